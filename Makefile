@@ -1,0 +1,39 @@
+# Two commands do all the set-up: `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+# On Linux the package index offers torch with gigabytes of CUDA; point pip at a CPU build if you have one.
+TORCH ?= torch==2.13.0
+
+.PHONY: demo test check bench system clean
+demo: $(VENV)/.demo
+	$(BIN)/gemmalocal train quotes
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python system
+	$(BIN)/pip install --quiet -e '.[demo]'
+	touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python system
+	$(BIN)/pip install --quiet '$(TORCH)'
+	$(BIN)/pip install --quiet -e '.[dev,torch]'
+	touch $@
+
+# OpenBLAS makes MLX's CPU build about 80 times faster; macOS needs nothing.
+system:
+	@if [ "$$(uname)" = Linux ] && ! ldconfig -p | grep -q libopenblas.so.0; then \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq libopenblas0-pthread; \
+	  else echo "OpenBLAS is missing: training will be slow. Debian, Ubuntu: sudo apt-get install libopenblas0-pthread"; fi; fi
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,5 @@
+"""`python -m gemmalocal` is the command line."""
+
+from gemmalocal.cli import main
+
+main()

@@ -1,0 +1,10 @@
+"""The MLX sibling: Metal on Apple Silicon, and the CPU build elsewhere."""
+
+from gemmalocal.backends.mlx import device
+
+device.prepare()  # before anything imports mlx.core
+
+from gemmalocal.backends.mlx.device import probe  # noqa: E402
+from gemmalocal.backends.mlx.train import trainer  # noqa: E402
+
+__all__ = ["probe", "trainer"]

@@ -1,0 +1,203 @@
+"""accumulate, apply, evaluate, save, restore, stream: the MLX trainer."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import mlx.core as mx
+import mlx.optimizers as optim
+import numpy as np
+from mlx.utils import tree_flatten, tree_unflatten
+from mlx_lm.models.cache import make_prompt_cache
+
+from gemmalocal.backends import adapters
+from gemmalocal.backends.mlx import device, lora, model
+from gemmalocal.backends.mlx.faults import translated
+from gemmalocal.backends.mlx.loss import Head
+from gemmalocal.backends.protocol import Update
+from gemmalocal.data.batches import MicroBatch, Shapes
+from gemmalocal.errors import TrainingDiverged
+from gemmalocal.recipe import Recipe, TrainSpec
+
+OPTIMIZER, STATE = "optimizer.safetensors", "trainer.json"
+CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=1024)
+METAL_SHAPES = Shapes(multiple=32, overhead=256, limit=4096)
+
+
+def trainer(folder: Path, recipe: Recipe) -> MlxTrainer:
+    """Load the weights in `folder` and attach a fresh adapter."""
+    with translated():
+        return MlxTrainer(folder, recipe)
+
+
+class MlxTrainer:
+    """A frozen Gemma with a LoRA adapter and an optimizer."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        self.shapes = CPU_SHAPES if device.on_cpu() else METAL_SHAPES
+        self._model = model.load(folder, recipe.dtype)
+        self._lora, self._clip, self._seed = recipe.lora, recipe.train.gradient_clip, recipe.train.seed
+        self._base, layers = recipe.model, self._model.model.layers
+        count = len(layers) if recipe.lora.layers == "all" else min(recipe.lora.layers, len(layers))
+        self._layers = list(range(len(layers) - count, len(layers)))
+        chosen = [layers[index] for index in self._layers]
+        targets = [str(name) for name in recipe.lora.target_modules]
+        self._adapters = lora.attach(
+            chosen, targets, recipe.lora.rank, recipe.lora.alpha, recipe.lora.dropout, recipe.train.seed
+        )
+        for adapter in self._adapters:
+            adapter.unfreeze(keys=["lora_a", "lora_b"], recurse=False)
+        if recipe.train.checkpointing:
+            model.checkpoint(chosen)
+        self._head = Head(self._model)
+        self._optimizer = optimizer(recipe.train)
+        self._optimizer.init(self._model.trainable_parameters())
+        self._names = [name for name, _ in self._trainable()]
+        self._draws = 0  # micro-batches so far: with the seed, the whole random state
+        self._gradient: list[mx.array] | None = None
+        self._loss, self._tokens = 0.0, 0
+        mx.eval(self._model.parameters())
+
+    def accumulate(self, batch: MicroBatch) -> None:
+        """Add a micro-batch's summed loss and gradient."""
+        with translated():
+            self._draw()
+            loss, gradient = self._loss_and_gradient(batch)
+            if self._gradient is not None:
+                gradient = [total + part for total, part in zip(self._gradient, gradient, strict=True)]
+            mx.eval(gradient)
+        self._gradient = gradient
+        self._loss += loss
+        self._tokens += batch.supervised
+
+    def _trainable(self) -> list[tuple[str, mx.array]]:
+        return _named(self._model.trainable_parameters())
+
+    def _draw(self) -> None:
+        keys = mx.random.split(mx.random.key(self._seed * 1_000_003 + self._draws), len(self._adapters))
+        for adapter, key in zip(self._adapters, keys, strict=True):
+            adapter.draw(key)
+        self._draws += 1
+
+    def _loss_and_gradient(self, batch: MicroBatch) -> tuple[float, list[mx.array]]:
+        values = [value for _, value in self._trainable()]
+        places, targets = _supervised(batch)
+
+        def hidden(*parameters: mx.array) -> mx.array:
+            self._model.update(tree_unflatten(list(zip(self._names, parameters, strict=True))))
+            return self._hidden(batch, places)
+
+        # The cotangent is not known before the forward pass has run, and MLX builds both passes at once: it gets a
+        # buffer that is filled in between. So each activation lives just as long as the backward pass needs it.
+        buffer = mx.zeros((targets.size, self._width))
+        mx.eval(buffer)
+        (found,), gradient = mx.vjp(hidden, values, [buffer])
+        self._model.update(tree_unflatten(list(zip(self._names, values, strict=True))))
+        mx.eval(found)
+        loss, slope = self._head.loss(found, targets)
+        assert slope is not None
+        np.array(buffer, copy=False)[...] = np.array(slope)
+        return loss, gradient
+
+    @property
+    def _width(self) -> int:
+        return int(self._model.args.hidden_size)
+
+    def _hidden(self, batch: MicroBatch, places: mx.array) -> mx.array:
+        states = self._model.model(mx.array(batch.ids[:, :-1]))
+        return states.reshape(-1, self._width)[places].astype(mx.float32)
+
+    def apply(self, learning_rate: float) -> Update:
+        """Divide by the supervised tokens, clip, step, forget."""
+        assert self._gradient is not None, "accumulate first"
+        gradient, loss, tokens = self._gradient, self._loss / self._tokens, self._tokens
+        self._gradient, self._loss, self._tokens = None, 0.0, 0
+        norm = math.sqrt(float(sum(mx.sum(mx.square(part)) for part in gradient))) / tokens
+        if not (math.isfinite(loss) and math.isfinite(norm)):
+            raise TrainingDiverged(
+                f"The loss is {loss} and the gradient's norm {norm}: training has diverged.",
+                "Lower train.learning_rate, then start again; the last checkpoint is whole.",
+            )
+        factor = min(1.0, self._clip / (norm + 1e-6)) if self._clip else 1.0
+        named = [(name, part * (factor / tokens)) for name, part in zip(self._names, gradient, strict=True)]
+        self._optimizer.learning_rate = learning_rate
+        self._optimizer.update(self._model, tree_unflatten(named))
+        mx.eval(self._model.trainable_parameters(), self._optimizer.state)
+        return Update(loss, tokens, norm)
+
+    def evaluate(self, batch: MicroBatch) -> tuple[float, int]:
+        """Summed loss and supervised tokens."""
+        for adapter in self._adapters:
+            adapter.draw(None)
+        places, targets = _supervised(batch)
+        with translated():
+            loss, _ = self._head.loss(self._hidden(batch, places), targets, gradient=False)
+        return loss, batch.supervised
+
+    def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
+        """Answer greedily through mlx-lm's key-value cache."""
+        for adapter in self._adapters:
+            adapter.draw(None)
+        cache = make_prompt_cache(self._model)
+        given = mx.array([list(ids)])
+        for _ in range(max_tokens):
+            states = self._model.model(given, cache=cache)
+            token = int(np.array(mx.argmax(self._head.logits(states[0, -1:]), axis=-1))[0])
+            yield token
+            if token in stops:
+                return
+            given = mx.array([[token]])
+
+    def save(self, directory: Path) -> None:
+        """Write adapter, optimizer and random state."""
+        weights = {adapters.to_disk(name): value for name, value in self._trainable()}
+        mx.save_safetensors(str(directory / adapters.WEIGHTS), weights, {"format": "pt"})
+        config = adapters.config(self._lora, self._base, self._layers)
+        (directory / adapters.CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+        mx.save_safetensors(str(directory / OPTIMIZER), dict(_named(self._optimizer.state)))
+        (directory / STATE).write_text(json.dumps({"draws": self._draws}), encoding="utf-8")
+
+    def restore(self, directory: Path) -> None:
+        """Take up what `save` wrote."""
+        weights = _arrays(directory / adapters.WEIGHTS)
+        named = [(adapters.from_disk(name), value) for name, value in weights.items()]
+        self._model.update(tree_unflatten(named))
+        self._optimizer.state = tree_unflatten(list(_arrays(directory / OPTIMIZER).items()))
+        self._draws = json.loads((directory / STATE).read_text(encoding="utf-8"))["draws"]
+        mx.eval(self._model.trainable_parameters(), self._optimizer.state)
+
+    def peak_memory(self) -> int:
+        """The allocator's peak in bytes since the last call."""
+        peak = int(mx.get_peak_memory())
+        mx.reset_peak_memory()
+        return peak
+
+
+def optimizer(train: TrainSpec) -> Any:
+    """The optimizer of a recipe. MLX's AdamW corrects its bias only when asked (unlike torch's)."""
+    if train.optimizer == "adamw":
+        return optim.AdamW(train.learning_rate, weight_decay=train.weight_decay, bias_correction=True)
+    if train.optimizer == "lion":
+        return optim.Lion(train.learning_rate, weight_decay=train.weight_decay)
+    return optim.Adafactor(
+        train.learning_rate, weight_decay=train.weight_decay, relative_step=False, scale_parameter=False
+    )
+
+
+def _named(tree: Any) -> list[tuple[str, mx.array]]:
+    return cast("list[tuple[str, mx.array]]", tree_flatten(tree))
+
+
+def _arrays(path: Path) -> dict[str, mx.array]:
+    return cast("dict[str, mx.array]", mx.load(str(path)))
+
+
+def _supervised(batch: MicroBatch) -> tuple[mx.array, mx.array]:
+    """Flat places in (rows * length) whose next token is supervised, and those next tokens; both (n,)."""
+    wanted = batch.weights[:, 1:].reshape(-1) > 0
+    places = np.flatnonzero(wanted).astype(np.int32)
+    return mx.array(places), mx.array(batch.ids[:, 1:].reshape(-1)[places])

@@ -1,0 +1,55 @@
+"""What a backend is: a trainer that accumulates and applies, and answers; it never sees text or a recipe file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from gemmalocal.data.batches import MicroBatch, Shapes
+from gemmalocal.recipe import Recipe
+
+
+class Update(NamedTuple):
+    """What one optimizer step did: mean loss over its supervised tokens, and the gradient's norm before clipping."""
+
+    loss: float
+    tokens: int
+    grad_norm: float
+
+
+class Trainer(Protocol):
+    """A model with an adapter and an optimizer."""
+
+    shapes: Shapes
+
+    def accumulate(self, batch: MicroBatch) -> None:
+        """Add a micro-batch's summed loss and summed gradient to what `apply` will use."""
+
+    def apply(self, learning_rate: float) -> Update:
+        """Divide by the supervised tokens, clip, step, forget. Raises `TrainingDiverged` and changes nothing then."""
+
+    def evaluate(self, batch: MicroBatch) -> tuple[float, int]:
+        """Summed loss and count of supervised tokens, without a gradient."""
+
+    def save(self, directory: Path) -> None:
+        """Write the adapter (PEFT's layout), the optimizer and the random state into an existing folder."""
+
+    def restore(self, directory: Path) -> None:
+        """Take up what `save` wrote."""
+
+    def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
+        """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
+
+    def peak_memory(self) -> int:
+        """The allocator's peak in bytes since the last call."""
+
+
+class Backend(Protocol):
+    """A module satisfies it."""
+
+    def trainer(self, folder: Path, recipe: Recipe) -> Trainer:
+        """Load the weights in `folder` and attach a fresh adapter. Raises `ModelError`, `OutOfMemory`."""
+
+    def probe(self) -> dict[str, Any]:
+        """What this engine runs on here, and how fast it multiplies: for `doctor`."""

@@ -1,0 +1,57 @@
+"""Follow a job to its end: print, pass on Ctrl-C as a wish to stop, and find the exit code."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import click
+
+from gemmalocal.errors import INTERRUPTED, KILLED
+from gemmalocal.events import Event, Failed, Finished, Started, decode
+from gemmalocal.jobs import Job
+
+POLL = 0.1  # seconds
+
+
+def follow(job: Job, tell: Callable[[Event], None], json: bool = False, stoppable: bool = True) -> int:
+    """Print the job until it ends; the exit code.
+
+    A first Ctrl-C asks for a stop, a second forces it; one that may not stop the job only looks away.
+    """
+    asked = 0
+    last: Event | None = None
+    while True:
+        try:
+            alive = job.alive  # asked before the read: else the end could be missed
+            for line in job.lines():
+                event = decode(line)
+                if isinstance(event, Started | Finished | Failed):
+                    last = event
+                if json:
+                    click.echo(line)
+                else:
+                    tell(event)
+            if not alive:
+                break
+            time.sleep(POLL)
+        except KeyboardInterrupt:
+            if not stoppable:
+                return INTERRUPTED
+            asked += 1
+            if asked > 1:
+                job.kill()
+            else:
+                click.echo("\nStopping after this step; Ctrl-C again to force it.", err=True)
+                job.ask(do="stop")
+    return _code(job, last, bool(asked))
+
+
+def _code(job: Job, last: Event | None, asked: bool) -> int:
+    if isinstance(last, Failed):
+        return last.code
+    if isinstance(last, Finished):
+        return INTERRUPTED if asked and last.outcome == "stopped" else 0
+    name = job.directory.name
+    click.echo(f"{name} was killed. Its log: gemmalocal log {name}. Go on with: gemmalocal resume {name}", err=True)
+    return KILLED

@@ -1,0 +1,103 @@
+"""Events of a job to lines on stderr, with a progress bar where stderr is a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from gemmalocal.events import Evaluated, Event, Failed, Finished, Notice, Progress, Sample, Saved, Stage, Started, Step
+
+WIDTH = 24
+
+
+class Narrator:
+    """Tells a job to a person, event by event."""
+
+    def __init__(self) -> None:
+        self._live = sys.stderr.isatty()
+        self._bar = False
+        self._first: float | None = None
+        self._seconds: list[float] = []
+
+    def __call__(self, event: Event) -> None:
+        """Say one event."""
+        match event:
+            case Started() if event.step:
+                self._line(f"attempt {event.attempt}, going on from step {event.step}")
+            case Stage():
+                self._line(f"{event.name} ...", dim=True)
+            case Progress():
+                self._progress(event)
+            case Notice():
+                self._line(event.text)
+            case Step():
+                self._step(event)
+            case Evaluated():
+                self._evaluated(event)
+            case Sample():
+                mark = "" if event.stopped else " ..."
+                self._line(
+                    f"  {event.when:>6} │ {(event.prompt + event.text).strip()}{mark}".replace("\n", "\n         │ ")
+                )
+            case Saved():
+                self._line(f"saved step {event.step}{' (best)' if event.best else ''}", dim=True)
+            case Finished():
+                self._line(f"{event.outcome}: {event.message}" if event.message else event.outcome)
+            case Failed():
+                self._line(f"failed: {event.message} {event.hint}")
+
+    def close(self) -> None:
+        """End a bar that is still on the line."""
+        if self._bar:
+            click.echo(err=True)
+        self._bar = False
+
+    def _line(self, text: str, dim: bool = False) -> None:
+        if self._bar:
+            click.echo("\r\033[K", err=True, nl=False)
+            self._bar = False
+        click.echo(click.style(text, dim=True) if dim else text, err=True)
+
+    def _show(self, text: str) -> None:
+        click.echo(f"\r\033[K{text}", err=True, nl=False)
+        self._bar = True
+
+    def _progress(self, event: Progress) -> None:
+        if self._live:
+            self._show(f"  {bar(event.done, event.total)} {event.what}")
+
+    def _step(self, event: Step) -> None:
+        self._seconds = [*self._seconds[-19:], event.seconds]
+        left = (event.steps - event.step) * sum(self._seconds) / len(self._seconds)
+        text = (
+            f"  {bar(event.step, event.steps)} step {event.step}/{event.steps}  loss {event.loss:.3f}  "
+            f"{event.tokens / max(event.seconds, 1e-9):.0f} tok/s  {event.memory / 2**30:.1f} GB  {duration(left)} left"
+        )
+        if self._live:
+            self._show(text)
+        elif event.step % 10 == 0 or event.step in (1, event.steps):
+            self._line(text)
+
+    def _evaluated(self, event: Evaluated) -> None:
+        change = ""
+        if self._first is None:
+            self._first = event.loss
+        else:
+            change = f" ({100 * (event.loss / self._first - 1):+.0f} %)"
+        self._line(f"held-out loss at step {event.step}: {event.loss:.4f}{change}")
+
+
+def bar(done: int, total: int) -> str:
+    """A bar of `WIDTH` cells."""
+    full = WIDTH * done // max(1, total)
+    return "█" * full + "░" * (WIDTH - full)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -1,0 +1,88 @@
+"""runs, watch, stop and log: looking at job directories."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gemmalocal import history
+from gemmalocal.cli.follow import follow
+from gemmalocal.cli.narrate import Narrator
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.jobs import Job
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
+def runs(as_json: bool) -> None:
+    """List the runs, newest first."""
+    rows = [summary(folder) for folder in history.list_runs()]
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row))
+        return
+    if not rows:
+        click.echo("No runs yet. Start one with: gemmalocal train quotes", err=True)
+    for row in rows:
+        loss = f"held-out {row['held_out']:.3f}" if row["held_out"] is not None else ""
+        click.echo(f"{row['name']:<24} {row['status']:<8} step {row['step']}/{row['steps']:<6} {loss}")
+
+
+def summary(folder: Path) -> dict[str, Any]:
+    """What `runs` says of one run."""
+    state = history.read(folder)
+    last = state.steps[-1] if state.steps else None
+    return {
+        "name": folder.name,
+        "status": state.status,
+        "step": last.step if last else 0,
+        "steps": last.steps if last else 0,
+        "held_out": state.best.loss if state.best else None,
+        "path": str(folder),
+    }
+
+
+@click.command()
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Copy the events to stdout, one JSON object a line.")
+def watch(run: str, as_json: bool) -> int:
+    """Tell RUN from its beginning and look on until it ends. Ctrl-C looks away; the run goes on."""
+    narrator = Narrator()
+    try:
+        return follow(Job(history.find_run(run)), narrator, as_json, stoppable=False)
+    finally:
+        narrator.close()
+
+
+@click.command()
+@click.argument("run")
+@click.option("--force", is_flag=True, help="Kill it now; what came after the last checkpoint is lost.")
+def stop(run: str, force: bool) -> None:
+    """Ask RUN to finish its step, save, and end."""
+    job = Job(history.find_run(run))
+    if not job.alive:
+        raise GemmalocalError(f"{job.directory.name} is not running.")
+    if force:
+        job.kill()
+        click.echo(f"{job.directory.name} was killed.", err=True)
+    else:
+        job.ask(do="stop")
+        click.echo(f"{job.directory.name} will stop after this step and save.", err=True)
+
+
+@click.command()
+@click.argument("run")
+@click.option("--lines", "-n", default=200, show_default=True, help="How many of the last lines.")
+def log(run: str, lines: int) -> None:
+    """Print what RUN and its libraries wrote."""
+    path = history.find_run(run) / "log.txt"
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for line in deque(file, maxlen=lines):
+            click.echo(line, nl=False)
+
+
+COMMANDS = (runs, watch, stop, log)

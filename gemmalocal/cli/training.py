@@ -1,0 +1,91 @@
+"""train and resume."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gemmalocal import history, jobs, paths
+from gemmalocal.cli.follow import follow
+from gemmalocal.cli.narrate import Narrator
+from gemmalocal.errors import GemmalocalError, RecipeError
+
+SET = click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key, such as train.steps=50."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Copy the events to stdout, one JSON object a line.")
+DETACH = click.option("--detach", is_flag=True, help="Leave the job running and return at once.")
+
+
+@click.command()
+@click.argument("recipe")
+@SET
+@click.option("--name", help="The run's name; the recipe's and a number if not given.")
+@JSON
+@DETACH
+def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bool, detach: bool) -> int:
+    """Train by RECIPE, a file or the name of a shipped one.
+
+    The run goes on when the terminal closes; Ctrl-C asks it to stop and save, a second Ctrl-C forces it.
+    """
+    from gemmalocal import recipe_file
+
+    loaded = recipe_file.load(recipe, overrides)
+    folder = _folder(name or _next_name(Path(recipe).stem))
+    job = jobs.start(folder, "train", loaded.model_dump(mode="json"))
+    (folder / "recipe.yaml").write_text(recipe_file.dump(loaded), encoding="utf-8")
+    return _look_on(job, as_json, detach)
+
+
+@click.command()
+@click.argument("run")
+@JSON
+@DETACH
+def resume(run: str, as_json: bool, detach: bool) -> int:
+    """Go on with RUN from its newest checkpoint, as if it had never been interrupted."""
+    folder = history.find_run(run)
+    if history.read(folder).status in ("done", "early"):
+        raise GemmalocalError(f"{folder.name} has finished already.", f"Its adapter: {folder / 'adapter'}")
+    spec: dict[str, Any] = history.spec(folder)
+    old = jobs.Job(folder)
+    old.skip()
+    job = jobs.start(folder, "train", spec)
+    job.skip_to(old)
+    return _look_on(job, as_json, detach)
+
+
+def _look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
+    if detach:
+        click.echo(job.directory)
+        return 0
+    narrator = Narrator()
+    try:
+        code = follow(job, narrator, as_json)
+    finally:
+        narrator.close()
+    if not as_json:
+        click.echo(job.directory)
+    return code
+
+
+def _folder(name: str) -> Path:
+    if not re.fullmatch(r"[\w][\w.-]*", name):
+        raise RecipeError(f"'{name}' cannot be a run's name.", "Use letters, digits, '-', '_' and '.'.")
+    folder = paths.runs() / name
+    if (folder / "events.jsonl").exists():
+        raise RecipeError(f"There is a run '{name}' already.", f"Give --name, or: gemmalocal resume {name}")
+    return folder
+
+
+def _next_name(stem: str) -> str:
+    stem = re.sub(r"[^\w.-]", "-", stem)
+    number = 1
+    while (paths.runs() / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"
+
+
+COMMANDS = (train, resume)

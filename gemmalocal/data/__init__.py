@@ -1,0 +1,1 @@
+"""In: rows. Out: records, examples (ids and weights), micro-batches."""

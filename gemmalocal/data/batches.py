@@ -1,0 +1,96 @@
+"""Examples to optimizer batches, and batches to micro-batches of few shapes.
+
+Batch number k is a function of (examples, seed, k): there is no cursor to lose. Micro-batches change memory and
+speed, never the sum of the gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemmalocal.data.examples import Example
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """`ids` (rows, length + 1) int32; `weights` the same shape, float32, 1 where ids[:, 1:] is to be predicted."""
+
+    ids: NDArray[np.int32]
+    weights: NDArray[np.float32]
+
+    @property
+    def supervised(self) -> int:
+        """How many tokens are predicted and counted; the first of a row never is."""
+        return int(self.weights[:, 1:].sum())
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """What an engine likes: lengths in multiples, and what a forward pass costs beyond its tokens.
+
+    `multiple` is in tokens; `overhead` is the fixed cost of a pass, counted in tokens; `limit` the most tokens
+    (rows x length) at once, which a single long row may exceed.
+    """
+
+    multiple: int
+    overhead: int
+    limit: int
+
+
+def batch(examples: Sequence[Example], size: int, seed: int, number: int) -> list[Example]:
+    """Batch `number` (from 0) of an endless stream of shuffled epochs; a batch may reach into the next epoch."""
+    chosen = []
+    for position in range(number * size, (number + 1) * size):
+        epoch, place = divmod(position, len(examples))
+        chosen.append(examples[_order(len(examples), seed, epoch)[place]])
+    return chosen
+
+
+_orders: dict[tuple[int, int, int], NDArray[np.int64]] = {}
+
+
+def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    key = (count, seed, epoch)
+    if key not in _orders:
+        if len(_orders) > 1:
+            _orders.pop(next(iter(_orders)))
+        _orders[key] = np.random.default_rng([seed, epoch]).permutation(count)
+    return _orders[key]
+
+
+def plan(examples: Sequence[Example], shapes: Shapes, rows: int | None = None) -> list[MicroBatch]:
+    """Partition a batch by length so that padding plus passes cost least; at most `rows` rows in one, if given."""
+    ordered = sorted(examples, key=lambda example: len(example.ids))
+    padded = [_round_up(len(example.ids) - 1, shapes.multiple) for example in ordered]
+    best: list[tuple[float, int]] = [(0.0, 0)]  # cost of the first n rows, where their last group starts
+    for end in range(1, len(ordered) + 1):
+        options = []
+        for start in range(end - 1, -1, -1):
+            count, tokens = end - start, (end - start) * padded[end - 1]
+            if count > 1 and (tokens > shapes.limit or (rows is not None and count > rows)):
+                break
+            options.append((best[start][0] + tokens + shapes.overhead, start))
+        best.append(min(options))
+    groups, end = [], len(ordered)
+    while end:
+        start = best[end][1]
+        groups.append(_stack(ordered[start:end], padded[end - 1]))
+        end = start
+    return groups[::-1]
+
+
+def _round_up(length: int, multiple: int) -> int:
+    return -(-max(length, 1) // multiple) * multiple
+
+
+def _stack(examples: Sequence[Example], length: int) -> MicroBatch:
+    ids = np.zeros((len(examples), length + 1), np.int32)
+    weights = np.zeros((len(examples), length + 1), np.float32)
+    for row, example in enumerate(examples):
+        ids[row, : len(example.ids)] = example.ids
+        weights[row, : len(example.weights)] = example.weights
+    return MicroBatch(ids, weights)

@@ -1,0 +1,1 @@
+"""In: a trainer and batches. Out: events. No tensor is seen here."""

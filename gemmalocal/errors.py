@@ -1,0 +1,66 @@
+"""Everything that can go wrong, said to a person: what happened, what to do, and an exit code.
+
+Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing, 4 killed or out of memory,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+FAILED, USAGE, MISSING, KILLED, INTERRUPTED = 1, 2, 3, 4, 130
+
+
+class GemmalocalError(Exception):
+    """Base of all our errors: `message` is one sentence, `hint` the remedy, `code` the exit code."""
+
+    code = FAILED
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class RecipeError(GemmalocalError):
+    """A recipe that cannot be run as written."""
+
+    code = USAGE
+
+
+class DatasetError(GemmalocalError):
+    """Rows that cannot be read, or none left to train on."""
+
+    code = USAGE
+
+
+class JobBusy(GemmalocalError):
+    """A job directory that is already being worked on."""
+
+    code = USAGE
+
+
+class UnknownRun(GemmalocalError):
+    """A run that is not there."""
+
+    code = USAGE
+
+
+class ModelError(GemmalocalError):
+    """Weights that are missing, damaged, gated or of a kind that cannot be tuned here."""
+
+    code = MISSING
+
+
+class BackendUnavailable(GemmalocalError):
+    """The engine that a recipe asks for is not installed here."""
+
+    code = MISSING
+
+
+class OutOfMemory(GemmalocalError):
+    """The machine's memory did not hold the work."""
+
+    code = KILLED
+
+
+class TrainingDiverged(GemmalocalError):
+    """A loss or a gradient that is no longer a finite number."""

@@ -1,0 +1,150 @@
+"""The contract: what a job says, one JSON object a line, with `event` and `at` (seconds since the epoch).
+
+Death is never written: a job without a last word (`finished`, `failed`) that holds no lock was killed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+CONTRACT = 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events."""
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """A process took the job; `step` is where it goes on from (0 for a new run)."""
+
+    kind: str
+    pid: int
+    attempt: int
+    versions: dict[str, str] = field(default_factory=dict)
+    step: int = 0
+    contract: int = CONTRACT
+
+
+@dataclass(frozen=True)
+class Stage(Event):
+    """What the job does now, as a phrase."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """`done` of `total` of something long inside a stage."""
+
+    what: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """Something a person should know, such as rows that were dropped."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Step(Event):
+    """One optimizer step: `loss` is the mean over its `tokens` supervised tokens, `memory` the peak in bytes."""
+
+    step: int
+    steps: int
+    loss: float
+    tokens: int
+    learning_rate: float
+    grad_norm: float
+    seconds: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Evaluated(Event):
+    """Held-out loss, the mean over `tokens` supervised tokens, after `step` steps."""
+
+    step: int
+    loss: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Saved(Event):
+    """A whole checkpoint is on disk; `best` if its held-out loss is the lowest so far."""
+
+    step: int
+    path: str
+    best: bool
+
+
+@dataclass(frozen=True)
+class Sample(Event):
+    """A prompt answered greedily; `when` is before, during or after; `stopped` if the model ended by itself."""
+
+    step: int
+    when: str
+    prompt: str
+    text: str
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class Report(Event):
+    """The answer of an errand such as `check` or `doctor`."""
+
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The last word of a job that ended well; `outcome` is done, stopped or early."""
+
+    outcome: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The last word of a job that could not go on; `code` is the exit code."""
+
+    error: str
+    message: str
+    hint: str
+    code: int
+
+
+@dataclass(frozen=True)
+class Unknown(Event):
+    """A line from a newer contract, or a damaged one; readers skip it."""
+
+    line: str
+
+
+KINDS: dict[str, type[Event]] = {
+    kind.__name__.lower(): kind
+    for kind in (Started, Stage, Progress, Notice, Step, Evaluated, Saved, Sample, Report, Finished, Failed)
+}
+LAST_WORDS = (Finished, Failed)
+
+
+def encode(event: Event, at: float) -> str:
+    """One line of JSON, without the newline."""
+    return json.dumps({"event": type(event).__name__.lower(), "at": round(at, 3), **asdict(event)}, ensure_ascii=False)
+
+
+def decode(line: str) -> Event:
+    """The event of a line; never raises, a line that is not understood is `Unknown`. Extra keys are ignored."""
+    try:
+        raw = json.loads(line)
+        kind = KINDS[raw["event"]]
+        names = kind.__dataclass_fields__
+        return kind(**{key: value for key, value in raw.items() if key in names})
+    except (ValueError, KeyError, TypeError):
+        return Unknown(line)

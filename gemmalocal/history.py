@@ -1,0 +1,127 @@
+"""A job directory as history: events folded into a state, and the list of runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import paths
+from gemmalocal.errors import UnknownRun
+from gemmalocal.events import (
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Notice,
+    Progress,
+    Sample,
+    Saved,
+    Stage,
+    Started,
+    Step,
+    decode,
+)
+from gemmalocal.jobs import Job
+
+
+@dataclass
+class JobState:
+    """What is known of a job; `fold` is the only one to change it."""
+
+    kind: str = ""
+    attempt: int = 0
+    stage: str = ""
+    progress: Progress | None = None
+    steps: list[Step] = field(default_factory=list)
+    evaluations: list[Evaluated] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    saved: Saved | None = None
+    notices: list[str] = field(default_factory=list)
+    last_word: Finished | Failed | None = None
+    alive: bool = False
+
+    @property
+    def status(self) -> str:
+        """live, done, stopped, early, failed, killed or empty."""
+        if self.alive:
+            return "live"
+        if isinstance(self.last_word, Failed):
+            return "failed"
+        if isinstance(self.last_word, Finished):
+            return self.last_word.outcome
+        return "killed" if self.attempt else "empty"
+
+    @property
+    def best(self) -> Evaluated | None:
+        """The evaluation with the lowest held-out loss."""
+        return min(self.evaluations, key=lambda evaluation: evaluation.loss, default=None)
+
+
+def fold(state: JobState, event: Event) -> JobState:
+    """Take in one event. A new attempt takes back what lies beyond the step it goes on from."""
+    match event:
+        case Started():
+            state.kind, state.attempt, state.last_word = event.kind, event.attempt, None
+            state.steps = [step for step in state.steps if step.step <= event.step]
+            state.evaluations = [item for item in state.evaluations if item.step <= event.step and event.step]
+            state.samples = [sample for sample in state.samples if sample.step <= event.step and event.step]
+        case Stage():
+            state.stage, state.progress = event.name, None
+        case Progress():
+            state.progress = event
+        case Notice():
+            state.notices.append(event.text)
+        case Step():
+            state.steps.append(event)
+        case Evaluated():
+            state.evaluations.append(event)
+        case Sample():
+            state.samples.append(event)
+        case Saved():
+            state.saved = event
+        case Finished() | Failed():
+            state.last_word = event
+    return state
+
+
+def read(directory: Path) -> JobState:
+    """The state of a job directory now."""
+    state = JobState()
+    alive = Job(directory).alive if (directory / "lock").exists() else False  # asked before the last read
+    for event in Job(directory).poll():
+        fold(state, event)
+    state.alive = alive
+    return state
+
+
+def list_runs() -> list[Path]:
+    """The folders of all runs, newest first."""
+    folders = [path.parent for path in paths.runs().glob("*/job.json")]
+    return sorted(folders, key=lambda folder: (folder / "job.json").stat().st_mtime, reverse=True)
+
+
+def find_run(name: str) -> Path:
+    """The folder of a run by its name or path; raises `UnknownRun`."""
+    for folder in (paths.runs() / name, Path(name)):
+        if (folder / "job.json").is_file():
+            return folder
+    known = ", ".join(folder.name for folder in list_runs()[:8]) or "none yet"
+    raise UnknownRun(f"There is no run '{name}'.", f"Known runs: {known}.")
+
+
+def spec(directory: Path) -> dict[str, Any]:
+    """What a job was asked to do."""
+    job: dict[str, Any] = json.loads((directory / "job.json").read_text(encoding="utf-8"))
+    found: dict[str, Any] = job["spec"]
+    return found
+
+
+def attempts(directory: Path) -> int:
+    """How many processes have worked on a job so far."""
+    try:
+        text = (directory / "events.jsonl").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return 0
+    return sum(isinstance(decode(line), Started) for line in text.splitlines() if '"started"' in line)

@@ -1,0 +1,113 @@
+"""A job directory as a living process: start, poll, ask, kill.
+
+The child inherits the locked descriptor of `lock`, so there is no instant in which a job looks dead before it lives.
+Locks are POSIX `flock`: local disks on macOS and Linux.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import atomic
+from gemmalocal.errors import JobBusy
+from gemmalocal.events import Event, decode
+
+
+def start(directory: Path, kind: str, spec: dict[str, Any]) -> Job:
+    """Start a child process for the job in `directory`; raises `JobBusy` if one lives there already."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = (directory / "lock").open("a+")
+    if not _acquire(lock.fileno()):
+        lock.close()
+        raise JobBusy(f"{directory.name} is already running.", f"Look on with: gemmalocal watch {directory.name}")
+    with lock:
+        atomic.write_text(directory / "job.json", json.dumps({"kind": kind, "spec": spec}, indent=2))
+        (directory / "inbox.jsonl").write_text("")
+        with (directory / "log.txt").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gemmalocal.worker", str(directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],
+            )
+        lock.truncate(0)
+        lock.write(str(process.pid))
+    return Job(directory, process)
+
+
+def _acquire(descriptor: int) -> bool:
+    for _ in range(5):  # a watcher's look at `alive` holds the lock for microseconds
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.01)
+    return False
+
+
+class Job:
+    """One watcher's view of a job directory; any number may look on."""
+
+    def __init__(self, directory: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+        self.directory = directory
+        self._process = process
+        self._offset = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process holds the job's lock."""
+        if self._process is not None:
+            self._process.poll()  # reap, so that a dead child does not linger
+        try:
+            with (self.directory / "lock").open("a+") as lock:
+                fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        return False
+
+    def lines(self) -> list[str]:
+        """The whole lines that were written since the last call; a torn last line waits."""
+        try:
+            with (self.directory / "events.jsonl").open("rb") as file:
+                file.seek(self._offset)
+                block = file.read()
+        except FileNotFoundError:
+            return []
+        whole = block[: block.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return whole.decode("utf-8", "replace").splitlines()
+
+    def skip(self) -> None:
+        """Start reading at the end of what is already there."""
+        self.lines()
+
+    def skip_to(self, other: Job) -> None:
+        """Start reading where another watcher of the same directory stands."""
+        self._offset = other._offset
+
+    def poll(self) -> list[Event]:
+        """The events since the last call."""
+        return [decode(line) for line in self.lines()]
+
+    def ask(self, **command: Any) -> None:
+        """Leave a line in the job's inbox, such as `ask(do="stop")`."""
+        with (self.directory / "inbox.jsonl").open("a", encoding="utf-8") as inbox:
+            inbox.write(json.dumps(command) + "\n")
+
+    def kill(self) -> None:
+        """End the job's whole process group at once."""
+        if self.alive and (group := (self.directory / "lock").read_text().strip()):
+            try:
+                os.killpg(int(group), signal.SIGKILL)
+            except ProcessLookupError:
+                return

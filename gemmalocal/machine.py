@@ -1,0 +1,30 @@
+"""What computer this is, asked without importing any engine."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import psutil
+
+
+def probe() -> dict[str, Any]:
+    """Chip, cores, memory in bytes, system and Python."""
+    memory = psutil.virtual_memory()
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "chip": _chip(),
+        "cores": psutil.cpu_count() or 1,
+        "memory": memory.total,
+        "memory_free": memory.available,
+        "python": platform.python_version(),
+    }
+
+
+def _chip() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            names = (line.partition(":")[2].strip() for line in file if line.startswith("model name"))
+            return next(names, platform.processor())
+    except OSError:
+        return platform.processor() or platform.machine()

@@ -1,0 +1,71 @@
+"""What training and checking share: a recipe's model folder, tokenizer and rows, told as events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any
+
+from gemmalocal.data import dataset
+from gemmalocal.data.examples import Example, to_examples
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.errors import DatasetError
+from gemmalocal.events import Event, Notice, Progress, Stage
+from gemmalocal.recipe import Recipe
+from gemmalocal.weights.locate import locate
+
+
+@dataclass
+class Prepared:
+    """Filled by `prepare`, one field after the other."""
+
+    folder: Path = Path()
+    tokenizer: Tokenizer | None = None
+    rows: dataset.Dataset | None = None
+    train: list[Example] = field(default_factory=list)
+    held_out: list[Example] = field(default_factory=list)
+
+
+def prepare(recipe: Recipe, into: Prepared, weights: bool = True) -> Iterator[Event]:
+    """Find the model, read the rows, make examples; raises the errors of each."""
+    yield Stage("finding the model")
+    yield from _located(recipe.model, into, weights)
+    yield Stage("reading the rows")
+    into.tokenizer = Tokenizer(into.folder, recipe.data.thinking)
+    into.rows = rows = dataset.read(recipe.data)
+    into.train, lost = to_examples(rows.train, into.tokenizer, recipe.data.max_length)
+    into.held_out, lost_too = to_examples(rows.held_out, into.tokenizer, recipe.data.max_length)
+    rows.rejected += lost + lost_too
+    for text in rows.notices():
+        yield Notice(text)
+    cut = sum(example.cut for example in into.train + into.held_out)
+    if cut:
+        yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
+    if not into.train:
+        raise DatasetError("No row is left to train on.", "Raise data.max_length, or mend the rows.")
+
+
+def _located(name: str, into: Prepared, weights: bool) -> Iterator[Event]:
+    """Run `locate` beside us, so that its progress can be yielded while it works."""
+    news: SimpleQueue[Event | None] = SimpleQueue()
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            into.folder = locate(name, lambda *what: news.put(Progress(*what)), weights)
+        except BaseException as error:  # carried over to the caller's thread
+            failure.append(error)
+        finally:
+            news.put(None)
+
+    Thread(target=work, daemon=True).start()
+    seen: tuple[Any, ...] = ()
+    while (event := news.get()) is not None:
+        if isinstance(event, Progress) and (event.what, 20 * event.done // max(1, event.total)) != seen:
+            seen = (event.what, 20 * event.done // max(1, event.total))
+            yield event
+    if failure:
+        raise failure[0]

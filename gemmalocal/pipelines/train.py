@@ -1,0 +1,84 @@
+"""A recipe to a run directory: checkpoints and an adapter."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.backends import open_backend
+from gemmalocal.backends.protocol import Trainer
+from gemmalocal.data.examples import pieces
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.engine import checkpoints, loop
+from gemmalocal.events import Event, Finished, Notice, Sample, Stage
+from gemmalocal.pipelines.prepared import Prepared, prepare
+from gemmalocal.recipe import Recipe
+from gemmalocal.records import Message, Record
+
+
+def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+    """Train, or go on from the newest checkpoint in `directory`."""
+    recipe = Recipe.model_validate(spec)
+    ready = Prepared()
+    yield from prepare(recipe, ready)
+    assert ready.tokenizer is not None
+    yield Stage("loading the weights")
+    trainer = open_backend(recipe.backend).trainer(ready.folder, recipe)
+    work = loop.Work(
+        ready.train, ready.held_out, recipe.train, steps(recipe, len(ready.train)), directory / "checkpoints"
+    )
+    if not work.held_out:
+        yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
+    standing = loop.resume(work, trainer)
+    plain = ready.rows is not None and any(record.text for record in ready.rows.train[:1])
+
+    def answers(step: int, when: str, prompts: list[str]) -> Iterator[Event]:
+        for prompt in prompts:
+            yield answer(trainer, ready.tokenizer, step, when, prompt, plain, recipe.samples.max_tokens)
+
+    def during(step: int) -> Iterator[Event]:
+        return answers(step, "during", recipe.samples.prompts[:1] if recipe.samples.during else [])
+
+    if standing.step == 0:
+        yield Stage("answering the prompts before training")
+        yield from answers(0, "before", recipe.samples.prompts)
+    yield Stage("training")
+    ending = Finished("done")
+    for event in loop.train(
+        work, trainer, standing, lambda: any(item.get("do") == "stop" for item in commands()), during
+    ):
+        if isinstance(event, Finished):
+            ending = event
+        else:
+            yield event
+    chosen = work.folder / f"{standing.best_step or standing.step:06d}"
+    checkpoints.deliver(chosen, directory / "adapter")
+    if ending.outcome != "stopped" and recipe.samples.prompts:
+        yield Stage("answering the prompts after training")
+        trainer.restore(chosen)
+        yield from answers(int(chosen.name), "after", recipe.samples.prompts)
+    yield Finished(ending.outcome, f"{ending.message}; the adapter of step {int(chosen.name)} is in adapter/")
+
+
+def steps(recipe: Recipe, rows: int) -> int:
+    """Optimizer steps of a recipe over so many training rows."""
+    if recipe.train.steps is not None:
+        return recipe.train.steps
+    assert recipe.train.epochs is not None
+    return max(1, math.ceil(recipe.train.epochs * rows / (recipe.train.batch_size * recipe.train.accumulation)))
+
+
+def answer(
+    trainer: Trainer, tokenizer: Tokenizer | None, step: int, when: str, prompt: str, plain: bool, max_tokens: int
+) -> Sample:
+    """Answer one prompt in the shape that the rows have: plain text goes on, a conversation is replied to."""
+    assert tokenizer is not None
+    if plain:
+        text = tokenizer.bos + prompt
+    else:
+        asked = pieces(Record("", (Message("user", prompt), Message("assistant", "."))), tokenizer)
+        text = asked[0][0]
+    ids = list(trainer.stream(tokenizer.encode(text), max_tokens, tokenizer.stop_ids))
+    return Sample(step, when, prompt, tokenizer.decode(ids), ids[-1] in tokenizer.stop_ids)

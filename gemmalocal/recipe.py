@@ -1,0 +1,102 @@
+"""What a recipe is. Bounds and one line of help live on each field; unknown keys are errors."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Modules = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+ALL_MODULES: list[Modules] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+class Section(BaseModel):
+    """Base of the sections: strict about keys, frozen once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PromptTemplate(Section):
+    """A template over columns in two parts, of which only the completion is supervised."""
+
+    prompt: str = Field(description="What the model is given, for example 'Question: {q}\\nAnswer:'.")
+    completion: str = Field(description="What it must learn to say, for example ' {a}'.")
+
+
+class DataSpec(Section):
+    """Where the rows are and how they become text."""
+
+    path: str = Field(description="A file, a folder, hf:owner/name[:split], or package:module/file.json.")
+    shape: Literal["auto", "chat", "prompt", "instruction", "text"] = Field("auto", description="The shape of a row.")
+    template: str | PromptTemplate | None = Field(
+        None, description="Text made of a row's columns: '{quote} - {author}'."
+    )
+    split: float = Field(
+        0.1, ge=0, le=0.5, description="Share of the rows held out, chosen by a hash of their content."
+    )
+    max_length: int = Field(1024, ge=8, le=131_072, description="Tokens a row may have; longer rows are cut.")
+    thinking: bool = Field(False, description="Gemma 4's thinking mode, the same in training and in answers.")
+
+
+class LoraSpec(Section):
+    """The adapter (LoRA, https://arxiv.org/abs/2106.09685)."""
+
+    rank: int = Field(8, ge=1, le=512, description="Width of the adapter.")
+    alpha: float = Field(16, gt=0, description="The update is scaled by alpha / rank.")
+    dropout: float = Field(0, ge=0, lt=1, description="Dropout on the adapter's input.")
+    target_modules: Annotated[list[Modules], Field(min_length=1)] = Field(
+        ALL_MODULES, description="The projections that get an adapter."
+    )
+    layers: int | Literal["all"] = Field("all", description="How many layers, counted from the last; or all.")
+
+
+class TrainSpec(Section):
+    """The optimization."""
+
+    steps: int | None = Field(None, ge=1, description="Optimizer steps; or give epochs.")
+    epochs: float | None = Field(None, gt=0, description="Passes over the training rows; or give steps.")
+    batch_size: int = Field(4, ge=1, description="Rows in a batch.")
+    accumulation: int = Field(1, ge=1, description="Batches whose gradients are summed for one step.")
+    micro_batch: int | Literal["auto"] = Field(
+        "auto", description="Rows computed at once; changes memory, not results."
+    )
+    learning_rate: float = Field(2e-4, gt=0, description="The highest learning rate.")
+    schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="How the rate falls after warmup.")
+    warmup: int = Field(0, ge=0, description="Steps over which the rate rises to its highest.")
+    optimizer: Literal["adamw", "adafactor", "lion"] = Field("adamw", description="adafactor and lion keep less state.")
+    weight_decay: float = Field(0, ge=0, description="Decoupled weight decay.")
+    gradient_clip: float = Field(1.0, ge=0, description="Longest gradient (global norm); 0 for no limit.")
+    checkpointing: bool = Field(False, description="Recompute activations: less memory, about a third slower.")
+    seed: int = Field(0, ge=0, description="Decides the order of rows, the adapter's start and dropout.")
+    evaluate_every: int = Field(25, ge=1, description="Steps between two looks at the held-out loss.")
+    save_every: int = Field(25, ge=1, description="Steps between two checkpoints.")
+    keep: int = Field(2, ge=1, description="Newest checkpoints that are kept, beside the best.")
+    early_stop: int | None = Field(None, ge=1, description="Stop after so many evaluations without a better one.")
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainSpec:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs, and not both")
+        return self
+
+
+class SampleSpec(Section):
+    """Prompts that are answered greedily before, during and after training."""
+
+    prompts: list[str] = Field(default_factory=list, description="The prompts.")
+    max_tokens: int = Field(48, ge=1, le=4096, description="Longest answer.")
+    during: bool = Field(True, description="Answer the first prompt at every evaluation too.")
+
+
+class Recipe(Section):
+    """Everything that decides a training run."""
+
+    model: str = Field(description="A folder, a Hub name (owner/name), or gemma-3-270m-demo.")
+    backend: Literal["auto", "mlx"] = Field("auto", description="The engine.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Of the frozen weights; auto is float32 on a CPU, else as stored."
+    )
+    data: DataSpec
+    lora: LoraSpec = Field(default_factory=lambda: LoraSpec())
+    train: TrainSpec
+    samples: SampleSpec = Field(default_factory=lambda: SampleSpec())

@@ -1,0 +1,126 @@
+"""YAML to a recipe: every problem at once, each with file, line, key and nearest key."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from gemmalocal.errors import RecipeError
+from gemmalocal.recipe import Recipe
+
+FOLDERS = (Path(__file__).parent / "recipes", Path(__file__).parent.parent / "recipes")
+
+
+def builtin_recipes() -> dict[str, Path]:
+    """The recipes that come with gemmalocal, by name."""
+    return {file.stem: file for folder in FOLDERS for file in sorted(folder.glob("*.yaml"))}
+
+
+def find(name: str) -> Path:
+    """The file of a recipe given by path or by the name of a shipped one; raises `RecipeError`."""
+    shipped = builtin_recipes()
+    for path in (Path(name), shipped.get(name)):
+        if path is not None and path.is_file():
+            return path
+    near = difflib.get_close_matches(name, shipped, 1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Shipped recipes: {', '.join(shipped)}."
+    raise RecipeError(f"There is no recipe '{name}'.", hint)
+
+
+def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe and apply `key.sub=value` overrides; raises `RecipeError` with all problems.
+
+    A relative data path means a file beside the recipe if there is one, else beside the caller.
+    """
+    path = find(name)
+    tree = _parse(path.read_text(encoding="utf-8"), str(path))
+    lines = dict(_lines(tree))
+    problems = [problem for item in overrides if (problem := _override(tree, item))]
+    try:
+        recipe = Recipe.model_validate(tree)
+    except ValidationError as error:
+        problems += [_sentence(details, lines, path) for details in error.errors()]
+    if problems:
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        raise RecipeError(f"{path} has {count}:\n" + "\n".join(f"  {problem}" for problem in problems))
+    beside = path.parent / recipe.data.path
+    if ":" not in recipe.data.path and not Path(recipe.data.path).is_absolute():
+        where = beside if beside.exists() else Path(recipe.data.path)
+        data = recipe.data.model_copy(update={"path": str(where.resolve())})
+        recipe = recipe.model_copy(update={"data": data})
+    return recipe
+
+
+def dump(recipe: Recipe) -> str:
+    """A recipe as YAML, defaults left out."""
+    text = io.StringIO()
+    YAML().dump(recipe.model_dump(exclude_defaults=True), text)
+    return text.getvalue()
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        tree = YAML().load(text)
+    except MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise RecipeError(f"{where}:{line}: this is not YAML: {error.problem}.") from error
+    if not isinstance(tree, dict):
+        raise RecipeError(f"{where} must hold keys such as model, data and train.", "See recipes/quotes.yaml.")
+    return tree
+
+
+def _lines(tree: Any, prefix: tuple[str | int, ...] = ()) -> Iterable[tuple[tuple[str | int, ...], int]]:
+    if isinstance(tree, dict):
+        for key, value in tree.items():
+            yield (*prefix, key), tree.lc.key(key)[0] + 1  # type: ignore[attr-defined]
+            yield from _lines(value, (*prefix, key))
+
+
+def _override(tree: Any, item: str) -> str | None:
+    key, equals, value = item.partition("=")
+    if not equals:
+        return f"--set {item}: write it as key=value, for example --set train.steps=50."
+    *parents, last = key.strip().split(".")
+    for parent in parents:
+        if not isinstance(tree.get(parent), dict):
+            tree[parent] = {}
+        tree = tree[parent]
+    tree[last] = YAML(typ="safe").load(value) if value.strip() else None
+    return None
+
+
+def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path) -> str:
+    place = tuple(part for part in details["loc"] if part not in ("PromptTemplate", "str", "int") and _plain(part))
+    line = next((lines[place[:depth]] for depth in range(len(place), 0, -1) if place[:depth] in lines), 1)
+    key = ".".join(str(part) for part in place)
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "extra_forbidden":
+        known = _keys_at(place[:-1])
+        near = difflib.get_close_matches(str(place[-1]), known, 1)
+        message = "there is no such key" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}")
+    elif details["type"] == "missing":
+        message = "is missing"
+    elif "input" in details and not isinstance(details["input"], dict):
+        message += f" (it is {details['input']!r})"
+    return f"{path}:{line}: {key}: {message}"
+
+
+def _plain(part: str | int) -> bool:
+    return isinstance(part, int) or not part.startswith(("literal[", "function-", "constrained"))
+
+
+def _keys_at(place: tuple[str | int, ...]) -> list[str]:
+    section: type[BaseModel] = Recipe
+    for part in place:
+        inner = section.model_fields[str(part)].annotation if str(part) in section.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        section = inner
+    return list(section.model_fields)

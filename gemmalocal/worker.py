@@ -1,0 +1,102 @@
+"""The child process: hold the lock, read job.json, run its pipeline, append each event."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from importlib import import_module, metadata
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import __version__, history
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.events import Event, Failed, Started, encode
+
+PIPELINES = ("train", "check", "doctor")
+PACKAGES = ("mlx", "mlx-lm", "numpy", "tokenizers")
+Commands = Callable[[], list[dict[str, Any]]]
+
+
+class Inbox:
+    """What watchers asked since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset = path, 0
+
+    def __call__(self) -> list[dict[str, Any]]:
+        """The new commands; a line that is no JSON object is passed over."""
+        with self._path.open("rb") as file:
+            file.seek(self._offset)
+            block = file.read()
+        whole = block[: block.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        found = []
+        for line in whole.splitlines():
+            try:
+                command = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(command, dict):
+                found.append(command)
+        return found
+
+
+def versions() -> dict[str, str]:
+    """Of us, of Python and of the packages that decide results."""
+    found = {"gemmalocal": __version__, "python": sys.version.split()[0]}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def run(directory: Path) -> int:
+    """Work on the job in `directory` to its end; the exit code."""
+    job = json.loads((directory / "job.json").read_text(encoding="utf-8"))
+    attempt = history.attempts(directory) + 1
+    with (directory / "events.jsonl").open("a+b", buffering=0) as file:
+        if file.tell() and not _ends_whole(directory / "events.jsonl"):
+            file.write(b"\n")  # a killed attempt may have torn its last line
+
+        def say(event: Event) -> None:
+            file.write(encode(event, time.time()).encode() + b"\n")
+
+        say(Started(job["kind"], os.getpid(), attempt, versions(), _resume_step(directory)))
+        try:
+            if job["kind"] not in PIPELINES:
+                raise GemmalocalError(f"This version knows no job of kind '{job['kind']}'.")
+            pipeline = import_module(f"gemmalocal.pipelines.{job['kind']}")
+            events: Iterator[Event] = pipeline.run(job["spec"], directory, Inbox(directory / "inbox.jsonl"))
+            for event in events:
+                say(event)
+        except GemmalocalError as error:
+            traceback.print_exc()
+            say(Failed(type(error).__name__, error.message, error.hint, error.code))
+            return error.code
+        except Exception as error:
+            traceback.print_exc()
+            say(Failed(type(error).__name__, f"Something unforeseen: {error}", f"See {directory / 'log.txt'}.", 1))
+            return 1
+    return 0
+
+
+def _resume_step(directory: Path) -> int:
+    """The step of the newest whole checkpoint: a name of digits is only ever given by a rename."""
+    folders = [path.name for path in (directory / "checkpoints").glob("[0-9]*") if path.name.isdigit()]
+    return int(max(folders, default="0"))
+
+
+def _ends_whole(path: Path) -> bool:
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
+
+
+if __name__ == "__main__":
+    sys.exit(run(Path(sys.argv[1])))
