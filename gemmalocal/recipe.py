@@ -97,6 +97,6 @@ class Recipe(Section):
         "auto", description="Of the frozen weights; auto is float32 on a CPU, else as stored."
     )
     data: DataSpec
-    lora: LoraSpec = Field(default_factory=lambda: LoraSpec())
+    lora: LoraSpec = Field(default_factory=LoraSpec)
     train: TrainSpec
-    samples: SampleSpec = Field(default_factory=lambda: SampleSpec())
+    samples: SampleSpec = Field(default_factory=SampleSpec)

@@ -103,7 +103,7 @@ def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path)
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
         known = _keys_at(place[:-1])
-        near = difflib.get_close_matches(str(place[-1]), known, 1)
+        near = difflib.get_close_matches(str(place[-1]), known, 1) or _elsewhere(str(place[-1]))
         message = "there is no such key" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}")
     elif details["type"] == "missing":
         message = "is missing"
@@ -114,6 +114,14 @@ def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path)
 
 def _plain(part: str | int) -> bool:
     return isinstance(part, int) or not part.startswith(("literal[", "function-", "constrained"))
+
+
+def _elsewhere(key: str) -> list[str]:
+    """The full name of the nearest key of any section."""
+    names = {
+        name: f"{section}.{name}" for section in ("data", "lora", "train", "samples") for name in _keys_at((section,))
+    }
+    return [names[near] for near in difflib.get_close_matches(key, names, 1)]
 
 
 def _keys_at(place: tuple[str | int, ...]) -> list[str]:

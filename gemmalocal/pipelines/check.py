@@ -23,7 +23,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     ready = Prepared()
     yield from prepare(recipe, ready, weights=False)
     rows, tokenizer = ready.rows, ready.tokenizer
-    assert rows is not None and tokenizer is not None
+    assert rows is not None
+    assert tokenizer is not None
     usable = {example.source for example in ready.train}
     shown = [record for record in rows.train if record.source in usable][:SHOWN]
     yield Report(

@@ -137,15 +137,17 @@ def _config(reader: gguf.GGUFReader) -> dict[str, Any]:
     }
 
 
+def _numbers(reader: gguf.GGUFReader, key: str) -> list[Any]:
+    field = reader.fields[key]
+    return [field.parts[index][0] for index in field.data]
+
+
 def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, progress: Progress) -> None:
     progress("rebuilding the tokenizer", 0, 1)
     tokens = reader.fields["tokenizer.ggml.tokens"]
     pieces = [bytes(tokens.parts[index]).decode("utf-8") for index in tokens.data]
-    scores = [
-        float(reader.fields["tokenizer.ggml.scores"].parts[i][0]) for i in reader.fields["tokenizer.ggml.scores"].data
-    ]
-    kinds_field = reader.fields["tokenizer.ggml.token_type"]
-    kinds = [int(kinds_field.parts[index][0]) for index in kinds_field.data]
+    scores = [float(value) for value in _numbers(reader, "tokenizer.ggml.scores")]
+    kinds = [int(value) for value in _numbers(reader, "tokenizer.ggml.token_type")]
     roles = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
     names = {role: pieces[_value(reader, f"tokenizer.ggml.{key}_token_id")] for role, key in roles.items()}
     tokenizer = vocabulary.build(pieces, scores, kinds, names["bos_token"], names["unk_token"])

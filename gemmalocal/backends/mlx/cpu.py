@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 from mlx_lm.models import gemma3_text
@@ -32,7 +32,7 @@ class QuickMLP(gemma3_text.MLP):  # type: ignore[misc]
 
     def __call__(self, x: mx.array) -> mx.array:
         """(..., width) to (..., width)."""
-        return self.down_proj(geglu(self.gate_proj(x), self.up_proj(x))[0])
+        return self.down_proj(cast(Any, geglu)(self.gate_proj(x), self.up_proj(x))[0])
 
 
 def quicken(layers: list[Any]) -> None:

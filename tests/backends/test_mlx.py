@@ -1,0 +1,202 @@
+"""The MLX trainer against the truth: full logits, one big padded batch, transformers, PEFT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten
+
+from gemmalocal import recipe_file
+from gemmalocal.backends import open_backend
+from gemmalocal.backends.mlx import cpu, loss
+from gemmalocal.data.batches import MicroBatch, Shapes, plan
+from gemmalocal.data.examples import Example
+
+open_backend("mlx")
+
+
+def recipe(path: Path, *overrides: str) -> Any:
+    return recipe_file.load(str(path), ["lora.dropout=0", *overrides])
+
+
+def trainer(tiny: Path, path: Path, *overrides: str) -> Any:
+    """A trainer whose adapter does something: `lora_b` is random instead of zero."""
+    made: Any = open_backend("mlx").trainer(tiny, recipe(path, *overrides))
+    for number, adapter in enumerate(made._adapters):
+        adapter.lora_b = 0.1 * mx.random.normal(adapter.lora_b.shape, key=mx.random.key(number))
+    return made
+
+
+def some_rows(count: int = 6) -> list[Example]:
+    random = np.random.default_rng(3)
+    rows = []
+    for number in range(count):
+        length = int(random.integers(6, 40))
+        ids = random.integers(6, 300, length).astype(np.int32)
+        weights = (random.random(length) < 0.5).astype(np.float32)
+        weights[-1] = 1
+        rows.append(Example(ids, weights, str(number)))
+    return rows
+
+
+def reference(made: Any, batch: MicroBatch) -> tuple[float, list[mx.array]]:
+    """Loss and gradient by mlx-lm's whole forward pass, full logits and plain autodiff."""
+
+    def summed(model: Any) -> mx.array:
+        logits = model(mx.array(batch.ids[:, :-1]))
+        each = nn.losses.cross_entropy(logits, mx.array(batch.ids[:, 1:]))
+        return (each * mx.array(batch.weights[:, 1:])).sum()
+
+    value, gradient = nn.value_and_grad(made._model, summed)(made._model)
+    flat: Any = tree_flatten(gradient)
+    return float(np.array(value)), [part for _, part in flat]
+
+
+def close(left: list[mx.array], right: list[mx.array], tolerance: float = 2e-4) -> None:
+    for one, other in zip(left, right, strict=True):
+        scale = float(np.abs(np.array(other)).max()) + 1e-6
+        np.testing.assert_allclose(np.array(one), np.array(other), atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("checkpointing", ["false", "true"])
+def test_loss_and_gradient_equal_full_logits(tiny: Path, recipe_path: Path, checkpointing: str) -> None:
+    made = trainer(tiny, recipe_path, f"train.checkpointing={checkpointing}")
+    (batch,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+    value, gradient = reference(made, batch)
+    made.accumulate(batch)
+    assert made._loss == pytest.approx(value, rel=1e-5)
+    close(made._gradient, gradient)
+    assert made.evaluate(batch)[0] == pytest.approx(value, rel=1e-5)
+
+
+def test_the_general_head_equals_the_host_head(tiny: Path, recipe_path: Path) -> None:
+    made = trainer(tiny, recipe_path)
+    hidden, ids = mx.random.normal((300, 64)), mx.array(np.arange(300) % 290)
+    assert made._head._on_host
+    fast, slope = made._head.loss(hidden, ids)
+    made._head._on_host = False
+    slow, other = made._head.loss(hidden, ids)
+    assert fast == pytest.approx(slow, rel=1e-6)
+    close([slope], [other], 1e-5)
+
+
+def test_softmax_in_place_stands_large_logits() -> None:
+    logits = np.array([[1e4, 0, -1e4], [0, 0, 0]], np.float32)
+    value, sums = loss.softmax_in_place(logits, np.array([0, 1], np.int32))
+    assert value == pytest.approx(np.log(3), rel=1e-6)
+    np.testing.assert_allclose(sums, [1, 3])
+
+
+def test_micro_batches_give_the_update_of_the_big_batch(tiny: Path, recipe_path: Path) -> None:
+    rows, results = some_rows(8), []
+    for shapes, count in ((Shapes(8, 10_000, 10_000), None), (Shapes(8, 1, 64), None), (Shapes(1, 0, 10), 1)):
+        made = trainer(tiny, recipe_path)
+        parts = plan(rows, shapes, count)
+        for part in parts:
+            made.accumulate(part)
+        update = made.apply(1e-3)
+        results.append((len(parts), update, [value for _, value in made._trainable()]))
+    assert [count for count, *_ in results] == [1, results[1][0], 8]
+    for _, update, weights in results[1:]:
+        assert update.tokens == results[0][1].tokens
+        assert update.loss == pytest.approx(results[0][1].loss, rel=1e-5)
+        assert update.grad_norm == pytest.approx(results[0][1].grad_norm, rel=1e-4)
+        close(weights, results[0][2], 2e-2)  # Adam's first step is nearly the gradient's sign
+
+
+def test_dropout_is_the_same_in_both_passes_of_checkpointing(tiny: Path, recipe_path: Path) -> None:
+    (batch,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+    found = []
+    for choice in ("false", "true"):
+        made = trainer(tiny, recipe_path, "lora.dropout=0.3", f"train.checkpointing={choice}")
+        made.accumulate(batch)
+        found.append((made._loss, made._gradient))
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    close(found[1][1], found[0][1])
+    plain = trainer(tiny, recipe_path)
+    plain.accumulate(batch)
+    assert plain._loss != pytest.approx(found[0][0], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["adamw", "adafactor", "lion"])
+def test_each_optimizer_learns_and_is_restored(tiny: Path, recipe_path: Path, tmp_path: Path, name: str) -> None:
+    parts = plan(some_rows(), Shapes(8, 100, 1000))
+    made = trainer(tiny, recipe_path, f"train.optimizer={name}")
+
+    def step(one: Any) -> float:
+        for part in parts:
+            one.accumulate(part)
+        return float(one.apply(3e-3).loss)
+
+    first = [step(made) for _ in range(4)]
+    assert first[-1] < first[0]
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    made.save(folder)
+    again = trainer(tiny, recipe_path, f"train.optimizer={name}")
+    again.restore(folder)
+    assert [step(made) for _ in range(3)] == [step(again) for _ in range(3)]
+
+
+def test_first_adamw_step_is_as_long_as_the_rate(tiny: Path, recipe_path: Path) -> None:
+    made = trainer(tiny, recipe_path, "train.gradient_clip=0")
+    before = dict(made._trainable())
+    made.accumulate(plan(some_rows(), Shapes(8, 10_000, 10_000))[0])
+    made.apply(1e-3)
+    moved = max(float(np.abs(np.array(value - before[name])).max()) for name, value in made._trainable())
+    assert moved == pytest.approx(1e-3, rel=0.05)  # without bias correction it would be 3.2 times that
+
+
+def test_frozen_weights_stay_as_they_are(tiny: Path, recipe_path: Path) -> None:
+    made = trainer(tiny, recipe_path, "lora.layers=1", "lora.target_modules=[q_proj, down_proj]")
+    names = {name for name, _ in made._trainable()}
+    assert {name.rsplit(".", 2)[1] for name in names} == {"q_proj", "down_proj"}
+    assert all(name.startswith("model.layers.1.") for name in names)
+    frozen: Any = tree_flatten(made._model.parameters())
+    before = {name: np.array(value) for name, value in frozen if name not in names}
+    made.accumulate(plan(some_rows(), Shapes(8, 10_000, 10_000))[0])
+    made.apply(1e-2)
+    after: Any = tree_flatten(made._model.parameters())
+    for name, value in after:
+        if name in before:
+            np.testing.assert_array_equal(np.array(value), before[name])
+
+
+def test_geglu_equals_mlx_and_its_gradient() -> None:
+    gate, up = 3 * mx.random.normal((5, 7)), mx.random.normal((5, 7))
+    geglu: Any = cpu.geglu
+
+    def ours(gate: mx.array, up: mx.array) -> mx.array:
+        return (geglu(gate, up)[0] * up).sum()
+
+    def theirs(gate: mx.array, up: mx.array) -> mx.array:
+        return (nn.gelu_approx(gate) * up * up).sum()
+
+    np.testing.assert_allclose(np.array(ours(gate, up)), np.array(theirs(gate, up)), rtol=1e-5)
+    for one, other in zip(mx.grad(ours, [0, 1])(gate, up), mx.grad(theirs, [0, 1])(gate, up), strict=True):
+        np.testing.assert_allclose(np.array(one), np.array(other), atol=1e-5)
+
+
+def test_transformers_and_peft_give_the_same_loss(tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    made = trainer(tiny, recipe_path)
+    (batch,) = plan(some_rows(1), Shapes(1, 10_000, 10_000))
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    made.save(folder)
+    base = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
+    tuned = PeftModel.from_pretrained(base, str(folder))
+    ids = torch.tensor(batch.ids).long()
+    with torch.no_grad():
+        logits = tuned(ids[:, :-1]).logits
+    each = torch.nn.functional.cross_entropy(logits[0], ids[0, 1:], reduction="none")
+    theirs = float((each * torch.tensor(batch.weights[0, 1:])).sum())
+    assert made.evaluate(batch)[0] == pytest.approx(theirs, rel=1e-4)

@@ -1,0 +1,123 @@
+"""A workspace of its own for every test, and a two-layer random Gemma with a real byte-fallback tokenizer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from gemmalocal.weights import vocabulary
+
+SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
+LETTERS = "▁abcdefghijklmnopqrstuvwxyz\n.,:;?!"
+WORDS = ["th", "the", "▁the", "an", "and", "qu", "quo", "user", "model", "mo", "mod", "mode", "us", "use"]
+CONFIG: dict[str, Any] = {
+    "architectures": ["Gemma3ForCausalLM"],
+    "model_type": "gemma3_text",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+    "query_pre_attn_scalar": 16,
+    "rms_norm_eps": 1e-6,
+    "rope_theta": 1_000_000.0,
+    "rope_local_base_freq": 10_000.0,
+    "sliding_window": 16,
+    "sliding_window_pattern": 2,
+    "max_position_embeddings": 512,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "tie_word_embeddings": True,
+    "bos_token_id": 2,
+    "eos_token_id": 1,
+    "pad_token_id": 0,
+    "dtype": "float32",
+}
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing a test does reaches the user's own workspace, or a network."""
+    monkeypatch.setenv("GEMMALOCAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    return tmp_path / "home"
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny Gemma 3 and its tokenizer."""
+    folder = tmp_path_factory.mktemp("tiny-gemma3")
+    pieces = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *LETTERS, *WORDS]
+    kinds = [3, 3, 3, 2, 4, 4] + [6] * 256 + [1] * (len(LETTERS) + len(WORDS))
+    scores = [0.0] * len(SPECIAL) + [0.0] * 256 + [-1000.0] * len(LETTERS) + [-float(n) for n in range(len(WORDS))]
+    tokenizer = vocabulary.build(pieces, scores, kinds, "<bos>", "<unk>")
+    names = {"bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    vocabulary.write(tokenizer, folder, names, None)
+    config = {**CONFIG, "vocab_size": len(pieces)}
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(random_weights(config), folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+def random_weights(config: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """Gemma 3's tensors, random, by transformers' names."""
+    random = np.random.default_rng(7)
+    width, inner, head = config["hidden_size"], config["intermediate_size"], config["head_dim"]
+    queries, keys = config["num_attention_heads"] * head, config["num_key_value_heads"] * head
+    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens": (config["vocab_size"], width), "model.norm": (width,)}
+    for layer in range(config["num_hidden_layers"]):
+        shapes |= {
+            f"model.layers.{layer}.{name}": shape
+            for name, shape in {
+                "self_attn.q_proj": (queries, width),
+                "self_attn.k_proj": (keys, width),
+                "self_attn.v_proj": (keys, width),
+                "self_attn.o_proj": (width, queries),
+                "self_attn.q_norm": (head,),
+                "self_attn.k_norm": (head,),
+                "input_layernorm": (width,),
+                "post_attention_layernorm": (width,),
+                "pre_feedforward_layernorm": (width,),
+                "post_feedforward_layernorm": (width,),
+                "mlp.gate_proj": (inner, width),
+                "mlp.up_proj": (inner, width),
+                "mlp.down_proj": (width, inner),
+            }.items()
+        }
+    return {
+        f"{name}.weight": (0.1 * random.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()
+    }
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """Forty rows of prompt and completion, of very different lengths."""
+    path = tmp_path / "rows.jsonl"
+    lines = [
+        {
+            "prompt": f"{'the quote ' * (number % 5)}of {chr(97 + number % 26)}:",
+            "completion": f" {'and ' * (number % 7)}x{number}.",
+        }
+        for number in range(40)
+    ]
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    return path
+
+
+@pytest.fixture
+def recipe_path(tmp_path: Path, tiny: Path, rows: Path) -> Iterator[Path]:
+    """A recipe that trains the tiny Gemma for 12 steps, with dropout."""
+    path = tmp_path / "tiny.yaml"
+    path.write_text(
+        f"model: {tiny}\ndata:\n  path: {rows}\n  max_length: 64\n  split: 0.2\n"
+        "lora: {rank: 4, alpha: 8, dropout: 0.1}\n"
+        "train: {steps: 12, batch_size: 4, learning_rate: 1e-2, evaluate_every: 4, save_every: 3}\n"
+        "samples: {prompts: ['the quote of a:'], max_tokens: 5}\n"
+    )
+    yield path

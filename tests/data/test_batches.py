@@ -1,0 +1,48 @@
+"""Batches: every row once an epoch, the same at any time; micro-batches lose nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from gemmalocal.data.batches import Shapes, batch, plan
+from gemmalocal.data.examples import Example
+
+
+def examples(*lengths: int) -> list[Example]:
+    return [
+        Example(np.arange(1, length + 1, dtype=np.int32), np.ones(length, np.float32), f"row{number}")
+        for number, length in enumerate(lengths)
+    ]
+
+
+def test_every_row_once_an_epoch_across_batch_borders() -> None:
+    rows = examples(*range(3, 13))
+    seen = [row.source for number in range(10) for row in batch(rows, 3, 5, number)]
+    assert set(Counter(seen[:10]).values()) == {1}
+    assert set(Counter(seen[10:20]).values()) == {1}
+    assert seen[:10] != seen[10:20]
+    assert [row.source for row in batch(rows, 3, 5, 7)] == seen[21:24]
+    assert [row.source for row in batch(rows, 3, 6, 0)] != seen[:3]
+
+
+@pytest.mark.parametrize("rows", [None, 1, 2, 100])
+def test_the_plan_keeps_every_row_and_token(rows: int | None) -> None:
+    lengths = np.random.default_rng(0).integers(2, 200, 40)
+    parts = plan(examples(*lengths), Shapes(32, 64, 512), rows)
+    assert sum(len(part.ids) for part in parts) == 40
+    assert sum(part.supervised for part in parts) == int((lengths - 1).sum())
+    for part in parts:
+        count, length = part.ids.shape
+        assert (length - 1) % 32 == 0
+        assert count == 1 or count * (length - 1) <= 512
+        assert rows is None or count <= rows
+        assert not part.weights[part.ids == 0].any()
+
+
+def test_the_plan_beats_one_padded_batch_and_single_rows() -> None:
+    lengths = [10, 11, 12, 200]
+    parts = plan(examples(*lengths), Shapes(8, 32, 4096))
+    assert sorted(len(part.ids) for part in parts) == [1, 3]

@@ -1,0 +1,33 @@
+"""The contract: what is written is read, and nothing that is read raises."""
+
+from __future__ import annotations
+
+from gemmalocal import history
+from gemmalocal.events import KINDS, Evaluated, Event, Finished, Saved, Started, Step, Unknown, decode, encode
+
+
+def step(number: int, loss: float = 1.0) -> Step:
+    return Step(number, 10, loss, 5, 1e-4, 0.5, 0.1, 1000)
+
+
+def test_round_trip() -> None:
+    for event in (step(3), Evaluated(3, 1.5, 20), Saved(3, "x", True), Started("train", 1, 2, {"mlx": "0"}, 3)):
+        assert decode(encode(event, 12.0)) == event
+
+
+def test_foreign_lines_are_unknown_and_extra_keys_are_ignored() -> None:
+    for line in ("", "{", "[]", '{"event": "dance"}', '{"event": "step"}', "null"):
+        assert isinstance(decode(line), Unknown)
+    assert decode('{"event": "finished", "outcome": "done", "message": "", "new": 1}') == Finished("done")
+    assert set(KINDS) >= {"started", "step", "evaluated", "saved", "sample", "finished", "failed"}
+
+
+def test_a_new_attempt_takes_back_what_was_lost() -> None:
+    state = history.JobState()
+    events: list[Event] = [Started("train", 1, 1), *(step(number) for number in range(1, 6)), Evaluated(4, 2.0, 3)]
+    events += [Started("train", 2, 2, {}, 3), step(4, 0.5)]
+    for event in events:
+        history.fold(state, event)
+    assert [item.step for item in state.steps] == [1, 2, 3, 4]
+    assert state.evaluations == []
+    assert state.status == "killed"

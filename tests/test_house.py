@@ -1,0 +1,51 @@
+"""The laws of the house that a static graph cannot see."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = {"mlx", "mlx_lm", "torch", "transformers", "numpy", "tokenizers", "datasets", "pydantic"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after `code`."""
+    script = f"{code}\nimport sys\nprint(*{{name.partition('.')[0] for name in sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("code", ["import tui.app", "import gemmalocal.cli", "import gemmalocal.history"])
+def test_watchers_load_nothing_heavy(code: str) -> None:
+    assert not loaded_by(code) & HEAVY
+
+
+def test_the_backend_does_arrive_when_asked_for() -> None:
+    assert "mlx" in loaded_by("from gemmalocal.backends import open_backend\nopen_backend('mlx')")
+
+
+def test_rooms_are_small() -> None:
+    files = [*ROOT.glob("gemmalocal/**/*.py"), *ROOT.glob("tui/**/*.py")]
+    assert len(files) > 30
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        assert text.count("\n") <= 400, f"{file} has grown past 400 lines"
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                length = (node.end_lineno or 0) - node.lineno + 1
+                assert length <= 50, f"{file}: {node.name} has {length} lines"
+
+
+def test_only_backends_are_asked_for_by_name() -> None:
+    for file in ROOT.glob("gemmalocal/**/*.py"):
+        if "backends" in file.parts:
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Compare):
+                values = [part.value for part in node.comparators if isinstance(part, ast.Constant)]
+                assert not {"mlx", "torch"} & set(map(str, values)), f"{file}:{node.lineno} compares a backend's name"

@@ -1,0 +1,45 @@
+"""The demo's weights: Google's Gemma 3 270M from its package, and its tokenizer to the letter."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.errors import ModelError
+from gemmalocal.weights.gguf_file import tensor_name
+from gemmalocal.weights.locate import DEMO, locate
+
+GOLDEN = Path(__file__).parent / "gemma3_ids.json"  # what transformers' own reading of the same file gives
+
+
+def test_the_demo_is_made_once_and_tokenizes_like_transformers(workspace: Path) -> None:
+    told: list[str] = []
+    folder = locate(DEMO, lambda what, done, total: told.append(what))
+    assert folder == workspace / "models" / DEMO
+    assert "dequantizing" in told
+    assert not list(folder.parent.glob(".*"))
+    tokenizer = Tokenizer(folder)
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    assert len(golden) >= 20
+    for text, ids in golden.items():
+        assert tokenizer.encode(text) == ids, text
+    assert "Gemma Terms" in json.loads((folder / "provenance.json").read_text())["licence"]
+    told.clear()
+    assert locate(DEMO, lambda what, done, total: told.append(what)) == folder
+    assert told == []
+
+
+def test_a_foreign_tensor_is_refused() -> None:
+    assert tensor_name("blk.3.ffn_up.weight") == "model.layers.3.mlp.up_proj.weight"
+    with pytest.raises(ModelError, match="does not have"):
+        tensor_name("blk.0.ssm_in.weight")
+
+
+def test_what_is_no_model_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model"):
+        locate("nonsense", lambda *what: None)
+    with pytest.raises(ModelError, match=r"no tokenizer\.json"):
+        Tokenizer(tmp_path)
