@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +110,7 @@ def rows(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def recipe_path(tmp_path: Path, tiny: Path, rows: Path) -> Iterator[Path]:
+def recipe_path(tmp_path: Path, tiny: Path, rows: Path) -> Path:
     """A recipe that trains the tiny Gemma for 12 steps, with dropout."""
     path = tmp_path / "tiny.yaml"
     path.write_text(
@@ -120,4 +119,4 @@ def recipe_path(tmp_path: Path, tiny: Path, rows: Path) -> Iterator[Path]:
         "train: {steps: 12, batch_size: 4, learning_rate: 1e-2, evaluate_every: 4, save_every: 3}\n"
         "samples: {prompts: ['the quote of a:'], max_tokens: 5}\n"
     )
-    yield path
+    return path

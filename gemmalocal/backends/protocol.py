@@ -41,6 +41,12 @@ class Trainer(Protocol):
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
 
+    def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
+        """The mean loss of a batch with a fresh adapter, by the model's whole logits: the truth for `bench`."""
+
+    def work(self) -> tuple[float, float]:
+        """Useful operations of training: for each real token in the body, for each supervised one in the head."""
+
     def peak_memory(self) -> int:
         """The allocator's peak in bytes since the last call."""
 
@@ -50,6 +56,12 @@ class Backend(Protocol):
 
     def trainer(self, folder: Path, recipe: Recipe) -> Trainer:
         """Load the weights in `folder` and attach a fresh adapter. Raises `ModelError`, `OutOfMemory`."""
+
+    def rival(self, folder: Path, rows: Sequence[tuple[list[int], int]], batch_size: int, steps: int) -> dict[str, Any]:
+        """Train the same rows with the engine's stock trainer: tokens, seconds, peak bytes; for `bench`.
+
+        A row is its ids and the count of those that are not supervised.
+        """
 
     def probe(self) -> dict[str, Any]:
         """What this engine runs on here, and how fast it multiplies: for `doctor`."""

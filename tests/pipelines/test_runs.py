@@ -177,8 +177,8 @@ def test_errors_are_a_sentence_and_an_exit_code(recipe_path: Path, words: list[s
 def test_samples_and_accumulation_do_what_they_say(recipe_path: Path, workspace: Path) -> None:
     one = start(workspace, "a", recipe_path, "lora.dropout=0", "train.steps=4", "samples.during=false")
     until(lambda: not one.alive)
-    two = start(workspace, "b", recipe_path, "lora.dropout=0", "train.steps=4", "train.batch_size=1", "train.accumulation=4",
-                "train.micro_batch=1")  # fmt: skip
+    split = ("train.batch_size=1", "train.accumulation=4", "train.micro_batch=1")
+    two = start(workspace, "b", recipe_path, "lora.dropout=0", "train.steps=4", *split)
     until(lambda: not two.alive)
     first, second = history.read(one.directory), history.read(two.directory)
     assert [step.tokens for step in first.steps] == [step.tokens for step in second.steps]

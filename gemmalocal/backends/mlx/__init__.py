@@ -5,6 +5,7 @@ from gemmalocal.backends.mlx import device
 device.prepare()  # before anything imports mlx.core
 
 from gemmalocal.backends.mlx.device import probe  # noqa: E402
+from gemmalocal.backends.mlx.rival import rival  # noqa: E402
 from gemmalocal.backends.mlx.train import trainer  # noqa: E402
 
-__all__ = ["probe", "trainer"]
+__all__ = ["probe", "rival", "trainer"]
