@@ -66,7 +66,9 @@ class TrainSpec(Section):
     optimizer: Literal["adamw", "adafactor", "lion"] = Field("adamw", description="adafactor and lion keep less state.")
     weight_decay: float = Field(0, ge=0, description="Decoupled weight decay.")
     gradient_clip: float = Field(1.0, ge=0, description="Longest gradient (global norm); 0 for no limit.")
-    checkpointing: bool = Field(False, description="Recompute activations: less memory, about a third slower.")
+    checkpointing: bool | Literal["auto"] = Field(
+        "auto", description="Recompute activations: less memory, about a third slower; auto if it would not fit else."
+    )
     seed: int = Field(0, ge=0, description="Decides the order of rows, the adapter's start and dropout.")
     evaluate_every: int = Field(25, ge=1, description="Steps between two looks at the held-out loss.")
     save_every: int = Field(25, ge=1, description="Steps between two checkpoints.")

@@ -55,7 +55,16 @@ class Backend(Protocol):
     """A module satisfies it."""
 
     def trainer(self, folder: Path, recipe: Recipe) -> Trainer:
-        """Load the weights in `folder` and attach a fresh adapter. Raises `ModelError`, `OutOfMemory`."""
+        """Load the weights in `folder` and attach a fresh adapter. Raises `ModelError`, `OutOfMemory`.
+
+        Checkpointing is on only if the recipe says true: whoever calls has decided what auto means.
+        """
+
+    def shapes(self) -> Shapes:
+        """The shapes of micro-batches that this engine likes here."""
+
+    def weight_bytes(self, dtype: str) -> int:
+        """Bytes that a weight takes in a recipe's dtype here."""
 
     def rival(self, folder: Path, rows: Sequence[tuple[list[int], int]], batch_size: int, steps: int) -> dict[str, Any]:
         """Train the same rows with the engine's stock trainer: tokens, seconds, peak bytes; for `bench`.

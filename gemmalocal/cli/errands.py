@@ -61,6 +61,9 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
 
 def _show_check(report: dict[str, Any]) -> None:
     click.echo(f"model {report['model']}, shape {report['shape']}, {report['steps']} steps")
+    memory = report["memory"]
+    parts = ", ".join(f"{name} {memory[name] / 1e9:.2f}" for name in ("weights", "activations", "head", "adapter"))
+    click.echo(f"memory    {memory['total'] / 1e9:.1f} of {memory['machine'] / 1e9:.1f} GB at the peak ({parts})")
     for side in ("train", "held_out"):
         numbers = report[side]
         click.echo(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 
 import click
 
@@ -36,10 +38,7 @@ class Narrator:
             case Evaluated():
                 self._evaluated(event)
             case Sample():
-                mark = "" if event.stopped else " ..."
-                self._line(
-                    f"  {event.when:>6} │ {(event.prompt + event.text).strip()}{mark}".replace("\n", "\n         │ ")
-                )
+                self._sample(event)
             case Saved():
                 self._line(f"saved step {event.step}{' (best)' if event.best else ''}", dim=True)
             case Finished():
@@ -78,6 +77,12 @@ class Narrator:
             self._show(text)
         elif event.step % 10 == 0 or event.step in (1, event.steps):
             self._line(text)
+
+    def _sample(self, event: Sample) -> None:
+        width = max(30, min(shutil.get_terminal_size().columns, 110) - 12)
+        text = (event.prompt + event.text).strip() + ("" if event.stopped else " ...")
+        lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width)]
+        self._line("\n".join(f"  {'' if number else event.when:>6} │ {line}" for number, line in enumerate(lines)))
 
     def _evaluated(self, event: Evaluated) -> None:
         change = ""

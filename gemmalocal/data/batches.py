@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from gemmalocal.data.examples import Example
 
+LOOKS = 50  # batches that `largest` plans
+
 
 @dataclass(frozen=True)
 class MicroBatch:
@@ -81,6 +83,14 @@ def plan(examples: Sequence[Example], shapes: Shapes, rows: int | None = None) -
         groups.append(_stack(ordered[start:end], padded[end - 1]))
         end = start
     return groups[::-1]
+
+
+def largest(examples: Sequence[Example], size: int, seed: int, shapes: Shapes, rows: int | None) -> int:
+    """Tokens of the largest micro-batch (padding counted), over the first batches and the longest row."""
+    longest = max(_round_up(len(example.ids) - 1, shapes.multiple) for example in examples)
+    looks = min(LOOKS, -(-len(examples) // size))
+    parts = (part for number in range(looks) for part in plan(batch(examples, size, seed, number), shapes, rows))
+    return max(longest, *(len(part.ids) * (int(part.ids.shape[1]) - 1) for part in parts))
 
 
 def _round_up(length: int, multiple: int) -> int:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gemmalocal import machine
+from gemmalocal.backends import open_backend
 from gemmalocal.data.examples import Example, pieces
 from gemmalocal.events import Event, Finished, Report
-from gemmalocal.pipelines.prepared import Prepared, prepare
+from gemmalocal.pipelines.prepared import Prepared, budget, prepare
 from gemmalocal.pipelines.train import steps
 from gemmalocal.recipe import Recipe
 
@@ -27,6 +30,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     assert tokenizer is not None
     usable = {example.source for example in ready.train}
     shown = [record for record in rows.train if record.source in usable][:SHOWN]
+    decided, expected = budget(recipe, ready, open_backend(recipe.backend))
     yield Report(
         {
             "model": recipe.model,
@@ -34,6 +38,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
             "train": statistics(ready.train),
             "held_out": statistics(ready.held_out),
             "steps": steps(recipe, len(ready.train)),
+            "memory": {**asdict(expected), "total": expected.total, "machine": machine.probe()["memory"]},
+            "checkpointing": decided.train.checkpointing,
             "duplicates": rows.duplicates,
             "rejected": [[item.source, item.reason] for item in rows.rejected[:50]],
             "rejected_count": len(rows.rejected),

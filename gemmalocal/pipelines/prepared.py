@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +10,15 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
+from gemmalocal import catalog, fit, machine
+from gemmalocal.backends.protocol import Backend
 from gemmalocal.data import dataset
+from gemmalocal.data.batches import largest
 from gemmalocal.data.examples import Example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import DatasetError
 from gemmalocal.events import Event, Notice, Progress, Stage
+from gemmalocal.fit import Estimate
 from gemmalocal.recipe import Recipe
 from gemmalocal.weights.locate import locate
 
@@ -46,6 +51,20 @@ def prepare(recipe: Recipe, into: Prepared, weights: bool = True) -> Iterator[Ev
         yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
     if not into.train:
         raise DatasetError("No row is left to train on.", "Raise data.max_length, or mend the rows.")
+
+
+def budget(recipe: Recipe, ready: Prepared, backend: Backend) -> tuple[Recipe, Estimate]:
+    """The recipe with `checkpointing: auto` decided for this machine, and the peak that is to be expected."""
+    train = recipe.train
+    rows = None if train.micro_batch == "auto" else train.micro_batch
+    tokens = largest(ready.train, train.batch_size * train.accumulation, train.seed, backend.shapes(), rows)
+    sizes = catalog.from_config(json.loads((ready.folder / "config.json").read_text(encoding="utf-8")))
+    width = backend.weight_bytes(recipe.dtype)
+    choice = train.checkpointing
+    if choice == "auto":
+        choice = fit.needs_checkpointing(sizes, recipe, tokens, width, machine.probe()["memory"])
+    decided = recipe.model_copy(update={"train": train.model_copy(update={"checkpointing": choice})})
+    return decided, fit.estimate(sizes, recipe, tokens, width, choice)
 
 
 def _located(name: str, into: Prepared, weights: bool) -> Iterator[Event]:

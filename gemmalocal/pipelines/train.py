@@ -13,7 +13,7 @@ from gemmalocal.data.examples import pieces
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.events import Event, Finished, Notice, Sample, Stage
-from gemmalocal.pipelines.prepared import Prepared, prepare
+from gemmalocal.pipelines.prepared import Prepared, budget, prepare
 from gemmalocal.recipe import Recipe
 from gemmalocal.records import Message, Record
 
@@ -25,7 +25,12 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield from prepare(recipe, ready)
     assert ready.tokenizer is not None
     yield Stage("loading the weights")
-    trainer = open_backend(recipe.backend).trainer(ready.folder, recipe)
+    backend = open_backend(recipe.backend)
+    recipe, expected = budget(recipe, ready, backend)
+    yield Notice(
+        f"expected peak {expected.total / 1e9:.1f} GB{', with checkpointing' * bool(recipe.train.checkpointing)}"
+    )
+    trainer = backend.trainer(ready.folder, recipe)
     work = loop.Work(
         ready.train, ready.held_out, recipe.train, steps(recipe, len(ready.train)), directory / "checkpoints"
     )

@@ -12,6 +12,10 @@ import sys
 import time
 from typing import Any
 
+from gemmalocal.data.batches import Shapes
+
+CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=1024)
+METAL_SHAPES = Shapes(multiple=32, overhead=256, limit=4096)
 CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps; unlimited by default on Metal (mlx-lm#828)
 
 
@@ -44,6 +48,16 @@ def on_cpu() -> bool:
     import mlx.core as mx
 
     return bool(mx.default_device().type == mx.DeviceType.cpu)
+
+
+def shapes() -> Shapes:
+    """Fine steps of length on the CPU, where padding costs; on Metal few shapes and long passes (mlx-lm#1185)."""
+    return CPU_SHAPES if on_cpu() else METAL_SHAPES
+
+
+def weight_bytes(dtype: str) -> int:
+    """`auto` is float32 on the CPU, and bfloat16, as Gemma is published, on Metal."""
+    return 4 if dtype == "float32" or (dtype == "auto" and on_cpu()) else 2
 
 
 def probe() -> dict[str, Any]:

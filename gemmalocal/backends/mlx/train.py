@@ -19,13 +19,11 @@ from gemmalocal.backends.mlx import device, lora, model
 from gemmalocal.backends.mlx.faults import translated
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.protocol import Update
-from gemmalocal.data.batches import MicroBatch, Shapes
+from gemmalocal.data.batches import MicroBatch
 from gemmalocal.errors import TrainingDiverged
 from gemmalocal.recipe import Recipe, TrainSpec
 
 OPTIMIZER, STATE = "optimizer.safetensors", "trainer.json"
-CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=1024)
-METAL_SHAPES = Shapes(multiple=32, overhead=256, limit=4096)
 
 
 def trainer(folder: Path, recipe: Recipe) -> MlxTrainer:
@@ -38,7 +36,7 @@ class MlxTrainer:
     """A frozen Gemma with a LoRA adapter and an optimizer."""
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
-        self.shapes = CPU_SHAPES if device.on_cpu() else METAL_SHAPES
+        self.shapes = device.shapes()
         self._model = model.load(folder, recipe.dtype)
         self._lora, self._clip, self._seed = recipe.lora, recipe.train.gradient_clip, recipe.train.seed
         self._base, layers = recipe.model, self._model.model.layers
@@ -51,7 +49,7 @@ class MlxTrainer:
         )
         for adapter in self._adapters:
             adapter.unfreeze(keys=["lora_a", "lora_b"], recurse=False)
-        if recipe.train.checkpointing:
+        if recipe.train.checkpointing is True:
             model.checkpoint(chosen)
         self._head = Head(self._model)
         self._optimizer = optimizer(recipe.train)

@@ -1,0 +1,50 @@
+"""Gemma models as data: the sizes that decide memory. A model on this disk is read from its config.json instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of a dense text model: `width` is the hidden size, `inner` the feed-forward's; query and key-value widths."""
+
+    layers: int
+    width: int
+    inner: int
+    queries: int
+    keys: int
+    vocabulary: int
+
+    @property
+    def body(self) -> int:
+        """Weights in the layers' projections."""
+        attention = self.width * (self.queries + 2 * self.keys) + self.queries * self.width
+        return self.layers * (attention + 3 * self.width * self.inner)
+
+    @property
+    def embedding(self) -> int:
+        """Weights in the embedding, which is also the head."""
+        return self.vocabulary * self.width
+
+
+KNOWN = {
+    "gemma-3-270m-demo": Sizes(18, 640, 2048, 1024, 256, 262_144),
+    "google/gemma-3-270m": Sizes(18, 640, 2048, 1024, 256, 262_144),
+    "google/gemma-3-1b-it": Sizes(26, 1152, 6912, 1024, 256, 262_144),
+    "google/gemma-2b": Sizes(18, 2048, 16_384, 2048, 256, 256_000),
+}
+
+
+def from_config(config: dict[str, Any]) -> Sizes:
+    """The sizes in a model's config.json; raises `KeyError` where it lacks one."""
+    heads, head = config["num_attention_heads"], config.get("head_dim", 256)
+    return Sizes(
+        config["num_hidden_layers"],
+        config["hidden_size"],
+        config["intermediate_size"],
+        heads * head,
+        config.get("num_key_value_heads", heads) * head,
+        config["vocab_size"],
+    )
