@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from importlib import import_module, util
@@ -61,11 +62,30 @@ def demo(progress: Progress) -> Path:
         file.unlink(missing_ok=True)
 
 
+def _cached(name: str, weights: bool) -> Path | None:
+    """The folder of a model in the Hub's cache, if all that is needed is there."""
+    import huggingface_hub
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        folder = Path(huggingface_hub.snapshot_download(name, local_files_only=True))
+    except LocalEntryNotFoundError:
+        return None
+    needed = {"config.json", "tokenizer.json"}
+    if weights:
+        index = folder / "model.safetensors.index.json"
+        shards = json.loads(index.read_text())["weight_map"].values() if index.is_file() else ["model.safetensors"]
+        needed |= set(shards)
+    return folder if all((folder / file).is_file() for file in needed) else None
+
+
 def _hub(name: str, weights: bool) -> Path:
     import huggingface_hub
     from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     patterns = FILES if weights else [pattern for pattern in FILES if "safetensors" not in pattern]
+    if cached := _cached(name, weights):
+        return cached  # without asking the network anything
     try:
         return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns))
     except GatedRepoError as error:

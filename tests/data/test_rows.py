@@ -122,3 +122,16 @@ def test_not_utf8_is_said(tmp_path: Path) -> None:
 def test_missing_package_is_said() -> None:
     with pytest.raises(DatasetError, match="not installed"):
         dataset.read(DataSpec(path="package:no_such_package_here/x.json"))
+
+
+def test_hub_datasets_come_through_the_datasets_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    (tmp_path / "set").mkdir()
+    write(tmp_path / "set" / "train.jsonl", {"quote": "a", "author": "b"}, {"quote": "c", "author": "d"})
+    write(tmp_path / "set" / "test.jsonl", {"quote": "e", "author": "f"})
+    spec = DataSpec(path=f"hf:{tmp_path / 'set'}", split=0, template="{quote} - {author}")
+    assert [record.text for record in dataset.read(spec).train] == ["a - b", "c - d"]
+    spec = DataSpec(path=f"hf:{tmp_path / 'set'}:test", split=0, template="{quote}")
+    assert [record.text for record in dataset.read(spec).train] == ["e"]
+    with pytest.raises(DatasetError, match="cannot be had"):
+        dataset.read(DataSpec(path="hf:nobody/nothing-of-that-name"))

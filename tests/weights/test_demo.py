@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,3 +44,19 @@ def test_what_is_no_model_is_said(tmp_path: Path) -> None:
         locate("nonsense", lambda *what: None)
     with pytest.raises(ModelError, match=r"no tokenizer\.json"):
         Tokenizer(tmp_path)
+
+
+def test_a_model_in_the_hubs_cache_needs_no_network(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    repository = tmp_path / "models--someone--tiny"
+    snapshot = repository / "snapshots" / ("a" * 40)
+    shutil.copytree(tiny, snapshot)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("a" * 40)
+    assert locate("someone/tiny", lambda *what: None).resolve() == snapshot.resolve()
+    (snapshot / "model.safetensors").unlink()
+    assert locate("someone/tiny", lambda *what: None, weights=False).resolve() == snapshot.resolve()

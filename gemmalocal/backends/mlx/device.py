@@ -14,7 +14,7 @@ from typing import Any
 
 from gemmalocal.data.batches import Shapes
 
-CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=1024)
+CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=256)
 METAL_SHAPES = Shapes(multiple=32, overhead=256, limit=4096)
 CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps; unlimited by default on Metal (mlx-lm#828)
 
