@@ -75,6 +75,16 @@ class TrainSpec(Section):
     keep: int = Field(2, ge=1, description="Newest checkpoints that are kept, beside the best.")
     early_stop: int | None = Field(None, ge=1, description="Stop after so many evaluations without a better one.")
 
+    @property
+    def rows_per_step(self) -> int:
+        """Rows whose gradients make one optimizer step."""
+        return self.batch_size * self.accumulation
+
+    @property
+    def rows_at_once(self) -> int | None:
+        """The most rows in a micro-batch; None leaves it to the plan."""
+        return None if self.micro_batch == "auto" else self.micro_batch
+
     @model_validator(mode="after")
     def _one_length(self) -> TrainSpec:
         if (self.steps is None) == (self.epochs is None):

@@ -13,7 +13,7 @@ import click
 from gemmalocal import jobs, machine, paths
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
-from gemmalocal.events import Event, Report
+from gemmalocal.events import Event, Finished, Report
 
 SLOW = 20  # GFLOP/s; a reference BLAS reaches 2, OpenBLAS on two cores over 100
 
@@ -27,7 +27,7 @@ def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     def tell(event: Event) -> None:
         if isinstance(event, Report):
             reports.append(event.data)
-        elif type(event).__name__ != "Finished":
+        elif not isinstance(event, Finished):
             narrator(event)
 
     try:

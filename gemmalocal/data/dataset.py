@@ -35,14 +35,14 @@ class Dataset:
         return found
 
 
-def read(spec: DataSpec, progress: Callable[[int], None] = lambda done: None) -> Dataset:
+def read(spec: DataSpec) -> Dataset:
     """Read all rows of a recipe's data section; raises `DatasetError` if none can be trained on."""
     dataset = Dataset("template" if spec.template else spec.shape, [], [])
     own_file = sources.held_out_file(spec.path)
     held_out_keys: set[str] = set()
     if own_file is not None:
-        dataset.held_out = _records(str(own_file), spec, dataset, held_out_keys, progress)
-    records = _records(spec.path, spec, dataset, held_out_keys, progress)
+        dataset.held_out = _records(str(own_file), spec, dataset, held_out_keys)
+    records = _records(spec.path, spec, dataset, held_out_keys)
     if own_file is not None:
         dataset.train = records
     else:
@@ -64,14 +64,10 @@ def split(records: list[Record], share: float) -> tuple[list[Record], list[Recor
     return [record for record in records if record.source not in sources_held], held_out
 
 
-def _records(
-    path: str, spec: DataSpec, dataset: Dataset, seen: set[str], progress: Callable[[int], None]
-) -> list[Record]:
+def _records(path: str, spec: DataSpec, dataset: Dataset, seen: set[str]) -> list[Record]:
     read_row: Callable[[str, shapes.Columns], Record] | None = None
     records = []
-    for number, row in enumerate(sources.rows(path), 1):
-        if number % 1000 == 0:
-            progress(number)
+    for row in sources.rows(path):
         if isinstance(row, Rejected):
             dataset.rejected.append(row)
             continue

@@ -29,11 +29,6 @@ class Work:
     steps: int
     folder: Path
 
-    @property
-    def rows(self) -> int | None:
-        """Rows at once, if the recipe sets it."""
-        return None if self.spec.micro_batch == "auto" else self.spec.micro_batch
-
 
 def resume(work: Work, trainer: Trainer) -> Standing:
     """Restore the newest checkpoint, if there is one."""
@@ -78,8 +73,8 @@ def train(
 
 def _step(work: Work, trainer: Trainer, step: int) -> Step:
     start, spec = time.perf_counter(), work.spec
-    examples = batch(work.train, spec.batch_size * spec.accumulation, spec.seed, step - 1)
-    for part in plan(examples, trainer.shapes, work.rows):
+    examples = batch(work.train, spec.rows_per_step, spec.seed, step - 1)
+    for part in plan(examples, trainer.shapes, work.spec.rows_at_once):
         trainer.accumulate(part)
     rate = learning_rate(spec, step, work.steps)
     update = trainer.apply(rate)
@@ -101,7 +96,7 @@ def _evaluated(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Eva
 def _held_out(work: Work, trainer: Trainer) -> Iterator[MicroBatch]:
     ordered = sorted(work.held_out, key=lambda example: len(example.ids))
     for start in range(0, len(ordered), EVALUATION_ROWS):
-        yield from plan(ordered[start : start + EVALUATION_ROWS], trainer.shapes, work.rows)
+        yield from plan(ordered[start : start + EVALUATION_ROWS], trainer.shapes, work.spec.rows_at_once)
 
 
 def _judge(standing: Standing, evaluation: Evaluated) -> bool:

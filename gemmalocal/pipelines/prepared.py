@@ -16,7 +16,7 @@ from gemmalocal.data import dataset
 from gemmalocal.data.batches import largest
 from gemmalocal.data.examples import Example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.errors import DatasetError
+from gemmalocal.errors import DatasetError, ModelError
 from gemmalocal.events import Event, Notice, Progress, Stage
 from gemmalocal.fit import Estimate
 from gemmalocal.recipe import Recipe
@@ -56,9 +56,14 @@ def prepare(recipe: Recipe, into: Prepared, weights: bool = True) -> Iterator[Ev
 def budget(recipe: Recipe, ready: Prepared, backend: Backend) -> tuple[Recipe, Estimate]:
     """The recipe with `checkpointing: auto` decided for this machine, and the peak that is to be expected."""
     train = recipe.train
-    rows = None if train.micro_batch == "auto" else train.micro_batch
-    tokens = largest(ready.train, train.batch_size * train.accumulation, train.seed, backend.shapes(), rows)
-    sizes = catalog.from_config(json.loads((ready.folder / "config.json").read_text(encoding="utf-8")))
+    tokens = largest(ready.train, train.rows_per_step, train.seed, backend.shapes(), train.rows_at_once)
+    try:
+        sizes = catalog.from_config(json.loads((ready.folder / "config.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{ready.folder}/config.json does not describe a text model that can be tuned ({error}).",
+            "Give the folder or name of a Gemma 1, 2 or 3 text model.",
+        ) from error
     width = backend.weight_bytes(recipe.dtype)
     choice = train.checkpointing
     if choice == "auto":

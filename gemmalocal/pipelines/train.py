@@ -72,7 +72,7 @@ def steps(recipe: Recipe, rows: int) -> int:
     if recipe.train.steps is not None:
         return recipe.train.steps
     assert recipe.train.epochs is not None
-    return max(1, math.ceil(recipe.train.epochs * rows / (recipe.train.batch_size * recipe.train.accumulation)))
+    return max(1, math.ceil(recipe.train.epochs * rows / recipe.train.rows_per_step))
 
 
 def answer(
