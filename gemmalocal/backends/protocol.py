@@ -23,13 +23,13 @@ class Trainer(Protocol):
 
     shapes: Shapes
 
-    def accumulate(self, batch: MicroBatch) -> None:
-        """Add a micro-batch's summed loss and summed gradient to what `apply` will use."""
+    def accumulate(self, parts: Sequence[MicroBatch]) -> None:
+        """Add the summed loss and gradient of at most `shapes.lanes` micro-batches to what `apply` will use."""
 
     def apply(self, learning_rate: float) -> Update:
         """Divide by the supervised tokens, clip, step, forget. Raises `TrainingDiverged` and changes nothing then."""
 
-    def evaluate(self, batch: MicroBatch) -> tuple[float, int]:
+    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         """Summed loss and count of supervised tokens, without a gradient."""
 
     def save(self, directory: Path) -> None:

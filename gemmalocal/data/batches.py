@@ -6,7 +6,7 @@ speed, never the sum of the gradients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,12 +35,13 @@ class Shapes:
     """What an engine likes: lengths in multiples, and what a forward pass costs beyond its tokens.
 
     `multiple` is in tokens; `overhead` is the fixed cost of a pass, counted in tokens; `limit` the most tokens
-    (rows x length) at once, which a single long row may exceed.
+    (rows x length) in a micro-batch, which a single long row may exceed; `lanes` the micro-batches at once.
     """
 
     multiple: int
     overhead: int
     limit: int
+    lanes: int = 1
 
 
 def batch(examples: Sequence[Example], size: int, seed: int, number: int) -> list[Example]:
@@ -65,15 +66,19 @@ def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def plan(examples: Sequence[Example], shapes: Shapes, rows: int | None = None) -> list[MicroBatch]:
-    """Partition a batch by length so that padding plus passes cost least; at most `rows` rows in one, if given."""
+    """Partition a batch by length so that padding plus passes cost least; at most `rows` rows in one, if given.
+
+    The micro-batches come in ascending length, and no larger than leaves each lane one.
+    """
     ordered = sorted(examples, key=lambda example: len(example.ids))
     padded = [_round_up(len(example.ids) - 1, shapes.multiple) for example in ordered]
+    limit = shapes.limit if shapes.lanes == 1 else min(shapes.limit, -(-sum(padded) // shapes.lanes))
     best: list[tuple[float, int]] = [(0.0, 0)]  # cost of the first n rows, where their last group starts
     for end in range(1, len(ordered) + 1):
         options = []
         for start in range(end - 1, -1, -1):
             count, tokens = end - start, (end - start) * padded[end - 1]
-            if count > 1 and (tokens > shapes.limit or (rows is not None and count > rows)):
+            if count > 1 and (tokens > limit or (rows is not None and count > rows)):
                 break
             options.append((best[start][0] + tokens + shapes.overhead, start))
         best.append(min(options))
@@ -85,12 +90,21 @@ def plan(examples: Sequence[Example], shapes: Shapes, rows: int | None = None) -
     return groups[::-1]
 
 
+def rounds(parts: Sequence[MicroBatch], lanes: int) -> Iterator[Sequence[MicroBatch]]:
+    """Micro-batches in ascending length to those that run at once; the smallest are left over for a shorter round."""
+    end = len(parts) % lanes or lanes
+    yield parts[:end]
+    for start in range(end, len(parts), lanes):
+        yield parts[start : start + lanes]
+
+
 def largest(examples: Sequence[Example], size: int, seed: int, shapes: Shapes, rows: int | None) -> int:
-    """Tokens of the largest micro-batch (padding counted), over the first batches and the longest row."""
+    """Tokens (padding counted) of the largest micro-batches at once, over the first batches; or of the longest row."""
     longest = max(_round_up(len(example.ids) - 1, shapes.multiple) for example in examples)
     looks = min(LOOKS, -(-len(examples) // size))
-    parts = (part for number in range(looks) for part in plan(batch(examples, size, seed, number), shapes, rows))
-    return max(longest, *(len(part.ids) * (int(part.ids.shape[1]) - 1) for part in parts))
+    plans = (plan(batch(examples, size, seed, number), shapes, rows) for number in range(looks))
+    at_once = (parts for planned in plans for parts in rounds(planned, shapes.lanes))
+    return max(longest, *(sum(len(part.ids) * (int(part.ids.shape[1]) - 1) for part in parts) for parts in at_once))
 
 
 def _round_up(length: int, multiple: int) -> int:

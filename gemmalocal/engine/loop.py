@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gemmalocal.backends.protocol import Trainer
-from gemmalocal.data.batches import MicroBatch, batch, plan
+from gemmalocal.data.batches import MicroBatch, batch, plan, rounds
 from gemmalocal.data.examples import Example
 from gemmalocal.engine import checkpoints
 from gemmalocal.engine.checkpoints import Standing
@@ -74,8 +74,8 @@ def train(
 def _step(work: Work, trainer: Trainer, step: int) -> Step:
     start, spec = time.perf_counter(), work.spec
     examples = batch(work.train, spec.rows_per_step, spec.seed, step - 1)
-    for part in plan(examples, trainer.shapes, work.spec.rows_at_once):
-        trainer.accumulate(part)
+    for parts in rounds(plan(examples, trainer.shapes, spec.rows_at_once), trainer.shapes.lanes):
+        trainer.accumulate(parts)
     rate = learning_rate(spec, step, work.steps)
     update = trainer.apply(rate)
     seconds = time.perf_counter() - start
@@ -86,17 +86,18 @@ def _step(work: Work, trainer: Trainer, step: int) -> Step:
 
 def _evaluated(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Evaluated]:
     total, tokens = 0.0, 0
-    for part in _held_out(work, trainer):
-        loss, count = trainer.evaluate(part)
+    for parts in _held_out(work, trainer):
+        loss, count = trainer.evaluate(parts)
         total, tokens = total + loss, tokens + count
     if tokens:
         yield Evaluated(standing.step, total / tokens, tokens)
 
 
-def _held_out(work: Work, trainer: Trainer) -> Iterator[MicroBatch]:
+def _held_out(work: Work, trainer: Trainer) -> Iterator[Sequence[MicroBatch]]:
     ordered = sorted(work.held_out, key=lambda example: len(example.ids))
     for start in range(0, len(ordered), EVALUATION_ROWS):
-        yield from plan(ordered[start : start + EVALUATION_ROWS], trainer.shapes, work.spec.rows_at_once)
+        parts = plan(ordered[start : start + EVALUATION_ROWS], trainer.shapes, work.spec.rows_at_once)
+        yield from rounds(parts, trainer.shapes.lanes)
 
 
 def _judge(standing: Standing, evaluation: Evaluated) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data import dataset
-from gemmalocal.data.batches import batch, plan
+from gemmalocal.data.batches import batch, plan, rounds
 from gemmalocal.data.examples import Example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.events import Event, Finished, Progress, Report, Stage
@@ -48,7 +48,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield from measure(trainer, examples, spec["steps"], figures)
     limits = backend.probe()
     figures |= {"limit_gflops": limits["gflops"], "device": limits["device"]}
-    figures["loss_by_full_logits"] = trainer.full_logits_loss(plan(batch(examples, BATCH, 0, 0), trainer.shapes, None))
+    figures["loss_by_full_logits"] = trainer.full_logits_loss(plan(batch(examples, BATCH, 0, 0), trainer.shapes))
     yield Report(figures)
     yield Finished("done")
 
@@ -62,8 +62,8 @@ def measure(trainer: Trainer, examples: list[Example], steps: int, figures: dict
         if step == 1:
             start = time.perf_counter()
         rows = batch(examples, BATCH, 0, step)
-        for part in plan(rows, trainer.shapes, None):
-            trainer.accumulate(part)
+        for parts in rounds(plan(rows, trainer.shapes), trainer.shapes.lanes):
+            trainer.accumulate(parts)
         update = trainer.apply(1e-4)
         peak = max(peak, trainer.peak_memory())
         figures.setdefault("loss", update.loss)

@@ -13,8 +13,9 @@ from mlx.utils import tree_flatten
 
 from gemmalocal import recipe_file
 from gemmalocal.backends import open_backend
-from gemmalocal.backends.mlx import cpu, loss
-from gemmalocal.data.batches import MicroBatch, Shapes, plan
+from gemmalocal.backends.mlx import cpu, tiles
+from gemmalocal.backends.mlx.lanes import Lanes
+from gemmalocal.data.batches import MicroBatch, Shapes, plan, rounds
 from gemmalocal.data.examples import Example
 
 open_backend("mlx")
@@ -68,28 +69,50 @@ def test_loss_and_gradient_equal_full_logits(tiny: Path, recipe_path: Path, chec
     made = trainer(tiny, recipe_path, f"train.checkpointing={checkpointing}")
     (batch,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
     value, gradient = reference(made, batch)
-    made.accumulate(batch)
+    made.accumulate([batch])
     assert made._loss == pytest.approx(value, rel=1e-5)
     close(made._gradient, gradient)
-    assert made.evaluate(batch)[0] == pytest.approx(value, rel=1e-5)
+    assert made.evaluate([batch])[0] == pytest.approx(value, rel=1e-5)
 
 
-def test_the_general_head_equals_the_host_head(tiny: Path, recipe_path: Path) -> None:
+@pytest.mark.parametrize("softcap", [None, 2.0])
+def test_the_head_in_tiles_equals_plain_autodiff(
+    tiny: Path, recipe_path: Path, monkeypatch: pytest.MonkeyPatch, softcap: float | None
+) -> None:
+    monkeypatch.setattr(tiles, "TILE", 77)  # several tiles, the last one short
     made = trainer(tiny, recipe_path)
-    hidden, ids = mx.random.normal((300, 64)), mx.array(np.arange(300) % 290)
-    assert made._head._on_host
+    made._head._softcap = softcap
+    hidden, ids = 3 * mx.random.normal((600, 64)), mx.array(np.arange(600) % 290)
+    assert made._head._in_tiles
     fast, slope = made._head.loss(hidden, ids)
-    made._head._on_host = False
+    assert made._head.loss(hidden, ids, gradient=False) == (fast, None)
+    made._head._in_tiles = False
     slow, other = made._head.loss(hidden, ids)
     assert fast == pytest.approx(slow, rel=1e-6)
     close([slope], [other], 1e-5)
 
 
-def test_softmax_in_place_stands_large_logits() -> None:
-    logits = np.array([[1e4, 0, -1e4], [0, 0, 0]], np.float32)
-    value, sums = loss.softmax_in_place(logits, np.array([0, 1], np.int32))
-    assert value == pytest.approx(np.log(3), rel=1e-6)
-    np.testing.assert_allclose(sums, [1, 3])
+def test_tiles_stand_large_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "TILE", 2)
+    weight, hidden = mx.array([[-1e4], [0.0], [1e4]]), mx.array([[1.0], [-1.0], [0.0]])
+    value, slope = tiles.loss(weight, hidden, np.array([2, 2, 1], np.int32), None, True)
+    assert value == pytest.approx(2e4 + np.log(3), rel=1e-6)
+    np.testing.assert_allclose(np.array(slope)[:, 0], [0, -2e4, 0], atol=1e-2)
+
+
+def test_lanes_change_nothing(tiny: Path, recipe_path: Path) -> None:
+    parts, found = plan(some_rows(5), Shapes(8, 1, 40, 3)), []
+    for count in (1, 3):
+        made = trainer(tiny, recipe_path, "lora.dropout=0.3")
+        made._lanes = Lanes(count)
+        for several in rounds(parts, count):
+            made.accumulate(several)
+        losses = [made.evaluate(several)[0] for several in rounds(parts, count)]
+        found.append((made._loss, made._gradient, sum(losses)))
+    assert len(parts) > 3
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
+    assert found[0][2] == pytest.approx(found[1][2], rel=1e-6)
+    close(found[0][1], found[1][1], 1e-5)
 
 
 def test_micro_batches_give_the_update_of_the_big_batch(tiny: Path, recipe_path: Path) -> None:
@@ -98,7 +121,7 @@ def test_micro_batches_give_the_update_of_the_big_batch(tiny: Path, recipe_path:
         made = trainer(tiny, recipe_path)
         parts = plan(rows, shapes, count)
         for part in parts:
-            made.accumulate(part)
+            made.accumulate([part])
         update = made.apply(1e-3)
         results.append((len(parts), update, [value for _, value in made._trainable()]))
     assert [count for count, *_ in results] == [1, results[1][0], 8]
@@ -114,12 +137,12 @@ def test_dropout_is_the_same_in_both_passes_of_checkpointing(tiny: Path, recipe_
     found = []
     for choice in ("false", "true"):
         made = trainer(tiny, recipe_path, "lora.dropout=0.3", f"train.checkpointing={choice}")
-        made.accumulate(batch)
+        made.accumulate([batch])
         found.append((made._loss, made._gradient))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
     close(found[1][1], found[0][1])
     plain = trainer(tiny, recipe_path)
-    plain.accumulate(batch)
+    plain.accumulate([batch])
     assert plain._loss != pytest.approx(found[0][0], rel=1e-3)
 
 
@@ -130,7 +153,7 @@ def test_each_optimizer_learns_and_is_restored(tiny: Path, recipe_path: Path, tm
 
     def step(one: Any) -> float:
         for part in parts:
-            one.accumulate(part)
+            one.accumulate([part])
         return float(one.apply(3e-3).loss)
 
     first = [step(made) for _ in range(4)]
@@ -146,7 +169,7 @@ def test_each_optimizer_learns_and_is_restored(tiny: Path, recipe_path: Path, tm
 def test_first_adamw_step_is_as_long_as_the_rate(tiny: Path, recipe_path: Path) -> None:
     made = trainer(tiny, recipe_path, "train.gradient_clip=0")
     before = dict(made._trainable())
-    made.accumulate(plan(some_rows(), Shapes(8, 10_000, 10_000))[0])
+    made.accumulate(plan(some_rows(), Shapes(8, 10_000, 10_000)))
     made.apply(1e-3)
     moved = max(float(np.abs(np.array(value - before[name])).max()) for name, value in made._trainable())
     assert moved == pytest.approx(1e-3, rel=0.05)  # without bias correction it would be 3.2 times that
@@ -159,7 +182,7 @@ def test_frozen_weights_stay_as_they_are(tiny: Path, recipe_path: Path) -> None:
     assert all(name.startswith("model.layers.1.") for name in names)
     frozen: Any = tree_flatten(made._model.parameters())
     before = {name: np.array(value) for name, value in frozen if name not in names}
-    made.accumulate(plan(some_rows(), Shapes(8, 10_000, 10_000))[0])
+    made.accumulate(plan(some_rows(), Shapes(8, 10_000, 10_000)))
     made.apply(1e-2)
     after: Any = tree_flatten(made._model.parameters())
     for name, value in after:
@@ -182,6 +205,18 @@ def test_geglu_equals_mlx_and_its_gradient() -> None:
         np.testing.assert_allclose(np.array(one), np.array(other), atol=1e-5)
 
 
+def test_tanh_and_rope_equal_mlx_and_their_gradients() -> None:
+    x = mx.linspace(-12, 12, 5000)
+    np.testing.assert_allclose(np.array(cpu.tanh(x)), np.tanh(np.array(x)), atol=5e-7)
+    rows = mx.random.normal((2, 3, 37, 16))
+    plain = nn.RoPE(16, base=1e4, scale=0.5)
+    quick = cpu.QuickRope(16, base=1e4, scale=0.5)
+    np.testing.assert_allclose(np.array(quick(rows)), np.array(plain(rows)), atol=1e-5)
+    np.testing.assert_array_equal(np.array(quick(rows, offset=5)), np.array(plain(rows, offset=5)))
+    gradients = [mx.grad(lambda x, rope=rope: mx.sum(rope(x) ** 3))(rows) for rope in (quick, plain)]
+    np.testing.assert_allclose(np.array(gradients[0]), np.array(gradients[1]), atol=1e-3)
+
+
 def test_transformers_and_peft_give_the_same_loss(tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
     import torch
     from peft import PeftModel
@@ -199,4 +234,4 @@ def test_transformers_and_peft_give_the_same_loss(tiny: Path, recipe_path: Path,
         logits = tuned(ids[:, :-1]).logits
     each = torch.nn.functional.cross_entropy(logits[0], ids[0, 1:], reduction="none")
     theirs = float((each * torch.tensor(batch.weights[0, 1:])).sum())
-    assert made.evaluate(batch)[0] == pytest.approx(theirs, rel=1e-4)
+    assert made.evaluate([batch])[0] == pytest.approx(theirs, rel=1e-4)

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gemmalocal.data.batches import Shapes, batch, plan
+from gemmalocal.data.batches import Shapes, batch, plan, rounds
 from gemmalocal.data.examples import Example
 
 
@@ -46,3 +46,13 @@ def test_the_plan_beats_one_padded_batch_and_single_rows() -> None:
     lengths = [10, 11, 12, 200]
     parts = plan(examples(*lengths), Shapes(8, 32, 4096))
     assert sorted(len(part.ids) for part in parts) == [1, 3]
+
+
+def test_every_lane_gets_a_micro_batch_and_the_smallest_is_left_over() -> None:
+    rows = examples(*[30] * 8)
+    assert len(plan(rows, Shapes(8, 32, 4096))) == 1
+    parts = plan(rows, Shapes(8, 32, 4096, 2))
+    assert [len(part.ids) for part in parts] == [4, 4]
+    parts = plan(examples(10, 40, 90), Shapes(8, 0, 8, 2))
+    assert [[part.ids.shape[1] - 1 for part in several] for several in rounds(parts, 2)] == [[16], [40, 96]]
+    assert [list(several) for several in rounds(parts[:1], 2)] == [parts[:1]]

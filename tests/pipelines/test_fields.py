@@ -44,7 +44,7 @@ def test_epochs_become_steps(recipe_path: Path) -> None:
 def stepped(tiny: Path, path: Path, *overrides: str) -> tuple[Any, Any, dict[str, Any]]:
     made: Any = open_backend("mlx").trainer(tiny, recipe_file.load(str(path), ["lora.dropout=0", *overrides]))
     rows = [Example(np.arange(6, 30, dtype=np.int32), np.ones(24, np.float32), "x")]
-    made.accumulate(plan(rows, Shapes(8, 1, 100))[0])
+    made.accumulate(plan(rows, Shapes(8, 1, 100)))
     update = made.apply(0.1)
     return made, update, {name: np.array(value) for name, value in made._trainable()}
 

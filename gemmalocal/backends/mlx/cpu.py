@@ -1,21 +1,44 @@
-"""Cheaper elementwise work for MLX's CPU build, which has no fused kernels and a slow `pow`. Metal needs none of it."""
+"""Cheaper elementwise work for MLX's CPU build, which has no fused kernels and slow `tanh`, `pow` and `rope`.
+
+Metal needs none of it.
+"""
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Any, cast
 
 import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
 from mlx_lm.models import gemma3_text
 
 RATE = math.sqrt(2 / math.pi)
 CUBIC = 0.044715 * RATE
 
+# tanh(x) as x P(x^2) / Q(x^2) for |x| up to END, highest power first: a minimax fit, off by at most 4e-7 in float32.
+END = 7.9
+UPPER = (1.0, 256.721646, 11216.2613, 86716.3824)
+LOWER = (0.0216144865, 20.8129886, 2068.54041, 40121.6335, 86716.3938)
+
+
+def tanh(x: mx.array) -> mx.array:
+    """A sixth of the time of `mx.tanh` on the CPU; same shape, float32."""
+    x = mx.clip(x, -END, END)
+    square = x * x
+    upper, lower = square + UPPER[1], square * LOWER[0] + LOWER[1]
+    for factor in UPPER[2:]:
+        upper = upper * square + factor
+    for factor in LOWER[2:]:
+        lower = lower * square + factor
+    return x * upper / lower
+
 
 @mx.custom_function
 def geglu(gate: mx.array, up: mx.array) -> Any:
     """`gelu(gate) * up` in the tanh approximation (https://arxiv.org/abs/1606.08415), and the tanh for the vjp."""
-    curve = mx.tanh(gate * (RATE + CUBIC * (gate * gate)))
+    curve = tanh(gate * (RATE + CUBIC * (gate * gate)))
     return (0.5 * gate) * (1 + curve) * up, curve
 
 
@@ -35,8 +58,33 @@ class QuickMLP(gemma3_text.MLP):  # type: ignore[misc]
         return self.down_proj(cast(Any, geglu)(self.gate_proj(x), self.up_proj(x))[0])
 
 
+class QuickRope(nn.RoPE):
+    """Rotary positions (https://arxiv.org/abs/2104.09864) from a table; MLX's own for all but whole float32 rows."""
+
+    def __call__(self, x: mx.array, offset: int = 0) -> mx.array:
+        """(..., length, dims) to the same."""
+        *_, length, dims = x.shape
+        if offset or self.traditional or dims != self.dims or x.dtype != mx.float32:
+            return super().__call__(x, offset)
+        cosine, sine = (part[:length] for part in _angles(dims, self.base, self.scale, 1 << length.bit_length()))
+        halves = x.reshape(*x.shape[:-1], 2, dims // 2)
+        return (halves * cosine + halves[..., ::-1, :] * sine).reshape(x.shape)
+
+
+@lru_cache(maxsize=32)
+def _angles(dims: int, base: float, scale: float, length: int) -> tuple[mx.array, mx.array]:
+    """Cosine and signed sine (length, 2, dims / 2): what a half is multiplied with, and what the other half is."""
+    rates = base ** (-np.arange(0, dims, 2) / dims)
+    angles = np.arange(length)[:, None] * scale * rates
+    cosine = np.stack([np.cos(angles)] * 2, 1)
+    sine = np.stack([-np.sin(angles), np.sin(angles)], 1)
+    return mx.array(cosine.astype(np.float32)), mx.array(sine.astype(np.float32))
+
+
 def quicken(layers: list[Any]) -> None:
     """Give the layers of this one model the quick blocks; the classes of mlx-lm stay as they are."""
     for layer in layers:
         if type(layer.mlp) is gemma3_text.MLP:
             layer.mlp.__class__ = QuickMLP
+        if type(layer.self_attn.rope) is nn.RoPE:
+            layer.self_attn.rope.__class__ = QuickRope

@@ -10,11 +10,13 @@ import ctypes
 import ctypes.util
 import sys
 import time
+from dataclasses import replace
 from typing import Any
 
 from gemmalocal.data.batches import Shapes
 
 CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=256)
+MOST_LANES = 4  # micro-batches at once on the CPU: each takes memory
 METAL_SHAPES = Shapes(multiple=32, overhead=256, limit=4096)
 CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps; unlimited by default on Metal (mlx-lm#828)
 
@@ -43,6 +45,17 @@ def load_openblas() -> str | None:
     return None
 
 
+def blas_threads(wanted: int | None = None) -> int:
+    """How many threads OpenBLAS uses (OPENBLAS_NUM_THREADS, or the processors), or `wanted` from now on; else 1."""
+    name = load_openblas()
+    if name is None:
+        return 1
+    blas = ctypes.CDLL(name)
+    if wanted is not None:
+        blas.openblas_set_num_threads(wanted)
+    return int(blas.openblas_get_num_threads())
+
+
 def on_cpu() -> bool:
     """Whether MLX computes on the CPU."""
     import mlx.core as mx
@@ -52,7 +65,7 @@ def on_cpu() -> bool:
 
 def shapes() -> Shapes:
     """Fine steps of length on the CPU, where padding costs; on Metal few shapes and long passes (mlx-lm#1185)."""
-    return CPU_SHAPES if on_cpu() else METAL_SHAPES
+    return replace(CPU_SHAPES, lanes=min(blas_threads(), MOST_LANES)) if on_cpu() else METAL_SHAPES
 
 
 def weight_bytes(dtype: str) -> int:

@@ -11,9 +11,8 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from numpy.typing import NDArray
 
-from gemmalocal.backends.mlx import device
+from gemmalocal.backends.mlx import device, tiles
 
 CHUNK = 128  # rows of logits alive at once; 128 MiB in float32 at Gemma 3's vocabulary
 
@@ -27,7 +26,7 @@ class Head:
         self._project = self._module.as_linear if tied else self._module
         self._softcap = getattr(model.args, "final_logit_softcapping", None)
         plain = not isinstance(self._module, (nn.QuantizedEmbedding, nn.QuantizedLinear))
-        self._on_host = device.on_cpu() and plain and not self._softcap and self._module.weight.dtype == mx.float32
+        self._in_tiles = device.on_cpu() and plain and self._module.weight.dtype == mx.float32
 
     def logits(self, hidden: mx.array) -> mx.array:
         """(n, width) to (n, vocabulary)."""
@@ -37,9 +36,13 @@ class Head:
     def loss(self, hidden: mx.array, targets: mx.array, gradient: bool = True) -> tuple[float, mx.array | None]:
         """Summed cross-entropy of (n, width) against (n,) ids, and its gradient (n, width) in `hidden`'s dtype."""
         total, pieces = 0.0, []
-        for start in range(0, hidden.shape[0], CHUNK):
-            rows, ids = hidden[start : start + CHUNK], targets[start : start + CHUNK]
-            value, piece = self._host_chunk(rows, ids, gradient) if self._on_host else self._chunk(rows, ids, gradient)
+        chunk = tiles.ROWS if self._in_tiles else CHUNK
+        for start in range(0, hidden.shape[0], chunk):
+            rows, ids = hidden[start : start + chunk], targets[start : start + chunk]
+            if self._in_tiles:
+                value, piece = tiles.loss(self._module.weight, rows, np.array(ids), self._softcap, gradient)
+            else:
+                value, piece = self._chunk(rows, ids, gradient)
             total += value
             if piece is not None:
                 pieces.append(piece)
@@ -55,28 +58,3 @@ class Head:
         value, piece = mx.value_and_grad(summed)(rows)
         mx.eval(value, piece)
         return float(np.array(value)), piece
-
-    def _host_chunk(self, rows: mx.array, ids: mx.array, gradient: bool) -> tuple[float, mx.array | None]:
-        # MLX's CPU `exp` takes 13 ns an element on one thread, numpy's below 1: the softmax is done in place, on the
-        # same memory, row by row while a row is in the processor's cache.
-        logits = rows @ self._module.weight.T
-        mx.eval(logits)
-        loss, sums = softmax_in_place(np.array(logits, copy=False), np.array(ids))
-        if not gradient:
-            return loss, None
-        piece = (logits @ self._module.weight) / mx.array(sums)[:, None] - self._module.weight[ids]
-        mx.eval(piece)
-        return loss, piece
-
-
-def softmax_in_place(logits: NDArray[np.float32], ids: NDArray[np.int32]) -> tuple[float, NDArray[np.float32]]:
-    """Turn each row (n, vocabulary) into exp(row - max); return the summed cross-entropy and the rows' sums (n,)."""
-    sums = np.empty(len(logits), np.float32)
-    total = 0.0
-    for number, row in enumerate(logits):
-        np.subtract(row, row.max(), out=row)
-        target = float(row[ids[number]])
-        np.exp(row, out=row)
-        sums[number] = row.sum()
-        total += float(np.log(sums[number])) - target
-    return total, sums

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 import mlx.optimizers as optim
@@ -17,6 +17,7 @@ from mlx_lm.models.cache import make_prompt_cache
 from gemmalocal.backends import adapters
 from gemmalocal.backends.mlx import device, lora, model
 from gemmalocal.backends.mlx.faults import translated
+from gemmalocal.backends.mlx.lanes import Lanes
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.protocol import Update
 from gemmalocal.data.batches import MicroBatch
@@ -24,6 +25,15 @@ from gemmalocal.errors import TrainingDiverged
 from gemmalocal.recipe import Recipe, TrainSpec
 
 OPTIMIZER, STATE = "optimizer.safetensors", "trainer.json"
+
+
+class _Passes(NamedTuple):
+    """A micro-batch under way: `hidden` and `cotangent` are (n, width), `targets` (n,), `gradient` as `_names`."""
+
+    hidden: mx.array
+    targets: mx.array
+    cotangent: mx.array
+    gradient: list[mx.array]
 
 
 def trainer(folder: Path, recipe: Recipe) -> MlxTrainer:
@@ -37,6 +47,7 @@ class MlxTrainer:
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.shapes = device.shapes()
+        self._lanes = Lanes(self.shapes.lanes)
         self._model = model.load(folder, recipe.dtype)
         self._lora, self._clip, self._seed = recipe.lora, recipe.train.gradient_clip, recipe.train.seed
         self._base, layers = recipe.model, self._model.model.layers
@@ -60,17 +71,25 @@ class MlxTrainer:
         self._loss, self._tokens = 0.0, 0
         mx.eval(self._model.parameters())
 
-    def accumulate(self, batch: MicroBatch) -> None:
-        """Add a micro-batch's summed loss and gradient."""
+    def accumulate(self, parts: Sequence[MicroBatch]) -> None:
+        """Add the summed loss and gradient of micro-batches that run side by side."""
         with translated():
-            self._draw()
-            loss, gradient = self._loss_and_gradient(batch)
-            if self._gradient is not None:
-                gradient = [total + part for total, part in zip(self._gradient, gradient, strict=True)]
+            passes = self._lanes.each(self._both_passes, parts)
+            self._lanes.evaluate(*(one.hidden for one in passes))
+            loss, slope = self._head.loss(_joined(one.hidden for one in passes), _joined(one.targets for one in passes))
+            assert slope is not None
+            start = 0
+            for one in passes:
+                end = start + one.targets.size
+                np.array(one.cotangent, copy=False)[...] = np.array(slope[start:end])
+                start = end
+            self._lanes.evaluate(*(one.gradient for one in passes))
+            gradients = [one.gradient for one in passes] + ([self._gradient] if self._gradient else [])
+            gradient = [sum(each[1:], each[0]) for each in zip(*gradients, strict=True)]
             mx.eval(gradient)
         self._gradient = gradient
         self._loss += loss
-        self._tokens += batch.supervised
+        self._tokens += sum(part.supervised for part in parts)
 
     def _trainable(self) -> list[tuple[str, mx.array]]:
         return _named(self._model.trainable_parameters())
@@ -81,7 +100,12 @@ class MlxTrainer:
             adapter.draw(key)
         self._draws += 1
 
-    def _loss_and_gradient(self, batch: MicroBatch) -> tuple[float, list[mx.array]]:
+    def _both_passes(self, batch: MicroBatch) -> _Passes:
+        """Build forward and backward pass at once, as MLX does, though the cotangent is not known before the head ran.
+
+        It gets a buffer that is filled in between. So each activation lives just as long as its gradient needs it.
+        """
+        self._draw()
         values = [value for _, value in self._trainable()]
         places, targets = _supervised(batch)
 
@@ -89,17 +113,11 @@ class MlxTrainer:
             self._model.update(tree_unflatten(list(zip(self._names, parameters, strict=True))))
             return self._hidden(batch, places)
 
-        # The cotangent is not known before the forward pass has run, and MLX builds both passes at once: it gets a
-        # buffer that is filled in between. So each activation lives just as long as the backward pass needs it.
-        buffer = mx.zeros((targets.size, self._width))
-        mx.eval(buffer)
-        (found,), gradient = mx.vjp(hidden, values, [buffer])
+        cotangent = mx.zeros((targets.size, self._width))
+        mx.eval(cotangent)
+        (found,), gradient = mx.vjp(hidden, values, [cotangent])
         self._model.update(tree_unflatten(list(zip(self._names, values, strict=True))))
-        mx.eval(found)
-        loss, slope = self._head.loss(found, targets)
-        assert slope is not None
-        np.array(buffer, copy=False)[...] = np.array(slope)
-        return loss, gradient
+        return _Passes(found, targets, cotangent, gradient)
 
     @property
     def _width(self) -> int:
@@ -127,14 +145,16 @@ class MlxTrainer:
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
         return Update(loss, tokens, norm)
 
-    def evaluate(self, batch: MicroBatch) -> tuple[float, int]:
+    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         """Summed loss and supervised tokens."""
         for adapter in self._adapters:
             adapter.draw(None)
-        places, targets = _supervised(batch)
+        wanted = [_supervised(part) for part in parts]
         with translated():
-            loss, _ = self._head.loss(self._hidden(batch, places), targets, gradient=False)
-        return loss, batch.supervised
+            found = self._lanes.each(self._hidden, parts, [places for places, _ in wanted])
+            self._lanes.evaluate(*found)
+            loss, _ = self._head.loss(_joined(found), _joined(targets for _, targets in wanted), gradient=False)
+        return loss, sum(part.supervised for part in parts)
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily through mlx-lm's key-value cache."""
@@ -214,6 +234,10 @@ def _named(tree: Any) -> list[tuple[str, mx.array]]:
 
 def _arrays(path: Path) -> dict[str, mx.array]:
     return cast("dict[str, mx.array]", mx.load(str(path)))
+
+
+def _joined(parts: Iterable[mx.array]) -> mx.array:
+    return mx.concatenate(list(parts))
 
 
 def _supervised(batch: MicroBatch) -> tuple[mx.array, mx.array]:
