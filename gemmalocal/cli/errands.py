@@ -111,20 +111,23 @@ def doctor(as_json: bool) -> int:
 @click.option("--model", default="gemma-3-270m-demo", show_default=True, help="A folder, a Hub name, or the demo's.")
 @click.option("--rows", help="Rows of prompt and completion; made-up word problems if not given.")
 @click.option("--steps", default=6, show_default=True, type=click.IntRange(2), help="Steps of 4 rows each.")
+@click.option(
+    "--rounds", default=2, show_default=True, type=click.IntRange(1), help="Turns of each; no machine is quiet."
+)
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
-def bench(model: str, rows: str | None, steps: int, as_json: bool) -> int:
-    """Train the same rows with us and with the stock trainer, each in a process of its own, and compare.
+def bench(model: str, rows: str | None, steps: int, rounds: int, as_json: bool) -> int:
+    """Train the same rows with us and with the stock trainer, in turns, each in a process of its own, and compare.
 
     Supervised tokens a second (the first step left out), the allocator's peak, the first batch's loss against full
     logits, and how much of the machine's matrix-product rate the useful work reaches.
     """
     spec = {"model": model, "rows": rows and str(Path(rows).resolve()), "steps": steps}
     figures: dict[str, Any] = {}
-    for who in ("ours", "stock"):
+    for who in ("ours", "stock") * rounds:
         code, report = run("bench", {**spec, "who": who})
         if code:
             return code
-        figures[who] = report
+        figures[who] = _added(figures.get(who), report)
     ours, stock = figures["ours"], figures["stock"]
     figures["speed"] = ours["tokens_per_second"] / stock["tokens_per_second"]
     figures["memory"] = ours["peak_bytes"] / stock["peak_bytes"]
@@ -140,6 +143,20 @@ def bench(model: str, rows: str | None, steps: int, as_json: bool) -> int:
     click.echo(f"useful work reaches {ours['gflops']:.0f} of {ours['limit_gflops']:.0f} GFLOP/s ({ours['device']})")
     click.echo(f"first batch: loss {ours['loss']:.6f}, by full logits {ours['loss_by_full_logits']:.6f}")
     return 0
+
+
+def _added(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+    """Figures over one more turn: counts add up, what is a peak or a limit stays one."""
+    if before is None:
+        return now
+    total = {key: before[key] + now[key] for key in ("tokens", "seconds")}
+    highest = {key: max(before[key], now[key]) for key in ("peak_bytes", "limit_gflops") if key in now}
+    rates = {
+        key: (before[key] * before["seconds"] + now[key] * now["seconds"]) / total["seconds"]
+        for key in ("tokens_per_second", "gflops")
+        if key in now
+    }
+    return now | total | highest | rates
 
 
 COMMANDS = (check, doctor, bench)
