@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,6 +173,16 @@ def test_errors_are_a_sentence_and_an_exit_code(recipe_path: Path, words: list[s
     assert done.returncode == code
     assert says in done.stderr
     assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_a_model_of_another_kind_is_refused_with_a_sentence(recipe_path: Path, tiny: Path, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    shutil.copytree(tiny, foreign)
+    (foreign / "config.json").write_text('{"model_type": "resnet", "depths": [3, 4]}')
+    done = run("check", str(recipe_path), "--set", f"model={foreign}")
+    assert done.returncode == 3
+    assert "does not describe a text model" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_samples_and_accumulation_do_what_they_say(recipe_path: Path, workspace: Path) -> None:
