@@ -9,7 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.utils import load_config, load_model
 
-from gemmalocal.backends.mlx import configs, cpu, device
+from gemmalocal.backends.mlx import attention, configs, cpu, device
 from gemmalocal.backends.mlx.families import FAMILIES, REFUSED, mend
 from gemmalocal.errors import ModelError
 
@@ -47,6 +47,7 @@ def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
         _quantize(text, quantize, folder)
     mx.eval(text.parameters())
     mend(text, str(family))
+    attention.lengthen(text.model, config.get("text_config") or config)
     if device.on_cpu():
         cpu.quicken(text.model.layers)
     return Loaded(text, wrapped)
