@@ -12,6 +12,7 @@ import click
 from gemmalocal.cli import errands
 
 TRAIN = {"yes": "yes", "checkpointing": "yes*", "no": "no", "import": "import", "unknown": "?"}
+CHAT = {True: "yes", False: "no", None: "-"}
 FIXED = 9 + 6 + 4 + 12 + 4 * 2  # columns beside the name, and the gaps
 
 
@@ -58,7 +59,7 @@ def _row(entry: dict[str, Any], width: int) -> str:
     size = f"{'~' if entry['estimated'] else ''}{entry['size'] / 1e9:.2f} GB"
     licence = "Gemma" if entry["licence"].startswith("Gemma") else entry["licence"]
     licence += ", gated" if entry["gated"] else ""
-    return f"{name:<{width}}  {size:>9}  {TRAIN[entry['train']]:<6}  {'yes' if entry['chat'] else 'no':<4}  {licence}"
+    return f"{name:<{width}}  {size:>9}  {TRAIN[entry['train']]:<6}  {CHAT[entry['chat']]:<4}  {licence}"
 
 
 def _name(entry: dict[str, Any]) -> str:

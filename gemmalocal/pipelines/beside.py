@@ -9,7 +9,7 @@ from threading import Event as Flag
 from threading import Thread
 from typing import Any, TypeVar
 
-from gemmalocal.events import Event, Progress
+from gemmalocal.events import Event, Progress, Stage
 
 Result = TypeVar("Result")
 Tell = Callable[[str, int, int], None]  # what, done, total
@@ -64,6 +64,7 @@ def _told(
     while time.monotonic() < deadline:
         if not stop.is_set() and any(item.get("do") == "stop" for item in commands()):
             stop.set()
+            yield Stage("stopping")
             deadline = time.monotonic() + GRACE
         try:
             event = news.get(timeout=LOOK)

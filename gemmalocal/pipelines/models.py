@@ -45,8 +45,8 @@ def _found(found: Found, width: int, memory: int) -> dict[str, Any]:
         "licence": _licence(found, known),
         "gated": False,  # it is here
     }
-    if not found.config:  # quantized, and float32 once it is imported
-        return {**entry, "train": "import", "chat": verdict.chat(found.size, memory)}
+    if not found.config:  # how large it is once it is imported, only its tensors tell
+        return {**entry, "train": "import", "chat": None}
     weights = found.size
     if "quantization" not in found.config:
         text = found.config.get("text_config") or found.config
