@@ -68,14 +68,13 @@ def _text(
     }
 
 
-def _three_n(layers: int, inner: int, shared: int) -> dict[str, Any]:
-    extra = {"num_kv_shared_layers": shared, "hidden_size_per_layer_input": 256, "vocab_size_per_layer_input": 262_144}
-    return _text("gemma3n_text", layers, 2048, inner, 8, 2, 256, 262_400, **extra)
-
-
 def _four(layers: int, width: int, inner: int, heads: int, keys: int, **more: Any) -> dict[str, Any]:
     extra = {"global_head_dim": 512, "num_kv_shared_layers": 0, "hidden_size_per_layer_input": 0, **more}
     return _text("gemma4_text", layers, width, inner, heads, keys, 256, 262_144, **extra)
+
+
+def _three_n(layers: int, inner: int, shared: int) -> dict[str, Any]:
+    return _text("gemma3n_text", layers, 2048, inner, 8, 2, 256, 262_400, num_kv_shared_layers=shared, **PER_LAYER)
 
 
 PER_LAYER = {"hidden_size_per_layer_input": 256, "vocab_size_per_layer_input": 262_144}
@@ -99,14 +98,12 @@ SIZES = {
     "3n-E4B": Size(_three_n(35, 16_384, 15), 6_866_692_848, 983_285_344),
     "4-E2B": Size(
         _four(
-            35, 1536, 6144, 8, 1, **{**PER_LAYER, "num_kv_shared_layers": 20},
-            use_double_wide_mlp=True, layer_types=FOUR_TO_ONE * 7,
+            35, 1536, 6144, 8, 1, **PER_LAYER, num_kv_shared_layers=20, use_double_wide_mlp=True,
+            layer_types=FOUR_TO_ONE * 7,
         ),
         4_628_569_344, 450_000_000,
     ),
-    "4-E4B": Size(
-        _four(42, 2560, 10_240, 8, 2, **{**PER_LAYER, "num_kv_shared_layers": 18}), 7_463_013_376, 450_000_000
-    ),
+    "4-E4B": Size(_four(42, 2560, 10_240, 8, 2, **PER_LAYER, num_kv_shared_layers=18), 7_463_013_376, 450_000_000),
     "4-12B": Size(
         _four(48, 3840, 15_360, 16, 8, num_global_key_value_heads=1, model_type="gemma4_unified_text", **SAME_KEYS),
         11_907_350_272, 50_000_000,

@@ -47,8 +47,10 @@ def _show(report: dict[str, Any]) -> None:
         click.echo(_row(entry, width))
     click.echo(
         f"\nFits in {report['memory'] / 1e9:.0f} GB: training at rank 8 on 512 tokens, and chat. ~ is an estimate.\n"
-        "*  with checkpointing: less memory, slower. import: a GGUF file, to be tuned after gemmalocal import.\n"
-        "Fetch one: gemmalocal fetch NAME. A gated one wants its terms accepted on its page, and hf auth login."
+        "*  with checkpointing: less memory, slower\n"
+        "import: a GGUF file, to be tuned after: gemmalocal import NAME\n"
+        "To download: gemmalocal fetch NAME. A gated one wants its terms accepted, and\n"
+        "a token: hf auth login"
     )
 
 
@@ -88,12 +90,12 @@ def fetch(model: str, gguf: str | None, as_json: bool) -> int:
 @click.option("--name", help="The model's name in recipes; the file's if not given.")
 @click.option("--json", "as_json", is_flag=True, help="What was made, as one JSON object.")
 def import_(file: str, name: str | None, as_json: bool) -> int:
-    """Make a model that can be tuned from FILE, a Gemma 1, 2 or 3 in GGUF (also LM Studio's, or a blob of Ollama's).
+    """Make a model that can be tuned from FILE, a Gemma 1, 2 or 3 in GGUF, or one of Ollama's by its name.
 
     It is dequantized to float32 in the workspace: 4 bytes a weight. Recipes then find it by its name.
     """
-    path = str(Path(file).expanduser().absolute())
-    code, report = errands.run("import_gguf", {"file": path, "name": name})
+    path = Path(file).expanduser()
+    code, report = errands.run("import_gguf", {"file": str(path.absolute()) if path.exists() else file, "name": name})
     if report and as_json:
         click.echo(json.dumps(report))
     elif report:

@@ -15,8 +15,8 @@ from gemmalocal.weights import gguf_file, inventory
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
-    """Dequantize the file or folder `spec["file"]` as `spec["name"]`, which may be None."""
-    source = _file(Path(spec["file"]).expanduser())
+    """Dequantize `spec["file"]` (a file, its folder, or Ollama's name of it) as `spec["name"]`, which may be None."""
+    source = _file(spec["file"])
     name = spec.get("name") or _name(source)
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise RecipeError(f"'{name}' cannot be a model's name.", "Use letters, digits, '-', '_' and '.'.")
@@ -43,8 +43,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield Finished("done")
 
 
-def _file(path: Path) -> Path:
-    """The GGUF file that is meant: `path`, or the only model in the folder `path`."""
+def _file(given: str) -> Path:
+    """The GGUF file that is meant: a path, the only model in a folder, or one of Ollama's by its name."""
+    path = dict(inventory.ollama()).get(given) or Path(given)
     if path.is_file():
         return path.resolve()
     if not path.is_dir():

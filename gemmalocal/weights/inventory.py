@@ -71,15 +71,16 @@ def _model_folder(folder: Path, name: str, place: str) -> Found | None:
 
 
 def hub_cache() -> Iterator[Found]:
-    """The Hub's cache, by paths: models--owner--name/snapshots/COMMIT, the commit of main before others."""
+    """The Hub's cache, by paths: models--owner--name/snapshots/COMMIT."""
     from huggingface_hub import constants
 
     for repository in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
         name = repository.name.removeprefix("models--").replace("--", "/", 1)
         main = repository / "refs" / "main"
-        commit = main.read_text(encoding="utf-8").strip() if main.is_file() else "*"
-        for folder in sorted((repository / "snapshots").glob(commit)):
-            if found := _model_folder(folder, name, "Hub cache"):
+        commit = main.read_text(encoding="utf-8").strip() if main.is_file() else None
+        for folder in sorted((repository / "snapshots").glob("*")):
+            # Only the commit that main points at is found by the model's name.
+            if found := _model_folder(folder, name if folder.name == commit else str(folder), "Hub cache"):
                 yield found
             for file in sorted(folder.glob("*.gguf")):
                 if gguf_peek.architecture(file) in gguf_gemma.ARCHITECTURES:
