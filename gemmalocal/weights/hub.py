@@ -35,10 +35,10 @@ def fetch(name: str, progress: Progress, weights: bool = True, gguf: str | None 
     """
     from huggingface_hub import hf_hub_download
 
-    patterns = (gguf, *PAPERS) if gguf else (*SETTINGS, *PAPERS, *(WEIGHTS if weights else ()))
+    patterns = PAPERS if gguf else (*SETTINGS, *PAPERS, *(WEIGHTS if weights else ()))
     with _explained(name):
         commit, sizes = _listing(name)
-        wanted = {file: size for file, size in sizes.items() if any(fnmatch(file, pattern) for pattern in patterns)}
+        wanted = {file: size for file, size in sizes.items() if file == gguf or _matches(file, patterns)}
         _check_kind(name, sizes, wanted, weights, gguf)
         missing = {file for file in wanted if not _cached(name, file, commit)}
         _check_space(name, sum(wanted[file] for file in missing))
@@ -54,6 +54,11 @@ def fetch(name: str, progress: Progress, weights: bool = True, gguf: str | None 
     folder = paths["config.json"].parent
     _point_main_at(folder)
     return folder
+
+
+def _matches(file: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a file is one of these at the top of the repository: folders hold other formats."""
+    return "/" not in file and any(fnmatch(file, pattern) for pattern in patterns)
 
 
 def _listing(name: str) -> tuple[str, dict[str, int]]:

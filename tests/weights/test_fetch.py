@@ -27,7 +27,7 @@ def hub(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     """A hub with an open and a gated model, and an environment whose client knows no other."""
     files = {path.name: path.read_bytes() for path in tiny.iterdir()}
     files |= {"README.md": b"A tiny Gemma.", "LICENSE": b"Terms.", "training_args.bin": b"pickle"}
-    files |= {"pytorch_model.bin": b"pickle", "tiny.gguf": b"GGUF", "onnx/model.onnx": b"x"}
+    files |= {"pytorch_model.bin": b"pickle", "tiny.gguf": b"GGUF", "onnx/model.onnx": b"x", "onnx/config.json": b"{}"}
     with hub_server.running() as found:
         found.repositories["someone/tiny"] = Repository(files)
         found.repositories["google/gated"] = Repository(files, gated=True)
