@@ -27,7 +27,7 @@ def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     def tell(event: Event) -> None:
         if isinstance(event, Report):
             reports.append(event.data)
-        elif not isinstance(event, Finished):
+        elif not isinstance(event, Finished) or event.message:
             narrator(event)
 
     try:

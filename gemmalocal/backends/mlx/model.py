@@ -38,15 +38,18 @@ def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
             f"{folder} cannot be loaded: {error}", "Give a folder with config.json and safetensors."
         ) from error
     model.freeze()
-    if dtype == "auto" and device.on_cpu():
-        dtype = "float32"  # bfloat16 products are 40 times slower than float32 ones on a CPU
-    if dtype in DTYPES:
-        model.set_dtype(DTYPES[dtype])
     wrapped = "language_model" in model
     text = model.language_model if wrapped else model
     if quantize:
         _quantize(text, quantize, folder)
-    mx.eval(text.parameters())
+    if dtype == "auto" and device.on_cpu():
+        dtype = "float32"  # bfloat16 products are 40 times slower than float32 ones on a CPU
+    if dtype in DTYPES:
+        text.set_dtype(DTYPES[dtype])
+    del model
+    parameters: Any = tree_flatten(text.parameters())
+    for _, value in parameters:
+        mx.eval(value)  # one by one: what is quantized is never in memory as a whole
     mend(text, str(family))
     attention.lengthen(text.model, config.get("text_config") or config)
     if device.on_cpu():
