@@ -54,6 +54,11 @@ class Rejected:
         """The reason without its details."""
         return self.reason.partition(": ")[0]
 
+    @property
+    def detail(self) -> str:
+        """What the reason says beyond its kind."""
+        return self.reason.partition(": ")[2]
+
 
 def _normal(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFKC", text)

@@ -72,11 +72,11 @@ def _show_numbers(report: dict[str, Any]) -> None:
 
 
 def _show_problem(problem: dict[str, Any]) -> None:
-    colour = "red" if problem["effect"] == "left out" else "yellow"
-    head = click.style(f"{problem['effect']:<9}", fg=colour)
-    click.echo(f"{head}{problem['count']:>8} rows: the row {problem['kind']}")
-    more = ", ..." if problem["count"] > len(problem["sources"]) else ""
-    click.echo(f"{'':<18}{_plain(', '.join(problem['sources']))}{more}")
+    count, colour = problem["count"], "red" if problem["effect"] == "left out" else "yellow"
+    detail = f": {_plain(problem['detail'])}" if problem["detail"] else ""
+    more = ", ..." if count > len(problem["sources"]) else ""
+    head = click.style(f"{problem['effect']:<9}{count:>8} {'row' if count == 1 else 'rows'}", fg=colour)
+    click.echo(f"{head} ({_plain(', '.join(problem['sources']))}{more}): the row {problem['kind']}{detail}")
     if problem["example"]:
         click.echo(click.style(f"{'':<18}{_plain(problem['example'])}", dim=True))
 

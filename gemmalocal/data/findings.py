@@ -8,7 +8,7 @@ from typing import Any
 from gemmalocal.records import Rejected
 
 LEFT_OUT, ODD = "left out", "odd"
-NAMED = 5  # sources that a kind remembers
+NAMED, SHOWN = 5, 200  # sources that a kind remembers, and characters of its example
 
 
 @dataclass
@@ -18,8 +18,9 @@ class Kind:
     effect: str
     kind: str
     count: int = 0
-    sources: list[str] = field(default_factory=list)
-    example: str = ""
+    sources: list[str] = field(default_factory=list)  # the first few
+    detail: str = ""  # of the first: what is wrong
+    example: str = ""  # and the row itself, or the place in it
 
 
 class Findings:
@@ -30,17 +31,17 @@ class Findings:
 
     def reject(self, row: Rejected) -> None:
         """Count a row that is left out."""
-        detail = row.reason[len(row.kind) :].removeprefix(": ")
-        self._count(LEFT_OUT, row.kind, row.source, " | ".join(filter(None, (detail, row.excerpt))))
+        self._count(LEFT_OUT, row.kind, row.source, row.detail, row.excerpt)
 
     def warn(self, kind: str, source: str, example: str, rows: int = 1) -> None:
         """Count rows that are odd."""
-        self._count(ODD, kind, source, example, rows)
+        self._count(ODD, kind, source, "", example, rows)
 
-    def _count(self, effect: str, kind: str, source: str, example: str, rows: int = 1) -> None:
-        found = self._kinds.setdefault((effect, kind), Kind(effect, kind, example=example[:200]))
+    def _count(self, effect: str, kind: str, source: str, detail: str, example: str, rows: int = 1) -> None:
+        new = Kind(effect, kind, detail=detail[:SHOWN], example=example[:SHOWN])
+        found = self._kinds.setdefault((effect, kind), new)
         found.count += rows
-        if source and len(found.sources) < NAMED:
+        if len(found.sources) < NAMED:
             found.sources.append(source)
 
     def of(self, effect: str) -> list[Kind]:
@@ -56,7 +57,7 @@ class Findings:
         """What a person should know about the rows that are left out, as sentences."""
         return [
             f"{kind.count} {'row' if kind.count == 1 else 'rows'} left out: {kind.sources[0]} {kind.kind}"
-            f"{f': {kind.example}' if kind.example else ''}"
+            f"{f': {kind.detail}' if kind.detail else ''}"
             for kind in self.of(LEFT_OUT)
         ]
 

@@ -57,13 +57,17 @@ def json_lines(file: Path, at: At) -> Rows:
 
 
 def json_tree(file: Path, at: At) -> Rows:
-    """A JSON array of objects, or an object that holds one (.json), streamed."""
+    """A JSON array of objects, or an object that holds one (.json), streamed; or one object a line all the same."""
     import ijson
 
     number = 0
     with file.open("rb") as raw:
         _begin(raw)
         start = raw.tell()
+        if _one_a_line(raw):
+            yield from json_lines(file, at)
+            return
+        raw.seek(start)
         try:
             prefix = _array(ijson.parse(raw))
             raw.seek(start)
@@ -74,7 +78,7 @@ def json_tree(file: Path, at: At) -> Rows:
         except (ijson.JSONError, UnicodeDecodeError) as error:
             where, why = _broken(file, f"{file.name}#{number + 1}", error)
             lost = f"; the {number} rows before it were read" if number else ""
-            yield Rejected(where, f"is not JSON: {why}{lost} (one object a line is .jsonl)")
+            yield Rejected(where, f"is not JSON: {why}{lost}")
 
 
 def table(file: Path, at: At) -> Rows:
@@ -226,8 +230,10 @@ def _json(line: str) -> Any:
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise Unreadable("has half a character: a lone surrogate") from error
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"is not JSON: {error.msg} (column {error.colno})") from error
     except (ValueError, RecursionError) as error:
-        raise Unreadable(f"is not JSON: {error}") from error
+        raise Unreadable(f"is not JSON that can be read: {error}") from error
     return value
 
 
@@ -235,6 +241,11 @@ def _row(source: str, value: Any) -> Row | Rejected:
     if isinstance(value, dict):
         return source, value
     return Rejected(source, f"is not an object with named columns: it is {type(value).__name__}", str(value)[:80])
+
+
+def _one_a_line(raw: BinaryIO) -> bool:
+    first, second = raw.readline(LONGEST).strip(), raw.readline(LONGEST).strip()
+    return first[:1] + first[-1:] == b"{}" and second[:1] == b"{"
 
 
 def _array(events: Iterator[tuple[str, str, Any]]) -> str:

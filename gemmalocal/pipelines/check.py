@@ -15,7 +15,7 @@ from gemmalocal.data.examples import shown
 from gemmalocal.data.lint import Lint
 from gemmalocal.data.store import Examples
 from gemmalocal.errors import DatasetError
-from gemmalocal.events import Event, Finished, Report
+from gemmalocal.events import Event, Finished, Notice, Report
 from gemmalocal.pipelines.prepared import Prepared, budget, prepare
 from gemmalocal.pipelines.train import steps
 from gemmalocal.recipe import Recipe
@@ -29,7 +29,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     ready = Prepared()
     lint = Lint(ready.findings, recipe.data.max_length)
     try:
-        yield from prepare(recipe, ready, directory / "examples", weights=False, look=lint)
+        for event in prepare(recipe, ready, directory / "examples", weights=False, look=lint):
+            if not isinstance(event, Notice):  # the report says it all
+                yield event
     except DatasetError:
         yield Report({"model": recipe.model, "problems": ready.findings.report()})
         raise
