@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.backends import open_backend
+from gemmalocal import catalog
+from gemmalocal.backends import open_backend, whole
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.examples import pieces
 from gemmalocal.data.tokenizer import Tokenizer
@@ -30,6 +32,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield Notice(
         f"expected peak {expected.total / 1e9:.1f} GB{', with checkpointing' * bool(recipe.train.checkpointing)}"
     )
+    yield from _left_out(ready.folder)
     trainer = backend.trainer(ready.folder, recipe)
     work = loop.Work(
         ready.train, ready.held_out, recipe.train, steps(recipe, len(ready.train)), directory / "checkpoints"
@@ -58,12 +61,29 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         else:
             yield event
     chosen = work.folder / f"{standing.best_step or standing.step:06d}"
-    checkpoints.deliver(chosen, directory / "adapter")
+    result = deliver(recipe, chosen, ready.folder, directory)
     if ending.outcome != "stopped" and recipe.samples.prompts:
         yield Stage("answering the prompts after training")
         trainer.restore(chosen)
         yield from answers(int(chosen.name), "after", recipe.samples.prompts)
-    yield Finished(ending.outcome, f"{ending.message}; the adapter of step {int(chosen.name)} is in adapter/")
+    yield Finished(
+        ending.outcome, f"{ending.message}; the {result.name} of step {int(chosen.name)} is in {result.name}/"
+    )
+
+
+def deliver(recipe: Recipe, checkpoint: Path, base: Path, directory: Path) -> Path:
+    """Put a checkpoint's adapter, or its whole model, where a run's result is looked for."""
+    if recipe.method == "full":
+        whole.deliver(checkpoint, base, directory / "model")
+        return directory / "model"
+    checkpoints.deliver(checkpoint, directory / "adapter")
+    return directory / "adapter"
+
+
+def _left_out(folder: Path) -> Iterator[Notice]:
+    towers = catalog.left_out(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    if towers:
+        yield Notice(f"only the text model is loaded and trained: {' and '.join(towers)} stay as they are")
 
 
 def steps(recipe: Recipe, rows: int) -> int:
