@@ -50,7 +50,10 @@ class PromptTemplate(Section):
 class DataSpec(Section):
     """Where the rows are and how they become text."""
 
-    path: str = Field(description="A file, a folder, hf:owner/name[:split], or package:module/file.json.")
+    path: str = Field(
+        description="A file (.jsonl, .json, .csv, .tsv, .parquet, .txt, .md), a folder of them, hf:owner/name[:split], "
+        "or package:module/file.json."
+    )
     shape: Literal["auto", "chat", "prompt", "instruction", "text"] = Field("auto", description="The shape of a row.")
     template: Template | PromptTemplate | None = Field(
         None, description="Text made of a row's columns: '{quote} - {author}'."
