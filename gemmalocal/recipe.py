@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import string
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+LongRows = Literal["cut", "drop", "split"]
 Modules = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 ALL_MODULES: list[Modules] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -16,25 +18,55 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _braces(text: str) -> str:
+    """A text in whose braces stand names of columns."""
+    try:
+        parts = [part for part in string.Formatter().parse(text) if part[1] is not None]
+    except ValueError as error:
+        raise ValueError(f"this is no template: {error} (a brace itself is written twice)") from error
+    if any(not name or form or conversion for _, name, form, conversion in parts):
+        raise ValueError("this is no template: in braces stands the name of a column and nothing else")
+    return text
+
+
+def _column(text: str) -> str:
+    """A template with a column: without one every row would be the same."""
+    if not any(name for _, name, _, _ in string.Formatter().parse(text)):
+        raise ValueError("names no column: write one in braces, as {text}")
+    return text
+
+
+Fixed = Annotated[str, AfterValidator(_braces)]
+Template = Annotated[Fixed, AfterValidator(_column)]
+
+
 class PromptTemplate(Section):
     """A template over columns in two parts, of which only the completion is supervised."""
 
-    prompt: str = Field(description="What the model is given, for example 'Question: {q}\\nAnswer:'.")
-    completion: str = Field(description="What it must learn to say, for example ' {a}'.")
+    prompt: Fixed = Field(description="What the model is given, for example 'Question: {q}\\nAnswer:'.")
+    completion: Template = Field(description="What it must learn to say, for example ' {a}'.")
 
 
 class DataSpec(Section):
     """Where the rows are and how they become text."""
 
-    path: str = Field(description="A file, a folder, hf:owner/name[:split], or package:module/file.json.")
+    path: str = Field(
+        description="A file (.jsonl, .json, .csv, .tsv, .parquet, .txt, .md), a folder of them, hf:owner/name[:split], "
+        "or package:module/file.json."
+    )
     shape: Literal["auto", "chat", "prompt", "instruction", "text"] = Field("auto", description="The shape of a row.")
-    template: str | PromptTemplate | None = Field(
+    template: Template | PromptTemplate | None = Field(
         None, description="Text made of a row's columns: '{quote} - {author}'."
     )
     split: float = Field(
         0.1, ge=0, le=0.5, description="Share of the rows held out, chosen by a hash of their content."
     )
-    max_length: int = Field(1024, ge=8, le=131_072, description="Tokens a row may have; longer rows are cut.")
+    max_length: int = Field(1024, ge=8, le=131_072, description="Tokens a row may have.")
+    long_rows: LongRows = Field(
+        "cut",
+        description="What becomes of a longer row: it is cut, dropped, or split (plain text into windows with a BOS "
+        "each, a conversation between whole turns; what cannot be split is cut).",
+    )
     thinking: bool = Field(False, description="Gemma 4's thinking mode, the same in training and in answers.")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from gemmalocal.errors import RecipeError
 from gemmalocal.recipe import Recipe
@@ -40,7 +40,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     A relative data path means a file beside the recipe if there is one, else beside the caller.
     """
     path = find(name)
-    tree = _parse(path.read_text(encoding="utf-8"), str(path))
+    tree = _parse(path)
     lines = dict(_lines(tree))
     problems = [problem for item in overrides if (problem := _override(tree, item))]
     try:
@@ -65,14 +65,23 @@ def dump(recipe: Recipe) -> str:
     return text.getvalue()
 
 
-def _parse(text: str, where: str) -> Any:
+def _parse(path: Path) -> Any:
     try:
-        tree = YAML().load(text)
+        tree = YAML().load(path.read_text(encoding="utf-8"))
     except MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RecipeError(f"{where}:{line}: this is not YAML: {error.problem}.") from error
+        raise RecipeError(f"{path}:{line}: this is not YAML: {error.problem}.") from error
+    except YAMLError as error:
+        raise RecipeError(f"{path}:1: this is not YAML: {str(error).splitlines()[0]}.") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise RecipeError(f"{path}:{line}: this is not UTF-8 text.", "Save it as UTF-8.") from error
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}.") from error
     if not isinstance(tree, dict):
-        raise RecipeError(f"{where} must hold keys such as model, data and train.", "See recipes/quotes.yaml.")
+        raise RecipeError(
+            f"{path}:1: a recipe must hold keys such as model, data and train.", "See recipes/quotes.yaml."
+        )
     return tree
 
 
@@ -107,6 +116,8 @@ def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path)
         message = "there is no such key" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}")
     elif details["type"] == "missing":
         message = "is missing"
+    elif details["type"] == "model_type":
+        message = f"must hold keys: {', '.join(_keys_at(place))}"
     elif "input" in details and not isinstance(details["input"], dict):
         message += f" (it is {details['input']!r})"
     return f"{path}:{line}: {key}: {message}"

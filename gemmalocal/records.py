@@ -26,16 +26,39 @@ class Record:
     text: str = ""
 
     @property
-    def key(self) -> str:
-        """A hash of the content, blind to case, width and white space: equal keys are the same record."""
+    def key(self) -> int:
+        """A 64-bit hash of the content, blind to case, width and white space: equal keys are the same record."""
         parts = [f"{message.role}\x00{message.content}" for message in self.messages] or [self.text]
-        plain = "\x01".join(" ".join(unicodedata.normalize("NFKC", part).casefold().split()) for part in parts)
-        return hashlib.sha256(plain.encode()).hexdigest()
+        plain = "\x01".join(" ".join(_normal(part).casefold().split()) for part in parts)
+        return int.from_bytes(hashlib.sha256(plain.encode()).digest()[:8], "big")
+
+    @property
+    def reply(self) -> str:
+        """The last assistant turn; empty for plain text."""
+        return next((message.content for message in reversed(self.messages) if message.role == "assistant"), "")
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row that cannot be used, and why."""
+    """A row that cannot be used: `reason` reads on from its source ("rows.jsonl:3 is not JSON: ...").
+
+    What stands before the first ": " is its kind, of which there are few; `excerpt` is the beginning of the row.
+    """
 
     source: str
     reason: str
+    excerpt: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The reason without its details."""
+        return self.reason.partition(": ")[0]
+
+    @property
+    def detail(self) -> str:
+        """What the reason says beyond its kind."""
+        return self.reason.partition(": ")[2]
+
+
+def _normal(text: str) -> str:
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)

@@ -1,4 +1,4 @@
-"""check and doctor: short jobs whose answer is a report."""
+"""doctor and bench: short jobs whose answer is a report."""
 
 from __future__ import annotations
 
@@ -39,51 +39,6 @@ def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 @click.command()
-@click.argument("recipe")
-@click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key, such as data.path=x.jsonl."
-)
-@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
-def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
-    """Say what RECIPE would train on, without loading the weights.
-
-    Problems of the rows, token counts, and three rows with their supervised tokens in colour (and underlined).
-    """
-    from gemmalocal import recipe_file
-
-    code, report = run("check", recipe_file.load(recipe, overrides).model_dump(mode="json"))
-    if as_json and report:
-        click.echo(json.dumps(report, ensure_ascii=False))
-    elif report:
-        _show_check(report)
-    return code
-
-
-def _show_check(report: dict[str, Any]) -> None:
-    click.echo(f"model {report['model']}, shape {report['shape']}, {report['steps']} steps")
-    memory = report["memory"]
-    parts = ", ".join(f"{name} {memory[name] / 1e9:.2f}" for name in ("weights", "activations", "head", "adapter"))
-    click.echo(f"memory    {memory['total'] / 1e9:.1f} of {memory['machine'] / 1e9:.1f} GB at the peak ({parts})")
-    for side in ("train", "held_out"):
-        numbers = report[side]
-        click.echo(
-            f"{side.replace('_', '-'):<9}{numbers['rows']:>7} rows {numbers['tokens']:>9} tokens, "
-            f"{numbers['supervised_tokens']} supervised; lengths: median {numbers['length_median']}, "
-            f"95 % {numbers['length_p95']}, longest {numbers['length_max']}"
-        )
-    for source, reason in report["rejected"]:
-        click.echo(f"left out: {source}: the row {reason}")
-    for row in report["rows"]:
-        click.echo(f"\n{row['source']}")
-        click.echo("".join(_piece(text, supervised) for text, supervised in row["pieces"]))
-
-
-def _piece(text: str, supervised: bool) -> str:
-    shown = text.replace("\n", "⏎\n")
-    return click.style(shown, fg="green", underline=True) if supervised else click.style(shown, dim=True)
-
-
-@click.command()
 @click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
 def doctor(as_json: bool) -> int:
     """Say what this machine has, and what is missing."""
@@ -107,4 +62,4 @@ def doctor(as_json: bool) -> int:
     return code
 
 
-COMMANDS = (check, doctor)
+COMMANDS = (doctor,)

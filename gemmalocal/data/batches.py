@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.data.examples import Example
+from gemmalocal.data.store import lengths
 
 LOOKS = 50  # batches that `largest` plans
 
@@ -100,7 +101,7 @@ def rounds(parts: Sequence[MicroBatch], lanes: int) -> Iterator[Sequence[MicroBa
 
 def largest(examples: Sequence[Example], size: int, seed: int, shapes: Shapes, rows: int | None) -> int:
     """Tokens (padding counted) of the largest micro-batches at once, over the first batches; or of the longest row."""
-    longest = max(_round_up(len(example.ids) - 1, shapes.multiple) for example in examples)
+    longest = _round_up(int(lengths(examples).max()) - 1, shapes.multiple)
     looks = min(LOOKS, -(-len(examples) // size))
     plans = (plan(batch(examples, size, seed, number), shapes, rows) for number in range(looks))
     at_once = (parts for planned in plans for parts in rounds(planned, shapes.lanes))

@@ -1,89 +1,106 @@
-"""Rows to two sides, training and held out, with nothing lost in silence."""
+"""Rows to records, one at a time, with nothing lost in silence; and which of them are held out."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+import reprlib
+from array import array
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gemmalocal.data import shapes, sources
+from gemmalocal.data.findings import Findings
+from gemmalocal.data.formats import Row
+from gemmalocal.data.shapes import Unusable
+from gemmalocal.data.sources import Source
 from gemmalocal.errors import DatasetError
 from gemmalocal.recipe import DataSpec
 from gemmalocal.records import Record, Rejected
 
 
-@dataclass
-class Dataset:
-    """The two sides, and what was left out."""
+class Records:
+    """The records of a recipe's data section, to be iterated once; holds of each row only the hash.
 
-    shape: str
-    train: list[Record]
-    held_out: list[Record]
-    rejected: list[Rejected] = field(default_factory=list)
-    duplicates: int = 0
+    What a folder brings as held-out rows comes first, so that it keeps its duplicates. Raises `DatasetError` at
+    once if there is nothing to read, and at the end if no row was a record.
+    """
 
-    def notices(self) -> list[str]:
-        """What a person should know about the rows, as sentences."""
-        found = []
-        if self.duplicates:
-            found.append(f"{self.duplicates} duplicate rows left out")
-        reasons = Counter(item.reason.split(":")[0] for item in self.rejected)
-        for reason, count in reasons.most_common():
-            first = next(item for item in self.rejected if item.reason.startswith(reason))
-            found.append(f"{count} rows left out: the row {reason} (first: {first.source})")
-        return found
+    def __init__(self, spec: DataSpec, findings: Findings | None = None) -> None:
+        self._spec = spec
+        self._held_out = sources.held_out(spec.path)
+        self._brought = 0  # records that were brought as held out
+        self._sources = [*self._held_out, *sources.find(spec.path)]
+        self._seen: set[int] = set()
+        self.total = sum(source.size for source in self._sources)
+        self.done = 0  # of `total`, in the sources' own unit
+        self.shapes: list[str] = []
+        self.findings = findings if findings is not None else Findings()
+        self.duplicates = 0
+        self.keys = array("Q")  # of the records, in their order
+
+    def __iter__(self) -> Iterator[Record]:
+        start = 0
+        for source in self._sources:
+            yield from self._records(source, start)
+            start += source.size
+            self.done = start
+            if source in self._held_out:
+                self._brought = len(self.keys)
+        if not self.keys:
+            raise DatasetError(f"{self._spec.path} has no row that can be trained on: {self._why()}.")
+
+    def _records(self, source: Source, start: int) -> Iterator[Record]:
+        reader: shapes.Reader | None = None
+
+        def at(place: int) -> None:
+            self.done = start + place
+
+        for row in source.read(at):
+            if isinstance(row, Rejected):
+                self.findings.reject(row)
+                continue
+            try:
+                reader = reader or self._reader(row)
+                record = reader(*row)
+                key = record.key
+            except Unusable as problem:
+                self.findings.reject(Rejected(row[0], str(problem), reprlib.repr(row[1])))
+                continue
+            if key in self._seen:
+                self.duplicates += 1
+                continue
+            self._seen.add(key)
+            self.keys.append(key)
+            yield record
+
+    def held_out(self, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Which records are held out, (records,), where only the `used` ones, (records,), became examples."""
+        if self._held_out:
+            return np.arange(len(used)) < self._brought
+        side = np.zeros(len(used), np.bool_)
+        side[used] = sides(np.array(self.keys, np.uint64)[used], self._spec.split)
+        return side
+
+    def _reader(self, row: Row) -> shapes.Reader:
+        """The reader for the source that a row begins; each file of a folder may have its own shape."""
+        spec = self._spec
+        shape = "template" if spec.template else shapes.detect(row[1]) if spec.shape == "auto" else spec.shape
+        if shape not in self.shapes:
+            self.shapes.append(shape)
+        return shapes.reader(shape, spec.template)
+
+    def _why(self) -> str:
+        return "; ".join(notice.partition(": ")[2] for notice in self.findings.notices()[:3]) or "it is empty"
 
 
-def read(spec: DataSpec) -> Dataset:
-    """Read all rows of a recipe's data section; raises `DatasetError` if none can be trained on."""
-    dataset = Dataset("template" if spec.template else spec.shape, [], [])
-    own_file = sources.held_out_file(spec.path)
-    held_out_keys: set[str] = set()
-    if own_file is not None:
-        dataset.held_out = _records(str(own_file), spec, dataset, held_out_keys)
-    records = _records(spec.path, spec, dataset, held_out_keys)
-    if own_file is not None:
-        dataset.train = records
-    else:
-        dataset.train, side = split(records, spec.split)
-        dataset.held_out = side
-    if not dataset.train:
-        reason = f"{dataset.rejected[0].source} {dataset.rejected[0].reason}" if dataset.rejected else "it is empty"
-        raise DatasetError(f"{spec.path} has no row that can be trained on: {reason}.", "Try: gemmalocal check RECIPE")
-    return dataset
+def sides(keys: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
+    """Which records are held out: a share, by their hash, so that a record never changes sides.
 
-
-def split(records: list[Record], share: float) -> tuple[list[Record], list[Record]]:
-    """Hold out a share of the records by their hash, so that a record never changes sides. At least one, if asked."""
-    limit = int(share * 16**8)
-    held_out = [record for record in records if int(record.key[:8], 16) < limit]
-    if share and not held_out and len(records) > 1:
-        held_out = [min(records, key=lambda record: record.key)]
-    sources_held = {record.source for record in held_out}
-    return [record for record in records if record.source not in sources_held], held_out
-
-
-def _records(path: str, spec: DataSpec, dataset: Dataset, seen: set[str]) -> list[Record]:
-    read_row: Callable[[str, shapes.Columns], Record] | None = None
-    records = []
-    for row in sources.rows(path):
-        if isinstance(row, Rejected):
-            dataset.rejected.append(row)
-            continue
-        source, columns = row
-        if read_row is None:
-            if dataset.shape == "auto":
-                dataset.shape = shapes.detect(columns)
-            read_row = shapes.reader(dataset.shape, spec.template)
-        try:
-            record = read_row(f"{Path(path).name}/{source}" if path.startswith("hf:") else source, columns)
-        except shapes.Unusable as problem:
-            dataset.rejected.append(Rejected(source, str(problem)))
-            continue
-        if record.key in seen:
-            dataset.duplicates += 1
-            continue
-        seen.add(record.key)
-        records.append(record)
-    return records
+    Where that leaves a side empty, the one with the smallest hash is held out; of a single record, or of a share of
+    0, nothing is.
+    """
+    if not share or len(np.unique(keys)) < 2:
+        return np.zeros(len(keys), np.bool_)
+    held_out = (keys >> np.uint64(32)) < int(share * 2**32)
+    return held_out if held_out.any() and not held_out.all() else keys == keys.min()

@@ -6,16 +6,19 @@ Pieces are tokenized one by one, as generation does it: the prompt that a model 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.data.tokenizer import TURN_ENDS, TemplateRefused, Tokenizer
+from gemmalocal.recipe import LongRows
 from gemmalocal.records import Message, Record, Rejected
 
 Piece = tuple[str, bool]  # text, supervised
+BLOCK_ROWS, BLOCK_CHARACTERS = 512, 1 << 20  # tokenized at once, on all cores
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,16 @@ class Example:
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
-    source: str
+    source: str = ""  # if it is remembered
     cut: bool = False
 
     @property
     def supervised(self) -> int:
         """How many tokens are learned."""
         return int(self.weights.sum())
+
+
+Made = list[Example | Rejected]  # of one record; more than one if it was split
 
 
 def pieces(record: Record, tokenizer: Tokenizer) -> list[Piece]:
@@ -55,7 +61,7 @@ def _turns(messages: tuple[Message, ...], tokenizer: Tokenizer) -> list[Piece]:
             continue
         asked = tokenizer.render(messages[:index], ask=True)
         answered = tokenizer.render(messages[: index + 1], ask=False)
-        shared = os.path.commonprefix([asked, answered])
+        shared = asked if answered.startswith(asked) else os.path.commonprefix([asked, answered])
         if not shared.startswith(written):
             raise TemplateRefused("is rendered differently once the conversation goes on")
         reply = answered[len(shared) :]
@@ -72,40 +78,98 @@ def _ends(reply: str) -> bool:
     return any(mark in reply for mark in TURN_ENDS)
 
 
+def to_examples(
+    records: Iterable[Record], tokenizer: Tokenizer, max_length: int, long_rows: LongRows = "cut"
+) -> Iterator[tuple[Record, Made]]:
+    """Each record with its example, or the reason why it has none; a block of records is held at a time.
+
+    A record of more than `max_length` tokens is cut, dropped, or split: plain text into windows of about equal
+    length, each with a BOS; a conversation between turns, each part with the system message. What cannot be split
+    is cut.
+    """
+    for block in _blocks(records):
+        parts = [_pieces(record, tokenizer) for record in block]
+        ids = iter(tokenizer.encode_batch([text for part in parts if isinstance(part, list) for text, _ in part]))
+        for record, part in zip(block, parts, strict=True):
+            if isinstance(part, Rejected):
+                yield record, [part]
+                continue
+            example = _joined(record, [(next(ids), supervised) for _, supervised in part])
+            yield record, _fitted(record, example, tokenizer, max_length, long_rows)
+
+
 def to_example(record: Record, tokenizer: Tokenizer, max_length: int) -> Example | Rejected:
     """Ids and weights of a record, cut at `max_length` tokens; rejected if nothing is left to learn."""
-    try:
-        parts = pieces(record, tokenizer)
-    except TemplateRefused as problem:
-        return Rejected(record.source, str(problem))
-    ids: list[int] = []
-    weights: list[float] = []
-    for text, supervised in parts:
-        encoded = tokenizer.encode(text)
-        ids += encoded
-        weights += [float(supervised)] * len(encoded)
-    example = Example(
-        np.array(ids[:max_length], np.int32),
-        np.array(weights[:max_length], np.float32),
-        record.source,
-        cut=len(ids) > max_length,
-    )
-    if not example.weights[1:].any():
-        why = f"has no supervised token within {max_length} tokens" if example.cut else "has no supervised token"
-        return Rejected(record.source, why)
+    ((_, (example,)),) = to_examples([record], tokenizer, max_length)
     return example
 
 
-def to_examples(
-    records: Iterable[Record], tokenizer: Tokenizer, max_length: int
-) -> tuple[list[Example], list[Rejected]]:
-    """All examples of some records, and what could not become one."""
-    examples: list[Example] = []
-    rejected: list[Rejected] = []
+def shown(example: Example, tokenizer: Tokenizer) -> list[Piece]:
+    """An example as text again, in runs of supervised and other tokens."""
+    runs = groupby(zip(example.ids.tolist(), example.weights.tolist(), strict=True), key=lambda pair: pair[1] > 0)
+    return [(tokenizer.decode([number for number, _ in run], special=True), supervised) for supervised, run in runs]
+
+
+def _blocks(records: Iterable[Record]) -> Iterator[list[Record]]:
+    block: list[Record] = []
+    characters = 0
     for record in records:
-        result = to_example(record, tokenizer, max_length)
-        if isinstance(result, Example):
-            examples.append(result)
-        else:
-            rejected.append(result)
-    return examples, rejected
+        block.append(record)
+        characters += len(record.text) + sum(len(message.content) for message in record.messages)
+        if len(block) == BLOCK_ROWS or characters > BLOCK_CHARACTERS:
+            yield block
+            block, characters = [], 0
+    if block:
+        yield block
+
+
+def _pieces(record: Record, tokenizer: Tokenizer) -> list[Piece] | Rejected:
+    try:
+        return pieces(record, tokenizer)
+    except TemplateRefused as problem:
+        return Rejected(record.source, str(problem))
+
+
+def _joined(record: Record, parts: Sequence[tuple[list[int], bool]]) -> Example:
+    ids = [number for part, _ in parts for number in part]
+    weights = np.repeat(np.array([supervised for _, supervised in parts], np.float32), [len(part) for part, _ in parts])
+    return Example(np.array(ids, np.int32), weights, record.source)
+
+
+def _fitted(record: Record, example: Example, tokenizer: Tokenizer, max_length: int, long_rows: LongRows) -> Made:
+    """One record's example, made to fit."""
+    cut = len(example.ids) > max_length
+    if cut and long_rows == "drop":
+        return [Rejected(record.source, f"is longer than {max_length} tokens: it has {len(example.ids)}")]
+    if cut and long_rows == "split":
+        if record.text:
+            return [*_windows(example, max_length)]
+        if halves := _halves(record):
+            return [part for _, made in to_examples(halves, tokenizer, max_length, "split") for part in made]
+    if cut:
+        example = replace(example, ids=example.ids[:max_length], weights=example.weights[:max_length], cut=True)
+    if not example.weights[1:].any():
+        limit = f" within {max_length} tokens" if cut else ""
+        return [Rejected(record.source, f"has no supervised token{limit}")]
+    return [example]
+
+
+def _windows(example: Example, max_length: int) -> list[Example]:
+    """Plain text in windows: the BOS, and its share of the rest."""
+    (bos, body), weights = np.split(example.ids, [1]), example.weights[1:]
+    count = -(-len(body) // (max_length - 1))
+    return [
+        replace(example, ids=np.concatenate([bos, ids]), weights=np.concatenate([example.weights[:1], learned]))
+        for ids, learned in zip(np.array_split(body, count), np.array_split(weights, count), strict=True)
+    ]
+
+
+def _halves(record: Record) -> list[Record]:
+    """A conversation of several exchanges as two of about as many, each under the system message; else nothing."""
+    system = record.messages[:1] if record.messages[0].role == "system" else ()
+    talk = record.messages[len(system) :]
+    ends = [number for number, message in enumerate(talk, 1) if message.role == "assistant"]
+    if len(ends) < 2:
+        return []
+    middle = ends[len(ends) // 2 - 1]
+    return [replace(record, messages=system + part) for part in (talk[:middle], talk[middle:])]

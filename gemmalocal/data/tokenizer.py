@@ -60,6 +60,11 @@ class Tokenizer:
         """The ids of a text, with nothing added."""
         return list(self._encoder.encode(text, add_special_tokens=False).ids)
 
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of each of many texts, on all cores."""
+        found = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in found]
+
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """The text of ids; special tokens are left out unless `special`."""
         return str(self._encoder.decode(list(ids), skip_special_tokens=not special))

@@ -10,6 +10,7 @@ from pathlib import Path
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.batches import MicroBatch, batch, plan, rounds
 from gemmalocal.data.examples import Example
+from gemmalocal.data.store import lengths
 from gemmalocal.engine import checkpoints
 from gemmalocal.engine.checkpoints import Standing
 from gemmalocal.engine.schedule import learning_rate
@@ -94,9 +95,10 @@ def _evaluated(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Eva
 
 
 def _held_out(work: Work, trainer: Trainer) -> Iterator[Sequence[MicroBatch]]:
-    ordered = sorted(work.held_out, key=lambda example: len(example.ids))
+    ordered = lengths(work.held_out).argsort(kind="stable")
     for start in range(0, len(ordered), EVALUATION_ROWS):
-        parts = plan(ordered[start : start + EVALUATION_ROWS], trainer.shapes, work.spec.rows_at_once)
+        rows = [work.held_out[place] for place in ordered[start : start + EVALUATION_ROWS]]
+        parts = plan(rows, trainer.shapes, work.spec.rows_at_once)
         yield from rounds(parts, trainer.shapes.lanes)
 
 

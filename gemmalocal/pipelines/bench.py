@@ -10,8 +10,8 @@ from typing import Any
 
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.protocol import Trainer
-from gemmalocal.data import dataset
 from gemmalocal.data.batches import batch, plan, rounds
+from gemmalocal.data.dataset import Records
 from gemmalocal.data.examples import Example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.events import Event, Finished, Progress, Report, Stage
@@ -27,8 +27,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield Stage(f"preparing ({spec['who']})")
     folder = locate(spec["model"], lambda *what: None)
     tokenizer = Tokenizer(folder)
-    records = dataset.read(DataSpec(path=spec["rows"], split=0)).train if spec["rows"] else word_problems(MADE_UP)
-    examples, _ = to_examples(records, tokenizer, LONGEST)
+    records = Records(DataSpec(path=spec["rows"])) if spec["rows"] else word_problems(MADE_UP)
+    made = (one for _, several in to_examples(records, tokenizer, LONGEST) for one in several)
+    examples = [one for one in made if isinstance(one, Example)]
     backend = open_backend("auto")
     yield Stage(f"training ({spec['who']})")
     if spec["who"] == "stock":

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from gemmalocal import machine
+from gemmalocal import machine, pace
 from gemmalocal.backends import open_backend
-from gemmalocal.data.examples import Example, pieces
-from gemmalocal.events import Event, Finished, Report
+from gemmalocal.data.examples import shown
+from gemmalocal.data.lint import Lint
+from gemmalocal.data.store import Examples
+from gemmalocal.errors import DatasetError
+from gemmalocal.events import Event, Finished, Notice, Report
 from gemmalocal.pipelines.prepared import Prepared, budget, prepare
 from gemmalocal.pipelines.train import steps
 from gemmalocal.recipe import Recipe
@@ -21,43 +24,78 @@ SHOWN = 3
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
-    """Report on the rows of the recipe `spec`."""
+    """Report on the rows of the recipe `spec`; where none can be trained on, on their problems."""
     recipe = Recipe.model_validate(spec)
     ready = Prepared()
-    yield from prepare(recipe, ready, weights=False)
-    rows, tokenizer = ready.rows, ready.tokenizer
-    assert rows is not None
+    lint = Lint(ready.findings, recipe.data.max_length)
+    try:
+        for event in prepare(recipe, ready, directory / "examples", weights=False, look=lint):
+            if not isinstance(event, Notice):  # the report says it all
+                yield event
+    except DatasetError:
+        yield Report({"model": recipe.model, "problems": ready.findings.report()})
+        raise
+    lint.close()
+    records, tokenizer = ready.records, ready.tokenizer
+    assert records is not None
     assert tokenizer is not None
-    usable = {example.source for example in ready.train}
-    shown = [record for record in rows.train if record.source in usable][:SHOWN]
     decided, expected = budget(recipe, ready, open_backend(recipe.backend))
+    sources = ready.train.sources(SHOWN)
     yield Report(
         {
             "model": recipe.model,
-            "shape": rows.shape,
+            "shape": " and ".join(records.shapes),
             "train": statistics(ready.train),
             "held_out": statistics(ready.held_out),
+            "duplicates": records.duplicates,
+            "long_rows": {"max_length": recipe.data.max_length, "split": ready.split, "do": recipe.data.long_rows},
+            "left_out": ready.findings.left_out,
+            "problems": ready.findings.report(),
             "steps": steps(recipe, len(ready.train)),
             "memory": {**asdict(expected), "total": expected.total, "machine": machine.probe()["memory"]},
             "checkpointing": decided.train.checkpointing,
-            "duplicates": rows.duplicates,
-            "rejected": [[item.source, item.reason] for item in rows.rejected[:50]],
-            "rejected_count": len(rows.rejected),
-            "rows": [{"source": record.source, "pieces": pieces(record, tokenizer)} for record in shown],
+            "time": duration(recipe, ready),
+            "rows": [
+                {"source": source, "pieces": shown(example, tokenizer)}
+                for source, example in zip(sources, ready.train[:SHOWN], strict=True)
+            ],
         }
     )
     yield Finished("done")
 
 
-def statistics(examples: list[Example]) -> dict[str, Any]:
+def statistics(examples: Examples) -> dict[str, Any]:
     """Counts of rows and tokens, and the spread of row lengths in tokens."""
-    lengths = np.array([len(example.ids) for example in examples] or [0])
+    lengths = examples.lengths if len(examples) else np.zeros(1, np.int64)
     return {
         "rows": len(examples),
         "tokens": int(lengths.sum()),
-        "supervised_tokens": sum(example.supervised for example in examples),
-        "cut": sum(example.cut for example in examples),
+        "supervised_tokens": examples.supervised,
+        "cut": examples.cut,
         "length_median": int(np.median(lengths)),
         "length_p95": int(np.percentile(lengths, 95)),
         "length_max": int(lengths.max()),
+        "histogram": histogram(examples.lengths),
     }
+
+
+def histogram(lengths: np.ndarray[Any, np.dtype[np.int64]]) -> list[list[int]]:
+    """Rows by length, in bins that double: [shortest, longest, rows] of each from the first to the last in use."""
+    if not len(lengths):
+        return []
+    bins = np.ceil(np.log2(lengths)).astype(int)  # bin b holds lengths from 2 ** (b - 1) + 1 to 2 ** b
+    counts = np.bincount(bins)
+    return [[2**b // 2 + 1 if b else 1, 2**b, int(counts[b])] for b in range(int(bins.min()), len(counts))]
+
+
+def duration(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
+    """How long the run will take, if this machine has tuned this model before."""
+    found, trained = pace.known(recipe.model)
+    if found is None:
+        why = "this model" if trained else "anything"
+        return {"seconds": None, "why": f"no estimate yet: this machine has not trained {why}"}
+    count = steps(recipe, len(ready.train))
+    tokens = recipe.train.rows_per_step * ready.train.supervised / len(ready.train)
+    evaluations = 1 + -(-count // recipe.train.evaluate_every)
+    seconds = found.estimate(count, tokens, evaluations, ready.held_out.supervised)
+    return {"seconds": round(seconds, 1), "why": f"by the pace of {found.run}"}

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gemmalocal import fit
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.protocol import Backend
 from gemmalocal.data.batches import plan
@@ -16,7 +17,7 @@ from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.events import Event, Finished, Report, Stage
 from gemmalocal.pipelines.bench import word_problems
-from gemmalocal.pipelines.prepared import Prepared, budget
+from gemmalocal.pipelines.prepared import budget
 from gemmalocal.recipe import DataSpec, LoraSpec, Recipe, TrainSpec
 from gemmalocal.weights.locate import locate
 
@@ -45,7 +46,8 @@ def one_step(backend: Backend, folder: Path, row: Example, checkpointing: bool) 
         lora=LoraSpec(rank=8, alpha=16),
         train=TrainSpec(steps=1, batch_size=1, learning_rate=1e-4, schedule="constant"),
     )
-    auto, _ = budget(recipe, Prepared(folder, train=[row]), backend)
+    load = fit.Load(len(row.ids) - 1, len(row.ids) - 1)
+    auto, _ = budget(recipe, folder, load, backend)
     train = recipe.train.model_copy(update={"checkpointing": checkpointing})
     trainer = backend.trainer(folder, recipe.model_copy(update={"train": train}))
     trainer.peak_memory()

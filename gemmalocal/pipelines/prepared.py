@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from array import array
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from gemmalocal import catalog, fit, machine
 from gemmalocal.backends.protocol import Backend
-from gemmalocal.data import dataset
+from gemmalocal.data import store
 from gemmalocal.data.batches import largest
-from gemmalocal.data.examples import Example, to_examples
+from gemmalocal.data.dataset import Records
+from gemmalocal.data.examples import Example, Made, to_examples
+from gemmalocal.data.findings import Findings
+from gemmalocal.data.store import Examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import DatasetError, ModelError
-from gemmalocal.events import Event, Notice, Stage
+from gemmalocal.events import Event, Notice, Progress, Stage
 from gemmalocal.fit import Estimate
 from gemmalocal.pipelines.beside import beside
-from gemmalocal.recipe import Recipe
+from gemmalocal.recipe import DataSpec, Recipe
+from gemmalocal.records import Record
 from gemmalocal.weights.locate import locate
 
 
@@ -27,28 +34,74 @@ class Prepared:
 
     folder: Path = Path()
     tokenizer: Tokenizer | None = None
-    rows: dataset.Dataset | None = None
-    train: list[Example] = field(default_factory=list)
-    held_out: list[Example] = field(default_factory=list)
+    findings: Findings = field(default_factory=Findings)
+    records: Records | None = None  # None where the store was there already
+    split: int = 0  # rows that became several examples
+    train: Examples = field(init=False)
+    held_out: Examples = field(init=False)
+    plain: bool = False  # whether the rows are plain text
 
 
-def prepare(recipe: Recipe, into: Prepared, weights: bool = True) -> Iterator[Event]:
-    """Find the model, read the rows, make examples; raises the errors of each."""
+Look = Callable[[Record, Made], None]
+
+
+def prepare(
+    recipe: Recipe, into: Prepared, place: Path, weights: bool = True, look: Look | None = None
+) -> Iterator[Event]:
+    """Find the model, read the rows, store examples in the folder `place`; raises the errors of each.
+
+    A store that is there is used as it is: a run goes on with the rows it began with. `look` sees each record.
+    """
     yield Stage("finding the model")
     into.folder = yield from beside(lambda tell: locate(recipe.model, tell, weights))
-    yield Stage("reading the rows")
     into.tokenizer = Tokenizer(into.folder, recipe.data.thinking)
-    into.rows = rows = dataset.read(recipe.data)
-    into.train, lost = to_examples(rows.train, into.tokenizer, recipe.data.max_length)
-    into.held_out, lost_too = to_examples(rows.held_out, into.tokenizer, recipe.data.max_length)
-    rows.rejected += lost + lost_too
-    for text in rows.notices():
-        yield Notice(text)
-    cut = sum(example.cut for example in into.train + into.held_out)
+    if not store.exists(place):
+        yield Stage("reading the rows")
+        into.records = Records(recipe.data, into.findings)
+        yield from _stored(recipe.data, into, into.records, into.tokenizer, place, look)
+    into.train, into.held_out, about = store.load(place)
+    into.plain = about["plain"]
+    cut = into.train.cut + into.held_out.cut
     if cut:
         yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
-    if not into.train:
-        raise DatasetError("No row is left to train on.", "Raise data.max_length, or mend the rows.")
+
+
+def _stored(
+    data: DataSpec, into: Prepared, records: Records, tokenizer: Tokenizer, place: Path, look: Look | None
+) -> Iterator[Event]:
+    """Rows to examples on disk, one at a time."""
+    examples = array("i")  # of each record
+    plain, told = False, 0
+    with store.writing(place) as writer:
+        for record, made in to_examples(records, tokenizer, data.max_length, data.long_rows):
+            if look is not None:
+                look(record, made)
+            plain = plain if examples else bool(record.text)
+            usable = [one for one in made if isinstance(one, Example)]
+            for one in made:
+                if isinstance(one, Example):
+                    writer.add(one)
+                else:
+                    into.findings.reject(one)
+            examples.append(len(usable))
+            into.split += len(made) > 1
+            if (percent := 100 * records.done // max(1, records.total)) > told:
+                told = percent
+                yield Progress("reading the rows", records.done, records.total)
+        counts = np.array(examples)
+        held_out = np.repeat(records.held_out(counts > 0), counts)
+        yield from map(Notice, _notices(records, into, data))
+        if held_out.all():
+            raise DatasetError("No row is left to train on.", "Raise data.max_length, or mend the rows.")
+        writer.close(held_out, {"plain": plain})
+
+
+def _notices(records: Records, into: Prepared, data: DataSpec) -> Iterator[str]:
+    if records.duplicates:
+        yield f"{records.duplicates} duplicate rows left out"
+    if into.split:
+        yield f"{into.split} rows of more than {data.max_length} tokens split"
+    yield from into.findings.notices()
 
 
 def budget(recipe: Recipe, ready: Prepared, backend: Backend) -> tuple[Recipe, Estimate]:

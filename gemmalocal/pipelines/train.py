@@ -24,7 +24,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     """Train, or go on from the newest checkpoint in `directory`."""
     recipe = Recipe.model_validate(spec)
     ready = Prepared()
-    yield from prepare(recipe, ready)
+    yield from prepare(recipe, ready, directory / "examples")
     assert ready.tokenizer is not None
     yield Stage("loading the weights")
     backend = open_backend(recipe.backend)
@@ -40,11 +40,10 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     if not work.held_out:
         yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
     standing = loop.resume(work, trainer)
-    plain = ready.rows is not None and any(record.text for record in ready.rows.train[:1])
 
     def answers(step: int, when: str, prompts: list[str]) -> Iterator[Event]:
         for prompt in prompts:
-            yield answer(trainer, ready.tokenizer, step, when, prompt, plain, recipe.samples.max_tokens)
+            yield answer(trainer, ready.tokenizer, step, when, prompt, ready.plain, recipe.samples.max_tokens)
 
     def during(step: int) -> Iterator[Event]:
         return answers(step, "during", recipe.samples.prompts[:1] if recipe.samples.during else [])

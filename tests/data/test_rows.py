@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from gemmalocal.data import dataset
+from gemmalocal.data.dataset import Records, sides
 from gemmalocal.errors import DatasetError
 from gemmalocal.recipe import DataSpec, PromptTemplate
 from gemmalocal.records import Message, Record
@@ -17,6 +22,30 @@ from gemmalocal.records import Message, Record
 def write(path: Path, *rows: Any) -> str:
     path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
     return str(path)
+
+
+@dataclass
+class Read:
+    """All that comes of a recipe's data section, before any tokenizer."""
+
+    shape: str
+    train: list[Record]
+    held_out: list[Record]
+    rejected: list[str]
+    duplicates: int
+
+
+def read(spec: DataSpec) -> Read:
+    records = Records(spec)
+    found = list(records)
+    side = records.held_out(np.ones(len(found), np.bool_))
+    return Read(
+        " and ".join(records.shapes),
+        [record for record, held in zip(found, side, strict=True) if not held],
+        [record for record, held in zip(found, side, strict=True) if held],
+        [source for kind in records.findings.of("left out") for source in kind.sources],
+        records.duplicates,
+    )
 
 
 CHAT = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]}
@@ -37,16 +66,16 @@ PAIR = (Message("user", "hi"), Message("assistant", "yo"))
     ],
 )
 def test_shapes_are_detected(tmp_path: Path, row: dict[str, Any], shape: str, messages: tuple[Message, ...]) -> None:
-    found = dataset.read(DataSpec(path=write(tmp_path / "a.jsonl", row), split=0))
+    found = read(DataSpec(path=write(tmp_path / "a.jsonl", row), split=0))
     assert found.shape == shape
     assert found.train[0].messages == messages
 
 
 def test_templates_take_any_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", {"q": "why", "n": 4})
-    assert dataset.read(DataSpec(path=path, split=0, template="{q} is {n}")).train[0].text == "why is 4"
+    assert read(DataSpec(path=path, split=0, template="{q} is {n}")).train[0].text == "why is 4"
     parts = PromptTemplate(prompt="{q}?", completion=" {n}")
-    assert dataset.read(DataSpec(path=path, split=0, template=parts)).train[0].messages[1].content == " 4"
+    assert read(DataSpec(path=path, split=0, template=parts)).train[0].messages[1].content == " 4"
 
 
 def test_broken_rows_never_stop_good_ones(tmp_path: Path) -> None:
@@ -58,42 +87,68 @@ def test_broken_rows_never_stop_good_ones(tmp_path: Path) -> None:
         {"prompt": 1.5, "completion": None},
     ]
     path = write(tmp_path / "a.jsonl", {"prompt": "a", "completion": "b"}, *bad, {"prompt": "c", "completion": "d"})
-    found = dataset.read(DataSpec(path=path, split=0))
+    found = read(DataSpec(path=path, split=0))
     assert len(found.train) == 2
-    assert [item.source for item in found.rejected] == [f"a.jsonl:{number}" for number in range(2, 7)]
-    assert all(item.reason for item in found.rejected)
+    assert sorted(found.rejected) == [f"a.jsonl:{number}" for number in range(2, 7)]
 
 
-def test_json_csv_and_folders(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text(json.dumps({"data": [{"text": "one"}, {"text": "two"}]}))
+def test_a_folder_of_every_kind(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"n": 2, "data": [{"text": "one"}, {"text": "two"}]}))
     (tmp_path / "b.csv").write_text('text,n\n"three, really",1\nfour\n')
-    found = dataset.read(DataSpec(path=str(tmp_path), split=0))
-    assert [record.text for record in found.train] == ["one", "two", "three, really"]
-    assert found.rejected[0].source == "b.csv:3"
+    (tmp_path / "c.tsv").write_text("text\tn\nfive\t1\n")
+    (tmp_path / "d.csv").write_text("text;n\nsix;1\n")
+    pq.write_table(pa.table({"text": ["seven", None]}), tmp_path / "e.parquet")
+    (tmp_path / "f.md").write_text("# eight\n")
+    write(tmp_path / "g.jsonl", CHAT)
+    (tmp_path / "README.md").write_text("what these rows are")
+    found = read(DataSpec(path=str(tmp_path), split=0))
+    texts = [record.text for record in found.train]
+    assert texts == ["one", "two", "three, really", "five", "six", "seven", "# eight\n", ""]
+    assert found.train[-1].messages == PAIR
+    assert found.shape == "text and chat"
+    assert found.rejected == ["b.csv:3", "e.parquet#2"]
 
 
 def test_a_folder_may_bring_its_held_out_rows(tmp_path: Path) -> None:
     write(tmp_path / "train.jsonl", {"text": "one"}, {"text": "two"}, {"text": "TWO "})
     write(tmp_path / "valid.jsonl", {"text": "two"}, {"text": "three"})
-    found = dataset.read(DataSpec(path=str(tmp_path)))
+    found = read(DataSpec(path=str(tmp_path)))
     assert [record.text for record in found.train] == ["one"]
     assert [record.text for record in found.held_out] == ["two", "three"]
     assert found.duplicates == 2
 
 
+def keys(*texts: str) -> Any:
+    return np.array([Record("", text=text).key for text in texts], np.uint64)
+
+
 def test_a_row_never_changes_sides() -> None:
-    records = [Record(str(number), text=f"row {number}") for number in range(400)]
-    _, held_out = dataset.split(records, 0.1)
-    more = [Record(f"new{number}", text=f"new {number}") for number in range(100)] + records[::-1]
-    train, again = dataset.split(more, 0.1)
+    old = [f"row {number}" for number in range(400)]
+    held_out = {text for text, side in zip(old, sides(keys(*old), 0.1), strict=True) if side}
+    more = [*(f"new {number}" for number in range(100)), *old]
+    random.Random(0).shuffle(more)
+    again = {text for text, side in zip(more, sides(keys(*more), 0.1), strict=True) if side}
     assert 20 < len(held_out) < 60
-    assert {record.text for record in held_out} == {record.text for record in again if record.text.startswith("row")}
-    assert not {record.key for record in train} & {record.key for record in again}
+    assert held_out == {text for text in again if text.startswith("row")}
 
 
-def test_a_small_set_still_holds_one_out() -> None:
-    train, held_out = dataset.split([Record("a", text="x"), Record("b", text="y")], 0.01)
-    assert (len(train), len(held_out)) == (1, 1)
+def test_a_side_is_never_empty_where_two_rows_are_there() -> None:
+    for number in range(40):
+        assert sides(keys(f"a{number}", f"b{number}"), 0.01).sum() == 1
+        assert sides(keys(f"a{number}", f"b{number}"), 0.5).sum() == 1
+        assert not sides(keys(f"a{number}"), 0.5).any()
+    assert not sides(keys("a", "b"), 0).any()
+    assert not sides(keys(), 0.1).any()
+
+
+def test_what_cannot_become_an_example_is_not_the_one_held_out(tmp_path: Path) -> None:
+    records = Records(DataSpec(path=write(tmp_path / "a.jsonl", *({"text": f"{n}"} for n in range(9))), split=1e-6))
+    assert len(list(records)) == 9
+    first = records.held_out(np.ones(9, np.bool_))
+    assert first.sum() == 1
+    second = records.held_out(~first)
+    assert second.sum() == 1
+    assert not (first & second).any()
 
 
 @pytest.mark.parametrize(
@@ -102,7 +157,7 @@ def test_a_small_set_still_holds_one_out() -> None:
         ("none.jsonl", None, "no such file"),
         ("empty.jsonl", "", "no row"),
         ("odd.jsonl", '{"a": 1}', "no known shape"),
-        ("bad.json", "{\n  1", r"bad\.json:2"),
+        ("bad.json", "{\n  1", r"bad\.json:2 is not JSON"),
         ("x.docx", "x", "not of a kind"),
     ],
 )
@@ -110,18 +165,12 @@ def test_what_cannot_be_read_says_why(tmp_path: Path, name: str, content: str | 
     if content is not None:
         (tmp_path / name).write_text(content)
     with pytest.raises(DatasetError, match=says):
-        dataset.read(DataSpec(path=str(tmp_path / name)))
-
-
-def test_not_utf8_is_said(tmp_path: Path) -> None:
-    (tmp_path / "a.jsonl").write_bytes(b'{"text": "caf\xe9"}')
-    with pytest.raises(DatasetError, match="not UTF-8"):
-        dataset.read(DataSpec(path=str(tmp_path / "a.jsonl")))
+        read(DataSpec(path=str(tmp_path / name)))
 
 
 def test_missing_package_is_said() -> None:
     with pytest.raises(DatasetError, match="not installed"):
-        dataset.read(DataSpec(path="package:no_such_package_here/x.json"))
+        read(DataSpec(path="package:no_such_package_here/x.json"))
 
 
 def test_hub_datasets_come_through_the_datasets_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,8 +179,8 @@ def test_hub_datasets_come_through_the_datasets_library(tmp_path: Path, monkeypa
     write(tmp_path / "set" / "train.jsonl", {"quote": "a", "author": "b"}, {"quote": "c", "author": "d"})
     write(tmp_path / "set" / "test.jsonl", {"quote": "e", "author": "f"})
     spec = DataSpec(path=f"hf:{tmp_path / 'set'}", split=0, template="{quote} - {author}")
-    assert [record.text for record in dataset.read(spec).train] == ["a - b", "c - d"]
+    assert [record.text for record in read(spec).train] == ["a - b", "c - d"]
     spec = DataSpec(path=f"hf:{tmp_path / 'set'}:test", split=0, template="{quote}")
-    assert [record.text for record in dataset.read(spec).train] == ["e"]
+    assert [record.text for record in read(spec).train] == ["e"]
     with pytest.raises(DatasetError, match="cannot be had"):
-        dataset.read(DataSpec(path="hf:nobody/nothing-of-that-name"))
+        read(DataSpec(path="hf:nobody/nothing-of-that-name"))

@@ -151,7 +151,7 @@ def test_check_shows_what_is_trained(recipe_path: Path, rows: Path) -> None:
     report = json.loads(done.stdout)
     assert report["shape"] == "prompt"
     assert report["train"]["rows"] + report["held_out"]["rows"] + report["duplicates"] == 40
-    assert [source for source, _ in report["rejected"]] == ["rows.jsonl:41", "rows.jsonl:42"]
+    assert {source for kind in report["problems"] for source in kind["sources"]} == {"rows.jsonl:41", "rows.jsonl:42"}
     learned = "".join(text for text, supervised in report["rows"][0]["pieces"] if supervised)
     assert learned.endswith("<eos>")
 

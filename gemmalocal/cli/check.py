@@ -1,0 +1,91 @@
+"""check: what a recipe would train on, printed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from gemmalocal.cli.errands import run
+from gemmalocal.cli.narrate import duration
+
+BAR = 40  # cells of the histogram's longest bar
+
+
+@click.command()
+@click.argument("recipe")
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key, such as data.path=x.jsonl."
+)
+@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
+    """Say what RECIPE would train on, without loading the weights.
+
+    Problems of the rows by kind, what is odd about them, token counts, memory, time, and three rows with their
+    supervised tokens in colour (and underlined).
+    """
+    from gemmalocal import recipe_file
+
+    code, report = run("check", recipe_file.load(recipe, overrides).model_dump(mode="json"))
+    if as_json and report:
+        click.echo(json.dumps(report, ensure_ascii=False))
+    elif report:
+        _show(report)
+    return code
+
+
+def _show(report: dict[str, Any]) -> None:
+    if "train" in report:
+        _show_numbers(report)
+    for problem in report["problems"]:
+        _show_problem(problem)
+    for row in report.get("rows", []):
+        click.echo(f"\n{row['source']}")
+        click.echo("".join(_piece(text, supervised) for text, supervised in row["pieces"]))
+
+
+def _show_numbers(report: dict[str, Any]) -> None:
+    memory, time, long_rows = report["memory"], report["time"], report["long_rows"]
+    click.echo(f"model {report['model']}, shape {report['shape']}, {report['steps']} steps")
+    parts = ", ".join(f"{name} {memory[name] / 1e9:.2f}" for name in ("weights", "activations", "head", "adapter"))
+    click.echo(f"memory    {memory['total'] / 1e9:.1f} of {memory['machine'] / 1e9:.1f} GB at the peak ({parts})")
+    took = f"about {duration(time['seconds'])}, " if time["seconds"] is not None else ""
+    click.echo(f"time      {took}{time['why']}")
+    for side in ("train", "held_out"):
+        numbers = report[side]
+        click.echo(
+            f"{side.replace('_', '-'):<9}{numbers['rows']:>8} rows {numbers['tokens']:>10} tokens, "
+            f"{numbers['supervised_tokens']} supervised; lengths: median {numbers['length_median']}, "
+            f"95 % {numbers['length_p95']}, longest {numbers['length_max']}"
+        )
+    cut = report["train"]["cut"] + report["held_out"]["cut"]
+    click.echo(
+        f"{'not used':<9}{report['left_out']:>8} rows left out, {report['duplicates']} duplicates; longer than "
+        f"{long_rows['max_length']} tokens: {cut} cut, {long_rows['split']} split"
+    )
+    bins = report["train"]["histogram"]
+    most = max(count for _, _, count in bins)
+    for shortest, longest, count in bins:
+        bar = "█" * -(-BAR * count // most)
+        click.echo(f"{f'{shortest}-{longest}':>17} tokens {bar or '·'} {count}")
+
+
+def _show_problem(problem: dict[str, Any]) -> None:
+    count, colour = problem["count"], "red" if problem["effect"] == "left out" else "yellow"
+    detail = f": {_plain(problem['detail'])}" if problem["detail"] else ""
+    more = ", ..." if count > len(problem["sources"]) else ""
+    head = click.style(f"{problem['effect']:<9}{count:>8} {'row' if count == 1 else 'rows'}", fg=colour)
+    click.echo(f"{head} ({_plain(', '.join(problem['sources']))}{more}): the row {problem['kind']}{detail}")
+    if problem["example"]:
+        click.echo(click.style(f"{'':<18}{_plain(problem['example'])}", dim=True))
+
+
+def _piece(text: str, supervised: bool) -> str:
+    shown = "⏎\n".join(_plain(line) for line in text.split("\n"))
+    return click.style(shown, fg="green", underline=True) if supervised else click.style(shown, dim=True)
+
+
+def _plain(text: str) -> str:
+    """A row's text on one line; what could steer the terminal is written out."""
+    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in text)

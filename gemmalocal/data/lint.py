@@ -1,0 +1,95 @@
+"""Rows that are allowed and yet look like a mistake. Few rules: each has spoiled somebody's run."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from gemmalocal.data.examples import Example, Made
+from gemmalocal.data.findings import Findings
+from gemmalocal.records import Record
+
+FEW = 2  # supervised tokens: a word and the end of the turn
+ROOM = 0.9  # of max_length: a longer prompt leaves its reply little room
+SAME, ENOUGH = 0.2, 20  # the share of rows whose reply is the same, among so many rows or more
+COUNTERS, COMPARED = 64, 500  # replies that are counted at once, and their characters that are compared
+AROUND = 30  # characters shown on each side of what was found
+
+PLACEHOLDERS = {"nan", "none", "null", "n/a", "undefined", "todo", "-", "...", "…"}
+TEXT_RULES = {
+    "has a replacement character, from text that was once decoded wrongly": re.compile("\ufffd"),
+    "has a control character": re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"),
+    "has HTML in its text": re.compile(
+        r"</?(?:p|br|div|span|a|b|i|em|strong|ul|ol|li|table|tr|td|h[1-6]|img|font|script)\b[^<>]*>"
+        r"|&(?:amp|lt|gt|quot|nbsp|#\d+);",
+        re.IGNORECASE,
+    ),
+    "has a chat template's own mark in its text": re.compile(
+        r"</?(?:start_of_turn|end_of_turn|bos|eos|pad|unk)>|<\|?(?:turn|channel)\|?>|<\|[a-z_]+\|>|\[/?INST\]"
+    ),
+}
+
+
+class Lint:
+    """Looks at each record with its examples; counts what is odd into `findings`."""
+
+    def __init__(self, findings: Findings, max_length: int) -> None:
+        self._findings, self._max_length = findings, max_length
+        self._rows = 0
+        self._replies = Counter[str]()
+        self._first: dict[str, str] = {}  # the source of each of these
+
+    def __call__(self, record: Record, made: Made) -> None:
+        """Look at one record."""
+        if not any(isinstance(one, Example) for one in made):
+            return  # it is left out already
+        self._rows += 1
+        for kind, example in (*_text(record), *_reply(record), *self._room(record, made)):
+            self._findings.warn(kind, record.source, example)
+        if record.reply:
+            self._count(record)
+
+    def close(self) -> None:
+        """Say what only all rows together show."""
+        for reply, count in self._replies.items():
+            if self._rows >= ENOUGH and count > SAME * self._rows:
+                kind = f"has the same reply as more than {100 * SAME:.0f} % of the rows"
+                self._findings.warn(kind, self._first[reply], reply, count)
+
+    def _room(self, record: Record, made: Made) -> Iterator[tuple[str, str]]:
+        for one in made:
+            if isinstance(one, Example):
+                prompt = len(one.ids) - one.supervised
+                if one.cut and record.messages and prompt > ROOM * self._max_length:
+                    yield "has a prompt that leaves its reply little room", f"{prompt} of {self._max_length} tokens"
+                elif one.supervised < FEW:
+                    yield f"teaches fewer than {FEW} tokens", record.reply[:80]
+
+    def _count(self, record: Record) -> None:
+        """Frequent replies in constant memory (Misra and Gries, 1982): counts are low by 1/64 of the rows at most."""
+        reply = record.reply[:COMPARED]
+        if reply in self._replies or len(self._replies) < COUNTERS:
+            self._replies[reply] += 1
+            self._first.setdefault(reply, record.source)
+        else:
+            self._replies = +Counter({known: count - 1 for known, count in self._replies.items()})
+            self._first = {known: self._first[known] for known in self._replies}
+
+
+def _text(record: Record) -> Iterator[tuple[str, str]]:
+    text = record.text or "\n".join(message.content for message in record.messages)
+    for kind, pattern in TEXT_RULES.items():
+        if found := pattern.search(text):
+            yield kind, text[max(0, found.start() - AROUND) : found.end() + AROUND]
+
+
+def _reply(record: Record) -> Iterator[tuple[str, str]]:
+    reply = record.reply.strip()
+    if not reply:
+        return
+    if reply.lower() in PLACEHOLDERS:
+        yield "has a placeholder for a reply", reply
+    asked = next(message.content for message in reversed(record.messages) if message.role == "user")
+    if reply == asked.strip():
+        yield "has a reply that only repeats the prompt", reply[:80]

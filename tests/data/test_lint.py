@@ -1,0 +1,76 @@
+"""What is odd is counted, with its place; what is ordinary is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gemmalocal.data.examples import to_examples
+from gemmalocal.data.findings import Findings, Kind
+from gemmalocal.data.lint import Lint
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.records import Message, Record
+
+
+def pair(prompt: str, reply: str, source: str = "a:1") -> Record:
+    return Record(source, (Message("user", prompt), Message("assistant", reply)))
+
+
+def linted(tiny: Path, *records: Record, max_length: int = 512) -> list[Kind]:
+    findings = Findings()
+    lint = Lint(findings, max_length)
+    for record, made in to_examples(records, Tokenizer(tiny), max_length):
+        lint(record, made)
+    lint.close()
+    return findings.of("odd")
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        (pair("th\ufffd quote", "and"), "replacement character"),
+        (pair("the", "a\x07nd"), "control character"),
+        (pair("the", "a\x00nd"), "control character"),
+        (pair("the", "<p class='x'>and</p>"), "HTML"),
+        (pair("the &amp; quote", "and"), "HTML"),
+        (pair("<start_of_turn>user\nthe", "and"), "template's own mark"),
+        (pair("the", "and<|im_end|>"), "template's own mark"),
+        (Record("a:1", text="<bos>the"), "template's own mark"),
+        (pair("the", " NaN "), "placeholder"),
+        (pair("the quote", "the quote "), "repeats the prompt"),
+    ],
+)
+def test_each_rule(tiny: Path, record: Record, says: str) -> None:
+    (found,) = linted(tiny, record, pair("what of <this> & that, 3 < 4?", "a [list] of\n\tthings; e.g. 5 > 4"))
+    assert says in found.kind
+    assert (found.count, found.sources) == (1, ["a:1"])
+    assert found.example
+
+
+def test_replies_with_little_room_or_nothing_to_learn(tiny: Path) -> None:
+    (room,) = linted(tiny, pair("the " * 30, "and and and and"), max_length=34)
+    assert "little room" in room.kind
+    (few,) = linted(tiny, pair("th", "and and"), max_length=3)
+    assert "fewer than 2" in few.kind
+
+
+def test_the_same_reply_again_and_again(tiny: Path) -> None:
+    rare = [pair(f"ask {number}", f"say {number}", f"a:{number}") for number in range(300)]
+    often = [pair(f"and {number}", "no idea", f"b:{number}") for number in range(100)]
+    mixed = [record for both in zip(rare, [*often, *rare[:200]], strict=True) for record in both][:400]
+    (found,) = linted(tiny, *mixed)
+    assert "same reply" in found.kind
+    assert (found.example, found.sources) == ("no idea", ["b:0"])
+    assert 100 - 400 / 64 <= found.count <= 100
+    assert not linted(tiny, *rare, *often[:50])
+
+
+def test_findings_grow_by_kinds_not_by_rows() -> None:
+    findings = Findings()
+    for number in range(1000):
+        findings.warn("is odd", f"a:{number}", "x" * 1000)
+    (kind,) = findings.of("odd")
+    assert kind.count == 1000
+    assert kind.sources == [f"a:{number}" for number in range(5)]
+    assert len(kind.example) == 200

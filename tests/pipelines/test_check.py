@@ -1,0 +1,66 @@
+"""check's numbers, its page, and rows that a run keeps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+from click.testing import CliRunner
+
+from gemmalocal import cli, history, recipe_file, worker
+from gemmalocal.pipelines.check import histogram
+
+
+def checked(recipe: Path, *words: str) -> tuple[int, str]:
+    done = CliRunner().invoke(cli.group, ["check", str(recipe), *words], standalone_mode=False)
+    return done.return_value, done.stdout
+
+
+def test_the_page(recipe_path: Path, rows: Path) -> None:
+    with rows.open("a") as file:
+        file.write('\n{"prompt": "<b>\\u001b[31m", "completion": "nan"}\nnot json\nnor this\n')
+    code, page = checked(recipe_path, "--set", "data.max_length=30")
+    assert code == 0
+    assert "no estimate yet: this machine has not trained anything" in page
+    assert "left out        2 rows (rows.jsonl:42, rows.jsonl:43): the row is not JSON: Expecting value" in page
+    assert "odd             1 row (rows.jsonl:41): the row has HTML in its text" in page
+    assert "longer than 30 tokens: " in page
+    assert " 0 cut" not in page
+    assert "17-32 tokens ██" in page
+    assert "\x1b[31m" not in page  # a row must not steer the terminal
+    assert "\\x1b[31m" in page
+
+
+def test_a_histogram_holds_every_row_once() -> None:
+    assert histogram(np.array([1, 2, 3, 4, 5, 64, 65])) == [
+        [1, 1, 1], [2, 2, 1], [3, 4, 2], [5, 8, 1], [9, 16, 0], [17, 32, 0], [33, 64, 1], [65, 128, 1],
+    ]  # fmt: skip
+    assert histogram(np.array([], np.int64)) == []
+
+
+def test_only_broken_rows_are_reported_too(recipe_path: Path, rows: Path) -> None:
+    rows.write_text('{"a": 1}\nno\n')
+    code, report = checked(recipe_path, "--json")
+    assert code == 2
+    assert [kind["sources"] for kind in json.loads(report)["problems"]] == [["rows.jsonl:1"], ["rows.jsonl:2"]]
+
+
+def test_a_run_keeps_its_rows_and_check_learns_its_pace(recipe_path: Path, rows: Path, workspace: Path) -> None:
+    run = workspace / "runs" / "one"
+    run.mkdir(parents=True)
+    spec = recipe_file.load(str(recipe_path), ["data.long_rows=split"]).model_dump(mode="json")
+    (run / "job.json").write_text(json.dumps({"kind": "train", "spec": spec}))
+    (run / "inbox.jsonl").write_text('{"do": "stop"}\n')
+    assert worker.run(run) == 0
+    assert history.read(run).status == "stopped"
+    content = rows.read_text()
+    rows.unlink()
+    (run / "inbox.jsonl").write_text("")
+    assert worker.run(run) == 0
+    assert history.read(run).status == "done"
+    rows.write_text(content)
+    _, report = checked(recipe_path, "--json")
+    time = json.loads(report)["time"]
+    assert time["seconds"] > 0
+    assert time["why"] == "by the pace of one"
