@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from gemmalocal import atomic
@@ -22,15 +22,22 @@ class Standing:
     best_step: int = 0
     best_loss: float | None = None
     unimproved: int = 0  # evaluations since the best one
+    start: float | None = None  # loss before training, nats a token
+    bad: int = 0  # steps in a row that were skipped or exploded
+    factor: float = 1.0  # of the recipe's learning rates; halved by each roll-back
+    rollbacks: int = 0
 
 
 def publish(folder: Path, trainer: Trainer, standing: Standing, keep: int) -> Path:
-    """Write a checkpoint, then drop those that are neither the best nor among the `keep` newest."""
+    """Write a checkpoint, then drop those that are neither the best nor among the `keep` newest.
+
+    One that is written amid bad steps pushes none out: it may be gone back behind.
+    """
     path = folder / f"{standing.step:06d}"
     with atomic.new_folder(path) as aside:
         trainer.save(aside)
         (aside / STATE).write_text(json.dumps(asdict(standing)), encoding="utf-8")
-    for old in existing(folder)[:-keep]:
+    for old in existing(folder)[: -keep - bool(standing.bad)]:
         if int(old.name) != standing.best_step:
             shutil.rmtree(old)
     return path
@@ -44,6 +51,28 @@ def existing(folder: Path) -> list[Path]:
 def standing(path: Path) -> Standing:
     """What a checkpoint says of its run."""
     return Standing(**json.loads((path / STATE).read_text(encoding="utf-8")))
+
+
+def go_back(folder: Path, now: Standing, factor: float) -> tuple[Path, Standing]:
+    """The checkpoint to go back to from bad steps, with `factor` and the count of roll-backs written into its state.
+
+    One that no good step followed may be what went wrong: it is dropped, unless the held-out rows found it best.
+    Before that the untrained adapter (step 0, `best_step` 0) is the one that always stays.
+    """
+    *older, path = existing(folder)
+    while older and int(path.name) != now.best_step and int(path.name) >= now.step - now.bad:
+        shutil.rmtree(path)
+        path = older.pop()
+    found = replace(standing(path), bad=0, factor=factor, rollbacks=now.rollbacks + 1)
+    atomic.write_text(path / STATE, json.dumps(asdict(found)))
+    return path, found
+
+
+def chosen(folder: Path) -> Path:
+    """The checkpoint whose adapter is a run's result: the best, or the newest where nothing is held out."""
+    newest = existing(folder)[-1]
+    best = standing(newest).best_step
+    return folder / f"{best:06d}" if best else newest
 
 
 def deliver(checkpoint: Path, target: Path) -> None:

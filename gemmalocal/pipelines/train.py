@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
+from gemmalocal import macos, strain
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.examples import pieces
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints, loop
+from gemmalocal.engine.brake import Brake
+from gemmalocal.errors import TrainingDiverged
 from gemmalocal.events import Event, Finished, Notice, Sample, Stage
 from gemmalocal.pipelines.prepared import Prepared, budget, prepare
 from gemmalocal.recipe import Recipe
@@ -50,21 +53,45 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield Stage("answering the prompts before training")
         yield from answers(0, "before", recipe.samples.prompts)
     yield Stage("training")
-    ending = Finished("done")
-    for event in loop.train(
-        work, trainer, standing, lambda: any(item.get("do") == "stop" for item in commands()), during
-    ):
-        if isinstance(event, Finished):
-            ending = event
-        else:
-            yield event
-    chosen = work.folder / f"{standing.best_step or standing.step:06d}"
-    checkpoints.deliver(chosen, directory / "adapter")
-    if ending.outcome != "stopped" and recipe.samples.prompts:
+    with macos.awake():
+        ending = yield from _delivered(loop.train(work, trainer, standing, _brake(commands), during), directory)
+    chosen = checkpoints.chosen(work.folder)
+    if ending.outcome in ("done", "early") and recipe.samples.prompts:
         yield Stage("answering the prompts after training")
         trainer.restore(chosen)
         yield from answers(int(chosen.name), "after", recipe.samples.prompts)
     yield Finished(ending.outcome, f"{ending.message}; the adapter of step {int(chosen.name)} is in adapter/")
+
+
+def _brake(commands: Callable[[], list[dict[str, Any]]]) -> Brake:
+    gauges = strain.gauges()
+    return Brake(lambda: any(item.get("do") == "stop" for item in commands()), lambda: strain.worst(gauges))
+
+
+def _delivered(events: Iterator[Event], directory: Path) -> Generator[Event, None, Finished]:
+    """Pass on what training says but its last word, which is returned; the result goes to adapter/, also at a fall."""
+    ending = Finished("done")
+    try:
+        for event in events:
+            if isinstance(event, Finished):
+                ending = event
+            else:
+                yield event
+    except TrainingDiverged as error:
+        if trained := _deliver(directory):
+            error.hint += f" What it had learned before, at step {trained}, is in adapter/."
+        raise
+    _deliver(directory)
+    return ending
+
+
+def _deliver(directory: Path) -> int:
+    """Copy the adapter of the chosen checkpoint to adapter/; its step, 0 if nothing was trained yet."""
+    folder = directory / "checkpoints"
+    if checkpoints.existing(folder) and (step := int((chosen := checkpoints.chosen(folder)).name)):
+        checkpoints.deliver(chosen, directory / "adapter")
+        return step
+    return 0
 
 
 def steps(recipe: Recipe, rows: int) -> int:
