@@ -26,19 +26,22 @@ class Standing:
     bad: int = 0  # steps in a row that were skipped or exploded
     factor: float = 1.0  # of the recipe's learning rates; halved by each roll-back
     rollbacks: int = 0
+    planned: bool = True  # saved by the recipe's plan; false if only because training was asked to end
 
 
 def publish(folder: Path, trainer: Trainer, standing: Standing, keep: int) -> Path:
     """Write a checkpoint, then drop those that are neither the best nor among the `keep` newest.
 
-    One that is written amid bad steps pushes none out: it may be gone back behind.
+    Only planned ones count, and what was not planned goes with the next: so a run that was stopped and resumed has the
+    same ones to go back to as a run that was not.
     """
     path = folder / f"{standing.step:06d}"
     with atomic.new_folder(path) as aside:
         trainer.save(aside)
         (aside / STATE).write_text(json.dumps(asdict(standing)), encoding="utf-8")
-    for old in existing(folder)[: -keep - bool(standing.bad)]:
-        if int(old.name) != standing.best_step:
+    kept = {*_planned(folder)[-keep:], path, folder / f"{standing.best_step:06d}"}
+    for old in existing(folder):
+        if old not in kept:
             shutil.rmtree(old)
     return path
 
@@ -56,20 +59,26 @@ def standing(path: Path) -> Standing:
 def go_back(folder: Path, now: Standing, factor: float) -> tuple[Path, Standing]:
     """The checkpoint to go back to from bad steps, with `factor` and the count of roll-backs written into its state.
 
-    One that no good step followed may be what went wrong: it is dropped, unless the held-out rows found it best.
-    Before that the untrained adapter (step 0, `best_step` 0) is the one that always stays.
+    Newer ones are dropped: those that were not planned, and one that no good step followed, for it may be what went
+    wrong. The best one stays in any case; before there is a best, that is the untrained adapter (`best_step` 0).
     """
-    *older, path = existing(folder)
+    *older, path = _planned(folder)
     while older and int(path.name) != now.best_step and int(path.name) >= now.step - now.bad:
-        shutil.rmtree(path)
         path = older.pop()
+    for newer in existing(folder):
+        if newer.name > path.name:
+            shutil.rmtree(newer)
     found = replace(standing(path), bad=0, factor=factor, rollbacks=now.rollbacks + 1)
     atomic.write_text(path / STATE, json.dumps(asdict(found)))
     return path, found
 
 
+def _planned(folder: Path) -> list[Path]:
+    return [path for path in existing(folder) if standing(path).planned]
+
+
 def chosen(folder: Path) -> Path:
-    """The checkpoint whose adapter is a run's result: the best, or the newest where nothing is held out."""
+    """The checkpoint whose adapter is a run's result: the best, or the newest if none beat the untrained model."""
     newest = existing(folder)[-1]
     best = standing(newest).best_step
     return folder / f"{best:06d}" if best else newest

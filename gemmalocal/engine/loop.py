@@ -70,7 +70,8 @@ def train(
         if not (last or outcome) and spec.early_stop is not None and standing.unimproved >= spec.early_stop:
             outcome = "early"
         improved = standing.best_step == standing.step
-        if last or outcome or improved or (standing.step % spec.save_every == 0 and not standing.bad):
+        standing.planned = improved or (standing.step % spec.save_every == 0 and not standing.bad)
+        if last or outcome or standing.planned:
             path = checkpoints.publish(work.folder, trainer, standing, spec.keep)
             yield Saved(standing.step, str(path), improved)
     yield Finished(outcome or "done", f"{standing.step} of {work.steps} steps{why and f'; {why}'}")
@@ -86,6 +87,7 @@ def _begin(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]:
             "Its weights are damaged, or overflow in their dtype: set dtype to float32, or get the model again.",
         )
     if work.held_out:
+        standing.best_loss = standing.start
         yield Evaluated(0, standing.start, tokens)
     if not checkpoints.existing(work.folder):
         checkpoints.publish(work.folder, trainer, standing, work.spec.keep)
