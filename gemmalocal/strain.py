@@ -37,12 +37,12 @@ class Strain:
 Gauge = Callable[[], Strain]
 
 
-def gauges(system: str = sys.platform) -> list[Gauge]:
-    """The gauges of this machine."""
-    if system == "darwin":
-        probe = macos.Probe()
-        return [lambda: memory(probe.memory_pressure()), lambda: heat(probe.thermal_pressure())]
-    return [stalls]
+def gauges(system: str = sys.platform, probe: macos.Probe | None = None) -> list[Gauge]:
+    """The gauges of a system, by default this one."""
+    if system != "darwin":
+        return [stalls]
+    mac = probe or macos.Probe()
+    return [lambda: memory(mac.memory_pressure()), lambda: heat(mac.thermal_pressure())]
 
 
 def worst(readings: Sequence[Gauge]) -> Strain:

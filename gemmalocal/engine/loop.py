@@ -74,6 +74,8 @@ def train(
         if last or outcome or standing.planned:
             path = checkpoints.publish(work.folder, trainer, standing, spec.keep)
             yield Saved(standing.step, str(path), improved)
+    if standing.unimproved and not standing.best_step:
+        yield Notice("on the held-out rows no checkpoint is better than the untrained model")
     yield Finished(outcome or "done", f"{standing.step} of {work.steps} steps{why and f'; {why}'}")
 
 
