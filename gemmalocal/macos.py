@@ -29,7 +29,9 @@ class Probe:
         value = ctypes.c_int(0)
         size = ctypes.c_size_t(ctypes.sizeof(value))
         try:
-            failed = self._library.sysctlbyname(PRESSURE, ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0))
+            failed = self._library.sysctlbyname(
+                PRESSURE, ctypes.byref(value), ctypes.byref(size), None, ctypes.c_size_t(0)
+            )
         except AttributeError:
             return None
         return None if failed else value.value

@@ -75,7 +75,10 @@ def train(
             path = checkpoints.publish(work.folder, trainer, standing, spec.keep)
             yield Saved(standing.step, str(path), improved)
     if standing.unimproved and not standing.best_step:
-        yield Notice("on the held-out rows no checkpoint is better than the untrained model")
+        yield Notice(
+            "on the held-out rows no checkpoint is better than the untrained model: lower train.learning_rate, or look "
+            "at the rows"
+        )
     yield Finished(outcome or "done", f"{standing.step} of {work.steps} steps{why and f'; {why}'}")
 
 
