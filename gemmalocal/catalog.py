@@ -37,6 +37,14 @@ KNOWN = {
 }
 
 
+TOWERS = {"vision_config": "the vision tower", "audio_config": "the audio tower"}
+
+
+def left_out(config: dict[str, Any]) -> list[str]:
+    """The parts of a multimodal model that are not loaded when it is read as a text model."""
+    return [name for key, name in TOWERS.items() if config.get(key)]
+
+
 def from_config(config: dict[str, Any]) -> Sizes:
     """The sizes in a model's config.json; raises `KeyError` where it lacks one."""
     heads, head = config["num_attention_heads"], config.get("head_dim", 256)

@@ -39,7 +39,7 @@ class DataSpec(Section):
 
 
 class LoraSpec(Section):
-    """The adapter (LoRA, https://arxiv.org/abs/2106.09685)."""
+    """The adapter (LoRA, https://arxiv.org/abs/2106.09685, or DoRA, https://arxiv.org/abs/2402.09353)."""
 
     rank: int = Field(8, ge=1, le=512, description="Width of the adapter.")
     alpha: float = Field(16, gt=0, description="The update is scaled by alpha / rank.")
@@ -105,6 +105,10 @@ class Recipe(Section):
 
     model: str = Field(description="A folder, a Hub name (owner/name), or gemma-3-270m-demo.")
     backend: Literal["auto", "mlx"] = Field("auto", description="The engine.")
+    method: Literal["lora", "dora", "full"] = Field("lora", description="What is trained: an adapter, or every weight.")
+    quantize: Literal["none", "4bit", "8bit"] = Field(
+        "none", description="Quantize the frozen weights when they are loaded (QLoRA); none leaves them as stored."
+    )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Of the frozen weights; auto is float32 on a CPU, else as stored."
     )
@@ -112,3 +116,19 @@ class Recipe(Section):
     lora: LoraSpec = Field(default_factory=LoraSpec)
     train: TrainSpec
     samples: SampleSpec = Field(default_factory=SampleSpec)
+
+    @property
+    def bits(self) -> int | None:
+        """Bits of a weight that is quantized when loaded."""
+        return None if self.quantize == "none" else int(self.quantize[0])
+
+    @model_validator(mode="after")
+    def _full_means_all(self) -> Recipe:
+        if self.method == "full":
+            if self.lora != LoraSpec():
+                raise ValueError("method full trains every weight: leave the lora section out")
+            if self.quantize != "none":
+                raise ValueError("method full trains every weight: quantized ones cannot be trained")
+            if self.dtype not in ("auto", "float32"):
+                raise ValueError(f"method full needs dtype float32: {self.dtype} would round small updates away")
+        return self

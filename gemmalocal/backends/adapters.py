@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from gemmalocal.recipe import LoraSpec
+from gemmalocal.recipe import Recipe
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PREFIX = "base_model.model."
-INNER = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight"}
+WRAPPER = "model.language_model."  # where a multimodal model keeps its text model
+INNER = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "magnitude": "lora_magnitude_vector"}
 
 
-def to_disk(name: str) -> str:
-    """`model.layers.0.mlp.up_proj.lora_a` to PEFT's name of that tensor; both are (rank, in) and (out, rank)."""
+def to_disk(name: str, wrapped: bool = False) -> str:
+    """`model.layers.0.mlp.up_proj.lora_a` to PEFT's name of that tensor.
+
+    lora_a is (rank, in), lora_b (out, rank), DoRA's magnitude (out,).
+    """
     module, _, inner = name.rpartition(".")
+    if wrapped:
+        module = WRAPPER + module.removeprefix("model.")
     return f"{PREFIX}{module}.{INNER[inner]}"
 
 
@@ -21,21 +27,26 @@ def from_disk(name: str) -> str:
     """The inverse of `to_disk`."""
     for ours, theirs in INNER.items():
         if name.startswith(PREFIX) and name.endswith(f".{theirs}"):
-            return f"{name.removeprefix(PREFIX).removesuffix(theirs)}{ours}"
+            return f"{name.removeprefix(PREFIX).removesuffix(theirs)}{ours}".replace(WRAPPER, "model.", 1)
     raise ValueError(f"{name} is no LoRA tensor of PEFT's layout")
 
 
-def config(lora: LoraSpec, base: str, layers: list[int]) -> dict[str, Any]:
-    """PEFT's adapter_config.json for an adapter on `layers` of the model `base`."""
+def config(recipe: Recipe, layers: list[int], wrapped: bool) -> dict[str, Any]:
+    """PEFT's adapter_config.json for an adapter on `layers` of the recipe's model."""
+    lora = recipe.lora
+    where: dict[str, Any] = {"target_modules": list(lora.target_modules), "layers_to_transform": layers}
+    if wrapped:  # by whole names: the vision tower has projections of the same names
+        some = "|".join(str(layer) for layer in layers)
+        where = {"target_modules": rf"{WRAPPER}layers\.({some})\..*\.({'|'.join(lora.target_modules)})"}
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": base,
+        "base_model_name_or_path": recipe.model,
         "r": lora.rank,
         "lora_alpha": lora.alpha,
         "lora_dropout": lora.dropout,
-        "target_modules": list(lora.target_modules),
-        "layers_to_transform": layers,
+        "use_dora": recipe.method == "dora",
+        **where,
         "bias": "none",
         "inference_mode": True,
     }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import macos, strain
-from gemmalocal.backends import open_backend
+from gemmalocal import catalog, macos, strain
+from gemmalocal.backends import open_backend, whole
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.examples import pieces
 from gemmalocal.data.tokenizer import Tokenizer
@@ -33,6 +34,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield Notice(
         f"expected peak {expected.total / 1e9:.1f} GB{', with checkpointing' * bool(recipe.train.checkpointing)}"
     )
+    yield from _left_out(ready.folder)
     trainer = backend.trainer(ready.folder, recipe)
     work = loop.Work(
         ready.train, ready.held_out, recipe.train, steps(recipe, len(ready.train)), directory / "checkpoints"
@@ -54,13 +56,32 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield from answers(0, "before", recipe.samples.prompts)
     yield Stage("training")
     with macos.awake():
-        ending = yield from _delivered(loop.train(work, trainer, standing, _brake(commands), during), directory)
-    chosen = checkpoints.chosen(work.folder)
+        ending = yield from _delivered(
+            loop.train(work, trainer, standing, _brake(commands), during),
+            work.folder,
+            lambda checkpoint: deliver(recipe, checkpoint, ready.folder, directory),
+        )
     if ending.outcome in ("done", "early") and recipe.samples.prompts:
+        chosen = checkpoints.chosen(work.folder)
         yield Stage("answering the prompts after training")
         trainer.restore(chosen)
         yield from answers(int(chosen.name), "after", recipe.samples.prompts)
-    yield Finished(ending.outcome, f"{ending.message}; the adapter of step {int(chosen.name)} is in adapter/")
+    yield ending
+
+
+def deliver(recipe: Recipe, checkpoint: Path, base: Path, directory: Path) -> Path:
+    """Put a checkpoint's adapter, or its whole model, where a run's result is looked for."""
+    if recipe.method == "full":
+        whole.deliver(checkpoint, base, directory / "model")
+        return directory / "model"
+    checkpoints.deliver(checkpoint, directory / "adapter")
+    return directory / "adapter"
+
+
+def _left_out(folder: Path) -> Iterator[Notice]:
+    towers = catalog.left_out(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    if towers:
+        yield Notice(f"only the text model is loaded and trained: {' and '.join(towers)} stay as they are")
 
 
 def _brake(commands: Callable[[], list[dict[str, Any]]]) -> Brake:
@@ -68,8 +89,8 @@ def _brake(commands: Callable[[], list[dict[str, Any]]]) -> Brake:
     return Brake(lambda: any(item.get("do") == "stop" for item in commands()), lambda: strain.worst(gauges))
 
 
-def _delivered(events: Iterator[Event], directory: Path) -> Generator[Event, None, Finished]:
-    """Pass on what training says but its last word, which is returned; the result goes to adapter/, also at a fall."""
+def _delivered(events: Iterator[Event], folder: Path, put: Callable[[Path], Path]) -> Generator[Event, None, Finished]:
+    """Pass on what training says; its last word is returned. `put` delivers the chosen checkpoint, also at a fall."""
     ending = Finished("done")
     try:
         for event in events:
@@ -78,20 +99,14 @@ def _delivered(events: Iterator[Event], directory: Path) -> Generator[Event, Non
             else:
                 yield event
     except TrainingDiverged as error:
-        if trained := _deliver(directory):
-            error.hint += f" What it had learned before, at step {trained}, is in adapter/."
+        if checkpoints.existing(folder) and (trained := int(checkpoints.chosen(folder).name)):
+            result = put(checkpoints.chosen(folder))
+            error.hint += f" What it had learned before, at step {trained}, is in {result.name}/."
         raise
-    _deliver(directory)
-    return ending
-
-
-def _deliver(directory: Path) -> int:
-    """Copy the adapter of the chosen checkpoint to adapter/; its step, 0 if nothing was trained yet."""
-    folder = directory / "checkpoints"
-    if checkpoints.existing(folder) and (step := int((chosen := checkpoints.chosen(folder)).name)):
-        checkpoints.deliver(chosen, directory / "adapter")
-        return step
-    return 0
+    chosen = checkpoints.chosen(folder)
+    result = put(chosen)
+    where = f"the {result.name} of step {int(chosen.name)} is in {result.name}/"
+    return Finished(ending.outcome, f"{ending.message}; {where}")
 
 
 def steps(recipe: Recipe, rows: int) -> int:

@@ -15,8 +15,8 @@ from gemmalocal import recipe_file
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.mlx import cpu, tiles
 from gemmalocal.backends.mlx.lanes import Lanes
-from gemmalocal.data.batches import MicroBatch, Shapes, plan, rounds
-from gemmalocal.data.examples import Example
+from gemmalocal.data.batches import Shapes, plan, rounds
+from tests.backends.truth import close, reference, some_rows
 
 open_backend("mlx")
 
@@ -31,37 +31,6 @@ def trainer(tiny: Path, path: Path, *overrides: str) -> Any:
     for number, adapter in enumerate(made._adapters):
         adapter.lora_b = 0.1 * mx.random.normal(adapter.lora_b.shape, key=mx.random.key(number))
     return made
-
-
-def some_rows(count: int = 6) -> list[Example]:
-    random = np.random.default_rng(3)
-    rows = []
-    for number in range(count):
-        length = int(random.integers(6, 40))
-        ids = random.integers(6, 300, length).astype(np.int32)
-        weights = (random.random(length) < 0.5).astype(np.float32)
-        weights[-1] = 1
-        rows.append(Example(ids, weights, str(number)))
-    return rows
-
-
-def reference(made: Any, batch: MicroBatch) -> tuple[float, list[mx.array]]:
-    """Loss and gradient by mlx-lm's whole forward pass, full logits and plain autodiff."""
-
-    def summed(model: Any) -> mx.array:
-        logits = model(mx.array(batch.ids[:, :-1]))
-        each = nn.losses.cross_entropy(logits, mx.array(batch.ids[:, 1:]))
-        return mx.sum(each * mx.array(batch.weights[:, 1:]))
-
-    value, gradient = nn.value_and_grad(made._model, summed)(made._model)
-    flat: Any = tree_flatten(gradient)
-    return float(np.array(value)), [part for _, part in flat]
-
-
-def close(left: list[mx.array], right: list[mx.array], tolerance: float = 2e-4) -> None:
-    for one, other in zip(left, right, strict=True):
-        scale = float(np.abs(np.array(other)).max()) + 1e-6
-        np.testing.assert_allclose(np.array(one), np.array(other), atol=tolerance * scale)
 
 
 @pytest.mark.parametrize("checkpointing", ["false", "true"])
@@ -84,10 +53,10 @@ def test_the_head_in_tiles_equals_plain_autodiff(
     made._head._softcap = softcap
     hidden, ids = 3 * mx.random.normal((600, 64)), mx.array(np.arange(600) % 290)
     assert made._head._in_tiles
-    fast, slope = made._head.loss(hidden, ids)
-    assert made._head.loss(hidden, ids, gradient=False) == (fast, None)
+    fast, slope, _ = made._head.loss(hidden, ids)
+    assert made._head.loss(hidden, ids, gradient=False) == (fast, None, None)
     made._head._in_tiles = False
-    slow, other = made._head.loss(hidden, ids)
+    slow, other, _ = made._head.loss(hidden, ids)
     assert fast == pytest.approx(slow, rel=1e-6)
     close([slope], [other], 1e-5)
 

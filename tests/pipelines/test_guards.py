@@ -20,7 +20,7 @@ from gemmalocal.backends import open_backend
 from gemmalocal.backends.mlx import device
 from gemmalocal.cli.runs import summary
 from gemmalocal.data.batches import Shapes, plan
-from tests.backends.test_mlx import some_rows
+from tests.backends.truth import some_rows
 from tests.pipelines.test_runs import run, same, start, steps_seen, until, weights
 
 METAL = (

@@ -12,7 +12,9 @@ from typing import Any, cast
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from mlx_lm.models import gemma3_text
+from mlx_lm.models import gemma2, gemma3_text, gemma4_text
+
+from gemmalocal.backends.mlx.families import TanhMLP
 
 RATE = math.sqrt(2 / math.pi)
 CUBIC = 0.044715 * RATE
@@ -50,12 +52,17 @@ def _geglu_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, m
     return cotangent * up * slope, cotangent * (gate * half)
 
 
-class QuickMLP(gemma3_text.MLP):  # type: ignore[misc]
-    """Gemma 3's feed-forward block with `geglu`."""
+def _quick_mlp(plain: type[Any]) -> type[Any]:
+    """A feed-forward block of Gemma's with `geglu`: (..., width) to (..., width)."""
 
-    def __call__(self, x: mx.array) -> mx.array:
-        """(..., width) to (..., width)."""
-        return self.down_proj(cast(Any, geglu)(self.gate_proj(x), self.up_proj(x))[0])
+    def call(self: Any, x: mx.array) -> mx.array:
+        inner = cast(Any, geglu)(self.gate_proj(x), self.up_proj(x))[0]
+        return cast(mx.array, self.down_proj(inner))
+
+    return type(f"Quick{plain.__name__}", (plain,), {"__call__": call})
+
+
+QUICK = {plain: _quick_mlp(plain) for plain in (TanhMLP, gemma2.MLP, gemma3_text.MLP, gemma4_text.MLP)}
 
 
 class QuickRope(nn.RoPE):
@@ -84,7 +91,7 @@ def _angles(dims: int, base: float, scale: float, length: int) -> tuple[mx.array
 def quicken(layers: list[Any]) -> None:
     """Give the layers of this one model the quick blocks; the classes of mlx-lm stay as they are."""
     for layer in layers:
-        if type(layer.mlp) is gemma3_text.MLP:
-            layer.mlp.__class__ = QuickMLP
+        if type(layer.mlp) in QUICK:
+            layer.mlp.__class__ = QUICK[type(layer.mlp)]
         if type(layer.self_attn.rope) is nn.RoPE:
             layer.self_attn.rope.__class__ = QuickRope

@@ -8,6 +8,8 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
+from gemmalocal.recipe import LoraSpec
+
 
 class LoraLinear(nn.Module):
     """A frozen linear layer plus `scale * B A x`; `lora_a` (rank, in) and `lora_b` (out, rank) are float32.
@@ -42,17 +44,43 @@ class LoraLinear(nn.Module):
         return self.linear(x) + (low @ self.lora_b.T).astype(x.dtype)
 
 
-def attach(
-    layers: list[Any], targets: list[str], rank: int, alpha: float, dropout: float, seed: int
-) -> list[LoraLinear]:
-    """Replace the target projections of transformer layers by LoRA ones and return these, in order."""
+class DoraLinear(LoraLinear):
+    """The direction of each row of `W + scale * B A` from LoRA, its length, `magnitude` (out,), trained by itself.
+
+    DoRA, https://arxiv.org/abs/2402.09353; the norm is a constant to the gradient, as in its section 4.3.
+    """
+
+    def __init__(self, linear: nn.Module, rank: int, scale: float, dropout: float, key: mx.array) -> None:
+        super().__init__(linear, rank, scale, dropout, key)
+        weight = linear.weight
+        if isinstance(linear, nn.QuantizedLinear):
+            weight = mx.dequantize(weight, linear.scales, linear.biases, linear.group_size, linear.bits)
+        self._square = mx.sum(mx.square(weight.astype(mx.float32)), axis=1)
+        self.magnitude = mx.sqrt(self._square)
+        mx.eval(self.magnitude)
+
+    def _norm(self) -> mx.array:
+        """Lengths of the rows of `W + scale * B A` (out,), without making it: the product with A suffices."""
+        crossed = self.linear(self.lora_a.astype(self.linear.scales.dtype if "scales" in self.linear else mx.float32))
+        mixed = mx.sum(self.lora_b * crossed.T.astype(mx.float32), axis=1)
+        own = mx.sum((self.lora_b @ (self.lora_a @ self.lora_a.T)) * self.lora_b, axis=1)
+        return mx.stop_gradient(mx.sqrt(self._square + 2 * self._scale * mixed + self._scale**2 * own))
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """(..., in) to (..., out), in the dtype of `x`."""
+        return super().__call__(x) * (self.magnitude / self._norm()).astype(x.dtype)
+
+
+def attach(layers: list[Any], spec: LoraSpec, seed: int, dora: bool) -> list[LoraLinear]:
+    """Replace the target projections of transformer layers by adapted ones and return these, in order."""
     made: list[LoraLinear] = []
     key = mx.random.key(seed)
+    kind = DoraLinear if dora else LoraLinear
     for layer in layers:
         for block in (layer.self_attn, layer.mlp):
-            for name in targets:
+            for name in spec.target_modules:
                 if name in block:
                     key, own = mx.random.split(key)
-                    made.append(LoraLinear(block[name], rank, alpha / rank, dropout, own))
+                    made.append(kind(block[name], spec.rank, spec.alpha / spec.rank, spec.dropout, own))
                     block[name] = made[-1]
     return made

@@ -1,40 +1,89 @@
-"""Load a language model through mlx-lm and make its layers ready for an adapter."""
+"""Load a language model through mlx-lm and make its layers ready for training."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlx.core as mx
-from mlx_lm.utils import load_model
+import mlx.nn as nn
+from mlx_lm.utils import load_config, load_model
 
-from gemmalocal.backends.mlx import cpu, device
+from gemmalocal.backends.mlx import attention, configs, cpu, device
+from gemmalocal.backends.mlx.families import FAMILIES, REFUSED, mend
 from gemmalocal.errors import ModelError
 
-FAMILIES = ("gemma", "gemma2", "gemma3_text")
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
+GROUP = 64  # weights that share a scale when we quantize
 
 
-def load(folder: Path, dtype: str) -> Any:
-    """A frozen model with its weights in memory; raises `ModelError` for what is not a Gemma that we can tune."""
+class Loaded(NamedTuple):
+    """A frozen text model; `wrapped` if it is the language model inside a multimodal one."""
+
+    text: Any
+    wrapped: bool
+
+
+def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
+    """Weights in memory, quantized to `quantize` bits if given; raises `ModelError` for what we cannot tune."""
     try:
-        model, config = load_model(folder, lazy=True)
+        config = load_config(folder)
+        family = config.get("model_type")
+        if family not in FAMILIES:
+            raise ModelError(*_refusal(folder, str(family)))
+        model, _ = load_model(folder, lazy=True, model_config=configs.overrides(config))
     except (FileNotFoundError, ValueError, KeyError) as error:
         raise ModelError(
             f"{folder} cannot be loaded: {error}", "Give a folder with config.json and safetensors."
         ) from error
-    family = config.get("model_type")
-    if family not in FAMILIES:
-        raise ModelError(f"{folder.name} is a '{family}' model; so far these can be tuned: {', '.join(FAMILIES)}.")
     model.freeze()
     if dtype == "auto" and device.on_cpu():
         dtype = "float32"  # bfloat16 products are 40 times slower than float32 ones on a CPU
     if dtype in DTYPES:
         model.set_dtype(DTYPES[dtype])
-    mx.eval(model.parameters())
+    wrapped = "language_model" in model
+    text = model.language_model if wrapped else model
+    if quantize:
+        _quantize(text, quantize, folder)
+    mx.eval(text.parameters())
+    mend(text, str(family))
+    attention.lengthen(text.model, config.get("text_config") or config)
     if device.on_cpu():
-        cpu.quicken(model.model.layers)
-    return model
+        cpu.quicken(text.model.layers)
+    return Loaded(text, wrapped)
+
+
+def train_whole(text: Any, wrapped: bool) -> None:
+    """Unfreeze every weight; raises `ModelError` where the result could not be written as a model again."""
+    if wrapped:
+        raise ModelError("A multimodal model cannot be trained whole.", "Set method to lora or dora.")
+    if any(hasattr(layer, "experts") for layer in text.model.layers):
+        raise ModelError("A model with experts cannot be trained whole.", "Set method to lora or dora.")
+    if any(isinstance(module, (nn.QuantizedLinear, nn.QuantizedEmbedding)) for module in text.modules()):
+        raise ModelError(
+            "A quantized model cannot be trained whole.", "Set method to lora, or take the unquantized one."
+        )
+    text.unfreeze()
+
+
+def _refusal(folder: Path, family: str) -> tuple[str, str]:
+    if family in REFUSED:
+        return f"{folder.name} cannot be tuned yet: {REFUSED[family]}.", "Take a Gemma 3 or a Gemma 4."
+    return f"{folder.name} is a '{family}' model.", f"These can be tuned: {', '.join(FAMILIES.values())}."
+
+
+def _quantize(text: Any, bits: int, folder: Path) -> None:
+    """The frozen weights of QLoRA (https://arxiv.org/abs/2305.14314), in MLX's affine groups instead of NF4."""
+    if any(isinstance(module, nn.QuantizedLinear) for module in text.modules()):
+        raise ModelError(f"{folder.name} is quantized already.", "Leave quantize out of the recipe.")
+    choose = getattr(text, "quant_predicate", None)
+
+    def wanted(path: str, module: Any) -> Any:
+        if not hasattr(module, "to_quantized") or module.weight.shape[-1] % GROUP:
+            return False
+        return choose(path, module) if choose else True
+
+    nn.quantize(text, GROUP, bits, class_predicate=wanted)
 
 
 def checkpoint(layers: list[Any]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.models.cache import make_prompt_cache
 
-from gemmalocal.backends import adapters
+from gemmalocal.backends import adapters, whole
 from gemmalocal.backends.mlx import device, lora, model
 from gemmalocal.backends.mlx.faults import translated
 from gemmalocal.backends.mlx.lanes import Lanes
@@ -42,26 +42,27 @@ def trainer(folder: Path, recipe: Recipe) -> MlxTrainer:
 
 
 class MlxTrainer:
-    """A frozen Gemma with a LoRA adapter and an optimizer."""
+    """A Gemma, of which an adapter or all is trained, and an optimizer."""
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.shapes = device.shapes()
         self._lanes = Lanes(self.shapes.lanes)
-        self._model = model.load(folder, recipe.dtype)
-        self._lora, self._clip, self._seed = recipe.lora, recipe.train.gradient_clip, recipe.train.seed
-        self._base, layers = recipe.model, self._model.model.layers
+        self._recipe, self._full = recipe, recipe.method == "full"
+        self._model, self._wrapped = model.load(folder, "float32" if self._full else recipe.dtype, recipe.bits)
+        layers = self._model.model.layers
         count = len(layers) if recipe.lora.layers == "all" else min(recipe.lora.layers, len(layers))
         self._layers = list(range(len(layers) - count, len(layers)))
         chosen = [layers[index] for index in self._layers]
-        targets = [str(name) for name in recipe.lora.target_modules]
-        self._adapters = lora.attach(
-            chosen, targets, recipe.lora.rank, recipe.lora.alpha, recipe.lora.dropout, recipe.train.seed
-        )
+        self._adapters: list[lora.LoraLinear] = []
+        if self._full:
+            model.train_whole(self._model, self._wrapped)
+        else:
+            self._adapters = lora.attach(chosen, recipe.lora, recipe.train.seed, recipe.method == "dora")
         for adapter in self._adapters:
-            adapter.unfreeze(keys=["lora_a", "lora_b"], recurse=False)
+            adapter.unfreeze(keys=["lora_a", "lora_b", "magnitude"], recurse=False)
         if recipe.train.checkpointing is True:
             model.checkpoint(chosen)
-        self._head = Head(self._model)
+        self._head = Head(self._model, self._full)
         self._optimizer = optimizer(recipe.train)
         self._optimizer.init(self._model.trainable_parameters())
         self._names = [name for name, _ in self._trainable()]
@@ -75,26 +76,29 @@ class MlxTrainer:
         with translated():
             passes = self._lanes.each(self._both_passes, parts)
             self._lanes.evaluate(*(one.hidden for one in passes))
-            loss, slope = self._head.loss(_joined(one.hidden for one in passes), _joined(one.targets for one in passes))
-            assert slope is not None
+            loss = self._head.loss(_joined(one.hidden for one in passes), _joined(one.targets for one in passes))
+            assert loss.hidden is not None
             start = 0
             for one in passes:
                 end = start + one.targets.size
-                np.array(one.cotangent, copy=False)[...] = np.array(slope[start:end])
+                np.array(one.cotangent, copy=False)[...] = np.array(loss.hidden[start:end])
                 start = end
             self._lanes.evaluate(*(one.gradient for one in passes))
             gradients = [one.gradient for one in passes] + ([self._gradient] if self._gradient else [])
             gradient = [sum(each[1:], each[0]) for each in zip(*gradients, strict=True)]
+            if loss.weight is not None:
+                gradient[self._names.index(self._head.name)] += loss.weight
             mx.eval(gradient)
         self._gradient = gradient
-        self._loss += loss
+        self._loss += loss.total
         self._tokens += sum(part.supervised for part in parts)
 
     def _trainable(self) -> list[tuple[str, mx.array]]:
         return _named(self._model.trainable_parameters())
 
     def _draw(self) -> None:
-        keys = mx.random.split(mx.random.key(self._seed * 1_000_003 + self._draws), len(self._adapters))
+        first = mx.random.key(self._recipe.train.seed * 1_000_003 + self._draws)
+        keys = mx.random.split(first, max(1, len(self._adapters)))[: len(self._adapters)]
         for adapter, key in zip(self._adapters, keys, strict=True):
             adapter.draw(key)
         self._draws += 1
@@ -135,7 +139,8 @@ class MlxTrainer:
         update = Update(loss, tokens, norm)
         if not update.finite:
             return update
-        factor = min(1.0, self._clip / (norm + 1e-6)) if self._clip else 1.0
+        clip = self._recipe.train.gradient_clip
+        factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
         named = [(name, part * (factor / tokens)) for name, part in zip(self._names, gradient, strict=True)]
         self._optimizer.learning_rate = learning_rate
         self._optimizer.update(self._model, tree_unflatten(named))
@@ -150,8 +155,8 @@ class MlxTrainer:
         with translated():
             found = self._lanes.each(self._hidden, parts, [places for places, _ in wanted])
             self._lanes.evaluate(*found)
-            loss, _ = self._head.loss(_joined(found), _joined(targets for _, targets in wanted), gradient=False)
-        return loss, sum(part.supervised for part in parts)
+            loss = self._head.loss(_joined(found), _joined(targets for _, targets in wanted), gradient=False)
+        return loss.total, sum(part.supervised for part in parts)
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily through mlx-lm's key-value cache."""
@@ -168,18 +173,24 @@ class MlxTrainer:
             given = mx.array([[token]])
 
     def save(self, directory: Path) -> None:
-        """Write adapter, optimizer and random state."""
-        weights = {adapters.to_disk(name): value for name, value in self._trainable()}
-        mx.save_safetensors(str(directory / adapters.WEIGHTS), weights, {"format": "pt"})
-        config = adapters.config(self._lora, self._base, self._layers)
-        (directory / adapters.CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+        """Write what is trained, the optimizer and the random state."""
+        if self._full:
+            mx.save_safetensors(str(directory / whole.WEIGHTS), dict(self._trainable()), {"format": "pt"})
+        else:
+            weights = {adapters.to_disk(name, self._wrapped): value for name, value in self._trainable()}
+            mx.save_safetensors(str(directory / adapters.WEIGHTS), weights, {"format": "pt"})
+            config = adapters.config(self._recipe, self._layers, self._wrapped)
+            (directory / adapters.CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
         mx.save_safetensors(str(directory / OPTIMIZER), dict(_named(self._optimizer.state)))
         (directory / STATE).write_text(json.dumps({"draws": self._draws}), encoding="utf-8")
 
     def restore(self, directory: Path) -> None:
         """Take up what `save` wrote."""
-        weights = _arrays(directory / adapters.WEIGHTS)
-        named = [(adapters.from_disk(name), value) for name, value in weights.items()]
+        if self._full:
+            named = list(_arrays(directory / whole.WEIGHTS).items())
+        else:
+            saved = _arrays(directory / adapters.WEIGHTS)
+            named = [(adapters.from_disk(name), value) for name, value in saved.items()]
         self._model.update(tree_unflatten(named))
         self._optimizer.state = tree_unflatten(list(_arrays(directory / OPTIMIZER).items()))
         self._draws = json.loads((directory / STATE).read_text(encoding="utf-8"))["draws"]

@@ -1,0 +1,223 @@
+"""Every generation of Gemma against transformers: logits, cache, loss and gradients, adapters that cross over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+import torch
+import transformers
+from mlx_lm.models.cache import make_prompt_cache
+
+from gemmalocal import catalog, recipe_file
+from gemmalocal.backends import open_backend, whole
+from gemmalocal.backends.mlx import configs, model
+from gemmalocal.data.batches import Shapes, plan
+from gemmalocal.errors import ModelError
+from tests.backends.truth import close, reference, some_rows
+
+open_backend("mlx")
+
+SMALL: dict[str, Any] = {
+    "vocab_size": 320, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 256, "pad_token_id": 0, "eos_token_id": 1,
+    "bos_token_id": 2,
+}  # fmt: skip
+SIX = SMALL | {"num_hidden_layers": 6, "sliding_window": 16}
+ROPES = {
+    "sliding_attention": {"rope_type": "default", "rope_theta": 20_000.0},
+    "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 500_000.0},
+}
+GEMMA3 = SIX | {"query_pre_attn_scalar": 24, "rope_parameters": ROPES}
+GEMMA4 = SIX | {
+    "layer_types": ["sliding_attention", "full_attention"] * 3, "hidden_size_per_layer_input": 8,
+    "vocab_size_per_layer_input": 320, "num_kv_shared_layers": 2, "global_head_dim": 32, "final_logit_softcapping": 5.0,
+}  # fmt: skip
+EXPERTS = SIX | {
+    "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0, "global_head_dim": 32, "enable_moe_block": True,
+    "num_experts": 4, "top_k_experts": 2, "moe_intermediate_size": 32, "attention_k_eq_v": True,
+    "num_global_key_value_heads": 1,
+}  # fmt: skip
+EYE = {
+    "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28,
+    "patch_size": 14,
+}  # fmt: skip
+
+
+def configuration(name: str) -> Any:
+    """Of a tiny model, in transformers' words."""
+    made = {
+        "gemma1": lambda: transformers.GemmaConfig(**SMALL),
+        "gemma2": lambda: transformers.Gemma2Config(**SMALL, query_pre_attn_scalar=24, sliding_window=64),
+        "gemma3": lambda: transformers.Gemma3TextConfig(**GEMMA3),
+        "gemma3-vision": lambda: transformers.Gemma3Config(
+            text_config=GEMMA3, vision_config=EYE, mm_tokens_per_image=4, image_token_index=300
+        ),
+        "gemma4": lambda: transformers.Gemma4TextConfig(**GEMMA4),
+        "gemma4-experts": lambda: transformers.Gemma4TextConfig(**EXPERTS),
+    }
+    return made[name]()
+
+
+NAMES = ["gemma1", "gemma2", "gemma3", "gemma3-vision", "gemma4", "gemma4-experts"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A folder with random weights for each name, as transformers saves it."""
+    made = {}
+    for number, name in enumerate(NAMES):
+        torch.manual_seed(number)
+        config = configuration(name)
+        kind = transformers.Gemma3ForConditionalGeneration if name == "gemma3-vision" else None
+        network = kind(config) if kind else transformers.AutoModelForCausalLM.from_config(config)
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.copy_(torch.randn_like(parameter) * (0.1 if parameter.ndim > 1 else 0.2))
+                if parameter.ndim == 1 and name.startswith("gemma4"):
+                    parameter.add_(1)  # the norms of Gemma 4 have no `1 +`
+        made[name] = tmp_path_factory.mktemp(name)
+        network.save_pretrained(made[name])
+    return made
+
+
+def theirs(folder: Path) -> Any:
+    kind = "Gemma3ForConditionalGeneration" if "vision" in folder.name else "AutoModelForCausalLM"
+    return getattr(transformers, kind).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+
+
+def trainer(folder: Path, path: Path, *overrides: str) -> Any:
+    """A trainer whose adapter does something."""
+    recipe = recipe_file.load(str(path), [f"model={folder}", "lora.dropout=0", *overrides])
+    made: Any = open_backend("mlx").trainer(folder, recipe)
+    for number, adapter in enumerate(made._adapters):
+        adapter.lora_b = 0.1 * mx.random.normal(adapter.lora_b.shape, key=mx.random.key(number))
+    return made
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_logits_equal_transformers_and_the_cache_changes_nothing(folders: dict[str, Path], name: str) -> None:
+    ids = np.random.default_rng(1).integers(3, 300, (2, 40))
+    text = model.load(folders[name], "float32").text
+    ours = np.array(text(mx.array(ids)))
+    with torch.no_grad():
+        others = theirs(folders[name])(torch.tensor(ids)).logits.numpy()
+    np.testing.assert_allclose(ours, others, atol=1e-3)
+    cache = make_prompt_cache(text)
+    text(mx.array(ids[:1, :30]), cache=cache)
+    steps = [np.array(text(mx.array(ids[:1, place : place + 1]), cache=cache))[0, 0] for place in range(30, 40)]
+    np.testing.assert_allclose(np.stack(steps), ours[0, 30:], atol=1e-4)
+
+
+@pytest.mark.parametrize("method", ["lora", "dora"])
+@pytest.mark.parametrize("name", NAMES)
+def test_loss_and_gradient_equal_full_logits(
+    folders: dict[str, Path], recipe_path: Path, name: str, method: str
+) -> None:
+    (batch,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+    for checkpointing in ("true", "false"):
+        made = trainer(folders[name], recipe_path, f"method={method}", f"train.checkpointing={checkpointing}")
+        value, gradient = reference(made, batch)
+        made.accumulate([batch])
+        assert made._loss == pytest.approx(value, rel=1e-5)
+        close(made._gradient, gradient, 1e-3)
+
+
+@pytest.mark.parametrize("method", ["lora", "dora"])
+@pytest.mark.parametrize("name", ["gemma1", "gemma2", "gemma3-vision", "gemma4"])
+def test_peft_reads_the_adapter_and_finds_the_same_loss(
+    folders: dict[str, Path], recipe_path: Path, tmp_path: Path, name: str, method: str
+) -> None:
+    from peft import PeftModel
+
+    made = trainer(folders[name], recipe_path, f"method={method}", "lora.layers=3")
+    for adapter in made._adapters:
+        if method == "dora":
+            adapter.magnitude = adapter.magnitude * 1.1
+    (batch,) = plan(some_rows(1), Shapes(1, 10_000, 10_000))
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    made.save(folder)
+    tuned = PeftModel.from_pretrained(theirs(folders[name]), str(folder))
+    assert len([one for one, _ in tuned.named_parameters() if "lora_" in one]) == len(made._trainable())
+    ids = torch.tensor(batch.ids).long()
+    with torch.no_grad():
+        logits = tuned(input_ids=ids[:, :-1]).logits
+    each = torch.nn.functional.cross_entropy(logits[0], ids[0, 1:], reduction="none")
+    wanted = float((each * torch.tensor(batch.weights[0, 1:])).sum())
+    assert made.evaluate([batch])[0] == pytest.approx(wanted, rel=1e-4)
+    again = trainer(folders[name], recipe_path, f"method={method}", "lora.layers=3")
+    again.restore(folder)
+    assert again.evaluate([batch])[0] == made.evaluate([batch])[0]
+
+
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
+def test_quantized_weights_are_frozen_and_the_adapter_learns(
+    tiny: Path, recipe_path: Path, tmp_path: Path, bits: str
+) -> None:
+    made = trainer(tiny, recipe_path, f"quantize={bits}", "method=dora")
+    assert {module.bits for module in made._model.modules() if hasattr(module, "bits")} == {int(bits[0])}
+    (batch,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+    value, gradient = reference(made, batch)
+    made.accumulate([batch])
+    assert made._loss == pytest.approx(value, rel=1e-5)
+    close(made._gradient, gradient, 1e-3)
+    plain = trainer(tiny, recipe_path, "method=dora").evaluate([batch])[0]
+    assert made._loss == pytest.approx(plain, rel=0.05)
+    assert made._loss != plain
+    assert {name.rsplit(".", 1)[1] for name, _ in made._trainable()} == {"lora_a", "lora_b", "magnitude"}
+
+
+def whole_recipe(path: Path, folder: Path) -> Any:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("lora")]
+    path.write_text("\n".join(["method: full", *lines]))
+    return recipe_file.load(str(path), [f"model={folder}"])
+
+
+@pytest.mark.parametrize("name", ["gemma1", "gemma2", "gemma3", "gemma4"])
+def test_a_whole_model_is_trained_and_loads_elsewhere(
+    folders: dict[str, Path], recipe_path: Path, tmp_path: Path, name: str
+) -> None:
+    made: Any = open_backend("mlx").trainer(folders[name], whole_recipe(recipe_path, folders[name]))
+    (batch,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+    value, gradient = reference(made, batch)
+    made.accumulate([batch])
+    assert made._loss == pytest.approx(value, rel=1e-5)
+    close(made._gradient, gradient, 1e-3)
+    made.apply(1e-3)
+    assert made.evaluate([batch])[0] < value
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    made.save(checkpoint)
+    whole.deliver(checkpoint, folders[name], tmp_path / "model")
+    ids = np.random.default_rng(1).integers(3, 300, (1, 20))
+    with torch.no_grad():
+        others = theirs(tmp_path / "model")(torch.tensor(ids)).logits.numpy()
+    np.testing.assert_allclose(np.array(made._model(mx.array(ids))), others, atol=1e-3)
+
+
+def test_what_cannot_be_tuned_is_refused_with_the_reason(
+    folders: dict[str, Path], recipe_path: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "gemma3n"}))
+    with pytest.raises(ModelError, match="other logits in training"):
+        model.load(tmp_path, "float32")
+    recipe = whole_recipe(recipe_path, folders["gemma4-experts"])
+    for name, why in (("gemma4-experts", "experts"), ("gemma3-vision", "multimodal")):
+        with pytest.raises(ModelError, match=why):
+            open_backend("mlx").trainer(folders[name], recipe)
+
+
+def test_old_and_new_configurations_say_the_same() -> None:
+    found = configs.overrides({"model_type": "gemma3_text", "rope_parameters": ROPES})
+    assert found["rope_scaling"] == {"rope_type": "linear", "factor": 8.0}
+    assert (found["rope_theta"], found["rope_local_base_freq"]) == (500_000.0, 20_000.0)
+    assert configs.overrides({"model_type": "gemma3_text", "rope_theta": 1e6, "rope_scaling": None}) == {}
+    irregular = ["full_attention", "sliding_attention", "sliding_attention"]
+    with pytest.raises(ModelError, match="no regular pattern"):
+        configs.overrides({"model_type": "gemma3_text", "layer_types": irregular})
+    assert catalog.left_out({"vision_config": {}, "audio_config": {"layers": 1}}) == ["the audio tower"]
