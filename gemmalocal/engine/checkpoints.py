@@ -26,7 +26,7 @@ class Standing:
     bad: int = 0  # steps in a row that were skipped or exploded
     factor: float = 1.0  # of the recipe's learning rates; halved by each roll-back
     rollbacks: int = 0
-    planned: bool = True  # saved by the recipe's plan; false if only because training was asked to end
+    planned: bool = True  # saved by the recipe's plan; false if only because of a stop on the way
 
 
 def publish(folder: Path, trainer: Trainer, standing: Standing, keep: int) -> Path:

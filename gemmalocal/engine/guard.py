@@ -5,7 +5,7 @@
 3. After `PATIENCE` such steps in a row training goes back to the last checkpoint, at half the learning rate. The rate
    stays halved, also in a resumed run. After `MOST_ROLLBACKS` training ends with `TrainingDiverged`.
 
-Ordinary noise does not reach these: a single bad batch is passed over, and one that overfits is early stopping's work.
+Ordinary noise does not reach these, a single bad batch is passed over, and overfitting is left to early stopping.
 """
 
 from __future__ import annotations

@@ -70,8 +70,9 @@ def train(
         if not (last or outcome) and spec.early_stop is not None and standing.unimproved >= spec.early_stop:
             outcome = "early"
         improved = standing.best_step == standing.step
-        standing.planned = improved or (standing.step % spec.save_every == 0 and not standing.bad)
-        if last or outcome or standing.planned:
+        ended = last or outcome == "early"
+        standing.planned = ended or improved or (standing.step % spec.save_every == 0 and not standing.bad)
+        if outcome or standing.planned:
             path = checkpoints.publish(work.folder, trainer, standing, spec.keep)
             yield Saved(standing.step, str(path), improved)
     if standing.unimproved and not standing.best_step:
