@@ -62,5 +62,11 @@ class OutOfMemory(GemmalocalError):
     code = KILLED
 
 
+class WorkKilled(GemmalocalError):
+    """Work that the system, its driver or a crash ended."""
+
+    code = KILLED
+
+
 class TrainingDiverged(GemmalocalError):
-    """A loss or a gradient that is no longer a finite number."""
+    """Losses or gradients that are not finite, or explode, again and again."""

@@ -54,7 +54,11 @@ class Notice(Event):
 
 @dataclass(frozen=True)
 class Step(Event):
-    """One optimizer step: `loss` is the mean over its `tokens` supervised tokens, `memory` the peak in bytes."""
+    """One optimizer step: `loss` is the mean over its `tokens` supervised tokens.
+
+    In bytes: `memory` is the allocator's peak during the step, `active` what is held after it, `cached` what the
+    allocator keeps of freed buffers.
+    """
 
     step: int
     steps: int
@@ -64,6 +68,29 @@ class Step(Event):
     grad_norm: float
     seconds: float
     memory: int
+    active: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True)
+class Skipped(Event):
+    """A step that changed neither weights nor optimizer, and `why`."""
+
+    step: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Rollback(Event):
+    """After `step` steps training went back to the checkpoint of step `to`; what lies beyond is taken back.
+
+    `factor` is what the recipe's learning rates are multiplied by from now on.
+    """
+
+    step: int
+    to: int
+    factor: float
+    why: str
 
 
 @dataclass(frozen=True)
@@ -104,7 +131,7 @@ class Report(Event):
 
 @dataclass(frozen=True)
 class Finished(Event):
-    """The last word of a job that ended well; `outcome` is done, stopped or early."""
+    """The last word of a job that ended well; `outcome` is done, stopped, early or strained (the machine's state)."""
 
     outcome: str
     message: str = ""
@@ -129,7 +156,21 @@ class Unknown(Event):
 
 KINDS: dict[str, type[Event]] = {
     kind.__name__.lower(): kind
-    for kind in (Started, Stage, Progress, Notice, Step, Evaluated, Saved, Sample, Report, Finished, Failed)
+    for kind in (
+        Started,
+        Stage,
+        Progress,
+        Notice,
+        Step,
+        Skipped,
+        Rollback,
+        Evaluated,
+        Saved,
+        Sample,
+        Report,
+        Finished,
+        Failed,
+    )
 }
 LAST_WORDS = (Finished, Failed)
 

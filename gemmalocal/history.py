@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import paths
-from gemmalocal.errors import UnknownRun
+from gemmalocal import paths, postmortem
+from gemmalocal.errors import GemmalocalError, UnknownRun
 from gemmalocal.events import (
     Evaluated,
     Event,
@@ -16,8 +16,10 @@ from gemmalocal.events import (
     Finished,
     Notice,
     Progress,
+    Rollback,
     Sample,
     Saved,
+    Skipped,
     Stage,
     Started,
     Step,
@@ -37,6 +39,8 @@ class JobState:
     steps: list[Step] = field(default_factory=list)
     evaluations: list[Evaluated] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)  # as they happened: never taken back, like the roll-backs
+    rollbacks: list[Rollback] = field(default_factory=list)
     saved: Saved | None = None
     notices: list[str] = field(default_factory=list)
     last_word: Finished | Failed | None = None
@@ -44,7 +48,7 @@ class JobState:
 
     @property
     def status(self) -> str:
-        """live, done, stopped, early, failed, killed or empty."""
+        """live, done, stopped, early, strained, failed, killed or empty."""
         if self.alive:
             return "live"
         if isinstance(self.last_word, Failed):
@@ -60,13 +64,11 @@ class JobState:
 
 
 def fold(state: JobState, event: Event) -> JobState:
-    """Take in one event. A new attempt takes back what lies beyond the step it goes on from."""
+    """Take in one event. A new attempt, or a roll-back, takes back what lies beyond the step it goes on from."""
     match event:
         case Started():
             state.kind, state.attempt, state.last_word = event.kind, event.attempt, None
-            state.steps = [step for step in state.steps if step.step <= event.step]
-            state.evaluations = [item for item in state.evaluations if item.step <= event.step and event.step]
-            state.samples = [sample for sample in state.samples if sample.step <= event.step and event.step]
+            _take_back(state, event.step if event.step else -1)  # a run from step 0 looks at the untrained model again
         case Stage():
             state.stage, state.progress = event.name, None
         case Progress():
@@ -75,6 +77,11 @@ def fold(state: JobState, event: Event) -> JobState:
             state.notices.append(event.text)
         case Step():
             state.steps.append(event)
+        case Skipped():
+            state.skipped.append(event)
+        case Rollback():
+            _take_back(state, event.to)
+            state.rollbacks.append(event)
         case Evaluated():
             state.evaluations.append(event)
         case Sample():
@@ -86,6 +93,12 @@ def fold(state: JobState, event: Event) -> JobState:
     return state
 
 
+def _take_back(state: JobState, step: int) -> None:
+    state.steps = [item for item in state.steps if item.step <= step]
+    state.evaluations = [item for item in state.evaluations if item.step <= step]
+    state.samples = [item for item in state.samples if item.step <= step]
+
+
 def read(directory: Path) -> JobState:
     """The state of a job directory now."""
     state = JobState()
@@ -94,6 +107,11 @@ def read(directory: Path) -> JobState:
         fold(state, event)
     state.alive = alive
     return state
+
+
+def death(job: Job) -> GemmalocalError:
+    """Why a job that was killed died, as far as its log and, for a child of ours, its exit code tell."""
+    return postmortem.explain(job.log_tail(), job.exit_code)
 
 
 def list_runs() -> list[Path]:

@@ -20,6 +20,9 @@ from gemmalocal import atomic
 from gemmalocal.errors import JobBusy
 from gemmalocal.events import Event, decode
 
+ATTEMPT = b"--- an attempt begins: "  # opens each attempt's part of log.txt
+TAIL = 16_384  # bytes of a log's end
+
 
 def start(directory: Path, kind: str, spec: dict[str, Any]) -> Job:
     """Start a child process for the job in `directory`; raises `JobBusy` if one lives there already."""
@@ -32,6 +35,8 @@ def start(directory: Path, kind: str, spec: dict[str, Any]) -> Job:
         atomic.write_text(directory / "job.json", json.dumps({"kind": kind, "spec": spec}, indent=2))
         (directory / "inbox.jsonl").write_text("")
         with (directory / "log.txt").open("ab") as log:
+            log.write(ATTEMPT + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
+            log.flush()
             process = subprocess.Popen(
                 [sys.executable, "-m", "gemmalocal.worker", str(directory)],
                 stdin=subprocess.DEVNULL,
@@ -74,6 +79,20 @@ class Job:
         except BlockingIOError:
             return True
         return False
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the process, if it is our child and has ended; negative for a signal."""
+        return self._process.poll() if self._process is not None else None
+
+    def log_tail(self) -> str:
+        """The end of what the newest attempt and its libraries printed."""
+        try:
+            with (self.directory / "log.txt").open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+                return file.read().rpartition(ATTEMPT)[2].decode("utf-8", "replace")
+        except FileNotFoundError:
+            return ""
 
     def lines(self) -> list[str]:
         """The whole lines that were written since the last call; a torn last line waits."""

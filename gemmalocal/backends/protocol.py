@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -17,6 +18,19 @@ class Update(NamedTuple):
     tokens: int
     grad_norm: float
 
+    @property
+    def finite(self) -> bool:
+        """Whether loss and gradient are numbers; if not, nothing was changed."""
+        return math.isfinite(self.loss) and math.isfinite(self.grad_norm)
+
+
+class Memory(NamedTuple):
+    """The allocator's figures in bytes: the peak since the last look, what is held, what is kept of freed buffers."""
+
+    peak: int
+    active: int
+    cached: int
+
 
 class Trainer(Protocol):
     """A model with an adapter and an optimizer."""
@@ -27,7 +41,7 @@ class Trainer(Protocol):
         """Add the summed loss and gradient of at most `shapes.lanes` micro-batches to what `apply` will use."""
 
     def apply(self, learning_rate: float) -> Update:
-        """Divide by the supervised tokens, clip, step, forget. Raises `TrainingDiverged` and changes nothing then."""
+        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`."""
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         """Summed loss and count of supervised tokens, without a gradient."""
@@ -47,8 +61,11 @@ class Trainer(Protocol):
     def work(self) -> tuple[float, float]:
         """Useful operations of training: for each real token in the body, for each supervised one in the head."""
 
-    def peak_memory(self) -> int:
-        """The allocator's peak in bytes since the last call."""
+    def memory(self) -> Memory:
+        """What the allocator says; a call begins a new peak."""
+
+    def release(self) -> None:
+        """Give the allocator's freed buffers back to the system."""
 
 
 class Backend(Protocol):

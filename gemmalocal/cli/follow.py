@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import click
 
+from gemmalocal import history
 from gemmalocal.errors import INTERRUPTED, KILLED
 from gemmalocal.events import Event, Failed, Finished, Started, decode
 from gemmalocal.jobs import Job
@@ -51,7 +52,10 @@ def _code(job: Job, last: Event | None, asked: bool) -> int:
     if isinstance(last, Failed):
         return last.code
     if isinstance(last, Finished):
+        if last.outcome == "strained":
+            return KILLED
         return INTERRUPTED if asked and last.outcome == "stopped" else 0
-    name = job.directory.name
-    click.echo(f"{name} was killed. Its log: gemmalocal log {name}. Go on with: gemmalocal resume {name}", err=True)
+    name, cause = job.directory.name, history.death(job)
+    click.echo(f"{name} died. {cause.message} {cause.hint}", err=True)
+    click.echo(f"Its log: gemmalocal log {name}. Go on with: gemmalocal resume {name}", err=True)
     return KILLED

@@ -8,7 +8,21 @@ import textwrap
 
 import click
 
-from gemmalocal.events import Evaluated, Event, Failed, Finished, Notice, Progress, Sample, Saved, Stage, Started, Step
+from gemmalocal.events import (
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Notice,
+    Progress,
+    Rollback,
+    Sample,
+    Saved,
+    Skipped,
+    Stage,
+    Started,
+    Step,
+)
 
 WIDTH = 24
 
@@ -35,6 +49,13 @@ class Narrator:
                 self._line(event.text)
             case Step():
                 self._step(event)
+            case Skipped():
+                self._line(f"step {event.step} was skipped: {event.why}")
+            case Rollback():
+                self._line(
+                    f"back from step {event.step} to step {event.to}, from now on at {event.factor:g} of the learning "
+                    f"rate: {event.why}"
+                )
             case Evaluated():
                 self._evaluated(event)
             case Sample():

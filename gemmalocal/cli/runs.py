@@ -13,6 +13,7 @@ from gemmalocal import history
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.errors import GemmalocalError
+from gemmalocal.events import Failed, Finished
 from gemmalocal.jobs import Job
 
 
@@ -29,7 +30,11 @@ def runs(as_json: bool) -> None:
         click.echo("No runs yet. Start one with: gemmalocal train quotes", err=True)
     for row in rows:
         loss = f"held-out {row['held_out']:.3f}" if row["held_out"] is not None else ""
-        click.echo(f"{row['name']:<24} {row['status']:<8} step {row['step']}/{row['steps']:<6} {loss}")
+        marks = [f"{row[what]} {what}" for what in ("skipped", "rollbacks") if row[what]]
+        figures = "  ".join([loss, *marks] if loss else marks)
+        click.echo(f"{row['name']:<24} {row['status']:<8} step {row['step']}/{row['steps']:<6} {figures}")
+        if row["why"]:
+            click.echo(f"  {row['why']}")
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -42,8 +47,24 @@ def summary(folder: Path) -> dict[str, Any]:
         "step": last.step if last else 0,
         "steps": last.steps if last else 0,
         "held_out": state.best.loss if state.best else None,
+        "skipped": len(state.skipped),
+        "rollbacks": len(state.rollbacks),
+        "why": _why(folder, state),
         "path": str(folder),
     }
+
+
+def _why(folder: Path, state: history.JobState) -> str:
+    """Why a run did not come to a good end, and what to do; empty if it did, or lives."""
+    match state.status, state.last_word:
+        case "failed", Failed() as last:
+            return f"{last.message} {last.hint}".strip()
+        case "strained", Finished() as last:
+            return last.message
+        case "killed", _:
+            cause = history.death(Job(folder))
+            return f"{cause.message} {cause.hint}"
+    return ""
 
 
 @click.command()

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gemmalocal.backends.protocol import Trainer
-from gemmalocal.data.batches import MicroBatch, batch, plan, rounds
+from gemmalocal.data.batches import batch, plan, rounds
 from gemmalocal.data.examples import Example
 from gemmalocal.data.store import lengths
-from gemmalocal.engine import checkpoints
+from gemmalocal.engine import checkpoints, guard
+from gemmalocal.engine.brake import Brake
 from gemmalocal.engine.checkpoints import Standing
 from gemmalocal.engine.schedule import learning_rate
-from gemmalocal.events import Evaluated, Event, Finished, Saved, Step
+from gemmalocal.errors import TrainingDiverged
+from gemmalocal.events import Evaluated, Event, Finished, Notice, Saved, Skipped, Step
 from gemmalocal.recipe import TrainSpec
 
-EVALUATION_ROWS = 16  # rows planned together when the held-out loss is computed
+EVALUATION_ROWS = 16  # rows planned together when a loss is computed without a gradient
 
 
 @dataclass(frozen=True)
@@ -41,70 +44,102 @@ def resume(work: Work, trainer: Trainer) -> Standing:
 
 
 def train(
-    work: Work,
-    trainer: Trainer,
-    standing: Standing,
-    stop: Callable[[], bool],
-    sample: Callable[[int], Iterator[Event]],
+    work: Work, trainer: Trainer, standing: Standing, brake: Brake, sample: Callable[[int], Iterator[Event]]
 ) -> Iterator[Event]:
-    """Train to the end, to a stop, or to an early stop; the last event is `Finished`."""
-    spec = work.spec
+    """Train to the end, to a stop, to an early stop or until the machine is strained; the last event is `Finished`.
+
+    Raises `TrainingDiverged`; the checkpoints are whole then.
+    """
+    spec, outcome, why = work.spec, "", ""
     if standing.step == 0:
-        yield from _evaluated(work, trainer, standing)
-    outcome = "done"
-    while standing.step < work.steps:
+        yield from _begin(work, trainer, standing)
+    while standing.step < work.steps and not outcome:
         standing.step += 1
-        yield _step(work, trainer, standing.step)
-        last, stopping = standing.step == work.steps, stop()
-        improved = False
-        if standing.step % spec.evaluate_every == 0 or last:
-            for event in _evaluated(work, trainer, standing):
-                improved = _judge(standing, event)
-                yield event
+        event, problem = _step(work, trainer, standing)
+        yield event
+        standing.bad = standing.bad + 1 if problem else 0
+        if standing.bad == guard.PATIENCE:
+            standing, back = guard.roll_back(work.folder, trainer, standing, problem)
+            yield back
+            continue
+        last = standing.step == work.steps
+        if not last:
+            outcome, why = yield from brake(trainer.release)
+        if last or (standing.step % spec.evaluate_every == 0 and outcome != "strained"):
+            yield from _judged(work, trainer, standing)
             yield from sample(standing.step)
-        early = spec.early_stop is not None and standing.unimproved >= spec.early_stop
-        if last or stopping or early or improved or standing.step % spec.save_every == 0:
+        if not (last or outcome) and spec.early_stop is not None and standing.unimproved >= spec.early_stop:
+            outcome = "early"
+        improved = standing.best_step == standing.step
+        ended = last or outcome == "early"
+        standing.planned = ended or improved or (standing.step % spec.save_every == 0 and not standing.bad)
+        if outcome or standing.planned:
             path = checkpoints.publish(work.folder, trainer, standing, spec.keep)
-            yield Saved(standing.step, str(path), standing.best_step == standing.step)
-        if not last and (stopping or early):
-            outcome = "stopped" if stopping else "early"
-            break
-    yield Finished(outcome, f"{standing.step} of {work.steps} steps")
+            yield Saved(standing.step, str(path), improved)
+    if standing.unimproved and not standing.best_step:
+        yield Notice(
+            "on the held-out rows no checkpoint is better than the untrained model: lower train.learning_rate, or look "
+            "at the rows"
+        )
+    yield Finished(outcome or "done", f"{standing.step} of {work.steps} steps{why and f'; {why}'}")
 
 
-def _step(work: Work, trainer: Trainer, step: int) -> Step:
-    start, spec = time.perf_counter(), work.spec
+def _begin(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]:
+    """Look at the untrained model, and keep its adapter: there is always a checkpoint to go back to."""
+    total, tokens = _loss(work.held_out or work.train[:EVALUATION_ROWS], work, trainer)
+    standing.start = total / tokens
+    if not math.isfinite(standing.start):
+        raise TrainingDiverged(
+            f"The model's loss is {standing.start} before any training.",
+            "Its weights are damaged, or overflow in their dtype: set dtype to float32, or get the model again.",
+        )
+    if work.held_out:
+        standing.best_loss = standing.start
+        yield Evaluated(0, standing.start, tokens)
+    if not checkpoints.existing(work.folder):
+        checkpoints.publish(work.folder, trainer, standing, work.spec.keep)
+
+
+def _step(work: Work, trainer: Trainer, standing: Standing) -> tuple[Step | Skipped, str]:
+    """One optimizer step, and what is wrong with it."""
+    start, spec, step = time.perf_counter(), work.spec, standing.step
     examples = batch(work.train, spec.rows_per_step, spec.seed, step - 1)
     for parts in rounds(plan(examples, trainer.shapes, spec.rows_at_once), trainer.shapes.lanes):
         trainer.accumulate(parts)
-    rate = learning_rate(spec, step, work.steps)
+    rate = learning_rate(spec, step, work.steps) * standing.factor
     update = trainer.apply(rate)
-    seconds = time.perf_counter() - start
-    return Step(
-        step, work.steps, update.loss, update.tokens, rate, update.grad_norm, round(seconds, 4), trainer.peak_memory()
-    )
+    problem = guard.trouble(update, standing.start)
+    if not update.finite:
+        return Skipped(step, problem), problem
+    seconds = round(time.perf_counter() - start, 4)
+    made = Step(step, work.steps, update.loss, update.tokens, rate, update.grad_norm, seconds, *trainer.memory())
+    return made, problem
 
 
-def _evaluated(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Evaluated]:
+def _judged(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]:
+    """The held-out loss, and whether it is the best so far; one that is not finite is none."""
+    if not work.held_out:
+        return
+    total, tokens = _loss(work.held_out, work, trainer)
+    loss = total / tokens
+    if not math.isfinite(loss):
+        yield Notice(f"the held-out loss at step {standing.step} is {loss}")
+    else:
+        yield Evaluated(standing.step, loss, tokens)
+    if math.isfinite(loss) and (standing.best_loss is None or loss < standing.best_loss):
+        standing.best_loss, standing.best_step, standing.unimproved = loss, standing.step, 0
+    else:
+        standing.unimproved += 1
+
+
+def _loss(examples: Sequence[Example], work: Work, trainer: Trainer) -> tuple[float, int]:
+    """Summed loss and supervised tokens of examples, without a gradient."""
     total, tokens = 0.0, 0
-    for parts in _held_out(work, trainer):
-        loss, count = trainer.evaluate(parts)
-        total, tokens = total + loss, tokens + count
-    if tokens:
-        yield Evaluated(standing.step, total / tokens, tokens)
-
-
-def _held_out(work: Work, trainer: Trainer) -> Iterator[Sequence[MicroBatch]]:
-    ordered = lengths(work.held_out).argsort(kind="stable")
+    ordered = lengths(examples).argsort(kind="stable")
     for start in range(0, len(ordered), EVALUATION_ROWS):
-        rows = [work.held_out[place] for place in ordered[start : start + EVALUATION_ROWS]]
+        rows = [examples[place] for place in ordered[start : start + EVALUATION_ROWS]]
         parts = plan(rows, trainer.shapes, work.spec.rows_at_once)
-        yield from rounds(parts, trainer.shapes.lanes)
-
-
-def _judge(standing: Standing, evaluation: Evaluated) -> bool:
-    if standing.best_loss is None or evaluation.loss < standing.best_loss:
-        standing.best_loss, standing.best_step, standing.unimproved = evaluation.loss, evaluation.step, 0
-        return True
-    standing.unimproved += 1
-    return False
+        for several in rounds(parts, trainer.shapes.lanes):
+            loss, count = trainer.evaluate(several)
+            total, tokens = total + loss, tokens + count
+    return total, tokens

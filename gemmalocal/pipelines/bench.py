@@ -44,7 +44,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         train=TrainSpec(steps=spec["steps"], batch_size=BATCH, learning_rate=1e-4, schedule="constant"),
     )
     trainer = backend.trainer(folder, recipe)
-    trainer.peak_memory()
+    trainer.memory()  # loading is not counted
     figures: dict[str, Any] = {}
     yield from measure(trainer, examples, spec["steps"], figures)
     limits = backend.probe()
@@ -66,7 +66,7 @@ def measure(trainer: Trainer, examples: list[Example], steps: int, figures: dict
         for parts in rounds(plan(rows, trainer.shapes), trainer.shapes.lanes):
             trainer.accumulate(parts)
         update = trainer.apply(1e-4)
-        peak = max(peak, trainer.peak_memory())
+        peak = max(peak, trainer.memory().peak)
         figures.setdefault("loss", update.loss)
         if step:
             tokens += update.tokens

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import catalog
+from gemmalocal import catalog, macos, strain
 from gemmalocal.backends import open_backend, whole
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.examples import pieces
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints, loop
+from gemmalocal.engine.brake import Brake
+from gemmalocal.errors import TrainingDiverged
 from gemmalocal.events import Event, Finished, Notice, Sample, Stage
 from gemmalocal.pipelines.prepared import Prepared, budget, prepare
 from gemmalocal.recipe import Recipe
@@ -52,23 +54,18 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield Stage("answering the prompts before training")
         yield from answers(0, "before", recipe.samples.prompts)
     yield Stage("training")
-    ending = Finished("done")
-    for event in loop.train(
-        work, trainer, standing, lambda: any(item.get("do") == "stop" for item in commands()), during
-    ):
-        if isinstance(event, Finished):
-            ending = event
-        else:
-            yield event
-    chosen = work.folder / f"{standing.best_step or standing.step:06d}"
-    result = deliver(recipe, chosen, ready.folder, directory)
-    if ending.outcome != "stopped" and recipe.samples.prompts:
+    with macos.awake():
+        ending = yield from _delivered(
+            loop.train(work, trainer, standing, _brake(commands), during),
+            work.folder,
+            lambda checkpoint: deliver(recipe, checkpoint, ready.folder, directory),
+        )
+    if ending.outcome in ("done", "early") and recipe.samples.prompts:
+        chosen = checkpoints.chosen(work.folder)
         yield Stage("answering the prompts after training")
         trainer.restore(chosen)
         yield from answers(int(chosen.name), "after", recipe.samples.prompts)
-    yield Finished(
-        ending.outcome, f"{ending.message}; the {result.name} of step {int(chosen.name)} is in {result.name}/"
-    )
+    yield ending
 
 
 def deliver(recipe: Recipe, checkpoint: Path, base: Path, directory: Path) -> Path:
@@ -84,6 +81,31 @@ def _left_out(folder: Path) -> Iterator[Notice]:
     towers = catalog.left_out(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     if towers:
         yield Notice(f"only the text model is loaded and trained: {' and '.join(towers)} stay as they are")
+
+
+def _brake(commands: Callable[[], list[dict[str, Any]]]) -> Brake:
+    gauges = strain.gauges()
+    return Brake(lambda: any(item.get("do") == "stop" for item in commands()), lambda: strain.worst(gauges))
+
+
+def _delivered(events: Iterator[Event], folder: Path, put: Callable[[Path], Path]) -> Generator[Event, None, Finished]:
+    """Pass on what training says; its last word is returned. `put` delivers the chosen checkpoint, also at a fall."""
+    ending = Finished("done")
+    try:
+        for event in events:
+            if isinstance(event, Finished):
+                ending = event
+            else:
+                yield event
+    except TrainingDiverged as error:
+        if checkpoints.existing(folder) and (trained := int(checkpoints.chosen(folder).name)):
+            result = put(checkpoints.chosen(folder))
+            error.hint += f" What it had learned before, at step {trained}, is in {result.name}/."
+        raise
+    chosen = checkpoints.chosen(folder)
+    result = put(chosen)
+    where = f"the {result.name} of step {int(chosen.name)} is in {result.name}/"
+    return Finished(ending.outcome, f"{ending.message}; {where}")
 
 
 def steps(recipe: Recipe, rows: int) -> int:

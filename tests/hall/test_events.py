@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from gemmalocal import history
-from gemmalocal.events import KINDS, Evaluated, Event, Finished, Saved, Started, Step, Unknown, decode, encode
+from gemmalocal.events import (
+    KINDS,
+    Evaluated,
+    Event,
+    Finished,
+    Rollback,
+    Saved,
+    Skipped,
+    Started,
+    Step,
+    Unknown,
+    decode,
+    encode,
+)
 
 
 def step(number: int, loss: float = 1.0) -> Step:
@@ -11,7 +24,8 @@ def step(number: int, loss: float = 1.0) -> Step:
 
 
 def test_round_trip() -> None:
-    for event in (step(3), Evaluated(3, 1.5, 20), Saved(3, "x", True), Started("train", 1, 2, {"mlx": "0"}, 3)):
+    news = (Skipped(3, "why"), Rollback(9, 6, 0.5, "why"), Step(1, 2, 3.0, 4, 5.0, 6.0, 7.0, 8, 9, 10))
+    for event in (step(3), Evaluated(3, 1.5, 20), Saved(3, "x", True), Started("train", 1, 2, {"mlx": "0"}, 3), *news):
         assert decode(encode(event, 12.0)) == event
 
 
@@ -31,3 +45,22 @@ def test_a_new_attempt_takes_back_what_was_lost() -> None:
     assert [item.step for item in state.steps] == [1, 2, 3, 4]
     assert state.evaluations == []
     assert state.status == "killed"
+
+
+def test_steps_of_older_runs_are_read() -> None:
+    line = '{"event": "step", "step": 1, "steps": 2, "loss": 3.0, "tokens": 4, "learning_rate": 0.1, "grad_norm": 1.0, '
+    event = decode(line + '"seconds": 0.5, "memory": 7}')
+    assert isinstance(event, Step)
+    assert (event.memory, event.active, event.cached) == (7, 0, 0)
+
+
+def test_a_roll_back_takes_back_what_was_learned_and_remembers_why() -> None:
+    state = history.JobState()
+    events: list[Event] = [Started("train", 1, 1), Evaluated(0, 4.0, 3), *(step(number) for number in range(1, 7))]
+    events += [Evaluated(4, 2.0, 3), Evaluated(6, 1.0, 3), Skipped(7, "nan"), Rollback(9, 4, 0.5, "why"), step(5, 0.5)]
+    for event in events:
+        history.fold(state, event)
+    assert [item.step for item in state.steps] == [1, 2, 3, 4, 5]
+    assert [item.step for item in state.evaluations] == [0, 4]
+    assert [item.step for item in state.skipped] == [7]
+    assert [item.factor for item in state.rollbacks] == [0.5]

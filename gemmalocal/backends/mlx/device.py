@@ -90,4 +90,5 @@ def probe() -> dict[str, Any]:
         "device": "CPU" if on_cpu() else "Metal",
         "blas": blas or ("none" if sys.platform == "linux" else "Accelerate"),
         "gflops": round(rate, 1),
+        "cache_limit": CACHE_LIMIT,
     }

@@ -19,9 +19,8 @@ from gemmalocal.backends.mlx import device, lora, model
 from gemmalocal.backends.mlx.faults import translated
 from gemmalocal.backends.mlx.lanes import Lanes
 from gemmalocal.backends.mlx.loss import Head
-from gemmalocal.backends.protocol import Update
+from gemmalocal.backends.protocol import Memory, Update
 from gemmalocal.data.batches import MicroBatch
-from gemmalocal.errors import TrainingDiverged
 from gemmalocal.recipe import Recipe, TrainSpec
 
 OPTIMIZER, STATE = "optimizer.safetensors", "trainer.json"
@@ -132,23 +131,21 @@ class MlxTrainer:
         return states.reshape(-1, self._width)[places].astype(mx.float32)
 
     def apply(self, learning_rate: float) -> Update:
-        """Divide by the supervised tokens, clip, step, forget."""
+        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`."""
         assert self._gradient is not None, "accumulate first"
         gradient, loss, tokens = self._gradient, self._loss / self._tokens, self._tokens
         self._gradient, self._loss, self._tokens = None, 0.0, 0
         norm = math.sqrt(float(sum(mx.sum(mx.square(part)) for part in gradient))) / tokens
-        if not (math.isfinite(loss) and math.isfinite(norm)):
-            raise TrainingDiverged(
-                f"The loss is {loss} and the gradient's norm {norm}: training has diverged.",
-                "Lower train.learning_rate, then start again; the last checkpoint is whole.",
-            )
+        update = Update(loss, tokens, norm)
+        if not update.finite:
+            return update
         clip = self._recipe.train.gradient_clip
         factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
         named = [(name, part * (factor / tokens)) for name, part in zip(self._names, gradient, strict=True)]
         self._optimizer.learning_rate = learning_rate
         self._optimizer.update(self._model, tree_unflatten(named))
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
-        return Update(loss, tokens, norm)
+        return update
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         """Summed loss and supervised tokens."""
@@ -221,11 +218,15 @@ class MlxTrainer:
         head = sum(size for name, size in sizes.items() if "embed_tokens" in name or "lm_head" in name)
         return 4.0 * (sum(sizes.values()) - head), 4.0 * head
 
-    def peak_memory(self) -> int:
-        """The allocator's peak in bytes since the last call."""
-        peak = int(mx.get_peak_memory())
+    def memory(self) -> Memory:
+        """What the allocator says; a call begins a new peak."""
+        found = Memory(int(mx.get_peak_memory()), int(mx.get_active_memory()), int(mx.get_cache_memory()))
         mx.reset_peak_memory()
-        return peak
+        return found
+
+    def release(self) -> None:
+        """Give the allocator's freed buffers back to the system."""
+        mx.clear_cache()
 
 
 def optimizer(train: TrainSpec) -> Any:

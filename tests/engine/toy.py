@@ -1,0 +1,98 @@
+"""A trainer small enough to follow by hand: one weight on a parabola, with momentum and a random state."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from gemmalocal.backends import adapters
+from gemmalocal.backends.protocol import Memory, Update
+from gemmalocal.data.batches import MicroBatch, Shapes
+from gemmalocal.data.examples import Example
+from gemmalocal.engine.loop import Work
+from gemmalocal.recipe import TrainSpec
+
+LEAST = 1.0  # nats a token where the weight is 0
+
+
+@dataclass
+class Toy:
+    """The loss of a token is `LEAST + weight ** 2 / 2`; plain descent diverges at rates above 2.
+
+    `plant` is handed the loss and the draws so far, and gives the loss that is seen (nan is fine); `ruin` is handed
+    the rate and the draws, and says whether an update leaves a weight that is no number.
+    """
+
+    plant: Callable[[float, int], float] = lambda loss, draws: loss
+    ruin: Callable[[float, int], bool] = lambda rate, draws: False
+    noise: float = 0.0
+    weight: float = 2.0
+    momentum: float = 0.0
+    draws: int = 0
+    released: int = 0
+    shapes: Shapes = Shapes(1, 0, 10_000)
+    seen: list[float] = field(default_factory=list)
+    tokens: int = 0
+
+    def loss(self) -> float:
+        return LEAST + self.weight**2 / 2
+
+    def accumulate(self, parts: Sequence[MicroBatch]) -> None:
+        for part in parts:
+            self.draws += 1
+            noisy = self.loss() * math.exp(self.noise * Random(self.draws).gauss(0, 1))
+            self.seen.append(self.plant(noisy, self.draws))
+            self.tokens += part.supervised
+
+    def apply(self, learning_rate: float) -> Update:
+        update = Update(sum(self.seen) / len(self.seen), self.tokens, abs(self.weight))
+        self.seen, self.tokens = [], 0
+        if update.finite:
+            self.momentum = 0.1 * self.momentum + 0.9 * self.weight
+            self.weight -= learning_rate * self.momentum
+            if self.ruin(learning_rate, self.draws):
+                self.weight = math.nan
+        return update
+
+    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
+        tokens = sum(part.supervised for part in parts)
+        return self.loss() * tokens, tokens
+
+    def save(self, directory: Path) -> None:
+        (directory / adapters.WEIGHTS).write_text(json.dumps([self.weight, self.momentum, self.draws]))
+        (directory / adapters.CONFIG).write_text("{}")
+
+    def restore(self, directory: Path) -> None:
+        self.weight, self.momentum, self.draws = json.loads((directory / adapters.WEIGHTS).read_text())
+
+    def memory(self) -> Memory:
+        return Memory(3, 2, 1)
+
+    def release(self) -> None:
+        self.released += 1
+
+    def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
+        yield from ids[:max_tokens]
+
+    def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
+        return self.loss()
+
+    def work(self) -> tuple[float, float]:
+        return 1.0, 1.0
+
+
+def work(folder: Path, steps: int, held_out: int = 3, **fields: Any) -> Work:
+    """Steps on eight rows of four tokens, two a batch, at a constant rate."""
+    rows = [
+        Example(np.arange(4, dtype=np.int32), np.ones(4, np.float32), str(number)) for number in range(8 + held_out)
+    ]
+    settings = {"learning_rate": 0.3, "schedule": "constant", "batch_size": 2, "evaluate_every": 4, "save_every": 4}
+    spec = TrainSpec(steps=steps, **{**settings, **fields})
+    return Work(rows[:8], rows[8:], spec, steps, folder)
