@@ -7,10 +7,16 @@ from typing import Any
 
 from gemmalocal import published
 
+FULL, SLIDING = "full_attention", "sliding_attention"
+
 
 @dataclass(frozen=True)
 class Sizes:
-    """Of a dense text model: `width` is the hidden size, `inner` the feed-forward's; query and key-value widths."""
+    """Of a text model; what differs between layers (Gemma 4) is their mean.
+
+    `width` is the hidden size, `inner` the feed-forward's, `queries` and `keys` the heads' widths together, `routed`
+    the inner width of the experts that a token meets, `beside` the numbers that a token has for all layers' own inputs.
+    """
 
     layers: int
     width: int
@@ -18,6 +24,10 @@ class Sizes:
     queries: int
     keys: int
     vocabulary: int
+    heads: int = 4
+    routed: int = 0
+    beside: int = 0
+    more: int = 0  # weights that are no projections of attention or feed-forward: experts, per-layer embeddings
 
     @property
     def body(self) -> int:
@@ -30,6 +40,11 @@ class Sizes:
         """Weights in the embedding, which is also the head."""
         return self.vocabulary * self.width
 
+    @property
+    def weights(self) -> int:
+        """All weights of the text model."""
+        return self.body + self.embedding + self.more
+
 
 TOWERS = {"vision_config": "the vision tower", "audio_config": "the audio tower"}
 
@@ -41,15 +56,39 @@ def left_out(config: dict[str, Any]) -> list[str]:
 
 def from_config(config: dict[str, Any]) -> Sizes:
     """The sizes in a model's config.json; raises `KeyError` where it lacks one."""
+    config = config.get("text_config") or config
+    layers, width = config["num_hidden_layers"], config["hidden_size"]
     heads, head = config["num_attention_heads"], config.get("head_dim", 256)
+    keys = config.get("num_key_value_heads", heads)
+    each = [_layer(config, index, heads, keys, head) for index in range(layers)]
+    queries, values, inner = (sum(one[part] for one in each) // layers for part in range(3))
+    routed, experts = config.get("moe_intermediate_size") or 0, config.get("num_experts") or 0
+    own = config.get("hidden_size_per_layer_input") or 0
+    tables = (config.get("vocab_size_per_layer_input", config["vocab_size"]) + 3 * width) * layers * own
     return Sizes(
-        config["num_hidden_layers"],
-        config["hidden_size"],
-        config["intermediate_size"],
-        heads * head,
-        config.get("num_key_value_heads", heads) * head,
-        config["vocab_size"],
-    )
+        layers, width, inner, queries, values, config["vocab_size"],
+        heads=heads,
+        routed=routed * (config.get("top_k_experts") or 0),
+        beside=2 * layers * own,
+        more=layers * experts * (3 * width * routed + width) + tables,
+    )  # fmt: skip
+
+
+def _layer(config: dict[str, Any], index: int, heads: int, keys: int, head: int) -> tuple[int, int, int]:
+    """Width of a layer's queries, the mean of its keys' and values', and of its feed-forward."""
+    kinds = config.get("layer_types") or [FULL if index % 6 == 5 else SLIDING for index in range(index + 1)]
+    own: dict[str, Any] = (config.get("per_layer_config") or {}).get(str(index), {})
+    full = kinds[index] == FULL and "global_head_dim" in config
+    head = own.get("head_dim", config["global_head_dim"] if full else head)
+    same = config.get("attention_k_eq_v") and kinds[index] == FULL
+    if same:
+        keys = config.get("num_global_key_value_heads") or keys
+    keys = own.get("num_key_value_heads", keys)
+    inner = own.get("intermediate_size", config["intermediate_size"])
+    shared = index >= config["num_hidden_layers"] - (config.get("num_kv_shared_layers") or 0)
+    if shared and config.get("use_double_wide_mlp"):
+        inner *= 2
+    return heads * head, 0 if shared else keys * head // (2 if same else 1), inner
 
 
 KNOWN = {model.name: from_config(model.size.config) for model in published.MODELS}

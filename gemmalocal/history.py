@@ -16,6 +16,7 @@ from gemmalocal.events import (
     Finished,
     Notice,
     Progress,
+    Report,
     Rollback,
     Sample,
     Saved,
@@ -42,6 +43,7 @@ class JobState:
     skipped: list[Skipped] = field(default_factory=list)  # as they happened: never taken back, like the roll-backs
     rollbacks: list[Rollback] = field(default_factory=list)
     saved: Saved | None = None
+    plan: dict[str, Any] = field(default_factory=dict)  # the memory that was expected, in bytes
     notices: list[str] = field(default_factory=list)
     last_word: Finished | Failed | None = None
     alive: bool = False
@@ -73,6 +75,8 @@ def fold(state: JobState, event: Event) -> JobState:
             state.stage, state.progress = event.name, None
         case Progress():
             state.progress = event
+        case Report():
+            state.plan = event.data.get("plan", state.plan)
         case Notice():
             state.notices.append(event.text)
         case Step():

@@ -22,7 +22,7 @@ def training(config: dict[str, Any], weights: int, width: int, memory: int) -> T
     try:
         sizes = catalog.from_config(config.get("text_config") or config)
         for checkpointing in (False, True):
-            expected = fit.estimate(sizes, RECIPE, TOKENS, width, checkpointing)
+            expected = fit.estimate(sizes, RECIPE, fit.Load(TOKENS, TOKENS), width, checkpointing)
             # The estimate's own weights are those of a dense model in `width`; ours may be quantized or have experts.
             if expected.total - expected.weights + weights < fit.USABLE * memory:
                 return "checkpointing" if checkpointing else "yes"

@@ -50,6 +50,8 @@ def _show_numbers(report: dict[str, Any]) -> None:
     click.echo(f"model {report['model']}, shape {report['shape']}, {report['steps']} steps")
     parts = ", ".join(f"{name} {memory[name] / 1e9:.2f}" for name in ("weights", "activations", "head", "adapter"))
     click.echo(f"memory    {memory['total'] / 1e9:.1f} of {memory['machine'] / 1e9:.1f} GB at the peak ({parts})")
+    verdict = "fits" if memory["fits"] else "may NOT fit"
+    click.echo(f"          it {verdict}; rows of up to {memory['longest_row']} tokens would, one at a time")
     took = f"about {duration(time['seconds'])}, " if time["seconds"] is not None else ""
     click.echo(f"time      {took}{time['why']}")
     for side in ("train", "held_out"):

@@ -99,13 +99,18 @@ def rounds(parts: Sequence[MicroBatch], lanes: int) -> Iterator[Sequence[MicroBa
         yield parts[start : start + lanes]
 
 
+def longest(examples: Sequence[Example], shapes: Shapes) -> int:
+    """Tokens of the longest row, padding counted."""
+    return _round_up(int(lengths(examples).max()) - 1, shapes.multiple)
+
+
 def largest(examples: Sequence[Example], size: int, seed: int, shapes: Shapes, rows: int | None) -> int:
     """Tokens (padding counted) of the largest micro-batches at once, over the first batches; or of the longest row."""
-    longest = _round_up(int(lengths(examples).max()) - 1, shapes.multiple)
     looks = min(LOOKS, -(-len(examples) // size))
     plans = (plan(batch(examples, size, seed, number), shapes, rows) for number in range(looks))
     at_once = (parts for planned in plans for parts in rounds(planned, shapes.lanes))
-    return max(longest, *(sum(len(part.ids) * (int(part.ids.shape[1]) - 1) for part in parts) for parts in at_once))
+    tokens = (sum(len(part.ids) * (int(part.ids.shape[1]) - 1) for part in parts) for parts in at_once)
+    return max(longest(examples, shapes), *tokens)
 
 
 def _round_up(length: int, multiple: int) -> int:

@@ -9,14 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from gemmalocal import machine, pace
+from gemmalocal import pace
 from gemmalocal.backends import open_backend
 from gemmalocal.data.examples import shown
 from gemmalocal.data.lint import Lint
 from gemmalocal.data.store import Examples
 from gemmalocal.errors import DatasetError
 from gemmalocal.events import Event, Finished, Notice, Report
-from gemmalocal.pipelines.prepared import Prepared, budget, prepare
+from gemmalocal.pipelines.budget import Budget, budget, load_of
+from gemmalocal.pipelines.prepared import Prepared, prepare
 from gemmalocal.pipelines.train import steps
 from gemmalocal.recipe import Recipe
 
@@ -39,7 +40,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     records, tokenizer = ready.records, ready.tokenizer
     assert records is not None
     assert tokenizer is not None
-    decided, expected = budget(recipe, ready, open_backend(recipe.backend))
+    decided = budget(recipe, ready.folder, load_of(ready.train, recipe), open_backend(recipe.backend))
     sources = ready.train.sources(SHOWN)
     yield Report(
         {
@@ -52,8 +53,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
             "left_out": ready.findings.left_out,
             "problems": ready.findings.report(),
             "steps": steps(recipe, len(ready.train)),
-            "memory": {**asdict(expected), "total": expected.total, "machine": machine.probe()["memory"]},
-            "checkpointing": decided.train.checkpointing,
+            "memory": memory(decided),
+            "checkpointing": decided.recipe.train.checkpointing,
             "time": duration(recipe, ready),
             "rows": [
                 {"source": source, "pieces": shown(example, tokenizer)}
@@ -62,6 +63,17 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         }
     )
     yield Finished("done")
+
+
+def memory(decided: Budget) -> dict[str, Any]:
+    """The peak to expect by what takes it, in bytes, what the machine has, and the longest row that would fit."""
+    return {
+        **asdict(decided.expected),
+        "total": decided.expected.total,
+        "machine": decided.memory,
+        "fits": decided.fits,
+        "longest_row": decided.longest_row,
+    }
 
 
 def statistics(examples: Examples) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.events import Event, Finished, Report, Stage
 from gemmalocal.pipelines.bench import word_problems
-from gemmalocal.pipelines.prepared import budget
+from gemmalocal.pipelines.budget import budget
 from gemmalocal.recipe import DataSpec, LoraSpec, Recipe, TrainSpec
 from gemmalocal.weights.locate import locate
 
@@ -46,16 +46,16 @@ def one_step(backend: Backend, folder: Path, row: Example, checkpointing: bool) 
         lora=LoraSpec(rank=8, alpha=16),
         train=TrainSpec(steps=1, batch_size=1, learning_rate=1e-4, schedule="constant"),
     )
-    load = fit.Load(len(row.ids) - 1, len(row.ids) - 1)
-    auto, _ = budget(recipe, folder, load, backend)
+    tokens = len(row.ids) - 1
+    auto = budget(recipe, folder, lambda shapes: fit.Load(tokens, tokens), backend).recipe
     train = recipe.train.model_copy(update={"checkpointing": checkpointing})
     trainer = backend.trainer(folder, recipe.model_copy(update={"train": train}))
-    trainer.peak_memory()
+    trainer.memory()
     start = time.perf_counter()
     trainer.accumulate(plan([row], trainer.shapes))
     trainer.apply(1e-4)
     seconds = time.perf_counter() - start
-    return {"peak_bytes": trainer.peak_memory(), "seconds": seconds, "auto": auto.train.checkpointing is True}
+    return {"peak_bytes": trainer.memory().peak, "seconds": seconds, "auto": auto.train.checkpointing is True}
 
 
 def row_of(count: int, tokenizer: Tokenizer) -> Example:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,18 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from gemmalocal import catalog, fit, machine
-from gemmalocal.backends.protocol import Backend
 from gemmalocal.data import store
-from gemmalocal.data.batches import largest
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.examples import Example, Made, to_examples
 from gemmalocal.data.findings import Findings
 from gemmalocal.data.store import Examples
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.errors import DatasetError, ModelError
+from gemmalocal.errors import DatasetError
 from gemmalocal.events import Event, Notice, Progress, Stage
-from gemmalocal.fit import Estimate
 from gemmalocal.pipelines.beside import beside
 from gemmalocal.recipe import DataSpec, Recipe
 from gemmalocal.records import Record
@@ -102,22 +97,3 @@ def _notices(records: Records, into: Prepared, data: DataSpec) -> Iterator[str]:
     if into.split:
         yield f"{into.split} rows of more than {data.max_length} tokens split"
     yield from into.findings.notices()
-
-
-def budget(recipe: Recipe, ready: Prepared, backend: Backend) -> tuple[Recipe, Estimate]:
-    """The recipe with `checkpointing: auto` decided for this machine, and the peak that is to be expected."""
-    train = recipe.train
-    tokens = largest(ready.train, train.rows_per_step, train.seed, backend.shapes(), train.rows_at_once)
-    try:
-        sizes = catalog.from_config(json.loads((ready.folder / "config.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(
-            f"{ready.folder}/config.json does not describe a text model that can be tuned ({error}).",
-            "Give the folder or name of a Gemma 1, 2 or 3 text model.",
-        ) from error
-    width = backend.weight_bytes(recipe.dtype)
-    choice = train.checkpointing
-    if choice == "auto":
-        choice = fit.needs_checkpointing(sizes, recipe, tokens, width, machine.probe()["memory"])
-    decided = recipe.model_copy(update={"train": train.model_copy(update={"checkpointing": choice})})
-    return decided, fit.estimate(sizes, recipe, tokens, width, choice)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import catalog, macos, strain
+from gemmalocal import catalog, history, macos, strain
 from gemmalocal.backends import open_backend, whole
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.examples import pieces
@@ -16,8 +16,9 @@ from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.brake import Brake
 from gemmalocal.errors import TrainingDiverged
-from gemmalocal.events import Event, Finished, Notice, Sample, Stage
-from gemmalocal.pipelines.prepared import Prepared, budget, prepare
+from gemmalocal.events import Event, Finished, Notice, Report, Sample, Stage
+from gemmalocal.pipelines.budget import budget, load_of
+from gemmalocal.pipelines.prepared import Prepared, prepare
 from gemmalocal.recipe import Recipe
 from gemmalocal.records import Message, Record
 
@@ -30,12 +31,14 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     assert ready.tokenizer is not None
     yield Stage("loading the weights")
     backend = open_backend(recipe.backend)
-    recipe, expected = budget(recipe, ready, backend)
-    yield Notice(
-        f"expected peak {expected.total / 1e9:.1f} GB{', with checkpointing' * bool(recipe.train.checkpointing)}"
-    )
+    before = history.read(directory).plan
+    decided = budget(recipe, ready.folder, load_of(ready.train, recipe), backend, before)
+    recipe = decided.recipe
+    yield Report({"plan": decided.plan})
+    yield Notice(decided.sentence())
     yield from _left_out(ready.folder)
     trainer = backend.trainer(ready.folder, recipe)
+    trainer.shapes = decided.shapes
     work = loop.Work(
         ready.train, ready.held_out, recipe.train, steps(recipe, len(ready.train)), directory / "checkpoints"
     )

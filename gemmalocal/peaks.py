@@ -1,0 +1,28 @@
+"""What this machine measured beyond the fit plan's arithmetic, out of the events of its past runs."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from gemmalocal import history
+from gemmalocal.history import JobState
+
+LOOKS = 20  # newest runs that are read
+LEAST, MOST = 0.5, 2.0  # a factor beyond says more about an odd run than about the machine
+
+
+def correction(width: int, checkpointing: bool) -> float:
+    """By what activations and head are to be multiplied: the median of past runs of the same kind, 1 without any."""
+    found = [_factor(history.read(folder), width, checkpointing) for folder in history.list_runs()[:LOOKS]]
+    known = [factor for factor in found if factor is not None]
+    return min(MOST, max(LEAST, median(known))) if known else 1.0
+
+
+def _factor(state: JobState, width: int, checkpointing: bool) -> float | None:
+    """Measured over expected, of what is neither weights nor trained."""
+    plan = state.plan
+    if not state.steps or plan.get("width") != width or plan.get("checkpointing") != checkpointing:
+        return None
+    moving = plan["activations"] + plan["head"]
+    measured = max(step.memory for step in state.steps) - plan["weights"] - plan["adapter"]
+    return float(measured / moving) if moving > 0 and measured > 0 else None

@@ -1,0 +1,83 @@
+"""The fit plan against the allocator: a step's measured peak, over two model sizes and what a recipe can vary."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten
+from mlx_lm.models import gemma3_text
+
+from gemmalocal import catalog, fit, recipe_file
+from gemmalocal.backends import open_backend
+from gemmalocal.data.batches import plan, rounds
+from gemmalocal.data.examples import Example
+
+SIZES = {
+    "small": {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 8},
+    "wide": {"hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 6, "num_key_value_heads": 2},
+}
+COMMON = {
+    "model_type": "gemma3_text", "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 128,
+    "query_pre_attn_scalar": 128, "rms_norm_eps": 1e-6, "rope_theta": 1e6, "rope_local_base_freq": 1e4,
+    "sliding_window": 512, "sliding_window_pattern": 6, "vocab_size": 16_384, "tie_word_embeddings": True,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = {}
+    for name, sizes in SIZES.items():
+        config: dict[str, Any] = COMMON | sizes
+        made[name] = tmp_path_factory.mktemp(name)
+        (made[name] / "config.json").write_text(json.dumps(config))
+        network = gemma3_text.Model(gemma3_text.ModelArgs.from_dict(config))
+        parameters: Any = tree_flatten(network.model.parameters())
+        weights = {f"model.{key}": 0.02 * mx.random.normal(value.shape) for key, value in parameters}
+        mx.save_safetensors(str(made[name] / "model.safetensors"), weights, {"format": "pt"})
+    return made
+
+
+@pytest.mark.parametrize(
+    ("size", "length", "count", "overrides"),
+    [
+        ("small", 128, 1, []),
+        ("small", 512, 1, []),
+        ("small", 1024, 1, []),
+        ("small", 256, 2, []),
+        ("small", 512, 1, ["train.checkpointing=true"]),
+        ("small", 1024, 1, ["train.checkpointing=true"]),
+        ("small", 256, 1, ["lora.rank=64"]),
+        ("small", 512, 1, ["quantize=4bit"]),
+        ("small", 256, 1, ["method=dora", "train.optimizer=adafactor"]),
+        ("wide", 256, 1, []),
+        ("wide", 512, 2, ["train.checkpointing=true"]),
+        ("wide", 1024, 1, ["lora.target_modules=[q_proj,v_proj]"]),
+        ("wide", 256, 1, ["quantize=8bit", "lora.rank=32"]),
+    ],
+)
+def test_the_peak_is_as_planned(
+    folders: dict[str, Path], recipe_path: Path, size: str, length: int, count: int, overrides: list[str]
+) -> None:
+    recipe = recipe_file.load(str(recipe_path), ["lora.dropout=0", "train.checkpointing=false", *overrides])
+    mx.clear_cache()
+    before = mx.get_active_memory()
+    made: Any = open_backend("mlx").trainer(folders[size], recipe)
+    weights = np.concatenate([np.zeros(length + 1 - 64), np.ones(64)]).astype(np.float32)
+    examples = [Example(np.arange(length + 1, dtype=np.int32) % 16_000, weights, str(row)) for row in range(count)]
+    parts = next(iter(rounds(plan(examples, made.shapes), made.shapes.lanes)))
+    made.memory()
+    for _ in range(2):  # the first step makes the optimizer's state
+        made.accumulate(parts)
+        made.apply(1e-4)
+    measured = made.memory().peak - before
+    tokens = sum(len(part.ids) * (part.ids.shape[1] - 1) for part in parts)
+    sizes = catalog.from_config(json.loads((folders[size] / "config.json").read_text()))
+    checkpointing = recipe.train.checkpointing is True
+    expected = fit.estimate(sizes, recipe, fit.Load(tokens, length), 4, checkpointing)
+    print(f"{size} {length} x {count} {overrides}: {expected.total / measured - 1:+.1%} of {measured / 1e6:.0f} MB", expected)
+    assert expected.total == pytest.approx(measured, rel=0.15)
