@@ -1,9 +1,11 @@
-"""Gemma models as data: the sizes that decide memory. A model on this disk is read from its config.json instead."""
+"""The sizes that decide memory: of every published Gemma, and of any config.json."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+
+from gemmalocal import published
 
 
 @dataclass(frozen=True)
@@ -29,14 +31,6 @@ class Sizes:
         return self.vocabulary * self.width
 
 
-KNOWN = {
-    "gemma-3-270m-demo": Sizes(18, 640, 2048, 1024, 256, 262_144),
-    "google/gemma-3-270m": Sizes(18, 640, 2048, 1024, 256, 262_144),
-    "google/gemma-3-1b-it": Sizes(26, 1152, 6912, 1024, 256, 262_144),
-    "google/gemma-2b": Sizes(18, 2048, 16_384, 2048, 256, 256_000),
-}
-
-
 TOWERS = {"vision_config": "the vision tower", "audio_config": "the audio tower"}
 
 
@@ -56,3 +50,7 @@ def from_config(config: dict[str, Any]) -> Sizes:
         config.get("num_key_value_heads", heads) * head,
         config["vocab_size"],
     )
+
+
+KNOWN = {model.name: from_config(model.size.config) for model in published.MODELS}
+KNOWN["gemma-3-270m-demo"] = KNOWN["google/gemma-3-270m"]

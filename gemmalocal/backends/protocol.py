@@ -83,10 +83,18 @@ class Backend(Protocol):
     def weight_bytes(self, dtype: str) -> int:
         """Bytes that a weight takes in a recipe's dtype here."""
 
-    def rival(self, folder: Path, rows: Sequence[tuple[list[int], int]], batch_size: int, steps: int) -> dict[str, Any]:
+    def rival(
+        self,
+        folder: Path,
+        rows: Sequence[tuple[list[int], int]],
+        batch_size: int,
+        steps: int,
+        max_length: int,
+        checkpointing: bool = False,
+    ) -> dict[str, Any]:
         """Train the same rows with the engine's stock trainer: tokens, seconds, peak bytes; for `bench`.
 
-        A row is its ids and the count of those that are not supervised.
+        A row is its ids and the count of those that are not supervised; longer ones are cut at `max_length` ids.
         """
 
     def probe(self) -> dict[str, Any]:

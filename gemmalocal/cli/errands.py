@@ -27,7 +27,7 @@ def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     def tell(event: Event) -> None:
         if isinstance(event, Report):
             reports.append(event.data)
-        elif not isinstance(event, Finished):
+        elif not isinstance(event, Finished) or event.message:
             narrator(event)
 
     try:
@@ -107,56 +107,4 @@ def doctor(as_json: bool) -> int:
     return code
 
 
-@click.command()
-@click.option("--model", default="gemma-3-270m-demo", show_default=True, help="A folder, a Hub name, or the demo's.")
-@click.option("--rows", help="Rows of prompt and completion; made-up word problems if not given.")
-@click.option("--steps", default=6, show_default=True, type=click.IntRange(2), help="Steps of 4 rows each.")
-@click.option(
-    "--rounds", default=2, show_default=True, type=click.IntRange(1), help="Turns of each; no machine is quiet."
-)
-@click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
-def bench(model: str, rows: str | None, steps: int, rounds: int, as_json: bool) -> int:
-    """Train the same rows with us and with the stock trainer, in turns, each in a process of its own, and compare.
-
-    Supervised tokens a second (the first step left out), the allocator's peak, the first batch's loss against full
-    logits, and how much of the machine's matrix-product rate the useful work reaches.
-    """
-    spec = {"model": model, "rows": rows and str(Path(rows).resolve()), "steps": steps}
-    figures: dict[str, Any] = {}
-    for who in ("ours", "stock") * rounds:
-        code, report = run("bench", {**spec, "who": who})
-        if code:
-            return code
-        figures[who] = _added(figures.get(who), report)
-    ours, stock = figures["ours"], figures["stock"]
-    figures["speed"] = ours["tokens_per_second"] / stock["tokens_per_second"]
-    figures["memory"] = ours["peak_bytes"] / stock["peak_bytes"]
-    if as_json:
-        click.echo(json.dumps(figures))
-        return 0
-    for who, name in (("ours", "gemmalocal"), ("stock", stock["trainer"])):
-        one = figures[who]
-        click.echo(
-            f"{name:<11}{one['tokens_per_second']:>7.1f} supervised tok/s, peak {one['peak_bytes'] / 1e9:.2f} GB"
-        )
-    click.echo(f"{'ratio':<11}{figures['speed']:>7.2f} x the speed, {figures['memory']:.2f} of the memory")
-    click.echo(f"useful work reaches {ours['gflops']:.0f} of {ours['limit_gflops']:.0f} GFLOP/s ({ours['device']})")
-    click.echo(f"first batch: loss {ours['loss']:.6f}, by full logits {ours['loss_by_full_logits']:.6f}")
-    return 0
-
-
-def _added(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
-    """Figures over one more turn: counts add up, what is a peak or a limit stays one."""
-    if before is None:
-        return now
-    total = {key: before[key] + now[key] for key in ("tokens", "seconds")}
-    highest = {key: max(before[key], now[key]) for key in ("peak_bytes", "limit_gflops") if key in now}
-    rates = {
-        key: (before[key] * before["seconds"] + now[key] * now["seconds"]) / total["seconds"]
-        for key in ("tokens_per_second", "gflops")
-        if key in now
-    }
-    return now | total | highest | rates
-
-
-COMMANDS = (check, doctor, bench)
+COMMANDS = (check, doctor)

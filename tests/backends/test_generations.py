@@ -44,7 +44,7 @@ EXPERTS = SIX | {
 }  # fmt: skip
 EYE = {
     "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 28,
-    "patch_size": 14,
+    "patch_size": 14, "num_key_value_heads": 2, "head_dim": 16,
 }  # fmt: skip
 
 
@@ -58,12 +58,23 @@ def configuration(name: str) -> Any:
             text_config=GEMMA3, vision_config=EYE, mm_tokens_per_image=4, image_token_index=300
         ),
         "gemma4": lambda: transformers.Gemma4TextConfig(**GEMMA4),
+        "gemma4-vision": lambda: transformers.Gemma4Config(text_config=GEMMA4, vision_config=EYE, audio_config=None),
+        "gemma4-unified": lambda: transformers.Gemma4UnifiedConfig(
+            text_config={key: value for key, value in GEMMA4.items() if "per_layer_input" not in key},
+            vision_config=EYE,
+            audio_config=None,
+        ),
         "gemma4-experts": lambda: transformers.Gemma4TextConfig(**EXPERTS),
     }
     return made[name]()
 
 
-NAMES = ["gemma1", "gemma2", "gemma3", "gemma3-vision", "gemma4", "gemma4-experts"]
+NAMES = ["gemma1", "gemma2", "gemma3", "gemma3-vision", "gemma4", "gemma4-vision", "gemma4-unified", "gemma4-experts"]
+WRAPPED = {
+    "gemma3-vision": "Gemma3ForConditionalGeneration",
+    "gemma4-vision": "Gemma4ForConditionalGeneration",
+    "gemma4-unified": "Gemma4UnifiedForConditionalGeneration",
+}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +84,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     for number, name in enumerate(NAMES):
         torch.manual_seed(number)
         config = configuration(name)
-        kind = transformers.Gemma3ForConditionalGeneration if name == "gemma3-vision" else None
+        kind: Any = getattr(transformers, WRAPPED[name]) if name in WRAPPED else None
         network = kind(config) if kind else transformers.AutoModelForCausalLM.from_config(config)
         with torch.no_grad():
             for parameter in network.parameters():
@@ -86,7 +97,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def theirs(folder: Path) -> Any:
-    kind = "Gemma3ForConditionalGeneration" if "vision" in folder.name else "AutoModelForCausalLM"
+    kind = WRAPPED.get(folder.name.rstrip("0"), "AutoModelForCausalLM")
     return getattr(transformers, kind).from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
 
@@ -128,7 +139,7 @@ def test_loss_and_gradient_equal_full_logits(
 
 
 @pytest.mark.parametrize("method", ["lora", "dora"])
-@pytest.mark.parametrize("name", ["gemma1", "gemma2", "gemma3-vision", "gemma4"])
+@pytest.mark.parametrize("name", ["gemma1", "gemma2", "gemma3-vision", "gemma4", "gemma4-vision"])
 def test_peft_reads_the_adapter_and_finds_the_same_loss(
     folders: dict[str, Path], recipe_path: Path, tmp_path: Path, name: str, method: str
 ) -> None:

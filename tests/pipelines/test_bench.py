@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gemmalocal.cli.lengths import COLUMNS, judged, table
 from gemmalocal.pipelines.bench import word_problems
 
 
@@ -24,6 +25,39 @@ def test_bench_compares_both_trainers(tiny: Path, rows: Path) -> None:
     assert figures["ours"]["tokens"] > 0
     assert figures["stock"]["tokens"] > 0
     assert figures["memory"] == figures["ours"]["peak_bytes"] / figures["stock"]["peak_bytes"]
+
+
+def test_bench_compares_memory_by_length(tiny: Path) -> None:
+    words = ["bench", "--model", str(tiny), "--lengths", "512,64"]
+    command = [sys.executable, "-m", "gemmalocal", *words]
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    short, long = figures["lengths"]
+    assert (short["length"], long["length"]) == (64, 512)
+    ours, checkpointed, stock = (long[name]["peak_bytes"] for name in ("ours", "ours_checkpointed", "stock"))
+    assert checkpointed < ours < stock
+    assert long["auto"] is False
+    assert long["ratio"] == ours / stock
+    growth = figures["bytes_per_token"]
+    assert growth["ours"] == (ours - short["ours"]["peak_bytes"]) / (512 - 64)
+    assert growth["ours"] < growth["stock"]
+
+
+def test_lengths_take_no_other_rows() -> None:
+    for words in (["--lengths", "512", "--steps", "3"], ["--lengths", "few"], ["--lengths", "4"]):
+        done = subprocess.run([sys.executable, "-m", "gemmalocal", "bench", *words], capture_output=True, check=False)
+        assert done.returncode == 2
+        assert b"--lengths" in done.stderr
+
+
+def test_what_does_not_fit_is_told() -> None:
+    peaks = ({"peak_bytes": 3 * 10**9, "auto": False}, {"peak_bytes": 2 * 10**9, "auto": False}, None, None)
+    row = judged({"length": 99, **dict(zip(COLUMNS, peaks, strict=True))})
+    assert row["ratio"] is None
+    lines = table({"lengths": [row], "bytes_per_token": dict.fromkeys(COLUMNS)})
+    assert lines[2].split("  ")[-1].strip() == "did not fit"
+    assert "3.00" in lines[2]
 
 
 def test_made_up_rows_are_always_the_same() -> None:

@@ -53,7 +53,8 @@ def _pattern(config: dict[str, Any]) -> dict[str, Any]:
 
 def _per_layer(config: dict[str, Any]) -> dict[str, Any]:
     """Gemma 4's full layers have head sizes and key-value heads of their own."""
-    found = {} if "num_kv_shared_layers" in config else {"num_kv_shared_layers": 0}
+    # What a configuration leaves out is not there; mlx-lm would take E2B's numbers.
+    found = {key: 0 for key in ("num_kv_shared_layers", "hidden_size_per_layer_input") if key not in config}
     layers: dict[str, Any] = config.get("per_layer_config") or {}
     kinds = config.get("layer_types") or []
     full = [layers.get(str(index), {}) for index, kind in enumerate(kinds) if kind == FULL]

@@ -16,6 +16,7 @@ FAMILIES = {
     "gemma3": "Gemma 3 with a vision tower",
     "gemma4_text": "Gemma 4",
     "gemma4": "Gemma 4 with towers",
+    "gemma4_unified": "Gemma 4 with encoders",
 }
 REFUSED = {
     "gemma3n": "mlx-lm's Gemma 3n computes other logits in training than with a cache, when it answers: what it"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 import mlx.nn as nn
+from mlx.utils import tree_flatten
 from mlx_lm.utils import load_config, load_model
 
 from gemmalocal.backends.mlx import attention, configs, cpu, device
@@ -37,15 +38,18 @@ def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
             f"{folder} cannot be loaded: {error}", "Give a folder with config.json and safetensors."
         ) from error
     model.freeze()
-    if dtype == "auto" and device.on_cpu():
-        dtype = "float32"  # bfloat16 products are 40 times slower than float32 ones on a CPU
-    if dtype in DTYPES:
-        model.set_dtype(DTYPES[dtype])
     wrapped = "language_model" in model
     text = model.language_model if wrapped else model
     if quantize:
         _quantize(text, quantize, folder)
-    mx.eval(text.parameters())
+    if dtype == "auto" and device.on_cpu():
+        dtype = "float32"  # bfloat16 products are 40 times slower than float32 ones on a CPU
+    if dtype in DTYPES:
+        text.set_dtype(DTYPES[dtype])
+    del model
+    parameters: Any = tree_flatten(text.parameters())
+    for _, value in parameters:
+        mx.eval(value)  # one by one: what is quantized is never in memory as a whole
     mend(text, str(family))
     attention.lengthen(text.model, config.get("text_config") or config)
     if device.on_cpu():
@@ -86,17 +90,35 @@ def _quantize(text: Any, bits: int, folder: Path) -> None:
     nn.quantize(text, GROUP, bits, class_predicate=wanted)
 
 
+@mx.custom_function
+def gate(states: mx.array, weights: Any) -> Any:
+    """What goes in, unchanged; backward, the slope of `states` waits for those of the weights.
+
+    MLX goes through a graph breadth first from its outputs (see lanes.py). Slopes of weights are outputs: left alone,
+    those of all layers come last, and keep every layer's recomputed activations in memory until then.
+    """
+    return states, weights
+
+
+@gate.vjp  # type: ignore[untyped-decorator]
+def _gate_vjp(primals: Any, cotangents: Any, outputs: Any) -> Any:
+    states, weights = cotangents
+    slopes = [value for _, value in cast("list[Any]", tree_flatten(weights))]
+    return mx.depends([states], slopes)[0], weights
+
+
 def checkpoint(layers: list[Any]) -> None:
     """Recompute these layers' activations in the backward pass; only these objects change, not their class."""
     for layer in layers:
         plain = type(layer)
 
-        def call(self: Any, *args: Any, plain: Any = plain, **kwargs: Any) -> mx.array:
+        def call(self: Any, states: mx.array, *args: Any, plain: Any = plain, **kwargs: Any) -> mx.array:
             def inner(parameters: Any, *args: Any, **kwargs: Any) -> mx.array:
                 self.update(parameters)
                 return plain.__call__(self, *args, **kwargs)
 
-            found: mx.array = mx.checkpoint(inner)(self.trainable_parameters(), *args, **kwargs)
+            states, parameters = cast(Any, gate)(states, self.trainable_parameters())
+            found: mx.array = mx.checkpoint(inner)(parameters, states, *args, **kwargs)
             return found
 
         layer.__class__ = type(f"Checkpointed{plain.__name__}", (plain,), {"__call__": call})

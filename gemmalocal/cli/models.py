@@ -1,0 +1,106 @@
+"""models, fetch and import: what there is, what is here, and bringing it here."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gemmalocal.cli import errands
+
+TRAIN = {"yes": "yes", "checkpointing": "yes*", "no": "no", "import": "import", "unknown": "?"}
+CHAT = {True: "yes", False: "no", None: "-"}
+FIXED = 9 + 6 + 4 + 12 + 4 * 2  # columns beside the name, and the gaps
+
+
+@click.command()
+@click.option(
+    "--folder", "folders", multiple=True, type=click.Path(exists=True, file_okay=False), help="Look there too."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a model.")
+def models(folders: tuple[str, ...], as_json: bool) -> int:
+    """List the models on this disk and the published ones, and which of them fit this machine.
+
+    It looks into the workspace, the Hub's cache, LM Studio, Ollama, every --folder, and those in GEMMALOCAL_MODELS.
+    The network is not asked.
+    """
+    code, report = errands.run("models", {"folders": [str(Path(folder).resolve()) for folder in folders]})
+    if as_json:
+        for entry in report.get("models", []):
+            click.echo(json.dumps(entry, ensure_ascii=False))
+    elif report:
+        _show(report)
+    return code
+
+
+def _show(report: dict[str, Any]) -> None:
+    width = max(80, shutil.get_terminal_size((100, 24)).columns) - FIXED
+    width = min(width, max(len(_name(entry)) for entry in report["models"]))
+    click.echo(f"{'name':<{width}}  {'size':>9}  train   chat  licence")
+    place = ""
+    for entry in report["models"]:
+        if place != (place := entry["place"] or "to download"):
+            click.echo(click.style(place, bold=True))
+        click.echo(_row(entry, width))
+    click.echo(
+        f"\nFits in {report['memory'] / 1e9:.0f} GB: training at rank 8 on 512 tokens, and chat. ~ is an estimate.\n"
+        "*  with checkpointing: less memory, slower\n"
+        "import: a GGUF file, to be tuned after: gemmalocal import NAME\n"
+        "To download: gemmalocal fetch NAME. A gated one wants its terms accepted, and\n"
+        "a token: hf auth login"
+    )
+
+
+def _row(entry: dict[str, Any], width: int) -> str:
+    name = _name(entry)
+    if len(name) > width:
+        name = "…" + name[1 - width :]
+    size = f"{'~' if entry['estimated'] else ''}{entry['size'] / 1e9:.2f} GB"
+    licence = "Gemma" if entry["licence"].startswith("Gemma") else entry["licence"]
+    licence += ", gated" if entry["gated"] else ""
+    return f"{name:<{width}}  {size:>9}  {TRAIN[entry['train']]:<6}  {CHAT[entry['chat']]:<4}  {licence}"
+
+
+def _name(entry: dict[str, Any]) -> str:
+    home = str(Path.home())
+    name = str(entry["name"])
+    return "~" + name.removeprefix(home) if name.startswith(home + "/") else name
+
+
+@click.command()
+@click.argument("model")
+@click.option("--gguf", metavar="FILE", help="Only this GGUF file of the repository, for import.")
+@click.option("--json", "as_json", is_flag=True, help="Where it is, as one JSON object.")
+def fetch(model: str, gguf: str | None, as_json: bool) -> int:
+    """Download MODEL (owner/name) from the Hugging Face Hub into its cache.
+
+    Only what is needed: configuration, tokenizer, safetensors, licence. Ctrl-C stops it; the same command goes on.
+    """
+    code, report = errands.run("fetch", {"model": model, "gguf": gguf})
+    if report:
+        click.echo(json.dumps(report) if as_json else report["path"])
+    return code
+
+
+@click.command(name="import")
+@click.argument("file")
+@click.option("--name", help="The model's name in recipes; the file's if not given.")
+@click.option("--json", "as_json", is_flag=True, help="What was made, as one JSON object.")
+def import_(file: str, name: str | None, as_json: bool) -> int:
+    """Make a model that can be tuned from FILE, a Gemma 1, 2 or 3 in GGUF, or one of Ollama's by its name.
+
+    It is dequantized to float32 in the workspace: 4 bytes a weight. Recipes then find it by its name.
+    """
+    path = Path(file).expanduser()
+    code, report = errands.run("import_gguf", {"file": str(path.absolute()) if path.exists() else file, "name": name})
+    if report and as_json:
+        click.echo(json.dumps(report))
+    elif report:
+        click.echo(f"{report['path']}\nIn a recipe: model: {report['model']} ({report['licence']})")
+    return code
+
+
+COMMANDS = (models, fetch, import_)

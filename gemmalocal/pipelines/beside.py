@@ -1,0 +1,77 @@
+"""Long work that tells its progress by a function, run beside us, so that a pipeline can yield it as events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from queue import Empty, SimpleQueue
+from threading import Event as Flag
+from threading import Thread
+from typing import Any, TypeVar
+
+from gemmalocal.events import Event, Progress, Stage
+
+Result = TypeVar("Result")
+Tell = Callable[[str, int, int], None]  # what, done, total
+
+LOOK = 0.2  # seconds between two looks at the inbox
+GRACE = 20.0  # seconds that work may take to notice that it was stopped
+
+
+class Stopped(Exception):
+    """Raised inside the work at its next progress, and then out of `beside`."""
+
+
+def beside(
+    work: Callable[[Tell], Result], commands: Callable[[], list[dict[str, Any]]] = list
+) -> Generator[Event, None, Result]:
+    """Yield the progress of `work(tell)`, at most each percent; return its result, raise its error.
+
+    When `commands` brings a stop, `Stopped` is raised.
+    """
+    news: SimpleQueue[Progress | None] = SimpleQueue()
+    results: list[Result] = []
+    failures: list[BaseException] = []
+    stop = Flag()
+
+    def tell(what: str, done: int, total: int) -> None:
+        if stop.is_set():
+            raise Stopped
+        news.put(Progress(what, done, total))
+
+    def run() -> None:
+        try:
+            results.append(work(tell))
+        except BaseException as error:  # carried over to the caller's thread
+            failures.append(error)
+        finally:
+            news.put(None)
+
+    Thread(target=run, daemon=True).start()  # daemon: work that never notices does not keep the process
+    yield from _told(news, commands, stop)
+    if stop.is_set() and not results:
+        raise Stopped
+    if failures:
+        raise failures[0]
+    return results[0]
+
+
+def _told(
+    news: SimpleQueue[Progress | None], commands: Callable[[], list[dict[str, Any]]], stop: Flag
+) -> Generator[Event, None, None]:
+    seen: tuple[str, int] = ("", -1)
+    deadline = float("inf")
+    while time.monotonic() < deadline:
+        if not stop.is_set() and any(item.get("do") == "stop" for item in commands()):
+            stop.set()
+            yield Stage("stopping")
+            deadline = time.monotonic() + GRACE
+        try:
+            event = news.get(timeout=LOOK)
+        except Empty:
+            continue
+        if event is None:
+            return
+        if (now := (event.what, 100 * event.done // max(1, event.total))) != seen:
+            seen = now
+            yield event

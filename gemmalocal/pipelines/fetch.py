@@ -1,0 +1,24 @@
+"""A Hub name to a folder in the Hub's cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.events import Event, Finished, Report, Stage
+from gemmalocal.pipelines.beside import Stopped, beside
+from gemmalocal.weights import hub
+
+
+def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+    """Download the model `spec["model"]`, or only its file `spec["gguf"]`; report where it is."""
+    name = spec["model"]
+    yield Stage(f"downloading {name}")
+    try:
+        path = yield from beside(lambda tell: hub.fetch(name, tell, gguf=spec.get("gguf")), commands)
+    except Stopped:
+        yield Finished("stopped", "files that were finished are kept; the same command goes on")
+        return
+    yield Report({"model": name, "path": str(path)})
+    yield Finished("done")

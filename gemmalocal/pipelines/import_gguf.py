@@ -1,0 +1,63 @@
+"""A GGUF file to a trainable folder in the workspace, under a name that recipes can use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import paths, published
+from gemmalocal.errors import ModelError, RecipeError
+from gemmalocal.events import Event, Finished, Report, Stage
+from gemmalocal.pipelines.beside import Stopped, Tell, beside
+from gemmalocal.weights import gguf_file, inventory
+
+
+def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+    """Dequantize `spec["file"]` (a file, its folder, or Ollama's name of it) as `spec["name"]`, which may be None."""
+    source = _file(spec["file"])
+    name = spec.get("name") or _name(source)
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise RecipeError(f"'{name}' cannot be a model's name.", "Use letters, digits, '-', '_' and '.'.")
+    target = paths.models() / name
+    if target.exists():
+        raise RecipeError(f"There is a model '{name}' already.", f"Give another --name, or delete {target}.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+
+    def work(tell: Tell) -> Path:
+        provenance = {
+            "source": f"{source.name}: GGUF, dequantized to float32",
+            "sha256": gguf_file.checksum(source, tell),
+            "licence": published.GEMMA_TERMS,
+        }
+        return gguf_file.to_folder(source, target, tell, provenance)
+
+    yield Stage(f"importing {source.name} as {name}")
+    try:
+        yield from beside(work, commands)
+    except Stopped:
+        yield Finished("stopped", "nothing was kept")
+        return
+    yield Report({"model": name, "path": str(target), "licence": published.GEMMA_TERMS})
+    yield Finished("done")
+
+
+def _file(given: str) -> Path:
+    """The GGUF file that is meant: a path, the only model in a folder, or one of Ollama's by its name."""
+    path = dict(inventory.ollama()).get(given) or Path(given)
+    if path.is_file():
+        return path.resolve()
+    if not path.is_dir():
+        raise ModelError(f"There is no file {path}.", "GGUF files that are on this disk: gemmalocal models")
+    files = sorted(file for file in path.glob("*.gguf") if not file.name.startswith("mmproj"))
+    if len(files) == 1:
+        return files[0].resolve()
+    names = ", ".join(file.name for file in files)
+    raise ModelError(f"{path} holds {len(files)} GGUF models.", f"Give one of: {names}." if names else "Give a file.")
+
+
+def _name(source: Path) -> str:
+    """A name for recipes: Ollama's own for one of its blobs, else the file's."""
+    known = next((name for name, blob in inventory.ollama() if blob.resolve() == source), source.stem)
+    return re.sub(r"[^\w.-]+", "-", known).strip("-.")

@@ -1,0 +1,78 @@
+"""The models that are on this disk, and the published ones, each with whether it fits this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import machine, published, verdict
+from gemmalocal.backends import open_backend
+from gemmalocal.errors import BackendUnavailable
+from gemmalocal.events import Event, Finished, Report, Stage
+from gemmalocal.published import Model
+from gemmalocal.weights import inventory
+from gemmalocal.weights.inventory import Found
+
+
+def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+    """Report on each model; `spec["folders"]` are looked into too."""
+    yield Stage("looking at this disk")
+    memory, width = machine.probe()["memory"], _width()
+    here = [_found(one, width, memory) for one in inventory.on_this_disk(Path(path) for path in spec["folders"])]
+    names = {entry["name"] for entry in here}
+    rest = [_published(model, width, memory) for model in published.MODELS if model.name not in names]
+    yield Report({"memory": memory, "models": here + rest})
+    yield Finished("done")
+
+
+def _width() -> int:
+    """Bytes of a weight that is not quantized, as the engine here holds it."""
+    try:
+        return open_backend("auto").weight_bytes("auto")
+    except BackendUnavailable:
+        return 2
+
+
+def _found(found: Found, width: int, memory: int) -> dict[str, Any]:
+    known = next((model for model in published.MODELS if model.name == found.name), None)
+    entry = {
+        "name": found.name,
+        "place": found.place,
+        "path": str(found.path),
+        "size": found.size,
+        "estimated": False,
+        "licence": _licence(found, known),
+        "gated": False,  # it is here
+    }
+    if not found.config:  # how large it is once it is imported, only its tensors tell
+        return {**entry, "train": "import", "chat": None}
+    weights = found.size
+    if "quantization" not in found.config:
+        text = found.config.get("text_config") or found.config
+        stored = text.get("dtype") or text.get("torch_dtype") or found.config.get("torch_dtype")
+        weights = found.size * width // (4 if stored == "float32" else 2)
+    fits = verdict.training(found.config, weights, width, memory)
+    return {**entry, "train": fits, "chat": verdict.chat(weights, memory)}
+
+
+def _licence(found: Found, known: Model | None) -> str:
+    if known:
+        return known.licence
+    family = str(found.config.get("model_type", ""))
+    return published.APACHE if family.startswith("gemma4") else published.GEMMA_TERMS
+
+
+def _published(model: Model, width: int, memory: int) -> dict[str, Any]:
+    weights = model.download if model.converted else model.size.text * width
+    return {
+        "name": model.name,
+        "place": None,
+        "path": None,
+        "size": model.download,
+        "estimated": model.estimated,
+        "licence": model.licence,
+        "gated": model.gated,
+        "train": verdict.training(model.size.config, weights, width, memory),
+        "chat": verdict.chat(weights, memory),
+    }

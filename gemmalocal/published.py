@@ -1,0 +1,144 @@
+"""The published Gemma models, as data: names on the Hub, sizes, licences.
+
+Sizes are the text model's config.json keys. Parameters of Gemma 1 to 3n are the published counts; those of Gemma 4 are
+counted from the sizes by transformers' classes, and its image and audio encoders are the model cards' rounded figures.
+Downloads follow from parameters and bits a weight, so for Gemma 4 and for all conversions they are estimates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+GEMMA_TERMS = "Gemma Terms of Use, https://ai.google.dev/gemma/terms"
+APACHE = "Apache-2.0"
+GROUP_BITS = 0.5  # MLX keeps a float16 scale and bias for every 64 quantized weights
+
+
+@dataclass(frozen=True)
+class Size:
+    """One architecture at one size: `config` as in config.json, `text` and `encoders` in parameters."""
+
+    config: dict[str, Any]
+    text: int
+    encoders: int = 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """One repository on the Hub; `bits` a weight: 32 and 16 as published, 8 and 4 as converted for MLX."""
+
+    name: str
+    size: Size
+    bits: int
+    licence: str
+    gated: bool
+
+    @property
+    def converted(self) -> bool:
+        """Whether it is a quantized conversion by mlx-community."""
+        return self.bits < 16
+
+    @property
+    def estimated(self) -> bool:
+        """Whether `download` is an estimate, and not the published count of parameters."""
+        return self.converted or self.size.config["model_type"].startswith("gemma4")
+
+    @property
+    def download(self) -> int:
+        """Bytes of its safetensors; the encoders of a conversion stay in 16 bits."""
+        if self.converted:
+            return int(self.size.text * (self.bits + GROUP_BITS) / 8) + 2 * self.size.encoders
+        return (self.size.text + self.size.encoders) * self.bits // 8
+
+
+def _text(
+    family: str, layers: int, width: int, inner: int, heads: int, keys: int, head: int, vocabulary: int, **more: Any
+) -> dict[str, Any]:
+    return {
+        "model_type": family,
+        "num_hidden_layers": layers,
+        "hidden_size": width,
+        "intermediate_size": inner,
+        "num_attention_heads": heads,
+        "num_key_value_heads": keys,
+        "head_dim": head,
+        "vocab_size": vocabulary,
+        **more,
+    }
+
+
+def _four(layers: int, width: int, inner: int, heads: int, keys: int, **more: Any) -> dict[str, Any]:
+    extra = {"global_head_dim": 512, "num_kv_shared_layers": 0, "hidden_size_per_layer_input": 0, **more}
+    return _text("gemma4_text", layers, width, inner, heads, keys, 256, 262_144, **extra)
+
+
+def _three_n(layers: int, inner: int, shared: int) -> dict[str, Any]:
+    return _text("gemma3n_text", layers, 2048, inner, 8, 2, 256, 262_400, num_kv_shared_layers=shared, **PER_LAYER)
+
+
+PER_LAYER = {"hidden_size_per_layer_input": 256, "vocab_size_per_layer_input": 262_144}
+SAME_KEYS = {"attention_k_eq_v": True}
+EXPERTS = {"enable_moe_block": True, "num_experts": 128, "top_k_experts": 8, "moe_intermediate_size": 704}
+FOUR_TO_ONE = ["sliding_attention"] * 4 + ["full_attention"]
+
+SIZES = {
+    "2b": Size(_text("gemma", 18, 2048, 16_384, 8, 1, 256, 256_000), 2_506_172_416),
+    "7b": Size(_text("gemma", 28, 3072, 24_576, 16, 16, 256, 256_000), 8_537_680_896),
+    "2-2b": Size(_text("gemma2", 26, 2304, 9216, 8, 4, 256, 256_000), 2_614_341_888),
+    "2-9b": Size(_text("gemma2", 42, 3584, 14_336, 16, 8, 256, 256_000), 9_241_705_984),
+    "2-27b": Size(_text("gemma2", 46, 4608, 36_864, 32, 16, 128, 256_000), 27_227_128_320),
+    "3-270m": Size(_text("gemma3_text", 18, 640, 2048, 4, 1, 256, 262_144), 268_098_176),
+    "3-1b": Size(_text("gemma3_text", 26, 1152, 6912, 4, 1, 256, 262_144), 999_885_952),
+    "3-4b": Size(_text("gemma3_text", 34, 2560, 10_240, 8, 4, 256, 262_208), 3_880_263_168, 419_816_304),
+    "3-12b": Size(_text("gemma3_text", 48, 3840, 15_360, 16, 8, 256, 262_208), 11_766_034_176, 421_290_864),
+    "3-27b": Size(_text("gemma3_text", 62, 5376, 21_504, 32, 16, 128, 262_208), 27_009_346_304, 423_060_336),
+    # Their checkpoints also hold the unused keys and values of the layers that share them.
+    "3n-E2B": Size(_three_n(30, 8192, 10), 4_456_154_208, 983_284_064),
+    "3n-E4B": Size(_three_n(35, 16_384, 15), 6_866_692_848, 983_285_344),
+    "4-E2B": Size(
+        _four(
+            35, 1536, 6144, 8, 1, **PER_LAYER, num_kv_shared_layers=20, use_double_wide_mlp=True,
+            layer_types=FOUR_TO_ONE * 7,
+        ),
+        4_628_569_344, 450_000_000,
+    ),
+    "4-E4B": Size(_four(42, 2560, 10_240, 8, 2, **PER_LAYER, num_kv_shared_layers=18), 7_463_013_376, 450_000_000),
+    "4-12B": Size(
+        _four(48, 3840, 15_360, 16, 8, num_global_key_value_heads=1, model_type="gemma4_unified_text", **SAME_KEYS),
+        11_907_350_272, 50_000_000,
+    ),
+    "4-26B-A4B": Size(
+        _four(30, 2816, 2112, 16, 8, num_global_key_value_heads=2, **SAME_KEYS, **EXPERTS), 25_233_141_760, 550_000_000
+    ),
+    "4-31B": Size(
+        _four(60, 5376, 21_504, 32, 16, num_global_key_value_heads=4, **SAME_KEYS), 30_697_345_280, 550_000_000
+    ),
+}  # fmt: skip
+
+
+def _repositories(size: str) -> list[tuple[str, int]]:
+    """The Hub names of a size, base models first, with their bits a weight."""
+    if size in ("2b", "7b"):
+        published = [f"google/gemma-{size}", f"google/gemma-{size}-it", f"google/gemma-1.1-{size}-it"]
+        return [*((name, 16) for name in published), (f"mlx-community/gemma-1.1-{size}-it-4bit", 4)]
+    base = "-pt" if size in ("3-1b", "3-4b", "3-12b", "3-27b") else ""
+    # Gemma 2's base models are published in float32.
+    found = [(f"google/gemma-{size}{base}", 32 if size.startswith("2-") else 16), (f"google/gemma-{size}-it", 16)]
+    converted = size.lower() if size.startswith("4-") and size != "4-12B" else size
+    for kind in (base, "-it"):
+        found += [(f"mlx-community/gemma-{converted}{kind}-{bits}bit", bits) for bits in (4, 8)]
+    return found
+
+
+MODELS: tuple[Model, ...] = tuple(
+    Model(
+        name,
+        size,
+        bits,
+        APACHE if key.startswith("4") else GEMMA_TERMS,
+        gated=name.startswith("google/") and not key.startswith("4"),
+    )
+    for key, size in SIZES.items()
+    for name, bits in _repositories(key)
+)

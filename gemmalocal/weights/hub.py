@@ -1,0 +1,173 @@
+"""One model from the Hugging Face Hub into its cache: only the files that are needed, each whole or not there."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import atomic
+from gemmalocal.errors import FAILED, ModelError
+
+Progress = Callable[[str, int, int], None]
+
+SETTINGS = ("*.json", "*.jinja", "tokenizer.model")
+PAPERS = ("README.md", "LICENSE*", "NOTICE*")
+WEIGHTS = ("*.safetensors",)  # never pickles, and GGUF only by name
+MARGIN = 200_000_000  # bytes of the disk that are left free
+UNIT = 1_000_000  # progress counts megabytes
+
+
+class FetchFailed(ModelError):
+    """A download that broke off, or that has no room: the model itself may well be there."""
+
+    code = FAILED
+
+
+def fetch(name: str, progress: Progress, weights: bool = True, gguf: str | None = None) -> Path:
+    """Download a model and return its folder, or with `gguf` only that file of it and return the file.
+
+    Files that the cache holds already are not loaded again; of one that breaks off nothing is kept. `progress` is
+    given megabytes, and may raise to stop. Raises `ModelError` and `FetchFailed`.
+    """
+    from huggingface_hub import hf_hub_download
+
+    patterns = PAPERS if gguf else (*SETTINGS, *PAPERS, *(WEIGHTS if weights else ()))
+    with _explained(name):
+        commit, sizes = _listing(name)
+        wanted = {file: size for file, size in sizes.items() if file == gguf or _matches(file, patterns)}
+        _check_kind(name, sizes, wanted, weights, gguf)
+        missing = {file for file in wanted if not _cached(name, file, commit)}
+        _check_space(name, sum(wanted[file] for file in missing))
+        total = sum(wanted.values())
+        done = total - sum(wanted[file] for file in missing)
+        paths: dict[str, Path] = {}
+        for file in sorted(wanted, key=lambda file: (wanted[file], file)):  # a refusal shows on a small file
+            bar = _bar(name, done, total, progress)
+            paths[file] = Path(hf_hub_download(name, file, revision=commit, tqdm_class=bar))
+            done += wanted[file] if file in missing else 0
+    if gguf:
+        return paths[gguf]
+    folder = paths["config.json"].parent
+    _point_main_at(folder)
+    return folder
+
+
+def _matches(file: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a file is one of these at the top of the repository: folders hold other formats."""
+    return "/" not in file and any(fnmatch(file, pattern) for pattern in patterns)
+
+
+def _listing(name: str) -> tuple[str, dict[str, int]]:
+    """The commit of a model's main branch, and its files with their sizes in bytes."""
+    from huggingface_hub import HfApi
+
+    info = HfApi().model_info(name, files_metadata=True)
+    return str(info.sha), {file.rfilename: file.size or 0 for file in info.siblings or []}
+
+
+def _check_kind(name: str, sizes: dict[str, int], wanted: dict[str, int], weights: bool, gguf: str | None) -> None:
+    quantized = sorted(file for file in sizes if file.endswith(".gguf"))
+    if gguf:
+        if gguf not in wanted:
+            raise ModelError(f"{name} has no file {gguf}.", f"It has: {', '.join(quantized) or 'no GGUF file'}.")
+    elif "config.json" not in wanted or (weights and not any(file.endswith(".safetensors") for file in wanted)):
+        hint = "Take a repository with config.json and safetensors; pickled weights are never loaded."
+        if quantized:
+            hint = f"Take one of its GGUF files: gemmalocal fetch {name} --gguf {quantized[0]}"
+        raise ModelError(f"{name} holds no safetensors model.", hint)
+
+
+def _cached(name: str, file: str, commit: str) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return isinstance(try_to_load_from_cache(name, file, revision=commit), str)
+
+
+def _check_space(name: str, needed: int) -> None:
+    from huggingface_hub import constants
+
+    cache = Path(constants.HF_HUB_CACHE).absolute()
+    free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.is_dir())).free
+    if needed + MARGIN > free:
+        raise FetchFailed(
+            f"{name} takes {needed / 1e9:.1f} GB more, and {cache} has {free / 1e9:.1f} GB free.",
+            "Make room, or move the cache with HF_HOME.",
+        )
+
+
+def _bar(name: str, start: int, total: int, progress: Progress) -> Any:
+    """The class that huggingface_hub wants for its bar: it passes the bytes of one file on, and draws nothing in a log.
+
+    `start` and `total` are the bytes before this file and of all files.
+    """
+    from huggingface_hub.utils.tqdm import tqdm
+
+    class Bar(tqdm):
+        done = start
+
+        def update(self, n: float | None = 1) -> None:
+            self.done += int(n or 0)
+            progress(name, self.done // UNIT, total // UNIT)
+
+    return Bar
+
+
+def _point_main_at(snapshot: Path) -> None:
+    """Make the cache's `main` this commit, so that it is found by name without the network."""
+    refs = snapshot.parent.parent / "refs"
+    refs.mkdir(exist_ok=True)
+    atomic.write_text(refs / "main", snapshot.name)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    """What the Hub's client raises, as a sentence and a remedy."""
+    from huggingface_hub import errors, get_token
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of httpx or httpx2, as it has it
+
+    try:
+        yield
+    except errors.OfflineModeIsEnabled as error:
+        raise ModelError(
+            f"{name} is not on this disk, and HF_HUB_OFFLINE forbids the network.",
+            "Unset HF_HUB_OFFLINE, or give a folder. What is here: gemmalocal models",
+        ) from error
+    except errors.GatedRepoError as error:
+        page = f"https://huggingface.co/{name}"
+        if get_token() is None:
+            raise ModelError(
+                f"{name} is gated, and no token is here.", f"Accept its terms at {page}, then: hf auth login"
+            ) from error
+        raise ModelError(
+            f"{name} is gated, and the owner of your token has not accepted its terms.",
+            f"Accept them at {page}, logged in as the owner of the token (hf auth whoami), and try again.",
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        hint = "Check the name: gemmalocal models lists the published ones. A private one needs: hf auth login"
+        raise ModelError(f"The Hub has no model '{name}' that you may see.", hint) from error
+    except errors.HFValidationError as error:
+        raise ModelError(f"'{name}' cannot be a name on the Hub.", "Give it as owner/name.") from error
+    except errors.HfHubHTTPError as error:
+        raise _refused(name, error) from error
+    except (HTTPError, errors.LocalEntryNotFoundError, OSError, RuntimeError) as error:
+        raise FetchFailed(
+            f"The download of {name} broke off: {_first_line(error)}",
+            "Check the network and give the same command again: files that were finished are kept.",
+        ) from error
+
+
+def _refused(name: str, error: Any) -> ModelError:
+    if error.response.status_code == 401:
+        return ModelError("The Hub does not take your token.", "Get a new one: hf auth login")
+    return FetchFailed(
+        f"The Hub answered {error.response.status_code} for {name}.",
+        "Try again later: files that were finished are kept.",
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
