@@ -52,12 +52,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ("small", 512, 1, ["train.checkpointing=true"]),
         ("small", 1024, 1, ["train.checkpointing=true"]),
         ("small", 256, 1, ["lora.rank=64"]),
-        ("small", 512, 1, ["quantize=4bit"]),
+        ("small", 96, 1, ["quantize=4bit"]),
         ("small", 256, 1, ["method=dora", "train.optimizer=adafactor"]),
         ("wide", 256, 1, []),
         ("wide", 512, 2, ["train.checkpointing=true"]),
         ("wide", 1024, 1, ["lora.target_modules=[q_proj,v_proj]"]),
-        ("wide", 256, 1, ["quantize=8bit", "lora.rank=32"]),
+        ("wide", 96, 1, ["quantize=8bit", "lora.rank=32"]),
     ],
 )
 def test_the_peak_is_as_planned(
