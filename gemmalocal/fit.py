@@ -24,25 +24,32 @@ STEP = 8  # tokens: how exactly `most_tokens` answers
 
 @dataclass(frozen=True)
 class Load:
-    """What is under way at once: `tokens` in all micro-batches, padding counted, in rows of at most `length`."""
+    """What is under way: `tokens` at once, padding counted, in rows of at most `length`, side by side in `lanes`."""
 
     tokens: int
     length: int
+    lanes: int = 1
+
+    @property
+    def each(self) -> int:
+        """Tokens of a micro-batch."""
+        return max(self.length, -(-self.tokens // self.lanes))
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Bytes at the peak, by what takes them."""
+    """Bytes at the peak, by what takes them. Activations and head are gone when the optimizer steps."""
 
     weights: int
     activations: int
     head: int
-    adapter: int  # what is trained: LoRA weights (of a full fine-tune none), gradients, the optimizer's state
+    adapter: int  # what is trained beside the weights (LoRA), and the optimizer's state
+    update: int  # gradients, and what the optimizer replaces
 
     @property
     def total(self) -> int:
         """Bytes at the peak."""
-        return self.weights + self.activations + self.head + self.adapter
+        return self.weights + self.adapter + max(self.activations + self.head, self.update)
 
     def corrected(self, factor: float) -> Estimate:
         """With activations and head times `factor`: what this machine was measured to take beyond the arithmetic."""
@@ -56,33 +63,36 @@ def estimate(
     if recipe.bits:
         bits = recipe.bits
     scale = 2 * width / 64 if bits else 0  # a scale and a bias for every 64 quantized weights
+    states = STATES[recipe.train.optimizer]
+    full = recipe.method == "full"
+    trained = 4 * (sizes.weights if full else _adapted(sizes, recipe))
     return Estimate(
         weights=int(sizes.weights * ((bits / 8 + scale) if bits else width)),
-        activations=int(load.tokens * width * _alive(sizes, load.length, checkpointing)),
+        activations=int(width * _alive(sizes, load, checkpointing, recipe.method == "dora")),
         head=int(min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * HEAD_COPIES) if bits or width < 4 else 0,
-        adapter=_trained(sizes, recipe),
+        adapter=int(trained * (states if full else 1 + states)),
+        update=int(trained * 2.5),
     )
 
 
-def _alive(sizes: Sizes, length: int, checkpointing: bool) -> float:
-    """Numbers of activations alive for each token when the backward pass begins."""
-    scores = sizes.heads * length if length <= LONG else 0
+def _alive(sizes: Sizes, load: Load, checkpointing: bool, dora: bool) -> float:
+    """Numbers of activations that are alive in the backward pass, at its fullest."""
+    scores = sizes.heads * load.length if load.length <= LONG else 0
     inner = sizes.inner + sizes.routed
     kept = 5 * sizes.width + 4.6 * inner + 2.3 * sizes.queries + 5 * sizes.keys + scores
+    if dora:  # what the projections gave, for the gradient of their lengths
+        kept += 2 * sizes.width + 2 * inner + sizes.queries + 2 * sizes.keys
     work = 12 * sizes.width + 3.5 * inner + 7 * sizes.queries + scores
-    layers = sizes.layers * sizes.width + kept if checkpointing else sizes.layers * kept
-    return layers + work + sizes.beside
+    if checkpointing:
+        return load.tokens * (sizes.layers * sizes.width + sizes.beside) + load.each * (kept + work)
+    return load.tokens * (sizes.layers * kept + sizes.beside) + load.each * work
 
 
-def _trained(sizes: Sizes, recipe: Recipe) -> int:
-    """Bytes that training adds to the weights: of float32 weights, their gradient while it is summed, and states."""
-    states = STATES[recipe.train.optimizer]
-    if recipe.method == "full":
-        return int(sizes.weights * 4 * (2.5 + states))
+def _adapted(sizes: Sizes, recipe: Recipe) -> float:
+    """Weights of the adapter."""
     lora = recipe.lora
     share = 1.0 if lora.layers == "all" else min(1.0, lora.layers / sizes.layers)
-    count = lora.rank * share * sizes.layers * _ends(sizes, list(lora.target_modules))
-    return int(count * 4 * (3 + states))
+    return lora.rank * share * sizes.layers * _ends(sizes, list(lora.target_modules))
 
 
 def most_tokens(expected: Callable[[int], Estimate], memory: int, most: int) -> int:

@@ -10,7 +10,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from gemmalocal.backends import open_backend
 from gemmalocal.weights import vocabulary
+
+open_backend("mlx")  # before a test imports mlx.core: OpenBLAS must come first
 
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
 LETTERS = "▁abcdefghijklmnopqrstuvwxyz\n.,:;?!"

@@ -85,7 +85,7 @@ def load_of(examples: Examples, recipe: Recipe) -> Callable[[Shapes], Load]:
 
     def load(shapes: Shapes) -> Load:
         tokens = largest(examples, train.rows_per_step, train.seed, shapes, train.rows_at_once)
-        return Load(tokens, longest(examples, shapes))
+        return Load(tokens, longest(examples, shapes), shapes.lanes)
 
     return load
 

@@ -79,5 +79,8 @@ def test_the_peak_is_as_planned(
     sizes = catalog.from_config(json.loads((folders[size] / "config.json").read_text()))
     checkpointing = recipe.train.checkpointing is True
     expected = fit.estimate(sizes, recipe, fit.Load(tokens, length), 4, checkpointing)
-    print(f"{size} {length} x {count} {overrides}: {expected.total / measured - 1:+.1%} of {measured / 1e6:.0f} MB", expected)
+    print(
+        f"{size} {length} x {count} {overrides}: {expected.total / measured - 1:+.1%} of {measured / 1e6:.0f} MB",
+        expected,
+    )
     assert expected.total == pytest.approx(measured, rel=0.15)
