@@ -68,24 +68,33 @@ def estimate(
     trained = 4 * (sizes.weights if full else _adapted(sizes, recipe))
     return Estimate(
         weights=int(sizes.weights * ((bits / 8 + scale) if bits else width)),
-        activations=int(width * _alive(sizes, load, checkpointing, recipe.method == "dora")),
+        activations=int(width * _alive(sizes, recipe, load, checkpointing)),
         head=int(min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * HEAD_COPIES) if bits or width < 4 else 0,
         adapter=int(trained * (states if full else 1 + states)),
         update=int(trained * 2.5),
     )
 
 
-def _alive(sizes: Sizes, load: Load, checkpointing: bool, dora: bool) -> float:
+def _alive(sizes: Sizes, recipe: Recipe, load: Load, checkpointing: bool) -> float:
     """Numbers of activations that are alive in the backward pass, at its fullest."""
     scores = sizes.heads * load.length if load.length <= LONG else 0
     inner = sizes.inner + sizes.routed
     kept = 5 * sizes.width + 4.6 * inner + 2.3 * sizes.queries + 5 * sizes.keys + scores
-    if dora:  # what the projections gave, for the gradient of their lengths
+    if recipe.method != "full":
+        kept -= _spared(sizes, set(recipe.lora.target_modules))
+    if recipe.method == "dora":  # what the projections gave, for the gradient of their lengths
         kept += 2 * sizes.width + 2 * inner + sizes.queries + 2 * sizes.keys
     work = 12 * sizes.width + 3.5 * inner + 7 * sizes.queries + scores
     if checkpointing:
         return load.tokens * (sizes.layers * sizes.width + sizes.beside) + load.each * (kept + work)
     return load.tokens * (sizes.layers * kept + sizes.beside) + load.each * work
+
+
+def _spared(sizes: Sizes, targets: set[str]) -> int:
+    """Inputs of projections that need not be kept, since no adapter needs them for its gradient."""
+    attention, forward = {"q_proj", "k_proj", "v_proj"} & targets, {"gate_proj", "up_proj"} & targets
+    spared = sizes.width * ((not attention) + (not forward))
+    return spared + sizes.queries * ("o_proj" not in targets) + sizes.inner * ("down_proj" not in targets)
 
 
 def _adapted(sizes: Sizes, recipe: Recipe) -> float:
