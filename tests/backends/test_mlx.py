@@ -172,7 +172,8 @@ def test_geglu_equals_mlx_and_its_gradient() -> None:
 
     np.testing.assert_allclose(np.array(ours(gate, up)), np.array(theirs(gate, up)), rtol=1e-5)
     for one, other in zip(mx.grad(ours, [0, 1])(gate, up), mx.grad(theirs, [0, 1])(gate, up), strict=True):
-        np.testing.assert_allclose(np.array(one), np.array(other), atol=1e-5)
+        # Where tanh is nearly 1, its error of 4e-7 is multiplied by up to 100 (the polynomial inside it).
+        np.testing.assert_allclose(np.array(one), np.array(other), atol=1e-4)
 
 
 def test_tanh_and_rope_equal_mlx_and_their_gradients() -> None:
