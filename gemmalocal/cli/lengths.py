@@ -32,7 +32,7 @@ def parsed(context: click.Context, parameter: click.Parameter, value: str | None
 
 
 def compare(model: str, lengths: list[int], as_json: bool) -> int:
-    """Measure every length in every way, each in a process of its own; what does not fit is told as such."""
+    """Measure every length in every way, each in a process of its own; one that dies is told as dead."""
     rows: list[dict[str, Any]] = []
     for length in lengths:
         row: dict[str, Any] = {"length": length}
@@ -57,11 +57,11 @@ def judged(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _growth(rows: list[dict[str, Any]], column: str) -> float | None:
-    """Bytes that a token adds to the peak, from the shortest to the longest row that fitted."""
-    fitted = [(row["length"], row[column]["peak_bytes"]) for row in rows if row[column]]
-    if len(fitted) < 2:
+    """Bytes that a token adds to the peak, from the shortest to the longest row that ended."""
+    ended = [(row["length"], row[column]["peak_bytes"]) for row in rows if row[column]]
+    if len(ended) < 2:
         return None
-    (short, less), (long, more) = fitted[0], fitted[-1]
+    (short, less), (long, more) = ended[0], ended[-1]
     return float((more - less) / (long - short))
 
 
@@ -70,7 +70,7 @@ def table(figures: dict[str, Any]) -> list[str]:
     heads = "".join(f"{head:>14}" for head in HEADS)
     lines = ["peak memory of a step on one row, in GB", f"{'tokens':>8}{heads}{'ratio':>8}"]
     for row in figures["lengths"]:
-        peaks = [f"{row[column]['peak_bytes'] / 1e9:.2f}" if row[column] else "did not fit" for column in COLUMNS]
+        peaks = [f"{row[column]['peak_bytes'] / 1e9:.2f}" if row[column] else "died" for column in COLUMNS]
         lines.append(f"{row['length']:>8}" + "".join(f"{peak:>14}" for peak in peaks))
         if row["ratio"] is not None:
             lines[-1] += f"{row['ratio']:>8.2f}{'*' * row['auto']}"

@@ -51,12 +51,12 @@ def test_lengths_take_no_other_rows() -> None:
         assert b"--lengths" in done.stderr
 
 
-def test_what_does_not_fit_is_told() -> None:
+def test_what_died_is_told() -> None:
     peaks = ({"peak_bytes": 3 * 10**9, "auto": False}, {"peak_bytes": 2 * 10**9, "auto": False}, None, None)
     row = judged({"length": 99, **dict(zip(COLUMNS, peaks, strict=True))})
     assert row["ratio"] is None
     lines = table({"lengths": [row], "bytes_per_token": dict.fromkeys(COLUMNS)})
-    assert lines[2].split("  ")[-1].strip() == "did not fit"
+    assert lines[2].split("  ")[-1].strip() == "died"
     assert "3.00" in lines[2]
 
 
