@@ -76,11 +76,11 @@ def from_config(config: dict[str, Any]) -> Sizes:
 
 def _layer(config: dict[str, Any], index: int, heads: int, keys: int, head: int) -> tuple[int, int, int]:
     """Width of a layer's queries, the mean of its keys' and values', and of its feed-forward."""
-    kinds = config.get("layer_types") or [FULL if index % 6 == 5 else SLIDING for index in range(index + 1)]
+    kinds = config.get("layer_types")
+    whole = kinds[index] == FULL if kinds else index % 6 == 5
     own: dict[str, Any] = (config.get("per_layer_config") or {}).get(str(index), {})
-    full = kinds[index] == FULL and "global_head_dim" in config
-    head = own.get("head_dim", config["global_head_dim"] if full else head)
-    same = config.get("attention_k_eq_v") and kinds[index] == FULL
+    head = own.get("head_dim", config.get("global_head_dim", head) if whole else head)
+    same = whole and config.get("attention_k_eq_v")
     if same:
         keys = config.get("num_global_key_value_heads") or keys
     keys = own.get("num_key_value_heads", keys)

@@ -15,9 +15,10 @@ from gemmalocal.catalog import Sizes
 from gemmalocal.recipe import Recipe
 
 USABLE = 0.7  # of a machine's memory: the rest is the system's
-HEAD_ROWS = 128  # rows of logits that are alive at once
+HEAD_ROWS = 128  # rows of logits alive at once; 128 MiB in float32 at Gemma 3's vocabulary
 HEAD_COPIES = 3  # logits, softmax and its gradient
-LONG = 512  # tokens of a row up to which whole attention scores are kept
+LONG = 512  # tokens of a row up to which whole attention scores are as cheap, and are kept
+GROUP = 64  # quantized weights that share a scale and a bias
 STATES = {"adamw": 2, "lion": 1, "adafactor": 0}
 STEP = 8  # tokens: how exactly `most_tokens` answers
 
@@ -51,6 +52,10 @@ class Estimate:
         """Bytes at the peak."""
         return self.weights + self.adapter + max(self.activations + self.head, self.update)
 
+    def fits(self, memory: int) -> bool:
+        """Whether a machine with `memory` bytes can give that."""
+        return self.total <= USABLE * memory
+
     def corrected(self, factor: float) -> Estimate:
         """With activations and head times `factor`: what this machine was measured to take beyond the arithmetic."""
         return replace(self, activations=int(self.activations * factor), head=int(self.head * factor))
@@ -62,7 +67,7 @@ def estimate(
     """Peak of a step; `width` is bytes of a number, `bits` those of a quantized weight (the recipe's, if it says)."""
     if recipe.bits:
         bits = recipe.bits
-    scale = 2 * width / 64 if bits else 0  # a scale and a bias for every 64 quantized weights
+    scale = 2 * width / GROUP if bits else 0
     states = STATES[recipe.train.optimizer]
     full = recipe.method == "full"
     trained = 4 * (sizes.weights if full else _adapted(sizes, recipe))
@@ -109,7 +114,7 @@ def most_tokens(expected: Callable[[int], Estimate], memory: int, most: int) -> 
     low, high = 0, most // STEP
     while low < high:
         middle = (low + high + 1) // 2
-        if expected(middle * STEP).total <= USABLE * memory:
+        if expected(middle * STEP).fits(memory):
             low = middle
         else:
             high = middle - 1

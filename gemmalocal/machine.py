@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import platform
+import shutil
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,6 +21,12 @@ def probe() -> dict[str, Any]:
         "memory_free": memory.available,
         "python": platform.python_version(),
     }
+
+
+def room(path: Path) -> tuple[Path, int]:
+    """The folder that exists at or above `path`, and the bytes that are free on its disk."""
+    folder = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    return folder, shutil.disk_usage(folder).free
 
 
 def _chip() -> str:

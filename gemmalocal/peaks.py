@@ -11,10 +11,17 @@ LOOKS = 20  # newest runs that are read
 LEAST, MOST = 0.5, 2.0  # a factor beyond says more about an odd run than about the machine
 
 
-def correction(width: int, checkpointing: bool) -> float:
-    """By what activations and head are to be multiplied: the median of past runs of the same kind, 1 without any."""
-    found = [_factor(history.read(folder), width, checkpointing) for folder in history.list_runs()[:LOOKS]]
-    known = [factor for factor in found if factor is not None]
+def corrections(width: int) -> dict[bool, float]:
+    """By what activations and head are to be multiplied, without and with checkpointing.
+
+    The median of past runs of the same kind; 1 without any.
+    """
+    states = [history.read(folder) for folder in history.list_runs()[:LOOKS]]
+    return {checkpointing: _correction(states, width, checkpointing) for checkpointing in (False, True)}
+
+
+def _correction(states: list[JobState], width: int, checkpointing: bool) -> float:
+    known = [factor for state in states if (factor := _factor(state, width, checkpointing)) is not None]
     return min(MOST, max(LEAST, median(known))) if known else 1.0
 
 

@@ -154,6 +154,11 @@ class Recipe(Section):
         """Bits of a weight that is quantized when loaded."""
         return None if self.quantize == "none" else int(self.quantize[0])
 
+    @property
+    def weight_dtype(self) -> str:
+        """Of the weights in memory: those of a full fine-tune are float32, or small updates would be rounded away."""
+        return "float32" if self.method == "full" else self.dtype
+
     @model_validator(mode="after")
     def _full_means_all(self) -> Recipe:
         if self.method == "full":

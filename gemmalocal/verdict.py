@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Literal
 
 from gemmalocal import catalog, fit
@@ -20,11 +21,10 @@ def training(config: dict[str, Any], weights: int, width: int, memory: int) -> T
     `checkpointing` means that it fits only with it; `unknown` that the configuration lacks a size.
     """
     try:
-        sizes = catalog.from_config(config.get("text_config") or config)
+        sizes = catalog.from_config(config)
         for checkpointing in (False, True):
             expected = fit.estimate(sizes, RECIPE, fit.Load(TOKENS, TOKENS), width, checkpointing)
-            # The estimate's own weights are those of a dense model in `width`; ours may be quantized or have experts.
-            if expected.total - expected.weights + weights < fit.USABLE * memory:
+            if replace(expected, weights=weights).total < fit.USABLE * memory:  # ours may be quantized
                 return "checkpointing" if checkpointing else "yes"
     except (KeyError, TypeError):
         return "unknown"

@@ -26,6 +26,11 @@ class MicroBatch:
     weights: NDArray[np.float32]
 
     @property
+    def tokens(self) -> int:
+        """How many positions are computed, padding counted."""
+        return len(self.ids) * (int(self.ids.shape[1]) - 1)
+
+    @property
     def supervised(self) -> int:
         """How many tokens are predicted and counted; the first of a row never is."""
         return int(self.weights[:, 1:].sum())
@@ -109,7 +114,7 @@ def largest(examples: Sequence[Example], size: int, seed: int, shapes: Shapes, r
     looks = min(LOOKS, -(-len(examples) // size))
     plans = (plan(batch(examples, size, seed, number), shapes, rows) for number in range(looks))
     at_once = (parts for planned in plans for parts in rounds(planned, shapes.lanes))
-    tokens = (sum(len(part.ids) * (int(part.ids.shape[1]) - 1) for part in parts) for parts in at_once)
+    tokens = (sum(part.tokens for part in parts) for parts in at_once)
     return max(longest(examples, shapes), *tokens)
 
 

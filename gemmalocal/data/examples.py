@@ -98,12 +98,6 @@ def to_examples(
             yield record, _fitted(record, example, tokenizer, max_length, long_rows)
 
 
-def to_example(record: Record, tokenizer: Tokenizer, max_length: int) -> Example | Rejected:
-    """Ids and weights of a record, cut at `max_length` tokens; rejected if nothing is left to learn."""
-    ((_, (example,)),) = to_examples([record], tokenizer, max_length)
-    return example
-
-
 def shown(example: Example, tokenizer: Tokenizer) -> list[Piece]:
     """An example as text again, in runs of supervised and other tokens."""
     runs = groupby(zip(example.ids.tolist(), example.weights.tolist(), strict=True), key=lambda pair: pair[1] > 0)

@@ -37,13 +37,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield Report(backend.rival(folder, pairs, BATCH, spec["steps"], LONGEST))
         yield Finished("done")
         return
-    recipe = Recipe(
-        model=spec["model"],
-        data=DataSpec(path=spec["rows"] or "", max_length=LONGEST),
-        lora=LoraSpec(rank=8, alpha=16),
-        train=TrainSpec(steps=spec["steps"], batch_size=BATCH, learning_rate=1e-4, schedule="constant"),
-    )
-    trainer = backend.trainer(folder, recipe)
+    trainer = backend.trainer(folder, recipe(folder, spec["steps"], BATCH, LONGEST))
     trainer.memory()  # loading is not counted
     figures: dict[str, Any] = {}
     yield from measure(trainer, examples, spec["steps"], figures)
@@ -52,6 +46,16 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     figures["loss_by_full_logits"] = trainer.full_logits_loss(plan(batch(examples, BATCH, 0, 0), trainer.shapes))
     yield Report(figures)
     yield Finished("done")
+
+
+def recipe(folder: Path, steps: int, batch_size: int, max_length: int) -> Recipe:
+    """What both trainers are measured with; the rows are given to the trainer, not read from `data`."""
+    return Recipe(
+        model=str(folder),
+        data=DataSpec(path="", max_length=max_length),
+        lora=LoraSpec(rank=8, alpha=16),
+        train=TrainSpec(steps=steps, batch_size=batch_size, learning_rate=1e-4, schedule="constant"),
+    )
 
 
 def measure(trainer: Trainer, examples: list[Example], steps: int, figures: dict[str, Any]) -> Iterator[Event]:

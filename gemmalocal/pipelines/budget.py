@@ -35,7 +35,7 @@ class Budget:
     @property
     def fits(self) -> bool:
         """Whether the peak is within what a machine can give."""
-        return self.expected.total <= fit.USABLE * self.memory
+        return self.expected.fits(self.memory)
 
     def sentence(self) -> str:
         """For a person."""
@@ -56,9 +56,9 @@ def budget(
     that goes on keeps what it decided `before` (its plan): other micro-batches would not give the same bits.
     """
     sizes, bits = _model(folder)
-    width = backend.weight_bytes("float32" if recipe.method == "full" else recipe.dtype)
+    width = backend.weight_bytes(recipe.weight_dtype)
     memory: int = machine.probe()["memory"]
-    factors = {choice: peaks.correction(width, choice) for choice in (False, True)}
+    factors = peaks.corrections(width)
 
     def expected(load: Load, checkpointing: bool) -> tuple[Estimate, Estimate]:
         plain = fit.estimate(sizes, recipe, load, width, checkpointing, bits)
@@ -71,7 +71,7 @@ def budget(
         choices = iter([(kept, replace(backend.shapes(), limit=before["limit"]))])
     for checkpointing, shapes in choices:
         plain, peak = expected(load(shapes), checkpointing)
-        if peak.total <= fit.USABLE * memory:
+        if peak.fits(memory):
             break
     length = fit.most_tokens(lambda tokens: expected(Load(tokens, tokens), checkpointing)[1], memory, LONGEST)
     decided = recipe.model_copy(update={"train": recipe.train.model_copy(update={"checkpointing": checkpointing})})

@@ -16,9 +16,8 @@ from gemmalocal.data.batches import plan
 from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.events import Event, Finished, Report, Stage
-from gemmalocal.pipelines.bench import word_problems
+from gemmalocal.pipelines.bench import recipe, word_problems
 from gemmalocal.pipelines.budget import budget
-from gemmalocal.recipe import DataSpec, LoraSpec, Recipe, TrainSpec
 from gemmalocal.weights.locate import locate
 
 SHORTEST_PROBLEM = 40  # tokens
@@ -40,16 +39,11 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 
 def one_step(backend: Backend, folder: Path, row: Example, checkpointing: bool) -> dict[str, Any]:
     """Peak and seconds of bench's recipe on one row; and what `checkpointing: auto` would choose here."""
-    recipe = Recipe(
-        model=str(folder),
-        data=DataSpec(path="", max_length=len(row.ids)),
-        lora=LoraSpec(rank=8, alpha=16),
-        train=TrainSpec(steps=1, batch_size=1, learning_rate=1e-4, schedule="constant"),
-    )
+    asked = recipe(folder, steps=1, batch_size=1, max_length=len(row.ids))
     tokens = len(row.ids) - 1
-    auto = budget(recipe, folder, lambda shapes: fit.Load(tokens, tokens), backend).recipe
-    train = recipe.train.model_copy(update={"checkpointing": checkpointing})
-    trainer = backend.trainer(folder, recipe.model_copy(update={"train": train}))
+    auto = budget(asked, folder, lambda shapes: fit.Load(tokens, tokens), backend).recipe
+    train = asked.train.model_copy(update={"checkpointing": checkpointing})
+    trainer = backend.trainer(folder, asked.model_copy(update={"train": train}))
     trainer.memory()
     start = time.perf_counter()
     trainer.accumulate(plan([row], trainer.shapes))

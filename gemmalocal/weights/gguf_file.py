@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import gguf
 import numpy as np
 from safetensors.numpy import save_file
 
-from gemmalocal import atomic
+from gemmalocal import atomic, machine
 from gemmalocal.errors import ModelError
 from gemmalocal.weights import gguf_gemma, vocabulary
 
@@ -88,8 +87,7 @@ def _open(source: Path, progress: Progress) -> gguf.GGUFReader:
 
 
 def _check_space(target: Path, needed: int) -> None:
-    folder = next(parent for parent in target.absolute().parents if parent.is_dir())
-    free = shutil.disk_usage(folder).free
+    folder, free = machine.room(target.parent)
     if needed > free:
         raise ModelError(
             f"The weights in float32 take {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free.",

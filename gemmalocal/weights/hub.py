@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import atomic
+from gemmalocal import atomic, machine
 from gemmalocal.errors import FAILED, ModelError
 
 Progress = Callable[[str, int, int], None]
@@ -91,7 +90,7 @@ def _check_space(name: str, needed: int) -> None:
     from huggingface_hub import constants
 
     cache = Path(constants.HF_HUB_CACHE).absolute()
-    free = shutil.disk_usage(next(folder for folder in (cache, *cache.parents) if folder.is_dir())).free
+    _, free = machine.room(cache)
     if needed + MARGIN > free:
         raise FetchFailed(
             f"{name} takes {needed / 1e9:.1f} GB more, and {cache} has {free / 1e9:.1f} GB free.",

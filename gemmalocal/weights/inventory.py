@@ -40,8 +40,7 @@ def on_this_disk(folders: Iterable[Path] = ()) -> Iterator[Found]:
     for folder in (Path.home() / ".lmstudio" / "models", Path.home() / ".cache" / "lm-studio" / "models"):
         yield from _in_folder(folder, "LM Studio")
     for name, blob in ollama():
-        if gguf_peek.architecture(blob) in gguf_gemma.ARCHITECTURES:
-            yield Found(name, "Ollama", blob, blob.stat().st_size)
+        yield from _gguf(blob, name, "Ollama")
 
 
 def _in_folder(folder: Path, place: str) -> Iterator[Found]:
@@ -52,9 +51,14 @@ def _in_folder(folder: Path, place: str) -> Iterator[Found]:
         if "config.json" in files and (found := _model_folder(here, here.name, place)):
             yield found if place == "workspace" else Found(str(here), place, here, found.size, found.config)
         for name in sorted(files):
-            file = here / name
-            if name.endswith(".gguf") and gguf_peek.architecture(file) in gguf_gemma.ARCHITECTURES:
-                yield Found(str(file), place, file, file.stat().st_size)
+            if name.endswith(".gguf"):
+                yield from _gguf(here / name, str(here / name), place)
+
+
+def _gguf(file: Path, name: str, place: str) -> Iterator[Found]:
+    """A GGUF file, if it holds a Gemma that can be imported."""
+    if gguf_peek.architecture(file) in gguf_gemma.ARCHITECTURES:
+        yield Found(name, place, file, file.stat().st_size)
 
 
 def _model_folder(folder: Path, name: str, place: str) -> Found | None:
@@ -83,8 +87,7 @@ def hub_cache() -> Iterator[Found]:
             if found := _model_folder(folder, name if folder.name == commit else str(folder), "Hub cache"):
                 yield found
             for file in sorted(folder.glob("*.gguf")):
-                if gguf_peek.architecture(file) in gguf_gemma.ARCHITECTURES:
-                    yield Found(str(file), "Hub cache", file, file.stat().st_size)
+                yield from _gguf(file, str(file), "Hub cache")
 
 
 def ollama() -> Iterator[tuple[str, Path]]:

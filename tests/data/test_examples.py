@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gemmalocal.data.examples import Example, pieces, to_example
+from gemmalocal.data.examples import Example, pieces
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
 from gemmalocal.records import Message, Record, Rejected
+from tests.data.single import to_example
 
 CHAT = Record(
     "x",

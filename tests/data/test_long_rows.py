@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gemmalocal.data.examples import BLOCK_ROWS, Example, shown, to_example, to_examples
+from gemmalocal.data.examples import BLOCK_ROWS, Example, shown, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.recipe import LongRows
 from gemmalocal.records import Message, Record, Rejected
+from tests.data.single import to_example
 
 TEXT = Record("t", text="the quote and the quo, " * 20)
 SYSTEM = Message("system", "be kind")

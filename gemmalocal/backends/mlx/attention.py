@@ -17,9 +17,9 @@ import mlx.core as mx
 from mlx_lm.models import base, gemma2
 
 from gemmalocal.backends.mlx import device
+from gemmalocal.fit import LONG
 
 CHUNK = 256  # queries at once
-LONG = 512  # tokens of a row up to which whole scores are as cheap
 GEMMA2_WINDOW = 4096  # where its config.json does not say; transformers' default
 CORE = "scaled_dot_product_attention"  # what mlx-lm's attention layers call for it
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gemmalocal.catalog import FULL, SLIDING
 from gemmalocal.errors import ModelError
-
-FULL, SLIDING = "full_attention", "sliding_attention"
 
 
 def overrides(config: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import ctypes.util
 import sys
 import time
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from gemmalocal.data.batches import Shapes
@@ -31,6 +32,7 @@ def prepare() -> None:
         mx.disable_compile()
 
 
+@cache  # looking for one that is missing runs other programs, and lanes ask in every step
 def load_openblas() -> str | None:
     """The name of the OpenBLAS that was loaded; None if there is none, or on macOS, which needs none."""
     if sys.platform != "linux":

@@ -13,8 +13,7 @@ import mlx.nn as nn
 import numpy as np
 
 from gemmalocal.backends.mlx import device, tiles
-
-CHUNK = 128  # rows of logits alive at once; 128 MiB in float32 at Gemma 3's vocabulary
+from gemmalocal.fit import HEAD_ROWS
 
 
 class Loss(NamedTuple):
@@ -52,7 +51,7 @@ class Head:
         """The loss of (n, width) against (n,) ids; its gradients are None unless asked for, and float32."""
         total, pieces, weight = 0.0, [], None
         tiled = self._in_tiles and not (self._trained and gradient)
-        chunk = tiles.ROWS if tiled else CHUNK
+        chunk = tiles.ROWS if tiled else HEAD_ROWS
         for start in range(0, hidden.shape[0], chunk):
             rows, ids = hidden[start : start + chunk], targets[start : start + chunk]
             if tiled:

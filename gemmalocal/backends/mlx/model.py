@@ -13,9 +13,9 @@ from mlx_lm.utils import load_config, load_model
 from gemmalocal.backends.mlx import attention, configs, cpu, device
 from gemmalocal.backends.mlx.families import FAMILIES, REFUSED, mend
 from gemmalocal.errors import ModelError
+from gemmalocal.fit import GROUP
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
-GROUP = 64  # weights that share a scale when we quantize
 
 
 class Loaded(NamedTuple):

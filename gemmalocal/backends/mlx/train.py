@@ -48,7 +48,7 @@ class MlxTrainer:
         self.shapes = device.shapes()
         self._lanes = Lanes(self.shapes.lanes)
         self._recipe, self._full = recipe, recipe.method == "full"
-        self._model, self._wrapped = model.load(folder, "float32" if self._full else recipe.dtype, recipe.bits)
+        self._model, self._wrapped = model.load(folder, recipe.weight_dtype, recipe.bits)
         layers = self._model.model.layers
         count = len(layers) if recipe.lora.layers == "all" else min(recipe.lora.layers, len(layers))
         self._layers = list(range(len(layers) - count, len(layers)))
