@@ -32,6 +32,12 @@ class DatasetError(GemmalocalError):
     code = USAGE
 
 
+class DocumentError(GemmalocalError):
+    """A document that cannot be read."""
+
+    code = USAGE
+
+
 class JobBusy(GemmalocalError):
     """A job directory that is already being worked on."""
 
