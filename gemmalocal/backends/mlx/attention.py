@@ -79,7 +79,8 @@ def attend(
         found: list[mx.array] = []
         for span in spans:
             found.append(part(span, *_after(found[-1:], span.cut(queries, keys, values))))
-        return mx.concatenate(found, axis=2)
+        # Laid out by position: the projection that follows wants it so, and would copy it, and keep both.
+        return mx.concatenate([part.swapaxes(1, 2) for part in found], axis=1).swapaxes(1, 2)
 
     @chunked.vjp
     def slopes(primals: tuple[mx.array, ...], cotangent: mx.array, found: mx.array) -> tuple[mx.array, ...]:
