@@ -147,8 +147,7 @@ def _dequantized(tensor: gguf.ReaderTensor) -> np.ndarray[Any, Any]:
             "Take a GGUF of another quantization, such as Q8_0.",
         ) from error
     values = values.reshape([int(size) for size in reversed(tensor.shape)])
-    # llama.cpp stores Gemma's norm weights with the 1 of `1 + weight` already added.
-    return values - np.float32(1) if tensor.name.endswith("norm.weight") else values
+    return values - np.float32(1) if gguf_gemma.adds_one(tensor.name) else values
 
 
 def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, progress: Progress) -> dict[str, Any]:

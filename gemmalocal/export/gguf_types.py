@@ -1,0 +1,47 @@
+"""Which tensor is stored how, in llama.cpp's mixed quantizations of a text model without experts.
+
+Source: llama.cpp's llama-quant.cpp (`llama_tensor_get_type`), without an importance matrix.
+"""
+
+from __future__ import annotations
+
+from gguf import GGMLQuantizationType as Kind
+from gguf import LlamaFileType
+
+from gemmalocal.weights.gguf_gemma import EMBEDDING, OUTPUT
+
+FORMS = {
+    "F16": (Kind.F16, LlamaFileType.MOSTLY_F16),
+    "BF16": (Kind.BF16, LlamaFileType.MOSTLY_BF16),
+    "Q8_0": (Kind.Q8_0, LlamaFileType.MOSTLY_Q8_0),
+    "Q6_K": (Kind.Q6_K, LlamaFileType.MOSTLY_Q6_K),
+    "Q5_K_M": (Kind.Q5_K, LlamaFileType.MOSTLY_Q5_K_M),
+    "Q4_K_M": (Kind.Q4_K, LlamaFileType.MOSTLY_Q4_K_M),
+    "Q4_0": (Kind.Q4_0, LlamaFileType.MOSTLY_Q4_0),
+}
+MIXED = ("Q5_K_M", "Q4_K_M")
+BLOCK = 256  # numbers of a K-quant's block: rows must be a multiple of it
+FALLBACK = {Kind.Q4_K: Kind.Q5_0, Kind.Q5_K: Kind.Q5_1, Kind.Q6_K: Kind.Q8_0}
+
+
+def kind(form: str, name: str, shape: tuple[int, ...], layers: int, tied: bool) -> Kind:
+    """How a tensor (llama.cpp's name) of a model with so many layers is stored in a `form` of FORMS."""
+    if len(shape) == 1:
+        return Kind.F32
+    chosen = _wanted(form, name, layers, tied)
+    return FALLBACK[chosen] if chosen in FALLBACK and shape[-1] % BLOCK else chosen
+
+
+def _wanted(form: str, name: str, layers: int, tied: bool) -> Kind:
+    plain = FORMS[form][0]
+    if name == (EMBEDDING if tied else OUTPUT) and plain not in (Kind.F16, Kind.BF16, Kind.Q8_0):
+        return Kind.Q6_K
+    if form in MIXED and name.startswith("blk.") and name.endswith(("attn_v.weight", "ffn_down.weight")):
+        return Kind.Q6_K if _more(int(name.split(".")[1]), layers) else plain
+    return plain
+
+
+def _more(layer: int, layers: int) -> bool:
+    """Whether a layer is one of those that get more bits: the first and last eighth, and every third between."""
+    eighth = layers // 8
+    return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2

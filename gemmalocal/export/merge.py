@@ -1,0 +1,128 @@
+"""A base model with an adapter folded in, tensor by tensor, in float32: W + alpha / rank * B A, or DoRA's of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gemmalocal.errors import ModelError
+from gemmalocal.export.tensors import Floats, Stored, Tensor, stored
+
+# Where a text model's parts may be: plain, inside a multimodal wrapper of transformers 4, and of 5.
+TEXT = re.compile(r"^(?:model\.language_model\.|language_model\.model\.|model\.)((?:layers\.|embed_tokens|norm\b).*)$")
+HEAD = re.compile(r"^(?:language_model\.)?(lm_head.*)$")
+PREFIX = "base_model.model."  # PEFT's
+QUANTIZED = ("scales", "biases")
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """What an adapter adds to a weight (out, in): `a` (rank, in), `b` (out, rank), DoRA's `magnitude` (out,)."""
+
+    a: Floats
+    b: Floats
+    scale: float
+    magnitude: Floats | None = None
+
+    def onto(self, weight: Floats) -> Floats:
+        """The merged weight."""
+        found: Floats = weight + np.float32(self.scale) * (self.b @ self.a)
+        if self.magnitude is None:
+            return found
+        lengths = np.linalg.norm(found, axis=1)
+        return (found * (self.magnitude / lengths)[:, None]).astype(np.float32)
+
+
+def merged(base: Path, adapter: Path | None) -> list[Tensor]:
+    """All tensors of the folder `base`, with `adapter` folded in; raises `ModelError` if the two do not belong together.
+
+    Weights in MLX's quantized groups are dequantized.
+    """
+    parts, config = stored(base), _config(base)
+    changes = read_adapter(adapter) if adapter else {}
+    bits = config.get("quantization") or {}
+    made: list[Tensor] = []
+    for name, part in parts.items():
+        stem, _, last = name.rpartition(".")
+        if last in QUANTIZED and f"{stem}.weight" in parts:
+            continue
+        shape, read = part.raw.shape, part.floats
+        if last == "weight" and f"{stem}.scales" in parts:
+            shape, read = _dequantized(parts, stem, bits)
+        if last == "weight" and (change := changes.pop(place(stem) or stem, None)):
+            if shape != (change.b.shape[0], change.a.shape[1]):
+                raise ModelError(f"The adapter does not fit {name}: it was trained on another model.")
+            read = partial(_folded, read, change)
+        made.append(Tensor(name, tuple(shape), read))
+    if changes:
+        raise ModelError(
+            f"The adapter changes {len(changes)} weights that {base.name} does not have, such as {min(changes)}.",
+            "Export it over the model that it was trained on.",
+        )
+    return made
+
+
+def read_adapter(folder: Path) -> dict[str, Adapted]:
+    """An adapter in PEFT's layout, by the `place` of each weight that it changes."""
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    parts = stored(folder)
+    scale = config["lora_alpha"] / config["r"]
+    found = {}
+    for name in parts:
+        if not name.endswith(".lora_A.weight"):
+            continue
+        module = name.removesuffix(".lora_A.weight")
+        where = place(module.removeprefix(PREFIX))
+        if where is None:
+            raise ModelError(f"The adapter changes {module}, which is no part of a text model.")
+        length = parts.get(f"{module}.lora_magnitude_vector")
+        found[where] = Adapted(
+            parts[name].floats(),
+            parts[f"{module}.lora_B.weight"].floats(),
+            scale,
+            length.floats() if length else None,
+        )
+    return found
+
+
+def place(name: str) -> str | None:
+    """A tensor or module of the text model by its name in a plain one, `model.layers.0...`; None for other parts."""
+    if found := TEXT.match(name):
+        return f"model.{found.group(1)}"
+    return found.group(1) if (found := HEAD.match(name)) else None
+
+
+def _folded(read: Callable[[], Floats], change: Adapted) -> Floats:
+    return change.onto(read())
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _dequantized(
+    parts: dict[str, Stored], stem: str, about: dict[str, Any]
+) -> tuple[tuple[int, ...], Callable[[], Floats]]:
+    """Shape and reader of a weight in MLX's affine groups: packed in uint32, least significant bits first."""
+    own = about.get(stem)
+    bits, group = (own or about)["bits"], (own or about)["group_size"]
+    if 32 % bits:
+        raise ModelError(f"A model quantized to {bits} bits cannot be merged.", "Take its 4-bit, 8-bit or 16-bit form.")
+    raw, scales, biases = parts[f"{stem}.weight"].raw, parts[f"{stem}.scales"], parts[f"{stem}.biases"]
+    shape = (*raw.shape[:-1], raw.shape[-1] * 32 // bits)
+
+    def read() -> Floats:
+        shifts = np.arange(0, 32, bits, dtype=np.uint32)
+        numbers = ((raw[..., None] >> shifts) & np.uint32((1 << bits) - 1)).reshape(*shape[:-1], -1, group)
+        values = numbers.astype(np.float32) * scales.floats()[..., None] + biases.floats()[..., None]
+        return values.reshape(shape)
+
+    return shape, read

@@ -1,0 +1,86 @@
+"""A Gemma's tokenizer.json as the SentencePiece vocabulary that every llama.cpp, old or new, knows."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import gguf
+from gguf import TokenType
+
+from gemmalocal.errors import ModelError
+
+BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+MARKED = -1000.0  # the score of tokens that are never made by merging; as Google's own files have it
+TURN_ENDS = ("<end_of_turn>", "<turn|>")
+
+
+class Pieces(NamedTuple):
+    """By id: text, score (minus the rank of the merge that makes it), and llama.cpp's type."""
+
+    texts: list[str]
+    scores: list[float]
+    kinds: list[int]
+
+
+def pieces(base: Path) -> Pieces:
+    """Of a model's folder; raises `ModelError` for a tokenizer that is not Gemma's byte-pair encoding."""
+    whole: dict[str, Any] = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
+    model = whole["model"]
+    if model["type"] != "BPE" or not model.get("byte_fallback"):
+        raise ModelError("The model's tokenizer is not Gemma's, and cannot be written as GGUF.")
+    ids: dict[str, int] = model["vocab"]
+    added = {token["id"]: token for token in whole["added_tokens"]}
+    count = 1 + max(max(ids.values()), max(added, default=0))
+    ranks: dict[str, int] = {}
+    for rank, merge in enumerate(model["merges"]):
+        left, right = merge if isinstance(merge, list) else merge.split(" ")
+        ranks.setdefault(left + right, rank)
+    found = Pieces([f"[PAD{number}]" for number in range(count)], [MARKED] * count, [int(TokenType.UNUSED)] * count)
+    for text, number in ids.items():
+        byte = BYTE.fullmatch(text)
+        found.texts[number] = text
+        found.scores[number] = 0.0 if byte else -float(ranks.get(text, len(ranks) + number))
+        found.kinds[number] = int(TokenType.BYTE if byte else TokenType.NORMAL)
+    for number, token in added.items():
+        found.texts[number] = token["content"].replace("▁", " ")
+        found.scores[number] = MARKED
+        found.kinds[number] = int(TokenType.CONTROL if token["special"] else TokenType.USER_DEFINED)
+    return found
+
+
+def describe(writer: gguf.GGUFWriter, base: Path) -> None:
+    """Add the vocabulary, the special tokens (exactly one <bos> in front) and the chat template, if there is one."""
+    found = pieces(base)
+    writer.add_tokenizer_model("llama")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_list(found.texts)
+    writer.add_token_scores(found.scores)
+    writer.add_token_types(found.kinds)
+    ids = {text: number for number, text in enumerate(found.texts)}
+    writer.add_bos_token_id(ids["<bos>"])
+    writer.add_eos_token_id(ids["<eos>"])
+    writer.add_unk_token_id(ids["<unk>"])
+    writer.add_pad_token_id(ids["<pad>"])
+    template = chat_template(base)
+    if template and (ends := [ids[text] for text in TURN_ENDS if text in ids]):
+        writer.add_eot_token_id(ends[0])
+    writer.add_add_bos_token(True)
+    writer.add_add_eos_token(False)
+    writer.add_add_space_prefix(False)
+    if template:
+        writer.add_chat_template(template)
+
+
+def chat_template(base: Path) -> str | None:
+    """The Jinja template of a model's folder, from a file of its own or its tokenizer's configuration."""
+    if (path := base / "chat_template.jinja").is_file():
+        return path.read_text(encoding="utf-8")
+    path = base / "tokenizer_config.json"
+    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    found = config.get("chat_template")
+    if isinstance(found, list):
+        found = next((one["template"] for one in found if one.get("name") == "default"), None)
+    return found if isinstance(found, str) else None

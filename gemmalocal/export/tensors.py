@@ -1,0 +1,131 @@
+"""Safetensors files, one tensor at a time: larger models than memory, and bfloat16, which numpy does not know.
+
+The format: eight bytes of header length, a JSON header, the tensors' bytes
+(https://huggingface.co/docs/safetensors).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemmalocal.errors import ModelError
+
+SHARD = 4_000_000_000  # bytes of one file
+TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "U32": "<u4", "U8": "u1", "I32": "<i4", "F64": "<f8"}
+FLOATS = ("F32", "F16", "BF16", "F64")
+WIDTHS = {"F32": 4, "BF16": 2, "F16": 2}
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor that is read when it is asked for; `read` gives float32."""
+
+    name: str
+    shape: tuple[int, ...]
+    read: Callable[[], Floats]
+
+    @property
+    def size(self) -> int:
+        """How many numbers."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A tensor in a file, mapped into memory: `raw` has its stored type (bfloat16 as uint16)."""
+
+    name: str
+    kind: str
+    raw: NDArray[Any]
+
+    def floats(self) -> Floats:
+        """As float32; raises `ModelError` for what holds no floating-point numbers."""
+        if self.kind == "BF16":
+            return (self.raw.astype(np.uint32) << 16).view(np.float32)
+        if self.kind not in FLOATS:
+            raise ModelError(f"{self.name} is stored as {self.kind}, not as numbers that can be merged.")
+        return self.raw.astype(np.float32)
+
+
+def stored(folder: Path) -> dict[str, Stored]:
+    """All tensors of the safetensors files in a folder, by name; raises `ModelError` if there are none."""
+    found: dict[str, Stored] = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header: dict[str, Any] = json.loads(file.read(length))
+        for name, about in header.items():
+            if name == "__metadata__":
+                continue
+            start, end = about["data_offsets"]
+            kind = np.dtype(TYPES.get(about["dtype"], "u1"))
+            place = 8 + length + start
+            raw = np.memmap(path, kind, "r", place, ((end - start) // kind.itemsize,)) if end > start else np.empty(0)
+            found[name] = Stored(name, about["dtype"], raw.reshape(about["shape"]))
+    if not found:
+        raise ModelError(f"{folder} holds no safetensors files.", "Give a folder with config.json and safetensors.")
+    return found
+
+
+def write(folder: Path, tensors: Sequence[Tensor], kind: str, progress: Callable[[int, int], None]) -> None:
+    """Write tensors as `kind` (F32, BF16 or F16) in shards, with an index if there are several."""
+    plan = _shards(tensors, WIDTHS[kind])
+    where: dict[str, str] = {}
+    done = 0
+    for number, shard in enumerate(plan, start=1):
+        name = "model.safetensors" if len(plan) == 1 else f"model-{number:05d}-of-{len(plan):05d}.safetensors"
+        with (folder / name).open("wb") as file:
+            file.write(_header(shard, kind))
+            for tensor in shard:
+                file.write(packed(tensor.read(), kind).tobytes())
+                done += 1
+                progress(done, len(tensors))
+        where |= {tensor.name: name for tensor in shard}
+    if len(plan) > 1:
+        total = sum(tensor.size for tensor in tensors) * WIDTHS[kind]
+        index = {"metadata": {"total_size": total}, "weight_map": where}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
+
+
+def packed(values: Floats, kind: str) -> NDArray[Any]:
+    """float32 as the numbers of a file; bfloat16 is rounded to the nearest, ties to even."""
+    if kind != "BF16":
+        return values.astype(TYPES[kind])
+    bits = np.ascontiguousarray(values).view(np.uint32)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return np.where(np.isnan(values), 0x7FC0, rounded).astype("<u2")
+
+
+def _header(shard: Iterable[Tensor], kind: str) -> bytes:
+    entries: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    start = 0
+    for tensor in shard:
+        end = start + tensor.size * WIDTHS[kind]
+        entries[tensor.name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [start, end]}
+        start = end
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text
+
+
+def _shards(tensors: Sequence[Tensor], width: int) -> list[list[Tensor]]:
+    plan: list[list[Tensor]] = [[]]
+    filled = 0
+    for tensor in tensors:
+        if plan[-1] and filled + tensor.size * width > SHARD:
+            plan.append([])
+            filled = 0
+        plan[-1].append(tensor)
+        filled += tensor.size * width
+    return plan
