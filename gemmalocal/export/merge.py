@@ -41,7 +41,7 @@ class Adapted:
 
 
 def merged(base: Path, adapter: Path | None) -> list[Tensor]:
-    """All tensors of the folder `base`, with `adapter` folded in; raises `ModelError` if the two do not belong together.
+    """All tensors of the folder `base` with `adapter` folded in; raises `ModelError` if they do not belong together.
 
     Weights in MLX's quantized groups are dequantized.
     """

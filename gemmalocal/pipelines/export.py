@@ -1,0 +1,128 @@
+"""A run to a folder for other programs, with the proof that the tune is in it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import atomic, history, machine
+from gemmalocal.backends import open_backend
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.errors import GemmalocalError, ModelError
+from gemmalocal.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.export import forms, ollama
+from gemmalocal.export.card import card
+from gemmalocal.export.forms import Form
+from gemmalocal.export.merge import merged
+from gemmalocal.export.tensors import Tensor
+from gemmalocal.pipelines.beside import Stopped, Tell, beside
+from gemmalocal.pipelines.prove import prove
+from gemmalocal.recipe import Recipe
+from gemmalocal.weights.locate import locate
+
+BYTES_PER_SECOND = 100e6  # that writing and reading again manage, roughly
+
+
+@dataclass(frozen=True)
+class Source:
+    """A finished run: its folder, recipe, base model, and what it made (an adapter's or a whole model's folder)."""
+
+    run: Path
+    recipe: Recipe
+    base: Path
+    result: Path
+
+    @property
+    def adapter(self) -> Path | None:
+        """The adapter's folder, if it made one."""
+        return None if self.recipe.method == "full" else self.result
+
+    def tensors(self) -> list[Tensor]:
+        """The whole tuned model, in float32."""
+        return merged(self.result, None) if self.adapter is None else merged(self.base, self.adapter)
+
+    @property
+    def title(self) -> str:
+        """For file names and cards."""
+        return self.run.name
+
+
+def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+    """`spec`: run (its folder), form, and that form's details; into exports/ of the run, unless `to` names a folder."""
+    form = forms.checked(Form(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
+    try:
+        yield Stage("finding the model")
+        found = yield from beside(lambda tell: _source(Path(spec["run"]), tell), commands)
+        target = Path(spec["to"]) if spec["to"] else found.run / "exports" / form.label
+        target.parent.mkdir(parents=True, exist_ok=True)
+        parts = found.tensors() if form.of_weights else []
+        needed = forms.size(form, parts, found.adapter)
+        _check_room(target, needed)
+        yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {max(1, round(3 * needed / BYTES_PER_SECOND))} s or so")
+        with atomic.new_folder(target) as aside:
+            yield Stage(f"writing {form.label}")
+            yield from beside(lambda tell: _write(form, found, parts, aside, tell), commands)
+            yield Stage("reading it again, for the proof")
+            proof = yield from beside(lambda tell: prove(form, found, aside, tell), commands)
+            (aside / "proof.json").write_text(json.dumps(proof.as_dict(), indent=2, ensure_ascii=False), "utf-8")
+            (aside / "README.md").write_text(card(found, form, proof), encoding="utf-8")
+    except Stopped:
+        yield Finished("stopped", "nothing was kept")
+        return
+    yield Report({"path": str(target), "form": form.label, "bytes": _bytes(target), **proof.as_dict()})
+    if not proof.passed:
+        raise GemmalocalError(f"The export lost the tune: {_share(proof.kept)} of its gain is left.", proof.remedy)
+    yield Finished("done", f"{form.label} in {target}")
+
+
+def _source(folder: Path, tell: Tell) -> Source:
+    recipe = Recipe.model_validate(history.spec(folder))
+    result = history.result(folder)
+    if not result.is_dir():
+        raise ModelError(f"{folder.name} has made nothing yet.", f"Train it first: gemmalocal resume {folder.name}")
+    return Source(folder, recipe, locate(recipe.model, tell, True), result)
+
+
+def _check_room(target: Path, needed: int) -> None:
+    place, free = machine.room(target.parent)
+    if needed > free:
+        raise ModelError(
+            f"The export takes about {needed / 1e9:.1f} GB, and {place} has {free / 1e9:.1f} GB free.",
+            "Make room, or give --to a folder on another disk.",
+        )
+
+
+def _write(form: Form, found: Source, parts: Sequence[Tensor], aside: Path, tell: Tell) -> None:
+    base = found.base if found.adapter else found.result
+    match form.name:
+        case "adapter":
+            if found.adapter is None:
+                raise ModelError("A full fine-tune has no adapter.", "Export it as merged or gguf.")
+            for path in found.adapter.iterdir():
+                shutil.copyfile(path, aside / path.name)
+        case "merged" if form.bits:
+            whole = aside / ".whole"
+            whole.mkdir()
+            forms.write_merged(whole, base, parts, "float32", tell)
+            open_backend("mlx").quantized(whole, aside, form.bits)  # type: ignore[attr-defined]
+            shutil.rmtree(whole)
+        case "merged":
+            forms.write_merged(aside, base, parts, form.dtype, tell)
+        case "gguf" | "ollama":
+            file = forms.write_gguf(aside, base, parts, form.type, found.title, tell)
+            if form.name == "ollama":
+                chat = Tokenizer(base).has_template
+                text = ollama.modelfile(file.name, chat, {"temperature": 0.7})
+                (aside / "Modelfile").write_text(text, encoding="utf-8")
+
+
+def _bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _share(kept: float | None) -> str:
+    return "none" if kept is None else f"{100 * kept:.0f} %"
