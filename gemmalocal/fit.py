@@ -19,7 +19,7 @@ HEAD_ROWS = 128  # rows of logits alive at once; 128 MiB in float32 at Gemma 3's
 HEAD_COPIES = 3  # logits, softmax and its gradient
 LONG = 512  # tokens of a row up to which whole attention scores are as cheap, and are kept
 GROUP = 64  # quantized weights that share a scale and a bias
-STATES = {"adamw": 2, "lion": 1, "adafactor": 0}
+STATES = {"adamw": 2, "lion": 1, "adafactor": 0, "paged_adamw_8bit": 0.5}  # in weights of float32
 STEP = 8  # tokens: how exactly `most_tokens` answers
 
 

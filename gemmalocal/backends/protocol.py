@@ -71,6 +71,9 @@ class Trainer(Protocol):
 class Backend(Protocol):
     """A module satisfies it."""
 
+    def at_home(self) -> bool:
+        """Whether this machine is what the engine is fast on."""
+
     def trainer(self, folder: Path, recipe: Recipe) -> Trainer:
         """Load the weights in `folder` and attach a fresh adapter. Raises `ModelError`, `OutOfMemory`.
 

@@ -65,6 +65,11 @@ def on_cpu() -> bool:
     return bool(mx.default_device().type == mx.DeviceType.cpu)
 
 
+def at_home() -> bool:
+    """Whether there is a GPU, or OpenBLAS: without one, products on the CPU are forty times slower."""
+    return not on_cpu() or load_openblas() is not None
+
+
 def shapes() -> Shapes:
     """Fine steps of length on the CPU, where padding costs; on Metal few shapes and long passes (mlx-lm#1185)."""
     return replace(CPU_SHAPES, lanes=min(blas_threads(), MOST_LANES)) if on_cpu() else METAL_SHAPES

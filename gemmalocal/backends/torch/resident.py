@@ -1,0 +1,48 @@
+"""The memory of a process that computes on the CPU, where torch's allocator counts nothing."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from pathlib import Path
+
+import psutil
+
+from gemmalocal.backends.protocol import Memory
+
+STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+class Resident:
+    """Resident memory beyond what was there at the start (Python, the libraries), and its peak since the last look.
+
+    The peak is the kernel's. Where it cannot be reset (macOS, some containers), the memory of this moment stands for
+    it, which is too low by what a step has freed again.
+    """
+
+    def __init__(self) -> None:
+        self._start = 0
+        self._start = self().active
+
+    def __call__(self) -> Memory:
+        """In bytes; a call begins a new peak."""
+        active: int = psutil.Process().memory_info().rss
+        return Memory(max(_peak(), active) - self._start, active - self._start, 0)
+
+
+def release() -> None:
+    """Give freed heap back to the system, where the C library can."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+        if trim:
+            trim(0)
+
+
+def _peak() -> int:
+    """The highest since the last call, in bytes; 0 where the kernel does not tell."""
+    try:
+        found = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+        RESET.write_text("5")
+    except (OSError, StopIteration):
+        return 0
+    return int(found.split()[1]) * 1024
