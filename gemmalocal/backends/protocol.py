@@ -50,7 +50,7 @@ class Trainer(Protocol):
         """Write the adapter (PEFT's layout), the optimizer and the random state into an existing folder."""
 
     def restore(self, directory: Path) -> None:
-        """Take up what `save` wrote."""
+        """Take up what `save` wrote, and forget what was accumulated."""
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""

@@ -195,6 +195,7 @@ class MlxTrainer:
         self._model.update(tree_unflatten(named))
         self._optimizer.state = tree_unflatten(list(_arrays(directory / OPTIMIZER).items()))
         self._draws = json.loads((directory / STATE).read_text(encoding="utf-8"))["draws"]
+        self._gradient, self._loss, self._tokens = None, 0.0, 0
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
 
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:

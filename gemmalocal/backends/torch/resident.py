@@ -27,7 +27,8 @@ class Resident:
     def __call__(self) -> Memory:
         """In bytes; a call begins a new peak."""
         active: int = psutil.Process().memory_info().rss
-        return Memory(max(_peak(), active) - self._start, active - self._start, 0)
+        peak = max(_peak(), active) - self._start
+        return Memory(max(0, peak), max(0, active - self._start), 0)
 
 
 def release() -> None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, get_peft_model
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -41,6 +40,8 @@ def rival(
 def _train(
     folder: Path, rows: Sequence[tuple[list[int], int]], batch_size: int, steps: int, max_length: int, twice: bool
 ) -> dict[str, Any]:
+    from peft import LoraConfig, get_peft_model  # slow to import, and only this needs it
+
     here, resident = device.current(), Resident()
     base = AutoModelForCausalLM.from_pretrained(folder, dtype=device.here("auto").weights, local_files_only=True)
     config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=list(ALL_MODULES), task_type="CAUSAL_LM")
