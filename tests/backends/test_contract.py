@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from gemmalocal import recipe_file
 from gemmalocal.backends import BACKENDS, adapters, open_backend
-from gemmalocal.backends.protocol import Trainer
+from gemmalocal.backends.protocol import Trainer, Update
 from gemmalocal.data.batches import MicroBatch, Shapes, plan, rounds
 from tests.backends.truth import some_rows
 from tests.engine.toy import Toy
@@ -40,11 +40,11 @@ def feed(made: Trainer, parts: Sequence[MicroBatch] = PARTS) -> None:
         made.accumulate(several)
 
 
-def losses(made: Trainer, steps: int, rate: float = 3e-3) -> list[tuple[float, int, float]]:
+def losses(made: Trainer, steps: int, rate: float = 3e-3) -> list[Update]:
     found = []
     for _ in range(steps):
         feed(made)
-        found.append(tuple(made.apply(rate)))
+        found.append(made.apply(rate))
     return found
 
 

@@ -23,6 +23,11 @@ class Precision(NamedTuple):
     stream: torch.dtype
     why: str
 
+    @property
+    def mixed(self) -> bool:
+        """Whether the two differ."""
+        return self.weights != self.stream
+
 
 def precision(kind: str, capability: tuple[int, int] | None, asked: str) -> Precision:
     """Of a device's kind (cuda, mps, cpu), its CUDA capability, and a recipe's dtype."""

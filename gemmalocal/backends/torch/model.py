@@ -48,7 +48,7 @@ def load(folder: Path, precision: Precision, device: torch.device, bits: int | N
         text, found = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config.get_text_config(),
-            dtype=precision.weights,
+            dtype="auto" if precision.mixed else precision.weights,
             key_mapping=INNER,
             local_files_only=True,
             output_loading_info=True,
@@ -92,15 +92,15 @@ def _place(text: Any, precision: Precision, device: torch.device, bits: int | No
         raise ModelError(
             "The experts of this model would stay unquantized.", "Leave quantize out, or set backend: mlx."
         )
-    wide = precision.weights != precision.stream
     kind = QUANTIZED[bits] if bits else FrozenLinear
     for path, module in list(text.named_modules()):
-        if isinstance(module, nn.Linear) and module is not text.lm_head and (bits or wide):
+        if isinstance(module, nn.Linear) and module is not text.lm_head and (bits or precision.mixed):
             owner, _, name = path.rpartition(".")
-            setattr(text.get_submodule(owner), name, kind(module.weight.to(device)))
-        elif isinstance(module, nn.Embedding) and wide:
+            setattr(text.get_submodule(owner), name, kind(module.weight.to(device, precision.weights)))
+        elif precision.mixed and isinstance(module, (nn.Linear, nn.Embedding)):
+            module.weight.data = module.weight.data.to(precision.weights)
             module.register_forward_hook(lambda module, given, found: found.to(precision.stream))
-        elif not isinstance(module, (nn.Linear, nn.Embedding, FrozenLinear)) and wide:
+        elif precision.mixed and not isinstance(module, FrozenLinear):
             for parameter in module.parameters(recurse=False):
                 parameter.data = parameter.data.to(precision.stream)
     text.to(device)
