@@ -23,6 +23,8 @@ def open_backend(name: str) -> Backend:
     `auto` is torch where a CUDA card is, else MLX where it has Metal or OpenBLAS, else the first that is installed of
     torch and MLX, whose own BLAS is slow.
     """
+    if name not in (*BACKENDS, "auto"):
+        raise BackendUnavailable(f"There is no backend '{name}'.", f"There are {', '.join(BACKENDS)}, and auto.")
     if name != "auto":
         return _imported(name)
     order = ["torch", "mlx"] if any(Path(path).exists() for path in NVIDIA) else ["mlx"]

@@ -71,6 +71,8 @@ class Trainer(Protocol):
 class Backend(Protocol):
     """A module satisfies it."""
 
+    name: str  # in recipes, and in what is remembered of runs
+
     def at_home(self) -> bool:
         """Whether this machine is what the engine is fast on."""
 

@@ -8,4 +8,6 @@ from gemmalocal.backends.mlx.device import at_home, probe, shapes, weight_bytes 
 from gemmalocal.backends.mlx.rival import rival  # noqa: E402
 from gemmalocal.backends.mlx.train import trainer  # noqa: E402
 
-__all__ = ["at_home", "probe", "rival", "shapes", "trainer", "weight_bytes"]
+__all__ = ["at_home", "name", "probe", "rival", "shapes", "trainer", "weight_bytes"]
+
+name = "mlx"

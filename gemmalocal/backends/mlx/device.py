@@ -19,6 +19,7 @@ from gemmalocal.data.batches import Shapes
 CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=256)
 MOST_LANES = 4  # micro-batches at once on the CPU: each takes memory
 METAL_SHAPES = Shapes(multiple=32, overhead=256, limit=4096)
+SLOW = 20  # GFLOP/s; a reference BLAS reaches 2, OpenBLAS on two cores over 100
 CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps; unlimited by default on Metal (mlx-lm#828)
 
 
@@ -92,10 +93,13 @@ def probe() -> dict[str, Any]:
         mx.eval(left @ left)
     rate = count * 2 * size**3 / (time.perf_counter() - start) / 1e9
     blas = load_openblas()
+    slow = on_cpu() and rate < SLOW
     return {
         "engine": "mlx",
         "device": "CPU" if on_cpu() else "Metal",
         "blas": blas or ("none" if sys.platform == "linux" else "Accelerate"),
         "gflops": round(rate, 1),
+        "dtype": "float32",
+        "hint": "OpenBLAS is missing. Debian, Ubuntu: sudo apt-get install libopenblas0-pthread" if slow else "",
         "cache_limit": CACHE_LIMIT,
     }

@@ -4,4 +4,6 @@ from gemmalocal.backends.torch.device import at_home, probe, shapes, weight_byte
 from gemmalocal.backends.torch.rival import rival
 from gemmalocal.backends.torch.train import trainer
 
-__all__ = ["at_home", "probe", "rival", "shapes", "trainer", "weight_bytes"]
+__all__ = ["at_home", "name", "probe", "rival", "shapes", "trainer", "weight_bytes"]
+
+name = "torch"

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gemmalocal.errors import BackendUnavailable
+
 TINIEST = 1e-30
 
 
@@ -91,6 +93,15 @@ class Nf4Linear(FrozenLinear):
 
         found: Tensor = functional.dequantize_4bit(self.weight, self._state)
         return found
+
+
+def require(bits: int | None) -> None:
+    """Raise `BackendUnavailable` if what quantizes to so many bits is not installed."""
+    if bits == 4:
+        try:
+            import bitsandbytes  # noqa: F401  (here, since importing it takes memory that is none of the model's)
+        except ImportError as error:
+            raise BackendUnavailable("quantize: 4bit needs bitsandbytes.", "pip install 'gemmalocal[cuda]'") from error
 
 
 QUANTIZED = {4: Nf4Linear, 8: Int8Linear}

@@ -10,6 +10,7 @@ import psutil
 
 from gemmalocal.backends.protocol import Memory
 
+MMAP_THRESHOLD = -3  # M_MMAP_THRESHOLD of malloc.h
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -29,6 +30,17 @@ class Resident:
         active: int = psutil.Process().memory_info().rss
         peak = max(_peak(), active) - self._start
         return Memory(max(0, peak), max(0, active - self._start), 0)
+
+
+def exact() -> None:
+    """Let the C library (glibc) give every freed array back at once.
+
+    Left alone, its heap keeps a fifth more than is in use, with checkpointing twice that; this costs 5 % of the time.
+    """
+    if sys.platform == "linux":
+        options = getattr(ctypes.CDLL(None), "mallopt", None)
+        if options:
+            options(MMAP_THRESHOLD, 1 << 20)
 
 
 def release() -> None:

@@ -16,11 +16,9 @@ from transformers import DynamicCache
 
 from gemmalocal.backends import adapters, whole
 from gemmalocal.backends.protocol import Memory, Update
-from gemmalocal.backends.torch import attention, device, lora, model, optimizers
+from gemmalocal.backends.torch import attention, device, frozen, lora, model, optimizers, resident
 from gemmalocal.backends.torch.faults import translated
-from gemmalocal.backends.torch.frozen import FrozenLinear
 from gemmalocal.backends.torch.loss import Head
-from gemmalocal.backends.torch.resident import Resident, release
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.errors import ModelError
 from gemmalocal.recipe import Recipe
@@ -52,7 +50,9 @@ class TorchTrainer:
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.shapes = device.shapes()
-        self._device, self._resident = device.current(), Resident()
+        self._device = device.current()
+        frozen.require(recipe.bits)
+        self._resident = resident.Resident()
         self._recipe, self._full = recipe, recipe.method == "full"
         precision = device.here(recipe.weight_dtype)
         self._text, self._wrapped = model.load(folder, precision, self._device, recipe.bits)
@@ -67,6 +67,7 @@ class TorchTrainer:
             self._adapters = lora.attach(chosen, recipe.lora, recipe.train.seed, recipe.method == "dora")
         if recipe.train.checkpointing is True:
             model.checkpoint(list(chosen.values()))
+            resident.exact()
         self._head = Head(self._text, self._full)
         trainable = [(name, weight) for name, weight in self._text.named_parameters() if weight.requires_grad]
         self._names: list[str] = [name for name, _ in trainable]
@@ -218,7 +219,7 @@ class TorchTrainer:
     def work(self) -> tuple[float, float]:
         """Two operations a weight forward, two for the gradient of the input; frozen weights need no more."""
         head = self._text.lm_head.weight.numel()
-        linear = (nn.Linear, FrozenLinear)
+        linear = (nn.Linear, frozen.FrozenLinear)
         layers = [module for module in self._text.model.modules() if isinstance(module, linear)]
         body = sum(module.in_features * module.out_features for module in layers)
         body += sum(weight.numel() for weight in self._weights) if not self._full else 0
@@ -237,4 +238,4 @@ class TorchTrainer:
         """Give the allocator's freed buffers back to the system."""
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        release()
+        resident.release()
