@@ -27,8 +27,8 @@ def open_backend(name: str) -> Backend:
         raise BackendUnavailable(f"There is no backend '{name}'.", f"There are {', '.join(BACKENDS)}, and auto.")
     if name != "auto":
         return _imported(name)
-    order = ["torch", "mlx"] if any(Path(path).exists() for path in NVIDIA) else ["mlx"]
-    for candidate in filter(_installed, order):
+    card = any(Path(path).exists() for path in NVIDIA)  # asking torch takes seconds
+    for candidate in filter(_installed, ("torch", "mlx") if card else ("mlx",)):
         backend = _imported(candidate)
         if backend.at_home():
             return backend

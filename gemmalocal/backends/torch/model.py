@@ -103,6 +103,9 @@ def _place(text: Any, precision: Precision, device: torch.device, bits: int | No
         elif precision.mixed and not isinstance(module, FrozenLinear):
             for parameter in module.parameters(recurse=False):
                 parameter.data = parameter.data.to(precision.stream)
+    if bits or precision.mixed:  # what is left may be the file itself, mapped whole into memory
+        for parameter in text.parameters():
+            parameter.data = parameter.data.clone()
     text.to(device)
 
 
