@@ -89,8 +89,12 @@ def estimate(
     checkpointing: bool,
     bits: float | None = None,
     engine: str = "mlx",
+    stream: int | None = None,
 ) -> Estimate:
-    """Peak of a step; `width` is bytes of a number, `bits` those of a quantized weight (the recipe's, if it says)."""
+    """Peak of a step; `width` is bytes of a number, `bits` those of a quantized weight (the recipe's, if it says).
+
+    `stream` is bytes of a number in activations, where they differ from the weights'.
+    """
     if recipe.bits:
         bits = recipe.bits
     kind = ENGINES[engine]
@@ -99,7 +103,7 @@ def estimate(
     trained = 4 * (sizes.weights if full else _adapted(sizes, recipe))
     return Estimate(
         weights=int(_weights(sizes, width, bits, kind)),
-        activations=int(width * _alive(sizes, recipe, load, checkpointing, kind)),
+        activations=int((stream or width) * _alive(sizes, recipe, load, checkpointing, kind)),
         head=int(_head(sizes, load, width, bits, kind)),
         adapter=int(trained * (states if full else 1 + states)),
         update=int(trained * 2.5),

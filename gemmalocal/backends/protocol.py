@@ -88,6 +88,9 @@ class Backend(Protocol):
     def weight_bytes(self, dtype: str) -> int:
         """Bytes that a weight takes in a recipe's dtype here."""
 
+    def stream_bytes(self, dtype: str) -> int:
+        """Bytes that a number takes in the activations, with weights in a recipe's dtype."""
+
     def rival(
         self,
         folder: Path,

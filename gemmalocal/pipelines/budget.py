@@ -61,12 +61,12 @@ def budget(
     that goes on keeps what it decided `before` (its plan): other micro-batches would not give the same bits.
     """
     sizes, bits = _model(folder)
-    width = backend.weight_bytes(recipe.weight_dtype)
+    width, stream = backend.weight_bytes(recipe.weight_dtype), backend.stream_bytes(recipe.weight_dtype)
     memory: int = machine.probe()["memory"]
     factors = peaks.corrections(backend.name, width)
 
     def expected(load: Load, checkpointing: bool) -> tuple[Estimate, Estimate]:
-        plain = fit.estimate(sizes, recipe, load, width, checkpointing, bits, backend.name)
+        plain = fit.estimate(sizes, recipe, load, width, checkpointing, bits, backend.name, stream)
         return plain, plain.corrected(factors[checkpointing])
 
     choices = _choices(recipe, backend.shapes())

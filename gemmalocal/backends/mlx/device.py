@@ -81,6 +81,9 @@ def weight_bytes(dtype: str) -> int:
     return 4 if dtype == "float32" or (dtype == "auto" and on_cpu()) else 2
 
 
+stream_bytes = weight_bytes  # activations are in the weights' type
+
+
 def probe() -> dict[str, Any]:
     """The device, the BLAS and the measured rate of a float32 matrix product, in GFLOP/s."""
     import mlx.core as mx

@@ -72,6 +72,11 @@ def weight_bytes(dtype: str) -> int:
     return here(dtype).weights.itemsize
 
 
+def stream_bytes(dtype: str) -> int:
+    """Bytes of a number in the activations, with weights in a recipe's dtype."""
+    return here(dtype).stream.itemsize
+
+
 def probe() -> dict[str, Any]:
     """The device, in which numbers it computes by default and why, and its measured rate in them, in GFLOP/s."""
     device, chosen = current(), here("auto")

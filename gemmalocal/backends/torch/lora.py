@@ -41,7 +41,8 @@ class LoraLinear(nn.Module):
             inner = torch.where(kept, x / (1 - self._dropout), 0)
         low = F.linear(inner, self.lora_a.to(x.dtype)).flatten(0, -2)
         found: Tensor = self.linear(x)
-        found.flatten(0, -2).addmm_(low, self.lora_b.to(x.dtype).T, alpha=self._scale)
+        rows = self.lora_b.to(x.dtype).T.contiguous()  # its gradient takes the layout: so it is a fast product
+        found.flatten(0, -2).addmm_(low, rows, alpha=self._scale)
         return found
 
 
