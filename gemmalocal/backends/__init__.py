@@ -28,18 +28,19 @@ def open_backend(name: str) -> Backend:
     if name != "auto":
         return _imported(name)
     card = any(Path(path).exists() for path in NVIDIA)  # asking torch takes seconds
-    for candidate in filter(_installed, ("torch", "mlx") if card else ("mlx",)):
+    for candidate in filter(installed, ("torch", "mlx") if card else ("mlx",)):
         backend = _imported(candidate)
         if backend.at_home():
             return backend
-    return _imported(next(filter(_installed, ("torch", "mlx")), "mlx"))
+    return _imported(next(filter(installed, ("torch", "mlx")), "mlx"))
 
 
-def _installed(name: str) -> bool:
+def installed(name: str) -> bool:
+    """Whether a backend could be opened here."""
     return all(util.find_spec(package) is not None for package in BACKENDS[name][1])
 
 
 def _imported(name: str) -> Backend:
-    if not _installed(name):
+    if not installed(name):
         raise BackendUnavailable(f"The backend '{name}' is not installed here.", BACKENDS[name][2])
     return cast(Backend, import_module(BACKENDS[name][0]))

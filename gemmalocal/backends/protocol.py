@@ -7,6 +7,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gemmalocal.data.batches import MicroBatch, Shapes
 from gemmalocal.recipe import Recipe
 
@@ -51,6 +54,12 @@ class Trainer(Protocol):
 
     def restore(self, directory: Path) -> None:
         """Take up what `save` wrote, and forget what was accumulated."""
+
+    def load(self, directory: Path) -> None:
+        """Take up an adapter in PEFT's layout, whichever engine wrote it, and nothing else."""
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The scores (vocabulary,) of what follows `ids`."""
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""

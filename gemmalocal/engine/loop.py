@@ -86,7 +86,7 @@ def train(
 
 def _begin(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]:
     """Look at the untrained model, and keep its adapter: there is always a checkpoint to go back to."""
-    total, tokens = _loss(work.held_out or work.train[:EVALUATION_ROWS], work, trainer)
+    total, tokens = summed_loss(work.held_out or work.train[:EVALUATION_ROWS], work.spec, trainer)
     standing.start = total / tokens
     if not math.isfinite(standing.start):
         raise TrainingDiverged(
@@ -120,7 +120,7 @@ def _judged(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]
     """The held-out loss, and whether it is the best so far; one that is not finite is none."""
     if not work.held_out:
         return
-    total, tokens = _loss(work.held_out, work, trainer)
+    total, tokens = summed_loss(work.held_out, work.spec, trainer)
     loss = total / tokens
     if not math.isfinite(loss):
         yield Notice(f"the held-out loss at step {standing.step} is {loss}")
@@ -132,13 +132,13 @@ def _judged(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]
         standing.unimproved += 1
 
 
-def _loss(examples: Sequence[Example], work: Work, trainer: Trainer) -> tuple[float, int]:
+def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: Trainer) -> tuple[float, int]:
     """Summed loss and supervised tokens of examples, without a gradient."""
     total, tokens = 0.0, 0
     ordered = lengths(examples).argsort(kind="stable")
     for start in range(0, len(ordered), EVALUATION_ROWS):
         rows = [examples[place] for place in ordered[start : start + EVALUATION_ROWS]]
-        parts = plan(rows, trainer.shapes, work.spec.rows_at_once)
+        parts = plan(rows, trainer.shapes, spec.rows_at_once)
         for several in rounds(parts, trainer.shapes.lanes):
             loss, count = trainer.evaluate(several)
             total, tokens = total + loss, tokens + count

@@ -36,8 +36,8 @@ class Adapted:
         found: Floats = weight + np.float32(self.scale) * (self.b @ self.a)
         if self.magnitude is None:
             return found
-        lengths = np.linalg.norm(found, axis=1)
-        return (found * (self.magnitude / lengths)[:, None]).astype(np.float32)
+        directed: Floats = (found * (self.magnitude / np.linalg.norm(found, axis=1))[:, None]).astype(np.float32)
+        return directed
 
 
 def merged(base: Path, adapter: Path | None) -> list[Tensor]:

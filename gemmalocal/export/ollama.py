@@ -22,5 +22,7 @@ def modelfile(file: str, chat: bool, parameters: Mapping[str, Any]) -> str:
     lines = [f"FROM ./{file}", f'TEMPLATE """{TURNS if chat else PLAIN}"""']
     lines += [f'PARAMETER stop "{stop}"' for stop in (STOPS if chat else STOPS[-1:])]
     lines += [f"PARAMETER {key} {value}" for key, value in parameters.items()]
-    lines.append('LICENSE """Gemma is provided under and subject to the Gemma Terms of Use: ai.google.dev/gemma/terms"""')
+    lines.append(
+        'LICENSE """Gemma is provided under and subject to the Gemma Terms of Use: ai.google.dev/gemma/terms"""'
+    )
     return "\n".join(lines) + "\n"

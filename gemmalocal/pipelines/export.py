@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ from gemmalocal.errors import GemmalocalError, ModelError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.export import forms, ollama
 from gemmalocal.export.card import card
+from gemmalocal.export.curve import curve
 from gemmalocal.export.forms import Form
-from gemmalocal.export.merge import merged
+from gemmalocal.export.source import Source
 from gemmalocal.export.tensors import Tensor
 from gemmalocal.pipelines.beside import Stopped, Tell, beside
 from gemmalocal.pipelines.prove import prove
@@ -25,30 +25,6 @@ from gemmalocal.recipe import Recipe
 from gemmalocal.weights.locate import locate
 
 BYTES_PER_SECOND = 100e6  # that writing and reading again manage, roughly
-
-
-@dataclass(frozen=True)
-class Source:
-    """A finished run: its folder, recipe, base model, and what it made (an adapter's or a whole model's folder)."""
-
-    run: Path
-    recipe: Recipe
-    base: Path
-    result: Path
-
-    @property
-    def adapter(self) -> Path | None:
-        """The adapter's folder, if it made one."""
-        return None if self.recipe.method == "full" else self.result
-
-    def tensors(self) -> list[Tensor]:
-        """The whole tuned model, in float32."""
-        return merged(self.result, None) if self.adapter is None else merged(self.base, self.adapter)
-
-    @property
-    def title(self) -> str:
-        """For file names and cards."""
-        return self.run.name
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
@@ -69,7 +45,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
             yield Stage("reading it again, for the proof")
             proof = yield from beside(lambda tell: prove(form, found, aside, tell), commands)
             (aside / "proof.json").write_text(json.dumps(proof.as_dict(), indent=2, ensure_ascii=False), "utf-8")
-            (aside / "README.md").write_text(card(found, form, proof), encoding="utf-8")
+            (aside / "losses.svg").write_text(curve(history.read(found.run)), encoding="utf-8")
+            (aside / "README.md").write_text(card(found, form, proof, aside), encoding="utf-8")
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return
@@ -113,7 +90,7 @@ def _write(form: Form, found: Source, parts: Sequence[Tensor], aside: Path, tell
         case "merged":
             forms.write_merged(aside, base, parts, form.dtype, tell)
         case "gguf" | "ollama":
-            file = forms.write_gguf(aside, base, parts, form.type, found.title, tell)
+            file = forms.write_gguf(aside, base, parts, form.type, found.run.name, tell)
             if form.name == "ollama":
                 chat = Tokenizer(base).has_template
                 text = ollama.modelfile(file.name, chat, {"temperature": 0.7})

@@ -79,6 +79,12 @@ class Toy:
     def release(self) -> None:
         self.released += 1
 
+    def load(self, directory: Path) -> None:
+        raise NotImplementedError("a toy has no adapter of PEFT's")
+
+    def logits(self, ids: Sequence[int]) -> Any:
+        return np.array([self.weight])
+
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         for token in ids[:max_tokens]:
             yield token

@@ -13,6 +13,7 @@ import mlx.optimizers as optim
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.models.cache import make_prompt_cache
+from numpy.typing import NDArray
 
 from gemmalocal.backends import adapters, whole
 from gemmalocal.backends.mlx import attention, device, lora, model
@@ -190,15 +191,25 @@ class MlxTrainer:
     def restore(self, directory: Path) -> None:
         """Take up what `save` wrote."""
         if self._full:
-            named = list(_arrays(directory / whole.WEIGHTS).items())
+            self._model.update(tree_unflatten(list(_arrays(directory / whole.WEIGHTS).items())))
         else:
-            saved = _arrays(directory / adapters.WEIGHTS)
-            named = [(adapters.from_disk(name), value) for name, value in saved.items()]
-        self._model.update(tree_unflatten(named))
+            self.load(directory)
         self._optimizer.state = tree_unflatten(list(_arrays(directory / OPTIMIZER).items()))
         self._draws = json.loads((directory / STATE).read_text(encoding="utf-8"))["draws"]
         self._gradient, self._loss, self._tokens = None, 0.0, 0
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
+
+    def load(self, directory: Path) -> None:
+        """Take up an adapter in PEFT's layout."""
+        saved = _arrays(directory / adapters.WEIGHTS)
+        self._model.update(tree_unflatten([(adapters.from_disk(name), value) for name, value in saved.items()]))
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The scores (vocabulary,) of what follows `ids`."""
+        for adapter in self._adapters:
+            adapter.draw(None)
+        states = self._model.model(mx.array([list(ids)]))
+        return np.array(self._head.logits(states[0, -1:]).astype(mx.float32))[0]
 
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
         """The mean loss of a batch with a fresh adapter (its `lora_b` is zero again afterwards), by whole logits.

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import DynamicCache
@@ -185,16 +186,35 @@ class TorchTrainer:
         """Take up what `save` wrote; raises `ModelError` for what another engine wrote."""
         if not (directory / STATE).is_file():
             raise ModelError("This run was trained by another engine.", "Resume it with the backend it began with.")
-        saved = load_file(directory / (whole.WEIGHTS if self._full else adapters.WEIGHTS), str(self._device))
-        with torch.no_grad():
-            by_name = dict(zip(self._names, self._weights, strict=True))
-            for name, value in saved.items():
-                by_name[name if self._full else adapters.from_disk(name)].copy_(value)
+        if self._full:
+            self._take(load_file(directory / whole.WEIGHTS, str(self._device)))
+        else:
+            self.load(directory)
         state = json.loads((directory / STATE).read_text(encoding="utf-8"))
         arrays = load_file(directory / OPTIMIZER, str(self._device))
         optimizers.restore(self._optimizer, self._names, self._weights, arrays, state["optimizer"])
         self._draws = state["draws"]
         self._forget()
+
+    def load(self, directory: Path) -> None:
+        """Take up an adapter in PEFT's layout."""
+        saved = load_file(directory / adapters.WEIGHTS, str(self._device))
+        self._take({adapters.from_disk(name): value for name, value in saved.items()})
+
+    @torch.no_grad()
+    def _take(self, saved: dict[str, Tensor]) -> None:
+        by_name = dict(zip(self._names, self._weights, strict=True))
+        for name, value in saved.items():
+            by_name[name].copy_(value)
+
+    @torch.no_grad()
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The scores (vocabulary,) of what follows `ids`."""
+        self._no_dropout()
+        given = torch.tensor([list(ids)], device=self._device)
+        states = self._text.model(input_ids=given, use_cache=False, rows=[len(ids)]).last_hidden_state
+        found: NDArray[np.float32] = self._head.logits(states[0, -1:].float())[0].cpu().numpy()
+        return found
 
     @torch.no_grad()
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:

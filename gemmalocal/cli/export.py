@@ -1,0 +1,63 @@
+"""export: a run to a folder for other programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gemmalocal import history
+from gemmalocal.cli import errands
+
+FORMS = ("adapter", "mlx-adapter", "merged", "gguf", "ollama")
+TYPES = ("F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0")
+
+
+@click.command()
+@click.argument("run")
+@click.option("--to", "form", type=click.Choice(FORMS), required=True, help="What to make.")
+@click.option("--type", "kind", type=click.Choice(TYPES), default="Q8_0", show_default=True, help="Of a GGUF.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["bfloat16", "float16", "float32"]),
+    default="bfloat16",
+    show_default=True,
+    help="Of merged weights.",
+)
+@click.option("--quantize", type=click.Choice(["4", "8"]), help="Quantize merged weights, for MLX.")
+@click.option("--folder", type=click.Path(file_okay=False), help="Where to; exports/ of the run if not given.")
+@click.option("--json", "as_json", is_flag=True, help="The proof as one JSON object.")
+def export(run: str, form: str, kind: str, dtype: str, quantize: str | None, folder: str | None, as_json: bool) -> int:
+    """Take RUN away, with the proof that the export kept the tune.
+
+    The export is loaded again and asked for the loss on the run's held-out rows. One that kept less than 90 % of the
+    gain is marked as failed.
+    """
+    spec = {
+        "run": str(history.find_run(run).absolute()),
+        "form": form,
+        "type": kind,
+        "dtype": dtype,
+        "bits": int(quantize) if quantize else None,
+        "to": str(Path(folder).expanduser().absolute()) if folder else None,
+    }
+    code, report = errands.run("export", spec)
+    if report and as_json:
+        click.echo(json.dumps(report, ensure_ascii=False))
+    elif report:
+        click.echo("\n".join(table(report)))
+    return code
+
+
+def table(report: dict[str, Any]) -> list[str]:
+    """The proof, to read."""
+    share = "no gain to keep" if report["kept"] is None else f"{100 * report['kept']:.1f} %"
+    same = sum(answer["tuned"] == answer["exported"] for answer in report["answers"])
+    return [
+        f"{report['path']}  {report['bytes'] / 1e6:.0f} MB",
+        f"held-out loss   base {report['base']:.4f}   tuned {report['tuned']:.4f}   export {report['exported']:.4f}",
+        f"kept {share} of the gain{'' if report['passed'] else ': FAILED'}   read by: {report['reader']}",
+        f"same answers {same} of {len(report['answers'])}   mean logit difference {report['logit_difference']:.2g}",
+    ]

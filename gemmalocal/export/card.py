@@ -1,0 +1,127 @@
+"""The card of an export: what it is, of what, how it was made, what was measured and what not, how to use it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard, ModelCardData
+
+from gemmalocal import __version__, history, published, recipe_file
+from gemmalocal.export.forms import Form
+from gemmalocal.export.proof import Proof
+from gemmalocal.export.source import Source
+from gemmalocal.history import JobState
+
+USES = {
+    "adapter": """With PEFT:
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), "PATH_OF_THIS_FOLDER")
+```""",
+    "mlx-adapter": "With mlx-lm: `mlx_lm.generate --model {base} --adapter-path PATH_OF_THIS_FOLDER --prompt ...`",
+    "merged": """With transformers: `AutoModelForCausalLM.from_pretrained("PATH_OF_THIS_FOLDER")`.
+With mlx-lm: `mlx_lm.generate --model PATH_OF_THIS_FOLDER --prompt ...`""",
+    "merged-quantized": "With mlx-lm: `mlx_lm.generate --model PATH_OF_THIS_FOLDER --prompt ...`",
+    "gguf": """With llama.cpp: `llama-cli -m {file}`. LM Studio finds it in its models folder (owner/name/{file}).
+Ollama: `ollama create NAME -f Modelfile` with a Modelfile that says `FROM ./{file}`.""",
+    "ollama": "`ollama create NAME -f Modelfile` in this folder, then `ollama run NAME`. Others read {file}.",
+}
+
+
+def card(found: Source, form: Form, proof: Proof, folder: Path) -> str:
+    """README.md of the export in `folder`; no path of this machine and nothing secret is in it."""
+    state = history.read(found.run)
+    base = _base(found)
+    data = ModelCardData(
+        license="gemma",
+        base_model=base if "/" in base and not Path(base).exists() else None,
+        library_name={"adapter": "peft", "mlx-adapter": "mlx", "merged": "mlx" if form.bits else "transformers"}.get(
+            form.name, "gguf"
+        ),
+        pipeline_tag="text-generation",
+        tags=["gemma", "gemmalocal", *(["lora"] if found.adapter else [])],
+    )
+    file = next((path.name for path in folder.glob("*.gguf")), "")
+    use = USES["merged-quantized" if form.bits else form.name].format(base=base, file=file)
+    text = "\n\n".join(
+        [
+            f"---\n{data.to_yaml()}\n---",
+            f"# {found.run.name}",
+            f"{base}, tuned by [gemmalocal](https://pypi.org/project/gemmalocal/) {__version__}; this is its "
+            f"`{form.label}` form. {published.GEMMA_TERMS}.",
+            "## How to use it\n\n" + use,
+            "## Does it hold the tune?\n\n" + _proof(proof),
+            "## Losses\n\n" + _losses(state),
+            "## Before and after\n\n" + _samples(state),
+            "## How it was made\n\n" + _made(found),
+            "## Not measured\n\nOnly the loss on held-out rows of the same data, and the answers above. Nothing here "
+            "says how the model does on other tasks, or whether what it says is true or harmless.",
+        ]
+    )
+    return str(ModelCard(text + "\n"))
+
+
+def _base(found: Source) -> str:
+    """The base's name; of a folder its last part, since the rest is somebody's home."""
+    return Path(found.recipe.model).name if Path(found.recipe.model).is_absolute() else found.recipe.model
+
+
+def _proof(proof: Proof) -> str:
+    share = "no gain to keep" if proof.kept is None else f"{100 * proof.kept:.1f} %"
+    rows = [
+        f"Read again ({proof.reader}), over the {proof.tokens} supervised tokens of the held-out rows:",
+        "| | loss, nats a token |\n| --- | --- |\n"
+        f"| base | {proof.base:.4f} |\n| tuned, before the export | {proof.tuned:.4f} |\n"
+        f"| this export | {proof.exported:.4f} |",
+        f"Share of the gain that it kept: **{share}**{'' if proof.passed else ': it FAILED'}. Mean difference of "
+        f"logits: {proof.logit_difference:.2g}. Greedy answers that are the same: "
+        f"{sum(answer.same for answer in proof.answers)} of {len(proof.answers)}.",
+    ]
+    return "\n\n".join(rows)
+
+
+def _losses(state: JobState) -> str:
+    rows = "\n".join(f"| {one.step} | {one.loss:.4f} |" for one in state.evaluations[-20:])
+    return f"![losses](losses.svg)\n\n| step | held-out loss |\n| --- | --- |\n{rows}"
+
+
+def _samples(state: JobState) -> str:
+    found: dict[str, dict[str, str]] = {}
+    for sample in state.samples:
+        found.setdefault(sample.prompt, {})[sample.when] = sample.text
+    parts = [
+        f"Prompt: `{prompt!r}`\n\n- before: `{texts.get('before', '')!r}`\n- after: `{texts.get('after', '')!r}`"
+        for prompt, texts in found.items()
+    ]
+    return "\n\n".join(parts) or "The recipe asked for no samples."
+
+
+def _made(found: Source) -> str:
+    shown = found.recipe.model_dump(mode="json")
+    for where, key in ((shown, "model"), (shown["data"], "path")):
+        where[key] = Path(where[key]).name if Path(where[key]).is_absolute() else where[key]
+    recipe = type(found.recipe).model_validate(shown)
+    about = found.run / "examples"
+    return (
+        f"Data: `{shown['data']['path']}`, as tokens sha256 `{_hash(about)}`.\n\n"
+        f"Versions: {_versions(found.run)}.\n\n```yaml\n{recipe_file.dump(recipe)}```"
+    )
+
+
+def _hash(store: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(store.iterdir()):
+        if path.suffix != ".txt":
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _versions(run: Path) -> str:
+    first = (run / "events.jsonl").open(encoding="utf-8").readline()
+    versions: dict[str, Any] = json.loads(first).get("versions", {})
+    return ", ".join(f"{name} {version}" for name, version in versions.items())

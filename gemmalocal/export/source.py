@@ -1,0 +1,29 @@
+"""What is exported."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from gemmalocal.export.merge import merged
+from gemmalocal.export.tensors import Tensor
+from gemmalocal.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Source:
+    """A finished run: its folder, recipe, base model, and what it made (an adapter's or a whole model's folder)."""
+
+    run: Path
+    recipe: Recipe
+    base: Path
+    result: Path
+
+    @property
+    def adapter(self) -> Path | None:
+        """The adapter's folder, if it made one."""
+        return None if self.recipe.method == "full" else self.result
+
+    def tensors(self) -> list[Tensor]:
+        """The whole tuned model, in float32; raises `ModelError`."""
+        return merged(self.result, None) if self.adapter is None else merged(self.base, self.adapter)

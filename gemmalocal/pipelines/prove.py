@@ -1,0 +1,118 @@
+"""Load an export again and ask it what the run was asked: its held-out rows, and answers to their prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemmalocal import history
+from gemmalocal.backends import BACKENDS, installed, open_backend
+from gemmalocal.backends.protocol import Trainer
+from gemmalocal.data import store
+from gemmalocal.data.examples import Example
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.engine import loop
+from gemmalocal.export.forms import Form
+from gemmalocal.export.proof import Answer, Proof
+from gemmalocal.export.source import Source
+from gemmalocal.pipelines.beside import Tell
+from gemmalocal.recipe import LoraSpec, Recipe
+from gemmalocal.weights import gguf_file
+
+PROMPTS, SHARE, ANSWER = 4, 3, 32  # prompts; of plain text, the first third is asked; tokens of an answer
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of both: rows, and the beginnings of some of them."""
+
+    rows: Sequence[Example]
+    prompts: list[list[int]]
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True)
+class Said:
+    """Summed loss of `tokens`, the scores (vocabulary,) after each prompt, and the answers."""
+
+    loss: float
+    tokens: int
+    logits: list[NDArray[np.float32]]
+    answers: list[str]
+
+
+def prove(form: Form, found: Source, folder: Path, tell: Tell) -> Proof:
+    """The proof of the export in `folder`; it is read by the other engine where that is possible and installed."""
+    train, held_out, _ = store.load(found.run / "examples")
+    rows = held_out if len(held_out) else train[: loop.EVALUATION_ROWS]
+    asked = Asked(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], Tokenizer(found.base))
+    own = history.read(found.run).plan.get("engine", "mlx")
+    tell("asking the run", 0, 3)
+    trainer = open_backend(own).trainer(found.base, _recipe(found.recipe, found.recipe.quantize))
+    base, tokens = loop.summed_loss(rows, found.recipe.train, trainer)
+    if found.adapter:
+        trainer.load(found.adapter)
+        tuned = _said(asked, found.recipe, trainer)
+    else:
+        del trainer
+        tuned = _said(asked, found.recipe, open_backend(own).trainer(found.result, _recipe(found.recipe, "none")))
+    tell("asking the export", 1, 3)
+    engine, how, said = _read_again(form, found, folder, own, asked)
+    tell("asking the export", 3, 3)
+    texts = zip(asked.prompts, tuned.answers, said.answers, strict=True)
+    differences = [np.abs(one - other).mean() for one, other in zip(tuned.logits, said.logits, strict=True)]
+    return Proof(
+        form.label,
+        f"{how}, by {engine}",
+        tokens,
+        base / tokens,
+        tuned.loss / tokens,
+        said.loss / tokens,
+        float(np.mean(differences)),
+        [Answer(asked.tokenizer.decode(prompt), one, other) for prompt, one, other in texts],
+    )
+
+
+def _read_again(form: Form, found: Source, folder: Path, own: str, asked: Asked) -> tuple[str, str, Said]:
+    """The engine, what it read, and what it said."""
+    others = [name for name in BACKENDS if name != own and installed(name)]
+    engine = "mlx" if form.bits else (others or [own])[0]
+    backend = open_backend(engine)
+    plain = _recipe(found.recipe, "none")
+    if form.name == "adapter":
+        trainer = backend.trainer(found.base, _recipe(found.recipe, found.recipe.quantize))
+        trainer.load(folder)
+        return engine, "the adapter over its base", _said(asked, found.recipe, trainer)
+    if form.name == "merged":
+        return engine, "the folder", _said(asked, found.recipe, backend.trainer(folder, plain))
+    (file,) = folder.glob("*.gguf")
+    with TemporaryDirectory(dir=folder.parent) as place:
+        opened = gguf_file.to_folder(file, Path(place) / "model", lambda *what: None, {})
+        return engine, "the GGUF, dequantized by gguf", _said(asked, found.recipe, backend.trainer(opened, plain))
+
+
+def _said(asked: Asked, recipe: Recipe, trainer: Trainer) -> Said:
+    loss, tokens = loop.summed_loss(asked.rows, recipe.train, trainer)
+    logits = [trainer.logits(prompt) for prompt in asked.prompts]
+    stops = asked.tokenizer.stop_ids
+    answers = [asked.tokenizer.decode(list(trainer.stream(prompt, ANSWER, stops))) for prompt in asked.prompts]
+    return Said(loss, tokens, logits, answers)
+
+
+def _prompt(example: Example) -> list[int]:
+    """What stands before the first supervised token; of plain text, its first third."""
+    ids: list[int] = example.ids.tolist()
+    first = int(np.argmax(example.weights > 0))
+    return ids[: first if first > 1 else max(2, len(ids) // SHARE)]
+
+
+def _recipe(recipe: Recipe, quantize: str) -> Recipe:
+    """The recipe with an adapter that can be loaded into, whatever was trained."""
+    method = "lora" if recipe.method == "full" else recipe.method
+    lora = LoraSpec() if recipe.method == "full" else recipe.lora
+    return recipe.model_copy(update={"method": method, "lora": lora, "quantize": quantize, "dtype": "auto"})
