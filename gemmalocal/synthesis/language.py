@@ -1,0 +1,49 @@
+"""Just enough about languages: sentences, scripts, and whether a text is English."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+
+ENGLISH = frozenset(  # small words that hardly any other language has
+    "the and to that with for are were this which from have has had been it they their you your when its".split()
+)
+SHARE = 0.08  # of an English text's words are such
+UNSPACED = {"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"}  # no spaces between words
+ABBREVIATION = r"(?<!\b[A-Z]\.)(?<!\b(?:Mr|Ms|Dr|St|vs|cf|No)\.)(?<!\b(?:Mrs|etc|e\.g|i\.e|Inc|Ltd|Fig|Vol)\.)"
+ENDS = re.compile(rf"(?<=[.!?]){ABBREVIATION}(?=\s+[^\sa-z])|(?<=[.!?][\"'”’)])(?=\s+[^\sa-z])|(?<=[。！？।])")
+
+
+def sentences(text: str) -> list[str]:
+    """The whole sentences of running text: lines that are no prose (tables, lists, headings) are left out."""
+    found = []
+    for block in re.split(r"\n\s*\n|\n(?=\s*[-*•|#\d])", text):
+        block = " ".join(block.split())
+        found += [part.strip() for part in _split(block) if _is_sentence(part.strip())]
+    return found
+
+
+def _split(block: str) -> list[str]:
+    places = [0, *(match.start() for match in ENDS.finditer(block)), len(block)]
+    return [block[start:end] for start, end in zip(places, places[1:], strict=False)]
+
+
+def _is_sentence(text: str) -> bool:
+    if not text or text[-1] not in ".!?。！？।\"'”’)" or text[0] in "|#>-*•":
+        return False
+    if script(text) in UNSPACED:
+        return len(text) > 8
+    return len(text.split()) >= 4 and (text[0].isupper() or text[0] in "\"'“‘¿¡(" or not text[0].islower())
+
+
+def script(text: str) -> str:
+    """The script of most of a text's letters, by Unicode's names: LATIN, CYRILLIC, CJK, ...; empty if it has none."""
+    names = (unicodedata.name(mark, "").split(" ")[0] for mark in text[:2000] if mark.isalpha())
+    return max(Counter(names).items(), key=lambda item: item[1], default=("", 0))[0]
+
+
+def english(text: str) -> bool:
+    """Whether a text is English, by its small words."""
+    words = re.findall(r"[a-z']+", text.lower())
+    return bool(words) and sum(word in ENGLISH for word in words) >= SHARE * len(words)
