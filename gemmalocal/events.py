@@ -38,11 +38,12 @@ class Stage(Event):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """`done` of `total` of something long inside a stage."""
+    """`done` of `total` of something long inside a stage; `left` are the seconds it will still take, if that is known."""
 
     what: str
     done: int
     total: int
+    left: float | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from gemmalocal.synthesis import checks
+from gemmalocal.synthesis import base, checks
 from gemmalocal.synthesis.asking import Ask, Prompt, Unanswered
 from gemmalocal.synthesis.piece import Candidate, Piece
 from gemmalocal.synthesis.tasks import Task, Unusable, Verdict, parse
@@ -47,17 +47,21 @@ class Order:
     attempts: int
     seed: int
     wording: Wording
+    instructed: bool = True  # else the author only goes on from examples
 
 
 def create(pieces: Sequence[Piece], order: Order, ask: Ask | None) -> Iterator[Made]:
     """What comes of each piece, in their order; without an `ask` the rules make it all."""
     for start in range(0, len(pieces), WINDOW):
         window = [Made(piece, order.task.given(piece)) for piece in pieces[start : start + WINDOW]]
-        if ask is not None and order.task.form is not None:
+        if ask is not None and order.task.form is not None and order.instructed:
             _asked(window, order, ask)
         for made in window:
             if not any(candidate.by == "model" for candidate in made.kept):
-                made.take(order.task.rules(made.piece, order.count, order.seed))
+                candidates = order.task.rules(made.piece, order.count, order.seed)
+                if ask is not None and not order.instructed:
+                    candidates = base.worded(candidates, order.task, order.wording, ask)
+                made.take(candidates)
             yield made
 
 

@@ -47,9 +47,11 @@ def questions(piece: Piece, count: int, seed: int) -> list[Asked]:
     if script(text) in UNSPACED:
         return []
     own = [line for line in sentences(text) if _stands_alone(line)]
-    found = [*_definitions(piece, own), *_heading(piece, own)] if english(text) else []
-    found = found[:count]
+    found = list(_definitions(piece, own))[:count] if english(text) else []
     taken = {asked.evidence for asked in found}
+    if english(text) and len(found) < count:
+        found += _heading(piece, [line for line in own if line not in taken])
+        taken = {asked.evidence for asked in found}
     chance = random.Random(f"{seed}\x00{text}")
     spare = [line for line in own if line not in taken]
     chance.shuffle(spare)
@@ -87,8 +89,11 @@ def _definitions(piece: Piece, own: list[str]) -> Iterator[Asked]:
         match = DEFINITION.match(line)
         if match is None or not (subject := _subject(match["subject"], line)):
             continue
-        what = "Who or what" if match["verb"] in ("was", "were") and subject[0].isupper() else "What"
-        yield Asked(f"{what} {match['verb']} {subject}?", line, line, f"{_says(piece)}: “{line}”")
+        what = "who or what" if match["verb"] in ("was", "were") and subject[0].isupper() else "what"
+        question = f"{what} {match['verb']} {subject}?"
+        here = f"In “{piece.title}”, " if subject.startswith("the ") and piece.title else ""  # the one of this text
+        asked = here + question if here else question[0].upper() + question[1:]
+        yield Asked(asked, line, line, f"{_says(piece)}: “{line}”")
 
 
 def _subject(words: str, line: str) -> str:

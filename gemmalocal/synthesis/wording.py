@@ -51,6 +51,10 @@ class Wording:
         """Tell an author what was wrong with its answer, and ask once more."""
         return prompt.again(answer, self._fill("again", problem=problem))
 
+    def question(self, candidate: Candidate) -> Prompt:
+        """Show a model examples of sentences with questions, and last a candidate's sentence."""
+        return Prompt((Message("user", self._fill("base", sentence=candidate.evidence)),))
+
     def judge(self, candidate: Candidate) -> Prompt:
         """Ask for a score of a row."""
         messages = candidate.record.messages
