@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ def key(row: Row) -> int:
     return Record("", turns, row.get("text", "")).key
 
 
-def write(folder: Path, rows: dict[str, Sequence[Row]], report: dict[str, Any]) -> None:
+def write(folder: Path, rows: Mapping[str, Sequence[Row]], report: dict[str, Any]) -> None:
     """Replace files of rows, and last the report; without one, nothing is taken for an edit by hand."""
     (folder / REPORT).unlink(missing_ok=True)
     for name, content in rows.items():

@@ -38,7 +38,7 @@ class Stage(Event):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """`done` of `total` of something long inside a stage; `left` are the seconds it will still take, if that is known."""
+    """`done` of `total` of something long inside a stage; `left` are seconds, if they are known."""
 
     what: str
     done: int

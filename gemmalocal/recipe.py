@@ -59,8 +59,11 @@ class DataSpec(Section):
         None, description="Text made of a row's columns: '{quote} - {author}'."
     )
     split: float = Field(
-        0.1, ge=0, le=0.5, description="Share of the rows held out, chosen by a hash of their content; "
-        "a folder that brings held-out rows (valid.jsonl, held_out.jsonl) is split already."
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Share of the rows held out, chosen by a hash of their content; "
+        "a folder that brings held-out rows (valid.jsonl, held_out.jsonl) is split already.",
     )
     max_length: int = Field(1024, ge=8, le=131_072, description="Tokens a row may have.")
     long_rows: LongRows = Field(

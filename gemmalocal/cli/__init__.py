@@ -21,7 +21,15 @@ def group() -> None:
     """Tune a Gemma on your own rows, on this machine, offline."""
 
 
-COMMANDS = (*training.COMMANDS, check.check, *prepare.COMMANDS, *runs.COMMANDS, *models.COMMANDS, *errands.COMMANDS, *bench.COMMANDS)
+COMMANDS = (
+    *training.COMMANDS,
+    check.check,
+    *prepare.COMMANDS,
+    *runs.COMMANDS,
+    *models.COMMANDS,
+    *errands.COMMANDS,
+    *bench.COMMANDS,
+)
 for command in COMMANDS:
     group.add_command(command)
 

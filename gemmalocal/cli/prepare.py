@@ -83,7 +83,9 @@ def _spec(sources: list[str], options: dict[str, Any]) -> dict[str, Any]:
     try:
         whole = Preparation.model_validate({"sources": sources, **given, **({"endpoint": there} if there else {})})
     except ValidationError as error:
-        problems = [f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()]
+        problems = [
+            f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()
+        ]
         raise RecipeError("The options do not fit:\n" + "\n".join(f"  {problem}" for problem in problems)) from error
     return whole.model_dump(mode="json")
 

@@ -41,7 +41,9 @@ def open_author(wanted: Preparation, folder: Path | None, tokenizer: Tokenizer |
     assert folder is not None
     assert tokenizer is not None
     ask = Local(open_backend("auto").generator(folder), tokenizer, wanted)
-    weights = [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.safetensors"))]
+    weights = [
+        (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.safetensors"))
+    ]
     name = json.dumps([str(folder), weights, settings])
     title = wanted.model if tokenizer.has_template else f"{wanted.model} (a base model: it words questions only)"
     return Author(ask, name, title, instructed=tokenizer.has_template)

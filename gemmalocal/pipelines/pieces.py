@@ -63,7 +63,9 @@ def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell:
         seen.add(content)
         found.documents += 1
         title = document.title or Path(place).stem
-        found.pieces += [Piece(content, title, passage) for passage in cut(document, tokenizer.encoder, wanted.passage_tokens)]
+        found.pieces += [
+            Piece(content, title, passage) for passage in cut(document, tokenizer.encoder, wanted.passage_tokens)
+        ]
     tell("documents", len(places), len(places))
 
 

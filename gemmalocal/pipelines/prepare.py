@@ -116,8 +116,9 @@ def deliver(
 ) -> dict[str, Any]:
     """Choose among the candidates, write the files, and count."""
     accepted = datasets.accepted(directory)
-    back = [candidate for candidate, _ in written.rejected if candidate.record.key in accepted]
-    rejected = [item for item in written.rejected if item[0].record.key not in accepted]
+    refused = curate.distinct(written.kept, written.rejected)
+    back = [candidate for candidate, _ in refused if candidate.record.key in accepted]
+    rejected = [item for item in refused if item[0].record.key not in accepted]
     kept, twice = curate.once([*written.kept, *back])
     kept, loud = curate.balanced(kept, wanted.balance)
     rejected += [*twice, *loud]
@@ -185,7 +186,8 @@ def _of_rows(report: dict[str, Any]) -> Iterator[str]:
         yield f"{count} rows rejected: the row {reason}"
     for side in ("train", "held_out"):
         numbers = report[side]
-        yield f"{side.replace('_', '-')}: {numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"
+        counts = f"{numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"
+        yield f"{side.replace('_', '-')}: {counts}"
     yield f"held out: {report['split']}"
 
 

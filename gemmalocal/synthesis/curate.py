@@ -12,6 +12,17 @@ from gemmalocal.synthesis.create import Rejection
 from gemmalocal.synthesis.piece import Candidate, Piece
 
 
+def distinct(kept: Sequence[Candidate], rejected: Sequence[Rejection]) -> list[Rejection]:
+    """Each rejected record once, and not where its author mended it: asked again, a model repeats itself."""
+    seen = {candidate.record.key for candidate in kept}
+    found = []
+    for candidate, reason in rejected:
+        if candidate.record.key not in seen:
+            seen.add(candidate.record.key)
+            found.append((candidate, reason))
+    return found
+
+
 def once(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejection]]:
     """Each record once, and each question (a second passage may answer it otherwise); the first stays."""
     kept, rejected, seen = list[Candidate](), list[Rejection](), set[object]()

@@ -79,7 +79,9 @@ class Endpoint:
                         answer, failed = Unanswered(str(trouble)), failed + 1
                         if failed >= IN_A_ROW:
                             hint = "Answers so far are kept: the same command goes on from here."
-                            raise EndpointError(f"{trouble} {failed} prompts in a row got no answer.", hint) from trouble
+                            raise EndpointError(
+                                f"{trouble} {failed} prompts in a row got no answer.", hint
+                            ) from trouble
                     yield place, answer
 
     def close(self) -> None:
@@ -210,5 +212,5 @@ def _seconds(value: str | None) -> float | None:
     try:
         return max(0.0, float(value))
     except ValueError:
-        parsed = email.utils.parsedate_to_datetime(value) if value[:3].isalpha() else None
-        return max(0.0, parsed.timestamp() - time.time()) if parsed else None
+        parsed = email.utils.parsedate_tz(value)
+        return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else None

@@ -6,9 +6,10 @@ import re
 import unicodedata
 from collections import Counter
 
-ENGLISH = frozenset(  # small words that hardly any other language has
-    "the and to that with for are were this which from have has had been it they their you your when its".split()
+SMALL = (  # words that hardly any other language has
+    "the and to that with for are were this which from have has had been it they their you your when its"
 )
+ENGLISH = frozenset(SMALL.split())
 SHARE = 0.08  # of an English text's words are such
 UNSPACED = {"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"}  # no spaces between words
 ABBREVIATION = r"(?<!\b[A-Z]\.)(?<!\b(?:Mr|Ms|Dr|St|vs|cf|No)\.)(?<!\b(?:Mrs|etc|e\.g|i\.e|Inc|Ltd|Fig|Vol)\.)"

@@ -17,11 +17,12 @@ from gemmalocal.synthesis.piece import Piece
 
 GAP = "____"
 WORDS = range(6, 61)  # of a sentence that stands for itself
-LEANING = frozenset(  # what a sentence begins with that leans on the one before it
+LEANS = (  # what a sentence begins with that leans on the one before it
     "it this that these those he she they we i you there here his her its their such both each another other either "
     "neither however but and or so then thus therefore also moreover furthermore instead otherwise finally next "
-    "yet still if when while what which who where how why for as because although".split()
+    "yet still if when while what which who where how why for as because although"
 )
+LEANING = frozenset(LEANS.split())
 SUBJECT = r"(?P<subject>(?:(?:The|A|An) )?[\w'’-]+(?: [\w'’-]+){0,4})"
 DEFINITION = re.compile(rf"^{SUBJECT} (?P<verb>is|are|was|were) (?:an? |the |one of |any |some |used |made |called )")
 FRAMES = (
