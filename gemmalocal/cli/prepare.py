@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -55,6 +56,8 @@ def prepare(
     if password is not None:
         os.environ[PASSWORD] = password  # the job inherits it, and its directory does not hold it
         options["password_env"] = PASSWORD
+    if options["prompts"]:
+        options["prompts"] = _whole(options["prompts"])
     spec = _spec([_whole(source) for source in sources], options)
     old = jobs.Job(folder)
     old.skip()
@@ -114,4 +117,21 @@ def _said(row: dict[str, Any]) -> str:
     return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)[:300]
 
 
-COMMANDS = (prepare, accept)
+@click.command()
+@click.argument("dataset")
+@click.option("--to", "form", type=click.Choice(FORMS), required=True, help="The form; hub: a folder with a card.")
+@click.option("--out", metavar="FOLDER", help="Where to; DATASET-FORM where you stand if not given.")
+@click.option("--json", "as_json", is_flag=True, help="What was written, as one JSON object.")
+def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
+    """Write DATASET (a prepared one, or any rows, as in a recipe) as chat, ShareGPT, Alpaca, ... for other programs."""
+    named = ":" not in dataset and not os.path.exists(dataset)
+    path = str(datasets.find(dataset)) if named else _whole(dataset)
+    name = os.path.basename(dataset.rstrip("/")) or "dataset"
+    target = os.path.abspath(out or f"{name.replace(':', '-')}-{form}")
+    code, report = errands.run("convert", {"path": path, "form": form, "out": target, "name": name})
+    if report:
+        click.echo(json.dumps(report) if as_json else report["path"])
+    return code
+
+
+COMMANDS = (prepare, accept, convert)

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gemmalocal.synthesis.language import ENGLISH, UNSPACED, english, script, sentences
+from gemmalocal.synthesis.language import OWN, UNSPACED, english, script, sentences
 from gemmalocal.synthesis.piece import Piece
 
 GAP = "____"
@@ -24,7 +24,9 @@ LEANS = (  # what a sentence begins with that leans on the one before it
 )
 LEANING = frozenset(LEANS.split())
 SUBJECT = r"(?P<subject>(?:(?:The|A|An) )?[\w'’-]+(?: [\w'’-]+){0,4})"
-DEFINITION = re.compile(rf"^{SUBJECT} (?P<verb>is|are|was|were) (?:an? |the |one of |any |some |used |made |called )")
+DEFINITION = re.compile(
+    rf"^{SUBJECT} (?P<verb>is|are|was|were) (?:an? |the |one of |any |some |used |made |called |[a-z]+ of )"
+)
 FRAMES = (
     "Please help me with the following.\n\n{0}",
     "Could you take care of this for me?\n\n{0}",
@@ -119,7 +121,7 @@ def _gap(piece: Piece, line: str, chance: random.Random) -> Asked | None:
     places = [
         match
         for match in re.finditer(r"(?<![\w'’-])[\w][\w'’-]*[\w](?![\w'’-])|\b\d+\b", line)
-        if match.start() and (match[0][0].isdigit() or len(match[0]) > 4) and match[0].lower() not in ENGLISH
+        if match.start() and (match[0][0].isdigit() or len(match[0]) > 4) and match[0].lower() not in OWN
     ]
     if not places:
         return None
@@ -143,4 +145,4 @@ def _stands_alone(line: str) -> bool:
 
 
 def _words(line: str) -> list[str]:
-    return [word for word in re.findall(r"\w{4,}", line.lower()) if word not in ENGLISH]
+    return [word for word in re.findall(r"\w{4,}", line.lower()) if word not in OWN]
