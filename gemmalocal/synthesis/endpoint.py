@@ -117,7 +117,8 @@ class Endpoint:
                 self._check(response)
                 return "".join(_events(response)) if _is_stream(response) else _whole(response)
         except httpx2.ConnectError as error:
-            raise EndpointError(f"Nothing answers at {self.url}.", "Start the server, or check --endpoint.") from error
+            hint = "Start the server, or check --endpoint; answers so far are kept."
+            raise EndpointError(f"Nothing answers at {self.url}.", hint) from error
         except httpx2.TimeoutException as error:
             raise Trouble(f"{self.url} fell silent in the midst of an answer, or gave none in time.") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:

@@ -111,8 +111,8 @@ def _subject(words: str, line: str) -> str:
 
 
 def _heading(piece: Piece, own: list[str]) -> Iterator[Asked]:
-    heading = piece.passage.heading.strip().strip("#").strip()
-    if own and piece.title and re.search(r"[^\W\d]{3}", heading) and heading.casefold() != piece.title.casefold():
+    heading = piece.passage.heading.removeprefix(piece.title).removeprefix(" > ").strip()
+    if own and piece.title and re.search(r"[^\W\d]{3}", heading):
         question = f"What does “{piece.title}” say under “{heading}”?"
         yield Asked(question, own[0], own[0], f"Under “{heading}” it says: “{own[0]}”")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 
 from gemmalocal import datasets, jobs
+from gemmalocal.data.tokenizer import TURNS
 from gemmalocal.synthesis import ground
 from tests.pipelines.test_runs import LIMIT, run
 from tests.synthesis.server import Model, running
@@ -82,11 +84,39 @@ def test_rules_alone_make_rows_that_a_recipe_trains_on(
         row["source"] for row in files[datasets.HELD_OUT]
     )
     assert grounded(files[datasets.TRAIN] + files[datasets.HELD_OUT], documents)
-    trained = run("train", str(recipe_path), "--set", "data.path=mine", "--set", "data.max_length=512", "--json")
+    data = ("--set", "data.path=mine", "--set", "data.max_length=512")
+    checked = run("check", str(recipe_path), *data, "--json")
+    assert checked.returncode == 0, checked.stderr
+    seen = json.loads(checked.stdout)
+    assert seen["train"]["rows"] == len(files[datasets.TRAIN])
+    assert seen["held_out"]["rows"] == len(files[datasets.HELD_OUT])
+    trained = run("train", str(recipe_path), *data, "--set", "train.steps=2")
     assert trained.returncode == 0, trained.stderr
-    store = next((workspace / "runs").glob("*/examples"))
-    sides = (store / "sources.txt").read_text().splitlines()
-    assert len(sides) == len(files[datasets.TRAIN]) + len(files[datasets.HELD_OUT])
+
+
+@pytest.mark.parametrize("instructed", [True, False])
+def test_a_model_of_this_machine_is_asked_and_never_yields_nothing(
+    documents: Path, tiny: Path, workspace: Path, tmp_path: Path, instructed: bool
+) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(tiny, model)
+    if instructed:
+        (model / "chat_template.jinja").write_text(TURNS)
+    short = ("--attempts", "2", "--answer-tokens", "16", "--temperature", "0.8", "--json")
+    answers, files = [], []
+    for name in ("one", "two"):
+        done = prepared(documents, model, name, *short)
+        assert done.returncode == 0, done.stderr
+        folder = workspace / "datasets" / name
+        answers.append(sorted((folder / datasets.ASKED).read_text().splitlines()))
+        files.append(of_files(folder))
+    assert answers[0] == answers[1]  # sampled, but by the prompt and the seed alone
+    assert len(answers[0]) >= 5
+    assert files[0] == files[1]
+    assert {row["by"] for row in files[0][datasets.TRAIN]} == {"rules"}  # its weights are random
+    again = prepared(documents, model, "one", *short)
+    report = next(json.loads(line)["data"] for line in again.stdout.splitlines() if '"report"' in line)
+    assert (report["asked"], report["answers_known"]) == (0, len(answers[0]))
 
 
 def through(model: Model, documents: Path, tiny: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
