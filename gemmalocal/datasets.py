@@ -44,8 +44,16 @@ def find(name: str) -> Path:
 
 def room(folder: Path) -> None:
     """Raise `DatasetError` if a dataset must not be made in a folder: it holds something else."""
-    if folder.exists() and not (folder / "job.json").is_file() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not _ours(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder} holds other files.", "Name a new folder, or an empty one.")
+
+
+def _ours(folder: Path) -> bool:
+    """Whether a folder is the job directory of a preparation."""
+    try:
+        return bool(json.loads((folder / "job.json").read_text(encoding="utf-8"))["kind"] == "prepare")
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
 
 
 def read(file: Path) -> list[Row]:

@@ -122,7 +122,7 @@ def deliver(
     kept, twice = curate.once([*written.kept, *back])
     kept, loud = curate.balanced(kept, wanted.balance)
     rejected += [*twice, *loud]
-    places, how = curate.held_out(gathered.pieces, wanted.held_out)
+    places, how = curate.held_out(gathered.pieces, kept, wanted.held_out)
 
     def out(candidate: Candidate) -> bool:
         return curate.place_of(candidate.piece) in places

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from statistics import median
 
@@ -68,31 +68,35 @@ def place_of(piece: Piece) -> Place:
     return piece.document, piece.passage.number
 
 
-def held_out(pieces: Sequence[Piece], share: float) -> tuple[set[Place], str]:
+def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -> tuple[set[Place], str]:
     """The places that are held out, and how they were chosen, as a sentence.
 
     A document is held out by its content's hash, so that it does not change sides when others join. Where that
-    leaves a side empty, the shortest document is held out; of a single document a section, of a single section a
-    passage. Of a single passage, or of a share of 0, nothing is.
+    leaves a side without rows, the document with the fewest is held out; where a single document has rows, one of
+    its sections, of a single section a passage. Of a single passage, or of a share of 0, nothing is.
     """
     if not share:
-        return set(), "nothing is held out, as asked"
+        return set(), "nothing, as asked"
+    rows = Counter(place_of(candidate.piece) for candidate in kept)
     ways: dict[str, Callable[[Piece], str]] = {
         "documents": lambda piece: piece.document,
         "sections of the only document": lambda piece: f"{piece.document} {piece.passage.heading}",
         "passages of the only section": lambda piece: f"{piece.document} {piece.passage.number}",
     }
     for what, of in ways.items():
-        sizes: dict[str, int] = defaultdict(int)
+        sizes = Counter[str]()
         for piece in pieces:
-            sizes[of(piece)] += len(piece.passage.text)
-        if len(sizes) > 1:
-            chosen = _chosen(sizes, share)
-            return {place_of(piece) for piece in pieces if of(piece) in chosen}, f"{len(chosen)} of {len(sizes)} {what}"
-    return set(), "nothing is held out: there is a single passage"
+            sizes[of(piece)] += rows[place_of(piece)]
+        filled = {name for name, size in sizes.items() if size}
+        if len(filled) > 1:
+            chosen = {name for name in sizes if _share(name) < share}
+            if not 0 < len(chosen & filled) < len(filled):
+                chosen = {min(filled, key=lambda name: (sizes[name], name))}
+            how = f"{len(chosen & filled)} of {len(filled)} {what}"
+            return {place_of(piece) for piece in pieces if of(piece) in chosen}, how
+    return set(), "nothing: all rows are of a single passage"
 
 
-def _chosen(sizes: dict[str, int], share: float) -> set[str]:
-    """The names whose hash falls into the share; the shortest one where all or none do."""
-    chosen = {name for name in sizes if int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) < share * 2**32}
-    return chosen if 0 < len(chosen) < len(sizes) else {min(sizes, key=lambda name: (sizes[name], name))}
+def _share(name: str) -> float:
+    """A number from 0 to 1 that depends on a name alone."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32

@@ -10,7 +10,8 @@ SMALL = "the and that with are were this which from had been it they their you y
 OWN = frozenset(SMALL.split())
 SHARED = frozenset({"of", "is", "has", "for"})  # with English's neighbours
 SHARE = 0.08  # of an English text's words are such
-UNSPACED = {"CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN"}  # no spaces between words
+UNSPACED = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+FOREIGN = 0.02  # of a text's characters may be of a script without spaces between words: names, in a text with spaces
 ABBREVIATION = r"(?<!\b[A-Z]\.)(?<!\b(?:Mr|Ms|Dr|St|vs|cf|No)\.)(?<!\b(?:Mrs|etc|e\.g|i\.e|Inc|Ltd|Fig|Vol)\.)"
 ENDS = re.compile(rf"(?<=[.!?]){ABBREVIATION}(?=\s+[^\sa-z])|(?<=[.!?][\"'”’)])(?=\s+[^\sa-z])|(?<=[。！？।])")
 
@@ -18,7 +19,7 @@ ENDS = re.compile(rf"(?<=[.!?]){ABBREVIATION}(?=\s+[^\sa-z])|(?<=[.!?][\"'”’
 def sentences(text: str) -> list[str]:
     """The whole sentences of running text: lines that are no prose (tables, lists, headings) are left out."""
     found = []
-    for block in re.split(r"\n\s*\n|\n(?=\s*[-*•|#\d])", text):
+    for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*•|#]|\d+[.)]\s))", text):
         block = " ".join(block.split())
         found += [part.strip() for part in _split(block) if _is_sentence(part.strip())]
     return found
@@ -32,7 +33,7 @@ def _split(block: str) -> list[str]:
 def _is_sentence(text: str) -> bool:
     if not text or text[-1] not in ".!?。！？।\"'”’)" or text[0] in "|#>-*•":
         return False
-    if script(text) in UNSPACED:
+    if unspaced(text):
         return len(text) > 8
     return len(text.split()) >= 4 and (text[0].isupper() or text[0] in "\"'“‘¿¡(" or not text[0].islower())
 
@@ -41,6 +42,11 @@ def script(text: str) -> str:
     """The script of most of a text's letters, by Unicode's names: LATIN, CYRILLIC, CJK, ...; empty if it has none."""
     names = (unicodedata.name(mark, "").split(" ")[0] for mark in text[:2000] if mark.isalpha())
     return max(Counter(names).items(), key=lambda item: item[1], default=("", 0))[0]
+
+
+def unspaced(text: str) -> bool:
+    """Whether a text is of a script that puts no spaces between words (Thai to Tibetan, Khmer, Chinese, Japanese)."""
+    return len(UNSPACED.findall(text)) > FOREIGN * len(text)
 
 
 def english(text: str) -> bool:

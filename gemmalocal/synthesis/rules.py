@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gemmalocal.synthesis.language import OWN, UNSPACED, english, script, sentences
+from gemmalocal.synthesis.language import OWN, english, sentences, unspaced
 from gemmalocal.synthesis.piece import Piece
 
 GAP = "____"
@@ -27,6 +27,8 @@ SUBJECT = r"(?P<subject>(?:(?:The|A|An) )?[\w'’-]+(?: [\w'’-]+){0,4})"
 DEFINITION = re.compile(
     rf"^{SUBJECT} (?P<verb>is|are|was|were) (?:an? |the |one of |any |some |used |made |called |[a-z]+ of )"
 )
+WORD = re.compile(r"(?<![\w.,'’/-])(?:\d+(?:[.,:]\d+)*|[^\W\d][\w'’-]*\w)(?![\w'’/-]|[.,]\d)")  # what may be a gap
+CODE = re.compile(r"`|\]\(|https?://|[{}<>=|\\]")  # a sentence with such is no prose to leave a word out of
 FRAMES = (
     "Please help me with the following.\n\n{0}",
     "Could you take care of this for me?\n\n{0}",
@@ -47,7 +49,7 @@ class Asked(NamedTuple):
 def questions(piece: Piece, count: int, seed: int) -> list[Asked]:
     """At most `count` questions about a passage; each answer is a sentence of it, of a gap with `short` its word."""
     text = piece.passage.text
-    if script(text) in UNSPACED:
+    if unspaced(text):
         return []
     own = [line for line in sentences(text) if _stands_alone(line)]
     found = list(_definitions(piece, own))[:count] if english(text) else []
@@ -67,7 +69,7 @@ def questions(piece: Piece, count: int, seed: int) -> list[Asked]:
 def summary(piece: Piece) -> str:
     """The two sentences whose words are most frequent in the passage, in their order with an ellipsis; or ''."""
     own = sentences(piece.passage.text)
-    if len(own) < 4 or script(piece.passage.text) in UNSPACED:
+    if len(own) < 4 or unspaced(piece.passage.text):
         return ""
     counts = Counter(word for line in own for word in _words(line))
 
@@ -120,10 +122,10 @@ def _heading(piece: Piece, own: list[str]) -> Iterator[Asked]:
 def _gap(piece: Piece, line: str, chance: random.Random) -> Asked | None:
     places = [
         match
-        for match in re.finditer(r"(?<![\w'’-])[\w][\w'’-]*[\w](?![\w'’-])|\b\d+\b", line)
+        for match in WORD.finditer(line)
         if match.start() and (match[0][0].isdigit() or len(match[0]) > 4) and match[0].lower() not in OWN
     ]
-    if not places:
+    if not places or CODE.search(line):
         return None
     telling = [match for match in places if match[0][0].isdigit() or match[0][0].isupper()]
     match = chance.choice(telling or places)
@@ -141,7 +143,9 @@ def _says(piece: Piece) -> str:
 
 def _stands_alone(line: str) -> bool:
     words = re.findall(r"[\w'’-]+", line)
-    return len(words) in WORDS and words[0].lower() not in LEANING and GAP not in line
+    whole = all(line.count(left) == line.count(right) for left, right in ("()", "[]", "“”")) and not unspaced(line)
+    whole = whole and not line[0].isdigit() and not line.endswith(" .")  # else a list's number, or a broken line
+    return whole and len(words) in WORDS and words[0].lower() not in LEANING and GAP not in line
 
 
 def _words(line: str) -> list[str]:

@@ -125,6 +125,7 @@ def test_rules_ask_sensibly_and_answer_with_the_texts_own_words() -> None:
     [
         ("Die Lampe ist ein Brenner mit sechs Dochten. Das Licht leuchtet achtzehn Meilen weit über das Meer.", "____"),
         ("东京是日本的首都。它是一个很大的城市，有很多人。", None),
+        ("dh_installinit debian/package.init を編集して dh_make の example を使うことができます。", None),
     ],
 )
 def test_other_languages_get_gaps_without_a_word_of_english_or_nothing(text: str, says: str | None) -> None:
@@ -156,21 +157,28 @@ def test_each_question_once_and_no_document_too_loud() -> None:
     assert curate.balanced(loud, 2)[0] == loud
 
 
+def split(pieces: list[Piece], share: float, without: Sequence[Piece] = ()) -> tuple[set[tuple[str, int]], str]:
+    rows = [Candidate(of, pair(of, "q", "a"), "", "model") for of in pieces if of not in without]
+    return curate.held_out(pieces, rows, share)
+
+
 def test_documents_are_held_out_by_their_content() -> None:
     pieces = [piece(document=f"d{n}", number=m) for n in range(200) for m in range(2)]
-    places, how = curate.held_out(pieces, 0.2)
+    places, how = split(pieces, 0.2)
     documents = {document for document, _ in places}
     assert 20 < len(documents) < 60
     assert len(places) == 2 * len(documents)
     assert how == f"{len(documents)} of 200 documents"
-    more, _ = curate.held_out([*pieces, piece(document="new")], 0.2)
-    assert places <= more
-    two = [piece("long " * 50, "a"), piece("short", "b")]
-    assert curate.held_out(two, 0.1) == ({("b", 0)}, "1 of 2 documents")
-    one = [piece(number=0, heading="x"), piece(number=1, heading="x"), piece("s", number=2, heading="y")]
-    assert "of the only document" in curate.held_out(one, 0.1)[1]
-    assert curate.held_out(one[:1], 0.1)[0] == set()
-    assert curate.held_out(two, 0)[0] == set()
+    assert places <= split([*pieces, piece(document="new")], 0.2)[0]
+    two = [piece(document="a", number=0), piece(document="a", number=1), piece(document="b")]
+    assert split(two, 0.01) == ({("b", 0)}, "1 of 2 documents")
+    assert split(two, 0) == (set(), "nothing, as asked")
+    barren = [*two, piece(document="c")]  # no row was made of it: it is no side
+    assert split(barren, 0.01, without=barren[3:]) == ({("b", 0)}, "1 of 2 documents")
+    one = [piece(number=0, heading="x"), piece(number=1, heading="x"), piece(number=2, heading="y")]
+    assert split(one, 0.01) == ({("d", 2)}, "1 of 2 sections of the only document")
+    assert split(one[:2], 0.01)[1] == "1 of 2 passages of the only section"
+    assert split(one[:1], 0.1)[0] == set()
 
 
 def test_answers_are_kept_by_author_and_content(tmp_path: Path) -> None:
