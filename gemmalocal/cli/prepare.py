@@ -77,6 +77,8 @@ def _spec(sources: list[str], options: dict[str, Any]) -> dict[str, Any]:
 
     from gemmalocal.preparation import Preparation
 
+    if options["threshold"] is not None and not options["judge"]:
+        raise RecipeError("--threshold goes with --judge.")
     there = {"url": options.pop("endpoint"), "model": options.pop("endpoint_model")}
     there |= {name: options.pop(name) for name in ("key_env", "concurrency", "timeout")}
     given = {name: value for name, value in options.items() if value is not None}

@@ -14,7 +14,7 @@ from typing import Any
 
 from gemmalocal import datasets
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.errors import DatasetError
+from gemmalocal.errors import DatasetError, RecipeError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines.authors import Author, open_author
 from gemmalocal.pipelines.beside import Stopped, Tell, beside
@@ -22,7 +22,7 @@ from gemmalocal.pipelines.pieces import Gathered, gather
 from gemmalocal.preparation import Preparation
 from gemmalocal.synthesis import curate
 from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
-from gemmalocal.synthesis.create import Order, Rejection, create, judged, losses
+from gemmalocal.synthesis.create import WINDOW, Made, Order, Rejection, create, judged
 from gemmalocal.synthesis.piece import Candidate
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
@@ -38,9 +38,16 @@ class Written:
     author: Author
     kept: list[Candidate] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
-    losses: Counter[str] = field(default_factory=Counter)
+    losses: Counter[str] = field(default_factory=Counter)  # why an author failed, and for how many pieces
     asked: int = 0
     known: int = 0  # answers that were there already
+
+    def take(self, made: Made) -> None:
+        """Add what came of a piece, or of a judgement."""
+        self.kept += made.kept
+        self.rejected += made.rejected
+        if made.lost:
+            self.losses[made.lost.partition(": ")[0].partition(" (")[0]] += 1
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
@@ -75,39 +82,37 @@ def write(
     wanted: Preparation, gathered: Gathered, folder: Path, tokenizer: Tokenizer, directory: Path, tell: Tell
 ) -> Written:
     """All candidates of all pieces, checked and, if wanted, judged."""
-    author = open_author(wanted, folder, tokenizer)
     wording = Wording(Path(wanted.prompts).expanduser() if wanted.prompts else None)
-    order = Order(TASKS[wanted.task], wanted.pairs, wanted.attempts, wanted.seed, wording, author.instructed)
+    author = open_author(wanted, folder, tokenizer)
     written = Written(author)
+    remembered = Remembered(directory / datasets.ASKED, author.ask, author.name) if author.ask else None
+    if wanted.judge and not (remembered and author.instructed):
+        hint = "Name a model that follows instructions, or an endpoint."
+        raise RecipeError(f"There is nobody to judge: the author is {author.title}.", hint)
+    at = ("passages", 0, len(gathered.pieces))
+
+    def ask(prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
+        assert remembered is not None
+        for answer in remembered(prompts):
+            tell(*at)  # a stop is noticed after each answer
+            yield answer
+
+    order = Order(TASKS[wanted.task], wanted.pairs, wanted.attempts, wanted.seed, wording, author.instructed)
     try:
-        remembered = Remembered(directory / datasets.ASKED, author.ask, author.name) if author.ask else None
-        at = ("passages", 0, len(gathered.pieces))
-
-        def ask(prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
-            assert remembered is not None
-            for answer in remembered(prompts):
-                tell(*at)  # a stop is noticed after each answer
-                yield answer
-
-        all_made = []
         for number, made in enumerate(create(gathered.pieces, order, ask if remembered else None), 1):
             at = ("passages", number, len(gathered.pieces))
             tell(*at)
-            all_made.append(made)
-            written.rejected += made.rejected
-        written.losses = losses(all_made)
-        written.kept = [candidate for made in all_made for candidate in made.kept]
-        if wanted.judge and remembered:
+            written.take(made)
+        if wanted.judge:
             candidates, written.kept = written.kept, []
-            for made in judged(candidates, wording, ask, wanted.threshold):
-                written.kept += made.kept
-                written.rejected += made.rejected
-                at = ("rows judged", len(written.kept), len(candidates))
+            for number, made in enumerate(judged(candidates, wording, ask, wanted.threshold), 1):
+                at = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
                 tell(*at)
-        if remembered:
-            written.asked, written.known = remembered.asked, remembered.found
+                written.take(made)
     finally:
         author.close()
+    if remembered:
+        written.asked, written.known = remembered.asked, remembered.found
     return written
 
 
@@ -115,13 +120,12 @@ def deliver(
     wanted: Preparation, gathered: Gathered, written: Written, tokenizer: Tokenizer, directory: Path
 ) -> dict[str, Any]:
     """Choose among the candidates, write the files, and count."""
-    accepted = datasets.accepted(directory)
-    refused = curate.distinct(written.kept, written.rejected)
-    back = [candidate for candidate, _ in refused if candidate.record.key in accepted]
-    rejected = [item for item in refused if item[0].record.key not in accepted]
-    kept, twice = curate.once([*written.kept, *back])
+    kept, twice = curate.once(written.kept)
     kept, loud = curate.balanced(kept, wanted.balance)
-    rejected += [*twice, *loud]
+    rejected = [*curate.distinct(written.kept, written.rejected), *twice, *loud]
+    accepted = datasets.accepted(directory)
+    kept += [candidate for candidate, _ in rejected if candidate.record.key in accepted]
+    rejected = [(candidate, why) for candidate, why in rejected if candidate.record.key not in accepted]
     places, how = curate.held_out(gathered.pieces, kept, wanted.held_out)
 
     def out(candidate: Candidate) -> bool:

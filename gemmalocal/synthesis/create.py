@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -125,8 +124,3 @@ def _verdict(answer: str | Unanswered) -> Verdict | str:
         return parse(answer, Verdict)[0]
     except Unusable as problem:
         return str(problem)
-
-
-def losses(all_made: Sequence[Made]) -> Counter[str]:
-    """Why authors failed, and for how many pieces; the details after the first ": " are left out."""
-    return Counter(made.lost.partition(": ")[0].partition(" (")[0] for made in all_made if made.lost)

@@ -38,12 +38,12 @@ class Candidate:
     score: int | None = None
 
     def columns(self) -> dict[str, Any]:
-        """The row as it is saved: a recipe reads its messages or its text, a person the rest."""
+        """The row as it is saved: a recipe reads its messages or its text (its own evidence), a person the rest."""
         passage, record = self.piece.passage, self.record
         turns = [{"role": message.role, "content": message.content} for message in record.messages]
         told: dict[str, Any] = {"messages": turns} if turns else {"text": record.text}
         told |= {"source": passage.source, "page": passage.page, "heading": passage.heading}
-        told |= {"evidence": self.evidence, "by": self.by, "score": self.score}
+        told |= {"evidence": self.evidence if turns else None, "by": self.by, "score": self.score}
         return {key: value for key, value in told.items() if value not in (None, "")}
 
 

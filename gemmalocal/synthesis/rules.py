@@ -47,7 +47,7 @@ class Asked(NamedTuple):
 
 
 def questions(piece: Piece, count: int, seed: int) -> list[Asked]:
-    """At most `count` questions about a passage; each answer is a sentence of it, of a gap with `short` its word."""
+    """At most `count` questions about a passage; each answer is a sentence of it."""
     text = piece.passage.text
     if unspaced(text):
         return []

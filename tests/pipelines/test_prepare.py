@@ -62,7 +62,8 @@ def of_files(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def grounded(rows: list[dict[str, Any]], documents: Path) -> bool:
     """Whether each row's evidence occurs in the file that it names."""
-    return all(ground.problem(row["evidence"], Path(row["source"]).read_text()) is None for row in rows)
+    quotes = [(row.get("evidence") or row["text"], Path(row["source"]).read_text()) for row in rows]
+    return all(ground.problem(quote, text) is None for quote, text in quotes)
 
 
 def test_rules_alone_make_rows_that_a_recipe_trains_on(
@@ -234,6 +235,8 @@ def test_what_was_edited_is_not_written_over_and_what_was_accepted_stays(
     [
         (["--pairs", "0"], "pairs: Input should be greater"),
         (["--key-env", "X"], "goes with --endpoint"),
+        (["--threshold", "5"], "goes with --judge"),
+        (["--judge", "--author", "rules"], "nobody to judge"),
         (["--endpoint", "localhost:1234"], "url must begin with http"),
         (["--prompts", "/no/such"], "holds no prompt"),
     ],
