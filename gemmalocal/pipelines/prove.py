@@ -17,6 +17,7 @@ from gemmalocal.data import store
 from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import loop
+from gemmalocal.errors import ModelError
 from gemmalocal.export.forms import Form
 from gemmalocal.export.proof import Answer, Proof
 from gemmalocal.export.source import Source
@@ -48,6 +49,8 @@ class Said:
 
 def prove(form: Form, found: Source, folder: Path, tell: Tell) -> Proof:
     """The proof of the export in `folder`; it is read by the other engine where that is possible and installed."""
+    if not store.exists(found.run / "examples"):
+        raise ModelError("The run was made by an older version, and its rows are gone.", "Train it again.")
     train, held_out, _ = store.load(found.run / "examples")
     rows = held_out if len(held_out) else train[: loop.EVALUATION_ROWS]
     asked = Asked(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], Tokenizer(found.base))
