@@ -55,9 +55,11 @@ def table(report: dict[str, Any]) -> list[str]:
     """The proof, to read."""
     share = "no gain to keep" if report["kept"] is None else f"{100 * report['kept']:.1f} %"
     same = sum(answer["tuned"] == answer["exported"] for answer in report["answers"])
+    failed = "" if report["passed"] else ": FAILED"
     return [
         f"{report['path']}  {report['bytes'] / 1e6:.0f} MB",
         f"held-out loss   base {report['base']:.4f}   tuned {report['tuned']:.4f}   export {report['exported']:.4f}",
-        f"kept {share} of the gain{'' if report['passed'] else ': FAILED'}   read by: {report['reader']}",
+        f"kept {share} of the gain, {100 * report['carried']:.0f} % of the shift of logits{failed}",
+        f"read again: {report['reader']}",
         f"same answers {same} of {len(report['answers'])}   mean logit difference {report['logit_difference']:.2g}",
     ]

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 LEAST = 0.9  # share of the held-out gain below which an export has failed
+CARRIED = 0.9  # the same of the shift of logits; half an adapter can bring most of the gain, and is not the adapter
 REMEDIES = {
     "merged": "Export it with --dtype float32, or with more bits.",
     "gguf": "Take a --type with more bits: Q8_0 or BF16.",
@@ -39,7 +40,8 @@ class Proof:
     base: float
     tuned: float
     exported: float
-    logit_difference: float  # the mean over the tokens of the prompts and the vocabulary
+    logit_difference: float  # the mean over the vocabulary, after each prompt
+    carried: float  # how far the logits were shifted from the base's towards the tuned ones: 1 is all the way
     answers: list[Answer] = field(default_factory=list)
 
     @property
@@ -50,10 +52,10 @@ class Proof:
 
     @property
     def passed(self) -> bool:
-        """Whether at least `LEAST` of the gain is left; without a gain, whether nothing was lost."""
+        """Whether enough of the gain and of the shift is left; without a gain, whether nothing was lost."""
         if self.kept is None:
             return self.exported <= self.tuned + 0.01 * abs(self.tuned)
-        return self.kept >= LEAST
+        return self.kept >= LEAST and self.carried >= CARRIED
 
     @property
     def remedy(self) -> str:

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from gemmalocal import atomic, history, machine
@@ -52,7 +53,10 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         return
     yield Report({"path": str(target), "form": form.label, "bytes": _bytes(target), **proof.as_dict()})
     if not proof.passed:
-        raise GemmalocalError(f"The export lost the tune: {_share(proof.kept)} of its gain is left.", proof.remedy)
+        raise GemmalocalError(
+            f"The export lost the tune: {_share(proof.kept)} of its gain, {_share(proof.carried)} of its shift are left.",
+            proof.remedy,
+        )
     yield Finished("done", f"{form.label} in {target}")
 
 
@@ -82,11 +86,13 @@ def _write(form: Form, found: Source, parts: Sequence[Tensor], aside: Path, tell
             for path in found.adapter.iterdir():
                 shutil.copyfile(path, aside / path.name)
         case "merged" if form.bits:
-            whole = aside / ".whole"
-            whole.mkdir()
-            forms.write_merged(whole, base, parts, "float32", tell)
-            open_backend("mlx").quantized(whole, aside, form.bits)  # type: ignore[attr-defined]
-            shutil.rmtree(whole)
+            with TemporaryDirectory(dir=aside.parent) as place:
+                whole, small = Path(place) / "whole", Path(place) / "small"
+                whole.mkdir()
+                forms.write_merged(whole, base, parts, "float32", tell)
+                open_backend("mlx").quantized(whole, small, form.bits)  # type: ignore[attr-defined]
+                for path in small.iterdir():
+                    path.rename(aside / path.name)
         case "merged":
             forms.write_merged(aside, base, parts, form.dtype, tell)
         case "gguf" | "ollama":

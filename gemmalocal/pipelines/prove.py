@@ -25,6 +25,7 @@ from gemmalocal.pipelines.beside import Tell
 from gemmalocal.recipe import LoraSpec, Recipe
 from gemmalocal.weights import gguf_file
 
+Logits = NDArray[np.float32]
 PROMPTS, SHARE, ANSWER = 4, 3, 32  # prompts; of plain text, the first third is asked; tokens of an answer
 
 
@@ -43,7 +44,7 @@ class Said:
 
     loss: float
     tokens: int
-    logits: list[NDArray[np.float32]]
+    logits: list[Logits]
     answers: list[str]
 
 
@@ -58,6 +59,7 @@ def prove(form: Form, found: Source, folder: Path, tell: Tell) -> Proof:
     tell("asking the run", 0, 3)
     trainer = open_backend(own).trainer(found.base, _recipe(found.recipe, found.recipe.quantize))
     base, tokens = loop.summed_loss(rows, found.recipe.train, trainer)
+    before = [trainer.logits(prompt) for prompt in asked.prompts]
     if found.adapter:
         trainer.load(found.adapter)
         tuned = _said(asked, found.recipe, trainer)
@@ -77,6 +79,7 @@ def prove(form: Form, found: Source, folder: Path, tell: Tell) -> Proof:
         tuned.loss / tokens,
         said.loss / tokens,
         float(np.mean(differences)),
+        float(np.mean([_carried(*three) for three in zip(before, tuned.logits, said.logits, strict=True)])),
         [Answer(asked.tokenizer.decode(prompt), one, other) for prompt, one, other in texts],
     )
 
@@ -105,6 +108,12 @@ def _said(asked: Asked, recipe: Recipe, trainer: Trainer) -> Said:
     stops = asked.tokenizer.stop_ids
     answers = [asked.tokenizer.decode(list(trainer.stream(prompt, ANSWER, stops))) for prompt in asked.prompts]
     return Said(loss, tokens, logits, answers)
+
+
+def _carried(base: Logits, tuned: Logits, exported: Logits) -> float:
+    """The part of the way from `base` to `tuned` that `exported` has gone; noise across the way does not count."""
+    way = tuned - base
+    return float(np.dot(exported - base, way) / np.dot(way, way)) if way.any() else 1.0
 
 
 def _prompt(example: Example) -> list[int]:

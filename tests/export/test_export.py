@@ -1,0 +1,202 @@
+"""Exports of a tiny tuned Gemma: each read again by somebody else, and what sabotage looks like in the proof."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gguf
+import libgguf
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import AutoModelForCausalLM
+
+from gemmalocal import recipe_file
+from gemmalocal.backends import adapters
+from gemmalocal.errors import ModelError
+from gemmalocal.export import forms, gguf_types, gguf_write, merge, tensors
+from gemmalocal.export.forms import Form
+from gemmalocal.export.source import Source
+from gemmalocal.pipelines.prove import prove
+
+IDS = torch.tensor([[2, 40, 270, 9, 281, 30]])
+
+
+def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gemmalocal", *words], capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "GEMMALOCAL_HOME": str(home), "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
+    """A workspace with a run that has learned something."""
+    folder = tmp_path_factory.mktemp("exported")
+    rows = [{"prompt": f"the {word}:", "completion": f" and {word} the quote."} for word in "abcdefghijklmnopqrst"]
+    (folder / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (folder / "tune.yaml").write_text(
+        f"model: {tiny}\ndata:\n  path: {folder / 'rows.jsonl'}\n  split: 0.3\n"
+        "lora: {rank: 8, alpha: 16}\n"
+        "train: {steps: 40, batch_size: 4, learning_rate: 2e-3, evaluate_every: 20}\n"
+        "samples: {prompts: ['the a:'], max_tokens: 5}\n"
+    )
+    done = command(folder, "train", str(folder / "tune.yaml"), "--name", "tune")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def source(home: Path, tiny: Path) -> Source:
+    run = home / "runs" / "tune"
+    return Source(run, recipe_file.load(str(run / "recipe.yaml")), tiny, run / "adapter")
+
+
+def exported(home: Path, *words: str) -> tuple[Path, dict[str, Any]]:
+    done = command(home, "export", "tune", "--json", *words)
+    assert done.returncode == 0, done.stderr
+    report: dict[str, Any] = json.loads(done.stdout)
+    return Path(report["path"]), report
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["adapter"], ["merged"], ["merged", "--quantize", "8"], ["gguf"], ["ollama", "--type", "F16"]],
+    ids=lambda words: "-".join(words).replace("--", ""),
+)
+def test_every_form_keeps_the_tune_and_says_so(home: Path, words: list[str]) -> None:
+    folder, report = exported(home, "--to", *words)
+    assert report["tuned"] < 0.9 * report["base"]
+    assert report["kept"] > 0.97
+    assert report["carried"] == pytest.approx(1, abs=0.1)
+    assert report["exported"] == pytest.approx(report["base"] - report["kept"] * (report["base"] - report["tuned"]))
+    assert json.loads((folder / "proof.json").read_text())["passed"] is True
+    card = (folder / "README.md").read_text()
+    assert "license: gemma" in card
+    assert f"{report['exported']:.4f}" in card
+    assert str(home) not in card
+    assert "<polyline" in (folder / "losses.svg").read_text()
+    assert not [path for path in folder.parent.iterdir() if path.name.startswith((".", "tmp"))]
+    if words[0] == "ollama":
+        (file,) = folder.glob("*.gguf")
+        assert f"FROM ./{file.name}" in (folder / "Modelfile").read_text()
+
+
+def test_merging_equals_peft(source: Source, tiny: Path, tmp_path: Path) -> None:
+    from peft import PeftModel
+
+    forms.write_merged(tmp_path, tiny, source.tensors(), "float32", lambda *what: None)
+    ours = AutoModelForCausalLM.from_pretrained(tmp_path)
+    theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), str(source.result))
+    plain = AutoModelForCausalLM.from_pretrained(tiny)
+    with torch.no_grad():
+        wanted = theirs(IDS).logits
+        torch.testing.assert_close(ours(IDS).logits, wanted, atol=2e-5, rtol=1e-4)
+        assert (plain(IDS).logits - wanted).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_sabotage_is_caught(source: Source, tiny: Path, tmp_path: Path, share: float) -> None:
+    """An export whose adapter was dropped, or whose scale was halved."""
+    config = json.loads((source.result / adapters.CONFIG).read_text())
+    weak = tmp_path / "weak"
+    weak.mkdir()
+    (weak / adapters.WEIGHTS).write_bytes((source.result / adapters.WEIGHTS).read_bytes())
+    (weak / adapters.CONFIG).write_text(json.dumps(config | {"lora_alpha": share * config["lora_alpha"]}))
+    folder = tmp_path / "export"
+    folder.mkdir()
+    forms.write_merged(folder, tiny, merge.merged(tiny, weak), "float32", lambda *what: None)
+    proof = prove(Form("merged", "float32"), source, folder, lambda *what: None)
+    assert not proof.passed
+    assert proof.kept is not None
+    assert proof.carried < share + 0.3
+    assert share > 0 or abs(proof.kept) < 0.01
+    assert proof.logit_difference > 0.05
+    honest = prove(Form("adapter"), source, source.result, lambda *what: None)
+    assert honest.kept == pytest.approx(1, abs=1e-3)
+    assert all(answer.same for answer in honest.answers)
+    assert replace(honest, base=honest.tuned).passed, "without a gain nothing can be lost"
+
+
+def test_a_failed_proof_is_an_exit_code_and_stays_in_the_folder(home: Path) -> None:
+    done = command(home, "export", "tune", "--to", "gguf", "--type", "Q4_0", "--json")
+    report = json.loads(done.stdout)
+    assert done.returncode == (0 if report["passed"] else 1)
+    again = command(home, "export", "tune", "--to", "gguf", "--quantize", "4")
+    assert again.returncode == 2
+    assert "--quantize is for merged" in again.stderr
+
+
+def test_the_adapter_of_another_model_is_refused(source: Source, tiny: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "config.json").write_text((tiny / "config.json").read_text())
+    parts = [part for part in merge.merged(tiny, None) if "layers.1." not in part.name]
+    tensors.write(other, parts, "F32", lambda *what: None)
+    with pytest.raises(ModelError, match="changes 7 weights"):
+        merge.merged(other, source.result)
+
+
+def test_bfloat16_is_rounded_as_torch_does() -> None:
+    values = np.concatenate([np.random.default_rng(0).normal(size=2000), [0, np.inf, -np.inf, 1 + 2**-9, 3e38, np.nan]])
+    ours = tensors.packed(values.astype(np.float32), "BF16").view(np.int16)
+    theirs = torch.tensor(values, dtype=torch.float32).bfloat16().view(torch.int16).numpy()
+    finite = ~np.isnan(values)
+    np.testing.assert_array_equal(ours[finite], theirs[finite])
+    assert np.isnan(tensors.Stored("x", "BF16", ours.view(np.uint16)).floats()[-1])
+
+
+def test_large_models_are_written_in_shards(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tensors, "SHARD", 100_000)
+    tensors.write(tmp_path, merge.merged(tiny, None), "F16", lambda *what: None)
+    assert len(list(tmp_path.glob("*.safetensors"))) > 1
+    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
+    with safe_open(tmp_path / index["weight_map"]["model.norm.weight"], "np") as file:
+        whole = tensors.stored(tiny)["model.norm.weight"].floats()
+        np.testing.assert_allclose(file.get_tensor("model.norm.weight"), whole, atol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["F16", "BF16", "Q8_0", "Q4_0"])
+def test_packing_equals_the_gguf_packages_own(form: str) -> None:
+    values = np.random.default_rng(1).normal(size=(6, 256)).astype(np.float32)
+    kind = gguf_types.FORMS[form][0]
+    np.testing.assert_array_equal(
+        gguf_write.pack(values, kind).view(np.uint8), gguf.quants.quantize(values, kind).view(np.uint8)
+    )
+
+
+@pytest.mark.parametrize(("form", "most"), [("Q4_K_M", 0.1), ("Q5_K_M", 0.05), ("Q6_K", 0.025)])
+def test_k_quants_undone_are_near(form: str, most: float) -> None:
+    values = np.random.default_rng(2).normal(size=(4, 512)).astype(np.float32)
+    kind = gguf_types.FORMS[form][0]
+    undone = gguf.quants.dequantize(gguf_write.pack(values, kind), kind)
+    assert 0 < np.abs(undone - values).mean() < most
+    np.testing.assert_allclose(libgguf.dequantize_rows(gguf_write.pack(values, kind), kind), undone, atol=1e-6)
+
+
+def test_llama_cpp_reads_it_and_says_what_transformers_says(home: Path, source: Source, tmp_path: Path) -> None:
+    xllamacpp = pytest.importorskip("xllamacpp")
+    folder, _ = exported(home, "--to", "gguf", "--type", "F16")
+    (file,) = folder.glob("*.gguf")
+    settings = xllamacpp.CommonParams()
+    settings.model.path, settings.n_ctx, settings.cpuparams.n_threads, settings.verbosity = str(file), 128, 1, 0
+    server = xllamacpp.Server(settings)
+    asked = {"prompt": "the b:", "max_tokens": 8, "temperature": 0}
+    said = server.handle_completions(asked)["choices"][0]["text"]
+    proof = json.loads((folder / "proof.json").read_text())
+    assert said.strip(), proof
+    forms.write_merged(tmp_path, source.base, source.tensors(), "float32", lambda *what: None)
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source.base)
+    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    ids = tokenizer("the b:", return_tensors="pt").input_ids
+    found = model.generate(ids, max_new_tokens=8, do_sample=False)[0, ids.shape[1] :]
+    assert said == tokenizer.decode(found, skip_special_tokens=True)
