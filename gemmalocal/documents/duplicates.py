@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any
 
 SHINGLE = 5  # characters, blind to case, width and punctuation: no words are needed, so Chinese text works as well
 THRESHOLD = 0.4  # of the Jaccard likeness of shingles: unrelated texts reach 0.15, revised and copied ones 0.3 to 0.9
@@ -16,7 +17,7 @@ class NearDuplicates:
         from rensa import RMinHashLSH
 
         self._threshold = threshold
-        self._originals: dict[int, tuple[str, object]] = {}
+        self._originals: dict[int, tuple[str, Any]] = {}
         self._index = RMinHashLSH(threshold, HASHES, BANDS)
 
     def original(self, name: str, text: str) -> str | None:
@@ -32,7 +33,7 @@ class NearDuplicates:
         return None
 
 
-def _sketch(text: str):
+def _sketch(text: str) -> Any:
     from rensa import RMinHash
 
     sketch = RMinHash(HASHES, 0)

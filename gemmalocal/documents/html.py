@@ -15,11 +15,12 @@ LONGEST = 4 << 20  # characters; trafilatura takes seconds for a longer page
 CHARSET = re.compile(rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 BREAK = "\ue0f1"  # stands for <br>
-BLOCKS = frozenset(
+BLOCK = (
     "address article aside blockquote body caption dd details div dl dt fieldset figcaption figure footer form "
-    "h1 h2 h3 h4 h5 h6 header hr li main ol p pre section summary table tbody td tfoot th thead tr ul".split()
+    "h1 h2 h3 h4 h5 h6 header hr li main ol p pre section summary table tbody td tfoot th thead tr ul"
 )
-NOT_TEXT = frozenset("head script style noscript template nav svg button select iframe object textarea".split())
+APART = "head script style noscript template nav svg button select iframe object textarea"
+BLOCKS, NOT_TEXT = frozenset(BLOCK.split()), frozenset(APART.split())
 
 
 def read_html(file: Path, password: str | None = None) -> Content:
@@ -48,6 +49,7 @@ def article(html: str) -> Content:
     for heading in list(tree.iter(*HEADINGS)):
         _mark(heading)
     text = trafilatura.extract(tree, include_comments=False, include_tables=True, favor_recall=True) or ""
+    text = re.sub(r"(?m)^-\n", "- ", text)  # an item of a list
     sections = Sections()
     for block in re.split(f"\n(?=-? *{MARK})", text):
         first, _, rest = block.partition("\n")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from gemmalocal.documents.packed import check
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 COMPATIBLE = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
+PICTURE = "{http://schemas.openxmlformats.org/drawingml/2006/main}blip"
 MARKS = {f"{W}tab": "\t", f"{W}br": "\n", f"{W}cr": "\n", f"{W}noBreakHyphen": "-"}
 ELSEWHERE = {f"{W}pPr", f"{W}txbxContent", f"{COMPATIBLE}Fallback", f"{W}rt"}  # not part of the line
 HEADING = re.compile(r"Heading ([1-9])$")
@@ -42,7 +43,7 @@ def read_docx(file: Path, password: str | None = None) -> Content:
             sections.add(note)
     sections.end()
     if not sections.found:
-        raise Unreadable("is empty: there is no text in it")
+        raise _empty([word.element.body])
     return Content(word.core_properties.title or sections.title, sections.found)
 
 
@@ -133,8 +134,15 @@ def read_pptx(file: Path, password: str | None = None) -> Content:
             sections.add(frame.text)
         sections.end()
     if not sections.found:
-        raise Unreadable("is empty: there is no text on its slides")
+        raise _empty([slide.element for slide in deck.slides])
     return Content(deck.core_properties.title or "", sections.found)
+
+
+def _empty(parts: Sequence[Any]) -> Unreadable:
+    """Why there is no text: only pictures, or nothing at all."""
+    if any(True for part in parts for _ in part.iter(PICTURE)):
+        return Unreadable("holds only images, no text", "Save it as PDF and recognise its text (ocrmypdf).")
+    return Unreadable("is empty: there is no text in it", "Leave it out.")
 
 
 def _shape(shape: Any) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""PDF through PDFium, and through pypdf where that reads better: Arabic and Hebrew, and lost word spaces."""
+"""PDF through PDFium, and through pypdf where that reads better: lines back to front, lost word spaces."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 from gemmalocal.documents import clean, quality
 from gemmalocal.documents.document import Content, Sections, Unreadable
 
-SCANNED = 20  # characters; a page with fewer, and something drawn on it, is a picture of text
-RTL = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
-MANY_RTL = 0.2  # share of a page's characters; PDFium gives such lines in the order of the eye, last letter first
+SCANNED = 20  # characters; a page with fewer, and an image, is a picture of text
 SHOWN = 8  # numbers of pages that a warning names
 OCR = "Recognise its text first; ocrmypdf, for one, makes a PDF with text of it."
 
@@ -32,7 +30,7 @@ def read_pdf(file: Path, password: str | None = None) -> Content:
     Raises `Unreadable` for what is encrypted, damaged, or has no text layer.
     """
     with closing(_open(file, password)) as pdf:
-        title = pdf.get_metadata_dict().get("Title", "").strip()
+        title = _title(pdf)
         outline = list(_outline(pdf))
         pages, scanned = _pages(pdf)
     if not "".join(pages).strip():
@@ -60,7 +58,7 @@ def _open(file: Path, password: str | None) -> Any:
 
 
 def _pages(pdf: Any) -> tuple[list[str], list[int]]:
-    """The text of each page, and the numbers from 1 of those that only show something."""
+    """The text of each page, and the numbers from 1 of those that only hold images, or are broken."""
     import pypdfium2
 
     texts: list[str] = []
@@ -74,7 +72,7 @@ def _pages(pdf: Any) -> tuple[list[str], list[int]]:
             continue
         with closing(page), closing(page.get_textpage()) as found:
             text = found.get_text_bounded().replace("\r\n", "\n")
-            if len(text.strip()) < SCANNED and next(page.get_objects(max_depth=2), None) and _pictured(page):
+            if len(text.strip()) < SCANNED and _pictured(page):
                 scanned.append(number + 1)
         texts.append(text)
     return texts, scanned
@@ -83,25 +81,23 @@ def _pages(pdf: Any) -> tuple[list[str], list[int]]:
 def _pictured(page: Any) -> bool:
     from pypdfium2 import raw
 
-    return any(True for _ in page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE, raw.FPDF_PAGEOBJ_PATH)))
+    return next(page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE,), max_depth=3), None) is not None
 
 
 def _better(pages: list[str], file: Path, password: str | None) -> list[str]:
-    """The pages, and for those that PDFium reads badly what pypdf makes of them if that is better."""
-    reversed_ = [number for number, text in enumerate(pages) if _rtl(text)]
-    lost = [number for number, text in enumerate(pages) if quality.lost_spaces(text) > quality.LOST_SPACES]
-    if not reversed_ and not lost:
+    """The pages, and instead of those that PDFium reads badly what pypdf makes of them, where that is better."""
+    bad = [number for number, text in enumerate(pages) if quality.backwards(text) or _lost(text)]
+    if not bad:
         return pages
-    other = _by_pypdf(file, password, sorted({*reversed_, *lost}))
-    pages = list(pages)
-    for number, text in other.items():
-        if number in reversed_ or quality.lost_spaces(text) < quality.lost_spaces(pages[number]):
-            pages[number] = text or pages[number]
-    return pages
+    better = list(pages)
+    for number, text in _by_pypdf(file, password, bad).items():
+        if text.strip() and not quality.backwards(text) and not _lost(text):
+            better[number] = text
+    return better
 
 
-def _rtl(text: str) -> bool:
-    return len(RTL.findall(text)) > MANY_RTL * len(text) if RTL.search(text) else False
+def _lost(text: str) -> bool:
+    return quality.lost_spaces(text) > quality.LOST_SPACES
 
 
 def _by_pypdf(file: Path, password: str | None, wanted: Sequence[int]) -> dict[int, str]:
@@ -118,12 +114,22 @@ def _by_pypdf(file: Path, password: str | None, wanted: Sequence[int]) -> dict[i
     return texts
 
 
+def _title(pdf: Any) -> str:
+    try:
+        return str(pdf.get_metadata_value("Title"))
+    except UnicodeDecodeError:  # bytes that are no UTF-16
+        return ""
+
+
 def _outline(pdf: Any) -> Iterator[Heading]:
     """The bookmarks that lead to a page."""
     for mark in pdf.get_toc():
         target = mark.get_dest()
         page = target.get_index() if target else None
-        title = " ".join(clean.plain(mark.get_title()).split())
+        try:
+            title = " ".join(clean.plain(mark.get_title()).split())
+        except UnicodeDecodeError:
+            continue
         if page is not None and title:
             yield Heading(mark.level + 1, title, page)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from gemmalocal.documents import clean, packed, quality, rows, tables, youtube
 from gemmalocal.documents.document import Content, Document, Section, Unreadable
+from gemmalocal.documents.text import LARGEST_TEXT
 from gemmalocal.errors import DocumentError
 from gemmalocal.records import Rejected
 
 Reader = Callable[[Path, str | None], Content]
-LARGEST_TEXT = 64 << 20  # bytes of a file that is held whole while it is read
 OLE, PDF = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"%PDF-"  # how old Office files, and encrypted new ones, begin
 
 READERS = {  # suffix: module and function, imported when the first such file is met
@@ -87,7 +87,9 @@ def _told(source: str) -> Iterator[None]:
     except Unreadable as problem:
         raise DocumentError(f"{source} {problem}.", problem.hint) from problem
     except OSError as error:
-        raise DocumentError(f"{source} cannot be read: {error.strerror or error}.") from error
+        raise DocumentError(
+            f"{source} cannot be read: {error.strerror or error}.", "Check that it is whole, and yours."
+        ) from error
     except Exception as error:  # libraries raise what they like on broken files; each means that this one is
         why = f"{type(error).__name__}: {error}".splitlines()[0][:200].rstrip(": .")
         raise DocumentError(f"{source} is damaged ({why}).", "Fetch or save it again.") from error

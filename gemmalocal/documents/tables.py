@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.documents import rows
 from gemmalocal.documents.document import Content, Section, Unreadable
+from gemmalocal.documents.text import LARGEST_TEXT, SAMPLE, decode
 from gemmalocal.records import Rejected
 
 TEXTS = ("text", "content", "body", "article", "document", "passage", "markdown")  # columns that are the whole text
@@ -21,6 +25,11 @@ TITLES = ("title", "headline", "name", "heading")
 
 def contents(file: Path) -> Iterator[tuple[str, Content] | Rejected]:
     """Each row with its place ("rows.jsonl:3"), one at a time; what is wrong with a row is a `Rejected`."""
+    with _utf8(file) as table:
+        yield from _contents(table)
+
+
+def _contents(file: Path) -> Iterator[tuple[str, Content] | Rejected]:
     names = _names(file) if file.suffix.lower() in (".csv", ".tsv") else ()
     found = rows.table(file, _unheard, names) if names else rows.read(file, _unheard)
     for row in found:
@@ -49,6 +58,25 @@ def read_table(file: Path, password: str | None = None) -> Content:
 
 def _unheard(place: int) -> None:
     """Nobody watches how far a file has been read."""
+
+
+@contextmanager
+def _utf8(file: Path) -> Iterator[Path]:
+    """A file of text as UTF-8: itself, or if its beginning is in another encoding, a temporary one of its name."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with file.open("rb") as raw:
+        start = raw.read(SAMPLE)
+    try:
+        known = file.suffix.lower() == ".parquet" or "\x00" not in decoder.decode(start)
+    except UnicodeDecodeError:
+        known = False
+    if known or file.stat().st_size > LARGEST_TEXT:
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="gemmalocal-") as folder:
+        copy = Path(folder) / file.name
+        copy.write_text(decode(file.read_bytes()), encoding="utf-8", newline="")
+        yield copy
 
 
 def _names(file: Path) -> tuple[str, ...]:

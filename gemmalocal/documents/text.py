@@ -15,6 +15,7 @@ BOMS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+LARGEST_TEXT = 64 << 20  # bytes of a file that is held whole while it is read
 SAMPLE = 1 << 18  # bytes from which an unnamed encoding is guessed
 ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
 SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
