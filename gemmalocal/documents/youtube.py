@@ -35,6 +35,7 @@ def read_transcript(source: str, session: Session | None = None) -> Content:
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise Unreadable("needs a network, and HF_HUB_OFFLINE is set", "Unset it for this command.")
     try:
+        import requests
         import youtube_transcript_api as api
     except ImportError as error:
         raise Unreadable("needs an extra", "pip install 'gemmalocal[youtube]'") from error
@@ -45,6 +46,8 @@ def read_transcript(source: str, session: Session | None = None) -> Content:
     except api.CouldNotRetrieveTranscript as error:
         why = re.sub(r"\W+", " ", re.sub("([A-Z])", r" \1", type(error).__name__)).strip().lower()
         raise Unreadable(f"has no transcript that can be had: {why}", "Choose a video with captions.") from error
+    except requests.RequestException as error:
+        raise Unreadable("cannot be fetched: YouTube does not answer", "Check the network.") from error
     parts: dict[int, list[str]] = {}
     for snippet in spoken:
         parts.setdefault(int(snippet.start // PART), []).append(" ".join(snippet.text.split()))

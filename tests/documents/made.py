@@ -66,7 +66,7 @@ def with_outline(path: Path, entries: Sequence[tuple[str, int, int]], title: str
     for name, level, page in entries:
         parents[level:] = [
             writer.add_outline_item(title=name, page_number=page, parent=parents[level - 1] if level else None)
-        ]  # type: ignore[arg-type]
+        ]
     if title:
         writer.add_metadata({"/Title": title})
     if password:
