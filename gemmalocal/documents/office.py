@@ -15,6 +15,7 @@ COMPATIBLE = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 PICTURE = "{http://schemas.openxmlformats.org/drawingml/2006/main}blip"
 MARKS = {f"{W}tab": "\t", f"{W}br": "\n", f"{W}cr": "\n", f"{W}noBreakHyphen": "-"}
 ELSEWHERE = {f"{W}pPr", f"{W}txbxContent", f"{COMPATIBLE}Fallback", f"{W}rt"}  # not part of the line
+STOCK = ("", "Word Document", "Presentation", "PowerPoint Presentation")  # titles that templates bring
 HEADING = re.compile(r"Heading ([1-9])$")
 
 
@@ -37,6 +38,7 @@ def read_docx(file: Path, password: str | None = None) -> Content:
         for box in element.iter(f"{W}txbxContent"):
             if not any(above.tag == f"{COMPATIBLE}Fallback" for above in box.iterancestors()):
                 sections.add("\n".join(_table(block) for block in _blocks(box)))
+    title = _title(word.core_properties.title, sections.title)
     for name, notes in _notes(word):
         sections.heading(1, name, "")
         for note in notes:
@@ -44,7 +46,7 @@ def read_docx(file: Path, password: str | None = None) -> Content:
     sections.end()
     if not sections.found:
         raise _empty([word.element.body])
-    return Content(word.core_properties.title or sections.title, sections.found)
+    return Content(title, sections.found)
 
 
 def _blocks(parent: Any) -> Iterator[Any]:
@@ -123,10 +125,12 @@ def read_pptx(file: Path, password: str | None = None) -> Content:
     check(file)
     deck = pptx.Presentation(str(file))
     sections = Sections()
+    named = ""  # what the first slide with a title is called
     for number, slide in enumerate(deck.slides, 1):
         sections.page = number
-        title = slide.shapes.title
-        sections.heading(1, title.text_frame.text if title is not None else f"Slide {number}", "")
+        title = slide.shapes.title.text_frame.text.strip() if slide.shapes.title is not None else ""
+        named = named or title
+        sections.heading(1, title or f"Slide {number}", "")
         for shape in slide.shapes:
             for text in _shape(shape):
                 sections.add(text)
@@ -135,7 +139,12 @@ def read_pptx(file: Path, password: str | None = None) -> Content:
         sections.end()
     if not sections.found:
         raise _empty([slide.element for slide in deck.slides])
-    return Content(deck.core_properties.title or "", sections.found)
+    return Content(_title(deck.core_properties.title, named), sections.found)
+
+
+def _title(stored: str, first: str) -> str:
+    """The title in a file's properties, or the first heading where that says nothing."""
+    return first if stored.strip() in STOCK else stored
 
 
 def _empty(parts: Sequence[Any]) -> Unreadable:

@@ -64,6 +64,7 @@ def read(source: str, password: str | None = None) -> Document:
         if youtube.is_address(source):
             return _document(source, youtube.read_transcript(source))
         with _opened(source) as (file, kind):
+            _fits(file, kind)
             return _document(source, _reader(kind)(file, password))
 
 
@@ -76,7 +77,13 @@ def read_each(source: str, password: str | None = None) -> Iterator[Document | R
         for row in tables.contents(file):
             place = row.source if isinstance(row, Rejected) else row[0]
             name = source + place.removeprefix(file.name)
-            yield replace(row, source=name) if isinstance(row, Rejected) else _document(name, row[1])
+            if isinstance(row, Rejected):
+                yield replace(row, source=name)
+                continue
+            try:
+                yield _document(name, row[1])
+            except Unreadable as problem:
+                yield Rejected(name, str(problem))
 
 
 @contextmanager
@@ -103,8 +110,6 @@ def _opened(source: str) -> Iterator[tuple[Path, str]]:
         raise Unreadable("is not there", "Check its name.")
     if not path.is_file():
         raise Unreadable("is not a file", "Name a file, or a folder that can be opened.")
-    if path.stat().st_size > packed.LARGEST:
-        raise Unreadable(packed.TOO_LARGE, packed.SMALLER)
     with packed.unpacked(path) as file:
         yield file, _kind(file)
 
@@ -124,9 +129,16 @@ def _kind(file: Path) -> str:
         raise Unreadable(f"is of a kind that is not read: '{kind}'", f"These are: {', '.join(KINDS)}")
     if start == OLE:
         raise Unreadable("is encrypted, or of an old kind under a new name", "Save it anew, without a password.")
-    if kind in READERS and READERS[kind].startswith(IN_MEMORY) and file.stat().st_size > LARGEST_TEXT:
-        raise Unreadable(f"is too large: more than {LARGEST_TEXT >> 20} MB of text", packed.SMALLER)
     return kind
+
+
+def _fits(file: Path, kind: str) -> None:
+    """Raise `Unreadable` for a file that would fill the memory."""
+    size = file.stat().st_size
+    if size > packed.LARGEST:
+        raise Unreadable(packed.TOO_LARGE, packed.SMALLER)
+    if READERS.get(kind, "").startswith(IN_MEMORY) and size > LARGEST_TEXT:
+        raise Unreadable(f"is too large: more than {LARGEST_TEXT >> 20} MB of text", packed.SMALLER)
 
 
 def _reader(kind: str) -> Reader:
@@ -143,7 +155,7 @@ def _document(source: str, content: Content) -> Document:
     sections = tuple(section for section in cleaned if section.text)
     if not sections:
         raise Unreadable("is empty: there is no text in it", "Leave it out.")
-    title = _line(content.title) or Path(source).name
+    title = _line(content.title) or Path(source).stem
     document = Document(source, title, sections, content.warnings)
     return replace(document, warnings=(*content.warnings, *quality.warnings(document.text)))
 

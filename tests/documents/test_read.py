@@ -83,6 +83,14 @@ def test_rubbish_of_every_kind_never_ends_in_a_traceback(tmp_path: Path, suffix:
         assert read(str(tmp_path / f"a{suffix}")).text
 
 
+def test_rows_are_streamed_whatever_their_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packed, "LARGEST", 10)
+    file = rows(tmp_path)
+    with pytest.raises(DocumentError, match="is too large"):
+        read(str(file))
+    assert len(list(read_each(str(file)))) == 3
+
+
 def rows(tmp_path: Path) -> Path:
     (tmp_path / "a.jsonl").write_text('{"title": "T", "text": "one"}\nbroken\n{"q": "two", "n": 3, "x": null}\n')
     return tmp_path / "a.jsonl"
