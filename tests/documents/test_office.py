@@ -60,6 +60,21 @@ def test_a_word_file_by_its_headings(tmp_path: Path) -> None:
     assert "Company secret" not in document.text
 
 
+def test_a_text_box_is_read_once(tmp_path: Path) -> None:
+    document = docx.Document()
+    box = "<w:txbxContent><w:p><w:r><w:t>In a box.</w:t></w:r></w:p></w:txbxContent>"
+    document.element.body.insert(
+        0,
+        parse_xml(
+            f'<w:p {NAMES} xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006"><w:r>'
+            f"<w:t>Beside it.</w:t><mc:AlternateContent><mc:Choice>{box}</mc:Choice><mc:Fallback>{box}</mc:Fallback>"
+            "</mc:AlternateContent></w:r></w:p>"
+        ),
+    )
+    document.save(str(tmp_path / "a.docx"))
+    assert read(str(tmp_path / "a.docx")).text == "Beside it.\n\nIn a box."
+
+
 def slides(path: Path) -> Path:
     """A title, a group, a table, a chart and notes."""
     deck = pptx.Presentation()
