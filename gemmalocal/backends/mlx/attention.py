@@ -143,12 +143,16 @@ def _core(
     *,
     window: int | None,
 ) -> mx.array:
-    """mlx-lm's attention function, for the layers of `lengthen`."""
+    """mlx-lm's attention function, for the layers of `lengthen`.
+
+    Gemma 4's last layers have no cache of their own in generation either: a batch's mask (4 axes) tells it, or the keys.
+    """
     length = queries.shape[2]
-    if cache is None and window and length > window:
-        return attend(queries, keys, values, scale, window)
-    if cache is None and mask == "causal" and length > LONG and device.on_cpu():
-        return attend(queries, keys, values, scale)
+    if cache is None and length == keys.shape[2]:
+        if window and length > window and isinstance(mask, mx.array) and mask.ndim == 2:
+            return attend(queries, keys, values, scale, window)
+        if isinstance(mask, str) and length > LONG and device.on_cpu():
+            return attend(queries, keys, values, scale)
     return base.scaled_dot_product_attention(queries, keys, values, cache=cache, scale=scale, mask=mask)
 
 
@@ -163,8 +167,10 @@ class LongGemma2(gemma2.Attention):
     def __call__(self, x: mx.array, mask: mx.array | None = None, cache: Any = None) -> mx.array:
         """(batch, length, width) to the same."""
         length = x.shape[1]
-        if cache is not None or (length <= LONG and not (self.window and length > self.window)):
-            return super().__call__(x, mask, cache)
+        if cache is not None:
+            return super().__call__(x, self._cached(mask, length), cache)
+        if length <= LONG and not (self.window and length > self.window):
+            return super().__call__(x, mask)
         queries, keys, values = (
             mx.unflatten(project(x), -1, (-1, self.head_dim)).swapaxes(1, 2)
             for project in (self.q_proj, self.k_proj, self.v_proj)
@@ -173,3 +179,16 @@ class LongGemma2(gemma2.Attention):
             self.rope(queries), self.rope(keys), values, self.scale, self.window, self.attn_logit_softcapping
         )
         return self.o_proj(found.swapaxes(1, 2).flatten(-2))
+
+    def _cached(self, mask: mx.array | None, length: int) -> mx.array | None:
+        """The mask (..., queries, keys) of the last `length` keys' queries, without what has left the window.
+
+        That of a batch has an axis more in front, beside that of the heads that share keys.
+        """
+        if mask is None:
+            return None
+        keys = mask.shape[-1]
+        if self.window and keys > self.window:
+            rows = mx.arange(keys - length, keys)[:, None]
+            mask = mask & (mx.arange(keys) > rows - self.window)
+        return mask[:, None] if mask.ndim == 4 and self.repeats > 1 else mask

@@ -11,6 +11,12 @@ import mlx.nn as nn
 from gemmalocal.recipe import LoraSpec
 
 
+def sizes(linear: nn.Module) -> tuple[int, int]:
+    """Outputs and inputs of a linear layer, quantized or not."""
+    rows, columns = linear.weight.shape
+    return rows, columns * 32 // linear.bits if isinstance(linear, nn.QuantizedLinear) else columns
+
+
 class LoraLinear(nn.Module):
     """A frozen linear layer plus `scale * B A x`; `lora_a` (rank, in) and `lora_b` (out, rank) are float32.
 
@@ -20,9 +26,7 @@ class LoraLinear(nn.Module):
 
     def __init__(self, linear: nn.Module, rank: int, scale: float, dropout: float, key: mx.array) -> None:
         super().__init__()
-        rows, columns = linear.weight.shape
-        if isinstance(linear, nn.QuantizedLinear):
-            columns = columns * 32 // linear.bits
+        rows, columns = sizes(linear)
         bound = 1 / math.sqrt(columns)  # PEFT's and torch's start: kaiming uniform with a = sqrt(5)
         self.linear = linear
         self.lora_a = mx.random.uniform(-bound, bound, (rank, columns), key=key)
