@@ -145,7 +145,7 @@ def _core(
 ) -> mx.array:
     """mlx-lm's attention function, for the layers of `lengthen`.
 
-    Gemma 4's last layers have no cache of their own in generation either: a batch's mask (4 axes) tells it, or the keys.
+    Gemma 4's last layers have no cache of their own in generation either: a batch's mask (4 axes) tells, or the keys.
     """
     length = queries.shape[2]
     if cache is None and length == keys.shape[2]:
