@@ -50,7 +50,7 @@ class Trainer(Protocol):
         """Write the adapter (PEFT's layout), the optimizer and the random state into an existing folder."""
 
     def restore(self, directory: Path) -> None:
-        """Take up what `save` wrote."""
+        """Take up what `save` wrote, and forget what was accumulated."""
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
@@ -99,6 +99,11 @@ class Generator(Protocol):
 class Backend(Protocol):
     """A module satisfies it."""
 
+    name: str  # in recipes, and in what is remembered of runs
+
+    def at_home(self) -> bool:
+        """Whether this machine is what the engine is fast on."""
+
     def trainer(self, folder: Path, recipe: Recipe) -> Trainer:
         """Load the weights in `folder` and attach a fresh adapter. Raises `ModelError`, `OutOfMemory`.
 
@@ -118,6 +123,9 @@ class Backend(Protocol):
 
     def weight_bytes(self, dtype: str) -> int:
         """Bytes that a weight takes in a recipe's dtype here."""
+
+    def stream_bytes(self, dtype: str) -> int:
+        """Bytes that a number takes in the activations, with weights in a recipe's dtype."""
 
     def rival(
         self,

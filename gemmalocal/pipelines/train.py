@@ -12,12 +12,14 @@ from gemmalocal import catalog, history, macos, strain
 from gemmalocal.backends import open_backend, whole
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.examples import pieces
+from gemmalocal.data.store import lengths
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.brake import Brake
-from gemmalocal.errors import TrainingDiverged
+from gemmalocal.engine.checkpoints import Standing
+from gemmalocal.errors import OutOfMemory, TrainingDiverged
 from gemmalocal.events import Event, Finished, Notice, Report, Sample, Stage
-from gemmalocal.pipelines.budget import budget, load_of
+from gemmalocal.pipelines.budget import Budget, budget, load_of
 from gemmalocal.pipelines.prepared import Prepared, prepare
 from gemmalocal.recipe import Recipe
 from gemmalocal.records import Message, Record
@@ -30,8 +32,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield from prepare(recipe, ready, directory / "examples")
     assert ready.tokenizer is not None
     yield Stage("loading the weights")
-    backend = open_backend(recipe.backend)
     before = history.read(directory).plan
+    goes_on = before.get("engine") if recipe.backend == "auto" else None  # the optimizer's state is an engine's own
+    backend = open_backend(goes_on or recipe.backend)
     decided = budget(recipe, ready.folder, load_of(ready.train, recipe), backend, before)
     recipe = decided.recipe
     yield Report({"plan": decided.plan})
@@ -59,7 +62,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield Stage("training")
     with macos.awake():
         ending = yield from _delivered(
-            loop.train(work, trainer, standing, _brake(commands), during),
+            steps_within(decided, work, trainer, standing, _brake(commands), during),
             work.folder,
             lambda checkpoint: deliver(recipe, checkpoint, ready.folder, directory),
         )
@@ -69,6 +72,39 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         trainer.restore(chosen)
         yield from answers(int(chosen.name), "after", recipe.samples.prompts)
     yield ending
+
+
+def steps_within(
+    decided: Budget,
+    work: loop.Work,
+    trainer: Trainer,
+    standing: Standing,
+    brake: Brake,
+    sample: Callable[[int], Iterator[Event]],
+) -> Iterator[Event]:
+    """The loop; where memory runs out and `micro_batch` is auto, again from the last checkpoint, with halved ones.
+
+    Raises `OutOfMemory` the second time, and says what would be smaller.
+    """
+    longest = int(lengths(work.train).max())
+    remedy = f"Set data.max_length to {max(8, min(decided.longest_row, longest // 2))} (now up to {longest})"
+    try:
+        try:
+            yield from loop.train(work, trainer, standing, brake, sample)
+            return
+        except OutOfMemory as error:
+            if work.spec.micro_batch != "auto":
+                remedy += f", or train.micro_batch to {max(1, work.spec.micro_batch // 2)}"
+                raise
+            decided = decided.halved()
+            yield Notice(f"{error.message} Once more, with at most {decided.shapes.limit} tokens at once")
+        trainer.release()
+        trainer.shapes = decided.shapes
+        yield Report({"plan": decided.plan})
+        yield from loop.train(work, trainer, loop.resume(work, trainer), brake, sample)
+    except OutOfMemory as error:
+        error.hint = f"{remedy}. {error.hint}"
+        raise
 
 
 def deliver(recipe: Recipe, checkpoint: Path, base: Path, directory: Path) -> Path:

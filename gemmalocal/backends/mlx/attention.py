@@ -8,8 +8,11 @@ chunk of queries meets only the keys that it can see, and its scores are compute
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache, partial
+from itertools import accumulate
 from types import FunctionType
 from typing import Any, NamedTuple, cast
 
@@ -22,6 +25,17 @@ from gemmalocal.fit import LONG
 CHUNK = 256  # queries at once
 GEMMA2_WINDOW = 4096  # where its config.json does not say; transformers' default
 CORE = "scaled_dot_product_attention"  # what mlx-lm's attention layers call for it
+_apart: ContextVar[tuple[int, ...]] = ContextVar("_apart", default=())  # lengths of the segments of packed rows
+
+
+@contextmanager
+def segments(lengths: tuple[int, ...]) -> Iterator[None]:
+    """While a pass is built: a token attends to its own segment only; () if the row is a single one."""
+    token = _apart.set(lengths)
+    try:
+        yield
+    finally:
+        _apart.reset(token)
 
 
 class _Span(NamedTuple):
@@ -65,7 +79,8 @@ def attend(
         found: list[mx.array] = []
         for span in spans:
             found.append(part(span, *_after(found[-1:], span.cut(queries, keys, values))))
-        return mx.concatenate(found, axis=2)
+        # Laid out by position: the projection that follows wants it so, and would copy it, and keep both.
+        return mx.concatenate([part.swapaxes(1, 2) for part in found], axis=1).swapaxes(1, 2)
 
     @chunked.vjp
     def slopes(primals: tuple[mx.array, ...], cotangent: mx.array, found: mx.array) -> tuple[mx.array, ...]:
@@ -147,13 +162,24 @@ def _core(
 
     Gemma 4's last layers have no cache of their own in generation either: a batch's mask (4 axes) tells, or the keys.
     """
+    if cache is None and _apart.get():
+        return _by_segment(partial(_core, cache=None, scale=scale, mask="causal", window=window), queries, keys, values)
     length = queries.shape[2]
-    if cache is None and length == keys.shape[2]:
-        if window and length > window and isinstance(mask, mx.array) and mask.ndim == 2:
+    batch = isinstance(mask, mx.array) and mask.ndim > 2
+    if cache is None and not batch and length == keys.shape[2]:
+        if window and length > window:
             return attend(queries, keys, values, scale, window)
         if isinstance(mask, str) and length > LONG and device.on_cpu():
             return attend(queries, keys, values, scale)
     return base.scaled_dot_product_attention(queries, keys, values, cache=cache, scale=scale, mask=mask)
+
+
+def _by_segment(attend: Callable[..., mx.array], *parts: mx.array) -> mx.array:
+    """`attend` each segment of (batch, heads, length, dims) arrays alone."""
+    borders = list(accumulate(_apart.get() or parts[0].shape[2:3]))[:-1]
+    with segments(()):
+        found = [attend(*cut) for cut in zip(*(mx.split(part, borders, axis=2) for part in parts), strict=True)]
+    return mx.concatenate(found, axis=2)
 
 
 class LongGemma2(gemma2.Attention):
@@ -169,15 +195,17 @@ class LongGemma2(gemma2.Attention):
         length = x.shape[1]
         if cache is not None:
             return super().__call__(x, self._cached(mask, length), cache)
-        if length <= LONG and not (self.window and length > self.window):
+        if not _apart.get() and length <= min(LONG, self.window or LONG):
             return super().__call__(x, mask)
         queries, keys, values = (
             mx.unflatten(project(x), -1, (-1, self.head_dim)).swapaxes(1, 2)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
-        found = attend(
-            self.rope(queries), self.rope(keys), values, self.scale, self.window, self.attn_logit_softcapping
-        )
+
+        def core(queries: mx.array, keys: mx.array, values: mx.array) -> mx.array:
+            return attend(queries, keys, values, self.scale, self.window, self.attn_logit_softcapping)
+
+        found = _by_segment(core, self.rope(queries), self.rope(keys), values)
         return self.o_proj(found.swapaxes(1, 2).flatten(-2))
 
     def _cached(self, mask: mx.array | None, length: int) -> mx.array | None:

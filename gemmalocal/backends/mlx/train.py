@@ -14,13 +14,14 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
 from gemmalocal.backends import adapters, whole
-from gemmalocal.backends.mlx import device, lora, model
+from gemmalocal.backends.mlx import attention, device, lora, model
 from gemmalocal.backends.mlx.faults import translated
 from gemmalocal.backends.mlx.generate import decode
 from gemmalocal.backends.mlx.lanes import Lanes
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.protocol import Memory, Sampling, Update
 from gemmalocal.data.batches import MicroBatch
+from gemmalocal.errors import RecipeError
 from gemmalocal.recipe import Recipe, TrainSpec
 
 OPTIMIZER, STATE = "optimizer.safetensors", "trainer.json"
@@ -52,7 +53,7 @@ class MlxTrainer:
         layers = self._model.model.layers
         count = len(layers) if recipe.lora.layers == "all" else min(recipe.lora.layers, len(layers))
         self._layers = list(range(len(layers) - count, len(layers)))
-        chosen = [layers[index] for index in self._layers]
+        chosen = {index: layers[index] for index in self._layers}
         self._adapters: list[lora.LoraLinear] = []
         if self._full:
             model.train_whole(self._model, self._wrapped)
@@ -61,7 +62,7 @@ class MlxTrainer:
         for adapter in self._adapters:
             adapter.unfreeze(keys=["lora_a", "lora_b", "magnitude"], recurse=False)
         if recipe.train.checkpointing is True:
-            model.checkpoint(chosen)
+            model.checkpoint(list(chosen.values()))
         self._head = Head(self._model, self._full)
         self._optimizer = optimizer(recipe.train)
         self._optimizer.init(self._model.trainable_parameters())
@@ -118,7 +119,8 @@ class MlxTrainer:
 
         cotangent = mx.zeros((targets.size, self._width))
         mx.eval(cotangent)
-        (found,), gradient = mx.vjp(hidden, values, [cotangent])
+        with attention.segments(batch.segments):  # here, since checkpointing builds a layer again in the backward pass
+            (found,), gradient = mx.vjp(hidden, values, [cotangent])
         self._model.update(tree_unflatten(list(zip(self._names, values, strict=True))))
         return _Passes(found, targets, cotangent, gradient)
 
@@ -127,7 +129,8 @@ class MlxTrainer:
         return int(self._model.args.hidden_size)
 
     def _hidden(self, batch: MicroBatch, places: mx.array) -> mx.array:
-        states = self._model.model(mx.array(batch.ids[:, :-1]))
+        with attention.segments(batch.segments):
+            states = self._model.model(mx.array(batch.ids[:, :-1]))
         return states.reshape(-1, self._width)[places].astype(mx.float32)
 
     def apply(self, learning_rate: float) -> Update:
@@ -189,6 +192,7 @@ class MlxTrainer:
         self._model.update(tree_unflatten(named))
         self._optimizer.state = tree_unflatten(list(_arrays(directory / OPTIMIZER).items()))
         self._draws = json.loads((directory / STATE).read_text(encoding="utf-8"))["draws"]
+        self._gradient, self._loss, self._tokens = None, 0.0, 0
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
 
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
@@ -200,7 +204,8 @@ class MlxTrainer:
             adapter.lora_b = mx.zeros_like(adapter.lora_b)
         total = 0.0
         for part in parts:
-            logits = np.array(self._model(mx.array(part.ids[:, :-1])).astype(mx.float32))
+            with attention.segments(part.segments):
+                logits = np.array(self._model(mx.array(part.ids[:, :-1])).astype(mx.float32))
             for row, place in np.argwhere(part.weights[:, 1:] > 0):
                 scores = logits[row, place].astype(np.float64)
                 highest = scores.max()
@@ -228,6 +233,10 @@ def optimizer(train: TrainSpec) -> Any:
     """The optimizer of a recipe. MLX's AdamW corrects its bias only when asked (unlike torch's)."""
     if train.optimizer == "adamw":
         return optim.AdamW(train.learning_rate, weight_decay=train.weight_decay, bias_correction=True)
+    if train.optimizer == "paged_adamw_8bit":
+        raise RecipeError(
+            "MLX has no paged_adamw_8bit.", "Set train.optimizer to adamw, or to adafactor for less memory."
+        )
     if train.optimizer == "lion":
         return optim.Lion(train.learning_rate, weight_decay=train.weight_decay)
     return optim.Adafactor(
