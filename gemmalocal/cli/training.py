@@ -42,7 +42,7 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
     folder = _folder(name or _next_name(Path(recipe).stem))
     job = jobs.start(folder, "train", loaded.model_dump(mode="json"))
     _keep(loaded, folder)
-    return _look_on(job, as_json, detach)
+    return look_on(job, as_json, detach)
 
 
 @click.command()
@@ -53,19 +53,20 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
 @JSON
 @DETACH
 def resume(run: str, overrides: tuple[str, ...], as_json: bool, detach: bool) -> int:
-    """Go on with RUN from its newest checkpoint, as if it had never been interrupted."""
+    """Go on with RUN from its newest checkpoint, or with a dataset, as if it had never been interrupted."""
     folder = history.find_run(run)
-    if history.read(folder).status in ("done", "early"):
+    state = history.read(folder)
+    if state.kind == "train" and state.status in ("done", "early"):
         result = history.result(folder)
         raise GemmalocalError(f"{folder.name} has finished already.", f"Its {result.name}: {result}")
     changed = _changed(folder, overrides)
     old = jobs.Job(folder)
     old.skip()
-    job = jobs.start(folder, "train", changed.model_dump(mode="json") if changed else history.spec(folder))
+    job = jobs.start(folder, state.kind, changed.model_dump(mode="json") if changed else history.spec(folder))
     job.skip_to(old)
     if changed:
         _keep(changed, folder)
-    return _look_on(job, as_json, detach)
+    return look_on(job, as_json, detach)
 
 
 def _changed(folder: Path, overrides: tuple[str, ...]) -> Recipe | None:
@@ -86,7 +87,8 @@ def _keep(recipe: Recipe, folder: Path) -> None:
     atomic.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
 
 
-def _look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
+def look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
+    """Tell a job until it ends, or leave it; its directory goes to stdout."""
     if detach:
         click.echo(job.directory)
         return 0
