@@ -13,12 +13,15 @@ WHY = {"end": "", "length": ", cut at the longest", "asked": ", stopped"}
 
 
 class Page:
-    """One exchange, printed line by line: a line is given out once it can change no more."""
+    """One exchange, printed line by line: a line is given out once it can change no more.
 
-    def __init__(self, names: list[str], width: int) -> None:
+    Answers stand side by side only where that is `wanted`, not in a file or a pipe.
+    """
+
+    def __init__(self, names: list[str], width: int, wanted: bool) -> None:
         self._names = names
         side = (width - len(GAP) * (len(names) - 1)) // len(names)
-        self._beside = len(names) > 1 and side >= COLUMN
+        self._beside = wanted and len(names) > 1 and side >= COLUMN
         self._width = side if self._beside else width
         self._given = 0  # rows side by side, or lines in all
         self._lines = self._rows if self._beside else self._stack

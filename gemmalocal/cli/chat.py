@@ -168,7 +168,7 @@ class Dialogue:
             if isinstance(event, Replied) and exchange.whole:
                 click.echo(talk.as_json(self._talk, exchange))
             return
-        self._page = self._page or Page(self.names, shutil.get_terminal_size().columns)
+        self._page = self._page or Page(self.names, shutil.get_terminal_size().columns, sys.stdout.isatty())
         for line in self._page.more(exchange):
             click.echo(line)
 
