@@ -16,7 +16,19 @@ from gemmalocal import __version__, history
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Event, Failed, Started, encode
 
-PIPELINES = ("train", "check", "doctor", "bench", "lengths", "models", "fetch", "import_gguf", "prepare", "convert")
+PIPELINES = (
+    "train",
+    "check",
+    "doctor",
+    "bench",
+    "lengths",
+    "models",
+    "fetch",
+    "import_gguf",
+    "prepare",
+    "convert",
+    "chat",
+)
 PACKAGES = ("mlx", "mlx-lm", "torch", "transformers", "bitsandbytes", "numpy", "tokenizers")
 Commands = Callable[[], list[dict[str, Any]]]
 
