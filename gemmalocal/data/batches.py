@@ -20,10 +20,14 @@ LOOKS = 50  # batches that `largest` plans
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """`ids` (rows, length + 1) int32; `weights` the same shape, float32, 1 where ids[:, 1:] is to be predicted."""
+    """`ids` (rows, length + 1) int32; `weights` the same shape, float32, 1 where ids[:, 1:] is to be predicted.
+
+    `place` is its number in the plan of its batch: with it dropout is the same wherever the micro-batch is computed.
+    """
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
+    place: int = 0
 
     @property
     def tokens(self) -> int:
@@ -88,19 +92,34 @@ def plan(examples: Sequence[Example], shapes: Shapes, rows: int | None = None) -
                 break
             options.append((best[start][0] + tokens + shapes.overhead, start))
         best.append(min(options))
-    groups, end = [], len(ordered)
+    spans, end = [], len(ordered)
     while end:
         start = best[end][1]
-        groups.append(_stack(ordered[start:end], padded[end - 1]))
+        spans.append((start, end))
         end = start
-    return groups[::-1]
+    return [_stack(ordered[start:end], padded[end - 1], place) for place, (start, end) in enumerate(spans[::-1])]
+
+
+def share(parts: Sequence[MicroBatch], rank: int, size: int) -> list[MicroBatch]:
+    """What one of `size` processes computes of a plan, in the plan's order: about as many tokens as the others.
+
+    The largest is given first, to whom has least so far. Some have nothing if there are fewer parts than processes.
+    """
+    loads, mine = [0] * size, []
+    for part in sorted(parts, key=lambda part: (-part.tokens, part.place)):
+        least = loads.index(min(loads))
+        loads[least] += part.tokens
+        if least == rank:
+            mine.append(part)
+    return sorted(mine, key=lambda part: part.place)
 
 
 def rounds(parts: Sequence[MicroBatch], lanes: int) -> Iterator[Sequence[MicroBatch]]:
     """Micro-batches in ascending length to those that run at once; the smallest are left over for a shorter round."""
-    end = len(parts) % lanes or lanes
-    yield parts[:end]
-    for start in range(end, len(parts), lanes):
+    over = len(parts) % lanes
+    if over:
+        yield parts[:over]
+    for start in range(over, len(parts), lanes):
         yield parts[start : start + lanes]
 
 
@@ -122,10 +141,10 @@ def _round_up(length: int, multiple: int) -> int:
     return -(-max(length, 1) // multiple) * multiple
 
 
-def _stack(examples: Sequence[Example], length: int) -> MicroBatch:
+def _stack(examples: Sequence[Example], length: int, place: int) -> MicroBatch:
     ids = np.zeros((len(examples), length + 1), np.int32)
     weights = np.zeros((len(examples), length + 1), np.float32)
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = example.ids
         weights[row, : len(example.weights)] = example.weights
-    return MicroBatch(ids, weights)
+    return MicroBatch(ids, weights, place)

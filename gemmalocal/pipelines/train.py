@@ -10,41 +10,89 @@ from typing import Any
 
 from gemmalocal import catalog, history, macos, strain
 from gemmalocal.backends import open_backend, whole
+from gemmalocal.backends.group import Group, gather, wait
 from gemmalocal.backends.protocol import Trainer
+from gemmalocal.data.batches import Shapes
 from gemmalocal.data.examples import pieces
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints, loop
-from gemmalocal.engine.brake import Brake
-from gemmalocal.errors import TrainingDiverged
+from gemmalocal.engine.brake import Brake, worst_of_all
+from gemmalocal.engine.checkpoints import Standing
+from gemmalocal.errors import GemmalocalError, TrainingDiverged
 from gemmalocal.events import Event, Finished, Notice, Report, Sample, Stage
-from gemmalocal.pipelines.budget import budget, load_of
+from gemmalocal.pipelines.budget import Budget, budget, load_of
 from gemmalocal.pipelines.prepared import Prepared, prepare
 from gemmalocal.recipe import Recipe
 from gemmalocal.records import Message, Record
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
-    """Train, or go on from the newest checkpoint in `directory`."""
+    """Train, or go on from the newest checkpoint in `directory`; on rank 0 of a group, or as one that follows it."""
     recipe = Recipe.model_validate(spec)
+    backend = open_backend(recipe.backend)
+    group = backend.group()
+    if group.rank:
+        recipe = _led(group, directory)
     ready = Prepared()
     yield from prepare(recipe, ready, directory / "examples")
-    assert ready.tokenizer is not None
+    if group.rank == 0:
+        wait(group)  # the others are in `_led`
     yield Stage("loading the weights")
-    backend = open_backend(recipe.backend)
     before = history.read(directory).plan
     decided = budget(recipe, ready.folder, load_of(ready.train, recipe), backend, before)
-    recipe = decided.recipe
+    recipe, shapes = _agreed(group, decided)
     yield Report({"plan": decided.plan})
     yield Notice(decided.sentence())
+    if group.size > 1:
+        yield Notice(f"{group.size} processes share each step")
     yield from _left_out(ready.folder)
-    trainer = backend.trainer(ready.folder, recipe)
-    trainer.shapes = decided.shapes
+    trainer = backend.trainer(ready.folder, recipe, group)
+    trainer.shapes = shapes
     work = loop.Work(
         ready.train, ready.held_out, recipe.train, steps(recipe, len(ready.train)), directory / "checkpoints"
     )
     if not work.held_out:
         yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
     standing = loop.resume(work, trainer)
+    if group.rank:
+        yield from loop.train(work, trainer, standing, _brake(list, group), lambda step: iter(()))
+    else:
+        yield from _lead(recipe, ready, work, trainer, standing, _brake(commands, group), directory)
+
+
+def _led(group: Group, directory: Path) -> Recipe:
+    """The recipe, once rank 0 has put it and the rows in place."""
+    wait(group)
+    if not (directory / "job.json").exists():
+        raise GemmalocalError(
+            f"Process {group.rank} does not see the run of process 0 in {directory}.",
+            "All need one workspace: a shared disk at the same path, named by GEMMALOCAL_HOME.",
+        )
+    return Recipe.model_validate(history.spec(directory))
+
+
+def _agreed(group: Group, decided: Budget) -> tuple[Recipe, Shapes]:
+    """Rank 0's decisions on memory: the plan of micro-batches must be the same on all. Lanes are the fewest of all."""
+    mine = decided.shapes
+    ranks = gather(
+        group, mine.multiple, mine.overhead, mine.limit, decided.recipe.train.checkpointing is True, mine.lanes
+    )
+    multiple, overhead, limit, checkpointing, _ = map(int, ranks[0])
+    train = decided.recipe.train.model_copy(update={"checkpointing": bool(checkpointing)})
+    shapes = Shapes(multiple, overhead, limit, lanes=int(min(lanes for *_, lanes in ranks)))
+    return decided.recipe.model_copy(update={"train": train}), shapes
+
+
+def _lead(
+    recipe: Recipe,
+    ready: Prepared,
+    work: loop.Work,
+    trainer: Trainer,
+    standing: Standing,
+    brake: Brake,
+    directory: Path,
+) -> Iterator[Event]:
+    """Train, answer the prompts on the way, and deliver the result."""
 
     def answers(step: int, when: str, prompts: list[str]) -> Iterator[Event]:
         for prompt in prompts:
@@ -59,7 +107,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield Stage("training")
     with macos.awake():
         ending = yield from _delivered(
-            loop.train(work, trainer, standing, _brake(commands), during),
+            loop.train(work, trainer, standing, brake, during),
             work.folder,
             lambda checkpoint: deliver(recipe, checkpoint, ready.folder, directory),
         )
@@ -86,9 +134,14 @@ def _left_out(folder: Path) -> Iterator[Notice]:
         yield Notice(f"only the text model is loaded and trained: {' and '.join(towers)} stay as they are")
 
 
-def _brake(commands: Callable[[], list[dict[str, Any]]]) -> Brake:
+def _brake(commands: Callable[[], list[dict[str, Any]]], group: Group) -> Brake:
     gauges = strain.gauges()
-    return Brake(lambda: any(item.get("do") == "stop" for item in commands()), lambda: strain.worst(gauges))
+
+    def stop() -> bool:
+        wished = any(item.get("do") == "stop" for item in commands())
+        return any(group.sum([wished]))
+
+    return Brake(stop, lambda: worst_of_all(group, strain.worst(gauges)))
 
 
 def _delivered(events: Iterator[Event], folder: Path, put: Callable[[Path], Path]) -> Generator[Event, None, Finished]:

@@ -15,10 +15,12 @@ from mlx.utils import tree_flatten, tree_unflatten
 from mlx_lm.models.cache import make_prompt_cache
 
 from gemmalocal.backends import adapters, whole
+from gemmalocal.backends.group import ALONE, Group
 from gemmalocal.backends.mlx import device, lora, model
 from gemmalocal.backends.mlx.faults import translated
 from gemmalocal.backends.mlx.lanes import Lanes
 from gemmalocal.backends.mlx.loss import Head
+from gemmalocal.backends.mlx.ranks import MlxGroup
 from gemmalocal.backends.protocol import Memory, Update
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.recipe import Recipe, TrainSpec
@@ -35,17 +37,17 @@ class _Passes(NamedTuple):
     gradient: list[mx.array]
 
 
-def trainer(folder: Path, recipe: Recipe) -> MlxTrainer:
+def trainer(folder: Path, recipe: Recipe, group: Group = ALONE) -> MlxTrainer:
     """Load the weights in `folder` and attach a fresh adapter."""
     with translated():
-        return MlxTrainer(folder, recipe)
+        return MlxTrainer(folder, recipe, group)
 
 
 class MlxTrainer:
     """A Gemma, of which an adapter or all is trained, and an optimizer."""
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
-        self.shapes = device.shapes()
+    def __init__(self, folder: Path, recipe: Recipe, group: Group) -> None:
+        self.shapes, self.group = device.shapes(), group
         self._lanes = Lanes(self.shapes.lanes)
         self._recipe, self._full = recipe, recipe.method == "full"
         self._model, self._wrapped = model.load(folder, recipe.weight_dtype, recipe.bits)
@@ -66,9 +68,9 @@ class MlxTrainer:
         self._optimizer = optimizer(recipe.train)
         self._optimizer.init(self._model.trainable_parameters())
         self._names = [name for name, _ in self._trainable()]
-        self._draws = 0  # micro-batches so far: with the seed, the whole random state
+        self._draws = 0  # micro-batches of all steps so far: with the seed, the whole random state
         self._gradient: list[mx.array] | None = None
-        self._loss, self._tokens = 0.0, 0
+        self._loss, self._tokens, self._parts = 0.0, 0, 0
         mx.eval(self._model.parameters())
 
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
@@ -92,23 +94,23 @@ class MlxTrainer:
         self._gradient = gradient
         self._loss += loss.total
         self._tokens += sum(part.supervised for part in parts)
+        self._parts += len(parts)
 
     def _trainable(self) -> list[tuple[str, mx.array]]:
         return _named(self._model.trainable_parameters())
 
-    def _draw(self) -> None:
-        first = mx.random.key(self._recipe.train.seed * 1_000_003 + self._draws)
+    def _draw(self, place: int) -> None:
+        first = mx.random.key(self._recipe.train.seed * 1_000_003 + self._draws + place)
         keys = mx.random.split(first, max(1, len(self._adapters)))[: len(self._adapters)]
         for adapter, key in zip(self._adapters, keys, strict=True):
             adapter.draw(key)
-        self._draws += 1
 
     def _both_passes(self, batch: MicroBatch) -> _Passes:
         """Build forward and backward pass at once, as MLX does, though the cotangent is not known before the head ran.
 
         It gets a buffer that is filled in between. So each activation lives just as long as its gradient needs it.
         """
-        self._draw()
+        self._draw(batch.place)
         values = [value for _, value in self._trainable()]
         places, targets = _supervised(batch)
 
@@ -132,9 +134,7 @@ class MlxTrainer:
 
     def apply(self, learning_rate: float) -> Update:
         """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`."""
-        assert self._gradient is not None, "accumulate first"
-        gradient, loss, tokens = self._gradient, self._loss / self._tokens, self._tokens
-        self._gradient, self._loss, self._tokens = None, 0.0, 0
+        gradient, loss, tokens = self._summed()
         norm = math.sqrt(float(sum(mx.sum(mx.square(part)) for part in gradient))) / tokens
         update = Update(loss, tokens, norm)
         if not update.finite:
@@ -146,6 +146,18 @@ class MlxTrainer:
         self._optimizer.update(self._model, tree_unflatten(named))
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
         return update
+
+    def _summed(self) -> tuple[list[mx.array], float, int]:
+        """Gradient, mean loss and tokens of all ranks; what this one accumulated is forgotten."""
+        loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
+        assert tokens, "accumulate first"
+        gradient = self._gradient
+        self._gradient, self._loss, self._tokens, self._parts = None, 0.0, 0, 0
+        self._draws += int(parts)
+        if isinstance(self.group, MlxGroup):
+            gradient = self.group.gradients(gradient or [mx.zeros_like(value) for _, value in self._trainable()])
+        assert gradient is not None
+        return gradient, loss / tokens, int(tokens)
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         """Summed loss and supervised tokens."""
