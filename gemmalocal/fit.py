@@ -73,18 +73,20 @@ def estimate(
     trained = 4 * (sizes.weights if full else _adapted(sizes, recipe))
     return Estimate(
         weights=int(sizes.weights * ((bits / 8 + scale) if bits else width)),
-        activations=int(width * _alive(sizes, recipe, load, checkpointing)),
+        activations=int(width * _alive(sizes, recipe, load, width, checkpointing)),
         head=int(min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * HEAD_COPIES) if bits or width < 4 else 0,
         adapter=int(trained * (states if full else 1 + states)),
         update=int(trained * 2.5),
     )
 
 
-def _alive(sizes: Sizes, recipe: Recipe, load: Load, checkpointing: bool) -> float:
+def _alive(sizes: Sizes, recipe: Recipe, load: Load, width: int, checkpointing: bool) -> float:
     """Numbers of activations that are alive in the backward pass, at its fullest."""
     scores = sizes.heads * load.length if load.length <= LONG else 0
     inner = sizes.inner + sizes.routed
     kept = 5 * sizes.width + 4.6 * inner + 2.3 * sizes.queries + 5 * sizes.keys + scores
+    if load.each > LONG and width == 4:  # MLX on the CPU computes the feed-forward's inner product again (cpu.py)
+        kept -= inner * (2 if recipe.method == "full" or "down_proj" in recipe.lora.target_modules else 1)
     if recipe.method != "full":
         kept -= _spared(sizes, set(recipe.lora.target_modules))
     if recipe.method == "dora":  # what the projections gave, for the gradient of their lengths

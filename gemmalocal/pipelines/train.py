@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +80,8 @@ def _agreed(group: Group, decided: Budget) -> tuple[Recipe, Shapes]:
     )
     multiple, overhead, limit, checkpointing, _ = map(int, ranks[0])
     train = decided.recipe.train.model_copy(update={"checkpointing": bool(checkpointing)})
-    shapes = Shapes(multiple, overhead, limit, lanes=int(min(lanes for *_, lanes in ranks)))
+    lanes = int(min(rank[-1] for rank in ranks))
+    shapes = replace(mine, multiple=multiple, overhead=overhead, limit=limit, lanes=lanes)
     return decided.recipe.model_copy(update={"train": train}), shapes
 
 

@@ -138,6 +138,25 @@ def test_loss_and_gradient_equal_full_logits(
         close(made._gradient, gradient, 1e-3)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("checkpointing", ["false", "true"])
+def test_packed_rows_do_not_see_each_other(
+    folders: dict[str, Path], recipe_path: Path, name: str, checkpointing: str
+) -> None:
+    found = []
+    for packed in (False, True):
+        made = trainer(folders[name], recipe_path, f"train.checkpointing={checkpointing}")
+        parts = plan(some_rows(), Shapes(8, 0, 256, packed=packed))
+        assert any(part.segments for part in parts) == packed
+        for part in parts:
+            made.accumulate([part])
+        found.append((made._loss, made._gradient, sum(made.evaluate([part])[0] for part in parts)))
+    (loss, gradient, total), (packed_loss, packed_gradient, packed_total) = found
+    assert packed_loss == pytest.approx(loss, rel=1e-5)
+    assert packed_total == pytest.approx(total, rel=1e-5)
+    close(packed_gradient, gradient, 1e-3)
+
+
 @pytest.mark.parametrize("method", ["lora", "dora"])
 @pytest.mark.parametrize("name", ["gemma1", "gemma2", "gemma3-vision", "gemma4", "gemma4-vision"])
 def test_peft_reads_the_adapter_and_finds_the_same_loss(

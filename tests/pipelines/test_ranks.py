@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
-import time
 from importlib import util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
-from safetensors.numpy import load_file
 
 from gemmalocal import history, jobs
-from tests.pipelines.test_runs import run, start, steps_seen, until
+from tests.pipelines.test_runs import run, same, steps_seen, until, weights
 
 BIN = Path(sys.executable).parent
 TORCH = util.find_spec("gemmalocal.backends.torch") is not None
@@ -68,10 +66,6 @@ def together(backend: str, count: int, *words: str) -> tuple[int, str]:
     return process.returncode, said
 
 
-def adapter(folder: Path) -> dict[str, Any]:
-    return load_file(folder / "adapter" / "adapter_model.safetensors")
-
-
 def assert_close(left: dict[str, Any], right: dict[str, Any]) -> None:
     assert left.keys() == right.keys()
     for name in left:
@@ -103,4 +97,54 @@ def test_several_processes_equal_one(recipe_path: Path, workspace: Path, backend
     assert [look.loss for look in first.evaluations] == pytest.approx(
         [look.loss for look in second.evaluations], rel=1e-4
     )
-    assert_close(adapter(one), adapter(many))
+    assert_close(weights(one), weights(many))
+
+
+@pytest.mark.parametrize(("backend", "count"), [ENGINES[0], ENGINES[2]])
+def test_who_is_killed_ends_the_others_and_resume_goes_on(
+    recipe_path: Path, workspace: Path, backend: str, count: int
+) -> None:
+    """With dropout, whose draws are of the whole group's micro-batches."""
+    choice = ["--set", f"backend={backend}", "--set", "lora.dropout=0.1"]
+    code, said = together(backend, count, "train", str(recipe_path), "--name", "whole", *choice)
+    assert code == 0, said
+    process = launched(backend, count, "train", str(recipe_path), "--name", "cut", *choice)
+    job = jobs.Job(workspace / "runs" / "cut")
+    until(lambda: steps_seen(job) >= 5 or process.poll() is not None)
+    family = psutil.Process(process.pid).children(recursive=True)
+    own = int((job.directory / "lock").read_text())
+    follower = next(one for one in family if one.pid != own and "gemmalocal.worker" in one.cmdline())
+    follower.kill()
+    said, _ = process.communicate(timeout=120)
+    assert psutil.wait_procs(family, timeout=60)[1] == [], said
+    assert history.read(job.directory).status in ("failed", "killed"), said
+    code, said = together(backend, count, "resume", "cut")
+    assert code == 0, said
+    whole, cut = history.read(workspace / "runs" / "whole"), history.read(job.directory)
+    assert [step.loss for step in cut.steps] == [step.loss for step in whole.steps]
+    assert same(weights(workspace / "runs" / "whole"), weights(job.directory))
+
+
+def test_a_wish_to_stop_is_everybodys(recipe_path: Path, workspace: Path) -> None:
+    process = launched("mlx", 2, "train", str(recipe_path), "--name", "long", "--set", "train.steps=100000")
+    job = jobs.Job(workspace / "runs" / "long")
+    until(lambda: steps_seen(job) >= 2 or process.poll() is not None)
+    assert run("stop", "long").returncode == 0
+    said, _ = process.communicate(timeout=120)
+    state = history.read(job.directory)
+    assert state.status == "stopped", said
+    assert state.saved is not None
+    assert state.saved.step == state.steps[-1].step
+
+
+def test_what_rank_0_cannot_do_ends_all(recipe_path: Path, workspace: Path) -> None:
+    missing = ["--set", "data.path=nowhere.jsonl"]
+    code, said = together("mlx", 2, "train", str(recipe_path), "--name", "none", *missing)
+    assert code != 0
+    assert "nowhere.jsonl" in said
+    assert "Traceback" not in said
+
+
+def test_a_launched_run_needs_a_name_and_stays(recipe_path: Path) -> None:
+    assert "--name" in together("mlx", 2, "train", str(recipe_path))[1]
+    assert "--detach" in together("mlx", 2, "train", str(recipe_path), "--name", "x", "--detach")[1]

@@ -16,7 +16,7 @@ from typing import Any
 
 from gemmalocal.data.batches import Shapes
 
-CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=256)
+CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=256, packed=True)
 MOST_LANES = 4  # micro-batches at once on the CPU: each takes memory
 METAL_SHAPES = Shapes(multiple=32, overhead=256, limit=4096)
 CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps; unlimited by default on Metal (mlx-lm#828)
@@ -66,7 +66,7 @@ def on_cpu() -> bool:
 
 
 def shapes() -> Shapes:
-    """Fine steps of length on the CPU, where padding costs; on Metal few shapes and long passes (mlx-lm#1185)."""
+    """On the CPU packed rows, since uneven lanes cost; on Metal few shapes and long passes (mlx-lm#1185)."""
     return replace(CPU_SHAPES, lanes=min(blas_threads(), MOST_LANES)) if on_cpu() else METAL_SHAPES
 
 

@@ -16,7 +16,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from gemmalocal.backends import adapters, whole
 from gemmalocal.backends.group import ALONE, Group
-from gemmalocal.backends.mlx import device, lora, model
+from gemmalocal.backends.mlx import attention, device, lora, model
 from gemmalocal.backends.mlx.faults import translated
 from gemmalocal.backends.mlx.lanes import Lanes
 from gemmalocal.backends.mlx.loss import Head
@@ -120,7 +120,8 @@ class MlxTrainer:
 
         cotangent = mx.zeros((targets.size, self._width))
         mx.eval(cotangent)
-        (found,), gradient = mx.vjp(hidden, values, [cotangent])
+        with attention.segments(batch.segments):  # here, since checkpointing builds a layer again in the backward pass
+            (found,), gradient = mx.vjp(hidden, values, [cotangent])
         self._model.update(tree_unflatten(list(zip(self._names, values, strict=True))))
         return _Passes(found, targets, cotangent, gradient)
 
@@ -129,7 +130,8 @@ class MlxTrainer:
         return int(self._model.args.hidden_size)
 
     def _hidden(self, batch: MicroBatch, places: mx.array) -> mx.array:
-        states = self._model.model(mx.array(batch.ids[:, :-1]))
+        with attention.segments(batch.segments):
+            states = self._model.model(mx.array(batch.ids[:, :-1]))
         return states.reshape(-1, self._width)[places].astype(mx.float32)
 
     def apply(self, learning_rate: float) -> Update:
@@ -217,7 +219,8 @@ class MlxTrainer:
             adapter.lora_b = mx.zeros_like(adapter.lora_b)
         total = 0.0
         for part in parts:
-            logits = np.array(self._model(mx.array(part.ids[:, :-1])).astype(mx.float32))
+            with attention.segments(part.segments):
+                logits = np.array(self._model(mx.array(part.ids[:, :-1])).astype(mx.float32))
             for row, place in np.argwhere(part.weights[:, 1:] > 0):
                 scores = logits[row, place].astype(np.float64)
                 highest = scores.max()
