@@ -17,7 +17,7 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Event, Failed, Started, encode
 
 PIPELINES = ("train", "check", "doctor", "bench", "lengths", "models", "fetch", "import_gguf")
-PACKAGES = ("mlx", "mlx-lm", "numpy", "tokenizers")
+PACKAGES = ("mlx", "mlx-lm", "torch", "transformers", "bitsandbytes", "numpy", "tokenizers")
 Commands = Callable[[], list[dict[str, Any]]]
 
 

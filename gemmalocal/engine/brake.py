@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Generator
 from typing import NamedTuple
 
-from gemmalocal.backends.group import Group, gather
 from gemmalocal.events import Event, Notice
 from gemmalocal.strain import Level, Strain
 
@@ -54,9 +53,3 @@ class Brake:
             self._sleep(LOOK_EVERY)
             waited += LOOK_EVERY
         return Verdict("stopped")
-
-
-def worst_of_all(group: Group, mine: Strain) -> Strain:
-    """The highest level among a group's machines, the same on each; in its words where it is this machine's own."""
-    level = Level(int(max(max(rank) for rank in gather(group, mine.level))))
-    return mine if mine.level == level else Strain(level, "another machine's memory or heat", "Look at the others")

@@ -79,9 +79,13 @@ WRAPPED = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return saved(NAMES, tmp_path_factory)
+
+
+def saved(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder with random weights for each name, as transformers saves it."""
     made = {}
-    for number, name in enumerate(NAMES):
+    for number, name in enumerate(names):
         torch.manual_seed(number)
         config = configuration(name)
         kind: Any = getattr(transformers, WRAPPED[name]) if name in WRAPPED else None
