@@ -33,13 +33,14 @@ class Engine:
     kept: tuple[float, float, float, float]  # for the backward pass
     work: tuple[float, float, float, float]  # beside that, in the layer that is under way
     slack: float  # what the allocator holds beyond that, as a factor, without checkpointing
+    again: int  # of the inner width, what is computed again in rows above `LONG` of float32 (MLX: on the CPU)
     scores: bool  # whether those of rows up to `LONG` are kept
     quantized_embedding: bool
 
 
 ENGINES = {
-    "mlx": Engine((5, 4.6, 2.3, 5), (12, 3.5, 7, 0), 1, True, True),
-    "torch": Engine((6, 3, 3.5, 3), (6, 4, 4, 4), 1.22, False, False),
+    "mlx": Engine((5, 4.6, 2.3, 5), (12, 3.5, 7, 0), 1, 2, True, True),
+    "torch": Engine((6, 3, 3.5, 3), (6, 4, 4, 4), 1.22, 0, False, False),
 }
 
 
@@ -103,7 +104,7 @@ def estimate(
     trained = 4 * (sizes.weights if full else _adapted(sizes, recipe))
     return Estimate(
         weights=int(_weights(sizes, width, bits, kind)),
-        activations=int((stream or width) * _alive(sizes, recipe, load, width, checkpointing, kind)),
+        activations=int((stream or width) * _alive(sizes, recipe, load, stream or width, checkpointing, kind)),
         head=int(_head(sizes, load, width, bits, kind)),
         adapter=int(trained * (states if full else 1 + states)),
         update=int(trained * 2.5),
@@ -127,15 +128,14 @@ def _head(sizes: Sizes, load: Load, width: int, bits: float | None, kind: Engine
     return min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * HEAD_COPIES if bits or width < 4 else 0
 
 
-def _alive(sizes: Sizes, recipe: Recipe, load: Load, width: int, checkpointing: bool, kind: Engine) -> float:
+def _alive(sizes: Sizes, recipe: Recipe, load: Load, stream: int, checkpointing: bool, kind: Engine) -> float:
     """Numbers of activations that are alive in the backward pass, at its fullest."""
     scores = sizes.heads * load.length if kind.scores and load.length <= LONG else 0
     inner = sizes.inner + sizes.routed
     widths = (sizes.width, inner, sizes.queries, sizes.keys)
     kept: float = sum(map(operator.mul, kind.kept, widths)) + scores
-    if kind is ENGINES["mlx"] and load.each > LONG and width == 4:
-        # MLX on the CPU computes the feed-forward's inner product again (cpu.py)
-        kept -= inner * (2 if recipe.method == "full" or "down_proj" in recipe.lora.target_modules else 1)
+    if load.each > LONG and stream == 4:
+        kept -= inner * kind.again * (recipe.method == "full" or "down_proj" in recipe.lora.target_modules or 0.5)
     if recipe.method != "full":
         kept -= _spared(sizes, set(recipe.lora.target_modules))
     if recipe.method == "dora":  # what the projections gave, for the gradient of their lengths

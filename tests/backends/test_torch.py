@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from gemmalocal.backends import open_backend
 from gemmalocal.backends.torch import attention, device, loss, quick
 from gemmalocal.backends.torch.faults import translated
 from gemmalocal.backends.torch.frozen import QUANTIZED, FrozenLinear, product
-from gemmalocal.backends.torch.resident import Resident
+from gemmalocal.backends.torch.resident import Resident, release
 from gemmalocal.data.batches import Shapes, plan
 from gemmalocal.errors import ModelError, OutOfMemory, RecipeError
 from tests.backends.truth import some_rows
@@ -224,6 +225,8 @@ def test_long_answers_keep_within_the_window(tiny: Path, recipe_path: Path) -> N
 
 
 def test_memory_is_what_the_process_takes_and_gives_back() -> None:
+    gc.collect()  # what other tests left would be given back in between
+    release()
     resident = Resident()
     held = torch.ones(30_000_000)
     first = resident()
