@@ -13,7 +13,9 @@ import numpy as np
 import psutil
 import pytest
 
-from gemmalocal import history, jobs
+from gemmalocal import history, jobs, launcher
+from gemmalocal.backends import open_backend
+from gemmalocal.errors import BackendUnavailable
 from tests.pipelines.test_runs import run, same, steps_seen, until, weights
 
 BIN = Path(sys.executable).parent
@@ -142,3 +144,26 @@ def test_what_rank_0_cannot_do_ends_all(recipe_path: Path, workspace: Path) -> N
 def test_a_launched_run_needs_a_name_and_stays(recipe_path: Path) -> None:
     assert "--name" in together("mlx", 2, "train", str(recipe_path))[1]
     assert "--detach" in together("mlx", 2, "train", str(recipe_path), "--name", "x", "--detach")[1]
+
+
+@pytest.mark.parametrize("backend", ["mlx", "torch"])
+def test_a_launcher_of_one_is_none(recipe_path: Path, workspace: Path, backend: str) -> None:
+    code, said = together(backend, 1, "train", str(recipe_path), "--set", "train.steps=2")
+    assert code == 0, said
+    (folder,) = history.list_runs()
+    assert history.read(folder).status == "done", said
+
+
+def test_the_engine_is_whose_launcher_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("MLX_RANK", "1")
+    assert launcher.found() == (launcher.MLX, 1)
+    assert open_backend("auto").name == "mlx"
+    with pytest.raises(BackendUnavailable, match="mlx.launch cannot join processes of torch"):
+        open_backend("torch").group()
+    monkeypatch.delenv("MLX_RANK")
+    monkeypatch.setenv("RANK", "0")
+    assert launcher.found() is None
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert open_backend("auto").name == "torch"
+    with pytest.raises(BackendUnavailable, match="torchrun cannot join processes of MLX"):
+        open_backend("mlx").group()
