@@ -62,6 +62,12 @@ class BackendUnavailable(GemmalocalError):
     code = MISSING
 
 
+class EndpointError(GemmalocalError):
+    """A server that was to be asked, and cannot be, or does not answer."""
+
+    code = MISSING
+
+
 class OutOfMemory(GemmalocalError):
     """The machine's memory did not hold the work."""
 

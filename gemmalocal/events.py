@@ -38,11 +38,12 @@ class Stage(Event):
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """`done` of `total` of something long inside a stage."""
+    """`done` of `total` of something long inside a stage; `left` are seconds, if they are known."""
 
     what: str
     done: int
     total: int
+    left: float | None = None
 
 
 @dataclass(frozen=True)

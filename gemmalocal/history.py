@@ -125,8 +125,8 @@ def list_runs() -> list[Path]:
 
 
 def find_run(name: str) -> Path:
-    """The folder of a run by its name or path; raises `UnknownRun`."""
-    for folder in (paths.runs() / name, Path(name)):
+    """The folder of a run, or of a dataset that was prepared, by its name or path; raises `UnknownRun`."""
+    for folder in (paths.runs() / name, paths.datasets() / name, Path(name)):
         if (folder / "job.json").is_file():
             return folder
     known = ", ".join(folder.name for folder in list_runs()[:8]) or "none yet"

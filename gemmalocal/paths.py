@@ -20,6 +20,11 @@ def runs() -> Path:
     return workspace() / "runs"
 
 
+def datasets() -> Path:
+    """Datasets that were prepared, one folder each."""
+    return workspace() / "datasets"
+
+
 def models() -> Path:
     """Weights made here (dequantized), one folder each."""
     return workspace() / "models"

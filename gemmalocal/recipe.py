@@ -51,15 +51,19 @@ class DataSpec(Section):
     """Where the rows are and how they become text."""
 
     path: str = Field(
-        description="A file (.jsonl, .json, .csv, .tsv, .parquet, .txt, .md), a folder of them, hf:owner/name[:split], "
-        "or package:module/file.json."
+        description="A file (.jsonl, .json, .csv, .tsv, .parquet, .txt, .md), a folder of them, a dataset that was "
+        "prepared, hf:owner/name[:split], or package:module/file.json."
     )
     shape: Literal["auto", "chat", "prompt", "instruction", "text"] = Field("auto", description="The shape of a row.")
     template: Template | PromptTemplate | None = Field(
         None, description="Text made of a row's columns: '{quote} - {author}'."
     )
     split: float = Field(
-        0.1, ge=0, le=0.5, description="Share of the rows held out, chosen by a hash of their content."
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Share of the rows held out, chosen by a hash of their content; "
+        "a folder that brings held-out rows (valid.jsonl, held_out.jsonl) is split already.",
     )
     max_length: int = Field(1024, ge=8, le=131_072, description="Tokens a row may have.")
     long_rows: LongRows = Field(

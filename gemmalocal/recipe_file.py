@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from gemmalocal import paths
 from gemmalocal.errors import RecipeError
 from gemmalocal.recipe import Recipe
 
@@ -37,7 +38,8 @@ def find(name: str) -> Path:
 def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     """Read a recipe and apply `key.sub=value` overrides; raises `RecipeError` with all problems.
 
-    A relative data path means a file beside the recipe if there is one, else beside the caller.
+    A relative data path means a file beside the recipe if there is one, else beside the caller, else a dataset of
+    the workspace.
     """
     path = find(name)
     tree = _parse(path)
@@ -52,7 +54,8 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
         raise RecipeError(f"{path} has {count}:\n" + "\n".join(f"  {problem}" for problem in problems))
     beside = path.parent / recipe.data.path
     if ":" not in recipe.data.path and not Path(recipe.data.path).is_absolute():
-        where = beside if beside.exists() else Path(recipe.data.path)
+        places = (beside, Path(recipe.data.path), paths.datasets() / recipe.data.path)
+        where = next((place for place in places if place.exists()), Path(recipe.data.path))
         data = recipe.data.model_copy(update={"path": str(where.resolve())})
         recipe = recipe.model_copy(update={"data": data})
     return recipe

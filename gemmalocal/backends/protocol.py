@@ -77,6 +77,34 @@ class Trainer(Protocol):
         """Give the allocator's freed buffers back to the system."""
 
 
+class Sampling(NamedTuple):
+    """How the next token is chosen: the likeliest at temperature 0, else drawn.
+
+    Logits are divided by `temperature`; then only the `top_k` likeliest stay (0: all), and of these the likeliest that
+    together reach the probability `top_p`. `seed` is not negative.
+    """
+
+    temperature: float = 0
+    top_p: float = 1
+    top_k: int = 0
+    seed: int = 0
+    max_tokens: int = 256
+
+
+class Generator(Protocol):
+    """One copy of a base model's weights, and adapters that lie over it: several voices in one forward pass."""
+
+    def stream(
+        self, prompts: Sequence[Sequence[int]], voices: Sequence[int], sampling: Sampling, stops: set[int]
+    ) -> Iterator[list[int | None]]:
+        """Answer all prompts at once: each step gives one id for each prompt, None for one that has ended.
+
+        `voices[i]` speaks to prompt i: 0 is the base, k is the generator's k-th adapter. A stop id ends an answer and is
+        its last. An answer does not depend on the other rows, except that the n-th prompt of a voice has the seed's n-th
+        draws: two voices asked the same draw alike, a prompt given to one voice twice gets two answers.
+        """
+
+
 class Backend(Protocol):
     """A module satisfies it."""
 
@@ -92,6 +120,14 @@ class Backend(Protocol):
         """Load the weights in `folder` and attach a fresh adapter. Raises `ModelError`, `OutOfMemory`.
 
         Checkpointing is on only if the recipe says true: whoever calls has decided what auto means.
+        """
+
+    def generator(
+        self, folder: Path, adapters: Sequence[Path] = (), dtype: str = "auto", quantize: int | None = None
+    ) -> Generator:
+        """Load the weights in `folder` and lay adapters in PEFT's layout over them. Raises `ModelError`, `OutOfMemory`.
+
+        `dtype` and `quantize` (bits) are a recipe's `weight_dtype` and `bits`: an adapter fits what it was trained on.
         """
 
     def shapes(self) -> Shapes:

@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 
 from gemmalocal import __version__
-from gemmalocal.cli import adapter, bench, check, errands, models, runs, training
+from gemmalocal.cli import adapter, bench, check, errands, models, prepare, runs, training
 from gemmalocal.errors import INTERRUPTED, GemmalocalError
 
 EPILOG = """Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing,
@@ -24,6 +24,7 @@ def group() -> None:
 COMMANDS = (
     *training.COMMANDS,
     check.check,
+    *prepare.COMMANDS,
     *runs.COMMANDS,
     *models.COMMANDS,
     *adapter.COMMANDS,

@@ -85,7 +85,8 @@ class Narrator:
 
     def _progress(self, event: Progress) -> None:
         if self._live:
-            self._show(f"  {bar(event.done, event.total)} {event.what}")
+            left = f"  {duration(event.left)} left" if event.left is not None else ""
+            self._show(f"  {bar(event.done, event.total)} {event.what} {event.done}/{event.total}{left}")
 
     def _step(self, event: Step) -> None:
         self._seconds = [*self._seconds[-19:], event.seconds]

@@ -48,7 +48,7 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
     folder = _new(name or _next_name(Path(recipe).stem))
     job = jobs.start(folder, "train", spec)
     _keep(loaded, folder)
-    return _look_on(job, as_json, detach)
+    return look_on(job, as_json, detach)
 
 
 @click.command()
@@ -59,20 +59,21 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
 @JSON
 @DETACH
 def resume(run: str, overrides: tuple[str, ...], as_json: bool, detach: bool) -> int:
-    """Go on with RUN from its newest checkpoint, as if it had never been interrupted."""
+    """Go on with RUN from its newest checkpoint, or with a dataset, as if it had never been interrupted."""
     folder = history.find_run(run)
-    if history.read(folder).status in ("done", "early"):
+    state = history.read(folder)
+    if state.kind == "train" and state.status in ("done", "early"):
         result = history.result(folder)
         raise GemmalocalError(f"{folder.name} has finished already.", f"Its {result.name}: {result}")
     changed = _changed(folder, overrides)
-    _follow_if_launched(folder, history.spec(folder), detach)
+    _follow_if_launched(folder, history.spec(folder), detach, state.kind)
     old = jobs.Job(folder)
     old.skip()
-    job = jobs.start(folder, "train", changed.model_dump(mode="json") if changed else history.spec(folder))
+    job = jobs.start(folder, state.kind, changed.model_dump(mode="json") if changed else history.spec(folder))
     job.skip_to(old)
     if changed:
         _keep(changed, folder)
-    return _look_on(job, as_json, detach)
+    return look_on(job, as_json, detach)
 
 
 def _changed(folder: Path, overrides: tuple[str, ...]) -> Recipe | None:
@@ -93,7 +94,7 @@ def _keep(recipe: Recipe, folder: Path) -> None:
     atomic.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
 
 
-def _follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool) -> None:
+def _follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool, kind: str = "train") -> None:
     """One process of a launcher's comes back to start the job in `folder`; the others follow it and do not."""
     launched = launcher.found()
     if launched is None:
@@ -102,11 +103,14 @@ def _follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool)
         raise RecipeError(f"{launched.by} starts several processes; their run needs a name.", "Give --name.")
     if detach:
         raise RecipeError(f"{launched.by} looks after its processes until they end.", "Leave --detach out.")
+    if kind != "train":
+        raise RecipeError("Only a training is shared by several processes.", f"Do it without {launched.by}.")
     if launched.rank:
-        jobs.follow(folder, "train", spec)
+        jobs.follow(folder, kind, spec)
 
 
-def _look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
+def look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
+    """Tell a job until it ends, or leave it; its directory goes to stdout."""
     if detach:
         click.echo(job.directory)
         return 0

@@ -12,7 +12,8 @@ from gemmalocal.data import formats
 from gemmalocal.data.formats import At, Rows
 from gemmalocal.errors import DatasetError
 
-HELD_OUT_NAMES = ("valid", "validation", "test")
+HELD_OUT_NAMES = ("valid", "validation", "held_out")
+PREPARED = ("train.jsonl", "held_out.jsonl")  # a folder that holds both is a dataset: nothing else in it is rows
 NOT_ROWS = ("readme", "license", "licence", "changelog", "notice")  # what folders of rows are described by
 
 
@@ -43,16 +44,18 @@ def held_out(path: str) -> list[Source]:
     """The file of held-out rows that a folder brings with it (valid.jsonl and the like), if it does."""
     if ":" in path or not Path(path).is_dir():
         return []
-    files = (Path(path) / f"{name}{suffix}" for name in HELD_OUT_NAMES[:2] for suffix in formats.READERS)
+    files = (Path(path) / f"{name}{suffix}" for name in HELD_OUT_NAMES for suffix in formats.READERS)
     return [_file(file) for file in files if file.is_file()][:1]
 
 
 def _folder(folder: Path) -> list[Source]:
+    if all((folder / name).is_file() for name in PREPARED):
+        return [_file(folder / PREPARED[0])]
     files = [
         file
         for file in sorted(folder.iterdir())
         if file.suffix.lower() in formats.READERS
-        and file.stem.lower() not in (*HELD_OUT_NAMES, *NOT_ROWS)
+        and file.stem.lower() not in (*HELD_OUT_NAMES, "test", *NOT_ROWS)
         and not file.name.startswith(".")
         and file.is_file()
     ]

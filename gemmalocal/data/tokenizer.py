@@ -56,6 +56,11 @@ class Tokenizer:
             raise ModelError(f"The tokenizer does not know its own token {text}.", "Fetch the model again.")
         return int(number)
 
+    @property
+    def encoder(self) -> Encoder:
+        """The library's own tokenizer, for those who cut texts by its tokens."""
+        return self._encoder
+
     def encode(self, text: str) -> list[int]:
         """The ids of a text, with nothing added."""
         return list(self._encoder.encode(text, add_special_tokens=False).ids)

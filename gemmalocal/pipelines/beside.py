@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Generator
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Event as Flag
 from threading import Thread
@@ -15,6 +17,7 @@ Result = TypeVar("Result")
 Tell = Callable[[str, int, int], None]  # what, done, total
 
 LOOK = 0.2  # seconds between two looks at the inbox
+PACE = 16  # pieces of news by which the time that is left is told
 GRACE = 20.0  # seconds that work may take to notice that it was stopped
 
 
@@ -60,6 +63,7 @@ def _told(
     news: SimpleQueue[Progress | None], commands: Callable[[], list[dict[str, Any]]], stop: Flag
 ) -> Generator[Event, None, None]:
     seen: tuple[str, int] = ("", -1)
+    past: deque[tuple[float, int]] = deque(maxlen=PACE)  # when, and how much was done
     deadline = float("inf")
     while time.monotonic() < deadline:
         if not stop.is_set() and any(item.get("do") == "stop" for item in commands()):
@@ -73,5 +77,14 @@ def _told(
         if event is None:
             return
         if (now := (event.what, 100 * event.done // max(1, event.total))) != seen:
+            if event.what != seen[0]:
+                past.clear()
+            past.append((time.monotonic(), event.done))
             seen = now
-            yield event
+            yield replace(event, left=_left(past, event.total))
+
+
+def _left(past: deque[tuple[float, int]], total: int) -> float | None:
+    """Seconds until all is done, at the pace of the latest news: a quick start (known answers) is soon forgotten."""
+    (start, first), (end, last) = past[0], past[-1]
+    return round((total - last) * (end - start) / (last - first), 1) if last > first else None

@@ -99,10 +99,10 @@ QUICK = {plain: _quick_mlp(plain) for plain in (TanhMLP, gemma2.MLP, gemma3_text
 class QuickRope(nn.RoPE):
     """Rotary positions (https://arxiv.org/abs/2104.09864) from a table; MLX's own for all but whole float32 rows."""
 
-    def __call__(self, x: mx.array, offset: int = 0) -> mx.array:
-        """(..., length, dims) to the same."""
+    def __call__(self, x: mx.array, offset: int | mx.array = 0) -> mx.array:
+        """(..., length, dims) to the same; an array has the offset of each row."""
         *_, length, dims = x.shape
-        if offset or self.traditional or dims != self.dims or x.dtype != mx.float32:
+        if isinstance(offset, mx.array) or offset or self.traditional or dims != self.dims or x.dtype != mx.float32:
             return super().__call__(x, offset)
         cosine, sine = (part[:length] for part in _angles(dims, self.base, self.scale, 1 << length.bit_length()))
         halves = x.reshape(*x.shape[:-1], 2, dims // 2)

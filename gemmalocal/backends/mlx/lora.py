@@ -23,7 +23,7 @@ class LoraLinear(nn.Module):
         self.linear = linear
         self.lora_a = lora_a
         self.lora_b = mx.zeros((linear.weight.shape[0], len(lora_a)))
-        self._scale, self._dropout = scale, dropout
+        self.scale, self._dropout = scale, dropout
         self._key: mx.array | None = None
 
     def draw(self, key: mx.array | None) -> None:
@@ -36,7 +36,7 @@ class LoraLinear(nn.Module):
         if self._dropout and self._key is not None:
             kept = mx.random.bernoulli(1 - self._dropout, x.shape, key=self._key)
             inner = mx.where(kept, x / (1 - self._dropout), 0)
-        low = (inner @ self.lora_a.T) * self._scale
+        low = (inner @ self.lora_a.T) * self.scale
         return self.linear(x) + (low @ self.lora_b.T).astype(x.dtype)
 
 
@@ -60,11 +60,15 @@ class DoraLinear(LoraLinear):
         crossed = self.linear(self.lora_a.astype(self.linear.scales.dtype if "scales" in self.linear else mx.float32))
         mixed = mx.sum(self.lora_b * crossed.T.astype(mx.float32), axis=1)
         own = mx.sum((self.lora_b @ (self.lora_a @ self.lora_a.T)) * self.lora_b, axis=1)
-        return mx.stop_gradient(mx.sqrt(self._square + 2 * self._scale * mixed + self._scale**2 * own))
+        return mx.stop_gradient(mx.sqrt(self._square + 2 * self.scale * mixed + self.scale**2 * own))
+
+    def stretch(self) -> mx.array:
+        """What each output is multiplied by (out,)."""
+        return self.magnitude / self._norm()
 
     def __call__(self, x: mx.array) -> mx.array:
         """(..., in) to (..., out), in the dtype of `x`."""
-        return super().__call__(x) * (self.magnitude / self._norm()).astype(x.dtype)
+        return super().__call__(x) * self.stretch().astype(x.dtype)
 
 
 def attach(layers: dict[int, Any], spec: LoraSpec, seed: int, dora: bool) -> list[LoraLinear]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -38,9 +37,8 @@ class MlxGroup:
         return summed
 
 
-@cache  # a process joins once
 def group() -> Group:
-    """All processes of mlx.launch, or this one alone."""
+    """Join, once, all processes of mlx.launch, or this one alone."""
     launched = launcher.found()
     if launched is None:
         return ALONE

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from functools import cache
 
 import torch
 import torch.distributed as dist
@@ -49,9 +48,8 @@ class TorchGroup:
                 one.wait()
 
 
-@cache  # a process joins once
 def group() -> Group:
-    """All processes of torchrun, or this one alone."""
+    """Join, once, all processes of torchrun, or this one alone."""
     launched = launcher.found()
     if launched is None:
         return ALONE

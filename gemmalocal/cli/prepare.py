@@ -1,0 +1,139 @@
+"""prepare, accept and convert: documents become rows that a person can trust, and take elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import click
+
+from gemmalocal import datasets, jobs
+from gemmalocal.cli import errands
+from gemmalocal.cli.training import DETACH, JSON, look_on
+from gemmalocal.errors import RecipeError
+
+PASSWORD = "GEMMALOCAL_PASSWORD"
+FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.option("--to", required=True, metavar="DATASET", help="A name in the workspace, or a folder.")
+@click.option("--task", type=click.Choice(["qa", "cot", "summary", "rewrite", "text"]), default="qa", show_default=True)
+@click.option("--author", type=click.Choice(["model", "rules"]), help="rules: no model is asked.")
+@click.option("--model", help="The author, as in a recipe; its tokens are what passages are measured in.")
+@click.option("--endpoint", metavar="URL", help="Ask a server that speaks OpenAI's protocol instead.")
+@click.option("--endpoint-model", metavar="NAME", help="The model there; the first that it lists if not given.")
+@click.option("--key-env", metavar="NAME", help="The environment variable that holds the server's key.")
+@click.option("--concurrency", type=int, help="Requests at once.")
+@click.option("--timeout", type=float, help="Seconds of silence after which a request is given up.")
+@click.option("--prompts", metavar="DIR", help="A folder with own prompts: qa.j2, cot.j2, judge.j2, ...")
+@click.option("--pairs", type=int, help="Rows to make of a passage.")
+@click.option("--passage-tokens", type=int, help="The most tokens of a passage.")
+@click.option("--temperature", type=float, help="How freely the author speaks.")
+@click.option("--answer-tokens", type=int, help="The longest that the author may speak at a time.")
+@click.option("--attempts", type=int, help="How often a passage is asked about, the mistake told each time.")
+@click.option("--judge", is_flag=True, default=None, help="Let the author score each row from 1 to 10.")
+@click.option("--threshold", type=int, help="The lowest score that the judge lets pass.")
+@click.option("--balance", type=float, help="Rows a document may give, in medians of all documents.")
+@click.option("--held-out", type=float, help="Share of the documents held out.")
+@click.option("--max-documents", type=int, help="Stop reading after so many documents.")
+@click.option("--password", help="Of encrypted documents; it is not written down.")
+@click.option("--seed", type=int)
+@JSON
+@DETACH
+def prepare(
+    sources: tuple[str, ...], to: str, password: str | None, as_json: bool, detach: bool, **options: Any
+) -> int:
+    """Make a dataset of documents (or, with --task rewrite, of rows): questions and answers with their evidence.
+
+    Answers are kept as they come: interrupted or killed, the same command goes on, and a second run costs nothing.
+    Some documents are held out. What was rejected is in rejected.jsonl with its reason; see: gemmalocal accept.
+    """
+    folder = datasets.place(to)
+    datasets.room(folder)
+    if password is not None:
+        os.environ[PASSWORD] = password  # the job inherits it, and its directory does not hold it
+        options["password_env"] = PASSWORD
+    if options["prompts"]:
+        options["prompts"] = _whole(options["prompts"])
+    spec = _spec([_whole(source) for source in sources], options)
+    old = jobs.Job(folder)
+    old.skip()
+    job = jobs.start(folder, "prepare", spec)
+    job.skip_to(old)
+    return look_on(job, as_json, detach)
+
+
+def _whole(source: str) -> str:
+    """A source that does not depend on where we stand; addresses and hf: names stay."""
+    return source if ":" in source else os.path.abspath(os.path.expanduser(source))
+
+
+def _spec(sources: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    """The preparation that options describe, as JSON; raises `RecipeError` with all problems."""
+    from pydantic import ValidationError
+
+    from gemmalocal.preparation import Preparation
+
+    if options["threshold"] is not None and not options["judge"]:
+        raise RecipeError("--threshold goes with --judge.")
+    there = {"url": options.pop("endpoint"), "model": options.pop("endpoint_model")}
+    there |= {name: options.pop(name) for name in ("key_env", "concurrency", "timeout")}
+    given = {name: value for name, value in options.items() if value is not None}
+    there = {name: value for name, value in there.items() if value is not None}
+    if there and "url" not in there:
+        raise RecipeError(f"--{next(iter(there)).replace('_', '-')} goes with --endpoint.")
+    try:
+        whole = Preparation.model_validate({"sources": sources, **given, **({"endpoint": there} if there else {})})
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()
+        ]
+        raise RecipeError("The options do not fit:\n" + "\n".join(f"  {problem}" for problem in problems)) from error
+    return whole.model_dump(mode="json")
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("rows", nargs=-1, type=int, metavar="N...")
+def accept(dataset: str, rows: tuple[int, ...]) -> None:
+    """Take rejected rows of DATASET, by their line in rejected.jsonl, into it; without N, list them with reasons.
+
+    They are remembered: when the dataset is made again they come along.
+    """
+    folder = datasets.find(dataset)
+    if rows:
+        for row in datasets.accept(folder, rows):
+            click.echo(_said(row))
+        return
+    for number, row in enumerate(datasets.read(folder / datasets.REJECTED), 1):
+        click.echo(f"{number:>5}  {click.style(row['reason'], fg='yellow')}\n       {_said(row)}")
+
+
+def _said(row: dict[str, Any]) -> str:
+    """A row on a line; what could steer the terminal is written out."""
+    text = " → ".join(turn["content"] for turn in row["messages"]) if "messages" in row else row["text"]
+    line = " ".join(text.split())
+    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)[:300]
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--to", "form", type=click.Choice(FORMS), required=True, help="The form; hub: a folder with a card.")
+@click.option("--out", metavar="FOLDER", help="Where to; DATASET-FORM where you stand if not given.")
+@click.option("--json", "as_json", is_flag=True, help="What was written, as one JSON object.")
+def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
+    """Write DATASET (a prepared one, or any rows, as in a recipe) as chat, ShareGPT, Alpaca, ... for other programs."""
+    named = ":" not in dataset and not os.path.exists(dataset)
+    path = str(datasets.find(dataset)) if named else _whole(dataset)
+    name = os.path.basename(dataset.rstrip("/")) or "dataset"
+    target = os.path.abspath(out or f"{name.replace(':', '-')}-{form}")
+    code, report = errands.run("convert", {"path": path, "form": form, "out": target, "name": name})
+    if report:
+        click.echo(json.dumps(report) if as_json else report["path"])
+    return code
+
+
+COMMANDS = (prepare, accept, convert)

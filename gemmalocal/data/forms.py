@@ -1,0 +1,128 @@
+"""Records to the forms that other programs read: one row of each, or why a form cannot hold the record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.data.shapes import Unusable
+from gemmalocal.records import Record
+
+Row = dict[str, Any]
+SENDERS = {"system": "system", "user": "human", "assistant": "gpt"}
+BLOCK = 1024  # rows of a Parquet row group
+
+
+def chat(record: Record) -> Row:
+    """`messages`, as OpenAI and most trainers have it; plain text stays `text`."""
+    if not record.messages:
+        return {"text": record.text}
+    return {"messages": [{"role": turn.role, "content": turn.content} for turn in record.messages]}
+
+
+def sharegpt(record: Record) -> Row:
+    """`conversations` of human and gpt."""
+    if not record.messages:
+        raise Unusable("is plain text, and no conversation")
+    return {"conversations": [{"from": SENDERS[turn.role], "value": turn.content} for turn in record.messages]}
+
+
+def alpaca(record: Record) -> Row:
+    """Instruction, input (empty) and output; a system message goes before the instruction."""
+    asked, answered = _pair(record)
+    return {"instruction": asked, "input": "", "output": answered}
+
+
+def prompt(record: Record) -> Row:
+    """Prompt and completion."""
+    asked, answered = _pair(record)
+    return {"prompt": asked, "completion": answered}
+
+
+def text(record: Record) -> Row:
+    """`text`; of a conversation its turns, with an empty line between."""
+    return {"text": record.text or "\n\n".join(turn.content for turn in record.messages)}
+
+
+FORMS: dict[str, tuple[Callable[[Record], Row], str]] = {
+    "chat": (chat, ".jsonl"),
+    "sharegpt": (sharegpt, ".jsonl"),
+    "alpaca": (alpaca, ".jsonl"),
+    "prompt": (prompt, ".jsonl"),
+    "text": (text, ".jsonl"),
+    "parquet": (chat, ".parquet"),
+    "hub": (chat, ".jsonl"),
+}
+
+
+def write(rows: Iterable[Row], file: Path) -> int:
+    """Write rows to a .jsonl or .parquet file; how many they were."""
+    return _parquet(rows, file) if file.suffix == ".parquet" else _json_lines(rows, file)
+
+
+def card(name: str, sides: dict[str, tuple[str, int]], about: dict[str, Any]) -> str:
+    """A Hub dataset's README: which file is which split, how many rows, and what is known of their making.
+
+    `sides` are split to file and rows. No licence is claimed: it is that of the documents.
+    """
+    from huggingface_hub import DatasetCardData
+
+    files = [{"split": split, "path": file} for split, (file, _) in sides.items()]
+    head = DatasetCardData(
+        pretty_name=name,
+        tags=["gemmalocal", *(["synthetic"] if about else [])],
+        configs=[{"config_name": "default", "data_files": files}],
+    )
+    lines = [f"---\n{head.to_yaml()}\n---\n\n# {name}\n"]
+    lines += [f"- {split}: {rows} rows" for split, (_, rows) in sides.items()]
+    known = {"task": "Task", "author": "Written by", "documents": "Documents", "split": "Held out"}
+    lines += [f"- {label}: {about[key]}" for key, label in known.items() if key in about]
+    return "\n".join([*lines, "\nThe documents' licence holds for their words. Made with gemmalocal.\n"])
+
+
+def _pair(record: Record) -> tuple[str, str]:
+    turns = list(record.messages)
+    system = turns.pop(0).content + "\n\n" if turns and turns[0].role == "system" else ""
+    if [turn.role for turn in turns] != ["user", "assistant"]:
+        raise Unusable("is plain text, and no question" if not turns else "has more than one turn")
+    return system + turns[0].content, turns[1].content
+
+
+def _json_lines(rows: Iterable[Row], file: Path) -> int:
+    count = 0
+    with file.open("w", encoding="utf-8") as lines:
+        for row in rows:
+            lines.write(json.dumps(row, ensure_ascii=False) + "\n")
+            count += 1
+    return count
+
+
+def _parquet(rows: Iterable[Row], file: Path) -> int:
+    import pyarrow
+    import pyarrow.parquet
+
+    turn = pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())])
+    kinds = {"messages": pyarrow.list_(turn), "text": pyarrow.string()}
+    blocks = _blocks(rows)
+    first = next(blocks, [])
+    form = pyarrow.schema([(name, kinds[name]) for name in (first[0] if first else kinds)])  # a file's rows are alike
+    count = 0
+    with pyarrow.parquet.ParquetWriter(file, form) as writer:
+        for block in chain([first], blocks):
+            writer.write_table(pyarrow.Table.from_pylist(block, form))
+            count += len(block)
+    return count
+
+
+def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    block: list[Row] = []
+    for row in rows:
+        block.append(row)
+        if len(block) == BLOCK:
+            yield block
+            block = []
+    if block:
+        yield block

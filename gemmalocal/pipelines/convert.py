@@ -1,0 +1,69 @@
+"""A dataset, or any rows, to a folder in a form that another program reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import atomic, datasets
+from gemmalocal.data import forms
+from gemmalocal.data.dataset import Records
+from gemmalocal.data.shapes import Unusable
+from gemmalocal.errors import DatasetError
+from gemmalocal.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.pipelines.beside import Stopped, Tell, beside
+from gemmalocal.recipe import DataSpec
+from gemmalocal.records import Rejected
+
+
+def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+    """Write the rows at `spec["path"]` in `spec["form"]` into the folder `spec["out"]`, whole or not at all."""
+    source, out = Path(spec["path"]), Path(spec["out"])
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise DatasetError(f"{out} is there already.", "Name another with --out, or remove it.")
+    sides = {"train": source / datasets.TRAIN, "test": source / datasets.HELD_OUT}
+    if not all(file.is_file() for file in sides.values()):
+        sides = {"train": source}
+    yield Stage(f"writing {spec['form']}")
+    report: dict[str, Any] = {"path": str(out), "form": spec["form"]}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with atomic.new_folder(out) as folder:
+            written = dict[str, tuple[str, int]]()
+            for split, file in sides.items():
+                if file.is_file() and not file.stat().st_size:
+                    continue  # nothing was held out
+                count, notices = yield from beside(
+                    lambda tell, split=split, file=file: _side(str(file), spec["form"], folder, split, tell),  # type: ignore[misc]
+                    commands,
+                )
+                yield from map(Notice, notices)
+                written[split] = (f"{split}{forms.FORMS[spec['form']][1]}", count)
+            if spec["form"] == "hub":
+                about = datasets.report(source)
+                (folder / "README.md").write_text(forms.card(spec["name"], written, about), encoding="utf-8")
+    except Stopped:
+        yield Finished("stopped", "nothing was written")
+        return
+    yield Report({**report, "rows": {split: count for split, (_, count) in written.items()}})
+    yield Finished("done")
+
+
+def _side(path: str, form: str, folder: Path, split: str, tell: Tell) -> tuple[int, list[str]]:
+    """One file of rows in a form: how many, and what is to be known of those left out."""
+    make, suffix = forms.FORMS[form]
+    records = Records(DataSpec(path=path))
+
+    def rows() -> Iterator[forms.Row]:
+        for record in records:
+            tell("rows", records.done, records.total)
+            try:
+                yield make(record)
+            except Unusable as problem:
+                records.findings.reject(Rejected(record.source, str(problem)))
+
+    count = forms.write(rows(), folder / f"{split}{suffix}")
+    if not count:
+        raise DatasetError(f"No row of {path} fits the form {form}.", "; ".join(records.findings.notices()[:1]))
+    return count, records.findings.notices()

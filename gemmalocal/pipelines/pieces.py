@@ -1,0 +1,100 @@
+"""Sources to pieces: documents are read and cut into passages, or rows are read as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gemmalocal.data.dataset import Records
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.documents.document import Document, Passage
+from gemmalocal.documents.simple import cut, find, read
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.preparation import Preparation
+from gemmalocal.recipe import DataSpec
+from gemmalocal.records import Rejected
+from gemmalocal.synthesis.piece import Piece
+
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass
+class Gathered:
+    """The pieces, and what became of their sources."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    documents: int = 0
+    refused: list[tuple[str, str]] = field(default_factory=list)  # source, and why, as sentences
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    same: int = 0  # documents that are the same as one before
+
+
+def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Tell) -> Gathered:
+    """Read all sources; what cannot be read is refused, the others are read all the same."""
+    found = Gathered()
+    if wanted.task == "rewrite":
+        _rows(wanted, found, tell)
+    else:
+        _documents(wanted, tokenizer, found, tell)
+    return found
+
+
+def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell: Tell) -> None:
+    password = os.environ.get(wanted.password_env) if wanted.password_env else None
+    places = find(wanted.sources)
+    seen = set[str]()
+    for number, place in enumerate(places):
+        if found.documents == wanted.max_documents:
+            return
+        tell("documents", number, len(places))
+        try:
+            document = read(place, password)
+        except GemmalocalError as error:
+            found.refused.append((place, f"{error.message} {error.hint}".strip()))
+            continue
+        found.warnings += [(place, warning) for warning in document.warnings]
+        content = _content(document)
+        if content in seen:
+            found.same += 1
+            continue
+        seen.add(content)
+        found.documents += 1
+        title = document.title or Path(place).stem
+        found.pieces += [
+            Piece(content, title, passage) for passage in cut(document, tokenizer.encoder, wanted.passage_tokens)
+        ]
+    tell("documents", len(places), len(places))
+
+
+def _content(document: Document) -> str:
+    whole = hashlib.sha256()
+    for section in document.sections:
+        whole.update(f"{section.heading}\x00{section.text}\x01".encode("utf-8", "replace"))
+    return whole.hexdigest()
+
+
+def _rows(wanted: Preparation, found: Gathered, tell: Tell) -> None:
+    for number, source in enumerate(wanted.sources):
+        tell("rows", number, len(wanted.sources))
+        try:
+            records = Records(DataSpec(path=source))
+            found.pieces += _of_rows(records)
+        except GemmalocalError as error:
+            found.refused.append((source, f"{error.message} {error.hint}".strip()))
+            continue
+        found.documents += 1
+        found.warnings += [(source, notice) for notice in records.findings.notices()]
+    tell("rows", len(wanted.sources), len(wanted.sources))
+
+
+def _of_rows(records: Records) -> Iterator[Piece]:
+    """Rows with one question and one reply: only those can be said in other words."""
+    for record in records:
+        roles = [message.role for message in record.messages]
+        if roles in (["user", "assistant"], ["system", "user", "assistant"]):
+            yield Piece(f"{record.key:016x}", "", Passage(record.source, 0, record.reply), record)
+        else:
+            records.findings.reject(Rejected(record.source, "has not one question and one reply"))

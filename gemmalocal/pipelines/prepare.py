@@ -1,0 +1,200 @@
+"""Documents, or rows, to a dataset directory.
+
+The dataset is a function of the sources, the preparation and the author's answers, which are kept as they come: a job
+that was killed asks only what it has no answer to, and ends with the rows that it would have ended with.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import datasets
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.errors import DatasetError, RecipeError
+from gemmalocal.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.pipelines.authors import Author, open_author
+from gemmalocal.pipelines.beside import Stopped, Tell, beside
+from gemmalocal.pipelines.pieces import Gathered, gather
+from gemmalocal.preparation import Preparation
+from gemmalocal.synthesis import curate
+from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
+from gemmalocal.synthesis.create import WINDOW, Made, Order, Rejection, create, judged
+from gemmalocal.synthesis.piece import Candidate
+from gemmalocal.synthesis.tasks import TASKS
+from gemmalocal.synthesis.wording import Wording
+from gemmalocal.weights.locate import locate
+
+NAMED = 5  # reasons, and refused sources, that are told one by one
+
+
+@dataclass
+class Written:
+    """What the author, the rules and the checks made of the pieces."""
+
+    author: Author
+    kept: list[Candidate] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+    losses: Counter[str] = field(default_factory=Counter)  # why an author failed, and for how many pieces
+    asked: int = 0
+    known: int = 0  # answers that were there already
+
+    def take(self, made: Made) -> None:
+        """Add what came of a piece, or of a judgement."""
+        self.kept += made.kept
+        self.rejected += made.rejected
+        if made.lost:
+            self.losses[made.lost.partition(": ")[0].partition(" (")[0]] += 1
+
+
+def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+    """Make the dataset in `directory`, or go on with it; refuses to write over what a person edited."""
+    wanted = Preparation.model_validate(spec)
+    if changed := datasets.edited(directory):
+        hint = "Name another dataset, or delete the file: it is made anew."
+        raise DatasetError(f"{' and '.join(changed)} in {directory} was edited by hand.", hint)
+    try:
+        yield Stage("finding the model")
+        local = wanted.author == "model" and wanted.endpoint is None and wanted.task != "text"
+        folder = yield from beside(lambda tell: locate(wanted.model, tell, weights=local), commands)
+        tokenizer = Tokenizer(folder)
+        yield Stage("reading the rows" if wanted.task == "rewrite" else "reading the documents")
+        gathered = yield from beside(lambda tell: gather(wanted, tokenizer, tell), commands)
+        yield from map(Notice, _of_sources(gathered))
+        if not gathered.pieces:
+            raise DatasetError("Nothing was read that rows could be made of.", "See why each source was refused.")
+        yield Stage("writing the rows")
+        written = yield from beside(lambda tell: write(wanted, gathered, folder, tokenizer, directory, tell), commands)
+    except Stopped:
+        yield Finished("stopped", "answers so far are kept: the same command goes on from here")
+        return
+    report = deliver(wanted, gathered, written, tokenizer, directory)
+    yield from map(Notice, _of_rows(report))
+    yield Report(report)
+    rows = f"{report['train']['rows']} rows in {datasets.TRAIN}, {report['held_out']['rows']} in {datasets.HELD_OUT}"
+    yield Finished("done", rows)
+
+
+def write(
+    wanted: Preparation, gathered: Gathered, folder: Path, tokenizer: Tokenizer, directory: Path, tell: Tell
+) -> Written:
+    """All candidates of all pieces, checked and, if wanted, judged."""
+    wording = Wording(Path(wanted.prompts).expanduser() if wanted.prompts else None)
+    author = open_author(wanted, folder, tokenizer)
+    written = Written(author)
+    remembered = Remembered(directory / datasets.ASKED, author.ask, author.name) if author.ask else None
+    if wanted.judge and not (remembered and author.instructed):
+        hint = "Name a model that follows instructions, or an endpoint."
+        raise RecipeError(f"There is nobody to judge: the author is {author.title}.", hint)
+    at = ("passages", 0, len(gathered.pieces))
+
+    def ask(prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
+        assert remembered is not None
+        for answer in remembered(prompts):
+            tell(*at)  # a stop is noticed after each answer
+            yield answer
+
+    order = Order(TASKS[wanted.task], wanted.pairs, wanted.attempts, wanted.seed, wording, author.instructed)
+    try:
+        for number, made in enumerate(create(gathered.pieces, order, ask if remembered else None), 1):
+            at = ("passages", number, len(gathered.pieces))
+            tell(*at)
+            written.take(made)
+        if wanted.judge:
+            candidates, written.kept = written.kept, []
+            for number, made in enumerate(judged(candidates, wording, ask, wanted.threshold), 1):
+                at = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
+                tell(*at)
+                written.take(made)
+    finally:
+        author.close()
+    if remembered:
+        written.asked, written.known = remembered.asked, remembered.found
+    return written
+
+
+def deliver(
+    wanted: Preparation, gathered: Gathered, written: Written, tokenizer: Tokenizer, directory: Path
+) -> dict[str, Any]:
+    """Choose among the candidates, write the files, and count."""
+    kept, twice = curate.once(written.kept)
+    kept, loud = curate.balanced(kept, wanted.balance)
+    rejected = [*curate.distinct(written.kept, written.rejected), *twice, *loud]
+    accepted = datasets.accepted(directory)
+    kept += [candidate for candidate, _ in rejected if candidate.record.key in accepted]
+    rejected = [(candidate, why) for candidate, why in rejected if candidate.record.key not in accepted]
+    places, how = curate.held_out(gathered.pieces, kept, wanted.held_out)
+
+    def out(candidate: Candidate) -> bool:
+        return curate.place_of(candidate.piece) in places
+
+    sides = {side: [candidate for candidate in kept if out(candidate) is side] for side in (False, True)}
+    report = {
+        "task": wanted.task,
+        "author": written.author.title,
+        "documents": gathered.documents,
+        "refused": [{"source": source, "reason": reason} for source, reason in gathered.refused],
+        "warnings": [{"source": source, "warning": warning} for source, warning in gathered.warnings],
+        "same_documents": gathered.same,
+        "passages": len(gathered.pieces),
+        "asked": written.asked,
+        "answers_known": written.known,
+        "left_to_rules": dict(written.losses.most_common()),
+        "by": dict(Counter(candidate.by for candidate in kept)),
+        "rejected": dict(Counter(reason.partition(": ")[0] for _, reason in rejected).most_common()),
+        "split": how,
+        "train": _counts(sides[False], tokenizer),
+        "held_out": _counts(sides[True], tokenizer),
+    }
+    if not sides[False]:
+        raise DatasetError("No row is left to train on.", _why(report))
+    files = {
+        datasets.TRAIN: [candidate.columns() for candidate in sides[False]],
+        datasets.HELD_OUT: [candidate.columns() for candidate in sides[True]],
+        datasets.REJECTED: [{**one.columns(), "reason": why, "held_out": out(one)} for one, why in rejected],
+    }
+    datasets.write(directory, files, report)
+    return report
+
+
+def _counts(candidates: Sequence[Candidate], tokenizer: Tokenizer) -> dict[str, int]:
+    texts = [turn.content for candidate in candidates for turn in candidate.record.messages]
+    texts += [candidate.record.text for candidate in candidates if candidate.record.text]
+    return {
+        "rows": len(candidates),
+        "tokens": sum(map(len, tokenizer.encode_batch(texts))),
+        "documents": len({candidate.piece.document for candidate in candidates}),
+    }
+
+
+def _of_sources(gathered: Gathered) -> Iterator[str]:
+    for source, reason in gathered.refused[:NAMED]:
+        yield f"refused: {reason if source in reason else f'{source}: {reason}'}"
+    if (more := len(gathered.refused) - NAMED) > 0:
+        yield f"refused: {more} more, see {datasets.REPORT}"
+    for source, warning in gathered.warnings[:NAMED]:
+        yield f"{source}: {warning}"
+    if gathered.same:
+        yield f"{gathered.same} documents are the same as others and were left out"
+    yield f"{len(gathered.pieces)} passages of {gathered.documents} documents"
+
+
+def _of_rows(report: dict[str, Any]) -> Iterator[str]:
+    yield f"written by {report['author']}; {report['asked']} prompts asked, {report['answers_known']} answers known"
+    for reason, count in list(report["left_to_rules"].items())[:NAMED]:
+        yield f"{count} passages left to the rules: {reason}"
+    for reason, count in list(report["rejected"].items())[:NAMED]:
+        yield f"{count} rows rejected: the row {reason}"
+    for side in ("train", "held_out"):
+        numbers = report[side]
+        counts = f"{numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"
+        yield f"{side.replace('_', '-')}: {counts}"
+    yield f"held out: {report['split']}"
+
+
+def _why(report: dict[str, Any]) -> str:
+    reasons = [f"{count} rows: {reason}" for reason, count in list(report["rejected"].items())[:3]]
+    return "; ".join(reasons) or "The rules found no sentence to ask about: name a model, or an endpoint, that can."

@@ -1,0 +1,60 @@
+"""What a preparation is: documents, or rows, to a dataset. Bounds and one line of help live on each field."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from gemmalocal.recipe import Section
+
+Task = Literal["qa", "cot", "summary", "rewrite", "text"]
+
+
+class EndpointSpec(Section):
+    """A server that speaks OpenAI's protocol (LM Studio, Ollama, vLLM, mlx_lm.server, llama.cpp, ...)."""
+
+    url: str = Field(description="Where it listens, such as http://localhost:1234/v1.")
+    model: str | None = Field(None, description="The model's name there; the first that it lists if not given.")
+    key_env: str | None = Field(None, description="The NAME of the environment variable that holds the key.")
+    concurrency: int = Field(4, ge=1, le=32, description="Requests at once.")
+    timeout: float = Field(120, gt=0, le=3600, description="Seconds without a word after which a request is given up.")
+
+    @model_validator(mode="after")
+    def _web_address(self) -> EndpointSpec:
+        if not self.url.startswith(("http://", "https://")):
+            raise ValueError("url must begin with http:// or https://")
+        if self.key_env is not None and not self.key_env.isidentifier():
+            raise ValueError("key_env is the name of an environment variable, not the key")
+        return self
+
+
+class Preparation(Section):
+    """Everything that decides a dataset."""
+
+    sources: list[str] = Field(min_length=1, description="Files, folders and globs; for rewrite: rows, as in a recipe.")
+    task: Task = Field(
+        "qa",
+        description="Questions and answers, the same with the reasoning (cot), summaries, other words for the "
+        "instructions of rows (rewrite), or plain text.",
+    )
+    author: Literal["model", "rules"] = Field("model", description="Who writes: a model, or rules that need none.")
+    model: str = Field(
+        "gemma-3-270m-demo", description="The author, as in a recipe; its tokens are what passages are measured in."
+    )
+    endpoint: EndpointSpec | None = Field(None, description="Ask a server instead of the model.")
+    prompts: str | None = Field(None, description="A folder with own prompts (qa.j2, judge.j2, ...).")
+    pairs: int = Field(3, ge=1, le=50, description="Rows to make of a passage.")
+    passage_tokens: int = Field(384, ge=32, le=32_768, description="The most tokens of a passage.")
+    temperature: float = Field(0.0, ge=0, le=2, description="How freely the author speaks.")
+    answer_tokens: int = Field(1024, ge=16, le=32_768, description="The longest that the author may speak at a time.")
+    attempts: int = Field(3, ge=1, le=10, description="How often a passage is asked about, the mistake told each time.")
+    judge: bool = Field(False, description="Let the author score each row from 1 to 10.")
+    threshold: int = Field(7, ge=1, le=10, description="The lowest score that the judge lets pass.")
+    balance: float | None = Field(
+        5.0, ge=1, description="Rows a document may give, in medians of all documents; none for no limit."
+    )
+    held_out: float = Field(0.1, ge=0, le=0.5, description="Share of the documents held out, by a hash of their text.")
+    max_documents: int | None = Field(None, ge=1, description="Stop reading after so many documents.")
+    password_env: str | None = Field(None, description="The NAME of the variable that holds the documents' password.")
+    seed: int = Field(0, ge=0, description="Decides the words of rules, and what a sampling author says.")

@@ -1,0 +1,67 @@
+"""Rules of thumb that a row must pass; each failure is a verb's phrase, its kind before the first ": "."""
+
+from __future__ import annotations
+
+import re
+
+from gemmalocal.synthesis import ground
+from gemmalocal.synthesis.language import english, script
+from gemmalocal.synthesis.piece import Candidate
+
+LONGEST_QUESTION, LONGEST_ANSWER = 600, 6000  # characters
+ENOUGH = 12  # words of a text whose language can be told
+REFUSAL = re.compile(
+    r"\b(?:as an? (?:ai|artificial intelligence|language model)|i(?:'m| am) (?:sorry|unable|not able)|"
+    r"i (?:cannot|can't|can not) (?:help|assist|answer|provide|comply)|"
+    r"(?:does not|doesn't|not) (?:mention(?:ed)?|specif(?:y|ied)|state[d]?) in the)\b"
+)
+LEAK = re.compile(
+    r"```|<start_of_turn>|<end_of_turn>|<\|?turn\|?>|<bos>|<eos>|\[/?INST\]|\"(?:question|answer|evidence|rows)\"\s*:|"
+    r"\bjson (?:object|schema)\b",
+    re.IGNORECASE,
+)
+LEANS_ON_TEXT = re.compile(
+    r"\b(?:this|the|that|above|given|provided|following|preceding) (?:given |provided |above |following )?"
+    r"(?:passage|text|excerpt|paragraph|context|snippet|author|article|section|document)\b|"
+    r"\baccording to (?:it|this|that|the (?:text|author|passage))\b|\bmentioned (?:above|here)\b",
+    re.IGNORECASE,
+)
+
+
+def problem(candidate: Candidate) -> str | None:
+    """Why a row is not to be trained on; None if nothing is wrong with it."""
+    passage = candidate.piece.passage.text
+    if found := ground.problem(candidate.evidence, passage):
+        return found
+    if candidate.by != "model":
+        return None  # made of the passage's own words, or a person's row
+    question, answer = candidate.question, candidate.answer
+    for text, limit, what in ((question, LONGEST_QUESTION, "question"), (answer, LONGEST_ANSWER, "answer")):
+        if text and (found := _text(text, limit, what, passage)):
+            return found
+    if question and candidate.piece.row is None and (lean := LEANS_ON_TEXT.search(question)):
+        return f"has a question that only makes sense beside its text: “{lean[0]}”"
+    if question and answer and ground.normal(question).strip(" ?") == ground.normal(answer).strip(" ."):
+        return "answers with the question"
+    if answer and candidate.piece.row is None and (made_up := ground.numbers(answer) - ground.numbers(passage)):
+        return f"has a number in its answer that its passage has not: {min(made_up)}"
+    return None
+
+
+def _text(text: str, limit: int, what: str, passage: str) -> str | None:
+    """What is wrong with a question or an answer by itself, and beside the text it is about."""
+    if not any(mark.isalnum() for mark in text) or (what == "question" and len(text.strip()) < 8):
+        return f"has a {what} that is too short: {text.strip()}"
+    if len(text) > limit:
+        return f"has a {what} that is too long: {len(text)} characters"
+    if refusal := REFUSAL.search(text.lower()):
+        return f"refuses to answer: “{refusal[0]}”"
+    if leak := LEAK.search(text):
+        return f"repeats its prompt: “{leak[0]}”"
+    if ground.repeats(text):
+        return f"says the same over and over in its {what}"
+    if script(text) and script(passage) and script(text) != script(passage):
+        return f"is in another script than its passage: {script(text).lower()}"
+    if min(len(text.split()), len(passage.split())) >= ENOUGH and english(passage) and not english(text):
+        return f"is in another language than its passage: {text[:60]}"
+    return None

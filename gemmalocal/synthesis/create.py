@@ -1,0 +1,126 @@
+"""Pieces to candidates: ask, read, tell the mistake and ask again, and at last let the rules do it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from gemmalocal.synthesis import base, checks
+from gemmalocal.synthesis.asking import Ask, Prompt, Unanswered
+from gemmalocal.synthesis.piece import Candidate, Piece
+from gemmalocal.synthesis.tasks import Task, Unusable, Verdict, parse
+from gemmalocal.synthesis.wording import Wording
+
+WINDOW = 16  # pieces that are asked about together
+
+Rejection = tuple[Candidate, str]  # and why, as a verb's phrase
+
+
+@dataclass
+class Made:
+    """What came of one piece; `lost` says why its author failed, where the rules had to step in."""
+
+    piece: Piece
+    kept: list[Candidate] = field(default_factory=list)
+    rejected: list[Rejection] = field(default_factory=list)
+    lost: str = ""
+
+    def take(self, candidates: Sequence[Candidate]) -> str:
+        """Check candidates and sort them; the first reason why one was rejected, '' if none was."""
+        first = ""
+        for candidate in candidates:
+            if reason := checks.problem(candidate):
+                self.rejected.append((candidate, reason))
+                first = first or reason
+            else:
+                self.kept.append(candidate)
+        return first
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is wanted of each piece: `count` rows, by an author who is told mistakes until its `attempts` are used."""
+
+    task: Task
+    count: int
+    attempts: int
+    seed: int
+    wording: Wording
+    instructed: bool = True  # else the author only goes on from examples
+
+
+def create(pieces: Sequence[Piece], order: Order, ask: Ask | None) -> Iterator[Made]:
+    """What comes of each piece, in their order; without an `ask` the rules make it all."""
+    for start in range(0, len(pieces), WINDOW):
+        window = [Made(piece, order.task.given(piece)) for piece in pieces[start : start + WINDOW]]
+        if ask is not None and order.task.form is not None and order.instructed:
+            _asked(window, order, ask)
+        for made in window:
+            if not any(candidate.by == "model" for candidate in made.kept):
+                candidates = order.task.rules(made.piece, order.count, order.seed)
+                if ask is not None and not order.instructed:
+                    candidates = base.worded(candidates, order.task, order.wording, ask)
+                made.take(candidates)
+            yield made
+
+
+def _asked(window: list[Made], order: Order, ask: Ask) -> None:
+    """Ask about each piece until it has a row, or its attempts are used."""
+    waiting: list[tuple[Made, Prompt]] = [
+        (made, order.wording.ask(order.task, made.piece, order.count)) for made in window
+    ]
+    for _ in range(order.attempts):
+        answers = dict(ask([prompt for _, prompt in waiting]))
+        after = []
+        for place, (made, prompt) in enumerate(waiting):
+            answer = answers[place]
+            if isinstance(answer, Unanswered):
+                made.lost = answer.reason
+            elif problem := _read(made, order, answer):
+                made.lost = problem
+                after.append((made, order.wording.again(prompt, answer, problem)))
+        if not (waiting := after):
+            return
+
+
+def _read(made: Made, order: Order, answer: str) -> str:
+    """Take the rows of an answer; what to tell its author if none of them can be kept."""
+    assert order.task.form is not None
+    try:
+        rows = parse(answer, order.task.form.row)[: order.count]
+    except Unusable as problem:
+        return str(problem)
+    before = len(made.kept)
+    reason = made.take([order.task.form.read(made.piece, row) for row in rows])
+    if len(made.kept) > before:
+        made.lost = ""
+        return ""
+    return f"The row {reason}."
+
+
+def judged(candidates: Sequence[Candidate], wording: Wording, ask: Ask, threshold: int) -> Iterator[Made]:
+    """Each window of candidates scored: kept are those of at least `threshold`, of 1 to 10."""
+    for start in range(0, len(candidates), WINDOW):
+        window = candidates[start : start + WINDOW]
+        made = Made(window[0].piece)
+        answers = dict(ask([wording.judge(candidate) for candidate in window]))
+        for place, candidate in enumerate(window):
+            verdict = _verdict(answers[place])
+            if isinstance(verdict, str):
+                made.rejected.append((candidate, f"could not be judged: {verdict}"))
+                continue
+            scored = replace(candidate, score=verdict.score)
+            if verdict.score >= threshold:
+                made.kept.append(scored)
+            else:
+                made.rejected.append((scored, f"was scored below {threshold}: {verdict.score}, {verdict.reason}"))
+        yield made
+
+
+def _verdict(answer: str | Unanswered) -> Verdict | str:
+    if isinstance(answer, Unanswered):
+        return answer.reason
+    try:
+        return parse(answer, Verdict)[0]
+    except Unusable as problem:
+        return str(problem)

@@ -1,0 +1,102 @@
+"""All rows together: each once, no document too loud, and some documents held out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from statistics import median
+
+from gemmalocal.synthesis import ground
+from gemmalocal.synthesis.create import Rejection
+from gemmalocal.synthesis.piece import Candidate, Piece
+
+
+def distinct(kept: Sequence[Candidate], rejected: Sequence[Rejection]) -> list[Rejection]:
+    """Each rejected record once, and not where its author mended it: asked again, a model repeats itself."""
+    seen = {candidate.record.key for candidate in kept}
+    found = []
+    for candidate, reason in rejected:
+        if candidate.record.key not in seen:
+            seen.add(candidate.record.key)
+            found.append((candidate, reason))
+    return found
+
+
+def once(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejection]]:
+    """Each record once, and each question (a second passage may answer it otherwise); the first stays."""
+    kept, rejected, seen = list[Candidate](), list[Rejection](), set[object]()
+    for candidate in candidates:
+        question = ground.normal(candidate.question).rstrip(" ?.!")
+        marks = {candidate.record.key} | ({question} if question else set())
+        if marks & seen:
+            what = "asks what another row asks" if question in seen else "is the same as another row"
+            rejected.append((candidate, what))
+        else:
+            kept.append(candidate)
+            seen |= marks
+    return kept, rejected
+
+
+def balanced(candidates: Sequence[Candidate], most: float | None) -> tuple[list[Candidate], list[Rejection]]:
+    """At most so many rows of a document, in medians of all documents' rows; the best scored stay, then by hash.
+
+    Of fewer than three documents none is too loud.
+    """
+    by_document: dict[str, list[int]] = defaultdict(list)
+    for place, candidate in enumerate(candidates):
+        by_document[candidate.piece.document].append(place)
+    if most is None or len(by_document) < 3:
+        return list(candidates), []
+    limit = max(1, int(most * median(len(places) for places in by_document.values())))
+    dropped = set[int]()
+    for places in by_document.values():
+        places.sort(key=lambda place: (-(candidates[place].score or 0), candidates[place].record.key))
+        dropped.update(places[limit:])
+    reason = f"is beyond its document's share: {limit} rows"
+    return (
+        [candidate for place, candidate in enumerate(candidates) if place not in dropped],
+        [(candidates[place], reason) for place in sorted(dropped)],
+    )
+
+
+Place = tuple[str, int]  # a document's hash, and a passage's number in it
+
+
+def place_of(piece: Piece) -> Place:
+    """Where a piece is."""
+    return piece.document, piece.passage.number
+
+
+def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -> tuple[set[Place], str]:
+    """The places that are held out, and how they were chosen, as a sentence.
+
+    A document is held out by its content's hash, so that it does not change sides when others join. Where that
+    leaves a side without rows, the document with the fewest is held out; where a single document has rows, one of
+    its sections, of a single section a passage. Of a single passage, or of a share of 0, nothing is.
+    """
+    if not share:
+        return set(), "nothing, as asked"
+    rows = Counter(place_of(candidate.piece) for candidate in kept)
+    ways: dict[str, Callable[[Piece], str]] = {
+        "documents": lambda piece: piece.document,
+        "sections of the only document": lambda piece: f"{piece.document} {piece.passage.heading}",
+        "passages of the only section": lambda piece: f"{piece.document} {piece.passage.number}",
+    }
+    for what, of in ways.items():
+        sizes = Counter[str]()
+        for piece in pieces:
+            sizes[of(piece)] += rows[place_of(piece)]
+        filled = {name for name, size in sizes.items() if size}
+        if len(filled) > 1:
+            chosen = {name for name in sizes if _share(name) < share}
+            if not 0 < len(chosen & filled) < len(filled):
+                chosen = {min(filled, key=lambda name: (sizes[name], name))}
+            how = f"{len(chosen & filled)} of {len(filled)} {what}"
+            return {place_of(piece) for piece in pieces if of(piece) in chosen}, how
+    return set(), "nothing: all rows are of a single passage"
+
+
+def _share(name: str) -> float:
+    """A number from 0 to 1 that depends on a name alone."""
+    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32

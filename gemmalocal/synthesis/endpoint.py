@@ -1,0 +1,217 @@
+"""A server that speaks OpenAI's chat protocol, asked by HTTP: what goes wrong is said, retried where that helps.
+
+Nothing but the named address is contacted, redirects are not followed, and the key is in the request's header only:
+where a server repeats it, in an error or an answer, it is blotted out.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+import httpx2
+
+from gemmalocal.errors import EndpointError
+from gemmalocal.synthesis.asking import Prompt, Unanswered
+
+TRIES = 4
+LONGEST_WAIT = 120.0  # seconds that a server's Retry-After may ask for
+IN_A_ROW = 4  # prompts without an answer, after which the endpoint is given up
+LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
+BLOT = "[key]"
+
+
+class Trouble(Exception):
+    """A request that failed; `again` if it may do better after `wait` seconds (None: as long as is usual)."""
+
+    def __init__(self, reason: str, wait: float | None = None, again: bool = True) -> None:
+        super().__init__(reason)
+        self.wait, self.again = wait, again
+
+
+class Endpoint:
+    """An `Ask`. `model` None asks the server what it has; one that does not say is asked without a name."""
+
+    def __init__(
+        self,
+        url: str,
+        model: str | None = None,
+        key: str = "",
+        concurrency: int = 4,
+        timeout: float = 120,
+        settings: dict[str, Any] | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`settings` go into each request as they are (temperature, max_tokens, seed)."""
+        self.url = url.rstrip("/").removesuffix("/chat/completions")
+        self.url += "" if self.url.endswith("/v1") else "/v1"
+        self._key, self._concurrency, self._settings, self._sleep = key, concurrency, settings or {}, sleep
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        local = httpx2.URL(self.url).host in LOCAL  # a proxy is for what is elsewhere
+        self._client = httpx2.Client(timeout=httpx2.Timeout(timeout, connect=10), headers=headers, trust_env=not local)
+        self._structured = True  # until the server says that it knows no response_format
+        self.model = model or self._listed()
+
+    def __call__(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
+        """Ask a few at a time; raises `EndpointError` when nothing more is to be hoped for.
+
+        An iteration that is ended early lets the requests in flight come to their end.
+        """
+        waiting = iter(enumerate(prompts))
+        flying: dict[Future[str], int] = {}
+        failed = 0
+        with ThreadPoolExecutor(self._concurrency) as pool:
+            while True:
+                while len(flying) < self._concurrency and (item := next(waiting, None)):
+                    flying[pool.submit(self._answer, item[1])] = item[0]
+                if not flying:
+                    return
+                for done in wait(flying, return_when=FIRST_COMPLETED).done:
+                    place = flying.pop(done)
+                    try:
+                        answer: str | Unanswered = done.result()
+                        failed = 0
+                    except Trouble as trouble:
+                        answer, failed = Unanswered(str(trouble)), failed + 1
+                        if failed >= IN_A_ROW:
+                            hint = "Answers so far are kept: the same command goes on from here."
+                            raise EndpointError(
+                                f"{trouble} {failed} prompts in a row got no answer.", hint
+                            ) from trouble
+                    yield place, answer
+
+    def close(self) -> None:
+        """Break off the requests in flight."""
+        self._client.close()
+
+    def _answer(self, prompt: Prompt) -> str:
+        """One prompt's answer; raises `Trouble` if it still fails after `TRIES`, `EndpointError` if none can do."""
+        tries = 0
+        while True:
+            try:
+                return self._clean(self._once(prompt))
+            except Trouble as trouble:
+                tries += 1
+                if tries == TRIES or not trouble.again:
+                    raise Trouble(self._clean(str(trouble))) from None  # the log shows what an error came from
+                self._sleep(trouble.wait if trouble.wait is not None else 2.0**tries)
+
+    def _once(self, prompt: Prompt) -> str:
+        turns = [{"role": message.role, "content": message.content} for message in prompt.messages]
+        body: dict[str, Any] = {"messages": turns, "stream": True, **self._settings}
+        if self.model:
+            body["model"] = self.model
+        structured = self._structured and prompt.schema is not None
+        if structured:
+            form = {"name": "rows", "schema": prompt.schema, "strict": True}
+            body["response_format"] = {"type": "json_schema", "json_schema": form}
+        try:
+            with self._client.stream("POST", f"{self.url}/chat/completions", json=body) as response:
+                if response.status_code in (400, 415, 422) and structured:
+                    self._structured = False
+                    raise Trouble(self._said(response), wait=0)
+                self._check(response)
+                return "".join(_events(response)) if _is_stream(response) else _whole(response)
+        except httpx2.ConnectError as error:
+            hint = "Start the server, or check --endpoint; answers so far are kept."
+            raise EndpointError(f"Nothing answers at {self.url}.", hint) from error
+        except httpx2.TimeoutException as error:
+            raise Trouble(f"{self.url} fell silent in the midst of an answer, or gave none in time.") from error
+        except (httpx2.TransportError, httpx2.DecodingError) as error:
+            raise Trouble(f"The connection to {self.url} broke: {self._clean(str(error))}.") from error
+
+    def _check(self, response: httpx2.Response) -> None:
+        """Raise what a status, or a web page in place of an answer, means."""
+        status = response.status_code
+        if status in (401, 403):
+            hint = "--key-env names the environment variable that holds the key." if not self._key else "Check the key."
+            raise EndpointError(f"{self.url} does not let us in ({status}).", hint)
+        if response.headers.get("content-type", "").startswith("text/html"):
+            message = f"{self.url} answers with a web page ({status}), not as a model's endpoint."
+            raise EndpointError(message, "The address most often ends in /v1.")
+        if status == 404:
+            raise EndpointError(f"{self.url} knows no such model or path: {self._said(response)}", "See its models.")
+        if status == 429:
+            seconds = _seconds(response.headers.get("retry-after"))
+            if seconds is not None and seconds > LONGEST_WAIT:
+                hint = "Answers so far are kept: the same command goes on from here."
+                raise EndpointError(f"{self.url} wants no request for {seconds:.0f} seconds (429).", hint)
+            raise Trouble(f"{self.url} was asked too often (429).", seconds)
+        if status >= 500:
+            raise Trouble(f"{self.url} failed ({status}): {self._said(response)}")
+        if status != 200:  # such as a passage that is longer than the model's context
+            raise Trouble(f"{self.url} refuses the request ({status}): {self._said(response)}", again=False)
+
+    def _listed(self) -> str | None:
+        """The first model that the server lists; None if it does not say (mlx_lm.server may drop the connection)."""
+        try:
+            found = self._client.get(f"{self.url}/models", timeout=10)
+            return str(found.json()["data"][0]["id"]) if found.status_code == 200 else None
+        except (httpx2.HTTPError, ValueError, LookupError, TypeError):
+            return None
+
+    def _said(self, response: httpx2.Response) -> str:
+        """What the server says about its error, on one line."""
+        try:
+            text = response.read().decode("utf-8", "replace")
+            error = json.loads(text)
+            error = error.get("error", error) if isinstance(error, dict) else error
+            text = str(error.get("message", error)) if isinstance(error, dict) else str(error)
+        except httpx2.HTTPError:
+            return "it does not say why"
+        except ValueError:
+            pass
+        return " ".join(self._clean(text).split())[:200] or "it does not say why"
+
+    def _clean(self, text: str) -> str:
+        """A text without the key."""
+        return text.replace(self._key, BLOT) if self._key else text
+
+
+def _is_stream(response: httpx2.Response) -> bool:
+    return response.headers.get("content-type", "").startswith("text/event-stream")
+
+
+def _events(response: httpx2.Response) -> Iterator[str]:
+    """The pieces of a streamed answer; comments are passed over, an end without its mark is `Trouble`."""
+    ended = False
+    for event in httpx2.EventSource(response):
+        if event.data.strip() == "[DONE]":
+            return
+        choice = _choice(event.data)
+        yield (choice.get("delta") or {}).get("content") or ""
+        ended = ended or choice.get("finish_reason") is not None
+    if not ended:
+        raise Trouble("The answer broke off.")
+
+
+def _whole(response: httpx2.Response) -> str:
+    choice = _choice(response.read().decode("utf-8", "replace"))
+    return str((choice.get("message") or {}).get("content") or "")
+
+
+def _choice(text: str) -> dict[str, Any]:
+    """The first choice of a completion (an empty one where a chunk has none, as with usage); raises `Trouble`."""
+    try:
+        found = json.loads(text)
+        if error := found.get("error"):
+            raise Trouble(f"The server failed in the midst of its answer: {str(error)[:200]}")
+        choices = found["choices"]
+        return dict(choices[0]) if choices else {}
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise Trouble("The server's JSON breaks off, or is no completion.") from error
+
+
+def _seconds(value: str | None) -> float | None:
+    """A Retry-After header, in seconds or as a date, to seconds from now."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        parsed = email.utils.parsedate_tz(value)
+        return max(0.0, email.utils.mktime_tz(parsed) - time.time()) if parsed else None

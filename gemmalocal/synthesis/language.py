@@ -1,0 +1,56 @@
+"""Just enough about languages: sentences, scripts, and whether a text is English."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+
+SMALL = "the and that with are were this which from had been it they their you your when its"
+OWN = frozenset(SMALL.split())
+SHARED = frozenset({"of", "is", "has", "for"})  # with English's neighbours
+SHARE = 0.08  # of an English text's words are such
+UNSPACED = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+FOREIGN = 0.02  # of a text's characters may be of a script without spaces between words: names, in a text with spaces
+ABBREVIATION = r"(?<!\b[A-Z]\.)(?<!\b(?:Mr|Ms|Dr|St|vs|cf|No)\.)(?<!\b(?:Mrs|etc|e\.g|i\.e|Inc|Ltd|Fig|Vol)\.)"
+ENDS = re.compile(rf"(?<=[.!?]){ABBREVIATION}(?=\s+[^\sa-z])|(?<=[.!?][\"'”’)])(?=\s+[^\sa-z])|(?<=[。！？।])")
+
+
+def sentences(text: str) -> list[str]:
+    """The whole sentences of running text: lines that are no prose (tables, lists, headings) are left out."""
+    found = []
+    for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*•|#]|\d+[.)]\s))", text):
+        block = " ".join(block.split())
+        found += [part.strip() for part in _split(block) if _is_sentence(part.strip())]
+    return found
+
+
+def _split(block: str) -> list[str]:
+    places = [0, *(match.start() for match in ENDS.finditer(block)), len(block)]
+    return [block[start:end] for start, end in zip(places, places[1:], strict=False)]
+
+
+def _is_sentence(text: str) -> bool:
+    if not text or text[-1] not in ".!?。！？।\"'”’)" or text[0] in "|#>-*•":
+        return False
+    if unspaced(text):
+        return len(text) > 8
+    return len(text.split()) >= 4 and (text[0].isupper() or text[0] in "\"'“‘¿¡(" or not text[0].islower())
+
+
+def script(text: str) -> str:
+    """The script of most of a text's letters, by Unicode's names: LATIN, CYRILLIC, CJK, ...; empty if it has none."""
+    names = (unicodedata.name(mark, "").split(" ")[0] for mark in text[:2000] if mark.isalpha())
+    return max(Counter(names).items(), key=lambda item: item[1], default=("", 0))[0]
+
+
+def unspaced(text: str) -> bool:
+    """Whether a text is of a script that puts no spaces between words (Thai to Tibetan, Khmer, Chinese, Japanese)."""
+    return len(UNSPACED.findall(text)) > FOREIGN * len(text)
+
+
+def english(text: str) -> bool:
+    """Whether a text is English, by its small words; one of a few words may not be known."""
+    words = re.findall(r"[a-z']+", text.lower())
+    own = sum(word in OWN for word in words)
+    return own > 0 and own + sum(word in SHARED for word in words) >= SHARE * len(words)

@@ -1,0 +1,52 @@
+"""What rows are made from, and what comes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gemmalocal.documents.document import Passage
+from gemmalocal.records import Message, Record
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A passage with the title of its document, or an existing row, whose reply is the passage then.
+
+    `document` is a hash of the document's content (of a row: its own); it decides which side the rows are on.
+    """
+
+    document: str
+    title: str
+    passage: Passage
+    row: Record | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A row as it was made: `evidence` is the quote that must occur in the piece's passage, `by` model or rules.
+
+    `question` and `answer` are what was written anew (empty where nothing was), `record` what is to be trained.
+    """
+
+    piece: Piece
+    record: Record
+    evidence: str
+    by: str
+    question: str = ""
+    answer: str = ""
+    score: int | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """The row as it is saved: a recipe reads its messages or its text (its own evidence), a person the rest."""
+        passage, record = self.piece.passage, self.record
+        turns = [{"role": message.role, "content": message.content} for message in record.messages]
+        told: dict[str, Any] = {"messages": turns} if turns else {"text": record.text}
+        told |= {"source": passage.source, "page": passage.page, "heading": passage.heading}
+        told |= {"evidence": self.evidence if turns else None, "by": self.by, "score": self.score}
+        return {key: value for key, value in told.items() if value not in (None, "")}
+
+
+def pair(piece: Piece, question: str, answer: str) -> Record:
+    """A conversation of two turns, from a piece."""
+    return Record(piece.passage.source, (Message("user", question.strip()), Message("assistant", answer.strip())))

@@ -1,0 +1,191 @@
+"""What each task asks an author for, and how an answer becomes rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, TypeVar
+
+import json_repair
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from gemmalocal.records import Message, Record
+from gemmalocal.synthesis import rules
+from gemmalocal.synthesis.piece import Candidate, Piece, pair
+
+Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+SUMMARIZE = "Summarize the following text.\n\n{0}"
+Kind = TypeVar("Kind", bound=BaseModel)
+
+
+class Row(BaseModel):
+    """Base of what an author writes; keys that were not asked for are passed over."""
+
+    model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
+
+
+class Pair(Row):
+    """A question, its answer, and a quote that proves it."""
+
+    question: Said
+    answer: Said
+    evidence: Said
+
+
+class Thought(Row):
+    """The same, with the way from the quote to the answer."""
+
+    question: Said
+    evidence: Said
+    reasoning: Said
+    answer: Said
+
+
+class Summary(Row):
+    """A summary, and a quote of the passage's main sentence."""
+
+    summary: Said
+    evidence: Said
+
+
+class Rewrite(Row):
+    """An instruction in other words."""
+
+    instruction: Said
+
+
+class Verdict(Row):
+    """What a judge says of a row."""
+
+    score: int = Field(ge=1, le=10)
+    reason: str = ""
+
+
+class Unusable(Exception):
+    """An answer that is not what was asked for; the message is a sentence to tell its author."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What an author is to write, and how a row of it becomes a candidate."""
+
+    row: type[Row]
+    read: Callable[[Piece, Any], Candidate]
+
+
+@dataclass(frozen=True)
+class Task:
+    """`form` is what an author is asked for, if one is.
+
+    `rules` makes candidates without an author, of (piece, count, seed); `given` are those that need nobody.
+    """
+
+    name: str
+    form: Form | None = None
+    rules: Callable[[Piece, int, int], list[Candidate]] = lambda piece, count, seed: []
+    given: Callable[[Piece], list[Candidate]] = lambda piece: []
+
+
+def schema(row: type[BaseModel], most: int) -> dict[str, Any]:
+    """The JSON schema of an object whose `rows` are 1 to `most` such rows."""
+    rows = {"type": "array", "items": _plain(row), "minItems": 1, "maxItems": most}
+    return {"type": "object", "properties": {"rows": rows}, "required": ["rows"], "additionalProperties": False}
+
+
+def parse(answer: str, row: type[Kind]) -> list[Kind]:
+    """The rows of an answer, those that are whole; raises `Unusable` if none is.
+
+    Broken JSON is repaired (https://github.com/mangiucugna/json_repair); a list, or a row alone, is taken too.
+    """
+    found = json_repair.loads(answer)
+    items = found.get("rows", found) if isinstance(found, Mapping) else found
+    items = items if isinstance(items, list) else [items]
+    whole, problems = list[Kind](), list[str]()
+    for item in items:
+        try:
+            whole.append(row.model_validate(item))
+        except ValidationError as error:
+            first = error.errors()[0]
+            problems.append(f"{'.'.join(map(str, first['loc'])) or 'the answer'}: {first['msg']}")
+    if not whole:
+        raise Unusable(f"This is not the JSON that was asked for ({problems[0] if problems else 'it has no rows'}).")
+    return whole
+
+
+def _plain(row: type[BaseModel]) -> dict[str, Any]:
+    """A flat JSON schema without titles and descriptions: some servers know no more."""
+    made = row.model_json_schema()
+    keys = ("type", "minimum", "maximum", "minLength")
+    properties = {name: {key: part[key] for key in keys if key in part} for name, part in made["properties"].items()}
+    return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+
+
+def _pair(piece: Piece, row: Pair) -> Candidate:
+    return Candidate(piece, pair(piece, row.question, row.answer), row.evidence, "model", row.question, row.answer)
+
+
+def _thought(piece: Piece, row: Thought) -> Candidate:
+    answer = f"{row.reasoning}\n\nAnswer: {row.answer}"
+    return Candidate(piece, pair(piece, row.question, answer), row.evidence, "model", row.question, answer)
+
+
+def _summary(piece: Piece, row: Summary) -> Candidate:
+    record = pair(piece, SUMMARIZE.format(piece.passage.text), row.summary)
+    return Candidate(piece, record, row.evidence, "model", answer=row.summary)
+
+
+def _rewrite(piece: Piece, row: Rewrite, by: str = "model") -> Candidate:
+    assert piece.row is not None
+    messages = [Message(turn.role, row.instruction) if turn.role == "user" else turn for turn in piece.row.messages]
+    record = Record(piece.row.source, tuple(messages))
+    return Candidate(piece, record, piece.row.reply, by, question=row.instruction)
+
+
+def _pairs_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
+    found = rules.questions(piece, count, seed)
+    rows = (Pair(question=one.question, answer=one.answer, evidence=one.evidence) for one in found)
+    return [replace(_pair(piece, row), by="rules") for row in rows]
+
+
+def _thoughts_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
+    found = rules.questions(piece, count, seed)
+    return [replace(_thought(piece, Thought(**one._asdict())), by="rules") for one in found]
+
+
+def _summary_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
+    evidence = rules.summary(piece)
+    row = Summary(summary=evidence.replace(" ... ", " "), evidence=evidence) if evidence else None
+    return [replace(_summary(piece, row), by="rules")] if row else []
+
+
+def _rewrites_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
+    made = rules.rewrites(instruction(piece), count, seed)
+    return [_rewrite(piece, Rewrite(instruction=text), "rules") for text in made]
+
+
+def instruction(piece: Piece) -> str:
+    """What an existing row asks; empty for a passage."""
+    turns = piece.row.messages if piece.row else ()
+    return next((turn.content for turn in turns if turn.role == "user"), "")
+
+
+def _row_itself(piece: Piece) -> list[Candidate]:
+    assert piece.row is not None
+    return [Candidate(piece, piece.row, piece.row.reply, "rows")]
+
+
+def _text(piece: Piece) -> list[Candidate]:
+    text = piece.passage.text
+    return [Candidate(piece, Record(piece.passage.source, text=text), text, "rules")]
+
+
+TASKS = {
+    task.name: task
+    for task in (
+        Task("qa", Form(Pair, _pair), _pairs_by_rule),
+        Task("cot", Form(Thought, _thought), _thoughts_by_rule),
+        Task("summary", Form(Summary, _summary), _summary_by_rule),
+        Task("rewrite", Form(Rewrite, _rewrite), _rewrites_by_rule, _row_itself),
+        Task("text", given=_text),
+    )
+}

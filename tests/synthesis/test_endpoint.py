@@ -1,0 +1,139 @@
+"""The endpoint client against a real server that misbehaves: each failure has its sentence, and is retried or not."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+
+from gemmalocal.errors import EndpointError
+from gemmalocal.records import Message
+from gemmalocal.synthesis.asking import Prompt, Unanswered
+from gemmalocal.synthesis.endpoint import Endpoint
+from tests.synthesis.server import Model, running
+
+KEY = "sk-very-secret"
+SCHEMA = {"type": "object"}
+
+
+def prompt(text: str = "hello", schema: dict[str, Any] | None = None) -> Prompt:
+    return Prompt((Message("user", text),), schema)
+
+
+def endpoint(there: Model, waited: list[float] | None = None, **options: Any) -> Endpoint:
+    sleep = (waited if waited is not None else []).append
+    return Endpoint(there.url, options.pop("model", "m"), key=KEY, sleep=sleep, **options)
+
+
+def ask(server: Endpoint, *prompts: Prompt) -> dict[int, Any]:
+    return dict(server(prompts))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_answers_streamed_and_whole_in_their_places(stream: bool) -> None:
+    with running() as model:
+        model.stream = stream
+        model.answer = lambda body: f"you said {body['messages'][-1]['content']}, {KEY}"
+        answers = ask(endpoint(model, settings={"temperature": 0.5}), *(prompt(f"p{n}") for n in range(9)))
+        assert answers == {n: f"you said p{n}, [key]" for n in range(9)}
+        assert set(model.keys) == {f"Bearer {KEY}"}
+        assert {(body["model"], body["temperature"]) for body in model.asked} == {("m", 0.5)}
+
+
+def test_the_model_is_listed_or_left_out_and_addresses_are_understood() -> None:
+    with running() as model:
+        assert endpoint(model, model=None).model == "listed"
+        for form in ("", "/", "/v1", "/v1/", "/v1/chat/completions"):
+            assert Endpoint(model.url.removesuffix("/v1") + form, "m").url == model.url
+        model.faults = ["models die"]
+        assert endpoint(model, model=None).model is None
+
+
+@pytest.mark.parametrize(
+    ("fault", "waits"),
+    [
+        ("500", [2]),
+        ("truncated", [2]),
+        ("cut", [2]),
+        ("429 7", [7]),
+        ("429 soon", [2]),
+    ],
+)
+def test_what_may_pass_is_tried_again(fault: str, waits: list[float]) -> None:
+    with running() as model:
+        model.faults, model.answer, waited = [fault], lambda body: "fine", list[float]()
+        assert ask(endpoint(model, waited), prompt()) == {0: "fine"}
+        assert waited == waits
+
+
+def test_retry_after_may_be_a_date() -> None:
+    with running() as model:
+        model.faults, model.answer, waited = [f"429 {formatdate(time.time() + 30)}"], lambda body: "fine", list[float]()
+        assert ask(endpoint(model, waited), prompt()) == {0: "fine"}
+        assert 20 < waited[0] <= 31
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("401", "does not let us in (401)"),
+        ("404", "knows no such model or path"),
+        ("html", "answers with a web page"),
+        ("429 9999", "wants no request for 9999 seconds"),
+    ],
+)
+def test_what_cannot_pass_is_said_at_once(fault: str, says: str) -> None:
+    with running() as model:
+        model.faults, waited = [fault], list[float]()
+        with pytest.raises(EndpointError) as caught:
+            ask(endpoint(model, waited), prompt())
+        assert says in caught.value.message
+        assert KEY not in caught.value.message + caught.value.hint
+        assert not waited
+        assert len(model.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "times", "says"),
+    [
+        ("500", 4, "failed (500): no luck with Bearer [key]"),
+        ("silent", 4, "fell silent"),
+        ("cut", 4, "broke off"),
+        ("truncated", 4, "breaks off"),
+        ("413", 1, "refuses the request (413)"),
+    ],
+)
+def test_one_prompt_that_fails_does_not_take_the_others_along(fault: str, times: int, says: str) -> None:
+    with running() as model:
+        model.faults, model.answer = [fault] * times, lambda body: "fine"
+        answers = ask(endpoint(model, timeout=0.3, concurrency=1), prompt("a"), prompt("b"))
+        assert isinstance(answers[0], Unanswered)
+        assert says in answers[0].reason
+        assert KEY not in answers[0].reason
+        assert answers[1] == "fine"
+
+
+def test_an_endpoint_that_only_fails_is_given_up() -> None:
+    with running() as model:
+        model.faults = ["500"] * 100
+        with pytest.raises(EndpointError, match="4 prompts in a row"):
+            ask(endpoint(model), *(prompt(str(n)) for n in range(50)))
+        assert len(model.asked) < 60
+
+
+def test_nothing_listens() -> None:
+    with running() as model:
+        url = model.url
+    with pytest.raises(EndpointError, match="Nothing answers at"):
+        ask(Endpoint(url, "m"), prompt())
+
+
+def test_a_schema_is_sent_until_the_server_says_that_it_knows_none() -> None:
+    with running() as model:
+        model.faults, model.answer = ["no response_format"], lambda body: "fine"
+        server = endpoint(model, concurrency=1)
+        assert ask(server, prompt("a", SCHEMA), prompt("b", SCHEMA)) == {0: "fine", 1: "fine"}
+        assert ["response_format" in body for body in model.asked] == [True, False, False]
+        assert model.asked[0]["response_format"]["json_schema"]["schema"] == SCHEMA

@@ -1,0 +1,205 @@
+"""Answers read, repaired, and told their mistakes; what the rules make; what is kept of it all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from gemmalocal.documents.document import Passage
+from gemmalocal.errors import RecipeError
+from gemmalocal.records import Message
+from gemmalocal.synthesis import base, curate, ground, rules
+from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
+from gemmalocal.synthesis.create import Order, create
+from gemmalocal.synthesis.piece import Candidate, Piece, pair
+from gemmalocal.synthesis.tasks import TASKS, Pair, Unusable, parse
+from gemmalocal.synthesis.wording import Wording
+
+GOOD = {"question": "What is the lamp of the light?", "answer": "A burner.", "evidence": "The lamp is a burner"}
+TEXT = (
+    "The lamp is a burner with six wicks. Prisms are pieces of glass that bend light. It was made in 1871. "
+    "Three keepers serve the station in watches of four hours, and one of them writes the journal."
+)
+
+
+def piece(text: str = TEXT, document: str = "d", number: int = 0, heading: str = "Lamp", title: str = "Light") -> Piece:
+    return Piece(document, title, Passage(f"{document}.md", number, text, heading))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        json.dumps({"rows": [GOOD]}),
+        json.dumps([GOOD]),
+        json.dumps(GOOD),
+        f"Here you are:\n```json\n{json.dumps({'rows': [GOOD]})}\n```\nI hope it helps.",
+        json.dumps({"rows": [GOOD, {"question": "half"}]}),
+        json.dumps({"rows": [GOOD, GOOD]})[:-40],
+        str({"rows": [GOOD]}),
+    ],
+)
+def test_rows_are_read_however_they_come(answer: str) -> None:
+    assert parse(answer, Pair)[0].model_dump() == GOOD
+
+
+@pytest.mark.parametrize("answer", ["", "I cannot.", "[]", '{"rows": []}', '{"rows": [{"question": ""}]}', "5"])
+def test_what_holds_no_row_is_told(answer: str) -> None:
+    with pytest.raises(Unusable, match="not the JSON that was asked for"):
+        parse(answer, Pair)
+
+
+class Author:
+    """Answers from a list, then with the last; remembers what it was asked."""
+
+    def __init__(self, *answers: str | Unanswered) -> None:
+        self.answers, self.asked = list(answers), list[Prompt]()
+
+    def __call__(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
+        for place, prompt in enumerate(prompts):
+            self.asked.append(prompt)
+            yield place, self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def order(task: str = "qa", attempts: int = 3, instructed: bool = True) -> Order:
+    return Order(TASKS[task], 3, attempts, 0, Wording(), instructed)
+
+
+def test_a_mistake_is_told_until_the_answer_is_right() -> None:
+    wrong = json.dumps({"rows": [{**GOOD, "evidence": "the lamp is a candle"}]})
+    author = Author("no", wrong, json.dumps({"rows": [GOOD]}))
+    made = next(create([piece()], order(), author))
+    assert [candidate.by for candidate in made.kept] == ["model"]
+    assert made.lost == ""
+    assert [len(prompt.messages) for prompt in author.asked] == [1, 3, 5]
+    assert "does not occur in its passage: the lamp is a candle" in author.asked[2].messages[-1].content
+    assert [reason.partition(":")[0] for _, reason in made.rejected] == [
+        "has evidence that does not occur in its passage"
+    ]
+
+
+@pytest.mark.parametrize("answer", ["nonsense", "", Unanswered("The server sleeps.")])
+def test_the_rules_step_in_where_an_author_fails(answer: str | Unanswered) -> None:
+    author = Author(answer)
+    made = next(create([piece()], order(attempts=2), author))
+    assert len(author.asked) == (1 if isinstance(answer, Unanswered) else 2)
+    assert made.lost
+    assert made.kept
+    assert {candidate.by for candidate in made.kept} == {"rules"}
+
+
+def test_a_base_model_words_the_questions_and_nonsense_is_not_taken() -> None:
+    made = next(
+        create([piece()], order(instructed=False), Author(" How do prisms bend light?\n\nSentence:", "the the"))
+    )
+    questions = {candidate.question: candidate.by for candidate in made.kept}
+    assert "the the" not in questions
+    assert set(questions.values()) <= {"model", "rules"}
+    prism = Candidate(
+        piece(), pair(piece(), "q", "a"), "Prisms are pieces of glass that bend light.", "rules", "q", "a"
+    )
+    for answer, by in (
+        ("How do prisms bend light?", "model"),
+        ("Who is the king?", "rules"),
+        ("Prisms bend light.", "rules"),
+    ):
+        assert base.worded([prism], TASKS["qa"], Wording(), Author(answer))[0].by == by
+
+
+def test_rules_ask_sensibly_and_answer_with_the_texts_own_words() -> None:
+    asked = rules.questions(piece(), 4, seed=0)
+    assert [one.question for one in asked[:3]] == [
+        "In “Light”, what is the lamp?",
+        "What are prisms?",
+        "What does “Light” say under “Lamp”?",
+    ]
+    assert "It was made in 1871." not in [one.answer for one in asked]
+    assert all(ground.problem(one.evidence, TEXT) is None for one in asked)
+    assert asked == rules.questions(piece(), 4, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("Die Lampe ist ein Brenner mit sechs Dochten. Das Licht leuchtet achtzehn Meilen weit über das Meer.", "____"),
+        ("东京是日本的首都。它是一个很大的城市，有很多人。", None),
+        ("dh_installinit debian/package.init を編集して dh_make の example を使うことができます。", None),
+    ],
+)
+def test_other_languages_get_gaps_without_a_word_of_english_or_nothing(text: str, says: str | None) -> None:
+    asked = rules.questions(piece(text), 3, seed=0)
+    if says is None:
+        assert asked == []
+        return
+    assert asked
+    for one in asked:
+        left, right = one.question.split(says)
+        assert one.answer.startswith(left)
+        assert one.answer.endswith(right)
+
+
+def candidate(question: str, document: str = "d", score: int | None = None) -> Candidate:
+    of = piece(document=document)
+    return Candidate(of, pair(of, question, f"{question} yes."), "x", "model", question, "yes", score)
+
+
+def test_each_question_once_and_no_document_too_loud() -> None:
+    kept, rejected = curate.once([candidate("What is it?"), candidate("what  IS it"), candidate("And this?")])
+    assert [one.question for one in kept] == ["What is it?", "And this?"]
+    assert rejected[0][1] == "asks what another row asks"
+    loud = [candidate(f"q{n}", "loud", score=n) for n in range(10)]
+    quiet = [candidate(f"r{n}", f"d{n}") for n in range(4)]
+    kept, rejected = curate.balanced([*loud, *quiet], 2)
+    assert [one.question for one in kept] == ["q8", "q9", "r0", "r1", "r2", "r3"]
+    assert len(rejected) == 8
+    assert curate.balanced(loud, 2)[0] == loud
+
+
+def split(pieces: list[Piece], share: float, without: Sequence[Piece] = ()) -> tuple[set[tuple[str, int]], str]:
+    rows = [Candidate(of, pair(of, "q", "a"), "", "model") for of in pieces if of not in without]
+    return curate.held_out(pieces, rows, share)
+
+
+def test_documents_are_held_out_by_their_content() -> None:
+    pieces = [piece(document=f"d{n}", number=m) for n in range(200) for m in range(2)]
+    places, how = split(pieces, 0.2)
+    documents = {document for document, _ in places}
+    assert 20 < len(documents) < 60
+    assert len(places) == 2 * len(documents)
+    assert how == f"{len(documents)} of 200 documents"
+    assert places <= split([*pieces, piece(document="new")], 0.2)[0]
+    two = [piece(document="a", number=0), piece(document="a", number=1), piece(document="b")]
+    assert split(two, 0.01) == ({("b", 0)}, "1 of 2 documents")
+    assert split(two, 0) == (set(), "nothing, as asked")
+    barren = [*two, piece(document="c")]  # no row was made of it: it is no side
+    assert split(barren, 0.01, without=barren[3:]) == ({("b", 0)}, "1 of 2 documents")
+    one = [piece(number=0, heading="x"), piece(number=1, heading="x"), piece(number=2, heading="y")]
+    assert split(one, 0.01) == ({("d", 2)}, "1 of 2 sections of the only document")
+    assert split(one[:2], 0.01)[1] == "1 of 2 passages of the only section"
+    assert split(one[:1], 0.1)[0] == set()
+
+
+def test_answers_are_kept_by_author_and_content(tmp_path: Path) -> None:
+    file = tmp_path / "asked.jsonl"
+    prompts = [Prompt((Message("user", text),)) for text in ("a", "b", "a")]
+    author = Author("first", Unanswered("no"), "third")
+    remembered = Remembered(file, author, "me")
+    assert dict(remembered(prompts)) == {0: "first", 2: "first", 1: Unanswered("no")}
+    file.write_bytes(file.read_bytes() + b'{"key": "to')
+    again = Remembered(file, author, "me")
+    assert dict(again(prompts)) == {0: "first", 2: "first", 1: "third"}
+    assert (again.asked, again.found) == (1, 2)
+    assert dict(Remembered(file, Author("other"), "you")(prompts[:1])) == {0: "other"}
+    assert len(file.read_bytes().splitlines()) == 3
+
+
+def test_own_prompts_replace_one_by_one_and_mistakes_in_them_are_told(tmp_path: Path) -> None:
+    (tmp_path / "qa.j2").write_text("MY {{ passage[:8] }}")
+    wording = Wording(tmp_path)
+    assert wording.ask(TASKS["qa"], piece(), 1).messages[0].content == "MY The lamp"
+    assert wording.ask(TASKS["cot"], piece(), 1).messages[0].content.startswith("Write 1 question")
+    (tmp_path / "qa.j2").write_text("{{ pasage }} {{ ''.__class__ }}")
+    with pytest.raises(RecipeError, match="pasage"):
+        Wording(tmp_path).ask(TASKS["qa"], piece(), 1)
