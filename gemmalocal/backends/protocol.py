@@ -99,9 +99,9 @@ class Generator(Protocol):
     ) -> Iterator[list[int | None]]:
         """Answer all prompts at once: each step gives one id for each prompt, None for one that has ended.
 
-        `voices[i]` speaks to prompt i: 0 is the base, k is the generator's k-th adapter. A stop id ends an answer and is
-        its last. An answer does not depend on the other rows, except that the n-th prompt of a voice has the seed's n-th
-        draws: two voices asked the same draw alike, a prompt given to one voice twice gets two answers.
+        `voices[i]` speaks to prompt i: 0 is the base, k is the generator's k-th adapter. A stop id ends an answer and
+        is its last. An answer does not depend on the other rows, except that the n-th prompt of a voice has the seed's
+        n-th draws: two voices asked the same draw alike, a prompt given twice to one voice gets two answers.
         """
 
 

@@ -188,8 +188,10 @@ class LongGemma2(gemma2.Attention):
     def __call__(self, x: mx.array, mask: mx.array | None = None, cache: Any = None) -> mx.array:
         """(batch, length, width) to the same."""
         length = x.shape[1]
-        if cache is not None or (not _apart.get() and length <= min(LONG, self.window or LONG)):
-            return super().__call__(x, mask, cache)
+        if cache is not None:
+            return super().__call__(x, self._cached(mask, length), cache)
+        if not _apart.get() and length <= min(LONG, self.window or LONG):
+            return super().__call__(x, mask)
         queries, keys, values = (
             mx.unflatten(project(x), -1, (-1, self.head_dim)).swapaxes(1, 2)
             for project in (self.q_proj, self.k_proj, self.v_proj)
@@ -200,3 +202,16 @@ class LongGemma2(gemma2.Attention):
 
         found = _by_segment(core, self.rope(queries), self.rope(keys), values)
         return self.o_proj(found.swapaxes(1, 2).flatten(-2))
+
+    def _cached(self, mask: mx.array | None, length: int) -> mx.array | None:
+        """The mask (..., queries, keys) of the last `length` keys' queries, without what has left the window.
+
+        That of a batch has an axis more in front, beside that of the heads that share keys.
+        """
+        if mask is None:
+            return None
+        keys = mask.shape[-1]
+        if self.window and keys > self.window:
+            rows = mx.arange(keys - length, keys)[:, None]
+            mask = mask & (mx.arange(keys) > rows - self.window)
+        return mask[:, None] if mask.ndim == 4 and self.repeats > 1 else mask

@@ -57,31 +57,39 @@ def decode(
     draws: Sequence[int],
     select: Callable[[list[int]], None],
 ) -> Iterator[list[int | None]]:
-    """One id for each prompt and step. `select` is told which prompts the next batch holds; `draws` are their numbers."""
+    """One id for each prompt and step; `draws` has a number for each prompt (see `_choose`).
+
+    `select` is told which prompts the next batch holds: those that have ended leave it.
+    """
     rows = list(range(len(prompts)))
     select(rows)
+    cache = _cache(text, prompts)
+
+    def choose(hidden: mx.array, step: int) -> mx.array:
+        chosen = _choose(head.logits(hidden), sampling, [(draws[row], step) for row in rows])
+        mx.async_eval(chosen)  # it is computed while the caller is busy with the ids before
+        return chosen
+
     with translated():
-        cache = _cache(text, prompts)
-        hidden = _read(text, cache, prompts)
-    for step in range(sampling.max_tokens):
+        chosen = choose(_read(text, cache, prompts), 0)
+    for step in range(1, sampling.max_tokens + 1):
         with translated():
-            chosen = _choose(head.logits(hidden), sampling, [(draws[row], step) for row in rows])
             ids: Any = chosen.tolist()
-        said: list[int | None] = [None] * len(prompts)
-        for row, number in zip(rows, ids, strict=True):
-            said[row] = number
-        yield said
-        going = [place for place, number in enumerate(ids) if number not in stops]
-        if not going or step + 1 == sampling.max_tokens:
-            return
-        with translated():
-            if len(going) < len(rows):
+            said: list[int | None] = [None] * len(prompts)
+            for row, number in zip(rows, ids, strict=True):
+                said[row] = number
+            going = [place for place, number in enumerate(ids) if number not in stops]
+            if len(going) < len(rows) and going:
                 rows = [rows[place] for place in going]
                 select(rows)
                 chosen = chosen[mx.array(going)]
                 for layer in cache:
                     layer.filter(mx.array(going))
-            hidden = text.model(chosen[:, None], cache=cache)[:, -1]
+            if going and step < sampling.max_tokens:
+                chosen = choose(text.model(chosen[:, None], cache=cache)[:, -1], step)
+        yield said
+        if not going:
+            return
 
 
 def _cache(text: Any, prompts: Sequence[Sequence[int]]) -> list[Any]:

@@ -11,6 +11,12 @@ from gemmalocal.backends import start
 from gemmalocal.recipe import LoraSpec
 
 
+def sizes(linear: nn.Module) -> tuple[int, int]:
+    """Outputs and inputs of a linear layer, quantized or not."""
+    rows, columns = linear.weight.shape
+    return rows, columns * 32 // linear.bits if isinstance(linear, nn.QuantizedLinear) else columns
+
+
 class LoraLinear(nn.Module):
     """A frozen linear layer plus `scale * B A x`; `lora_a` (rank, in) and `lora_b` (out, rank) are float32.
 
@@ -81,13 +87,7 @@ def attach(layers: dict[int, Any], spec: LoraSpec, seed: int, dora: bool) -> lis
             for name in spec.target_modules:
                 if name in block:
                     path = f"model.layers.{index}.{part}.{name}"
-                    lora_a = mx.array(start.lora_a(path, spec.rank, _inputs(block[name]), seed))
+                    lora_a = mx.array(start.lora_a(path, spec.rank, sizes(block[name])[1], seed))
                     made.append(kind(block[name], spec.alpha / spec.rank, spec.dropout, lora_a))
                     block[name] = made[-1]
     return made
-
-
-def _inputs(linear: nn.Module) -> int:
-    """How many inputs it has."""
-    columns: int = linear.weight.shape[1]
-    return columns * 32 // linear.bits if isinstance(linear, nn.QuantizedLinear) else columns

@@ -12,16 +12,16 @@ import mlx.core as mx
 import mlx.optimizers as optim
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
-from mlx_lm.models.cache import make_prompt_cache
 
 from gemmalocal.backends import adapters, whole
 from gemmalocal.backends.group import ALONE, Group
 from gemmalocal.backends.mlx import attention, device, lora, model
 from gemmalocal.backends.mlx.faults import translated
+from gemmalocal.backends.mlx.generate import decode
 from gemmalocal.backends.mlx.lanes import Lanes
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.mlx.ranks import MlxGroup
-from gemmalocal.backends.protocol import Memory, Update
+from gemmalocal.backends.protocol import Memory, Sampling, Update
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.errors import RecipeError
 from gemmalocal.recipe import Recipe, TrainSpec
@@ -174,18 +174,13 @@ class MlxTrainer:
         return loss.total, sum(part.supervised for part in parts)
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
-        """Answer greedily through mlx-lm's key-value cache."""
+        """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
         for adapter in self._adapters:
             adapter.draw(None)
-        cache = make_prompt_cache(self._model)
-        given = mx.array([list(ids)])
-        for _ in range(max_tokens):
-            states = self._model.model(given, cache=cache)
-            token = int(np.array(mx.argmax(self._head.logits(states[0, -1:]), axis=-1))[0])
-            yield token
-            if token in stops:
-                return
-            given = mx.array([[token]])
+        sampling = Sampling(max_tokens=max_tokens)
+        for (number,) in decode(self._model, self._head, [ids], sampling, stops, [0], lambda rows: None):
+            assert number is not None
+            yield number
 
     def save(self, directory: Path) -> None:
         """Write what is trained, the optimizer and the random state."""

@@ -26,6 +26,8 @@ class VoicedLinear(nn.Module):
     def __init__(self, linear: nn.Module, voices: int) -> None:
         super().__init__()
         self.linear = linear
+        rows, columns = lora.sizes(linear)
+        self.lora_a, self.lora_b = mx.zeros((0, columns)), mx.zeros((rows, 0))
         self._scales = mx.zeros((voices, 0))  # of each voice, for each column of rank
         self._stretches: mx.array | None = None  # DoRA's factors, (voices, out)
         self._scale: mx.array | None = None  # of the rows at hand, (rows, 1, ranks)
@@ -35,9 +37,8 @@ class VoicedLinear(nn.Module):
         """Lay an adapter made for the same layer beside the others."""
         own = mx.zeros((len(self._scales), len(adapter.lora_a)))
         own[voice] = adapter.scale
-        first = "lora_a" not in self
-        self.lora_a = adapter.lora_a if first else mx.concatenate([self.lora_a, adapter.lora_a])
-        self.lora_b = adapter.lora_b if first else mx.concatenate([self.lora_b, adapter.lora_b], axis=1)
+        self.lora_a = mx.concatenate([self.lora_a, adapter.lora_a])
+        self.lora_b = mx.concatenate([self.lora_b, adapter.lora_b], axis=1)
         self._scales = mx.concatenate([self._scales, own], axis=1)
         if isinstance(adapter, lora.DoraLinear):
             if self._stretches is None:
@@ -60,7 +61,7 @@ class VoicedLinear(nn.Module):
 
 
 def overlay(text: Any, folders: Sequence[Path]) -> list[VoicedLinear]:
-    """Lay the adapters in `folders`, as voices from 1 on, over a text model; raises `ModelError` for one not its own."""
+    """Lay the adapters in `folders`, voices from 1 on, over a text model; raises `ModelError` for one of another."""
     found: dict[str, VoicedLinear] = {}
     for voice, folder in enumerate(folders, 1):
         scale, tensors = _read(folder)
@@ -111,7 +112,7 @@ BASE = "Give it the base model that it was trained on."
 
 def _adapter(linear: nn.Module, parts: dict[str, mx.array], scale: float, folder: Path, name: str) -> lora.LoraLinear:
     kind = lora.DoraLinear if "magnitude" in parts else lora.LoraLinear
-    made = kind(linear, len(parts["lora_a"]), scale, 0.0, mx.random.key(0))
+    made = kind(linear, scale, 0.0, parts["lora_a"])
     wanted = {key: value.shape for key, value in made.items() if isinstance(value, mx.array) and key[0] != "_"}
     if {key: value.shape for key, value in parts.items()} != wanted:
         raise ModelError(f"The adapter in {folder} does not fit the model at {name}.", BASE)
