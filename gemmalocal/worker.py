@@ -17,18 +17,8 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Event, Failed, Started, encode
 
 PIPELINES = (
-    "train",
-    "check",
-    "doctor",
-    "bench",
-    "lengths",
-    "models",
-    "fetch",
-    "import_gguf",
-    "adapter",
-    "prepare",
-    "convert",
-)
+    "train", "check", "doctor", "bench", "lengths", "models", "fetch", "import_gguf", "adapter", "prepare", "convert",
+)  # fmt: skip
 PACKAGES = ("mlx", "mlx-lm", "torch", "transformers", "bitsandbytes", "numpy", "tokenizers")
 Commands = Callable[[], list[dict[str, Any]]]
 

@@ -14,7 +14,7 @@ from gemmalocal.cli import errands
 @click.command()
 @click.argument("source")
 @click.argument("target", type=click.Path())
-@click.option("--to", type=click.Choice(["mlx", "peft"]), required=True, help="mlx-lm's layout, or PEFT's.")
+@click.option("--to", type=click.Choice(["mlx-lm", "peft"]), required=True, help="mlx-lm's layout, or PEFT's.")
 @click.option("--model", help="The model it was trained on, if the adapter does not name it.")
 @click.option("--json", "as_json", is_flag=True, help="What was made, as one JSON object.")
 def adapter(source: str, target: str, to: str, model: str | None, as_json: bool) -> int:
@@ -30,7 +30,7 @@ def adapter(source: str, target: str, to: str, model: str | None, as_json: bool)
         click.echo(json.dumps(report))
     elif report:
         click.echo(report["path"])
-        if to == "mlx":
+        if to == "mlx-lm":
             click.echo(f"mlx_lm.generate --model {report['folder']} --adapter-path {report['path']}", err=True)
     return code
 

@@ -15,17 +15,17 @@ from gemmalocal.weights.locate import locate
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
-    """`spec`: source and target (folders), to (mlx or peft), model (or None, if the adapter names it)."""
+    """`spec`: source and target (folders), to (mlx-lm or peft), model (or None, if the adapter names it)."""
     source, target, to = Path(spec["source"]), Path(spec["target"]), spec["to"]
     if target.exists():
         raise RecipeError(f"{target} is there already.", "Give a folder that is not.")
-    if crossing.is_mlx(source) == (to == "mlx"):
+    if crossing.is_mlx(source) == (to == "mlx-lm"):
         raise RecipeError(f"{source} is in that layout already.", "Use it as it is.")
     base = spec["model"] or _base(source)
     yield Stage(f"writing {target}")
     folder = yield from beside(lambda tell: locate(base, tell, weights=False))
     model = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if to == "mlx":
+    if to == "mlx-lm":
         crossing.to_mlx(source, model, target)
     else:
         crossing.to_peft(source, model, base, target)

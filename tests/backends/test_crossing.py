@@ -192,7 +192,7 @@ def test_what_cannot_cross_is_refused_with_the_reason(
 
 def test_the_command_writes_what_mlx_lm_generates_with(tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
     assert run("train", str(recipe_path), "--name", "one").returncode == 0
-    done = run("adapter", "one", str(tmp_path / "mlx"), "--to", "mlx")
+    done = run("adapter", "one", str(tmp_path / "mlx"), "--to", "mlx-lm")
     assert (done.returncode, done.stdout.strip()) == (0, str(tmp_path / "mlx")), done.stderr
     words = [
         "generate",
@@ -209,6 +209,6 @@ def test_the_command_writes_what_mlx_lm_generates_with(tiny: Path, recipe_path: 
     assert said.returncode == 0, said.stderr
     back = run("adapter", str(tmp_path / "mlx"), str(tmp_path / "back"), "--to", "peft", "--json")
     assert json.loads(back.stdout)["model"] == recipe_file.load(str(recipe_path), ()).model
-    assert run("adapter", "one", str(tmp_path / "mlx"), "--to", "mlx").returncode == 2  # is there already
+    assert run("adapter", "one", str(tmp_path / "mlx"), "--to", "mlx-lm").returncode == 2  # is there already
     assert run("adapter", "one", str(tmp_path / "new"), "--to", "peft").returncode == 2  # is so already
-    assert run("adapter", "nothing", str(tmp_path / "new"), "--to", "mlx").returncode == 2
+    assert run("adapter", "nothing", str(tmp_path / "new"), "--to", "mlx-lm").returncode == 2
