@@ -8,10 +8,10 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from gemmalocal import launcher
+from gemmalocal import launcher, postmortem
 from gemmalocal.backends.group import ALONE, Group
 from gemmalocal.backends.mlx.faults import translated
-from gemmalocal.errors import BackendUnavailable
+from gemmalocal.errors import BackendUnavailable, WorkKilled
 
 
 class MlxGroup:
@@ -23,10 +23,18 @@ class MlxGroup:
         self.rank, self.size = self._group.rank(), self._group.size()
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Sums over all ranks, in float64, which only the CPU has."""
+        """Sums over all ranks, in float64, which only the CPU has.
+
+        MLX's ring may leave a sum undone when a rank is gone, and say so only in its log: all are counted after it.
+        """
         with translated(), mx.stream(mx.cpu):
-            summed = mx.distributed.all_sum(mx.array(list(values), mx.float64), group=self._group)
-            return [float(value) for value in np.array(summed)]
+            found, present = (
+                np.array(mx.distributed.all_sum(mx.array(some, mx.float64), group=self._group)).tolist()
+                for some in (list(values), [1.0])
+            )
+        if present != [self.size]:
+            raise WorkKilled(postmortem.PEER.message, postmortem.PEER.hint)
+        return found
 
     def gradients(self, values: list[mx.array]) -> list[mx.array]:
         """Sums over all ranks of arrays whose shapes are the same on each."""

@@ -153,13 +153,13 @@ class MlxTrainer:
 
     def _summed(self) -> tuple[list[mx.array], float, int, int]:
         """Gradient, mean loss, tokens and micro-batches of all ranks; what this one accumulated is forgotten."""
-        loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
-        assert tokens, "accumulate first"
         gradient = self._gradient
-        self._gradient, self._loss, self._tokens, self._parts = None, 0.0, 0, 0
         if isinstance(self.group, MlxGroup):
             gradient = self.group.gradients(gradient or [mx.zeros_like(value) for _, value in self._trainable()])
-        assert gradient is not None
+        # After the gradients, since this one knows whether all ranks are there.
+        loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
+        self._gradient, self._loss, self._tokens, self._parts = None, 0.0, 0, 0
+        assert gradient is not None, "accumulate first"
         return gradient, loss / tokens, int(tokens), int(parts)
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
