@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 
 from gemmalocal import __version__
-from gemmalocal.cli import bench, chat, check, errands, models, prepare, runs, training
+from gemmalocal.cli import adapter, bench, chat, check, errands, models, prepare, runs, training
 from gemmalocal.errors import INTERRUPTED, GemmalocalError
 
 EPILOG = """Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing,
@@ -28,6 +28,7 @@ COMMANDS = (
     *prepare.COMMANDS,
     *runs.COMMANDS,
     *models.COMMANDS,
+    *adapter.COMMANDS,
     *errands.COMMANDS,
     *bench.COMMANDS,
 )
