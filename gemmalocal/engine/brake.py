@@ -56,7 +56,12 @@ class Brake:
         return Verdict("stopped")
 
 
-def worst_of_all(group: Group, mine: Strain) -> Strain:
-    """The highest level among a group's machines, the same on each; in its words where it is this machine's own."""
-    level = Level(int(max(max(rank) for rank in gather(group, mine.level))))
-    return mine if mine.level == level else Strain(level, "another machine's memory or heat", "Look at the others")
+def together(group: Group, stop: Callable[[], bool], strain: Callable[[], Strain]) -> Brake:
+    """A brake that does the same on all ranks: one's wish ends all, and the worst strain is everybody's."""
+
+    def worst() -> Strain:
+        mine = strain()
+        level = Level(int(max(max(rank) for rank in gather(group, mine.level))))
+        return mine if mine.level == level else Strain(level, "another machine's memory or heat", "Look at the others")
+
+    return Brake(lambda: any(group.sum([stop()])), worst)

@@ -16,7 +16,7 @@ from gemmalocal.data.batches import Shapes
 from gemmalocal.data.examples import pieces
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints, loop
-from gemmalocal.engine.brake import Brake, worst_of_all
+from gemmalocal.engine.brake import Brake, together
 from gemmalocal.engine.checkpoints import Standing
 from gemmalocal.errors import GemmalocalError, TrainingDiverged
 from gemmalocal.events import Event, Finished, Notice, Report, Sample, Stage
@@ -136,12 +136,7 @@ def _left_out(folder: Path) -> Iterator[Notice]:
 
 def _brake(commands: Callable[[], list[dict[str, Any]]], group: Group) -> Brake:
     gauges = strain.gauges()
-
-    def stop() -> bool:
-        wished = any(item.get("do") == "stop" for item in commands())
-        return any(group.sum([wished]))
-
-    return Brake(stop, lambda: worst_of_all(group, strain.worst(gauges)))
+    return together(group, lambda: any(item.get("do") == "stop" for item in commands()), lambda: strain.worst(gauges))
 
 
 def _delivered(events: Iterator[Event], folder: Path, put: Callable[[Path], Path]) -> Generator[Event, None, Finished]:

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gemmalocal.data.batches import Shapes, batch, plan, rounds
+from gemmalocal.data.batches import Shapes, batch, plan, rounds, share
 from gemmalocal.data.examples import Example
 
 
@@ -56,3 +56,17 @@ def test_every_lane_gets_a_micro_batch_and_the_smallest_is_left_over() -> None:
     parts = plan(examples(10, 40, 90), Shapes(8, 0, 8, 2))
     assert [[part.ids.shape[1] - 1 for part in several] for several in rounds(parts, 2)] == [[16], [40, 96]]
     assert [list(several) for several in rounds(parts[:1], 2)] == [parts[:1]]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 50])
+def test_shares_are_the_plan_and_about_equal(size: int) -> None:
+    lengths = np.random.default_rng(1).integers(2, 200, 40)
+    parts = plan(examples(*lengths), Shapes(8, 32, 256, size))
+    assert [part.place for part in parts] == list(range(len(parts)))
+    shares = [share(parts, rank, size) for rank in range(size)]
+    assert sorted(part.place for one in shares for part in one) == list(range(len(parts)))
+    assert all(one == sorted(one, key=lambda part: part.place) for one in shares)
+    loads = [sum(part.tokens for part in one) for one in shares]
+    assert max(loads) - min(loads) <= max(part.tokens for part in parts)
+    if size > len(parts):
+        assert not list(rounds(shares[-1], 2))

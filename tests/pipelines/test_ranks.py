@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import subprocess
 import sys
-import time
 from importlib import util
 from pathlib import Path
 from typing import Any
@@ -16,8 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from gemmalocal import history, jobs
-from tests.pipelines.test_runs import run, start, steps_seen, until
+from gemmalocal import history
+from tests.pipelines.test_runs import run
 
 BIN = Path(sys.executable).parent
 TORCH = util.find_spec("gemmalocal.backends.torch") is not None
