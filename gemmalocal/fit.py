@@ -1,13 +1,14 @@
 """Will it fit: the peak memory of training, by arithmetic over the model's sizes and the recipe; and the inverse.
 
-Weights, adapter and optimizer are counted. The activations' factors say how many numbers of each width are alive:
-they were fitted to `mx.get_peak_memory` on MLX's CPU build over ten shapes of Gemma 3, at 128, 512 and 1,024 tokens,
+Weights, adapter and optimizer are counted. The activations' factors say how many numbers of each width are alive.
+MLX's were fitted to `mx.get_peak_memory` on its CPU build over ten shapes of Gemma 3, at 128, 512 and 1,024 tokens,
 with and without checkpointing, and are within 6 % there. Not measured: Metal, where attention is fused and keeps no
-scores.
+scores. Torch's were counted, and held against the resident memory of processes on the CPU; not measured: CUDA.
 """
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -19,8 +20,28 @@ HEAD_ROWS = 128  # rows of logits alive at once; 128 MiB in float32 at Gemma 3's
 HEAD_COPIES = 3  # logits, softmax and its gradient
 LONG = 512  # tokens of a row up to which whole attention scores are as cheap, and are kept
 GROUP = 64  # quantized weights that share a scale and a bias
-STATES = {"adamw": 2, "lion": 1, "adafactor": 0}
+NF4_SCALE, GROUP_SCALE = 0.016, 2 / GROUP  # bytes beside a quantized weight; the second times a number's width
+TILE = 512 * 8192  # logits at once, where the head goes by tiles of the vocabulary
+STATES = {"adamw": 2, "lion": 1, "adafactor": 0, "paged_adamw_8bit": 0.5}  # in weights of float32
 STEP = 8  # tokens: how exactly `most_tokens` answers
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How many numbers of each width (width, inner, queries, keys) an engine has alive for a token of a layer."""
+
+    kept: tuple[float, float, float, float]  # for the backward pass
+    work: tuple[float, float, float, float]  # beside that, in the layer that is under way
+    slack: float  # what the allocator holds beyond that, as a factor, without checkpointing
+    again: int  # of the inner width, what is computed again in rows above `LONG` of float32 (MLX: on the CPU)
+    scores: bool  # whether those of rows up to `LONG` are kept
+    quantized_embedding: bool
+
+
+ENGINES = {
+    "mlx": Engine((5, 4.6, 2.3, 5), (12, 3.5, 7, 0), 1, 2, True, True),
+    "torch": Engine((6, 3, 3.5, 3), (6, 4, 4, 4), 1.22, 0, False, False),
+}
 
 
 @dataclass(frozen=True)
@@ -62,37 +83,67 @@ class Estimate:
 
 
 def estimate(
-    sizes: Sizes, recipe: Recipe, load: Load, width: int, checkpointing: bool, bits: float | None = None
+    sizes: Sizes,
+    recipe: Recipe,
+    load: Load,
+    width: int,
+    checkpointing: bool,
+    bits: float | None = None,
+    engine: str = "mlx",
+    stream: int | None = None,
 ) -> Estimate:
-    """Peak of a step; `width` is bytes of a number, `bits` those of a quantized weight (the recipe's, if it says)."""
+    """Peak of a step; `width` is bytes of a number, `bits` those of a quantized weight (the recipe's, if it says).
+
+    `stream` is bytes of a number in activations, where they differ from the weights'.
+    """
     if recipe.bits:
         bits = recipe.bits
-    scale = 2 * width / GROUP if bits else 0
+    kind = ENGINES[engine]
     states = STATES[recipe.train.optimizer]
     full = recipe.method == "full"
     trained = 4 * (sizes.weights if full else _adapted(sizes, recipe))
     return Estimate(
-        weights=int(sizes.weights * ((bits / 8 + scale) if bits else width)),
-        activations=int(width * _alive(sizes, recipe, load, checkpointing)),
-        head=int(min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * HEAD_COPIES) if bits or width < 4 else 0,
+        weights=int(_weights(sizes, width, bits, kind)),
+        activations=int((stream or width) * _alive(sizes, recipe, load, stream or width, checkpointing, kind)),
+        head=int(_head(sizes, load, width, bits, kind)),
         adapter=int(trained * (states if full else 1 + states)),
         update=int(trained * 2.5),
     )
 
 
-def _alive(sizes: Sizes, recipe: Recipe, load: Load, checkpointing: bool) -> float:
+def _weights(sizes: Sizes, width: int, bits: float | None, kind: Engine) -> float:
+    """Bytes of the frozen weights."""
+    if not bits:
+        return sizes.weights * width
+    if kind.quantized_embedding:
+        return sizes.weights * (bits / 8 + GROUP_SCALE * width)
+    embedding = sizes.vocabulary * sizes.width
+    return embedding * width + (sizes.weights - embedding) * (bits / 8 + NF4_SCALE)
+
+
+def _head(sizes: Sizes, load: Load, width: int, bits: float | None, kind: Engine) -> float:
+    """Bytes of logits and what is made of them."""
+    if not kind.quantized_embedding:
+        return 4 * TILE
+    return min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * HEAD_COPIES if bits or width < 4 else 0
+
+
+def _alive(sizes: Sizes, recipe: Recipe, load: Load, stream: int, checkpointing: bool, kind: Engine) -> float:
     """Numbers of activations that are alive in the backward pass, at its fullest."""
-    scores = sizes.heads * load.length if load.length <= LONG else 0
+    scores = sizes.heads * load.length if kind.scores and load.length <= LONG else 0
     inner = sizes.inner + sizes.routed
-    kept = 5 * sizes.width + 4.6 * inner + 2.3 * sizes.queries + 5 * sizes.keys + scores
+    widths = (sizes.width, inner, sizes.queries, sizes.keys)
+    kept: float = sum(map(operator.mul, kind.kept, widths)) + scores
+    if load.each > LONG and stream == 4:
+        kept -= inner * kind.again * (recipe.method == "full" or "down_proj" in recipe.lora.target_modules or 0.5)
     if recipe.method != "full":
         kept -= _spared(sizes, set(recipe.lora.target_modules))
     if recipe.method == "dora":  # what the projections gave, for the gradient of their lengths
         kept += 2 * sizes.width + 2 * inner + sizes.queries + 2 * sizes.keys
-    work = 12 * sizes.width + 3.5 * inner + 7 * sizes.queries + scores
+    work: float = sum(map(operator.mul, kind.work, widths)) + scores
     if checkpointing:
         return load.tokens * (sizes.layers * sizes.width + sizes.beside) + load.each * (kept + work)
-    return load.tokens * (sizes.layers * kept + sizes.beside) + load.each * work
+    return (load.tokens * (sizes.layers * kept + sizes.beside) + load.each * work) * kind.slack
 
 
 def _spared(sizes: Sizes, targets: set[str]) -> int:

@@ -133,6 +133,11 @@ def find_run(name: str) -> Path:
     raise UnknownRun(f"There is no run '{name}'.", f"Known runs: {known}.")
 
 
+def result(directory: Path) -> Path:
+    """The folder of what a run made: a model if all weights were trained, else an adapter."""
+    return directory / ("model" if (directory / "model").is_dir() else "adapter")
+
+
 def spec(directory: Path) -> dict[str, Any]:
     """What a job was asked to do."""
     job: dict[str, Any] = json.loads((directory / "job.json").read_text(encoding="utf-8"))

@@ -11,24 +11,25 @@ LOOKS = 20  # newest runs that are read
 LEAST, MOST = 0.5, 2.0  # a factor beyond says more about an odd run than about the machine
 
 
-def corrections(width: int) -> dict[bool, float]:
+def corrections(engine: str, width: int) -> dict[bool, float]:
     """By what activations and head are to be multiplied, without and with checkpointing.
 
     The median of past runs of the same kind; 1 without any.
     """
     states = [history.read(folder) for folder in history.list_runs()[:LOOKS]]
-    return {checkpointing: _correction(states, width, checkpointing) for checkpointing in (False, True)}
+    return {checkpointing: _correction(states, engine, width, checkpointing) for checkpointing in (False, True)}
 
 
-def _correction(states: list[JobState], width: int, checkpointing: bool) -> float:
-    known = [factor for state in states if (factor := _factor(state, width, checkpointing)) is not None]
+def _correction(states: list[JobState], engine: str, width: int, checkpointing: bool) -> float:
+    known = [factor for state in states if (factor := _factor(state, engine, width, checkpointing)) is not None]
     return min(MOST, max(LEAST, median(known))) if known else 1.0
 
 
-def _factor(state: JobState, width: int, checkpointing: bool) -> float | None:
+def _factor(state: JobState, engine: str, width: int, checkpointing: bool) -> float | None:
     """Measured over expected, of what is neither weights nor trained."""
     plan = state.plan
-    if not state.steps or plan.get("width") != width or plan.get("checkpointing") != checkpointing:
+    like = {"engine": engine, "width": width, "checkpointing": checkpointing}
+    if not state.steps or any(plan.get(key) != value for key, value in like.items()):
         return None
     moving = plan["activations"] + plan["head"]
     measured = max(step.memory for step in state.steps) - plan["weights"] - plan["adapter"]

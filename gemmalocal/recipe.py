@@ -95,7 +95,9 @@ class TrainSpec(Section):
     learning_rate: float = Field(2e-4, gt=0, description="The highest learning rate.")
     schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="How the rate falls after warmup.")
     warmup: int = Field(0, ge=0, description="Steps over which the rate rises to its highest.")
-    optimizer: Literal["adamw", "adafactor", "lion"] = Field("adamw", description="adafactor and lion keep less state.")
+    optimizer: Literal["adamw", "adafactor", "lion", "paged_adamw_8bit"] = Field(
+        "adamw", description="adafactor and lion keep less state, paged_adamw_8bit (torch with CUDA only) a quarter."
+    )
     weight_decay: float = Field(0, ge=0, description="Decoupled weight decay.")
     gradient_clip: float = Field(1.0, ge=0, description="Longest gradient (global norm); 0 for no limit.")
     checkpointing: bool | Literal["auto"] = Field(
@@ -136,13 +138,19 @@ class Recipe(Section):
     """Everything that decides a training run."""
 
     model: str = Field(description="A folder, a Hub name (owner/name), or gemma-3-270m-demo.")
-    backend: Literal["auto", "mlx"] = Field("auto", description="The engine.")
+    backend: Literal["auto", "mlx", "torch"] = Field(
+        "auto", description="The engine; auto is MLX on a Mac, torch where a CUDA card is, and MLX or torch on a CPU."
+    )
     method: Literal["lora", "dora", "full"] = Field("lora", description="What is trained: an adapter, or every weight.")
     quantize: Literal["none", "4bit", "8bit"] = Field(
-        "none", description="Quantize the frozen weights when they are loaded (QLoRA); none leaves them as stored."
+        "none",
+        description="Quantize the frozen weights when they are loaded (QLoRA), MLX in groups of 64, torch in NF4 or by "
+        "rows; none leaves them as stored.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Of the frozen weights; auto is float32 on a CPU, else as stored."
+        "auto",
+        description="Of the frozen weights; auto is float32 on a CPU, bfloat16 on a CUDA card that has it and else "
+        "float16 (products only), on a Mac as stored.",
     )
     data: DataSpec
     lora: LoraSpec = Field(default_factory=LoraSpec)

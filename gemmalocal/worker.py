@@ -16,8 +16,8 @@ from gemmalocal import __version__, history, launcher
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Event, Failed, Started, encode
 
-PIPELINES = ("train", "check", "doctor", "bench", "lengths", "models", "fetch", "import_gguf")
-PACKAGES = ("mlx", "mlx-lm", "numpy", "tokenizers")
+PIPELINES = ("train", "check", "doctor", "bench", "lengths", "models", "fetch", "import_gguf", "adapter")
+PACKAGES = ("mlx", "mlx-lm", "torch", "transformers", "bitsandbytes", "numpy", "tokenizers")
 Commands = Callable[[], list[dict[str, Any]]]
 
 

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 from importlib import import_module, util
+from pathlib import Path
 from typing import cast
 
+from gemmalocal import launcher
 from gemmalocal.backends.protocol import Backend
 from gemmalocal.errors import BackendUnavailable
 
-BACKENDS = {"mlx": ("gemmalocal.backends.mlx", "mlx", "pip install gemmalocal on macOS (Apple Silicon) or Linux")}
+INSTALL_MLX = "pip install gemmalocal on macOS (Apple Silicon) or Linux"
+BACKENDS = {
+    "mlx": ("gemmalocal.backends.mlx", ("mlx", "mlx_lm"), INSTALL_MLX),
+    "torch": ("gemmalocal.backends.torch", ("torch", "transformers"), "pip install 'gemmalocal[torch]'"),
+}
+NVIDIA = ("/dev/nvidiactl", "/dev/dxg")  # the driver's, on Linux and in WSL
 
 
 def open_backend(name: str) -> Backend:
-    """Import a backend by its recipe name; raises `BackendUnavailable`. `auto` is the first that is installed."""
-    wanted = list(BACKENDS) if name == "auto" else [name]
-    for candidate in wanted:
-        module, package, _ = BACKENDS[candidate]
-        if util.find_spec(package) is not None:
-            return cast(Backend, import_module(module))
-    raise BackendUnavailable(f"The backend '{name}' is not installed here.", BACKENDS[wanted[0]][2])
+    """Import a backend by its recipe name; raises `BackendUnavailable`.
+
+    `auto` is the engine whose launcher started this process; else torch where a CUDA card is, MLX where it has Metal or
+    OpenBLAS, or the first that is installed of torch and MLX, whose own BLAS is slow.
+    """
+    if name not in (*BACKENDS, "auto"):
+        raise BackendUnavailable(f"There is no backend '{name}'.", f"There are {', '.join(BACKENDS)}, and auto.")
+    launched = launcher.found()
+    if name == "auto" and launched:
+        name = {launcher.MLX: "mlx", launcher.TORCH: "torch"}[launched.by]
+    if name != "auto":
+        return _imported(name)
+    card = any(Path(path).exists() for path in NVIDIA)  # asking torch takes seconds
+    for candidate in filter(_installed, ("torch", "mlx") if card else ("mlx",)):
+        backend = _imported(candidate)
+        if backend.at_home():
+            return backend
+    return _imported(next(filter(_installed, ("torch", "mlx")), "mlx"))
+
+
+def _installed(name: str) -> bool:
+    return all(util.find_spec(package) is not None for package in BACKENDS[name][1])
+
+
+def _imported(name: str) -> Backend:
+    if not _installed(name):
+        raise BackendUnavailable(f"The backend '{name}' is not installed here.", BACKENDS[name][2])
+    return cast(Backend, import_module(BACKENDS[name][0]))

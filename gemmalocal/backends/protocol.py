@@ -42,7 +42,7 @@ class Trainer(Protocol):
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
         """Add the summed loss and gradient of at most `shapes.lanes` micro-batches to what `apply` will use.
 
-        Dropout depends on the micro-batches of all steps before and on a part's `place`, not on who computes it.
+        Dropout depends on the micro-batches of all updates before and on a part's `place`, not on who computes it.
         """
 
     def apply(self, learning_rate: float) -> Update:
@@ -59,7 +59,7 @@ class Trainer(Protocol):
         """Write the adapter (PEFT's layout), the optimizer and the random state into an existing folder."""
 
     def restore(self, directory: Path) -> None:
-        """Take up what `save` wrote."""
+        """Take up what `save` wrote, and forget what was accumulated."""
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
@@ -80,6 +80,11 @@ class Trainer(Protocol):
 class Backend(Protocol):
     """A module satisfies it."""
 
+    name: str  # in recipes, and in what is remembered of runs
+
+    def at_home(self) -> bool:
+        """Whether this machine is what the engine is fast on."""
+
     def group(self) -> Group:
         """The processes that a launcher started with this one; raises `BackendUnavailable` for a wrong launcher."""
 
@@ -94,6 +99,9 @@ class Backend(Protocol):
 
     def weight_bytes(self, dtype: str) -> int:
         """Bytes that a weight takes in a recipe's dtype here."""
+
+    def stream_bytes(self, dtype: str) -> int:
+        """Bytes that a number takes in the activations, with weights in a recipe's dtype."""
 
     def rival(
         self,

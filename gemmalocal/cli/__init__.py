@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 
 from gemmalocal import __version__
-from gemmalocal.cli import bench, check, errands, models, runs, training
+from gemmalocal.cli import adapter, bench, check, errands, models, runs, training
 from gemmalocal.errors import INTERRUPTED, GemmalocalError
 
 EPILOG = """Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing,
@@ -21,7 +21,15 @@ def group() -> None:
     """Tune a Gemma on your own rows, on this machine, offline."""
 
 
-COMMANDS = (*training.COMMANDS, check.check, *runs.COMMANDS, *models.COMMANDS, *errands.COMMANDS, *bench.COMMANDS)
+COMMANDS = (
+    *training.COMMANDS,
+    check.check,
+    *runs.COMMANDS,
+    *models.COMMANDS,
+    *adapter.COMMANDS,
+    *errands.COMMANDS,
+    *bench.COMMANDS,
+)
 for command in COMMANDS:
     group.add_command(command)
 

@@ -16,6 +16,7 @@ STEPS, ROUNDS = 6, 2
 
 @click.command()
 @click.option("--model", default="gemma-3-270m-demo", show_default=True, help="A folder, a Hub name, or the demo's.")
+@click.option("--backend", default="auto", show_default=True, help="The engine, as in a recipe.")
 @click.option("--rows", help="Rows of prompt and completion; made-up word problems if not given.")
 @click.option("--steps", default=STEPS, show_default=True, type=click.IntRange(2), help="Steps of 4 rows each.")
 @click.option(
@@ -28,7 +29,9 @@ STEPS, ROUNDS = 6, 2
     help="Compare the memory of one step on one row of each length instead.",
 )
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
-def bench(model: str, rows: str | None, steps: int, rounds: int, lengths: list[int], as_json: bool) -> int:
+def bench(
+    model: str, backend: str, rows: str | None, steps: int, rounds: int, lengths: list[int], as_json: bool
+) -> int:
     """Train the same rows with us and with the stock trainer, in turns, each in a process of its own, and compare.
 
     Supervised tokens a second (the first step left out), the allocator's peak, the first batch's loss against full
@@ -37,8 +40,8 @@ def bench(model: str, rows: str | None, steps: int, rounds: int, lengths: list[i
     if lengths:
         if (rows, steps, rounds) != (None, STEPS, ROUNDS):
             raise click.UsageError("--lengths trains one step on made-up rows: leave --rows, --steps and --rounds out.")
-        return compare(model, lengths, as_json)
-    spec = {"model": model, "rows": rows and str(Path(rows).resolve()), "steps": steps}
+        return compare(model, backend, lengths, as_json)
+    spec = {"model": model, "backend": backend, "rows": rows and str(Path(rows).resolve()), "steps": steps}
     figures: dict[str, Any] = {}
     for who in ("ours", "stock") * rounds:
         code, report = run("bench", {**spec, "who": who})
@@ -54,9 +57,9 @@ def bench(model: str, rows: str | None, steps: int, rounds: int, lengths: list[i
     for who, name in (("ours", "gemmalocal"), ("stock", stock["trainer"])):
         one = figures[who]
         click.echo(
-            f"{name:<11}{one['tokens_per_second']:>7.1f} supervised tok/s, peak {one['peak_bytes'] / 1e9:.2f} GB"
+            f"{name:<18}{one['tokens_per_second']:>7.1f} supervised tok/s, peak {one['peak_bytes'] / 1e9:.2f} GB"
         )
-    click.echo(f"{'ratio':<11}{figures['speed']:>7.2f} x the speed, {figures['memory']:.2f} of the memory")
+    click.echo(f"{'ratio':<18}{figures['speed']:>7.2f} x the speed, {figures['memory']:.2f} of the memory")
     click.echo(f"useful work reaches {ours['gflops']:.0f} of {ours['limit_gflops']:.0f} GFLOP/s ({ours['device']})")
     click.echo(f"first batch: loss {ours['loss']:.6f}, by full logits {ours['loss_by_full_logits']:.6f}")
     return 0

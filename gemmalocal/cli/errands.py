@@ -15,8 +15,6 @@ from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.events import Event, Finished, Report
 
-SLOW = 20  # GFLOP/s; a reference BLAS reaches 2, OpenBLAS on two cores over 100
-
 
 def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Run an errand in a child process: its exit code, and its report."""
@@ -54,11 +52,12 @@ def doctor(as_json: bool) -> int:
         if "missing" in engine:
             click.echo(f"{name:<10} missing: {engine['missing']}")
             continue
-        click.echo(f"{name:<10} {engine['device']}, BLAS {engine['blas']}, {engine['gflops']:.0f} GFLOP/s in float32")
-        if engine["blas"] == "none" or engine["gflops"] < SLOW:
-            click.echo(
-                "           slow: OpenBLAS is missing. Debian, Ubuntu: sudo apt-get install libopenblas0-pthread"
-            )
+        rate = f"{engine['gflops']:.0f} GFLOP/s in {engine['dtype']}"
+        click.echo(f"{name:<10} {engine['device']}, BLAS {engine['blas']}, {rate}")
+        if engine.get("why"):
+            click.echo(f"           trains in {engine['dtype']}: {engine['why']}")
+        if engine.get("hint"):
+            click.echo(f"           slow: {engine['hint']}")
     return code
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from gemmalocal import history
+from gemmalocal import history, paths
 from gemmalocal.errors import INTERRUPTED, KILLED
 from gemmalocal.events import Event, Failed, Finished, Started, decode
 from gemmalocal.jobs import Job
@@ -57,5 +57,6 @@ def _code(job: Job, last: Event | None, asked: bool) -> int:
         return INTERRUPTED if asked and last.outcome == "stopped" else 0
     name, cause = job.directory.name, history.death(job)
     click.echo(f"{name} died. {cause.message} {cause.hint}", err=True)
-    click.echo(f"Its log: gemmalocal log {name}. Go on with: gemmalocal resume {name}", err=True)
+    if job.directory.parent != paths.errands():  # those are gone once they have ended
+        click.echo(f"Its log: gemmalocal log {name}. Go on with: gemmalocal resume {name}", err=True)
     return KILLED

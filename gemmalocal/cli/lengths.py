@@ -17,7 +17,7 @@ COLUMNS = {
     "stock": ("stock", False),
     "stock_checkpointed": ("stock", True),
 }
-HEADS = ("ours", "checkpointed", "mlx-lm", "checkpointed")
+HEADS = ("ours", "checkpointed", "stock", "checkpointed")
 
 
 def parsed(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int]:
@@ -31,13 +31,13 @@ def parsed(context: click.Context, parameter: click.Parameter, value: str | None
     return found
 
 
-def compare(model: str, lengths: list[int], as_json: bool) -> int:
+def compare(model: str, backend: str, lengths: list[int], as_json: bool) -> int:
     """Measure every length in every way, each in a process of its own; one that dies is told as dead."""
     rows: list[dict[str, Any]] = []
     for length in lengths:
         row: dict[str, Any] = {"length": length}
         for column, (who, checkpointing) in COLUMNS.items():
-            spec = {"model": model, "length": length, "who": who, "checkpointing": checkpointing}
+            spec = {"model": model, "backend": backend, "length": length, "who": who, "checkpointing": checkpointing}
             code, report = run("lengths", spec)
             if code and code != OutOfMemory.code:
                 return code
@@ -78,5 +78,5 @@ def table(figures: dict[str, Any]) -> list[str]:
     shown = ["" if more is None else f"{more / 1e6:.2f}" for more in growth]
     if any(shown):
         lines.append(f"{'MB/token':>8}" + "".join(f"{more:>14}" for more in shown))
-    lines.append("ratio: ours (* checkpointed, where auto would here) to mlx-lm's as it comes")
+    lines.append("ratio: ours (* checkpointed, where auto would here) to the stock trainer's as it comes")
     return lines

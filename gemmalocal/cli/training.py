@@ -62,7 +62,8 @@ def resume(run: str, overrides: tuple[str, ...], as_json: bool, detach: bool) ->
     """Go on with RUN from its newest checkpoint, as if it had never been interrupted."""
     folder = history.find_run(run)
     if history.read(folder).status in ("done", "early"):
-        raise GemmalocalError(f"{folder.name} has finished already.", f"Its adapter: {folder / 'adapter'}")
+        result = history.result(folder)
+        raise GemmalocalError(f"{folder.name} has finished already.", f"Its {result.name}: {result}")
     changed = _changed(folder, overrides)
     _follow_if_launched(folder, history.spec(folder), detach)
     old = jobs.Job(folder)

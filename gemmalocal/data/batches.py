@@ -7,7 +7,7 @@ speed, never the sum of the gradients.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,14 @@ LOOKS = 50  # batches that `largest` plans
 class MicroBatch:
     """`ids` (rows, length + 1) int32; `weights` the same shape, float32, 1 where ids[:, 1:] is to be predicted.
 
-    `place` is its number in the plan of its batch: with it dropout is the same wherever the micro-batch is computed.
+    If there are `segments`, the one row is several examples end to end, of so many tokens each, the last with its
+    padding: they sum up to length, and a token must attend to its own segment only. `place` is its number in the plan
+    of its batch: with it dropout is the same wherever the micro-batch is computed.
     """
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
+    segments: tuple[int, ...] = ()
     place: int = 0
 
     @property
@@ -45,13 +48,15 @@ class Shapes:
     """What an engine likes: lengths in multiples, and what a forward pass costs beyond its tokens.
 
     `multiple` is in tokens; `overhead` is the fixed cost of a pass, counted in tokens; `limit` the most tokens
-    (rows x length) in a micro-batch, which a single long row may exceed; `lanes` the micro-batches at once.
+    (rows x length) in a micro-batch, which a single long row may exceed; `lanes` the micro-batches at once; `packed`
+    whether it can keep apart examples that are laid end to end.
     """
 
     multiple: int
     overhead: int
     limit: int
     lanes: int = 1
+    packed: bool = False
 
 
 def batch(examples: Sequence[Example], size: int, seed: int, number: int) -> list[Example]:
@@ -76,10 +81,19 @@ def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def plan(examples: Sequence[Example], shapes: Shapes, rows: int | None = None) -> list[MicroBatch]:
-    """Partition a batch by length so that padding plus passes cost least; at most `rows` rows in one, if given.
+    """Partition a batch into micro-batches of at most `rows` rows, if given, in ascending length.
 
-    The micro-batches come in ascending length, and no larger than leaves each lane one.
+    Packed: rows end to end, as few micro-batches as the limit allows, as equal as can be. Else rows of like length side
+    by side, so that padding plus passes cost least, and no more in one than leaves each lane one.
     """
+    if shapes.packed:
+        parts = [_end_to_end(held, shapes.multiple) for held in _bins(examples, shapes, rows or len(examples))]
+    else:
+        parts = _side_by_side(examples, shapes, rows)
+    return [replace(part, place=place) for place, part in enumerate(parts)]
+
+
+def _side_by_side(examples: Sequence[Example], shapes: Shapes, rows: int | None) -> list[MicroBatch]:
     ordered = sorted(examples, key=lambda example: len(example.ids))
     padded = [_round_up(len(example.ids) - 1, shapes.multiple) for example in ordered]
     limit = shapes.limit if shapes.lanes == 1 else min(shapes.limit, -(-sum(padded) // shapes.lanes))
@@ -92,12 +106,12 @@ def plan(examples: Sequence[Example], shapes: Shapes, rows: int | None = None) -
                 break
             options.append((best[start][0] + tokens + shapes.overhead, start))
         best.append(min(options))
-    spans, end = [], len(ordered)
+    groups, end = [], len(ordered)
     while end:
         start = best[end][1]
-        spans.append((start, end))
+        groups.append(_stack(ordered[start:end], padded[end - 1]))
         end = start
-    return [_stack(ordered[start:end], padded[end - 1], place) for place, (start, end) in enumerate(spans[::-1])]
+    return groups[::-1]
 
 
 def share(parts: Sequence[MicroBatch], rank: int, size: int) -> list[MicroBatch]:
@@ -112,6 +126,25 @@ def share(parts: Sequence[MicroBatch], rank: int, size: int) -> list[MicroBatch]
         if least == rank:
             mine.append(part)
     return sorted(mine, key=lambda part: part.place)
+
+
+def _bins(examples: Sequence[Example], shapes: Shapes, most: int) -> list[list[Example]]:
+    """Longest first, each row into the bin with the fewest tokens (https://doi.org/10.1137/0117039), fullest bin last.
+
+    The number of bins is the first multiple of the lanes with which none has more than the limit.
+    """
+    ordered = sorted(examples, key=lambda example: -len(example.ids))
+    fewest = _round_up(-(-len(ordered) // most), shapes.lanes)
+    for count in range(fewest, len(ordered) + shapes.lanes, shapes.lanes):
+        bins: list[list[Example]] = [[] for _ in range(min(count, len(ordered)))]
+        sizes = [0] * len(bins)
+        for example in ordered:
+            emptiest = min((size, place) for place, size in enumerate(sizes) if len(bins[place]) < most)[1]
+            bins[emptiest].append(example)
+            sizes[emptiest] += len(example.ids)
+        if all(size <= shapes.limit or len(rows) == 1 for size, rows in zip(sizes, bins, strict=True)):
+            break
+    return sorted(bins, key=lambda rows: sum(len(example.ids) for example in rows))
 
 
 def rounds(parts: Sequence[MicroBatch], lanes: int) -> Iterator[Sequence[MicroBatch]]:
@@ -141,10 +174,24 @@ def _round_up(length: int, multiple: int) -> int:
     return -(-max(length, 1) // multiple) * multiple
 
 
-def _stack(examples: Sequence[Example], length: int, place: int) -> MicroBatch:
+def _end_to_end(examples: Sequence[Example], multiple: int) -> MicroBatch:
+    if len(examples) == 1:
+        return _stack(examples, _round_up(len(examples[0].ids) - 1, multiple))
+    used = [len(example.ids) for example in examples]
+    length = _round_up(sum(used) - 1, multiple)
+    ids, weights = np.zeros((1, length + 1), np.int32), np.zeros((1, length + 1), np.float32)
+    ends = np.cumsum(used)
+    for example, end in zip(examples, ends, strict=True):
+        start = end - len(example.ids)
+        ids[0, start:end] = example.ids
+        weights[0, start + 1 : end] = example.weights[1:]  # nothing predicts the first of a row
+    return MicroBatch(ids, weights, (*used[:-1], length - int(sum(used[:-1]))))
+
+
+def _stack(examples: Sequence[Example], length: int) -> MicroBatch:
     ids = np.zeros((len(examples), length + 1), np.int32)
     weights = np.zeros((len(examples), length + 1), np.float32)
     for row, example in enumerate(examples):
         ids[row, : len(example.ids)] = example.ids
         weights[row, : len(example.weights)] = example.weights
-    return MicroBatch(ids, weights, place)
+    return MicroBatch(ids, weights)

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Generator
 from typing import NamedTuple
 
-from gemmalocal.backends.group import Group, gather
 from gemmalocal.events import Event, Notice
 from gemmalocal.strain import Level, Strain
 
@@ -54,14 +53,3 @@ class Brake:
             self._sleep(LOOK_EVERY)
             waited += LOOK_EVERY
         return Verdict("stopped")
-
-
-def together(group: Group, stop: Callable[[], bool], strain: Callable[[], Strain]) -> Brake:
-    """A brake that does the same on all ranks: one's wish ends all, and the worst strain is everybody's."""
-
-    def worst() -> Strain:
-        mine = strain()
-        level = Level(int(max(max(rank) for rank in gather(group, mine.level))))
-        return mine if mine.level == level else Strain(level, "another machine's memory or heat", "Look at the others")
-
-    return Brake(lambda: any(group.sum([stop()])), worst)

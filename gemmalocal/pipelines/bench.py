@@ -23,14 +23,14 @@ BATCH, MADE_UP, LONGEST = 4, 120, 1024
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
-    """`spec`: model, rows (or None), steps, and who trains: ours or stock."""
+    """`spec`: model, backend, rows (or None), steps, and who trains: ours or stock."""
     yield Stage(f"preparing ({spec['who']})")
     folder = locate(spec["model"], lambda *what: None)
     tokenizer = Tokenizer(folder)
     records = Records(DataSpec(path=spec["rows"])) if spec["rows"] else word_problems(MADE_UP)
     made = (one for _, several in to_examples(records, tokenizer, LONGEST) for one in several)
     examples = [one for one in made if isinstance(one, Example)]
-    backend = open_backend("auto")
+    backend = open_backend(spec["backend"])
     yield Stage(f"training ({spec['who']})")
     if spec["who"] == "stock":
         pairs = [(example.ids.tolist(), len(example.ids) - example.supervised) for example in examples]

@@ -37,6 +37,11 @@ class Budget:
         """Whether the peak is within what a machine can give."""
         return self.expected.fits(self.memory)
 
+    def halved(self) -> Budget:
+        """With half the tokens in a micro-batch; a row that is longer still goes alone."""
+        limit = max(self.shapes.multiple, self.shapes.limit // 2)
+        return replace(self, shapes=replace(self.shapes, limit=limit), plan=self.plan | {"limit": limit})
+
     def sentence(self) -> str:
         """For a person."""
         how = ", with checkpointing" if self.recipe.train.checkpointing else ""
@@ -56,12 +61,12 @@ def budget(
     that goes on keeps what it decided `before` (its plan): other micro-batches would not give the same bits.
     """
     sizes, bits = _model(folder)
-    width = backend.weight_bytes(recipe.weight_dtype)
+    width, stream = backend.weight_bytes(recipe.weight_dtype), backend.stream_bytes(recipe.weight_dtype)
     memory: int = machine.probe()["memory"]
-    factors = peaks.corrections(width)
+    factors = peaks.corrections(backend.name, width)
 
     def expected(load: Load, checkpointing: bool) -> tuple[Estimate, Estimate]:
-        plain = fit.estimate(sizes, recipe, load, width, checkpointing, bits)
+        plain = fit.estimate(sizes, recipe, load, width, checkpointing, bits, backend.name, stream)
         return plain, plain.corrected(factors[checkpointing])
 
     choices = _choices(recipe, backend.shapes())
@@ -75,7 +80,8 @@ def budget(
             break
     length = fit.most_tokens(lambda tokens: expected(Load(tokens, tokens), checkpointing)[1], memory, LONGEST)
     decided = recipe.model_copy(update={"train": recipe.train.model_copy(update={"checkpointing": checkpointing})})
-    plan = {**asdict(plain), "width": width, "checkpointing": checkpointing, "limit": shapes.limit}
+    plan = {**asdict(plain), "engine": backend.name, "width": width}
+    plan |= {"checkpointing": checkpointing, "limit": shapes.limit}
     return Budget(decided, shapes, peak, plan, memory, length)
 
 

@@ -24,11 +24,11 @@ SHORTEST_PROBLEM = 40  # tokens
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
-    """`spec`: model, length (tokens that are predicted), who (ours or stock), and whether with checkpointing."""
+    """`spec`: model, backend, length (tokens that are predicted), who (ours or stock), checkpointing or not."""
     yield Stage(f"{spec['length']} tokens{', checkpointed' * spec['checkpointing']} ({spec['who']})")
     folder = locate(spec["model"], lambda *what: None)
     row = row_of(spec["length"] + 1, Tokenizer(folder))
-    backend = open_backend("auto")
+    backend = open_backend(spec["backend"])
     if spec["who"] == "stock":
         ids: list[int] = row.ids.tolist()
         yield Report(backend.rival(folder, [(ids, 0)], 1, 1, len(ids), spec["checkpointing"]))

@@ -8,18 +8,19 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import catalog, history, macos, strain
+from gemmalocal import catalog, history, macos
 from gemmalocal.backends import open_backend, whole
-from gemmalocal.backends.group import Group, gather, wait
+from gemmalocal.backends.group import wait
 from gemmalocal.backends.protocol import Trainer
-from gemmalocal.data.batches import Shapes
 from gemmalocal.data.examples import pieces
+from gemmalocal.data.store import lengths
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints, loop
-from gemmalocal.engine.brake import Brake, together
+from gemmalocal.engine.brake import Brake
 from gemmalocal.engine.checkpoints import Standing
-from gemmalocal.errors import GemmalocalError, TrainingDiverged
+from gemmalocal.errors import OutOfMemory, TrainingDiverged
 from gemmalocal.events import Event, Finished, Notice, Report, Sample, Stage
+from gemmalocal.pipelines import together
 from gemmalocal.pipelines.budget import Budget, budget, load_of
 from gemmalocal.pipelines.prepared import Prepared, prepare
 from gemmalocal.recipe import Recipe
@@ -29,62 +30,41 @@ from gemmalocal.records import Message, Record
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """Train, or go on from the newest checkpoint in `directory`; on rank 0 of a group, or as one that follows it."""
     recipe = Recipe.model_validate(spec)
-    backend = open_backend(recipe.backend)
+    before = history.read(directory).plan
+    goes_on = before.get("engine") if recipe.backend == "auto" else None  # the optimizer's state is an engine's own
+    backend = open_backend(goes_on or recipe.backend)
     group = backend.group()
     if group.rank:
-        recipe = _led(group, directory)
+        recipe = together.led(group, directory)
     ready = Prepared()
     yield from prepare(recipe, ready, directory / "examples")
     if group.rank == 0:
-        wait(group)  # the others are in `_led`
+        wait(group)  # the others are in `led`
     yield Stage("loading the weights")
-    before = history.read(directory).plan
-    decided = budget(recipe, ready.folder, load_of(ready.train, recipe), backend, before)
-    recipe, shapes = _agreed(group, decided)
+    decided = together.agreed(group, budget(recipe, ready.folder, load_of(ready.train, recipe), backend, before))
+    recipe = decided.recipe
     yield Report({"plan": decided.plan})
     yield Notice(decided.sentence())
     if group.size > 1:
         yield Notice(f"{group.size} processes share each step")
     yield from _left_out(ready.folder)
     trainer = backend.trainer(ready.folder, recipe, group)
-    trainer.shapes = shapes
+    trainer.shapes = decided.shapes
     work = loop.Work(
         ready.train, ready.held_out, recipe.train, steps(recipe, len(ready.train)), directory / "checkpoints"
     )
     if not work.held_out:
         yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
     standing = loop.resume(work, trainer)
-    if group.rank:
-        yield from loop.train(work, trainer, standing, _brake(list, group), lambda step: iter(()))
-    else:
-        yield from _lead(recipe, ready, work, trainer, standing, _brake(commands, group), directory)
-
-
-def _led(group: Group, directory: Path) -> Recipe:
-    """The recipe, once rank 0 has put it and the rows in place."""
-    wait(group)
-    if not (directory / "job.json").exists():
-        raise GemmalocalError(
-            f"Process {group.rank} does not see the run of process 0 in {directory}.",
-            "All need one workspace: a shared disk at the same path, named by GEMMALOCAL_HOME.",
-        )
-    return Recipe.model_validate(history.spec(directory))
-
-
-def _agreed(group: Group, decided: Budget) -> tuple[Recipe, Shapes]:
-    """Rank 0's decisions on memory: the plan of micro-batches must be the same on all. Lanes are the fewest of all."""
-    mine = decided.shapes
-    ranks = gather(
-        group, mine.multiple, mine.overhead, mine.limit, decided.recipe.train.checkpointing is True, mine.lanes
-    )
-    multiple, overhead, limit, checkpointing, _ = map(int, ranks[0])
-    train = decided.recipe.train.model_copy(update={"checkpointing": bool(checkpointing)})
-    shapes = Shapes(multiple, overhead, limit, lanes=int(min(lanes for *_, lanes in ranks)))
-    return decided.recipe.model_copy(update={"train": train}), shapes
+    with macos.awake():
+        if group.rank:
+            yield from loop.train(work, trainer, standing, together.brake(list, group), lambda step: iter(()))
+        else:
+            yield from _lead(decided, ready, work, trainer, standing, together.brake(commands, group), directory)
 
 
 def _lead(
-    recipe: Recipe,
+    decided: Budget,
     ready: Prepared,
     work: loop.Work,
     trainer: Trainer,
@@ -93,6 +73,7 @@ def _lead(
     directory: Path,
 ) -> Iterator[Event]:
     """Train, answer the prompts on the way, and deliver the result."""
+    recipe = decided.recipe
 
     def answers(step: int, when: str, prompts: list[str]) -> Iterator[Event]:
         for prompt in prompts:
@@ -105,18 +86,51 @@ def _lead(
         yield Stage("answering the prompts before training")
         yield from answers(0, "before", recipe.samples.prompts)
     yield Stage("training")
-    with macos.awake():
-        ending = yield from _delivered(
-            loop.train(work, trainer, standing, brake, during),
-            work.folder,
-            lambda checkpoint: deliver(recipe, checkpoint, ready.folder, directory),
-        )
+    ending = yield from _delivered(
+        steps_within(decided, work, trainer, standing, brake, during),
+        work.folder,
+        lambda checkpoint: deliver(recipe, checkpoint, ready.folder, directory),
+    )
     if ending.outcome in ("done", "early") and recipe.samples.prompts:
         chosen = checkpoints.chosen(work.folder)
         yield Stage("answering the prompts after training")
         trainer.restore(chosen)
         yield from answers(int(chosen.name), "after", recipe.samples.prompts)
     yield ending
+
+
+def steps_within(
+    decided: Budget,
+    work: loop.Work,
+    trainer: Trainer,
+    standing: Standing,
+    brake: Brake,
+    sample: Callable[[int], Iterator[Event]],
+) -> Iterator[Event]:
+    """The loop; where memory runs out and `micro_batch` is auto, again from the last checkpoint, with halved ones.
+
+    Raises `OutOfMemory` the second time, and says what would be smaller.
+    """
+    longest = int(lengths(work.train).max())
+    remedy = f"Set data.max_length to {max(8, min(decided.longest_row, longest // 2))} (now up to {longest})"
+    try:
+        try:
+            yield from loop.train(work, trainer, standing, brake, sample)
+            return
+        except OutOfMemory as error:
+            rows = work.spec.micro_batch
+            if rows != "auto" or trainer.group.size > 1:  # a group cannot go back for one of its ranks
+                remedy += f", or train.micro_batch to {1 if rows == 'auto' else max(1, rows // 2)}"
+                raise
+            decided = decided.halved()
+            yield Notice(f"{error.message} Once more, with at most {decided.shapes.limit} tokens at once")
+        trainer.release()
+        trainer.shapes = decided.shapes
+        yield Report({"plan": decided.plan})
+        yield from loop.train(work, trainer, loop.resume(work, trainer), brake, sample)
+    except OutOfMemory as error:
+        error.hint = f"{remedy}. {error.hint}"
+        raise
 
 
 def deliver(recipe: Recipe, checkpoint: Path, base: Path, directory: Path) -> Path:
@@ -132,11 +146,6 @@ def _left_out(folder: Path) -> Iterator[Notice]:
     towers = catalog.left_out(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     if towers:
         yield Notice(f"only the text model is loaded and trained: {' and '.join(towers)} stay as they are")
-
-
-def _brake(commands: Callable[[], list[dict[str, Any]]], group: Group) -> Brake:
-    gauges = strain.gauges()
-    return together(group, lambda: any(item.get("do") == "stop" for item in commands()), lambda: strain.worst(gauges))
 
 
 def _delivered(events: Iterator[Event], folder: Path, put: Callable[[Path], Path]) -> Generator[Event, None, Finished]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,12 @@ def test_the_peak_is_as_planned(
     examples = [Example(np.arange(length + 1, dtype=np.int32) % 16_000, weights, str(row)) for row in range(count)]
     parts = next(iter(rounds(plan(examples, made.shapes), made.shapes.lanes)))
     made.memory()
-    for _ in range(2):  # the first step makes the optimizer's state
+    peaks = []
+    for _ in range(3):  # the first makes the optimizer's state; lanes meet at other points each time
         made.accumulate(parts)
         made.apply(1e-4)
-    measured = made.memory().peak - before
+        peaks.append(made.memory().peak)
+    measured = statistics.median(peaks[1:]) - before
     tokens = sum(part.tokens for part in parts)
     sizes = catalog.from_config(json.loads((folders[size] / "config.json").read_text()))
     checkpointing = recipe.train.checkpointing is True

@@ -79,9 +79,13 @@ WRAPPED = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return saved(NAMES, tmp_path_factory)
+
+
+def saved(names: list[str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder with random weights for each name, as transformers saves it."""
     made = {}
-    for number, name in enumerate(NAMES):
+    for number, name in enumerate(names):
         torch.manual_seed(number)
         config = configuration(name)
         kind: Any = getattr(transformers, WRAPPED[name]) if name in WRAPPED else None
@@ -136,6 +140,25 @@ def test_loss_and_gradient_equal_full_logits(
         made.accumulate([batch])
         assert made._loss == pytest.approx(value, rel=1e-5)
         close(made._gradient, gradient, 1e-3)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("checkpointing", ["false", "true"])
+def test_packed_rows_do_not_see_each_other(
+    folders: dict[str, Path], recipe_path: Path, name: str, checkpointing: str
+) -> None:
+    found = []
+    for packed in (False, True):
+        made = trainer(folders[name], recipe_path, f"train.checkpointing={checkpointing}")
+        parts = plan(some_rows(), Shapes(8, 0, 256, packed=packed))
+        assert any(part.segments for part in parts) == packed
+        for part in parts:
+            made.accumulate([part])
+        found.append((made._loss, made._gradient, sum(made.evaluate([part])[0] for part in parts)))
+    (loss, gradient, total), (packed_loss, packed_gradient, packed_total) = found
+    assert packed_loss == pytest.approx(loss, rel=1e-5)
+    assert packed_total == pytest.approx(total, rel=1e-5)
+    close(packed_gradient, gradient, 1e-3)
 
 
 @pytest.mark.parametrize("method", ["lora", "dora"])

@@ -58,15 +58,23 @@ def test_every_lane_gets_a_micro_batch_and_the_smallest_is_left_over() -> None:
     assert [list(several) for several in rounds(parts[:1], 2)] == [parts[:1]]
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 50])
-def test_shares_are_the_plan_and_about_equal(size: int) -> None:
-    lengths = np.random.default_rng(1).integers(2, 200, 40)
-    parts = plan(examples(*lengths), Shapes(8, 32, 256, size))
-    assert [part.place for part in parts] == list(range(len(parts)))
-    shares = [share(parts, rank, size) for rank in range(size)]
-    assert sorted(part.place for one in shares for part in one) == list(range(len(parts)))
-    assert all(one == sorted(one, key=lambda part: part.place) for one in shares)
-    loads = [sum(part.tokens for part in one) for one in shares]
-    assert max(loads) - min(loads) <= max(part.tokens for part in parts)
-    if size > len(parts):
-        assert not list(rounds(shares[-1], 2))
+@pytest.mark.parametrize("rows", [None, 1, 3])
+def test_packed_rows_lie_end_to_end_and_none_is_lost(rows: int | None) -> None:
+    lengths = np.random.default_rng(0).integers(2, 200, 40)
+    parts = plan(examples(*lengths), Shapes(8, 0, 256, 2, packed=True), rows)
+    assert sum(part.supervised for part in parts) == int((lengths - 1).sum())
+    found = []
+    for part in parts:
+        assert len(part.ids) == 1
+        assert len(part.segments) <= (rows or 40)
+        assert not part.segments or sum(part.segments) == part.tokens <= 256
+        assert not part.weights[part.ids == 0].any()
+        found += [row[row > 0].tolist() for row in np.split(part.ids[0], np.cumsum(part.segments)[:-1].astype(int))]
+    assert sorted(map(len, found)) == sorted(lengths)
+    assert all(row == list(range(1, len(row) + 1)) for row in found)
+
+
+def test_packed_rows_fill_the_lanes_evenly() -> None:
+    parts = plan(examples(90, 50, 40, 20, 20), Shapes(1, 0, 256, 2, packed=True))
+    assert [part.tokens for part in parts] == [109, 109]
+    assert len(plan(examples(40), Shapes(8, 0, 256, 4, packed=True))) == 1

@@ -73,6 +73,7 @@ class Toy:
 
     def restore(self, directory: Path) -> None:
         self.weight, self.momentum, self.draws = json.loads((directory / adapters.WEIGHTS).read_text())
+        self.seen, self.tokens = [], 0
 
     def memory(self) -> Memory:
         return Memory(3, 2, 1)
@@ -81,7 +82,10 @@ class Toy:
         self.released += 1
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
-        yield from ids[:max_tokens]
+        for token in ids[:max_tokens]:
+            yield token
+            if token in stops:
+                return
 
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
         return self.loss()

@@ -45,6 +45,11 @@ def test_a_whole_model_is_the_result_of_a_full_fine_tune(recipe_path: Path, work
     before, after = load_file(tiny / "model.safetensors"), load_file(folder / "model.safetensors")
     assert before.keys() == after.keys()
     assert all((before[name] != after[name]).any() for name in before)
+    again = subprocess.run(
+        [sys.executable, "-m", "gemmalocal", "resume", "w"], capture_output=True, text=True, check=False
+    )
+    assert again.returncode == 1
+    assert f"Its model: {folder}" in again.stderr
     on_it = train(recipe_path, "again", f"model={folder}", "train.steps=1")
     assert on_it.returncode == 0, on_it.stderr
 

@@ -4,9 +4,11 @@ from gemmalocal.backends.mlx import device
 
 device.prepare()  # before anything imports mlx.core
 
-from gemmalocal.backends.mlx.device import probe, shapes, weight_bytes  # noqa: E402
+from gemmalocal.backends.mlx.device import at_home, probe, shapes, stream_bytes, weight_bytes  # noqa: E402
 from gemmalocal.backends.mlx.ranks import group  # noqa: E402
 from gemmalocal.backends.mlx.rival import rival  # noqa: E402
 from gemmalocal.backends.mlx.train import trainer  # noqa: E402
 
-__all__ = ["group", "probe", "rival", "shapes", "trainer", "weight_bytes"]
+__all__ = ["at_home", "group", "name", "probe", "rival", "shapes", "stream_bytes", "trainer", "weight_bytes"]
+
+name = "mlx"

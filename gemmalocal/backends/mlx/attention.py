@@ -8,8 +8,11 @@ chunk of queries meets only the keys that it can see, and its scores are compute
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache, partial
+from itertools import accumulate
 from types import FunctionType
 from typing import Any, NamedTuple, cast
 
@@ -22,6 +25,17 @@ from gemmalocal.fit import LONG
 CHUNK = 256  # queries at once
 GEMMA2_WINDOW = 4096  # where its config.json does not say; transformers' default
 CORE = "scaled_dot_product_attention"  # what mlx-lm's attention layers call for it
+_apart: ContextVar[tuple[int, ...]] = ContextVar("_apart", default=())  # lengths of the segments of packed rows
+
+
+@contextmanager
+def segments(lengths: tuple[int, ...]) -> Iterator[None]:
+    """While a pass is built: a token attends to its own segment only; () if the row is a single one."""
+    token = _apart.set(lengths)
+    try:
+        yield
+    finally:
+        _apart.reset(token)
 
 
 class _Span(NamedTuple):
@@ -65,7 +79,8 @@ def attend(
         found: list[mx.array] = []
         for span in spans:
             found.append(part(span, *_after(found[-1:], span.cut(queries, keys, values))))
-        return mx.concatenate(found, axis=2)
+        # Laid out by position: the projection that follows wants it so, and would copy it, and keep both.
+        return mx.concatenate([part.swapaxes(1, 2) for part in found], axis=1).swapaxes(1, 2)
 
     @chunked.vjp
     def slopes(primals: tuple[mx.array, ...], cotangent: mx.array, found: mx.array) -> tuple[mx.array, ...]:
@@ -144,12 +159,22 @@ def _core(
     window: int | None,
 ) -> mx.array:
     """mlx-lm's attention function, for the layers of `lengthen`."""
+    if cache is None and _apart.get():
+        return _by_segment(partial(_core, cache=None, scale=scale, mask="causal", window=window), queries, keys, values)
     length = queries.shape[2]
     if cache is None and window and length > window:
         return attend(queries, keys, values, scale, window)
     if cache is None and mask == "causal" and length > LONG and device.on_cpu():
         return attend(queries, keys, values, scale)
     return base.scaled_dot_product_attention(queries, keys, values, cache=cache, scale=scale, mask=mask)
+
+
+def _by_segment(attend: Callable[..., mx.array], *parts: mx.array) -> mx.array:
+    """`attend` each segment of (batch, heads, length, dims) arrays alone."""
+    borders = list(accumulate(_apart.get() or parts[0].shape[2:3]))[:-1]
+    with segments(()):
+        found = [attend(*cut) for cut in zip(*(mx.split(part, borders, axis=2) for part in parts), strict=True)]
+    return mx.concatenate(found, axis=2)
 
 
 class LongGemma2(gemma2.Attention):
@@ -163,13 +188,15 @@ class LongGemma2(gemma2.Attention):
     def __call__(self, x: mx.array, mask: mx.array | None = None, cache: Any = None) -> mx.array:
         """(batch, length, width) to the same."""
         length = x.shape[1]
-        if cache is not None or (length <= LONG and not (self.window and length > self.window)):
+        if cache is not None or (not _apart.get() and length <= min(LONG, self.window or LONG)):
             return super().__call__(x, mask, cache)
         queries, keys, values = (
             mx.unflatten(project(x), -1, (-1, self.head_dim)).swapaxes(1, 2)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
-        found = attend(
-            self.rope(queries), self.rope(keys), values, self.scale, self.window, self.attn_logit_softcapping
-        )
+
+        def core(queries: mx.array, keys: mx.array, values: mx.array) -> mx.array:
+            return attend(queries, keys, values, self.scale, self.window, self.attn_logit_softcapping)
+
+        found = _by_segment(core, self.rope(queries), self.rope(keys), values)
         return self.o_proj(found.swapaxes(1, 2).flatten(-2))

@@ -6,6 +6,7 @@ Metal needs none of it.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, cast
 
@@ -14,10 +15,13 @@ import mlx.nn as nn
 import numpy as np
 from mlx_lm.models import gemma2, gemma3_text, gemma4_text
 
+from gemmalocal.backends.mlx.again import again
 from gemmalocal.backends.mlx.families import TanhMLP
+from gemmalocal.fit import LONG
 
 RATE = math.sqrt(2 / math.pi)
 CUBIC = 0.044715 * RATE
+BLOCK = 256  # positions
 
 # tanh(x) as x P(x^2) / Q(x^2) for |x| up to END, highest power first: a minimax fit, off by at most 4e-7 in float32.
 END = 7.9
@@ -40,26 +44,53 @@ def tanh(x: mx.array) -> mx.array:
 @mx.custom_function
 def geglu(gate: mx.array, up: mx.array) -> Any:
     """`gelu(gate) * up` in the tanh approximation (https://arxiv.org/abs/1606.08415), and the tanh for the vjp."""
+    return in_blocks(_geglu, gate, up)
+
+
+def _geglu(gate: mx.array, up: mx.array) -> list[mx.array]:
     curve = tanh(gate * (RATE + CUBIC * (gate * gate)))
-    return (0.5 * gate) * (1 + curve) * up, curve
+    return [(0.5 * gate) * (1 + curve) * up, curve]
 
 
 @geglu.vjp  # type: ignore[untyped-decorator]
-def _geglu_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, mx.array]:
-    (gate, up), (cotangent, _), (_, curve) = primals, cotangents, outputs
+def _geglu_vjp(primals: Any, cotangents: Any, outputs: Any) -> list[mx.array]:
+    return in_blocks(_geglu_slopes, *primals, cotangents[0], outputs[1])
+
+
+def _geglu_slopes(gate: mx.array, up: mx.array, cotangent: mx.array, curve: mx.array) -> list[mx.array]:
     half = 0.5 * (1 + curve)
     slope = half + (0.5 * gate) * (1 - curve * curve) * (RATE + 3 * CUBIC * (gate * gate))
-    return cotangent * up * slope, cotangent * (gate * half)
+    return [cotangent * up * slope, cotangent * (gate * half)]
+
+
+def in_blocks(call: Callable[..., list[mx.array]], *given: mx.array) -> list[mx.array]:
+    """`call` of (..., length, width) arrays, position by position; long rows one block after the other.
+
+    What `call` needs on the way is then in memory for one block only.
+    """
+    if given[0].shape[-2] <= LONG:
+        return call(*given)
+    found: list[list[mx.array]] = []
+    for start in range(0, given[0].shape[-2], BLOCK):
+        cut = [part[..., start : start + BLOCK, :] for part in given]
+        found.append(call(*(mx.depends(cut, found[-1]) if found else cut)))
+    return [mx.concatenate(list(parts), axis=-2) for parts in zip(*found, strict=True)]
 
 
 def _quick_mlp(plain: type[Any]) -> type[Any]:
     """A feed-forward block of Gemma's with `geglu`: (..., width) to (..., width)."""
 
     def call(self: Any, x: mx.array) -> mx.array:
-        inner = cast(Any, geglu)(self.gate_proj(x), self.up_proj(x))[0]
-        return cast(mx.array, self.down_proj(inner))
+        gate, up = self.gate_proj(x), self.up_proj(x)
+        if x.shape[-2] > LONG:
+            return again(_down, self.down_proj, gate, up)
+        return _down(self.down_proj, gate, up)
 
     return type(f"Quick{plain.__name__}", (plain,), {"__call__": call})
+
+
+def _down(project: Any, gate: mx.array, up: mx.array) -> mx.array:
+    return cast(mx.array, project(cast(Any, geglu)(gate, up)[0]))
 
 
 QUICK = {plain: _quick_mlp(plain) for plain in (TanhMLP, gemma2.MLP, gemma3_text.MLP, gemma4_text.MLP)}

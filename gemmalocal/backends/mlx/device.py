@@ -16,9 +16,10 @@ from typing import Any
 
 from gemmalocal.data.batches import Shapes
 
-CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=256)
+CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=256, packed=True)
 MOST_LANES = 4  # micro-batches at once on the CPU: each takes memory
 METAL_SHAPES = Shapes(multiple=32, overhead=256, limit=4096)
+SLOW = 20  # GFLOP/s; a reference BLAS reaches 2, OpenBLAS on two cores over 100
 CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps; unlimited by default on Metal (mlx-lm#828)
 
 
@@ -65,14 +66,22 @@ def on_cpu() -> bool:
     return bool(mx.default_device().type == mx.DeviceType.cpu)
 
 
+def at_home() -> bool:
+    """Whether there is a GPU, or OpenBLAS: without one, products on the CPU are forty times slower."""
+    return not on_cpu() or load_openblas() is not None
+
+
 def shapes() -> Shapes:
-    """Fine steps of length on the CPU, where padding costs; on Metal few shapes and long passes (mlx-lm#1185)."""
+    """On the CPU packed rows, since uneven lanes cost; on Metal few shapes and long passes (mlx-lm#1185)."""
     return replace(CPU_SHAPES, lanes=min(blas_threads(), MOST_LANES)) if on_cpu() else METAL_SHAPES
 
 
 def weight_bytes(dtype: str) -> int:
     """`auto` is float32 on the CPU, and bfloat16, as Gemma is published, on Metal."""
     return 4 if dtype == "float32" or (dtype == "auto" and on_cpu()) else 2
+
+
+stream_bytes = weight_bytes  # activations are in the weights' type
 
 
 def probe() -> dict[str, Any]:
@@ -87,10 +96,13 @@ def probe() -> dict[str, Any]:
         mx.eval(left @ left)
     rate = count * 2 * size**3 / (time.perf_counter() - start) / 1e9
     blas = load_openblas()
+    slow = on_cpu() and rate < SLOW
     return {
         "engine": "mlx",
         "device": "CPU" if on_cpu() else "Metal",
         "blas": blas or ("none" if sys.platform == "linux" else "Accelerate"),
         "gflops": round(rate, 1),
+        "dtype": "float32",
+        "hint": "OpenBLAS is missing. Debian, Ubuntu: sudo apt-get install libopenblas0-pthread" if slow else "",
         "cache_limit": CACHE_LIMIT,
     }

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
+from gemmalocal.backends import start
 from gemmalocal.recipe import LoraSpec
 
 
@@ -18,15 +18,11 @@ class LoraLinear(nn.Module):
     mask, which a global random state would not give it.
     """
 
-    def __init__(self, linear: nn.Module, rank: int, scale: float, dropout: float, key: mx.array) -> None:
+    def __init__(self, linear: nn.Module, scale: float, dropout: float, lora_a: mx.array) -> None:
         super().__init__()
-        rows, columns = linear.weight.shape
-        if isinstance(linear, nn.QuantizedLinear):
-            columns = columns * 32 // linear.bits
-        bound = 1 / math.sqrt(columns)  # PEFT's and torch's start: kaiming uniform with a = sqrt(5)
         self.linear = linear
-        self.lora_a = mx.random.uniform(-bound, bound, (rank, columns), key=key)
-        self.lora_b = mx.zeros((rows, rank))
+        self.lora_a = lora_a
+        self.lora_b = mx.zeros((linear.weight.shape[0], len(lora_a)))
         self._scale, self._dropout = scale, dropout
         self._key: mx.array | None = None
 
@@ -50,8 +46,8 @@ class DoraLinear(LoraLinear):
     DoRA, https://arxiv.org/abs/2402.09353; the norm is a constant to the gradient, as in its section 4.3.
     """
 
-    def __init__(self, linear: nn.Module, rank: int, scale: float, dropout: float, key: mx.array) -> None:
-        super().__init__(linear, rank, scale, dropout, key)
+    def __init__(self, linear: nn.Module, scale: float, dropout: float, lora_a: mx.array) -> None:
+        super().__init__(linear, scale, dropout, lora_a)
         weight = linear.weight
         if isinstance(linear, nn.QuantizedLinear):
             weight = mx.dequantize(weight, linear.scales, linear.biases, linear.group_size, linear.bits)
@@ -71,16 +67,23 @@ class DoraLinear(LoraLinear):
         return super().__call__(x) * (self.magnitude / self._norm()).astype(x.dtype)
 
 
-def attach(layers: list[Any], spec: LoraSpec, seed: int, dora: bool) -> list[LoraLinear]:
-    """Replace the target projections of transformer layers by adapted ones and return these, in order."""
+def attach(layers: dict[int, Any], spec: LoraSpec, seed: int, dora: bool) -> list[LoraLinear]:
+    """Replace the target projections of the numbered transformer layers by adapted ones and return these, in order."""
     made: list[LoraLinear] = []
-    key = mx.random.key(seed)
     kind = DoraLinear if dora else LoraLinear
-    for layer in layers:
-        for block in (layer.self_attn, layer.mlp):
+    for index, layer in layers.items():
+        for part in ("self_attn", "mlp"):
+            block = layer[part]
             for name in spec.target_modules:
                 if name in block:
-                    key, own = mx.random.split(key)
-                    made.append(kind(block[name], spec.rank, spec.alpha / spec.rank, spec.dropout, own))
+                    path = f"model.layers.{index}.{part}.{name}"
+                    lora_a = mx.array(start.lora_a(path, spec.rank, _inputs(block[name]), seed))
+                    made.append(kind(block[name], spec.alpha / spec.rank, spec.dropout, lora_a))
                     block[name] = made[-1]
     return made
+
+
+def _inputs(linear: nn.Module) -> int:
+    """How many inputs it has."""
+    columns: int = linear.weight.shape[1]
+    return columns * 32 // linear.bits if isinstance(linear, nn.QuantizedLinear) else columns

@@ -16,13 +16,14 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from gemmalocal.backends import adapters, whole
 from gemmalocal.backends.group import ALONE, Group
-from gemmalocal.backends.mlx import device, lora, model
+from gemmalocal.backends.mlx import attention, device, lora, model
 from gemmalocal.backends.mlx.faults import translated
 from gemmalocal.backends.mlx.lanes import Lanes
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.mlx.ranks import MlxGroup
 from gemmalocal.backends.protocol import Memory, Update
 from gemmalocal.data.batches import MicroBatch
+from gemmalocal.errors import RecipeError
 from gemmalocal.recipe import Recipe, TrainSpec
 
 OPTIMIZER, STATE = "optimizer.safetensors", "trainer.json"
@@ -54,7 +55,7 @@ class MlxTrainer:
         layers = self._model.model.layers
         count = len(layers) if recipe.lora.layers == "all" else min(recipe.lora.layers, len(layers))
         self._layers = list(range(len(layers) - count, len(layers)))
-        chosen = [layers[index] for index in self._layers]
+        chosen = {index: layers[index] for index in self._layers}
         self._adapters: list[lora.LoraLinear] = []
         if self._full:
             model.train_whole(self._model, self._wrapped)
@@ -63,7 +64,7 @@ class MlxTrainer:
         for adapter in self._adapters:
             adapter.unfreeze(keys=["lora_a", "lora_b", "magnitude"], recurse=False)
         if recipe.train.checkpointing is True:
-            model.checkpoint(chosen)
+            model.checkpoint(list(chosen.values()))
         self._head = Head(self._model, self._full)
         self._optimizer = optimizer(recipe.train)
         self._optimizer.init(self._model.trainable_parameters())
@@ -120,7 +121,8 @@ class MlxTrainer:
 
         cotangent = mx.zeros((targets.size, self._width))
         mx.eval(cotangent)
-        (found,), gradient = mx.vjp(hidden, values, [cotangent])
+        with attention.segments(batch.segments):  # here, since checkpointing builds a layer again in the backward pass
+            (found,), gradient = mx.vjp(hidden, values, [cotangent])
         self._model.update(tree_unflatten(list(zip(self._names, values, strict=True))))
         return _Passes(found, targets, cotangent, gradient)
 
@@ -129,16 +131,18 @@ class MlxTrainer:
         return int(self._model.args.hidden_size)
 
     def _hidden(self, batch: MicroBatch, places: mx.array) -> mx.array:
-        states = self._model.model(mx.array(batch.ids[:, :-1]))
+        with attention.segments(batch.segments):
+            states = self._model.model(mx.array(batch.ids[:, :-1]))
         return states.reshape(-1, self._width)[places].astype(mx.float32)
 
     def apply(self, learning_rate: float) -> Update:
         """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`."""
-        gradient, loss, tokens = self._summed()
+        gradient, loss, tokens, parts = self._summed()
         norm = math.sqrt(float(sum(mx.sum(mx.square(part)) for part in gradient))) / tokens
         update = Update(loss, tokens, norm)
         if not update.finite:
             return update
+        self._draws += parts
         clip = self._recipe.train.gradient_clip
         factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
         named = [(name, part * (factor / tokens)) for name, part in zip(self._names, gradient, strict=True)]
@@ -147,17 +151,16 @@ class MlxTrainer:
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
         return update
 
-    def _summed(self) -> tuple[list[mx.array], float, int]:
-        """Gradient, mean loss and tokens of all ranks; what this one accumulated is forgotten."""
+    def _summed(self) -> tuple[list[mx.array], float, int, int]:
+        """Gradient, mean loss, tokens and micro-batches of all ranks; what this one accumulated is forgotten."""
         loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
         assert tokens, "accumulate first"
         gradient = self._gradient
         self._gradient, self._loss, self._tokens, self._parts = None, 0.0, 0, 0
-        self._draws += int(parts)
         if isinstance(self.group, MlxGroup):
             gradient = self.group.gradients(gradient or [mx.zeros_like(value) for _, value in self._trainable()])
         assert gradient is not None
-        return gradient, loss / tokens, int(tokens)
+        return gradient, loss / tokens, int(tokens), int(parts)
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         """Summed loss and supervised tokens."""
@@ -206,6 +209,7 @@ class MlxTrainer:
         self._model.update(tree_unflatten(named))
         self._optimizer.state = tree_unflatten(list(_arrays(directory / OPTIMIZER).items()))
         self._draws = json.loads((directory / STATE).read_text(encoding="utf-8"))["draws"]
+        self._gradient, self._loss, self._tokens, self._parts = None, 0.0, 0, 0
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
 
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
@@ -217,7 +221,8 @@ class MlxTrainer:
             adapter.lora_b = mx.zeros_like(adapter.lora_b)
         total = 0.0
         for part in parts:
-            logits = np.array(self._model(mx.array(part.ids[:, :-1])).astype(mx.float32))
+            with attention.segments(part.segments):
+                logits = np.array(self._model(mx.array(part.ids[:, :-1])).astype(mx.float32))
             for row, place in np.argwhere(part.weights[:, 1:] > 0):
                 scores = logits[row, place].astype(np.float64)
                 highest = scores.max()
@@ -245,6 +250,10 @@ def optimizer(train: TrainSpec) -> Any:
     """The optimizer of a recipe. MLX's AdamW corrects its bias only when asked (unlike torch's)."""
     if train.optimizer == "adamw":
         return optim.AdamW(train.learning_rate, weight_decay=train.weight_decay, bias_correction=True)
+    if train.optimizer == "paged_adamw_8bit":
+        raise RecipeError(
+            "MLX has no paged_adamw_8bit.", "Set train.optimizer to adamw, or to adafactor for less memory."
+        )
     if train.optimizer == "lion":
         return optim.Lion(train.learning_rate, weight_decay=train.weight_decay)
     return optim.Adafactor(

@@ -1,0 +1,16 @@
+"""Where an adapter starts: the same numbers in every engine, so that their losses can be compared step by step."""
+
+from __future__ import annotations
+
+import math
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def lora_a(name: str, rank: int, columns: int, seed: int) -> NDArray[np.float32]:
+    """(rank, columns) for the module `name`: kaiming uniform with a = sqrt(5), as PEFT and torch start."""
+    bound = 1 / math.sqrt(columns)
+    random = np.random.default_rng([seed, crc32(name.encode())])
+    return random.uniform(-bound, bound, (rank, columns)).astype(np.float32)

@@ -1,0 +1,107 @@
+"""Products with frozen weights: as they are, in float16 under a float32 stream, or quantized.
+
+None of them keeps its input for the backward pass; only the weights are needed there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gemmalocal.errors import BackendUnavailable
+
+TINIEST = 1e-30
+
+
+def product(x: Tensor, matrix: Tensor) -> Tensor:
+    """(..., n) by (n, m), in the dtype of `x`.
+
+    Where the matrix is float16 and `x` is not, each row of `x` is divided by its largest value before it is rounded to
+    float16, and multiplied again afterwards: neither Gemma 3's large activations (transformers#36822) nor small
+    gradients leave float16's range, so that no loss scaling is needed.
+    """
+    if x.dtype == matrix.dtype:
+        return x @ matrix
+    scale = x.abs().amax(-1, keepdim=True).clamp_min(TINIEST)
+    return ((x / scale).to(matrix.dtype) @ matrix).to(x.dtype).mul_(scale)
+
+
+class _Product(torch.autograd.Function):
+    """`x @ layer.matrix().T`; the matrix is made again for the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, layer: FrozenLinear) -> Tensor:
+        ctx.layer = layer
+        return product(x, layer.matrix().T)
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
+        return product(slope, ctx.layer.matrix()), None
+
+
+class FrozenLinear(nn.Module):
+    """A linear layer without a bias whose weights, (out, in), are float16 while what goes in and out is not."""
+
+    weight: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        super().__init__()
+        self.out_features, self.in_features = weight.shape
+        self.register_buffer("weight", weight)
+
+    def matrix(self) -> Tensor:
+        """(out, in), in the dtype of the products."""
+        return self.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) to (..., out), in the dtype of `x`."""
+        found: Tensor = _Product.apply(x, self)
+        return found
+
+
+class Int8Linear(FrozenLinear):
+    """Weights in 8 bits, a scale for each row (the weights' half of LLM.int8, https://arxiv.org/abs/2208.07339)."""
+
+    scale: Tensor
+
+    def __init__(self, weight: Tensor) -> None:
+        scale = weight.abs().amax(1, keepdim=True).float().clamp_min(TINIEST) / 127
+        super().__init__((weight.float() / scale).round().to(torch.int8))
+        self.register_buffer("scale", scale)
+        self._dtype = weight.dtype
+
+    def matrix(self) -> Tensor:
+        """(out, in), in the dtype of the products."""
+        return (self.weight * self.scale).to(self._dtype)
+
+
+class Nf4Linear(FrozenLinear):
+    """Weights in bitsandbytes' NF4 with doubly quantized scales (QLoRA, https://arxiv.org/abs/2305.14314)."""
+
+    def __init__(self, weight: Tensor) -> None:
+        from bitsandbytes import functional
+
+        packed, self._state = functional.quantize_4bit(weight.contiguous(), quant_type="nf4", compress_statistics=True)
+        super().__init__(packed)
+        self.out_features, self.in_features = weight.shape
+
+    def matrix(self) -> Tensor:
+        """(out, in), in the dtype of the products."""
+        from bitsandbytes import functional
+
+        found: Tensor = functional.dequantize_4bit(self.weight, self._state)
+        return found
+
+
+def require(bits: int | None) -> None:
+    """Raise `BackendUnavailable` if what quantizes to so many bits is not installed."""
+    if bits == 4:
+        try:
+            import bitsandbytes  # noqa: F401  (here, since importing it takes memory that is none of the model's)
+        except ImportError as error:
+            raise BackendUnavailable("quantize: 4bit needs bitsandbytes.", "pip install 'gemmalocal[cuda]'") from error
+
+
+QUANTIZED = {4: Nf4Linear, 8: Int8Linear}

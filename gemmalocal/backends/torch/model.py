@@ -1,0 +1,133 @@
+"""Load a language model through transformers and make it ready for training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as computed_twice
+from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.utils import logging
+
+from gemmalocal.backends.torch import attention, quick
+from gemmalocal.backends.torch.device import Precision
+from gemmalocal.backends.torch.frozen import QUANTIZED, FrozenLinear
+from gemmalocal.errors import ModelError
+
+FAMILIES = {
+    "gemma": "Gemma 1",
+    "gemma2": "Gemma 2",
+    "gemma3_text": "Gemma 3",
+    "gemma3": "Gemma 3 with a vision tower",
+    "gemma4_text": "Gemma 4",
+    "gemma4": "Gemma 4 with towers",
+    "gemma4_unified": "Gemma 4 with encoders",
+}
+# Where multimodal models keep their text model: as transformers 5 saves it, and as it is published.
+INNER = {r"^model\.language_model\.": "model.", r"^language_model\.": ""}
+
+
+class Loaded(NamedTuple):
+    """A frozen text model; `wrapped` if it is the language model inside a multimodal one."""
+
+    text: Any
+    wrapped: bool
+
+
+def load(folder: Path, precision: Precision, device: torch.device, bits: int | None = None) -> Loaded:
+    """Weights on the device, quantized to `bits` if given; raises `ModelError` for what we cannot tune."""
+    family = _family(folder)
+    logging.disable_progress_bar()
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # towers that are left out are told by the pipeline
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        text, found = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config.get_text_config(),
+            dtype="auto" if precision.mixed else precision.weights,
+            key_mapping=INNER,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(
+            f"{folder} cannot be loaded: {error}", "Give a folder with config.json and safetensors."
+        ) from error
+    finally:
+        logging.set_verbosity(before)
+    if found["missing_keys"]:
+        raise ModelError(f"{folder.name} lacks weights: {', '.join(sorted(found['missing_keys'])[:3])}.")
+    text.eval().requires_grad_(False)
+    _place(text, precision, device, bits)
+    quick.quicken(text)
+    text.config._attn_implementation = attention.NAME
+    return Loaded(text, family != text.config.model_type)
+
+
+def _family(folder: Path) -> str:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{folder} cannot be loaded: {error}", "Give a folder with config.json.") from error
+    family = str(config.get("model_type"))
+    if family not in FAMILIES:
+        raise ModelError(
+            f"{folder.name} is a '{family}' model.", f"These can be tuned: {', '.join(FAMILIES.values())}."
+        )
+    if "quantization" in config:
+        raise ModelError(
+            f"{folder.name} is quantized in MLX's layout, which torch cannot read.",
+            "Take the unquantized model, and set quantize in the recipe if memory is short.",
+        )
+    return family
+
+
+def _place(text: Any, precision: Precision, device: torch.device, bits: int | None) -> None:
+    """Move the weights to the device, those of linear layers as they will be multiplied, one after the other."""
+    if bits and any(hasattr(layer, "experts") for layer in text.model.layers):
+        raise ModelError(
+            "The experts of this model would stay unquantized.", "Leave quantize out, or set backend: mlx."
+        )
+    kind = QUANTIZED[bits] if bits else FrozenLinear
+    for path, module in list(text.named_modules()):
+        if isinstance(module, nn.Linear) and module is not text.lm_head and (bits or precision.mixed):
+            owner, _, name = path.rpartition(".")
+            setattr(text.get_submodule(owner), name, kind(module.weight.to(device, precision.weights)))
+        elif precision.mixed and isinstance(module, (nn.Linear, nn.Embedding)):
+            module.weight.data = module.weight.data.to(precision.weights)
+            module.register_forward_hook(lambda module, given, found: found.to(precision.stream))
+        elif precision.mixed and not isinstance(module, FrozenLinear):
+            for parameter in module.parameters(recurse=False):
+                parameter.data = parameter.data.to(precision.stream)
+    if bits or precision.mixed:  # what is left may be the file itself, mapped whole into memory
+        for parameter in text.parameters():
+            parameter.data = parameter.data.clone()
+    text.to(device)
+
+
+def train_whole(text: Any, wrapped: bool) -> None:
+    """Unfreeze every weight; raises `ModelError` where the result could not be written as a model again."""
+    if wrapped:
+        raise ModelError("A multimodal model cannot be trained whole.", "Set method to lora or dora.")
+    if any(hasattr(layer, "experts") for layer in text.model.layers):
+        raise ModelError("A model with experts cannot be trained whole.", "Set method to lora or dora.")
+    text.requires_grad_(True)
+
+
+def checkpoint(layers: list[nn.Module]) -> None:
+    """Recompute these layers' activations in the backward pass; only these objects change, not their class."""
+    for layer in layers:
+        plain: Any = type(layer)
+
+        def forward(self: Any, states: Tensor, *args: Any, plain: Any = plain, **kwargs: Any) -> Any:
+            if not torch.is_grad_enabled():
+                return plain.forward(self, states, *args, **kwargs)
+            return computed_twice(
+                plain.forward, self, states, *args, use_reentrant=False, preserve_rng_state=False, **kwargs
+            )
+
+        layer.__class__ = type(f"Checkpointed{plain.__name__}", (plain,), {"forward": forward})

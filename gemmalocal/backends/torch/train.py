@@ -1,0 +1,252 @@
+"""accumulate, apply, evaluate, save, restore, stream: the torch trainer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import DynamicCache
+
+from gemmalocal.backends import adapters, whole
+from gemmalocal.backends.group import ALONE, Group
+from gemmalocal.backends.protocol import Memory, Update
+from gemmalocal.backends.torch import attention, device, frozen, lora, model, optimizers, resident
+from gemmalocal.backends.torch.faults import translated
+from gemmalocal.backends.torch.loss import Head
+from gemmalocal.backends.torch.ranks import TorchGroup
+from gemmalocal.data.batches import MicroBatch
+from gemmalocal.errors import ModelError
+from gemmalocal.recipe import Recipe
+
+OPTIMIZER, STATE = "optimizer.torch.safetensors", "trainer.torch.json"
+
+
+class _Packed(NamedTuple):
+    """Rows one after the other: `ids` and `positions` (1, tokens), `rows` their lengths.
+
+    `places` (n,) are those tokens whose next one is supervised, `targets` (n,) these next ones.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    rows: list[int]
+    places: Tensor
+    targets: Tensor
+
+
+def trainer(folder: Path, recipe: Recipe, group: Group = ALONE) -> TorchTrainer:
+    """Load the weights in `folder` and attach a fresh adapter."""
+    with translated():
+        return TorchTrainer(folder, recipe, group)
+
+
+class TorchTrainer:
+    """A Gemma, of which an adapter or all is trained, and an optimizer."""
+
+    def __init__(self, folder: Path, recipe: Recipe, group: Group) -> None:
+        self.shapes, self.group = device.shapes(), group
+        self._device = device.current()
+        frozen.require(recipe.bits)
+        self._resident = resident.Resident()
+        self._recipe, self._full = recipe, recipe.method == "full"
+        precision = device.here(recipe.weight_dtype)
+        self._text, self._wrapped = model.load(folder, precision, self._device, recipe.bits)
+        layers = self._text.model.layers
+        count = len(layers) if recipe.lora.layers == "all" else min(recipe.lora.layers, len(layers))
+        self._layers = list(range(len(layers) - count, len(layers)))
+        chosen = {index: layers[index] for index in self._layers}
+        self._adapters: list[lora.LoraLinear] = []
+        if self._full:
+            model.train_whole(self._text, self._wrapped)
+        else:
+            self._adapters = lora.attach(chosen, recipe.lora, recipe.train.seed, recipe.method == "dora")
+        if recipe.train.checkpointing is True:
+            model.checkpoint(list(chosen.values()))
+            resident.exact()
+        self._head = Head(self._text, self._full)
+        trainable = [(name, weight) for name, weight in self._text.named_parameters() if weight.requires_grad]
+        self._names: list[str] = [name for name, _ in trainable]
+        self._weights: list[nn.Parameter] = [weight for _, weight in trainable]
+        self._optimizer = optimizers.optimizer(self._weights, recipe.train, self._device)
+        self._draws = 0  # micro-batches of all steps so far: with the seed, the whole random state
+        self._loss, self._tokens, self._parts = 0.0, 0, 0
+
+    def accumulate(self, parts: Sequence[MicroBatch]) -> None:
+        """Add the summed loss and gradient of micro-batches, one after the other."""
+        with translated():
+            for part in parts:
+                self._draw(part.place)
+                packed = self._packed(part)
+                hidden = self._hidden(packed)
+                loss = self._head.loss(hidden.detach(), packed.targets)
+                hidden.backward(loss.hidden)
+                self._loss += loss.total
+                self._tokens += part.supervised
+                self._parts += 1
+
+    def _draw(self, place: int) -> None:
+        first = (self._recipe.train.seed * 1_000_003 + self._draws + place) * max(1, len(self._adapters))
+        for number, adapter in enumerate(self._adapters):
+            adapter.draw(first + number)
+
+    def _no_dropout(self) -> None:
+        for adapter in self._adapters:
+            adapter.draw(None)
+
+    def _packed(self, batch: MicroBatch) -> _Packed:
+        """Each row up to its last supervised token: what comes later, padding included, changes nothing."""
+        wanted = batch.weights[:, 1:] > 0
+        rows = (wanted * np.arange(1, wanted.shape[1] + 1)).max(axis=1)
+        real = np.arange(wanted.shape[1]) < rows[:, None]
+        arrays = (
+            batch.ids[:, :-1][real],
+            np.nonzero(real)[1],
+            np.flatnonzero(wanted[real]),
+            batch.ids[:, 1:][wanted],
+        )
+        ids, positions, places, targets = (
+            torch.from_numpy(one.astype(np.int64)).to(self._device, non_blocking=True) for one in arrays
+        )
+        return _Packed(ids[None], positions[None], [int(row) for row in rows if row], places, targets)
+
+    def _hidden(self, packed: _Packed) -> Tensor:
+        """(n, width) float32, where the next token is supervised."""
+        states: Tensor = self._text.model(
+            input_ids=packed.ids, position_ids=packed.positions, use_cache=False, rows=packed.rows
+        ).last_hidden_state
+        return states[0].index_select(0, packed.places).float()
+
+    def apply(self, learning_rate: float) -> Update:
+        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`."""
+        gradient, loss, tokens, parts = self._summed()
+        norm = float(torch.nn.utils.get_total_norm(gradient)) / tokens
+        update = Update(loss, tokens, norm)
+        if update.finite:
+            self._draws += parts
+            clip = self._recipe.train.gradient_clip
+            factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
+            torch._foreach_mul_(gradient, factor / tokens)
+            for group in self._optimizer.param_groups:
+                group["lr"] = learning_rate
+            with translated():
+                self._optimizer.step()
+        self._forget()
+        return update
+
+    def _summed(self) -> tuple[list[Tensor], float, int, int]:
+        """Gradient, mean loss, tokens and micro-batches of all ranks."""
+        loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
+        assert tokens, "accumulate first"
+        if isinstance(self.group, TorchGroup):
+            self.group.gradients(self._weights)
+        gradient = [weight.grad for weight in self._weights if weight.grad is not None]
+        return gradient, loss / tokens, int(tokens), int(parts)
+
+    def _forget(self) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        self._loss, self._tokens, self._parts = 0.0, 0, 0
+
+    @torch.no_grad()
+    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
+        """Summed loss and supervised tokens."""
+        self._no_dropout()
+        total = 0.0
+        with translated():
+            for packed in map(self._packed, parts):
+                total += self._head.loss(self._hidden(packed), packed.targets, gradient=False).total
+        return total, sum(part.supervised for part in parts)
+
+    @torch.no_grad()
+    def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
+        """Answer greedily through transformers' key-value cache."""
+        self._no_dropout()
+        cache = DynamicCache(config=self._text.config)
+        given = torch.tensor([list(ids)], device=self._device)
+        for _ in range(max_tokens):
+            states = self._text.model(input_ids=given, past_key_values=cache, use_cache=True).last_hidden_state
+            token = int(self._head.logits(states[0, -1:].float()).argmax())
+            yield token
+            if token in stops:
+                return
+            given = torch.tensor([[token]], device=self._device)
+
+    def save(self, directory: Path) -> None:
+        """Write what is trained, the optimizer and the random state."""
+        named = {name: weight.detach().contiguous() for name, weight in zip(self._names, self._weights, strict=True)}
+        if self._full:
+            save_file(named, directory / whole.WEIGHTS, {"format": "pt"})
+        else:
+            weights = {adapters.to_disk(name, self._wrapped): value for name, value in named.items()}
+            save_file(weights, directory / adapters.WEIGHTS, {"format": "pt"})
+            config = adapters.config(self._recipe, self._layers, self._wrapped)
+            (directory / adapters.CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+        arrays, numbers = optimizers.state(self._optimizer, self._names, self._weights)
+        save_file(arrays, directory / OPTIMIZER)
+        state = {"draws": self._draws, "optimizer": numbers}
+        (directory / STATE).write_text(json.dumps(state), encoding="utf-8")
+
+    def restore(self, directory: Path) -> None:
+        """Take up what `save` wrote; raises `ModelError` for what another engine wrote."""
+        if not (directory / STATE).is_file():
+            raise ModelError("This run was trained by another engine.", "Resume it with the backend it began with.")
+        saved = load_file(directory / (whole.WEIGHTS if self._full else adapters.WEIGHTS), str(self._device))
+        with torch.no_grad():
+            by_name = dict(zip(self._names, self._weights, strict=True))
+            for name, value in saved.items():
+                by_name[name if self._full else adapters.from_disk(name)].copy_(value)
+        state = json.loads((directory / STATE).read_text(encoding="utf-8"))
+        arrays = load_file(directory / OPTIMIZER, str(self._device))
+        optimizers.restore(self._optimizer, self._names, self._weights, arrays, state["optimizer"])
+        self._draws = state["draws"]
+        self._forget()
+
+    @torch.no_grad()
+    def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
+        """The mean loss of a batch with a fresh adapter (its `lora_b` is zero again afterwards), by whole logits.
+
+        Rows are padded, and transformers' own attention is asked.
+        """
+        for adapter in self._adapters:
+            adapter.lora_b.zero_()
+        self._no_dropout()
+        self._text.config._attn_implementation = "eager"
+        total = 0.0
+        for part in parts:
+            ids = torch.from_numpy(part.ids.astype(np.int64)).to(self._device)
+            states = self._text.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+            wanted = torch.from_numpy(part.weights[:, 1:] > 0).to(self._device)
+            logits = self._head.logits(states[wanted].float())
+            total += float(F.cross_entropy(logits, ids[:, 1:][wanted], reduction="sum"))
+        self._text.config._attn_implementation = attention.NAME
+        return total / sum(part.supervised for part in parts)
+
+    def work(self) -> tuple[float, float]:
+        """Two operations a weight forward, two for the gradient of the input; frozen weights need no more."""
+        head = self._text.lm_head.weight.numel()
+        linear = (nn.Linear, frozen.FrozenLinear)
+        layers = [module for module in self._text.model.modules() if isinstance(module, linear)]
+        body = sum(module.in_features * module.out_features for module in layers)
+        body += sum(weight.numel() for weight in self._weights) if not self._full else 0
+        return 4.0 * body, 4.0 * head
+
+    def memory(self) -> Memory:
+        """What the allocator says, or on the CPU the system; a call begins a new peak."""
+        if self._device.type != "cuda":
+            return self._resident()
+        active, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
+        found = Memory(torch.cuda.max_memory_allocated(), active, reserved - active)
+        torch.cuda.reset_peak_memory_stats()
+        return found
+
+    def release(self) -> None:
+        """Give the allocator's freed buffers back to the system."""
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
+        resident.release()

@@ -1,0 +1,260 @@
+"""What is torch's own: its numbers by device, products in float16, quantized weights, packed rows, memory, faults."""
+
+from __future__ import annotations
+
+import gc
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file, save_file
+
+from gemmalocal import recipe_file
+from gemmalocal.backends import open_backend
+from gemmalocal.backends.torch import attention, device, loss, quick
+from gemmalocal.backends.torch.faults import translated
+from gemmalocal.backends.torch.frozen import QUANTIZED, FrozenLinear, product
+from gemmalocal.backends.torch.resident import Resident, release
+from gemmalocal.data.batches import Shapes, plan
+from gemmalocal.errors import ModelError, OutOfMemory, RecipeError
+from tests.backends.truth import some_rows
+
+(BATCH,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+F32, F16, BF16 = torch.float32, torch.float16, torch.bfloat16
+
+
+def trainer(folder: Path, path: Path, *overrides: str) -> Any:
+    recipe = recipe_file.load(str(path), [f"model={folder}", "lora.dropout=0", *overrides])
+    return open_backend("torch").trainer(folder, recipe)
+
+
+def normal(*shape: int) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
+
+
+def slopes(found: torch.Tensor, of: list[torch.Tensor]) -> list[torch.Tensor]:
+    return list(torch.autograd.grad((found * normal(*found.shape)).sum(), of))
+
+
+def near(found: list[torch.Tensor], wanted: list[torch.Tensor], tolerance: float) -> None:
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=tolerance * float(other.abs().max()))
+
+
+@pytest.mark.parametrize(
+    ("kind", "capability", "asked", "weights", "stream"),
+    [
+        ("cpu", None, "auto", F32, F32),
+        ("mps", None, "auto", F32, F32),
+        ("cuda", (7, 5), "auto", F16, F32),  # T4
+        ("cuda", (7, 0), "auto", F16, F32),  # V100
+        ("cuda", (8, 0), "auto", BF16, BF16),  # A100
+        ("cuda", (8, 9), "auto", BF16, BF16),  # L4
+        ("cuda", (9, 0), "float16", F16, F32),
+        ("cuda", (7, 5), "float32", F32, F32),
+        ("cpu", None, "bfloat16", BF16, BF16),
+    ],
+)
+def test_the_numbers_of_each_card(
+    kind: str, capability: tuple[int, int] | None, asked: str, weights: torch.dtype, stream: torch.dtype
+) -> None:
+    found = device.precision(kind, capability, asked)
+    assert (found.weights, found.stream) == (weights, stream)
+    assert found.why
+
+
+def test_products_in_float16_stand_what_float16_does_not() -> None:
+    x, matrix = normal(5, 64) * torch.tensor([[1e-9], [1.0], [1e6], [1e9], [0.0]]), normal(64, 32)
+    assert not (x.half() @ matrix.half()).isfinite().all()
+    found = product(x, matrix.half())
+    assert found.dtype == F32
+    error = (found - x @ matrix).abs().amax(1)
+    assert (error <= 2e-3 * (x @ matrix).abs().amax(1)).all()
+
+
+def loud(tiny: Path, folder: Path) -> Path:
+    """The tiny Gemma with activations far beyond float16's 65,504 in its residual stream, as Gemma 3's are."""
+    folder.mkdir()
+    weights = load_file(tiny / "model.safetensors")
+    for name in weights:
+        if "post_attention_layernorm" in name or "post_feedforward_layernorm" in name:
+            weights[name] = weights[name] + np.float32(1e5)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((tiny / name).read_bytes())
+    return folder
+
+
+def test_a_loud_model_trains_in_float16_like_in_float32(tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
+    folder, found = loud(tiny, tmp_path / "loud"), []
+    for dtype in ("float32", "float16"):
+        made = trainer(folder, recipe_path, f"dtype={dtype}")
+        losses = []
+        for _ in range(4):
+            made.accumulate([BATCH])
+            losses.append(made.apply(3e-3))
+        assert all(update.finite for update in losses)
+        found.append([update.loss for update in losses])
+    states = made._text.model(torch.arange(6, 30)[None], use_cache=False, output_hidden_states=True).hidden_states
+    assert max(float(one.abs().max()) for one in states[:-1]) > 65_504
+    assert {module.weight.dtype for module in made._text.modules() if isinstance(module, FrozenLinear)} == {F16}
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-2)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_quantized_products_and_gradients(bits: int) -> None:
+    weight, x = normal(96, 128), normal(7, 128).requires_grad_()
+    layer = QUANTIZED[bits](weight)
+    assert (layer.matrix() - weight).abs().max() < (0.6 if bits == 4 else 0.03)
+    near([layer(x)], [x @ layer.matrix().T], 1e-6)
+    near(slopes(layer(x), [x]), slopes(x @ layer.matrix().T, [x]), 1e-6)
+    stored = sum(value.numel() * value.element_size() for value in layer.buffers())
+    assert stored <= weight.numel() * bits / 8 + 4 * len(weight)
+
+
+@pytest.mark.parametrize("method", ["lora", "dora"])
+@pytest.mark.parametrize("bits", ["4bit", "8bit"])
+def test_a_quantized_base_stays_and_the_adapter_learns(
+    tiny: Path, recipe_path: Path, tmp_path: Path, bits: str, method: str
+) -> None:
+    made = trainer(tiny, recipe_path, f"quantize={bits}", f"method={method}")
+    layers = [module for module in made._text.modules() if isinstance(module, QUANTIZED[int(bits[0])])]
+    assert len(layers) == 14
+    before = [layer.matrix().clone() for layer in layers]
+    plain = trainer(tiny, recipe_path).evaluate([BATCH])[0]
+    losses = []
+    for _ in range(5):
+        made.accumulate([BATCH])
+        losses.append(made.apply(3e-3).loss)
+    assert losses[0] * BATCH.supervised == pytest.approx(plain, rel=0.05)
+    assert losses[-1] < losses[0]
+    assert all(layer.matrix().equal(one) for layer, one in zip(layers, before, strict=True))
+    made.save(tmp_path)
+    again = trainer(tiny, recipe_path, f"quantize={bits}", f"method={method}")
+    again.restore(tmp_path)
+    assert again.evaluate([BATCH]) == made.evaluate([BATCH])
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="it is there")
+def test_paged_adamw_is_refused_without_cuda(tiny: Path, recipe_path: Path) -> None:
+    for backend in ("torch", "mlx"):
+        recipe = recipe_file.load(str(recipe_path), ["train.optimizer=paged_adamw_8bit"])
+        with pytest.raises(RecipeError, match="paged_adamw_8bit"):
+            open_backend(backend).trainer(tiny, recipe)
+
+
+def test_another_engines_checkpoint_is_refused(tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
+    open_backend("mlx").trainer(tiny, recipe_file.load(str(recipe_path))).save(tmp_path)
+    with pytest.raises(ModelError, match="another engine"):
+        trainer(tiny, recipe_path).restore(tmp_path)
+
+
+@pytest.mark.parametrize("softcap", [None, 2.0])
+def test_the_head_in_tiles_equals_plain_autodiff(softcap: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss, "TILE", 77)  # several tiles, the last one short
+    monkeypatch.setattr(loss, "ROWS", 11)
+    model: Any = torch.nn.Module()
+    model.lm_head = torch.nn.Linear(16, 300, bias=False).requires_grad_(False)
+    model.config = type("", (), {"final_logit_softcapping": softcap})
+    hidden, ids = (3 * normal(40, 16)).requires_grad_(), torch.arange(40) * 7 % 300
+    logits = model.lm_head(hidden)
+    logits = softcap * torch.tanh(logits / softcap) if softcap else logits
+    wanted = torch.nn.functional.cross_entropy(logits, ids, reduction="sum")
+    found = loss.Head(model).loss(hidden.detach(), ids)
+    assert found.total == pytest.approx(float(wanted), rel=1e-6)
+    judged = loss.Head(model).loss(hidden.detach(), ids, gradient=False)
+    assert judged.total == pytest.approx(found.total)
+    assert judged.hidden is None
+    assert found.hidden is not None
+    near([found.hidden], list(torch.autograd.grad(wanted, hidden)), 1e-5)
+
+
+def test_tiles_stand_large_logits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss, "TILE", 2)
+    model: Any = torch.nn.Module()
+    model.lm_head = torch.nn.Linear(1, 3, bias=False).requires_grad_(False)
+    model.lm_head.weight.data = torch.tensor([[-1e4], [0.0], [1e4]])
+    model.config = type("", (), {})
+    value, slope = loss.Head(model).loss(torch.tensor([[1.0], [-1.0], [0.0]]), torch.tensor([2, 2, 1]))
+    assert value == pytest.approx(2e4 + np.log(3), rel=1e-6)
+    assert slope is not None
+    np.testing.assert_allclose(slope[:, 0], [0, -2e4, 0], atol=1e-2)
+
+
+def test_norms_and_gated_blocks_equal_autodiff() -> None:
+    x, gain = (5 * normal(4, 9, 32)).requires_grad_(), normal(32).requires_grad_()
+    plain = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * gain
+    found = quick.rms_norm(x, gain, 1e-6)
+    near([found, *slopes(found, [x, gain])], [plain, *slopes(plain, [x, gain])], 1e-5)
+    gate, up = normal(6, 8).requires_grad_(), normal(6, 9)[:, :8].requires_grad_()
+    wanted = torch.nn.functional.gelu(gate, approximate="tanh") * up
+    ours = quick.geglu(gate, up)
+    near([ours, *slopes(ours, [gate, up])], [wanted, *slopes(wanted, [gate, up])], 1e-6)
+
+
+@pytest.mark.parametrize("softcap", [None, 1.5])
+@pytest.mark.parametrize("window", [None, 12, 7, 30])
+def test_no_row_sees_another(window: int | None, softcap: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "CHUNK", 12)
+    monkeypatch.setattr(attention, "LONG", 20)
+    rows = [50, 1, 9, 31]
+    total = sum(rows)
+    queries, keys, values = (normal(1, heads, total, 16).requires_grad_() for heads in (4, 2, 2))
+    found, _ = attention.attend(None, queries, keys, values, None, 0.25, window, softcap, rows)
+    owner = torch.repeat_interleave(torch.arange(len(rows)), torch.tensor(rows))
+    distance = torch.arange(total)[:, None] - torch.arange(total)
+    seen = (owner[:, None] == owner) & (distance >= 0) & (distance < (window or total))
+    scores = 0.25 * queries @ keys.repeat_interleave(2, 1).transpose(-1, -2)
+    scores = softcap * torch.tanh(scores / softcap) if softcap else scores
+    wanted = scores.masked_fill(~seen, -torch.inf).softmax(-1) @ values.repeat_interleave(2, 1)
+    given = [queries, keys, values]
+    near([found, *slopes(found, given)], [wanted.transpose(1, 2), *slopes(wanted.transpose(1, 2), given)], 1e-5)
+
+
+def test_long_answers_keep_within_the_window(tiny: Path, recipe_path: Path) -> None:
+    """The tiny Gemma's window is 16 tokens; each id is the likeliest after a whole pass over those before it."""
+    made, given = trainer(tiny, recipe_path), [2, *range(70, 90)]
+    answer = list(made.stream(given, 12, set()))
+    for place, token in enumerate(answer):
+        ids = torch.tensor([[*given, *answer[:place]]])
+        with torch.no_grad():
+            assert int(made._text(input_ids=ids).logits[0, -1].argmax()) == token
+
+
+def test_memory_is_what_the_process_takes_and_gives_back() -> None:
+    gc.collect()  # what other tests left would be given back in between
+    release()
+    resident = Resident()
+    held = torch.ones(30_000_000)
+    first = resident()
+    assert first.active > 100e6
+    del held
+    assert resident().peak > 100e6, "still the peak since the last look"
+    last = resident()
+    assert last.active < first.active - 100e6
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nGPU 0 has ..."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory"),
+        MemoryError(),
+    ],
+)
+def test_what_torch_says_when_memory_is_short(error: Exception) -> None:
+    with pytest.raises(OutOfMemory) as found, translated():
+        raise error
+    assert "\n" not in found.value.message
+    assert found.value.hint
+    with pytest.raises(RuntimeError, match="shapes"), translated():
+        raise RuntimeError("shapes differ")
+
+
+def test_shapes_leave_room_for_a_whole_batch() -> None:
+    """Rows are packed, so a plan puts rows of any length together until the limit."""
+    shapes = replace(device.CPU_SHAPES, limit=10_000, overhead=10_000)
+    assert len(plan(some_rows(), shapes)) == 1

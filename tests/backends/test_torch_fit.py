@@ -1,0 +1,59 @@
+"""The fit plan against what a process takes: a step's resident memory, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import save_file
+
+from gemmalocal import catalog, fit, recipe_file
+from tests.conftest import CONFIG, random_weights
+
+SIZES = {
+    "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 8, "head_dim": 128,
+    "query_pre_attn_scalar": 128, "sliding_window": 512, "sliding_window_pattern": 6, "vocab_size": 16_384,
+}  # fmt: skip
+MEASURE = """
+import sys
+from pathlib import Path
+import numpy as np
+from gemmalocal import recipe_file
+from gemmalocal.backends import open_backend
+from gemmalocal.data.batches import MicroBatch
+folder, recipe, length, *overrides = sys.argv[1:]
+made = open_backend("torch").trainer(Path(folder), recipe_file.load(recipe, overrides))
+ids = np.random.default_rng(0).integers(3, 16_000, (1, int(length) + 1)).astype(np.int32)
+weights = np.zeros(ids.shape, np.float32)
+weights[:, -40:] = 1
+for _ in range(2):
+    made.accumulate([MicroBatch(ids, weights)])
+    made.apply(1e-4)
+print(made.memory().peak)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("middling")
+    (made / "config.json").write_text(json.dumps(CONFIG | SIZES))
+    save_file(random_weights(CONFIG | SIZES), made / "model.safetensors", metadata={"format": "pt"})
+    return made
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process its peak")
+@pytest.mark.parametrize(
+    ("length", "overrides"), [(256, []), (512, []), (512, ["train.checkpointing=true"]), (256, ["method=dora"])]
+)
+def test_the_peak_is_as_planned(folder: Path, recipe_path: Path, length: int, overrides: list[str]) -> None:
+    words = [f"model={folder}", "lora.dropout=0", *overrides]
+    command = [sys.executable, "-c", MEASURE, str(folder), str(recipe_path), str(length), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    recipe = recipe_file.load(str(recipe_path), words)
+    sizes, load = catalog.from_config(CONFIG | SIZES), fit.Load(length, length)
+    expected = fit.estimate(sizes, recipe, load, 4, recipe.train.checkpointing is True, engine="torch").total
+    assert expected == pytest.approx(int(done.stdout), rel=0.2)
