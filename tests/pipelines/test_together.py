@@ -7,15 +7,18 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gemmalocal import strain
 from gemmalocal.backends.group import ALONE, gather
 from gemmalocal.backends.protocol import Update
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.engine import checkpoints, loop
-from gemmalocal.engine.brake import together
+from gemmalocal.engine.brake import Brake
 from gemmalocal.events import Event, Finished, Rollback, Saved, Step
+from gemmalocal.pipelines.together import brake, worst_of_all
 from gemmalocal.strain import Level, Strain
 from tests.engine.toy import Toy, work
 
@@ -61,15 +64,16 @@ def all_ranks(each: Callable[[Threads], list[Event]]) -> list[list[Event]]:
         return list(pool.map(each, [Threads(rank, given, barrier) for rank in range(SIZE)]))
 
 
-def trained(
-    group: Threads, folder: Path, wish: Callable[[int, int], bool], strain: Callable[[int], Level], toy: Toy
-) -> list[Event]:
-    """One rank's events; `wish` is asked with the rank and how often it was asked before."""
-    toy.group = group
-    asked = iter(range(1_000_000))
-    brake = together(group, lambda: wish(group.rank, next(asked)), lambda: Strain(strain(group.rank), "memory"))
-    job = work(folder, 12)
-    return list(loop.train(job, toy, loop.resume(job, toy), brake, lambda step: iter(())))
+def trained(group: Threads, folder: Path, toy: Toy, held: Brake) -> list[Event]:
+    """What one rank says."""
+    toy.group, job = group, work(folder, 12)
+    return list(loop.train(job, toy, loop.resume(job, toy), held, lambda step: iter(())))
+
+
+def asked_at(look: int) -> Callable[[], list[dict[str, Any]]]:
+    """An inbox in which a wish to stop lies at the given look (from 1)."""
+    looks = iter(range(1, 1_000_000))
+    return lambda: [{"do": "stop"}] if next(looks) == look else []
 
 
 def plain(events: list[Event]) -> list[Event]:
@@ -91,12 +95,15 @@ def test_gather_tells_each_what_each_gave() -> None:
 
 
 @pytest.mark.parametrize("who", range(SIZE))
-def test_a_wish_to_stop_of_one_stops_all_at_the_same_step(tmp_path: Path, who: int) -> None:
-    said = all_ranks(
-        lambda group: trained(
-            group, tmp_path, lambda rank, asked: rank == who and asked == 4, lambda rank: Level.NORMAL, Sharing()
-        )
-    )
+def test_a_wish_to_stop_of_one_stops_all_at_the_same_step(
+    tmp_path: Path, who: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(strain, "gauges", list)  # this machine's own state is not what is tested
+
+    def each(group: Threads) -> list[Event]:
+        return trained(group, tmp_path, Sharing(), brake(asked_at(5 if group.rank == who else 0), group))
+
+    said = all_ranks(each)
     assert [events[-1] for events in said] == [Finished("stopped", "5 of 12 steps")] * SIZE
     assert plain(said[0]) == plain(said[1]) == plain(said[2])
     assert int(checkpoints.existing(tmp_path)[-1].name) == 5
@@ -104,16 +111,11 @@ def test_a_wish_to_stop_of_one_stops_all_at_the_same_step(tmp_path: Path, who: i
 
 @pytest.mark.parametrize("who", range(SIZE))
 def test_a_strained_machine_stops_all(tmp_path: Path, who: int) -> None:
-    said = all_ranks(
-        lambda group: trained(
-            group,
-            tmp_path,
-            lambda rank, asked: False,
-            lambda rank: Level.CRITICAL if rank == who else Level.NORMAL,
-            Sharing(),
-        )
-    )
-    ends = [event for events in said for event in events if isinstance(event, Finished)]
+    def each(group: Threads) -> list[Event]:
+        mine = Strain(Level.CRITICAL if group.rank == who else Level.NORMAL, "memory")
+        return trained(group, tmp_path, Sharing(), Brake(lambda: False, lambda: worst_of_all(group, mine)))
+
+    ends = [event for events in all_ranks(each) for event in events if isinstance(event, Finished)]
     assert [end.outcome for end in ends] == ["strained"] * SIZE
     assert ("another machine" in ends[0].message) == (who != 0)
 
@@ -123,9 +125,8 @@ def test_a_group_goes_back_and_ends_like_one(tmp_path: Path) -> None:
         return math.nan if 14 <= draws <= 20 else loss
 
     toys = [Sharing(plant=plant) for _ in range(SIZE)]
-    said = all_ranks(
-        lambda group: trained(group, tmp_path, lambda rank, asked: False, lambda rank: Level.NORMAL, toys[group.rank])
-    )
+    calm = Brake(lambda: False, lambda: Strain(Level.NORMAL))
+    said = all_ranks(lambda group: trained(group, tmp_path, toys[group.rank], calm))
     assert plain(said[0]) == plain(said[1]) == plain(said[2])
     assert [len([event for event in events if isinstance(event, Rollback)]) for events in said] == [1] * SIZE
     assert [any(isinstance(event, Saved) for event in events) for events in said] == [True, False, False]
