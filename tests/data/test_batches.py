@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gemmalocal.data.batches import Shapes, batch, plan, rounds, share
+from gemmalocal.data.batches import Shapes, batch, plan, rounds
 from gemmalocal.data.examples import Example
 
 
@@ -78,18 +78,3 @@ def test_packed_rows_fill_the_lanes_evenly() -> None:
     parts = plan(examples(90, 50, 40, 20, 20), Shapes(1, 0, 256, 2, packed=True))
     assert [part.tokens for part in parts] == [109, 109]
     assert len(plan(examples(40), Shapes(8, 0, 256, 4, packed=True))) == 1
-
-
-@pytest.mark.parametrize("packed", [False, True])
-@pytest.mark.parametrize("size", [1, 2, 3, 50])
-def test_shares_are_the_plan_and_about_equal(size: int, packed: bool) -> None:
-    lengths = np.random.default_rng(1).integers(2, 200, 40)
-    parts = plan(examples(*lengths), Shapes(8, 32, 256, size, packed))
-    assert [part.place for part in parts] == list(range(len(parts)))
-    shares = [share(parts, rank, size) for rank in range(size)]
-    assert sorted(part.place for one in shares for part in one) == list(range(len(parts)))
-    assert all(one == sorted(one, key=lambda part: part.place) for one in shares)
-    loads = [sum(part.tokens for part in one) for one in shares]
-    assert max(loads) - min(loads) <= max(part.tokens for part in parts)
-    if size > len(parts):
-        assert not list(rounds(shares[-1], 2))
