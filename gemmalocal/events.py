@@ -124,6 +124,80 @@ class Sample(Event):
 
 
 @dataclass(frozen=True)
+class Voices(Event):
+    """Who speaks in a chat, in the order of its columns; from now on it can be asked.
+
+    A voice's `forms` are chat (turns in the model's template), prompt (each stands alone) or text (which is gone on
+    with): the shape of the rows that it was trained on.
+    """
+
+    names: list[str]
+    forms: list[str]
+
+
+@dataclass(frozen=True)
+class Asked(Event):
+    """A question to all voices. One with the `turn` of the last is that question again: its answers are replaced."""
+
+    turn: int
+    text: str
+    system: str
+    sampling: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Reply(Event):
+    """More `text` of the answer of a voice, by its place in `Voices`, which has `tokens` so far."""
+
+    turn: int
+    voice: int
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Replied(Event):
+    """The whole answer of a voice, its `tokens`, the `seconds` since the question and until its `first` token.
+
+    `stopped` says why it ended: end (the model ended it), length (max_tokens) or asked (somebody stopped it).
+    """
+
+    turn: int
+    voice: int
+    text: str
+    tokens: int
+    seconds: float
+    first: float
+    stopped: str
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second after the first."""
+        return (self.tokens - 1) / max(self.seconds - self.first, 1e-9)
+
+
+@dataclass(frozen=True)
+class Voted(Event):
+    """Which voice answered that turn best; None takes the vote back."""
+
+    turn: int
+    voice: int | None
+
+
+@dataclass(frozen=True)
+class Cleared(Event):
+    """The voices have forgotten what was said so far."""
+
+
+@dataclass(frozen=True)
+class Declined(Event):
+    """A command that was not carried out, and why."""
+
+    do: str
+    why: str
+
+
+@dataclass(frozen=True)
 class Report(Event):
     """The answer of an errand such as `check` or `doctor`."""
 
@@ -168,6 +242,13 @@ KINDS: dict[str, type[Event]] = {
         Evaluated,
         Saved,
         Sample,
+        Voices,
+        Asked,
+        Reply,
+        Replied,
+        Voted,
+        Cleared,
+        Declined,
         Report,
         Finished,
         Failed,

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from gemmalocal import atomic
 from gemmalocal.errors import JobBusy
@@ -48,6 +48,17 @@ def start(directory: Path, kind: str, spec: dict[str, Any]) -> Job:
         lock.truncate(0)
         lock.write(str(process.pid))
     return Job(directory, process)
+
+
+def follow(directory: Path, kind: str, spec: dict[str, Any]) -> NoReturn:
+    """Become a process that works on a job beside the one that `start` started, by a launcher's rank.
+
+    It replaces this process, so the launcher sees its end and can end it. Ctrl-C is left to rank 0.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    job = json.dumps({"kind": kind, "spec": spec})
+    os.execv(sys.executable, [sys.executable, "-m", "gemmalocal.worker", str(directory), job])
 
 
 def _acquire(descriptor: int) -> bool:

@@ -30,6 +30,11 @@ def models() -> Path:
     return workspace() / "models"
 
 
+def chats() -> Path:
+    """Conversations with their transcripts, one folder each."""
+    return workspace() / "chats"
+
+
 def errands() -> Path:
     """Short-lived job directories: checks, probes, benchmarks."""
     return workspace() / "errands"

@@ -50,11 +50,17 @@ MEMORY = Cause(
     "The work did not fit into memory.",
     f"Close other programs, and resume with {LESS_MEMORY}; or start again with a lower data.max_length.",
 )
+PEER = Cause(  # MLX's ring, gloo
+    ("connection to a peer was lost", "Connection closed by peer", "Connection reset by peer"),
+    WorkKilled,
+    "Another process of this run is gone, and with it its share of the work.",
+    "Its own words are in log.<rank>.txt in the run's folder. Start all of them again with: resume",
+)
 
 
 def known(text: str) -> GemmalocalError | None:
     """The error that a library's words stand for, if they are known."""
-    for cause in (WATCHDOG, BUFFERS, MEMORY):
+    for cause in (WATCHDOG, BUFFERS, MEMORY, PEER):
         if any(sign in text for sign in cause.signs):
             return cause.kind(cause.message, cause.hint)
     return None

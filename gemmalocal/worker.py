@@ -1,4 +1,4 @@
-"""The child process: hold the lock, read job.json, run its pipeline, append each event."""
+"""The child process: hold the lock, read job.json, run its pipeline, append each event. Or follow one that does."""
 
 from __future__ import annotations
 
@@ -12,23 +12,14 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import __version__, history
+from gemmalocal import __version__, history, launcher
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Event, Failed, Started, encode
 
 PIPELINES = (
-    "train",
-    "check",
-    "doctor",
-    "bench",
-    "lengths",
-    "models",
-    "fetch",
-    "import_gguf",
-    "prepare",
-    "convert",
-    "export",
-)
+    "train", "check", "doctor", "bench", "lengths", "models", "fetch", "import_gguf", "adapter", "prepare", "convert",
+    "chat", "export",
+)  # fmt: skip
 PACKAGES = ("mlx", "mlx-lm", "torch", "transformers", "bitsandbytes", "numpy", "tokenizers")
 Commands = Callable[[], list[dict[str, Any]]]
 
@@ -98,6 +89,22 @@ def run(directory: Path) -> int:
     return 0
 
 
+def follow(directory: Path, job: dict[str, Any], rank: int) -> int:
+    """Work beside rank 0 on `job`, without a lock and without events; what is printed goes to `log.<rank>.txt`."""
+    terminal = os.fdopen(os.dup(2), "w", encoding="utf-8")
+    with (directory / f"log.{rank}.txt").open("ab") as log:
+        for descriptor in (1, 2):
+            os.dup2(log.fileno(), descriptor)
+    try:
+        for _ in import_module(f"gemmalocal.pipelines.{job['kind']}").run(job["spec"], directory, list):
+            pass
+    except GemmalocalError as error:
+        traceback.print_exc()
+        print(f"Process {rank}: {error.message} {error.hint}", file=terminal)
+        return error.code
+    return 0
+
+
 def _resume_step(directory: Path) -> int:
     """The step of the newest whole checkpoint: a name of digits is only ever given by a rename."""
     folders = [path.name for path in (directory / "checkpoints").glob("[0-9]*") if path.name.isdigit()]
@@ -111,4 +118,8 @@ def _ends_whole(path: Path) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(run(Path(sys.argv[1])))
+    folder, *given = sys.argv[1:]
+    launched = launcher.found()
+    if given and launched:
+        sys.exit(follow(Path(folder), json.loads(given[0]), launched.rank))
+    sys.exit(run(Path(folder)))

@@ -6,6 +6,7 @@ from importlib import import_module, util
 from pathlib import Path
 from typing import cast
 
+from gemmalocal import launcher
 from gemmalocal.backends.protocol import Backend
 from gemmalocal.errors import BackendUnavailable
 
@@ -20,11 +21,14 @@ NVIDIA = ("/dev/nvidiactl", "/dev/dxg")  # the driver's, on Linux and in WSL
 def open_backend(name: str) -> Backend:
     """Import a backend by its recipe name; raises `BackendUnavailable`.
 
-    `auto` is torch where a CUDA card is, else MLX where it has Metal or OpenBLAS, else the first that is installed of
-    torch and MLX, whose own BLAS is slow.
+    `auto` is the engine whose launcher started this process; else torch where a CUDA card is, MLX where it has Metal or
+    OpenBLAS, or the first that is installed of torch and MLX, whose own BLAS is slow.
     """
     if name not in (*BACKENDS, "auto"):
         raise BackendUnavailable(f"There is no backend '{name}'.", f"There are {', '.join(BACKENDS)}, and auto.")
+    launched = launcher.found()
+    if name == "auto" and launched:
+        name = {launcher.MLX: "mlx", launcher.TORCH: "torch"}[launched.by]
     if name != "auto":
         return _imported(name)
     card = any(Path(path).exists() for path in NVIDIA)  # asking torch takes seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gemmalocal.recipe import Recipe
@@ -34,19 +35,30 @@ def from_disk(name: str) -> str:
 def config(recipe: Recipe, layers: list[int], wrapped: bool) -> dict[str, Any]:
     """PEFT's adapter_config.json for an adapter on `layers` of the recipe's model."""
     lora = recipe.lora
-    where: dict[str, Any] = {"target_modules": list(lora.target_modules), "layers_to_transform": layers}
-    if wrapped:  # by whole names: the vision tower has projections of the same names
-        some = "|".join(str(layer) for layer in layers)
-        where = {"target_modules": rf"{WRAPPER}layers\.({some})\..*\.({'|'.join(lora.target_modules)})"}
+    about = lora_config(recipe.model, lora.rank, lora.alpha, lora.dropout, recipe.method == "dora")
+    return about | where(lora.target_modules, layers, wrapped)
+
+
+def lora_config(base: str, rank: int, alpha: float, dropout: float, dora: bool) -> dict[str, Any]:
+    """What PEFT must know, but for `where`."""
     return {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": recipe.model,
-        "r": lora.rank,
-        "lora_alpha": lora.alpha,
-        "lora_dropout": lora.dropout,
-        "use_dora": recipe.method == "dora",
-        **where,
+        "base_model_name_or_path": base,
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": dropout,
+        "use_dora": dora,
         "bias": "none",
         "inference_mode": True,
     }
+
+
+def where(modules: Sequence[str], layers: Sequence[int], wrapped: bool) -> dict[str, Any]:
+    """How PEFT finds the adapted `modules` (q_proj, ...) of `layers`."""
+    if not wrapped:
+        return {"target_modules": list(modules), "layers_to_transform": list(layers)}
+    some = "|".join(
+        str(layer) for layer in layers
+    )  # by whole names: the vision tower has projections of the same names
+    return {"target_modules": rf"{WRAPPER}layers\.({some})\.(.*\.)?({'|'.join(modules)})"}

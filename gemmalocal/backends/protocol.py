@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from gemmalocal.backends.group import ALONE, Group
 from gemmalocal.data.batches import MicroBatch, Shapes
 from gemmalocal.recipe import Recipe
 
@@ -36,15 +37,23 @@ class Memory(NamedTuple):
 
 
 class Trainer(Protocol):
-    """A model with an adapter and an optimizer."""
+    """A model with an adapter and an optimizer; the same, step by step, on all ranks of its `group`."""
 
     shapes: Shapes
+    group: Group
 
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
-        """Add the summed loss and gradient of at most `shapes.lanes` micro-batches to what `apply` will use."""
+        """Add the summed loss and gradient of at most `shapes.lanes` micro-batches to what `apply` will use.
+
+        Dropout depends on the micro-batches of all updates before and on a part's `place`, not on who computes it.
+        """
 
     def apply(self, learning_rate: float) -> Update:
-        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`."""
+        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`.
+
+        Gradient, loss, tokens and count of micro-batches are first summed over the group, of which all must call, also
+        who accumulated nothing.
+        """
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         """Summed loss and count of supervised tokens, without a gradient."""
@@ -113,7 +122,10 @@ class Backend(Protocol):
     def at_home(self) -> bool:
         """Whether this machine is what the engine is fast on."""
 
-    def trainer(self, folder: Path, recipe: Recipe) -> Trainer:
+    def group(self) -> Group:
+        """The processes that a launcher started with this one; raises `BackendUnavailable` for a wrong launcher."""
+
+    def trainer(self, folder: Path, recipe: Recipe, group: Group = ALONE) -> Trainer:
         """Load the weights in `folder` and attach a fresh adapter. Raises `ModelError`, `OutOfMemory`.
 
         Checkpointing is on only if the recipe says true: whoever calls has decided what auto means.

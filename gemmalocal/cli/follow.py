@@ -45,10 +45,11 @@ def follow(job: Job, tell: Callable[[Event], None], json: bool = False, stoppabl
             else:
                 click.echo("\nStopping after this step; Ctrl-C again to force it.", err=True)
                 job.ask(do="stop")
-    return _code(job, last, bool(asked))
+    return exit_code(job, last, bool(asked))
 
 
-def _code(job: Job, last: Event | None, asked: bool) -> int:
+def exit_code(job: Job, last: Event | None, asked: bool) -> int:
+    """Of a job that is over, by its last word, or none; `asked` if it was asked to stop."""
     if isinstance(last, Failed):
         return last.code
     if isinstance(last, Finished):
@@ -57,6 +58,6 @@ def _code(job: Job, last: Event | None, asked: bool) -> int:
         return INTERRUPTED if asked and last.outcome == "stopped" else 0
     name, cause = job.directory.name, history.death(job)
     click.echo(f"{name} died. {cause.message} {cause.hint}", err=True)
-    if job.directory.parent != paths.errands():  # those are gone once they have ended
+    if job.directory.parent == paths.runs():  # only those can be gone on with
         click.echo(f"Its log: gemmalocal log {name}. Go on with: gemmalocal resume {name}", err=True)
     return KILLED

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+import signal
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from gemmalocal import atomic, history, jobs, paths
+from gemmalocal import atomic, history, jobs, launcher, paths
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
-from gemmalocal.errors import GemmalocalError, RecipeError
+from gemmalocal.errors import KILLED, GemmalocalError, RecipeError
 
 if TYPE_CHECKING:  # pydantic is only loaded when a recipe is read
     from gemmalocal.recipe import Recipe
@@ -35,12 +37,16 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
     """Train by RECIPE, a file or the name of a shipped one.
 
     The run goes on when the terminal closes; Ctrl-C asks it to stop and save, a second Ctrl-C forces it.
+
+    Under `mlx.launch -n 2 ...` or `torchrun --nproc-per-node 2 ...`, with --name, the processes share each step.
     """
     from gemmalocal import recipe_file
 
     loaded = recipe_file.load(recipe, overrides)
-    folder = _folder(name or _next_name(Path(recipe).stem))
-    job = jobs.start(folder, "train", loaded.model_dump(mode="json"))
+    spec = loaded.model_dump(mode="json")
+    _follow_if_launched(paths.runs() / _checked(name) if name else None, spec, detach)
+    folder = _new(name or _next_name(Path(recipe).stem))
+    job = jobs.start(folder, "train", spec)
     _keep(loaded, folder)
     return look_on(job, as_json, detach)
 
@@ -60,6 +66,7 @@ def resume(run: str, overrides: tuple[str, ...], as_json: bool, detach: bool) ->
         result = history.result(folder)
         raise GemmalocalError(f"{folder.name} has finished already.", f"Its {result.name}: {result}")
     changed = _changed(folder, overrides)
+    _follow_if_launched(folder, history.spec(folder), detach, state.kind)
     old = jobs.Job(folder)
     old.skip()
     job = jobs.start(folder, state.kind, changed.model_dump(mode="json") if changed else history.spec(folder))
@@ -87,11 +94,28 @@ def _keep(recipe: Recipe, folder: Path) -> None:
     atomic.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
 
 
+def _follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool, kind: str = "train") -> None:
+    """One process of a launcher's comes back to start the job in `folder`; the others follow it and do not."""
+    launched = launcher.found()
+    if launched is None:
+        return
+    if folder is None:
+        raise RecipeError(f"{launched.by} starts several processes; their run needs a name.", "Give --name.")
+    if detach:
+        raise RecipeError(f"{launched.by} looks after its processes until they end.", "Leave --detach out.")
+    if kind != "train":
+        raise RecipeError("Only a training is shared by several processes.", f"Do it without {launched.by}.")
+    if launched.rank:
+        jobs.follow(folder, kind, spec)
+
+
 def look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
     """Tell a job until it ends, or leave it; its directory goes to stdout."""
     if detach:
         click.echo(job.directory)
         return 0
+    if launcher.found():
+        _end_with(job)
     narrator = Narrator()
     try:
         code = follow(job, narrator, as_json)
@@ -102,10 +126,24 @@ def look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
     return code
 
 
-def _folder(name: str) -> Path:
+def _end_with(job: jobs.Job) -> None:
+    """When the launcher ends this process (SIGTERM), because another has died, the job ends too."""
+
+    def end(*_: object) -> NoReturn:
+        job.kill()
+        sys.exit(KILLED)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _checked(name: str) -> str:
     if not re.fullmatch(r"[\w][\w.-]*", name):
         raise RecipeError(f"'{name}' cannot be a run's name.", "Use letters, digits, '-', '_' and '.'.")
-    folder = paths.runs() / name
+    return name
+
+
+def _new(name: str) -> Path:
+    folder = paths.runs() / _checked(name)
     if (folder / "events.jsonl").exists():
         raise RecipeError(f"There is a run '{name}' already.", f"Give --name, or: gemmalocal resume {name}")
     return folder

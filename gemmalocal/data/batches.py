@@ -7,7 +7,7 @@ speed, never the sum of the gradients.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,12 +23,14 @@ class MicroBatch:
     """`ids` (rows, length + 1) int32; `weights` the same shape, float32, 1 where ids[:, 1:] is to be predicted.
 
     If there are `segments`, the one row is several examples end to end, of so many tokens each, the last with its
-    padding: they sum up to length, and a token must attend to its own segment only.
+    padding: they sum up to length, and a token must attend to its own segment only. `place` is its number in the plan
+    of its batch: with it dropout is the same wherever the micro-batch is computed.
     """
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     segments: tuple[int, ...] = ()
+    place: int = 0
 
     @property
     def tokens(self) -> int:
@@ -85,7 +87,13 @@ def plan(examples: Sequence[Example], shapes: Shapes, rows: int | None = None) -
     by side, so that padding plus passes cost least, and no more in one than leaves each lane one.
     """
     if shapes.packed:
-        return [_end_to_end(held, shapes.multiple) for held in _bins(examples, shapes, rows or len(examples))]
+        parts = [_end_to_end(held, shapes.multiple) for held in _bins(examples, shapes, rows or len(examples))]
+    else:
+        parts = _side_by_side(examples, shapes, rows)
+    return [replace(part, place=place) for place, part in enumerate(parts)]
+
+
+def _side_by_side(examples: Sequence[Example], shapes: Shapes, rows: int | None) -> list[MicroBatch]:
     ordered = sorted(examples, key=lambda example: len(example.ids))
     padded = [_round_up(len(example.ids) - 1, shapes.multiple) for example in ordered]
     limit = shapes.limit if shapes.lanes == 1 else min(shapes.limit, -(-sum(padded) // shapes.lanes))
@@ -104,6 +112,20 @@ def plan(examples: Sequence[Example], shapes: Shapes, rows: int | None = None) -
         groups.append(_stack(ordered[start:end], padded[end - 1]))
         end = start
     return groups[::-1]
+
+
+def share(parts: Sequence[MicroBatch], rank: int, size: int) -> list[MicroBatch]:
+    """What one of `size` processes computes of a plan, in the plan's order: about as many tokens as the others.
+
+    The largest is given first, to whom has least so far. Some have nothing if there are fewer parts than processes.
+    """
+    loads, mine = [0] * size, []
+    for part in sorted(parts, key=lambda part: (-part.tokens, part.place)):
+        least = loads.index(min(loads))
+        loads[least] += part.tokens
+        if least == rank:
+            mine.append(part)
+    return sorted(mine, key=lambda part: part.place)
 
 
 def _bins(examples: Sequence[Example], shapes: Shapes, most: int) -> list[list[Example]]:
@@ -127,9 +149,10 @@ def _bins(examples: Sequence[Example], shapes: Shapes, most: int) -> list[list[E
 
 def rounds(parts: Sequence[MicroBatch], lanes: int) -> Iterator[Sequence[MicroBatch]]:
     """Micro-batches in ascending length to those that run at once; the smallest are left over for a shorter round."""
-    end = len(parts) % lanes or lanes
-    yield parts[:end]
-    for start in range(end, len(parts), lanes):
+    over = len(parts) % lanes
+    if over:
+        yield parts[:over]
+    for start in range(over, len(parts), lanes):
         yield parts[start : start + lanes]
 
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from gemmalocal.data import shapes, sources
 from gemmalocal.data.findings import Findings
-from gemmalocal.data.formats import Row
 from gemmalocal.data.shapes import Unusable
 from gemmalocal.data.sources import Source
+from gemmalocal.documents.rows import Row
 from gemmalocal.errors import DatasetError
 from gemmalocal.recipe import DataSpec
 from gemmalocal.records import Record, Rejected

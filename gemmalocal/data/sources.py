@@ -8,8 +8,8 @@ from functools import partial
 from importlib import resources, util
 from pathlib import Path
 
-from gemmalocal.data import formats
-from gemmalocal.data.formats import At, Rows
+from gemmalocal.documents import rows
+from gemmalocal.documents.rows import At, Rows
 from gemmalocal.errors import DatasetError
 
 HELD_OUT_NAMES = ("valid", "validation", "held_out")
@@ -44,7 +44,7 @@ def held_out(path: str) -> list[Source]:
     """The file of held-out rows that a folder brings with it (valid.jsonl and the like), if it does."""
     if ":" in path or not Path(path).is_dir():
         return []
-    files = (Path(path) / f"{name}{suffix}" for name in HELD_OUT_NAMES for suffix in formats.READERS)
+    files = (Path(path) / f"{name}{suffix}" for name in HELD_OUT_NAMES for suffix in rows.READERS)
     return [_file(file) for file in files if file.is_file()][:1]
 
 
@@ -54,13 +54,13 @@ def _folder(folder: Path) -> list[Source]:
     files = [
         file
         for file in sorted(folder.iterdir())
-        if file.suffix.lower() in formats.READERS
+        if file.suffix.lower() in rows.READERS
         and file.stem.lower() not in (*HELD_OUT_NAMES, "test", *NOT_ROWS)
         and not file.name.startswith(".")
         and file.is_file()
     ]
     if not files:
-        raise DatasetError(f"{folder} holds no rows.", f"Put {', '.join(formats.READERS)} files into it.")
+        raise DatasetError(f"{folder} holds no rows.", f"Put {', '.join(rows.READERS)} files into it.")
     return [_file(file) for file in files]
 
 
@@ -77,9 +77,9 @@ def _resource(place: str) -> Path:
 
 
 def _file(file: Path) -> Source:
-    if file.suffix.lower() not in formats.READERS:
-        raise DatasetError(f"{file.name} is not of a kind that can be read.", f"Use {', '.join(formats.READERS)}.")
-    return Source(file.stat().st_size, partial(formats.read, file))
+    if file.suffix.lower() not in rows.READERS:
+        raise DatasetError(f"{file.name} is not of a kind that can be read.", f"Use {', '.join(rows.READERS)}.")
+    return Source(file.stat().st_size, partial(rows.read, file))
 
 
 def _hub(place: str) -> Source:

@@ -56,8 +56,15 @@ def standing(path: Path) -> Standing:
     return Standing(**json.loads((path / STATE).read_text(encoding="utf-8")))
 
 
-def go_back(folder: Path, now: Standing, factor: float) -> tuple[Path, Standing]:
-    """The checkpoint to go back to from bad steps, with `factor` and the count of roll-backs written into its state.
+def restore(folder: Path, trainer: Trainer) -> Standing:
+    """Take up the newest checkpoint."""
+    path = existing(folder)[-1]
+    trainer.restore(path)
+    return standing(path)
+
+
+def go_back(folder: Path, now: Standing, factor: float) -> None:
+    """Make the checkpoint to go back to from bad steps the newest, with `factor` and the roll-backs in its state.
 
     Newer ones are dropped: those that were not planned, and one that no good step followed, for it may be what went
     wrong. The best one stays in any case; before there is a best, that is the untrained adapter (`best_step` 0).
@@ -70,7 +77,6 @@ def go_back(folder: Path, now: Standing, factor: float) -> tuple[Path, Standing]
             shutil.rmtree(newer)
     found = replace(standing(path), bad=0, factor=factor, rollbacks=now.rollbacks + 1)
     atomic.write_text(path / STATE, json.dumps(asdict(found)))
-    return path, found
 
 
 def _planned(folder: Path) -> list[Path]:

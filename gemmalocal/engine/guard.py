@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gemmalocal.backends.group import wait
 from gemmalocal.backends.protocol import Trainer, Update
 from gemmalocal.engine import checkpoints
 from gemmalocal.engine.checkpoints import Standing
@@ -44,6 +45,8 @@ def roll_back(folder: Path, trainer: Trainer, standing: Standing, why: str) -> t
             f"Start again with less than {standing.factor:g} of this train.learning_rate; if that does not help, look "
             "at the rows, or set dtype to float32.",
         )
-    path, found = checkpoints.go_back(folder, standing, standing.factor / 2)
-    trainer.restore(path)
+    if trainer.group.rank == 0:
+        checkpoints.go_back(folder, standing, standing.factor / 2)
+    wait(trainer.group)
+    found = checkpoints.restore(folder, trainer)
     return found, Rollback(standing.step, found.step, found.factor, f"{PATIENCE} bad steps in a row; at the last {why}")

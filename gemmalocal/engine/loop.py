@@ -1,15 +1,15 @@
-"""The training loop, once, for every backend."""
+"""The training loop, once, for every backend, and for each rank of a group."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gemmalocal.backends.protocol import Trainer
-from gemmalocal.data.batches import batch, plan, rounds
+from gemmalocal.data.batches import MicroBatch, batch, plan, rounds, share
 from gemmalocal.data.examples import Example
 from gemmalocal.data.store import lengths
 from gemmalocal.engine import checkpoints, guard
@@ -36,11 +36,9 @@ class Work:
 
 def resume(work: Work, trainer: Trainer) -> Standing:
     """Restore the newest checkpoint, if there is one."""
-    found = checkpoints.existing(work.folder)
-    if not found:
+    if not checkpoints.existing(work.folder):
         return Standing()
-    trainer.restore(found[-1])
-    return checkpoints.standing(found[-1])
+    return checkpoints.restore(work.folder, trainer)
 
 
 def train(
@@ -73,7 +71,7 @@ def train(
         improved = standing.best_step == standing.step
         ended = last or outcome == "early"
         standing.planned = ended or improved or (standing.step % spec.save_every == 0 and not standing.bad)
-        if outcome or standing.planned:
+        if (outcome or standing.planned) and trainer.group.rank == 0:
             path = checkpoints.publish(work.folder, trainer, standing, spec.keep)
             yield Saved(standing.step, str(path), improved)
     if standing.unimproved and not standing.best_step:
@@ -96,15 +94,23 @@ def _begin(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]:
     if work.held_out:
         standing.best_loss = standing.start
         yield Evaluated(0, standing.start, tokens)
-    if not checkpoints.existing(work.folder):
+    if trainer.group.rank == 0 and not checkpoints.existing(work.folder):
         checkpoints.publish(work.folder, trainer, standing, work.spec.keep)
+
+
+def _share(examples: Sequence[Example], spec: TrainSpec, trainer: Trainer) -> Iterator[Sequence[MicroBatch]]:
+    """This rank's micro-batches of some examples, by those that run at once; the plan is the same on all ranks."""
+    group, shapes = trainer.group, trainer.shapes
+    together = replace(shapes, lanes=shapes.lanes * group.size)
+    parts = plan(examples, together, spec.rows_at_once)
+    return rounds(share(parts, group.rank, group.size), shapes.lanes)
 
 
 def _step(work: Work, trainer: Trainer, standing: Standing) -> tuple[Step | Skipped, str]:
     """One optimizer step, and what is wrong with it."""
     start, spec, step = time.perf_counter(), work.spec, standing.step
     examples = batch(work.train, spec.rows_per_step, spec.seed, step - 1)
-    for parts in rounds(plan(examples, trainer.shapes, spec.rows_at_once), trainer.shapes.lanes):
+    for parts in _share(examples, spec, trainer):
         trainer.accumulate(parts)
     rate = learning_rate(spec, step, work.steps) * standing.factor
     update = trainer.apply(rate)
@@ -138,8 +144,8 @@ def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: Trainer) 
     ordered = lengths(examples).argsort(kind="stable")
     for start in range(0, len(ordered), EVALUATION_ROWS):
         rows = [examples[place] for place in ordered[start : start + EVALUATION_ROWS]]
-        parts = plan(rows, trainer.shapes, spec.rows_at_once)
-        for several in rounds(parts, trainer.shapes.lanes):
-            loss, count = trainer.evaluate(several)
+        for parts in _share(rows, spec, trainer):
+            loss, count = trainer.evaluate(parts)
             total, tokens = total + loss, tokens + count
-    return total, tokens
+    summed = trainer.group.sum([total, tokens])
+    return summed[0], int(summed[1])

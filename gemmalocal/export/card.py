@@ -79,7 +79,8 @@ def _proof(proof: Proof) -> str:
         f"| base | {proof.base:.4f} |\n| tuned, before the export | {proof.tuned:.4f} |\n"
         f"| this export | {proof.exported:.4f} |",
         f"Share of the gain that it kept: **{share}**, and of the shift of logits {100 * proof.carried:.0f} %"
-        f"{'' if proof.passed else ': it FAILED'}. Mean difference of logits: {proof.logit_difference:.2g}. Greedy answers that are the same: "
+        f"{'' if proof.passed else ': it FAILED'}. Mean difference of logits: {proof.logit_difference:.2g}. Greedy "
+        "answers that are the same: "
         f"{sum(answer.same for answer in proof.answers)} of {len(proof.answers)}.",
     ]
     return "\n\n".join(rows)

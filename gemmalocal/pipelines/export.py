@@ -54,7 +54,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield Report({"path": str(target), "form": form.label, "bytes": _bytes(target), **proof.as_dict()})
     if not proof.passed:
         raise GemmalocalError(
-            f"The export lost the tune: {_share(proof.kept)} of its gain, {_share(proof.carried)} of its shift are left.",
+            f"The export lost the tune: {_share(proof.kept)} of its gain, {_share(proof.carried)} of its shift left.",
             proof.remedy,
         )
     yield Finished("done", f"{form.label} in {target}")

@@ -11,7 +11,10 @@ from pathlib import Path
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.documents.document import Document, Passage
-from gemmalocal.documents.simple import cut, find, read
+from gemmalocal.documents.duplicates import NearDuplicates
+from gemmalocal.documents.find import find
+from gemmalocal.documents.passages import Cutter
+from gemmalocal.documents.read import read
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.preparation import Preparation
 from gemmalocal.recipe import DataSpec
@@ -30,6 +33,7 @@ class Gathered:
     refused: list[tuple[str, str]] = field(default_factory=list)  # source, and why, as sentences
     warnings: list[tuple[str, str]] = field(default_factory=list)
     same: int = 0  # documents that are the same as one before
+    copies: int = 0  # passages that nearly repeat one before
 
 
 def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Tell) -> Gathered:
@@ -45,6 +49,7 @@ def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Tell) -> Gathered:
 def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell: Tell) -> None:
     password = os.environ.get(wanted.password_env) if wanted.password_env else None
     places = find(wanted.sources)
+    cut, near = Cutter(tokenizer.encoder, wanted.passage_tokens), NearDuplicates()
     seen = set[str]()
     for number, place in enumerate(places):
         if found.documents == wanted.max_documents:
@@ -63,9 +68,11 @@ def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell:
         seen.add(content)
         found.documents += 1
         title = document.title or Path(place).stem
-        found.pieces += [
-            Piece(content, title, passage) for passage in cut(document, tokenizer.encoder, wanted.passage_tokens)
-        ]
+        for passage in cut(document):
+            if near.original(f"{place}#{passage.number}", passage.text) is None:
+                found.pieces.append(Piece(content, title, passage))
+            else:
+                found.copies += 1
     tell("documents", len(places), len(places))
 
 

@@ -140,6 +140,7 @@ def deliver(
         "warnings": [{"source": source, "warning": warning} for source, warning in gathered.warnings],
         "same_documents": gathered.same,
         "passages": len(gathered.pieces),
+        "near_copies": gathered.copies,
         "asked": written.asked,
         "answers_known": written.known,
         "left_to_rules": dict(written.losses.most_common()),
@@ -179,6 +180,8 @@ def _of_sources(gathered: Gathered) -> Iterator[str]:
         yield f"{source}: {warning}"
     if gathered.same:
         yield f"{gathered.same} documents are the same as others and were left out"
+    if gathered.copies:
+        yield f"{gathered.copies} passages nearly repeat others and were left out"
     yield f"{len(gathered.pieces)} passages of {gathered.documents} documents"
 
 

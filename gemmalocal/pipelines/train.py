@@ -8,8 +8,9 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import catalog, history, macos, strain
+from gemmalocal import catalog, history, macos
 from gemmalocal.backends import open_backend, whole
+from gemmalocal.backends.group import wait
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.examples import pieces
 from gemmalocal.data.store import lengths
@@ -19,6 +20,7 @@ from gemmalocal.engine.brake import Brake
 from gemmalocal.engine.checkpoints import Standing
 from gemmalocal.errors import OutOfMemory, TrainingDiverged
 from gemmalocal.events import Event, Finished, Notice, Report, Sample, Stage
+from gemmalocal.pipelines import together
 from gemmalocal.pipelines.budget import Budget, budget, load_of
 from gemmalocal.pipelines.prepared import Prepared, prepare
 from gemmalocal.recipe import Recipe
@@ -26,21 +28,27 @@ from gemmalocal.records import Message, Record
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
-    """Train, or go on from the newest checkpoint in `directory`."""
+    """Train, or go on from the newest checkpoint in `directory`; on rank 0 of a group, or as one that follows it."""
     recipe = Recipe.model_validate(spec)
-    ready = Prepared()
-    yield from prepare(recipe, ready, directory / "examples")
-    assert ready.tokenizer is not None
-    yield Stage("loading the weights")
     before = history.read(directory).plan
     goes_on = before.get("engine") if recipe.backend == "auto" else None  # the optimizer's state is an engine's own
     backend = open_backend(goes_on or recipe.backend)
-    decided = budget(recipe, ready.folder, load_of(ready.train, recipe), backend, before)
+    group = backend.group()
+    if group.rank:
+        recipe = together.led(group, directory)
+    ready = Prepared()
+    yield from prepare(recipe, ready, directory / "examples")
+    if group.rank == 0:
+        wait(group)  # the others are in `led`
+    yield Stage("loading the weights")
+    decided = together.agreed(group, budget(recipe, ready.folder, load_of(ready.train, recipe), backend, before))
     recipe = decided.recipe
     yield Report({"plan": decided.plan})
     yield Notice(decided.sentence())
+    if group.size > 1:
+        yield Notice(f"{group.size} processes share each step")
     yield from _left_out(ready.folder)
-    trainer = backend.trainer(ready.folder, recipe)
+    trainer = backend.trainer(ready.folder, recipe, group)
     trainer.shapes = decided.shapes
     work = loop.Work(
         ready.train, ready.held_out, recipe.train, steps(recipe, len(ready.train)), directory / "checkpoints"
@@ -48,6 +56,24 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     if not work.held_out:
         yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
     standing = loop.resume(work, trainer)
+    with macos.awake():
+        if group.rank:
+            yield from loop.train(work, trainer, standing, together.brake(list, group), lambda step: iter(()))
+        else:
+            yield from _lead(decided, ready, work, trainer, standing, together.brake(commands, group), directory)
+
+
+def _lead(
+    decided: Budget,
+    ready: Prepared,
+    work: loop.Work,
+    trainer: Trainer,
+    standing: Standing,
+    brake: Brake,
+    directory: Path,
+) -> Iterator[Event]:
+    """Train, answer the prompts on the way, and deliver the result."""
+    recipe = decided.recipe
 
     def answers(step: int, when: str, prompts: list[str]) -> Iterator[Event]:
         for prompt in prompts:
@@ -60,12 +86,11 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield Stage("answering the prompts before training")
         yield from answers(0, "before", recipe.samples.prompts)
     yield Stage("training")
-    with macos.awake():
-        ending = yield from _delivered(
-            steps_within(decided, work, trainer, standing, _brake(commands), during),
-            work.folder,
-            lambda checkpoint: deliver(recipe, checkpoint, ready.folder, directory),
-        )
+    ending = yield from _delivered(
+        steps_within(decided, work, trainer, standing, brake, during),
+        work.folder,
+        lambda checkpoint: deliver(recipe, checkpoint, ready.folder, directory),
+    )
     if ending.outcome in ("done", "early") and recipe.samples.prompts:
         chosen = checkpoints.chosen(work.folder)
         yield Stage("answering the prompts after training")
@@ -93,8 +118,9 @@ def steps_within(
             yield from loop.train(work, trainer, standing, brake, sample)
             return
         except OutOfMemory as error:
-            if work.spec.micro_batch != "auto":
-                remedy += f", or train.micro_batch to {max(1, work.spec.micro_batch // 2)}"
+            rows = work.spec.micro_batch
+            if rows != "auto" or trainer.group.size > 1:  # a group cannot go back for one of its ranks
+                remedy += f", or train.micro_batch to {1 if rows == 'auto' else max(1, rows // 2)}"
                 raise
             decided = decided.halved()
             yield Notice(f"{error.message} Once more, with at most {decided.shapes.limit} tokens at once")
@@ -120,11 +146,6 @@ def _left_out(folder: Path) -> Iterator[Notice]:
     towers = catalog.left_out(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     if towers:
         yield Notice(f"only the text model is loaded and trained: {' and '.join(towers)} stay as they are")
-
-
-def _brake(commands: Callable[[], list[dict[str, Any]]]) -> Brake:
-    gauges = strain.gauges()
-    return Brake(lambda: any(item.get("do") == "stop" for item in commands()), lambda: strain.worst(gauges))
 
 
 def _delivered(events: Iterator[Event], folder: Path, put: Callable[[Path], Path]) -> Generator[Event, None, Finished]:

@@ -15,7 +15,7 @@ from gemmalocal import recipe_file
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.mlx import cpu, tiles
 from gemmalocal.backends.mlx.lanes import Lanes
-from gemmalocal.data.batches import Shapes, plan, rounds
+from gemmalocal.data.batches import Shapes, plan, rounds, share
 from tests.backends.truth import close, reference, some_rows
 
 open_backend("mlx")
@@ -82,6 +82,20 @@ def test_lanes_change_nothing(tiny: Path, recipe_path: Path) -> None:
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-6)
     assert found[0][2] == pytest.approx(found[1][2], rel=1e-6)
     close(found[0][1], found[1][1], 1e-5)
+
+
+def test_shares_add_up_to_the_whole_dropout_included(tiny: Path, recipe_path: Path) -> None:
+    parts = plan(some_rows(6), Shapes(8, 1, 40, 2))
+    whole = trainer(tiny, recipe_path, "lora.dropout=0.3")
+    ranks = [trainer(tiny, recipe_path, "lora.dropout=0.3") for _ in range(2)]
+    for part in parts:
+        whole.accumulate([part])
+    for rank, made in enumerate(ranks):
+        for part in share(parts, rank, 2):
+            made.accumulate([part])
+    assert sum(made._loss for made in ranks) == pytest.approx(whole._loss, rel=1e-6)
+    close([one + other for one, other in zip(*(made._gradient for made in ranks), strict=True)], whole._gradient, 1e-5)
+    assert sum(made._parts for made in ranks) == whole._parts == len(parts)
 
 
 def test_micro_batches_give_the_update_of_the_big_batch(tiny: Path, recipe_path: Path) -> None:

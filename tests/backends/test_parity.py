@@ -75,8 +75,8 @@ def test_loss_and_gradient_equal_full_logits(folders: dict[str, Path], recipe_pa
         value = plain_loss(model, BATCH)
         torch.autograd.backward(value)
         made.accumulate([BATCH])
-        assert made._loss == pytest.approx(float(value), rel=1e-5)
-        assert made.evaluate([BATCH])[0] == pytest.approx(float(value), rel=1e-5)
+        assert made._loss == pytest.approx(value.item(), rel=1e-5)
+        assert made.evaluate([BATCH])[0] == pytest.approx(value.item(), rel=1e-5)
         for path, adapter in named_adapters(made):
             slope = weights[path].grad
             assert slope is not None
@@ -154,14 +154,14 @@ def test_a_whole_model_is_trained_and_loads_elsewhere(
     value = plain_loss(model, BATCH)
     torch.autograd.backward(value)
     made.accumulate([BATCH])
-    assert made._loss == pytest.approx(float(value), rel=1e-5)
+    assert made._loss == pytest.approx(value.item(), rel=1e-5)
     wanted = dict(model.named_parameters())
     assert set(made._names) == set(wanted)
     for path, weight in zip(made._names, made._weights, strict=True):
         near(weight.grad, wanted[path].grad)
     made.apply(1e-3)
     after = made.evaluate([BATCH])[0]
-    assert after < float(value)
+    assert after < value.item()
     (tmp_path / "checkpoint").mkdir()
     made.save(tmp_path / "checkpoint")
     whole.deliver(tmp_path / "checkpoint", folders[name], tmp_path / "model")

@@ -14,6 +14,7 @@ import transformers
 
 from gemmalocal import recipe_file
 from gemmalocal.backends import adapters, open_backend
+from gemmalocal.backends.mlx import generate, model
 from gemmalocal.backends.protocol import Sampling
 from gemmalocal.errors import ModelError
 from tests.backends.test_generations import configuration
@@ -99,6 +100,15 @@ def test_each_voice_says_what_the_trained_model_says_alone(
     assert len({len(row) for row in found}) > 1  # some have left the batch before others
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_a_padded_prompt_is_read_as_it_is_alone(folders: dict[str, Path], name: str) -> None:
+    text, prompts = model.load(folders[name], "float32").text, some_prompts(6)
+    together = generate._read(text, generate._cache(text, prompts), prompts)
+    for prompt, states in zip(prompts, together, strict=True):
+        alone = generate._read(text, generate._cache(text, [prompt]), [prompt])[0]
+        np.testing.assert_allclose(np.array(states), np.array(alone), atol=1e-4 * float(mx.max(mx.abs(alone))))
+
+
 @pytest.mark.parametrize("name", ["gemma1", "gemma2", "gemma3", "gemma4"])
 def test_greedy_answers_are_those_of_transformers(folders: dict[str, Path], name: str) -> None:
     prompts = some_prompts(3)
@@ -115,8 +125,6 @@ def test_greedy_answers_are_those_of_transformers(folders: dict[str, Path], name
 
 
 def test_a_long_prompt_is_read_in_pieces(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    from gemmalocal.backends.mlx import generate
-
     prompts, sampling = some_prompts(4), Sampling(max_tokens=12)
     generator = BACKEND.generator(folders["gemma4"])
     whole = answers(generator, prompts, [0] * 4, sampling)

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gemmalocal.data.batches import Shapes, batch, plan, rounds
+from gemmalocal.data.batches import Shapes, batch, plan, rounds, share
 from gemmalocal.data.examples import Example
 
 
@@ -78,3 +78,15 @@ def test_packed_rows_fill_the_lanes_evenly() -> None:
     parts = plan(examples(90, 50, 40, 20, 20), Shapes(1, 0, 256, 2, packed=True))
     assert [part.tokens for part in parts] == [109, 109]
     assert len(plan(examples(40), Shapes(8, 0, 256, 4, packed=True))) == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 40])
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_ranks_shares_are_the_plan_and_about_equal(size: int, packed: bool) -> None:
+    parts = plan(examples(5, 9, 40, 33, 12, 60, 21, 8, 17, 30), Shapes(4, 0, 64, packed=packed))
+    assert [part.place for part in parts] == list(range(len(parts)))
+    shares = [share(parts, rank, size) for rank in range(size)]
+    assert sorted(part.place for mine in shares for part in mine) == list(range(len(parts)))
+    assert all([part.place for part in mine] == sorted(part.place for part in mine) for mine in shares)
+    loads = [sum(part.tokens for part in mine) for mine in shares]
+    assert max(loads) - min(loads) <= max(part.tokens for part in parts)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from gemmalocal.backends import adapters
+from gemmalocal.backends.group import ALONE, Group
 from gemmalocal.backends.protocol import Memory, Update
 from gemmalocal.data.batches import MicroBatch, Shapes
 from gemmalocal.data.examples import Example
@@ -38,6 +39,7 @@ class Toy:
     draws: int = 0
     released: int = 0
     shapes: Shapes = Shapes(1, 0, 10_000)
+    group: Group = ALONE
     seen: list[float] = field(default_factory=list)
     tokens: int = 0
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gemmalocal import cli, history, worker
-from gemmalocal.data import formats
+from gemmalocal.documents.rows import LONGEST
 from gemmalocal.events import Failed, Report, decode
 
 GOOD = [{"prompt": f"the quote of {letter}:", "completion": " and the quo"} for letter in "abcd"]
@@ -43,7 +43,7 @@ ROWS: dict[str, tuple[str, bytes, str, str, int]] = {
     "Latin-1": ("x.jsonl", b'{"text": "caf\xe9"}\n' + lines(FINE), "x.jsonl:1", "not UTF-8.*byte 14 is 0xe9", 1),
     "UTF-16": ("x.jsonl", FINE.encode("utf-16"), "x.jsonl", "UTF-16", 0),
     "UTF-16 without a mark": ("x.csv", "text\nhi".encode("utf-16-le"), "x.csv", "UTF-16", 0),
-    "huge line": ("x.jsonl", lines(FINE, "x" * (formats.LONGEST + 9), FINE[:-2] + '!"}'), "x.jsonl:2", "longer", 2),
+    "huge line": ("x.jsonl", lines(FINE, "x" * (LONGEST + 9), FINE[:-2] + '!"}'), "x.jsonl:2", "longer", 2),
     "no column of a pair": ("x.jsonl", lines(PAIR, '{"prompt": "the"}'), "x.jsonl:2", "has no 'completion'", 1),
     "no known columns": ("x.jsonl", lines('{"a": 1, "b": 2}', FINE), "x.jsonl:1", "no known shape.*a, b", 1),
     "no columns": ("x.jsonl", lines("{}", FINE), "x.jsonl:1", "no known shape.*none", 1),
@@ -104,7 +104,7 @@ ROWS: dict[str, tuple[str, bytes, str, str, int]] = {
     "TSV with commas": ("x.tsv", b"prompt,completion\na,b\n", "x.tsv:2", "no known shape", 0),
     "no Parquet": ("x.parquet", b"PAR1 this is none PAR1", "x.parquet", "not a whole Parquet", 0),
     "empty Parquet": ("x.parquet", b"", "x.parquet", "not a whole Parquet", 0),
-    "long document": ("x.txt", b"x" * (formats.LONGEST + 1), "x.txt", "make several files", 0),
+    "long document": ("x.txt", b"x" * (LONGEST + 1), "x.txt", "make several files", 0),
     "blank document": ("x.md", b" \n", "x.md", "has nothing in 'text'", 0),
 }
 

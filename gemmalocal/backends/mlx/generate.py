@@ -125,7 +125,7 @@ def _choose(logits: mx.array, sampling: Sampling, places: list[tuple[int, int]])
         order = mx.argsort(-logits, axis=-1)
         shares = mx.softmax(mx.take_along_axis(logits, order, axis=-1), axis=-1, precise=True)
         before = mx.cumsum(shares, axis=-1) - shares  # the likeliest one always stays
-        ranked = mx.where(before < sampling.top_p, mx.take_along_axis(logits, order, axis=-1), -mx.inf)
+        ranked = mx.where(before < max(sampling.top_p, 1e-6), mx.take_along_axis(logits, order, axis=-1), -mx.inf)
         logits = mx.put_along_axis(logits, order, ranked, axis=-1)
     noise = [mx.random.gumbel(logits.shape[1:], key=_key(sampling.seed, *place)) for place in places]
     return mx.argmax(logits + mx.stack(noise), axis=-1)

@@ -15,11 +15,13 @@ from mlx.utils import tree_flatten, tree_unflatten
 from numpy.typing import NDArray
 
 from gemmalocal.backends import adapters, whole
+from gemmalocal.backends.group import ALONE, Group
 from gemmalocal.backends.mlx import attention, device, lora, model
 from gemmalocal.backends.mlx.faults import translated
 from gemmalocal.backends.mlx.generate import decode
 from gemmalocal.backends.mlx.lanes import Lanes
 from gemmalocal.backends.mlx.loss import Head
+from gemmalocal.backends.mlx.ranks import MlxGroup
 from gemmalocal.backends.protocol import Memory, Sampling, Update
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.errors import RecipeError
@@ -37,17 +39,17 @@ class _Passes(NamedTuple):
     gradient: list[mx.array]
 
 
-def trainer(folder: Path, recipe: Recipe) -> MlxTrainer:
+def trainer(folder: Path, recipe: Recipe, group: Group = ALONE) -> MlxTrainer:
     """Load the weights in `folder` and attach a fresh adapter."""
     with translated():
-        return MlxTrainer(folder, recipe)
+        return MlxTrainer(folder, recipe, group)
 
 
 class MlxTrainer:
     """A Gemma, of which an adapter or all is trained, and an optimizer."""
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
-        self.shapes = device.shapes()
+    def __init__(self, folder: Path, recipe: Recipe, group: Group) -> None:
+        self.shapes, self.group = device.shapes(), group
         self._lanes = Lanes(self.shapes.lanes)
         self._recipe, self._full = recipe, recipe.method == "full"
         self._model, self._wrapped = model.load(folder, recipe.weight_dtype, recipe.bits)
@@ -68,9 +70,9 @@ class MlxTrainer:
         self._optimizer = optimizer(recipe.train)
         self._optimizer.init(self._model.trainable_parameters())
         self._names = [name for name, _ in self._trainable()]
-        self._draws = 0  # micro-batches so far: with the seed, the whole random state
+        self._draws = 0  # micro-batches of all steps so far: with the seed, the whole random state
         self._gradient: list[mx.array] | None = None
-        self._loss, self._tokens = 0.0, 0
+        self._loss, self._tokens, self._parts = 0.0, 0, 0
         mx.eval(self._model.parameters())
 
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
@@ -94,23 +96,23 @@ class MlxTrainer:
         self._gradient = gradient
         self._loss += loss.total
         self._tokens += sum(part.supervised for part in parts)
+        self._parts += len(parts)
 
     def _trainable(self) -> list[tuple[str, mx.array]]:
         return _named(self._model.trainable_parameters())
 
-    def _draw(self) -> None:
-        first = mx.random.key(self._recipe.train.seed * 1_000_003 + self._draws)
+    def _draw(self, place: int) -> None:
+        first = mx.random.key(self._recipe.train.seed * 1_000_003 + self._draws + place)
         keys = mx.random.split(first, max(1, len(self._adapters)))[: len(self._adapters)]
         for adapter, key in zip(self._adapters, keys, strict=True):
             adapter.draw(key)
-        self._draws += 1
 
     def _both_passes(self, batch: MicroBatch) -> _Passes:
         """Build forward and backward pass at once, as MLX does, though the cotangent is not known before the head ran.
 
         It gets a buffer that is filled in between. So each activation lives just as long as its gradient needs it.
         """
-        self._draw()
+        self._draw(batch.place)
         values = [value for _, value in self._trainable()]
         places, targets = _supervised(batch)
 
@@ -136,13 +138,12 @@ class MlxTrainer:
 
     def apply(self, learning_rate: float) -> Update:
         """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`."""
-        assert self._gradient is not None, "accumulate first"
-        gradient, loss, tokens = self._gradient, self._loss / self._tokens, self._tokens
-        self._gradient, self._loss, self._tokens = None, 0.0, 0
+        gradient, loss, tokens, parts = self._summed()
         norm = math.sqrt(float(sum(mx.sum(mx.square(part)) for part in gradient))) / tokens
         update = Update(loss, tokens, norm)
         if not update.finite:
             return update
+        self._draws += parts
         clip = self._recipe.train.gradient_clip
         factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
         named = [(name, part * (factor / tokens)) for name, part in zip(self._names, gradient, strict=True)]
@@ -150,6 +151,17 @@ class MlxTrainer:
         self._optimizer.update(self._model, tree_unflatten(named))
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
         return update
+
+    def _summed(self) -> tuple[list[mx.array], float, int, int]:
+        """Gradient, mean loss, tokens and micro-batches of all ranks; what this one accumulated is forgotten."""
+        gradient = self._gradient
+        if isinstance(self.group, MlxGroup):
+            gradient = self.group.gradients(gradient or [mx.zeros_like(value) for _, value in self._trainable()])
+        # After the gradients, since this one knows whether all ranks are there.
+        loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
+        self._gradient, self._loss, self._tokens, self._parts = None, 0.0, 0, 0
+        assert gradient is not None, "accumulate first"
+        return gradient, loss / tokens, int(tokens), int(parts)
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         """Summed loss and supervised tokens."""
@@ -191,7 +203,7 @@ class MlxTrainer:
             self.load(directory)
         self._optimizer.state = tree_unflatten(list(_arrays(directory / OPTIMIZER).items()))
         self._draws = json.loads((directory / STATE).read_text(encoding="utf-8"))["draws"]
-        self._gradient, self._loss, self._tokens = None, 0.0, 0
+        self._gradient, self._loss, self._tokens, self._parts = None, 0.0, 0, 0
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
 
     def load(self, directory: Path) -> None:

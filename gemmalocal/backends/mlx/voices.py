@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ import mlx.nn as nn
 from gemmalocal.backends import adapters
 from gemmalocal.backends.mlx import lora
 from gemmalocal.errors import ModelError
+
+BASE = "Give it the base model that it was trained on."
+Scale = Callable[[int], float]  # of a rank
 
 
 class VoicedLinear(nn.Module):
@@ -68,11 +71,11 @@ def overlay(text: Any, folders: Sequence[Path]) -> list[VoicedLinear]:
         for name, parts in tensors.items():
             if name not in found:
                 found[name] = _replaced(text, name, len(folders) + 1, folder)
-            found[name].add(voice, _adapter(found[name].linear, parts, scale(len(parts["lora_a"])), folder, name))
+            found[name].add(voice, _adapter(found[name].linear, parts, scale, folder, name))
     return list(found.values())
 
 
-def _read(folder: Path) -> tuple[Any, dict[str, dict[str, mx.array]]]:
+def _read(folder: Path) -> tuple[Scale, dict[str, dict[str, mx.array]]]:
     """A function of a rank to its scale, and of each layer the tensors by our names."""
     try:
         config = json.loads((folder / adapters.CONFIG).read_text(encoding="utf-8"))
@@ -107,14 +110,14 @@ def _replaced(text: Any, name: str, voices: int, folder: Path) -> VoicedLinear:
     return block[last]
 
 
-BASE = "Give it the base model that it was trained on."
-
-
-def _adapter(linear: nn.Module, parts: dict[str, mx.array], scale: float, folder: Path, name: str) -> lora.LoraLinear:
-    kind = lora.DoraLinear if "magnitude" in parts else lora.LoraLinear
-    made = kind(linear, scale, 0.0, parts["lora_a"])
-    wanted = {key: value.shape for key, value in made.items() if isinstance(value, mx.array) and key[0] != "_"}
-    if {key: value.shape for key, value in parts.items()} != wanted:
+def _adapter(linear: nn.Module, parts: dict[str, mx.array], scale: Scale, folder: Path, name: str) -> lora.LoraLinear:
+    rows, columns = lora.sizes(linear)
+    rank = len(parts.get("lora_b", mx.zeros((1, 0)))[0])
+    wanted = {"lora_a": (rank, columns), "lora_b": (rows, rank)} | (
+        {"magnitude": (rows,)} if "magnitude" in parts else {}
+    )
+    if {part: value.shape for part, value in parts.items()} != wanted:
         raise ModelError(f"The adapter in {folder} does not fit the model at {name}.", BASE)
+    made = (lora.DoraLinear if "magnitude" in parts else lora.LoraLinear)(linear, scale(rank), 0.0, parts["lora_a"])
     made.update(parts)
     return made

@@ -44,9 +44,9 @@ def precision(kind: str, capability: tuple[int, int] | None, asked: str) -> Prec
 
 
 def current() -> torch.device:
-    """CUDA's first card, else Apple's GPU, else the CPU."""
+    """CUDA's current card (the first, or a rank's own), else Apple's GPU, else the CPU."""
     if torch.cuda.is_available():
-        return torch.device("cuda", 0)
+        return torch.device("cuda", torch.cuda.current_device())
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 

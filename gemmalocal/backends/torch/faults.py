@@ -8,22 +8,25 @@ from contextlib import contextmanager
 import torch
 
 from gemmalocal import postmortem
-from gemmalocal.errors import OutOfMemory
+from gemmalocal.errors import OutOfMemory, WorkKilled
 
 CPU = "can't allocate memory"  # what torch's CPU allocator says
 
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Raise `OutOfMemory` for what torch says when memory is short; let all else pass."""
+    """Raise `OutOfMemory` where memory is short and `WorkKilled` where another rank is gone; let all else pass."""
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _out_of_memory(error) from error
     except RuntimeError as error:
-        if CPU not in str(error) and not isinstance(postmortem.known(str(error)), OutOfMemory):
-            raise
-        raise _out_of_memory(error) from error
+        found = postmortem.known(str(error))
+        if CPU in str(error) or isinstance(found, OutOfMemory):
+            raise _out_of_memory(error) from error
+        if isinstance(found, WorkKilled):
+            raise found from error
+        raise
 
 
 def _out_of_memory(error: BaseException) -> OutOfMemory:

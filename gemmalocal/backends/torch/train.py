@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from transformers import DynamicCache
 
 from gemmalocal.backends import adapters, whole
+from gemmalocal.backends.group import ALONE, Group
 from gemmalocal.backends.protocol import Memory, Update
 from gemmalocal.backends.torch import attention, device, frozen, lora, model, optimizers, resident
 from gemmalocal.backends.torch.faults import translated
 from gemmalocal.backends.torch.loss import Head
+from gemmalocal.backends.torch.ranks import TorchGroup
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.errors import ModelError
 from gemmalocal.recipe import Recipe
@@ -40,17 +42,17 @@ class _Packed(NamedTuple):
     targets: Tensor
 
 
-def trainer(folder: Path, recipe: Recipe) -> TorchTrainer:
+def trainer(folder: Path, recipe: Recipe, group: Group = ALONE) -> TorchTrainer:
     """Load the weights in `folder` and attach a fresh adapter."""
     with translated():
-        return TorchTrainer(folder, recipe)
+        return TorchTrainer(folder, recipe, group)
 
 
 class TorchTrainer:
     """A Gemma, of which an adapter or all is trained, and an optimizer."""
 
-    def __init__(self, folder: Path, recipe: Recipe) -> None:
-        self.shapes = device.shapes()
+    def __init__(self, folder: Path, recipe: Recipe, group: Group) -> None:
+        self.shapes, self.group = device.shapes(), group
         self._device = device.current()
         frozen.require(recipe.bits)
         self._resident = resident.Resident()
@@ -74,26 +76,26 @@ class TorchTrainer:
         self._names: list[str] = [name for name, _ in trainable]
         self._weights: list[nn.Parameter] = [weight for _, weight in trainable]
         self._optimizer = optimizers.optimizer(self._weights, recipe.train, self._device)
-        self._draws = 0  # micro-batches so far: with the seed, the whole random state
-        self._loss, self._tokens = 0.0, 0
+        self._draws = 0  # micro-batches of all steps so far: with the seed, the whole random state
+        self._loss, self._tokens, self._parts = 0.0, 0, 0
 
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
         """Add the summed loss and gradient of micro-batches, one after the other."""
         with translated():
             for part in parts:
-                self._draw()
+                self._draw(part.place)
                 packed = self._packed(part)
                 hidden = self._hidden(packed)
                 loss = self._head.loss(hidden.detach(), packed.targets)
                 hidden.backward(loss.hidden)
                 self._loss += loss.total
                 self._tokens += part.supervised
+                self._parts += 1
 
-    def _draw(self) -> None:
-        first = (self._recipe.train.seed * 1_000_003 + self._draws) * max(1, len(self._adapters))
+    def _draw(self, place: int) -> None:
+        first = (self._recipe.train.seed * 1_000_003 + self._draws + place) * max(1, len(self._adapters))
         for number, adapter in enumerate(self._adapters):
             adapter.draw(first + number)
-        self._draws += 1
 
     def _no_dropout(self) -> None:
         for adapter in self._adapters:
@@ -124,14 +126,14 @@ class TorchTrainer:
 
     def apply(self, learning_rate: float) -> Update:
         """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`."""
-        assert self._tokens, "accumulate first"
-        gradient = [weight.grad for weight in self._weights if weight.grad is not None]
-        norm = float(torch.nn.utils.get_total_norm(gradient)) / self._tokens
-        update = Update(self._loss / self._tokens, self._tokens, norm)
+        gradient, loss, tokens, parts = self._summed()
+        norm = float(torch.nn.utils.get_total_norm(gradient)) / tokens
+        update = Update(loss, tokens, norm)
         if update.finite:
+            self._draws += parts
             clip = self._recipe.train.gradient_clip
             factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
-            torch._foreach_mul_(gradient, factor / self._tokens)
+            torch._foreach_mul_(gradient, factor / tokens)
             for group in self._optimizer.param_groups:
                 group["lr"] = learning_rate
             with translated():
@@ -139,9 +141,18 @@ class TorchTrainer:
         self._forget()
         return update
 
+    def _summed(self) -> tuple[list[Tensor], float, int, int]:
+        """Gradient, mean loss, tokens and micro-batches of all ranks."""
+        loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
+        assert tokens, "accumulate first"
+        if isinstance(self.group, TorchGroup):
+            self.group.gradients(self._weights)
+        gradient = [weight.grad for weight in self._weights if weight.grad is not None]
+        return gradient, loss / tokens, int(tokens), int(parts)
+
     def _forget(self) -> None:
         self._optimizer.zero_grad(set_to_none=True)
-        self._loss, self._tokens = 0.0, 0
+        self._loss, self._tokens, self._parts = 0.0, 0, 0
 
     @torch.no_grad()
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:

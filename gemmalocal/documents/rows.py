@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from gemmalocal.documents.document import Unreadable
 from gemmalocal.records import Rejected
 
 Row = tuple[str, dict[str, Any]]  # where it came from, its columns
@@ -19,10 +20,6 @@ SMALL = 16 << 20  # bytes of a broken JSON file that is read again to find the l
 BLOCK = 1024  # rows of a Parquet file at once
 BOM, UTF16 = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 NOT_UTF8 = "is not UTF-8 text (save it as UTF-8)"
-
-
-class Unreadable(Exception):
-    """A piece of a file that is no row; the message says why."""
 
 
 def read(file: Path, at: At) -> Rows:
@@ -81,16 +78,22 @@ def json_tree(file: Path, at: At) -> Rows:
             yield Rejected(where, f"is not JSON: {why}{lost}")
 
 
-def table(file: Path, at: At) -> Rows:
+def table(file: Path, at: At, names: Sequence[str] = ()) -> Rows:
     """Comma, semicolon or tab separated columns under a header line (.csv, .tsv), quoted as in RFC 4180.
 
-    A row with a quotation mark that is never closed would swallow those after it: only its first line is given up.
+    If `names` are given for the columns, the file has no header. A row with a quotation mark that is never closed
+    would swallow those after it: only its first line is given up.
     """
     csv.field_size_limit(LONGEST)
     with file.open("rb") as raw:
         _begin(raw)
         lines = _Lines(raw, 0, at)
-        names, delimiter = _header(file, lines)
+        first = next(lines, "")
+        delimiter = separator(file, first)
+        if names:
+            lines.again()
+        else:
+            names = _header(first, delimiter)
         while True:
             lines.mark()
             try:
@@ -164,6 +167,11 @@ class _Lines:
         self.first = self._number + 1
         self._second: int | None = None
 
+    def again(self) -> None:
+        """Go back to the line that was just read."""
+        self._raw.seek(self._start)
+        self._number -= 1
+
     def rewind(self) -> None:
         """Go on behind the first line of the row at hand."""
         self._raw.seek(self._second or self._raw.tell())
@@ -173,6 +181,7 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
+        self._start = self._raw.tell()
         try:
             line = _line(self._raw)
         finally:
@@ -184,18 +193,20 @@ class _Lines:
         return _text(line)
 
 
-def _header(file: Path, lines: _Lines) -> tuple[list[str], str]:
-    """The columns' names and what separates them: tabs in a .tsv, else what the header has."""
-    first = next(lines, "")
-    delimiter = "\t" if file.suffix.lower() == ".tsv" else next((mark for mark in ",;\t" if mark in first), ",")
+def separator(file: Path, line: str) -> str:
+    """What separates the columns of a table: tabs in a .tsv, else what its first line has."""
+    return "\t" if file.suffix.lower() == ".tsv" else next((mark for mark in ",;\t" if mark in line), ",")
+
+
+def _header(line: str, delimiter: str) -> list[str]:
     try:
-        names = next(csv.reader([first], delimiter=delimiter, strict=True), [])
+        names = next(csv.reader([line], delimiter=delimiter, strict=True), [])
     except csv.Error as error:
         raise Unreadable(f"has a header that cannot be read: {error}") from error
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise Unreadable(f"has a header that names a column twice: '{twice}' (line 1)")
-    return names, delimiter
+    return names
 
 
 def _begin(raw: BinaryIO) -> None:

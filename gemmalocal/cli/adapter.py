@@ -1,0 +1,38 @@
+"""adapter: a trained adapter for another program."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from gemmalocal import paths
+from gemmalocal.cli import errands
+
+
+@click.command()
+@click.argument("source")
+@click.argument("target", type=click.Path())
+@click.option("--to", type=click.Choice(["mlx-lm", "peft"]), required=True, help="mlx-lm's layout, or PEFT's.")
+@click.option("--model", help="The model it was trained on, if the adapter does not name it.")
+@click.option("--json", "as_json", is_flag=True, help="What was made, as one JSON object.")
+def adapter(source: str, target: str, to: str, model: str | None, as_json: bool) -> int:
+    """Write the adapter SOURCE (a run, or a folder) into the new folder TARGET, in mlx-lm's layout or in PEFT's.
+
+    A run's own adapter is in PEFT's. `mlx_lm.generate --adapter-path` reads mlx-lm's.
+    """
+    run = paths.runs() / source / "adapter"
+    folder = run if run.is_dir() else Path(source).expanduser().absolute()
+    spec = {"source": str(folder), "target": str(Path(target).expanduser().absolute()), "to": to, "model": model}
+    code, report = errands.run("adapter", spec)
+    if report and as_json:
+        click.echo(json.dumps(report))
+    elif report:
+        click.echo(report["path"])
+        if to == "mlx-lm":
+            click.echo(f"mlx_lm.generate --model {report['folder']} --adapter-path {report['path']}", err=True)
+    return code
+
+
+COMMANDS = (adapter,)

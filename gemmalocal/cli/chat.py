@@ -1,0 +1,211 @@
+"""chat: the base model and what was tuned from it answer side by side; a watcher of a chat job."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gemmalocal import history, jobs, paths, talk
+from gemmalocal.cli.answers import Page
+from gemmalocal.cli.follow import exit_code
+from gemmalocal.cli.narrate import Narrator
+from gemmalocal.errors import UnknownRun
+from gemmalocal.events import Cleared, Declined, Event, Failed, Finished, Replied, Report, Voted, decode
+
+POLL = 0.05  # seconds
+HELP = "/again  /vote NAME  /clear  /system TEXT  /save  /quit; Ctrl-C stops an answer"
+SETTLED: dict[str, type[Event]] = {"vote": Voted, "clear": Cleared, "save": Report}
+
+
+@click.command()
+@click.argument("runs", nargs=-1, metavar="[RUN[@STEP]]...")
+@click.option("--prompt", "prompts", multiple=True, help="Answer this and end; more than one is a conversation.")
+@click.option("--system", default="", help="A system text.")
+@click.option("--temperature", type=click.FloatRange(0, 10), default=0, show_default=True, help="0 is greedy.")
+@click.option("--top-p", type=click.FloatRange(0, 1), default=1, show_default=True)
+@click.option("--top-k", type=click.IntRange(0), default=0, show_default=True, help="0 is all.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option("--max-tokens", type=click.IntRange(1), default=256, show_default=True, help="Longest answer.")
+@click.option("--no-base", is_flag=True, help="Leave the base model out.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object for each question, with all answers.")
+def chat(
+    runs: tuple[str, ...], prompts: tuple[str, ...], system: str, no_base: bool, as_json: bool, **sampling: Any
+) -> int:
+    """Ask the base model and RUN the same, at the same time; RUN@50 is its checkpoint of step 50.
+
+    The newest run with a result if none is named; several share one copy of the weights if they have the same base.
+    Without --prompt the lines of stdin are asked, one after the other.
+    """
+    spec = {"voices": voices(runs or (_newest(),), not no_base), "sampling": sampling}
+    folder = _folder(bool(prompts))
+    dialogue = Dialogue(jobs.start(folder, "chat", spec), as_json)
+    try:
+        if prompts:
+            for prompt in prompts:
+                dialogue.do("ask", text=prompt, system=system)
+        else:
+            converse(dialogue, system)
+        return dialogue.end()
+    finally:
+        dialogue.close()
+        if prompts:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def voices(runs: tuple[str, ...], base: bool) -> list[dict[str, Any]]:
+    """The voices of a chat's spec; raises `UnknownRun`."""
+    found: list[dict[str, Any]] = []
+    for name in runs:
+        run, step = _run(name)
+        if base and not found:
+            found.append({"name": "base", "run": str(run), "base": True})
+        found.append({"name": f"{run.name}@{step}" if step else run.name, "run": str(run), "step": step})
+    return found
+
+
+def _run(name: str) -> tuple[Path, int | None]:
+    before, _, step = name.rpartition("@")
+    if before and step.isdigit():
+        return history.find_run(before).resolve(), int(step)
+    return history.find_run(name).resolve(), None
+
+
+def _newest() -> str:
+    for folder in history.list_runs():
+        if (folder / "adapter").is_dir() or (folder / "model").is_dir():
+            return str(folder)
+    raise UnknownRun("No run has a result yet.", "Start one with: gemmalocal train quotes")
+
+
+def _folder(errand: bool) -> Path:
+    place = paths.errands() if errand else paths.chats()
+    place.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=time.strftime("chat-%Y%m%d-%H%M%S-"), dir=place))
+
+
+class Dialogue:
+    """A chat job, asked one command at a time; what it says is printed as it comes."""
+
+    def __init__(self, job: jobs.Job, as_json: bool) -> None:
+        self._job, self._json = job, as_json
+        self._narrator, self._talk = Narrator(), talk.Talk()
+        self._page: Page | None = None
+        self._last: Event | None = None
+        self.over = False
+
+    @property
+    def names(self) -> list[str]:
+        """The voices; none before they are ready."""
+        return self._talk.names
+
+    def do(self, what: str, **more: Any) -> None:
+        """Leave a command and follow the job until it is done, or declined, or the job is over."""
+        if self.over:
+            return
+        self._job.ask(do=what, **more)
+        self._page = None
+        answers = 0
+        for event in self._news():
+            answers += isinstance(event, Replied)
+            if isinstance(event, Declined) or (what in SETTLED and isinstance(event, SETTLED[what])):
+                return
+            if what not in SETTLED and answers and answers == len(self.names):
+                return
+
+    def end(self) -> int:
+        """Let the job end; the exit code."""
+        if not self.over:
+            self._job.ask(do="end")
+        for _ in self._news():
+            pass
+        return exit_code(self._job, self._last, False)
+
+    def close(self) -> None:
+        """Leave no job behind."""
+        self._narrator.close()
+        self._job.kill()
+
+    def _news(self) -> Iterator[Event]:
+        """Events, printed, until the job is over. A first Ctrl-C stops the answers, a second the job."""
+        interrupted = False
+        while not self.over:
+            try:
+                alive = self._job.alive
+                for line in self._job.lines():
+                    event = decode(line)
+                    self._tell(event)
+                    yield event
+                self.over = not alive
+                time.sleep(POLL)
+            except KeyboardInterrupt:
+                if interrupted:
+                    self._job.kill()
+                interrupted = True
+                self._job.ask(do="stop")
+
+    def _tell(self, event: Event) -> None:
+        talk.fold(self._talk, event)
+        if isinstance(event, Finished | Failed):
+            self._last = event
+        if isinstance(event, Declined):
+            click.echo(f"not done: {event.why}", err=True)
+        elif isinstance(event, Report):
+            if self._job.directory.parent != paths.errands():
+                click.echo(event.data["transcript"], err=True)
+        elif not isinstance(event, Finished) or event.message:
+            self._narrator(event)
+        exchange = self._talk.exchanges[-1] if self._talk.exchanges else None
+        if exchange is None or isinstance(event, Voted | Cleared | Report | Finished):
+            return
+        if self._json:
+            if isinstance(event, Replied) and exchange.whole:
+                click.echo(talk.as_json(self._talk, exchange))
+            return
+        self._page = self._page or Page(self.names, shutil.get_terminal_size().columns, sys.stdout.isatty())
+        for line in self._page.more(exchange):
+            click.echo(line)
+
+
+def converse(dialogue: Dialogue, system: str) -> None:
+    """Ask each line of stdin; one with a slash in front is a command."""
+    typed = sys.stdin.isatty()
+    if typed:
+        click.echo(HELP, err=True)
+    while not dialogue.over:
+        try:
+            line = input("> ") if typed else sys.stdin.readline()
+        except (EOFError, KeyboardInterrupt):
+            return
+        if not typed and not line:
+            return
+        word, _, rest = line.strip().partition(" ")
+        match word:
+            case "":
+                continue
+            case "/quit":
+                return
+            case "/system":
+                system = rest
+            case "/again":
+                dialogue.do("regenerate")
+            case "/clear" | "/save":
+                dialogue.do(word[1:])
+            case "/vote":
+                if rest in dialogue.names:
+                    dialogue.do("vote", voice=dialogue.names.index(rest))
+                else:
+                    click.echo(f"there is: {', '.join(dialogue.names)}", err=True)
+            case _ if word.startswith("/"):
+                click.echo(HELP, err=True)
+            case _:
+                dialogue.do("ask", text=line.strip(), system=system)
+
+
+COMMANDS = (chat,)

@@ -1,0 +1,46 @@
+"""Which documents a person means: files, folders, globs and addresses, in a settled order."""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+def find(sources: Sequence[str]) -> list[str]:
+    """The documents that `sources` name, each once, as `read` takes them.
+
+    Of folders every file, however deep, in order of its path; hidden files, and those in hidden folders, are left
+    out unless they are named. What is not there, or not of a kind that is read, stays in the list: `read` says why.
+    """
+    return list(dict.fromkeys(found for source in sources for found in _named(source)))
+
+
+def _named(source: str) -> Iterator[str]:
+    place = Path(source).expanduser()
+    if place.is_dir():
+        yield from map(str, sorted(_below(place)))
+    elif not place.exists() and glob.has_magic(source):
+        found = sorted(glob.glob(str(place), recursive=True))
+        for match in found:
+            yield from _named(match)
+        if not found:
+            yield source
+    else:
+        yield str(place) if place.exists() else source
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    try:
+        inside = list(folder.iterdir())
+    except OSError:
+        yield folder  # `read` says why
+        return
+    for path in inside:
+        if path.name.startswith(".") or path.name == "__MACOSX":
+            continue
+        if path.is_dir():
+            if not path.is_symlink():  # a link to a folder may lead in a circle
+                yield from _below(path)
+        else:
+            yield path

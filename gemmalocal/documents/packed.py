@@ -1,0 +1,51 @@
+"""Zip files that are documents, and gzip around any: opened no further than a limit."""
+
+from __future__ import annotations
+
+import gzip
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gemmalocal.documents.document import Unreadable
+
+LARGEST = 512 << 20  # bytes of one file, packed or unpacked
+CHUNK = 1 << 20
+TOO_LARGE = f"is too large: more than {LARGEST >> 20} MB"
+SMALLER = "Split it into smaller files."
+
+
+def check(file: Path) -> None:
+    """Raise `Unreadable` for a zip file that is damaged, or unpacks to more than `LARGEST`.
+
+    `zipfile` gives no more of a member than its directory says, so the sum of that holds.
+    """
+    try:
+        with zipfile.ZipFile(file) as packed:
+            members = packed.infolist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
+        raise Unreadable(f"is damaged: {error}", "Fetch or save it again.") from error
+    if sum(member.file_size for member in members) > LARGEST:
+        raise Unreadable(f"{TOO_LARGE} unpacked", SMALLER)
+
+
+@contextmanager
+def unpacked(file: Path) -> Iterator[Path]:
+    """A file as it is; of a .gz, a temporary one with what it holds, under the name without .gz."""
+    if file.suffix.lower() != ".gz":
+        yield file
+        return
+    with tempfile.TemporaryDirectory(prefix="gemmalocal-") as folder:
+        target = Path(folder) / file.stem
+        try:
+            with gzip.open(file) as packed, target.open("wb") as out:
+                while chunk := packed.read(CHUNK):
+                    if out.tell() + len(chunk) > LARGEST:
+                        raise Unreadable(f"{TOO_LARGE} unpacked", SMALLER)
+                    out.write(chunk)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise Unreadable(f"is damaged: {error}", "Fetch or save it again.") from error
+        yield target

@@ -1,0 +1,180 @@
+"""PDF through PDFium, and through pypdf where that reads better: lines back to front, lost word spaces."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gemmalocal.documents import clean, quality
+from gemmalocal.documents.document import Content, Sections, Unreadable
+
+SCANNED = 20  # characters; a page with fewer, and an image, is a picture of text
+SHOWN = 8  # numbers of pages that a warning names
+OCR = "Recognise its text first; ocrmypdf, for one, makes a PDF with text of it."
+
+
+class Heading(NamedTuple):
+    """An entry of the outline: `level` counts from 1, `page` from 0."""
+
+    level: int
+    title: str
+    page: int
+
+
+def read_pdf(file: Path, password: str | None = None) -> Content:
+    """The text by outline and page, without running heads.
+
+    Raises `Unreadable` for what is encrypted, damaged, or has no text layer.
+    """
+    with closing(_open(file, password)) as pdf:
+        title = _title(pdf)
+        outline = list(_outline(pdf))
+        pages, scanned = _pages(pdf)
+    if not "".join(pages).strip():
+        if scanned:
+            raise Unreadable("holds only images of text, no text layer", OCR)
+        raise Unreadable("is empty: there is no text on its pages")
+    pages = _better(pages, file, password)
+    warnings = (f"Without a text layer, so not read: {_numbers(scanned)}. {OCR}",) if scanned else ()
+    return Content(title, _sections(pages, outline), warnings)
+
+
+def _open(file: Path, password: str | None) -> Any:
+    import pypdfium2
+    from pypdfium2 import raw
+
+    try:
+        return pypdfium2.PdfDocument(file, password=password)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code == raw.FPDF_ERR_PASSWORD:
+            why = "is encrypted" if password is None else "is encrypted with another password"
+            raise Unreadable(why, "Give its password with --password.") from error
+        if error.err_code == raw.FPDF_ERR_SECURITY:
+            raise Unreadable("is encrypted in a way that PDFium does not know", "Save it without.") from error
+        raise Unreadable("is damaged: it is no whole PDF", "Fetch or save it again.") from error
+
+
+def _pages(pdf: Any) -> tuple[list[str], list[int]]:
+    """The text of each page, and the numbers from 1 of those that only hold images, or are broken."""
+    import pypdfium2
+
+    texts: list[str] = []
+    scanned: list[int] = []
+    for number in range(len(pdf)):
+        try:
+            page = pdf[number]
+        except pypdfium2.PdfiumError:  # a page whose object is broken; the others are read
+            texts.append("")
+            scanned.append(number + 1)
+            continue
+        with closing(page), closing(page.get_textpage()) as found:
+            text = found.get_text_bounded().replace("\r\n", "\n")
+            if len(text.strip()) < SCANNED and _pictured(page):
+                scanned.append(number + 1)
+        texts.append(text)
+    return texts, scanned
+
+
+def _pictured(page: Any) -> bool:
+    from pypdfium2 import raw
+
+    return next(page.get_objects(filter=(raw.FPDF_PAGEOBJ_IMAGE,), max_depth=3), None) is not None
+
+
+def _better(pages: list[str], file: Path, password: str | None) -> list[str]:
+    """The pages, and instead of those that PDFium reads badly what pypdf makes of them, where that is better."""
+    bad = [number for number, text in enumerate(pages) if quality.backwards(text) or _lost(text)]
+    if not bad:
+        return pages
+    better = list(pages)
+    for number, text in _by_pypdf(file, password, bad).items():
+        if text.strip() and not quality.backwards(text) and not _lost(text):
+            better[number] = text
+    return better
+
+
+def _lost(text: str) -> bool:
+    return quality.lost_spaces(text) > quality.LOST_SPACES
+
+
+def _by_pypdf(file: Path, password: str | None, wanted: Sequence[int]) -> dict[int, str]:
+    """The text of some pages by pypdf; of those that it cannot read, none."""
+    import pypdf
+
+    texts = {}
+    try:
+        with pypdf.PdfReader(file, password=password) as reader:
+            for number in wanted:
+                texts[number] = reader.pages[number].extract_text()
+    except Exception:  # it raises what it likes on bad files; PDFium's text is there already
+        pass
+    return texts
+
+
+def _title(pdf: Any) -> str:
+    try:
+        return str(pdf.get_metadata_value("Title"))
+    except UnicodeDecodeError:  # bytes that are no UTF-16
+        return ""
+
+
+def _outline(pdf: Any) -> Iterator[Heading]:
+    """The bookmarks that lead to a page."""
+    for mark in pdf.get_toc():
+        target = mark.get_dest()
+        page = target.get_index() if target else None
+        try:
+            title = " ".join(clean.plain(mark.get_title()).split())
+        except UnicodeDecodeError:
+            continue
+        if page is not None and title:
+            yield Heading(mark.level + 1, title, page)
+
+
+def _sections(pages: Sequence[str], outline: Sequence[Heading]) -> list[Any]:
+    """Pages cut at the lines where a heading of the outline stands; where none does, at the page's first."""
+    lines = [[line for line in page.splitlines() if line.strip()] for page in clean.join_hyphens(pages)]
+    sections = Sections()
+    for number, page in enumerate(clean.without_running_heads(lines)):
+        sections.page = number + 1
+        starts = _starts(page, [heading for heading in outline if heading.page == number])
+        for place, line in enumerate(page):
+            for heading in starts.get(place, ()):
+                sections.heading(heading.level, heading.title, "")
+            sections.line(line)
+        sections.end()
+    return sections.found
+
+
+def _starts(lines: Sequence[str], headings: Sequence[Heading]) -> dict[int, list[Heading]]:
+    """The line at which each heading begins, in their order."""
+    keys = [_key(line) for line in lines]
+    starts: dict[int, list[Heading]] = {}
+    place = 0
+    for heading in headings:
+        title = _key(heading.title)
+        found = next((at for at in range(place, len(keys)) if _is_title(keys, at, title)), place)
+        starts.setdefault(found, []).append(heading)
+        place = found
+    return starts
+
+
+def _is_title(keys: Sequence[str], at: int, title: str) -> bool:
+    """Does a line, or do two, say the title, with a number before it or without?"""
+    both = keys[at] + keys[at + 1] if at + 1 < len(keys) else keys[at]
+    return bool(title) and any(
+        key.endswith(title) and re.fullmatch("[a-z]{0,8}[0-9]*", key.removesuffix(title)) for key in (keys[at], both)
+    )
+
+
+def _key(text: str) -> str:
+    return "".join(re.findall(r"\w+", text.casefold()))
+
+
+def _numbers(pages: Sequence[int]) -> str:
+    shown = ", ".join(map(str, pages[:SHOWN]))
+    more = f" and {len(pages) - SHOWN} more" if len(pages) > SHOWN else ""
+    return f"page{'s' if len(pages) > 1 else ''} {shown}{more}"

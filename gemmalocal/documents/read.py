@@ -1,0 +1,164 @@
+"""A file, or an address, to a document: its kind to a reader, as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from gemmalocal.documents import clean, packed, quality, rows, tables, youtube
+from gemmalocal.documents.document import Content, Document, Section, Unreadable
+from gemmalocal.documents.text import LARGEST_TEXT
+from gemmalocal.errors import DocumentError
+from gemmalocal.records import Rejected
+
+Reader = Callable[[Path, str | None], Content]
+OLE, PDF = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"%PDF-"  # how old Office files, and encrypted new ones, begin
+
+READERS = {  # suffix: module and function, imported when the first such file is met
+    ".pdf": "pdf.read_pdf",
+    ".docx": "office.read_docx",
+    ".docm": "office.read_docx",
+    ".pptx": "office.read_pptx",
+    ".pptm": "office.read_pptx",
+    ".html": "html.read_html",
+    ".htm": "html.read_html",
+    ".xhtml": "html.read_html",
+    ".epub": "epub.read_epub",
+    ".md": "text.read_markdown",
+    ".markdown": "text.read_markdown",
+    ".txt": "text.read_text",
+    ".text": "text.read_text",
+    ".rst": "text.read_text",
+    "": "text.read_text",
+}
+ROWS = frozenset(rows.READERS) - frozenset(READERS)
+KINDS = sorted({*READERS, *ROWS} - {""})
+IN_MEMORY = ("text.", "html.")
+LEGACY = {
+    ".doc": ".docx",
+    ".dot": ".docx",
+    ".rtf": ".docx",
+    ".odt": ".docx",
+    ".pages": ".docx",
+    ".ppt": ".pptx",
+    ".pps": ".pptx",
+    ".odp": ".pptx",
+    ".key": ".pptx",
+    ".xls": ".csv",
+    ".xlsx": ".csv",
+    ".ods": ".csv",
+    ".numbers": ".csv",
+}
+
+
+def read(source: str, password: str | None = None) -> Document:
+    """What a person wrote, cleaned, with warnings where the text looks wrong; rows are a section each.
+
+    `source` is a file (also a .gz of one) or a YouTube address. Raises `DocumentError` that says what it is that
+    cannot be read, and what helps.
+    """
+    with _told(source):
+        if youtube.is_address(source):
+            return _document(source, youtube.read_transcript(source))
+        with _opened(source) as (file, kind):
+            _fits(file, kind)
+            return _document(source, _reader(kind)(file, password))
+
+
+def read_each(source: str, password: str | None = None) -> Iterator[Document | Rejected]:
+    """As `read`, but each row of a file of rows (of any size) is a document, called "rows.jsonl:3"."""
+    if Path(source.removesuffix(".gz")).suffix.lower() not in ROWS:
+        yield read(source, password)
+        return
+    with _told(source), _opened(source) as (file, _):
+        for row in tables.contents(file):
+            place = row.source if isinstance(row, Rejected) else row[0]
+            name = source + place.removeprefix(file.name)
+            if isinstance(row, Rejected):
+                yield replace(row, source=name)
+                continue
+            try:
+                yield _document(name, row[1])
+            except Unreadable as problem:
+                yield Rejected(name, str(problem))
+
+
+@contextmanager
+def _told(source: str) -> Iterator[None]:
+    """Whatever goes wrong within is a `DocumentError` about `source`."""
+    try:
+        yield
+    except Unreadable as problem:
+        raise DocumentError(f"{source} {problem}.", problem.hint) from problem
+    except OSError as error:
+        raise DocumentError(
+            f"{source} cannot be read: {error.strerror or error}.", "Check that it is whole, and yours."
+        ) from error
+    except Exception as error:  # libraries raise what they like on broken files; each means that this one is
+        why = f"{type(error).__name__}: {error}".splitlines()[0][:200].rstrip(": .")
+        raise DocumentError(f"{source} is damaged ({why}).", "Fetch or save it again.") from error
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[tuple[Path, str]]:
+    """A file, out of its .gz, and its kind; raises `Unreadable` for what no reader needs to try."""
+    path = Path(source)
+    if not path.exists():
+        raise Unreadable("is not there", "Check its name.")
+    if not path.is_file():
+        raise Unreadable("is not a file", "Name a file, or a folder that can be opened.")
+    with packed.unpacked(path) as file:
+        yield file, _kind(file)
+
+
+def _kind(file: Path) -> str:
+    """The suffix whose reader takes a file: its own, unless its first bytes say that it lies."""
+    kind = file.suffix.lower()
+    with file.open("rb") as raw:
+        start = raw.read(len(OLE))
+    if not start:
+        raise Unreadable("is empty", "Leave it out.")
+    if start.startswith(PDF):
+        return ".pdf"
+    if kind in LEGACY:
+        raise Unreadable(f"is of an old or closed kind: '{kind}'", f"Save it as {LEGACY[kind]} or PDF.")
+    if kind not in READERS and kind not in ROWS:
+        raise Unreadable(f"is of a kind that is not read: '{kind}'", f"These are: {', '.join(KINDS)}")
+    if start == OLE:
+        raise Unreadable("is encrypted, or of an old kind under a new name", "Save it anew, without a password.")
+    return kind
+
+
+def _fits(file: Path, kind: str) -> None:
+    """Raise `Unreadable` for a file that would fill the memory."""
+    size = file.stat().st_size
+    if size > packed.LARGEST:
+        raise Unreadable(packed.TOO_LARGE, packed.SMALLER)
+    if READERS.get(kind, "").startswith(IN_MEMORY) and size > LARGEST_TEXT:
+        raise Unreadable(f"is too large: more than {LARGEST_TEXT >> 20} MB of text", packed.SMALLER)
+
+
+def _reader(kind: str) -> Reader:
+    if kind in ROWS:
+        return tables.read_table
+    module, _, name = READERS[kind].partition(".")
+    reader: Reader = getattr(import_module(f"gemmalocal.documents.{module}"), name)
+    return reader
+
+
+def _document(source: str, content: Content) -> Document:
+    """Clean what a reader found; raises `Unreadable` if nothing is left."""
+    cleaned = (Section(clean.plain(part.text), _line(part.heading), part.page) for part in content.sections)
+    sections = tuple(section for section in cleaned if section.text)
+    if not sections:
+        raise Unreadable("is empty: there is no text in it", "Leave it out.")
+    title = _line(content.title) or Path(source).stem
+    document = Document(source, title, sections, content.warnings)
+    return replace(document, warnings=(*content.warnings, *quality.warnings(document.text)))
+
+
+def _line(text: str) -> str:
+    return " ".join(clean.plain(text).split())

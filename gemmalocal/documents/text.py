@@ -1,0 +1,104 @@
+"""Plain text and Markdown, in any encoding."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+
+from gemmalocal.documents.document import Content, Section, Sections, Unreadable
+
+BOMS = (  # the longer first: UTF-32's begins with UTF-16's
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+LARGEST_TEXT = 64 << 20  # bytes of a file that is held whole while it is read
+SAMPLE = 1 << 18  # bytes from which an unnamed encoding is guessed
+ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
+SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
+FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
+
+
+def decode(data: bytes, declared: str = "") -> str:
+    """Bytes to text: by byte order mark, as UTF-8, as the file declares, or as charset-normalizer guesses.
+
+    Raises `Unreadable` if it is no text.
+    """
+    for mark, encoding in BOMS:
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    for encoding in filter(None, ("utf-8", declared)):
+        try:
+            text = data.decode(encoding)
+        except (UnicodeDecodeError, LookupError):
+            continue
+        if "\x00" not in text[:SAMPLE]:
+            return text
+    from charset_normalizer import from_bytes
+
+    guess = from_bytes(data[:SAMPLE]).best()
+    if guess is None or "\x00" in str(guess):
+        raise Unreadable("is no text: no encoding fits its bytes", "If it is text, save it as UTF-8.")
+    return data.decode(guess.encoding, "replace")
+
+
+def read_text(file: Path, password: str | None = None) -> Content:
+    """A text file is one section."""
+    return Content("", [Section(decode(file.read_bytes()))])
+
+
+def read_markdown(file: Path, password: str | None = None) -> Content:
+    """Markdown, a section a heading; what front matter says is left out."""
+    return markdown(decode(file.read_bytes()))
+
+
+def markdown(text: str) -> Content:
+    """The sections of Markdown: both kinds of heading, outside of fenced code."""
+    sections = Sections()
+    paragraph: list[str] = []  # lines since the last heading
+    fence = ""
+    for line in _body(text.splitlines()):
+        if fence or FENCE.match(line):
+            fence = _fence(line, fence)
+        elif found := ATX.match(line):
+            sections.add("\n".join(paragraph))
+            paragraph = []
+            sections.heading(len(found[1]), found[2], line)
+            continue
+        elif (under := SETEXT.match(line)) and paragraph and _one_line(paragraph):
+            title = paragraph.pop()
+            sections.add("\n".join(paragraph))
+            paragraph = []
+            sections.heading(1 if under[1][0] == "=" else 2, title, f"{title}\n{line}")
+            continue
+        paragraph.append(line)
+    sections.add("\n".join(paragraph))
+    sections.end()
+    return Content(sections.title, sections.found)
+
+
+def _body(lines: list[str]) -> list[str]:
+    """The lines behind YAML front matter."""
+    if lines and lines[0].rstrip() == "---":
+        for number, line in enumerate(lines[1:200], 1):
+            if line.rstrip() in ("---", "..."):
+                return lines[number + 1 :]
+    return lines
+
+
+def _fence(line: str, fence: str) -> str:
+    """The fence that is open after a line, or "" if none is; one closes what its own kind and length has opened."""
+    found = FENCE.match(line)
+    if not fence:
+        return found[1] if found else ""
+    closes = found is not None and found[1].startswith(fence) and not line.strip().strip(fence[0])
+    return "" if closes else fence
+
+
+def _one_line(paragraph: list[str]) -> bool:
+    """Is the last line a paragraph of its own, as a title underlined with = or - is?"""
+    alone = len(paragraph) == 1 or not paragraph[-2].strip()
+    return alone and bool(paragraph[-1].strip()) and "|" not in paragraph[-1]

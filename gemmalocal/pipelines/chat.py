@@ -1,0 +1,192 @@
+"""A conversation with several voices at once, in a process of its own that takes commands until it is told to end.
+
+Commands, beside what each may carry: ask (text, system, and sampling: temperature, top_p, top_k, seed, max_tokens, all
+kept for the next), regenerate (sampling; the seed moves on), stop (the answers under way), clear, vote (voice, turn),
+save, end (once all before it is done). The spec has `voices` (see `seats.seat`), `sampling` and `idle`, the seconds
+without a command after which the process ends by itself: no chat outlives its terminal for long.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import atomic, history, talk
+from gemmalocal.backends.protocol import Sampling
+from gemmalocal.data.tokenizer import TemplateRefused
+from gemmalocal.engine.speak import Voice, speak
+from gemmalocal.errors import JobBusy
+from gemmalocal.events import Asked, Cleared, Declined, Event, Finished, Notice, Replied, Reply, Report, Voices, Voted
+from gemmalocal.jobs import Job
+from gemmalocal.pipelines.seats import seat
+
+IDLE = 1800.0  # seconds
+LOOK = 0.05  # seconds between two looks at the inbox
+LIMITS = {"temperature": (0, 10), "top_p": (0, 1), "top_k": (0, 2**31), "seed": (0, 2**62), "max_tokens": (1, 131_072)}
+WHOLE = ("top_k", "seed", "max_tokens")
+TRANSCRIPT = "transcript"
+
+Commands = Callable[[], list[dict[str, Any]]]
+
+
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
+    """Load the voices and talk until told to end; raises `JobBusy` where a run is training on the same GPU."""
+    _make_way()
+    voices = yield from seat(spec["voices"])
+    chat = Chat(voices, directory, commands, drawn(Sampling(), spec.get("sampling", {})))
+    yield from chat.converse(float(spec.get("idle", IDLE)))
+
+
+class Chat:
+    """The voices, what was said so far, and what is still to be done."""
+
+    def __init__(self, voices: list[Voice], directory: Path, commands: Commands, sampling: Sampling) -> None:
+        self._voices, self._directory, self._commands, self._sampling = voices, directory, commands, sampling
+        self._system = ""
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._talk = talk.Talk()
+
+    def converse(self, idle: float) -> Iterator[Event]:
+        """Take commands until one says end, or none has come for `idle` seconds."""
+        for event in self._all(idle):
+            talk.fold(self._talk, event)
+            yield event
+
+    def _all(self, idle: float) -> Iterator[Event]:
+        yield Voices([voice.name for voice in self._voices], [voice.form for voice in self._voices])
+        if alone := [voice.name for voice in self._voices if voice.form != "chat"]:
+            yield Notice(f"{', '.join(alone)}: trained on no conversations, so every prompt stands alone")
+        last = time.monotonic()
+        while time.monotonic() - last < idle:
+            self._waiting.extend(self._commands())
+            if not self._waiting:
+                time.sleep(LOOK)
+                continue
+            command = self._waiting.popleft()
+            if command.get("do") == "end":
+                yield from self._ended("")
+                return
+            yield from self._done(command)
+            last = time.monotonic()
+        yield from self._ended(f"nobody asked anything for {idle / 60:.0f} minutes")
+
+    def _ended(self, why: str) -> Iterator[Event]:
+        if self._talk.exchanges:
+            yield from self._saved()
+        yield Finished("done", why)
+
+    def _done(self, command: dict[str, Any]) -> Iterator[Event]:
+        do = str(command.get("do"))
+        try:
+            match do:
+                case "ask":
+                    yield from self._ask(command)
+                case "regenerate":
+                    yield from self._again(command)
+                case "vote":
+                    yield self._vote(command)
+                    self._keep()
+                case "clear":
+                    yield Cleared()
+                case "save":
+                    yield from self._saved()
+                case "stop":
+                    pass  # nothing is under way
+                case _:
+                    raise ValueError(f"a chat knows no such command: '{do}'")
+        except (ValueError, TemplateRefused) as problem:
+            yield Declined(do, str(problem))
+
+    def _ask(self, command: dict[str, Any]) -> Iterator[Event]:
+        text, system = command.get("text"), command.get("system", self._system)
+        if not isinstance(text, str) or not text.strip() or not isinstance(system, str):
+            raise ValueError("there is no text to answer")
+        self._sampling, self._system = drawn(self._sampling, command), system
+        yield from self._answers(len(self._talk.exchanges) + 1, text)
+
+    def _again(self, command: dict[str, Any]) -> Iterator[Event]:
+        if not self._talk.remembered:
+            raise ValueError("nothing was asked yet")
+        asked = self._talk.exchanges[-1].asked
+        sampling = drawn(self._sampling, command)
+        if sampling == self._sampling and sampling.temperature == 0:
+            raise ValueError("at temperature 0 the answer would be the same: raise the temperature")
+        self._sampling = sampling._replace(seed=sampling.seed + (sampling.seed == self._sampling.seed))
+        yield from self._answers(asked.turn, asked.text)
+
+    def _answers(self, turn: int, text: str) -> Iterator[Event]:
+        _make_way()
+        before = [one for one in self._talk.remembered if one.asked.turn != turn]
+        prompts = [
+            voice.prompt(text, self._system, [(one.asked.text, one.answers[place].text) for one in before])
+            for place, voice in enumerate(self._voices)
+        ]
+        yield Asked(turn, text, self._system, self._sampling._asdict())
+        for said in speak(self._voices, prompts, self._sampling, self._wanted):
+            if said.text:
+                yield Reply(turn, said.voice, said.text, said.tokens)
+            if said.stopped:
+                figures = round(said.seconds, 4), round(said.first, 4), said.stopped
+                yield Replied(turn, said.voice, said.whole, said.tokens, *figures)
+        self._keep()
+
+    def _wanted(self) -> bool:
+        """Whether nobody has asked to stop; other commands wait."""
+        self._waiting.extend(self._commands())
+        stops = [command for command in self._waiting if command.get("do") == "stop"]
+        for stop in stops:
+            self._waiting.remove(stop)
+        return not stops
+
+    def _vote(self, command: dict[str, Any]) -> Voted:
+        exchanges = self._talk.exchanges
+        voice, turn = command.get("voice"), command.get("turn", len(exchanges))
+        if turn not in range(1, len(exchanges) + 1):
+            raise ValueError("there is no answer to vote for")
+        if voice is not None and voice not in range(len(self._voices)):
+            raise ValueError(f"there is no voice {voice}: they are 0 to {len(self._voices) - 1}")
+        return Voted(turn, voice)
+
+    def _keep(self) -> None:
+        """Write the transcript: a line for each exchange."""
+        atomic.write_text(self._directory / f"{TRANSCRIPT}.jsonl", talk.as_json_lines(self._talk))
+
+    def _saved(self) -> Iterator[Event]:
+        self._keep()
+        path = self._directory / f"{TRANSCRIPT}.md"
+        atomic.write_text(path, talk.as_markdown(self._talk))
+        yield Report({"transcript": str(path), "lines": str(path.with_suffix(".jsonl")), "tally": self._talk.tally})
+
+
+def drawn(sampling: Sampling, command: dict[str, Any]) -> Sampling:
+    """The sampling with what a command changes; raises `ValueError` for what is no number within its limits."""
+    changes: dict[str, Any] = {}
+    for name, (least, most) in LIMITS.items():
+        if (value := command.get(name)) is None:
+            continue
+        number = isinstance(value, int if name in WHOLE else int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or not least <= value <= most:
+            kind = "a whole number" if name in WHOLE else "a number"
+            raise ValueError(f"{name} is {kind} from {least} to {most}, not {value!r}")
+        changes[name] = value
+    return sampling._replace(**changes)
+
+
+def _make_way() -> None:
+    if busy := training(sys.platform):
+        raise JobBusy(
+            f"{busy} is training, and on a Mac a chat beside it can bring the system down (mlx#3186).",
+            f"Wait until it has ended, or stop it: gemmalocal stop {busy}",
+        )
+
+
+def training(platform: str) -> str | None:
+    """The name of a run that is training now, on a platform where no chat may run beside it; None elsewhere."""
+    if platform != "darwin":
+        return None
+    return next((folder.name for folder in history.list_runs() if Job(folder).alive), None)

@@ -1,0 +1,108 @@
+"""Real files of every kind, small: what a person's folder holds."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+FONT = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding %s>>"
+IMAGE = b"<< /Type /XObject /Subtype /Image /Width 1 /Height 1 /ColorSpace /DeviceGray /BitsPerComponent 8 /Length 1 >>"
+
+
+def pdf(path: Path, pages: Sequence[Sequence[str] | None], letters: dict[str, str] | None = None) -> Path:
+    """A PDF of lines from top to foot; a page that is None holds an image. `letters` says what each drawn one means."""
+    kids = " ".join(f"{5 + 2 * number} 0 R" for number in range(len(pages)))
+    to_unicode = b"/ToUnicode 4 0 R " if letters else b""
+    chars = "\n".join(f"<{ord(drawn):02x}> <{ord(meant):04x}>" for drawn, meant in (letters or {}).items())
+    cmap = (
+        "/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n/CMapType 2 def\n/CMapName /X def\n"
+        f"1 begincodespacerange\n<00> <ff>\nendcodespacerange\n{len(letters or {})} beginbfchar\n{chars}\nendbfchar\n"
+        "endcmap\nend\nend"
+    ).encode()
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode(),
+        FONT % to_unicode,
+        _stream(b"", cmap),
+    ]
+    image = 5 + 2 * len(pages)
+    for number, lines in enumerate(pages):
+        resources = f"<< /Font << /F 3 0 R >> /XObject << /I {image} 0 R >> >>"
+        objects.append(
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources {resources} "
+            f"/Contents {6 + 2 * number} 0 R >>".encode()
+        )
+        objects.append(_stream(b"", b"q 500 0 0 700 50 50 cm /I Do Q" if lines is None else _drawn(lines)))
+    objects.append(IMAGE + b"\nstream\n\x80\nendstream")
+    out = b"%PDF-1.7\n"
+    places = []
+    for number, content in enumerate(objects, 1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, content)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    out += b"xref\n0 %d\n0000000000 65535 f \n%s" % (len(objects) + 1, table)
+    out += b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, out.index(b"xref\n0 "))
+    path.write_bytes(out)
+    return path
+
+
+def _stream(entries: bytes, content: bytes) -> bytes:
+    return b"<< %s/Length %d >>\nstream\n%s\nendstream" % (entries, len(content), content)
+
+
+def _drawn(lines: Sequence[str]) -> bytes:
+    shown = (line.replace("\\", "\\\\").replace("(", "\\(").replace(")", "\\)") for line in lines)
+    body = "".join(f"({line}) Tj 0 -14 Td\n" for line in shown)
+    return f"BT /F 11 Tf 50 740 Td\n{body}ET".encode("cp1252")
+
+
+def with_outline(path: Path, entries: Sequence[tuple[str, int, int]], title: str = "", password: str = "") -> Path:
+    """The PDF with an outline of (title, level from 0, page from 0), a title, and a password."""
+    from pypdf import PdfWriter
+
+    writer = PdfWriter(clone_from=path)
+    parents: list[object] = []
+    for name, level, page in entries:
+        parents[level:] = [
+            writer.add_outline_item(title=name, page_number=page, parent=parents[level - 1] if level else None)
+        ]
+    if title:
+        writer.add_metadata({"/Title": title})
+    if password:
+        writer.encrypt(password, algorithm="RC4-128")
+    writer.write(path)
+    return path
+
+
+def epub(path: Path, chapters: dict[str, str], locked: bool = False) -> Path:
+    """A book of XHTML pages, in a folder of their own, after a table of contents."""
+    items = "".join(
+        f'<item id="c{n}" href="{name}" media-type="application/xhtml+xml"/>' for n, name in enumerate(chapters)
+    )
+    spine = "".join(f'<itemref idref="c{n}"/>' for n in range(len(chapters)))
+    with zipfile.ZipFile(path, "w") as book:
+        book.writestr("mimetype", "application/epub+zip")
+        book.writestr(
+            "META-INF/container.xml",
+            '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
+            '<rootfile full-path="OPS/book.opf"/></rootfiles></container>',
+        )
+        book.writestr(
+            "OPS/book.opf",
+            '<package xmlns="http://www.idpf.org/2007/opf"><metadata xmlns:dc="http://purl.org/dc/elements/1.1/">'
+            f"<dc:title>A Book</dc:title></metadata><manifest>{items}"
+            '<item id="nav" href="nav.xhtml" properties="nav" media-type="application/xhtml+xml"/></manifest>'
+            f'<spine><itemref idref="nav"/>{spine}</spine></package>',
+        )
+        book.writestr("OPS/nav.xhtml", "<html><body><p>The contents</p></body></html>")
+        for name, page in chapters.items():
+            book.writestr(f"OPS/{name}", page)
+        if locked:
+            first = next(iter(chapters))
+            book.writestr(
+                "META-INF/encryption.xml",
+                '<encryption xmlns:e="http://www.w3.org/2001/04/xmlenc#"><e:EncryptedData><e:CipherData>'
+                f'<e:CipherReference URI="OPS/{first}"/></e:CipherData></e:EncryptedData></encryption>',
+            )
+    return path
