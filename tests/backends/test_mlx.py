@@ -13,7 +13,7 @@ from mlx.utils import tree_flatten
 
 from gemmalocal import recipe_file
 from gemmalocal.backends import open_backend
-from gemmalocal.backends.mlx import cpu, tiles
+from gemmalocal.backends.mlx import again, cpu, lora, tiles
 from gemmalocal.backends.mlx.lanes import Lanes
 from gemmalocal.data.batches import Shapes, plan, rounds, share
 from tests.backends.truth import close, reference, some_rows
@@ -59,6 +59,28 @@ def test_the_head_in_tiles_equals_plain_autodiff(
     slow, other, _ = made._head.loss(hidden, ids)
     assert fast == pytest.approx(slow, rel=1e-6)
     close([slope], [other], 1e-5)
+
+
+def test_what_is_computed_again_in_blocks_has_the_same_slopes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(again, "BLOCK", 7)  # several blocks, the last one short
+    project = lora.LoraLinear(nn.Linear(12, 6, bias=False), 2.0, 0.0, mx.random.normal((3, 12), key=mx.random.key(1)))
+    project.freeze()
+    project.unfreeze(keys=["lora_a", "lora_b"], recurse=False)
+    project.lora_b = mx.random.normal((6, 3), key=mx.random.key(2))
+    gate, up = (mx.random.normal((2, 24, 12), key=mx.random.key(seed)) for seed in (3, 4))
+
+    def summed(parameters: Any, gate: mx.array, up: mx.array, blocks: bool) -> mx.array:
+        project.update(parameters)
+        whole = again.again(cpu._down, project, gate, up) if blocks else cpu._down(project, gate, up)
+        return mx.sum(mx.sin(whole))
+
+    both = [
+        mx.value_and_grad(summed, argnums=[0, 1, 2])(project.trainable_parameters(), gate, up, blocks)
+        for blocks in (True, False)
+    ]
+    found: list[Any] = [[part for _, part in tree_flatten(one)] for one in both]
+    assert len(found[0]) == 5
+    close(found[0], found[1], 1e-5)
 
 
 def test_tiles_stand_large_logits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ Metal needs none of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, cast
 
@@ -21,7 +20,6 @@ from gemmalocal.fit import LONG
 
 RATE = math.sqrt(2 / math.pi)
 CUBIC = 0.044715 * RATE
-BLOCK = 256  # positions
 
 # tanh(x) as x P(x^2) / Q(x^2) for |x| up to END, highest power first: a minimax fit, off by at most 4e-7 in float32.
 END = 7.9
@@ -44,37 +42,16 @@ def tanh(x: mx.array) -> mx.array:
 @mx.custom_function
 def geglu(gate: mx.array, up: mx.array) -> Any:
     """`gelu(gate) * up` in the tanh approximation (https://arxiv.org/abs/1606.08415), and the tanh for the vjp."""
-    return in_blocks(_geglu, gate, up)
-
-
-def _geglu(gate: mx.array, up: mx.array) -> list[mx.array]:
     curve = tanh(gate * (RATE + CUBIC * (gate * gate)))
-    return [(0.5 * gate) * (1 + curve) * up, curve]
+    return (0.5 * gate) * (1 + curve) * up, curve
 
 
 @geglu.vjp  # type: ignore[untyped-decorator]
-def _geglu_vjp(primals: Any, cotangents: Any, outputs: Any) -> list[mx.array]:
-    return in_blocks(_geglu_slopes, *primals, cotangents[0], outputs[1])
-
-
-def _geglu_slopes(gate: mx.array, up: mx.array, cotangent: mx.array, curve: mx.array) -> list[mx.array]:
+def _geglu_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, mx.array]:
+    (gate, up), (cotangent, _), (_, curve) = primals, cotangents, outputs
     half = 0.5 * (1 + curve)
     slope = half + (0.5 * gate) * (1 - curve * curve) * (RATE + 3 * CUBIC * (gate * gate))
-    return [cotangent * up * slope, cotangent * (gate * half)]
-
-
-def in_blocks(call: Callable[..., list[mx.array]], *given: mx.array) -> list[mx.array]:
-    """`call` of (..., length, width) arrays, position by position; long rows one block after the other.
-
-    What `call` needs on the way is then in memory for one block only.
-    """
-    if given[0].shape[-2] <= LONG:
-        return call(*given)
-    found: list[list[mx.array]] = []
-    for start in range(0, given[0].shape[-2], BLOCK):
-        cut = [part[..., start : start + BLOCK, :] for part in given]
-        found.append(call(*(mx.depends(cut, found[-1]) if found else cut)))
-    return [mx.concatenate(list(parts), axis=-2) for parts in zip(*found, strict=True)]
+    return cotangent * up * slope, cotangent * (gate * half)
 
 
 def _quick_mlp(plain: type[Any]) -> type[Any]:
