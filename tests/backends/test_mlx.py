@@ -78,7 +78,8 @@ def test_what_is_computed_again_in_blocks_has_the_same_slopes(monkeypatch: pytes
         mx.value_and_grad(summed, argnums=[0, 1, 2])(project.trainable_parameters(), gate, up, blocks)
         for blocks in (True, False)
     ]
-    found: list[Any] = [[part for _, part in tree_flatten(one)] for one in both]
+    named: list[Any] = [tree_flatten(one) for one in both]
+    found = [[part for _, part in one] for one in named]
     assert len(found[0]) == 5
     close(found[0], found[1], 1e-5)
 
