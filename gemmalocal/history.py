@@ -118,6 +118,18 @@ def death(job: Job) -> GemmalocalError:
     return postmortem.explain(job.log_tail(), job.exit_code)
 
 
+def trouble(directory: Path, state: JobState) -> GemmalocalError | None:
+    """Why a job did not come to a good end, and what to do; None if it did, or lives."""
+    match state.status, state.last_word:
+        case "failed", Failed() as last:
+            return GemmalocalError(last.message, last.hint)
+        case "strained", Finished() as last:
+            return GemmalocalError(last.message)
+        case "killed", _:
+            return death(Job(directory))
+    return None
+
+
 def list_runs() -> list[Path]:
     """The folders of all runs, newest first."""
     folders = [path.parent for path in paths.runs().glob("*/job.json")]

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from gemmalocal import atomic, history, jobs, paths
+from gemmalocal import history, jobs, runs
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
-from gemmalocal.errors import GemmalocalError, RecipeError
-
-if TYPE_CHECKING:  # pydantic is only loaded when a recipe is read
-    from gemmalocal.recipe import Recipe
 
 SET = click.option(
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key, such as train.steps=50."
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Copy the events to stdout, one JSON object a line.")
 DETACH = click.option("--detach", is_flag=True, help="Leave the job running and return at once.")
-
-CHANGEABLE = ("train.micro_batch", "train.checkpointing")
 
 
 @click.command()
@@ -38,51 +30,24 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
     """
     from gemmalocal import recipe_file
 
-    loaded = recipe_file.load(recipe, overrides)
-    folder = _folder(name or _next_name(Path(recipe).stem))
-    job = jobs.start(folder, "train", loaded.model_dump(mode="json"))
-    _keep(loaded, folder)
+    job = runs.begin(recipe_file.load(recipe, overrides), name, Path(recipe).stem)
     return _look_on(job, as_json, detach)
 
 
 @click.command()
 @click.argument("run")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help=f"Change {' or '.join(CHANGEABLE)}: less memory."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help=f"Change {' or '.join(runs.CHANGEABLE)}: less memory.",
 )
 @JSON
 @DETACH
 def resume(run: str, overrides: tuple[str, ...], as_json: bool, detach: bool) -> int:
     """Go on with RUN from its newest checkpoint, as if it had never been interrupted."""
-    folder = history.find_run(run)
-    if history.read(folder).status in ("done", "early"):
-        raise GemmalocalError(f"{folder.name} has finished already.", f"Its adapter: {folder / 'adapter'}")
-    changed = _changed(folder, overrides)
-    old = jobs.Job(folder)
-    old.skip()
-    job = jobs.start(folder, "train", changed.model_dump(mode="json") if changed else history.spec(folder))
-    job.skip_to(old)
-    if changed:
-        _keep(changed, folder)
-    return _look_on(job, as_json, detach)
-
-
-def _changed(folder: Path, overrides: tuple[str, ...]) -> Recipe | None:
-    """A run's recipe with what may change in its midst: how much memory it takes, not what it learns."""
-    for item in overrides:
-        if (key := item.partition("=")[0].strip()) not in CHANGEABLE:
-            raise RecipeError(f"{key} cannot change in the midst of a run.", f"Only {' and '.join(CHANGEABLE)} can.")
-    if not overrides:
-        return None
-    from gemmalocal import recipe_file
-
-    return recipe_file.load(str(folder / "recipe.yaml"), overrides)
-
-
-def _keep(recipe: Recipe, folder: Path) -> None:
-    from gemmalocal import recipe_file
-
-    atomic.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
+    return _look_on(runs.resume(history.find_run(run), overrides), as_json, detach)
 
 
 def _look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
@@ -97,23 +62,6 @@ def _look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
     if not as_json:
         click.echo(job.directory)
     return code
-
-
-def _folder(name: str) -> Path:
-    if not re.fullmatch(r"[\w][\w.-]*", name):
-        raise RecipeError(f"'{name}' cannot be a run's name.", "Use letters, digits, '-', '_' and '.'.")
-    folder = paths.runs() / name
-    if (folder / "events.jsonl").exists():
-        raise RecipeError(f"There is a run '{name}' already.", f"Give --name, or: gemmalocal resume {name}")
-    return folder
-
-
-def _next_name(stem: str) -> str:
-    stem = re.sub(r"[^\w.-]", "-", stem)
-    number = 1
-    while (paths.runs() / f"{stem}-{number}").exists():
-        number += 1
-    return f"{stem}-{number}"
 
 
 COMMANDS = (train, resume)
