@@ -37,7 +37,7 @@ class GemmalocalApp(App[None]):
     def __init__(self) -> None:
         super().__init__()
         self._watcher = Watcher()
-        self._seen: list[Run] = []
+        self._seen: list[Run] | None = None
 
     def get_default_screen(self) -> Screen[None]:
         """Home."""
@@ -51,19 +51,19 @@ class GemmalocalApp(App[None]):
         self.run_worker(self._watch(), exit_on_error=True)
 
     async def _watch(self) -> None:
-        first = True
+        self._take(await asyncio.to_thread(self._watcher.look))
+        for name in LATER:
+            await asyncio.to_thread(importlib.import_module, name)
         while True:
-            seen = await asyncio.to_thread(self._watcher.look)
-            if first or len(seen) != len(self._seen) or any(a is not b for a, b in zip(seen, self._seen, strict=True)):
-                before, self._seen = self._seen, seen
-                if isinstance(self.screen, Watching):
-                    self.screen.seen(seen)
-                self._tell_endings(before, seen)
-            if first:
-                first = False
-                for name in LATER:
-                    await asyncio.to_thread(importlib.import_module, name)
             await asyncio.sleep(POLL)
+            self._take(await asyncio.to_thread(self._watcher.look))
+
+    def _take(self, now: list[Run]) -> None:
+        """Hand on what is new."""
+        before, self._seen = self._seen, now
+        if before is None or list(map(id, before)) != list(map(id, now)):
+            self.on_shown()
+            self._tell_endings(before or [], now)
 
     def _tell_endings(self, before: list[Run], now: list[Run]) -> None:
         """A run that ended while its screen is not the one that is looked at."""
@@ -75,12 +75,9 @@ class GemmalocalApp(App[None]):
                 severity = ENDINGS.get(run.state.status, "information")
                 self.notify(f"{run.name} {run.state.status}{words}", severity=severity, markup=False)  # type: ignore[arg-type]
 
-    def on_screen_resume(self) -> None:
-        """A screen comes to the front: it may have missed something."""
-        self.call_later(self._show_seen)
-
-    def _show_seen(self) -> None:
-        if isinstance(self.screen, Watching):
+    def on_shown(self) -> None:
+        """Hand a screen what was last seen."""
+        if self._seen is not None and isinstance(self.screen, Watching):
             self.screen.seen(self._seen)
 
     def on_job_started(self, event: JobStarted) -> None:
@@ -107,7 +104,7 @@ class GemmalocalApp(App[None]):
         """What the palette offers, beside the keys of the screen."""
         yield from super().get_system_commands(screen)
         yield SystemCommand("Light or dark", "The other of gemmalocal's own themes", self._other_theme)
-        for run in self._seen:
+        for run in self._seen or []:
             yield SystemCommand(f"Open {run.name}", f"{run.state.status}", lambda folder=run.folder: self._open(folder))
 
     def _other_theme(self) -> None:

@@ -27,7 +27,7 @@ class AskPathScreen(ModalScreen[Path | None]):
             yield Static(self._question, classes="dialog-title", markup=False)
             yield Input(str(self._path))
             yield Static(id="warning", markup=False)
-            yield Footer()
+            yield Footer(compact=True)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it, or warn."""

@@ -39,11 +39,14 @@ class HomeScreen(RunScreen):
     """Runs first."""
 
     BINDINGS = [
-        Binding("n", "new", "New run"),
+        Binding("n", "new", "New"),
         Binding("d", "place('documents')", "Documents"),
         Binding("c", "place('compare')", "Compare"),
         Binding("e", "place('export')", "Export"),
         Binding("t", "place('dataset')", "Dataset", show=False),
+        Binding("g", "log", "Log", show=False),
+        Binding("k", "kill", "Kill", show=False),
+        Binding("x", "delete", "Delete", show=False),
     ]
 
     def compose(self) -> ComposeResult:
@@ -53,7 +56,7 @@ class HomeScreen(RunScreen):
         yield RunTable()
         yield Static(id="detail")
         yield Static(id="shelf")
-        yield Footer()
+        yield Footer(compact=True)
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +66,6 @@ class HomeScreen(RunScreen):
     def on_mount(self) -> None:
         """Nothing is known yet; the first look follows at once."""
         self.query_one(TitleLine).left = "gemmalocal"
-        self.query_one("#welcome").display = False
         self.run_worker(self._machine(), exit_on_error=False)
 
     async def _machine(self) -> None:

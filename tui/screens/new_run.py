@@ -16,6 +16,7 @@ from textual.widgets.option_list import Option
 from gemmalocal import history
 
 FIRST = "quotes"
+SENTENCES = 2  # of a recipe's first comment
 PAST = 5  # newest runs whose recipes are offered
 
 
@@ -29,7 +30,7 @@ class NewRunScreen(ModalScreen[Path | None]):
         with Vertical(classes="dialog large"):
             yield Static("New run: by which recipe?", classes="dialog-title")
             yield OptionList(id="recipes")
-            yield Footer()
+            yield Footer(compact=True)
 
     def on_mount(self) -> None:
         """Read the recipes' first lines."""
@@ -75,4 +76,4 @@ def _words(path: Path) -> str:
         if not line.startswith("#"):
             break
         comment.append(line.lstrip("# "))
-    return " ".join(comment)
+    return ". ".join(" ".join(comment).split(". ")[:SENTENCES])

@@ -54,4 +54,4 @@ class PlaceScreen(Watching):
         yield title
         with Center():
             yield Static(self._words, id="place", markup=False)
-        yield Footer()
+        yield Footer(compact=True)

@@ -40,7 +40,7 @@ class ProblemScreen(ModalScreen[None]):
             yield Static(remedy, id="remedy", markup=False)
             with VerticalScroll(id="log-scroll"):
                 yield Static(id="log", markup=False)
-            yield Footer()
+            yield Footer(compact=True)
 
     def on_mount(self) -> None:
         """Read the log now, and again."""

@@ -73,7 +73,7 @@ class RecipeScreen(Watching):
                 yield Static(id="plan")
                 yield Button("Start (Enter)", id="start", variant="primary", compact=True)
         yield Static(id="field-help", markup=False)
-        yield Footer()
+        yield Footer(compact=True)
 
     def on_mount(self) -> None:
         """Fill the form from the file; the focus is on Start, so that Enter is enough."""

@@ -25,7 +25,7 @@ class ReportScreen(ModalScreen[None]):
             yield Static(self._title, classes="dialog-title", markup=False)
             with VerticalScroll():
                 yield Static(self._text)
-            yield Footer()
+            yield Footer(compact=True)
 
     def action_copy(self) -> None:
         """All of it, without colours."""

@@ -28,6 +28,9 @@ class TrainScreen(RunScreen):
     """Draws the run in `folder`."""
 
     BINDINGS = [
+        Binding("g", "log", "Log"),
+        Binding("k", "kill", "Kill"),
+        Binding("x", "delete", "Delete"),
         Binding("c", "compare", "Compare"),
         Binding("escape", "app.pop_screen", "Home"),
     ]
@@ -48,7 +51,7 @@ class TrainScreen(RunScreen):
         with Vertical(id="below"):
             yield Static(id="trouble")
             yield Static(id="samples")
-        yield Footer()
+        yield Footer(compact=True)
 
     def on_mount(self) -> None:
         """Ask how much memory the machine has."""
@@ -156,7 +159,7 @@ def numbers(state: JobState, memory: int) -> Content:
     for label, value in rows:
         parts += [(label, "$text-muted"), value.rjust(PANEL - len(label)), "\n"]
     if state.steps or state.evaluations:
-        legend = [("\n⠒ ", "$accent"), "train, smoothed  ", ("○ ", "$warning"), "held-out"]
+        legend = [("\n⠒ ", "$accent"), "smoothed  ", ("○ ", "$warning"), "held-out"]
         parts += legend
     return Content.assemble(*parts)
 

@@ -36,10 +36,18 @@ class OpenRun(Message):
         self.folder = folder
 
 
+class Shown(Message):
+    """A screen came to the front, and may have missed something."""
+
+
 class Watching(Screen[None]):
-    """A screen that is handed all runs whenever one has changed."""
+    """A screen that is handed all runs when it comes to the front, and whenever one has changed."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+
+    def on_screen_resume(self) -> None:
+        """Ask for the runs."""
+        self.post_message(Shown())
 
     def seen(self, runs: list[Run]) -> None:
         """Draw what concerns this screen."""
@@ -52,9 +60,6 @@ class RunScreen(Watching):
         Binding("s", "stop", "Stop, keep"),
         Binding("r", "resume", "Resume"),
         Binding("R", "resume_smaller", "Resume in less memory"),
-        Binding("g", "log", "Log"),
-        Binding("k", "kill", "Kill"),
-        Binding("x", "delete", "Delete"),
     ]
 
     @property

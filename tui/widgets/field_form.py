@@ -12,11 +12,13 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
-from textual.widgets import Input, Label, Select, Static
+from textual.widget import Widget
+from textual.widgets import Input, Label, Static
 
 from gemmalocal import recipe_file
+from tui.widgets.choice import Choice
 
 
 class FieldForm(VerticalScroll):
@@ -45,12 +47,13 @@ class FieldForm(VerticalScroll):
             yield field
 
     def fill(self, tree: dict[str, Any]) -> None:
-        """Show a recipe's nested keys."""
-        for key, field in self._fields.items():
-            value: Any = tree
-            for part in key.split("."):
-                value = value.get(part) if isinstance(value, dict) else None
-            field.fill(value)
+        """Show a recipe's nested keys; says nothing of it."""
+        with self.prevent(Input.Changed, Choice.Changed):
+            for key, field in self._fields.items():
+                value: Any = tree
+                for part in key.split("."):
+                    value = value.get(part) if isinstance(value, dict) else None
+                field.fill(value)
 
     def values(self) -> dict[str, Any]:
         """The nested keys, as they stand in a recipe file."""
@@ -79,14 +82,14 @@ class FieldForm(VerticalScroll):
         event.stop()
         self.post_message(self.Edited())
 
-    def on_select_changed(self, event: Select.Changed) -> None:
+    def on_choice_changed(self, event: Choice.Changed) -> None:
         """Pass it on."""
         event.stop()
         self.post_message(self.Edited())
 
 
-class Field(Vertical):
-    """A label, an editor, and the problem beneath if there is one."""
+class Field(Horizontal):
+    """A label and an editor; a problem is put beneath."""
 
     def __init__(self, key: str, info: FieldInfo) -> None:
         super().__init__(classes="field")
@@ -94,29 +97,27 @@ class Field(Vertical):
         self._choices = choices(info.annotation)
         default = info.get_default(call_default_factory=True)
         self._default = None if default is PydanticUndefined else default
-        self._editor = self._select() if self._choices else self._input()
+        self._editor = Choice(self._choices, self._plain) if self._choices else self._input()
         self._editor.HELP = f"**{key}** {self.help}"  # type: ignore[misc]
-        self._problem = Static(classes="problem", markup=False)
+        self._problem: Static | None = None
+
+    @property
+    def _plain(self) -> str:
+        return _text(self._default, plain=True)
 
     @property
     def help(self) -> str:
         """Description and bounds."""
         return " ".join(part for part in (self._info.description, bounds(self._info)) if part)
 
-    def _select(self) -> Select[str]:
-        options = [(choice, choice) for choice in self._choices]
-        return Select(options, value=_text(self._default, plain=True), allow_blank=False, compact=True)
-
     def _input(self) -> Input:
         default = "" if self._default in (None, []) else _text(self._default, plain=True)
         return Input(placeholder=default or ("needed" if self._info.is_required() else ""), compact=True)
 
     def compose(self) -> ComposeResult:
-        """Label, editor; the problem is hidden."""
-        with Horizontal():
-            yield Label(self._key.rpartition(".")[2].replace("_", " "), classes="name")
-            yield self._editor
-        yield self._problem
+        """Label, editor."""
+        yield Label(self._key.rpartition(".")[2].replace("_", " "), classes="name")
+        yield self._editor
 
     def fill(self, value: Any) -> None:
         """Show a value; None is the default."""
@@ -124,7 +125,7 @@ class Field(Vertical):
             self._editor.value = "" if value is None else _text(value, self._info.annotation is str)
         else:
             text = _text(self._default if value is None else value, plain=True)
-            self._editor.value = text if text in self._choices else _text(self._default, plain=True)
+            self._editor.value = text if text in self._choices else self._plain
 
     def value(self) -> Any:
         """What stands there; None for the default."""
@@ -133,14 +134,19 @@ class Field(Vertical):
             if not text.strip():
                 return None
             return text.strip() if self._info.annotation is str else recipe_file.scalar(text)
-        return None if text == _text(self._default, plain=True) else recipe_file.scalar(text)
+        return None if text == self._plain else recipe_file.scalar(text)
 
     def show(self, problem: str) -> None:
         """A problem, or none."""
-        if problem != str(self._problem.content):
-            self._problem.update(problem)
-        self._problem.display = bool(problem)
         self._editor.set_class(bool(problem), "wrong")
+        if self._problem is not None and not problem:
+            self._problem.remove()
+            self._problem = None
+        elif self._problem is not None:
+            self._problem.update(problem)
+        elif problem and isinstance(self.parent, Widget):
+            self._problem = Static(problem, classes="problem", markup=False)
+            self.parent.mount(self._problem, after=self)
 
 
 def leaves(schema: type[BaseModel], above: str = "") -> Iterator[tuple[str, FieldInfo]]:
