@@ -48,7 +48,7 @@ class GemmalocalApp(App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK.name
-        self.run_worker(self._watch(), exit_on_error=True)
+        self.run_worker(self._watch())
 
     async def _watch(self) -> None:
         self._take(await asyncio.to_thread(self._watcher.look))

@@ -66,7 +66,7 @@ class HomeScreen(RunScreen):
     def on_mount(self) -> None:
         """Nothing is known yet; the first look follows at once."""
         self.query_one(TitleLine).left = "gemmalocal"
-        self.run_worker(self._machine(), exit_on_error=False)
+        self.run_worker(self._machine())
 
     async def _machine(self) -> None:
         while True:

@@ -34,7 +34,7 @@ class NewRunScreen(ModalScreen[Path | None]):
 
     def on_mount(self) -> None:
         """Read the recipes' first lines."""
-        self.run_worker(self._fill(), exit_on_error=False)
+        self.run_worker(self._fill())
 
     async def _fill(self) -> None:
         recipes = await asyncio.to_thread(_recipes)

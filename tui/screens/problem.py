@@ -48,7 +48,7 @@ class ProblemScreen(ModalScreen[None]):
             self.query_one(name).display = bool(words)
         self.query_one("#log-scroll").display = self._folder is not None
         if self._folder is not None:
-            self.run_worker(self._read(Job(self._folder)), exit_on_error=False)
+            self.run_worker(self._read(Job(self._folder)))
 
     async def _read(self, job: Job) -> None:
         while True:

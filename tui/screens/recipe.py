@@ -110,7 +110,7 @@ class RecipeScreen(Watching):
             words = [f"{key}: {message}" for key, message in problems.items()]
             self.query_one("#plan", Static).update(Content("\n".join(words)))
         else:
-            self.run_worker(self._plan(self._recipe), group="plan", exclusive=True, exit_on_error=False)
+            self.run_worker(self._plan(self._recipe), group="plan", exclusive=True)
 
     async def _plan(self, recipe: Recipe) -> None:
         from gemmalocal import outlook
@@ -136,7 +136,7 @@ class RecipeScreen(Watching):
         if (recipe := self._recipe) is None:
             self.notify("First mend what the form marks.", severity="warning")
             return
-        self.run_worker(self._start(recipe), exclusive=True, group="start", exit_on_error=False)
+        self.run_worker(self._start(recipe), exclusive=True, group="start")
 
     async def _start(self, recipe: Recipe) -> None:
         try:
@@ -153,7 +153,7 @@ class RecipeScreen(Watching):
             self.notify("First mend what the form marks." if self._recipe is None else "It is being checked.")
             return
         self._checking = True
-        self.run_worker(self._check(self._recipe), exit_on_error=False)
+        self.run_worker(self._check(self._recipe))
 
     async def _check(self, recipe: Recipe) -> None:
         title = self.query_one(TitleLine)

@@ -56,7 +56,7 @@ class TrainScreen(RunScreen):
     def on_mount(self) -> None:
         """Ask how much memory the machine has."""
         self.query_one(TitleLine).left = self._folder.name
-        self.run_worker(self._ask_memory(), exit_on_error=False)
+        self.run_worker(self._ask_memory())
 
     async def _ask_memory(self) -> None:
         self._memory = (await asyncio.to_thread(machine.probe))["memory"]

@@ -141,4 +141,4 @@ class RunScreen(Watching):
                 if then is not None:
                     then(result)
 
-        self.run_worker(attempt(), exit_on_error=False)
+        self.run_worker(attempt())
