@@ -10,8 +10,8 @@ from gemmalocal import pace
 from gemmalocal.runs import Run
 from tui.widgets.marks import change, mark, spark
 
-SPARK = 10  # cells
-COLUMNS = (("Run", 17), ("State", 16), ("Loss", SPARK), ("Held-out", 13), ("Speed", 9), ("", 6))
+SPARK = 8  # cells
+COLUMNS = (("Run", 13), ("State", 16), ("Loss", SPARK), ("Held-out", 12), ("Speed", 9), ("", 6))
 
 
 class RunTable(DataTable[Text]):
