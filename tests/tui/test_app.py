@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +66,7 @@ async def test_an_empty_workspace_welcomes_and_three_keys_start_a_run(
     job = jobs.Job(folder)  # the app is gone, the run goes on
     try:
         while job.alive:
-            pass
+            time.sleep(0.1)
         assert history.read(folder).status == "done"
     finally:
         job.kill()
