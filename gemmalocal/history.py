@@ -118,6 +118,18 @@ def death(job: Job) -> GemmalocalError:
     return postmortem.explain(job.log_tail(), job.exit_code)
 
 
+def trouble(directory: Path, state: JobState) -> GemmalocalError | None:
+    """Why a job did not come to a good end, and what to do; None if it did, or lives."""
+    match state.status, state.last_word:
+        case "failed", Failed() as last:
+            return GemmalocalError(last.message, last.hint)
+        case "strained", Finished() as last:
+            return GemmalocalError(last.message)
+        case "killed", _:
+            return death(Job(directory))
+    return None
+
+
 def list_runs() -> list[Path]:
     """The folders of all runs, newest first."""
     folders = [path.parent for path in paths.runs().glob("*/job.json")]
@@ -140,8 +152,17 @@ def result(directory: Path) -> Path:
 
 def spec(directory: Path) -> dict[str, Any]:
     """What a job was asked to do."""
-    job: dict[str, Any] = json.loads((directory / "job.json").read_text(encoding="utf-8"))
-    found: dict[str, Any] = job["spec"]
+    found: dict[str, Any] = _job(directory)["spec"]
+    return found
+
+
+def kind(directory: Path) -> str:
+    """What sort of job it is: train, prepare and so on."""
+    return str(_job(directory)["kind"])
+
+
+def _job(directory: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((directory / "job.json").read_text(encoding="utf-8"))
     return found
 
 

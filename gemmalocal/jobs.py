@@ -12,11 +12,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gemmalocal import atomic
+from gemmalocal import atomic, paths
 from gemmalocal.errors import JobBusy
 from gemmalocal.events import Event, decode
 
@@ -59,6 +60,12 @@ def follow(directory: Path, kind: str, spec: dict[str, Any]) -> NoReturn:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job = json.dumps({"kind": kind, "spec": spec})
     os.execv(sys.executable, [sys.executable, "-m", "gemmalocal.worker", str(directory), job])
+
+
+def errand(kind: str, spec: dict[str, Any]) -> Job:
+    """Start a short-lived job in a folder of its own, which is the caller's to remove."""
+    paths.errands().mkdir(parents=True, exist_ok=True)
+    return start(Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=paths.errands())), kind, spec)
 
 
 def _acquire(descriptor: int) -> bool:

@@ -9,6 +9,7 @@ from gemmalocal import history
 from gemmalocal.events import Step
 
 LOOKS = 20  # newest runs that are read
+RECENT = 20  # steps that tell the speed of now
 FORWARD = 0.5  # of a training step's time: a held-out row has no backward pass
 
 
@@ -42,3 +43,24 @@ def known(model: str) -> tuple[Pace | None, bool]:
         if history.spec(folder).get("model") == model:
             return Pace(folder.name, model, seconds), trained
     return None, trained
+
+
+def left(steps: list[Step]) -> float:
+    """Seconds until the last step at the pace of the newest ones; evaluations and saving are left out."""
+    recent = steps[-RECENT:]
+    return (recent[-1].steps - recent[-1].step) * sum(step.seconds for step in recent) / len(recent) if recent else 0.0
+
+
+def speed(steps: list[Step]) -> float:
+    """Supervised tokens a second, over the newest steps."""
+    recent = steps[-RECENT:]
+    return sum(step.tokens for step in recent) / max(1e-9, sum(step.seconds for step in recent))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

@@ -42,7 +42,7 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     the workspace.
     """
     path = find(name)
-    tree = _parse(path)
+    tree = parse(path)
     lines = dict(_lines(tree))
     problems = [problem for item in overrides if (problem := _override(tree, item))]
     try:
@@ -52,13 +52,34 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise RecipeError(f"{path} has {count}:\n" + "\n".join(f"  {problem}" for problem in problems))
-    beside = path.parent / recipe.data.path
-    if ":" not in recipe.data.path and not Path(recipe.data.path).is_absolute():
-        places = (beside, Path(recipe.data.path), paths.datasets() / recipe.data.path)
-        where = next((place for place in places if place.exists()), Path(recipe.data.path))
-        data = recipe.data.model_copy(update={"path": str(where.resolve())})
-        recipe = recipe.model_copy(update={"data": data})
-    return recipe
+    return anchored(recipe, path.parent)
+
+
+def anchored(recipe: Recipe, folder: Path) -> Recipe:
+    """With an absolute data path; a relative one is looked for in `folder`, beside the caller, and among datasets."""
+    if ":" in recipe.data.path or Path(recipe.data.path).is_absolute():
+        return recipe
+    places = (folder / recipe.data.path, Path(recipe.data.path), paths.datasets() / recipe.data.path)
+    where = next((place for place in places if place.exists()), Path(recipe.data.path))
+    data = recipe.data.model_copy(update={"path": str(where.resolve())})
+    return recipe.model_copy(update={"data": data})
+
+
+def from_tree(tree: dict[str, Any]) -> tuple[Recipe | None, dict[str, str]]:
+    """A recipe out of nested keys; or None, and what is wrong by key (`train.steps`)."""
+    try:
+        return Recipe.model_validate(tree), {}
+    except ValidationError as error:
+        found = (_problem(details) for details in error.errors())
+        return None, {".".join(map(str, place)): message for place, message in found}
+
+
+def scalar(text: str) -> Any:
+    """What a text means as a value in YAML; the text itself if it is no YAML."""
+    try:
+        return YAML(typ="safe").load(text) if text.strip() else None
+    except YAMLError:
+        return text
 
 
 def dump(recipe: Recipe) -> str:
@@ -68,7 +89,8 @@ def dump(recipe: Recipe) -> str:
     return text.getvalue()
 
 
-def _parse(path: Path) -> Any:
+def parse(path: Path) -> Any:
+    """A recipe file's nested keys, with their lines, not yet validated; raises `RecipeError`."""
     try:
         tree = YAML().load(path.read_text(encoding="utf-8"))
     except MarkedYAMLError as error:
@@ -109,9 +131,14 @@ def _override(tree: Any, item: str) -> str | None:
 
 
 def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path) -> str:
-    place = tuple(part for part in details["loc"] if part not in ("PromptTemplate", "str", "int") and _plain(part))
+    place, message = _problem(details)
     line = next((lines[place[:depth]] for depth in range(len(place), 0, -1) if place[:depth] in lines), 1)
-    key = ".".join(str(part) for part in place)
+    return f"{path}:{line}: {'.'.join(map(str, place))}: {message}"
+
+
+def _problem(details: Any) -> tuple[tuple[str | int, ...], str]:
+    """Where in a recipe, and what, one of pydantic's errors means."""
+    place = tuple(part for part in details["loc"] if part not in ("PromptTemplate", "str", "int") and _plain(part))
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
         known = _keys_at(place[:-1])
@@ -123,7 +150,7 @@ def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path)
         message = f"must hold keys: {', '.join(_keys_at(place))}"
     elif "input" in details and not isinstance(details["input"], dict):
         message += f" (it is {details['input']!r})"
-    return f"{path}:{line}: {key}: {message}"
+    return place, message
 
 
 def _plain(part: str | int) -> bool:

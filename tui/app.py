@@ -1,47 +1,111 @@
-"""The app, so far: the list of runs, kept fresh. Training, comparing and exporting get their screens next."""
+"""The app: keys, theme and palette; hands what the watcher saw to the screens. It starts no job and reads no file."""
 
 from __future__ import annotations
 
-from textual.app import App, ComposeResult
+import asyncio
+import importlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from textual.app import App, SystemCommand
 from textual.binding import Binding
-from textual.widgets import DataTable, Footer, Header, Static
+from textual.screen import Screen
 
-from gemmalocal import history
+from gemmalocal.runs import Run
+from tui.screens.home import HomeScreen
+from tui.screens.train import TrainScreen
+from tui.screens.watching import JobStarted, OpenRun, Watching
+from tui.theme import DARK, LIGHT, THEMES
+from tui.watch import Watcher
 
-REFRESH = 1.0  # seconds
-COMING = (
-    "Runs. The screens for datasets, recipes, training and comparing are being built: until then, gemmalocal --help."
-)
+POLL = 0.25  # seconds
+LATER = ("gemmalocal.recipe_file", "gemmalocal.outlook", "tui.widgets.field_form")  # pydantic: after the first frame
+ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
 
 
 class GemmalocalApp(App[None]):
-    """Lists the runs of the workspace; starts no job."""
+    """Looks at job directories, and draws."""
 
     TITLE = "gemmalocal"
-    BINDINGS = [Binding("q", "quit", "Quit"), Binding("r", "refresh_runs", "Refresh")]
-    CSS = "#coming { padding: 1 2; color: $text-muted; } DataTable { height: 1fr; margin: 0 1; }"
+    CSS_PATH = ["app.tcss", "screens/home.tcss", "screens/train.tcss", "screens/recipe.tcss"]
+    BINDINGS = [
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q", "quit", "Quit"),
+        Binding("ctrl+q", "quit", "Quit", show=False, priority=True),
+    ]
 
-    def compose(self) -> ComposeResult:
-        """Header, one sentence, the runs, the keys."""
-        yield Header()
-        yield Static(COMING, id="coming")
-        yield DataTable(cursor_type="row")
-        yield Footer()
+    def __init__(self) -> None:
+        super().__init__()
+        self._watcher = Watcher()
+        self._seen: list[Run] | None = None
+
+    def get_default_screen(self) -> Screen[None]:
+        """Home."""
+        return HomeScreen()
 
     def on_mount(self) -> None:
-        """Fill the table and keep it fresh."""
-        self.query_one(DataTable).add_columns("Run", "State", "Step", "Held-out loss")
-        self.action_refresh_runs()
-        self.set_interval(REFRESH, self.action_refresh_runs)
+        """Colours; then look, for as long as the app lives."""
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = DARK.name
+        self.run_worker(self._watch())
 
-    def action_refresh_runs(self) -> None:
-        """Read the runs again; the row under the cursor stays."""
-        table = self.query_one(DataTable)
-        row = table.cursor_row
-        table.clear()
-        for folder in history.list_runs():
-            state = history.read(folder)
-            last = state.steps[-1] if state.steps else None
-            step = f"{last.step}/{last.steps}" if last else "-"
-            table.add_row(folder.name, state.status, step, f"{state.best.loss:.3f}" if state.best else "-")
-        table.move_cursor(row=row)
+    async def _watch(self) -> None:
+        self._take(await asyncio.to_thread(self._watcher.look))
+        for name in LATER:
+            await asyncio.to_thread(importlib.import_module, name)
+        while True:
+            await asyncio.sleep(POLL)
+            self._take(await asyncio.to_thread(self._watcher.look))
+
+    def _take(self, now: list[Run]) -> None:
+        """Hand on what is new."""
+        before, self._seen = self._seen, now
+        if before is None or list(map(id, before)) != list(map(id, now)):
+            self.on_shown()
+            self._tell_endings(before or [], now)
+
+    def _tell_endings(self, before: list[Run], now: list[Run]) -> None:
+        """A run that ended while its screen is not the one that is looked at."""
+        live = {run.folder for run in before if run.state.status == "live"}
+        for run in now:
+            looked_at = isinstance(self.screen, TrainScreen) and self.screen.folder == run.folder
+            if run.folder in live and run.state.status != "live" and not looked_at:
+                words = f": {run.trouble.message}" if run.trouble else ""
+                severity = ENDINGS.get(run.state.status, "information")
+                self.notify(f"{run.name} {run.state.status}{words}", severity=severity, markup=False)  # type: ignore[arg-type]
+
+    def on_shown(self) -> None:
+        """Hand a screen what was last seen."""
+        if self._seen is not None and isinstance(self.screen, Watching):
+            self.screen.seen(self._seen)
+
+    def on_job_started(self, event: JobStarted) -> None:
+        """Its exit code will be known."""
+        self._watcher.adopt(event.job)
+
+    def on_open_run(self, event: OpenRun) -> None:
+        """Look at a run, with nothing but home behind it."""
+        self._open(event.folder)
+
+    def _open(self, folder: Path) -> None:
+        while len(self.screen_stack) > 1:
+            self.pop_screen()
+        self.push_screen(TrainScreen(folder))
+
+    def action_help(self) -> None:
+        """Help for what has the focus, and its keys; or away with it."""
+        if self.screen.query("HelpPanel"):
+            self.action_hide_help_panel()
+        else:
+            self.action_show_help_panel()
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """What the palette offers, beside the keys of the screen."""
+        yield from super().get_system_commands(screen)
+        yield SystemCommand("Light or dark", "The other of gemmalocal's own themes", self._other_theme)
+        for run in self._seen or []:
+            yield SystemCommand(f"Open {run.name}", f"{run.state.status}", lambda folder=run.folder: self._open(folder))
+
+    def _other_theme(self) -> None:
+        self.theme = LIGHT.name if self.theme != LIGHT.name else DARK.name

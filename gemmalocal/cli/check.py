@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from gemmalocal.cli.errands import run
-from gemmalocal.cli.narrate import duration
+from gemmalocal.pace import duration
 
 BAR = 40  # cells of the histogram's longest bar
 
@@ -31,38 +32,39 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
     if as_json and report:
         click.echo(json.dumps(report, ensure_ascii=False))
     elif report:
-        _show(report)
+        click.echo("\n".join(lines(report)))
     return code
 
 
-def _show(report: dict[str, Any]) -> None:
+def lines(report: dict[str, Any]) -> Iterator[str]:
+    """The report for a person, styled by ANSI sequences; the app shows the same."""
     if "train" in report:
-        _show_numbers(report)
+        yield from _numbers(report)
     for problem in report["problems"]:
-        _show_problem(problem)
+        yield from _problem(problem)
     for row in report.get("rows", []):
-        click.echo(f"\n{row['source']}")
-        click.echo("".join(_piece(text, supervised) for text, supervised in row["pieces"]))
+        yield f"\n{row['source']}"
+        yield "".join(_piece(text, supervised) for text, supervised in row["pieces"])
 
 
-def _show_numbers(report: dict[str, Any]) -> None:
+def _numbers(report: dict[str, Any]) -> Iterator[str]:
     memory, time, long_rows = report["memory"], report["time"], report["long_rows"]
-    click.echo(f"model {report['model']}, shape {report['shape']}, {report['steps']} steps")
+    yield f"model {report['model']}, shape {report['shape']}, {report['steps']} steps"
     parts = ", ".join(f"{name} {memory[name] / 1e9:.2f}" for name in ("weights", "activations", "head", "adapter"))
-    click.echo(f"memory    {memory['total'] / 1e9:.1f} of {memory['machine'] / 1e9:.1f} GB at the peak ({parts})")
+    yield f"memory    {memory['total'] / 1e9:.1f} of {memory['machine'] / 1e9:.1f} GB at the peak ({parts})"
     verdict = "fits" if memory["fits"] else "may NOT fit"
-    click.echo(f"          it {verdict}; rows of up to {memory['longest_row']} tokens would, one at a time")
+    yield f"          it {verdict}; rows of up to {memory['longest_row']} tokens would, one at a time"
     took = f"about {duration(time['seconds'])}, " if time["seconds"] is not None else ""
-    click.echo(f"time      {took}{time['why']}")
+    yield f"time      {took}{time['why']}"
     for side in ("train", "held_out"):
         numbers = report[side]
-        click.echo(
+        yield (
             f"{side.replace('_', '-'):<9}{numbers['rows']:>8} rows {numbers['tokens']:>10} tokens, "
             f"{numbers['supervised_tokens']} supervised; lengths: median {numbers['length_median']}, "
             f"95 % {numbers['length_p95']}, longest {numbers['length_max']}"
         )
     cut = report["train"]["cut"] + report["held_out"]["cut"]
-    click.echo(
+    yield (
         f"{'not used':<9}{report['left_out']:>8} rows left out, {report['duplicates']} duplicates; longer than "
         f"{long_rows['max_length']} tokens: {cut} cut, {long_rows['split']} split"
     )
@@ -70,17 +72,17 @@ def _show_numbers(report: dict[str, Any]) -> None:
     most = max(count for _, _, count in bins)
     for shortest, longest, count in bins:
         bar = "█" * -(-BAR * count // most)
-        click.echo(f"{f'{shortest}-{longest}':>17} tokens {bar or '·'} {count}")
+        yield f"{f'{shortest}-{longest}':>17} tokens {bar or '·'} {count}"
 
 
-def _show_problem(problem: dict[str, Any]) -> None:
+def _problem(problem: dict[str, Any]) -> Iterator[str]:
     count, colour = problem["count"], "red" if problem["effect"] == "left out" else "yellow"
     detail = f": {_plain(problem['detail'])}" if problem["detail"] else ""
     more = ", ..." if count > len(problem["sources"]) else ""
     head = click.style(f"{problem['effect']:<9}{count:>8} {'row' if count == 1 else 'rows'}", fg=colour)
-    click.echo(f"{head} ({_plain(', '.join(problem['sources']))}{more}): the row {problem['kind']}{detail}")
+    yield f"{head} ({_plain(', '.join(problem['sources']))}{more}): the row {problem['kind']}{detail}"
     if problem["example"]:
-        click.echo(click.style(f"{'':<18}{_plain(problem['example'])}", dim=True))
+        yield click.style(f"{'':<18}{_plain(problem['example'])}", dim=True)
 
 
 def _piece(text: str, supervised: bool) -> str:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import click
@@ -18,8 +16,7 @@ from gemmalocal.events import Event, Finished, Report
 
 def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Run an errand in a child process: its exit code, and its report."""
-    paths.errands().mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=paths.errands()))
+    job = jobs.errand(kind, spec)
     narrator, reports = Narrator(), list[dict[str, Any]]()
 
     def tell(event: Event) -> None:
@@ -29,10 +26,10 @@ def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
             narrator(event)
 
     try:
-        code = follow(jobs.start(folder, kind, spec), tell)
+        code = follow(job, tell)
     finally:
         narrator.close()
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(job.directory, ignore_errors=True)
     return code, reports[-1] if reports else {}
 
 

@@ -8,6 +8,7 @@ import textwrap
 
 import click
 
+from gemmalocal import pace
 from gemmalocal.events import (
     Evaluated,
     Event,
@@ -34,7 +35,7 @@ class Narrator:
         self._live = sys.stderr.isatty()
         self._bar = False
         self._first: float | None = None
-        self._seconds: list[float] = []
+        self._steps: list[Step] = []
 
     def __call__(self, event: Event) -> None:
         """Say one event."""
@@ -85,15 +86,15 @@ class Narrator:
 
     def _progress(self, event: Progress) -> None:
         if self._live:
-            left = f"  {duration(event.left)} left" if event.left is not None else ""
+            left = f"  {pace.duration(event.left)} left" if event.left is not None else ""
             self._show(f"  {bar(event.done, event.total)} {event.what} {event.done}/{event.total}{left}")
 
     def _step(self, event: Step) -> None:
-        self._seconds = [*self._seconds[-19:], event.seconds]
-        left = (event.steps - event.step) * sum(self._seconds) / len(self._seconds)
+        self._steps = [*self._steps[1 - pace.RECENT :], event]
+        left = pace.duration(pace.left(self._steps))
         text = (
             f"  {bar(event.step, event.steps)} step {event.step}/{event.steps}  loss {event.loss:.3f}  "
-            f"{event.tokens / max(event.seconds, 1e-9):.0f} tok/s  {event.memory / 2**30:.1f} GB  {duration(left)} left"
+            f"{event.tokens / max(event.seconds, 1e-9):.0f} tok/s  {event.memory / 2**30:.1f} GB  {left} left"
         )
         if self._live:
             self._show(text)
@@ -119,12 +120,3 @@ def bar(done: int, total: int) -> str:
     """A bar of `WIDTH` cells."""
     full = WIDTH * done // max(1, total)
     return "█" * full + "░" * (WIDTH - full)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"

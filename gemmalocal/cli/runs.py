@@ -13,7 +13,6 @@ from gemmalocal import history
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.events import Failed, Finished
 from gemmalocal.jobs import Job
 
 
@@ -40,6 +39,7 @@ def runs(as_json: bool) -> None:
 def summary(folder: Path) -> dict[str, Any]:
     """What `runs` says of one run."""
     state = history.read(folder)
+    trouble = history.trouble(folder, state)
     last = state.steps[-1] if state.steps else None
     return {
         "name": folder.name,
@@ -49,22 +49,9 @@ def summary(folder: Path) -> dict[str, Any]:
         "held_out": state.best.loss if state.best else None,
         "skipped": len(state.skipped),
         "rollbacks": len(state.rollbacks),
-        "why": _why(folder, state),
+        "why": f"{trouble.message} {trouble.hint}".strip() if trouble else "",
         "path": str(folder),
     }
-
-
-def _why(folder: Path, state: history.JobState) -> str:
-    """Why a run did not come to a good end, and what to do; empty if it did, or lives."""
-    match state.status, state.last_word:
-        case "failed", Failed() as last:
-            return f"{last.message} {last.hint}".strip()
-        case "strained", Finished() as last:
-            return last.message
-        case "killed", _:
-            cause = history.death(Job(folder))
-            return f"{cause.message} {cause.hint}"
-    return ""
 
 
 @click.command()

@@ -1,30 +1,155 @@
-"""The app lists runs, and says plainly what is not there yet."""
+"""The app draws what job directories say; it starts, stops and deletes runs; no key crashes it."""
 
 from __future__ import annotations
 
+import random
+import time
+from collections.abc import Callable
 from pathlib import Path
 
-from textual.widgets import DataTable
+import pytest
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import Input, Static
 
-from gemmalocal.events import Evaluated, Finished, Started, Step, encode
+from gemmalocal import history, jobs, runs
+from gemmalocal.events import Finished, Step, encode
+from tests.tui.recorded import RUNS, hold, record
 from tui.app import GemmalocalApp
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.home import HomeScreen
+from tui.screens.place import PlaceScreen
+from tui.screens.problem import ProblemScreen
+from tui.screens.recipe import RecipeScreen
+from tui.screens.train import TrainScreen
+from tui.widgets.run_table import RunTable
+
+KEYS = [*"ncdestgkxryR?/qj", "enter", "escape", "tab", "up", "down", "left", "right", "space", "ctrl+p", "ctrl+t", "5"]
+KEYS.remove("q")  # it may quit, and rightly
 
 
-async def test_runs_are_listed(workspace: Path) -> None:
-    folder = workspace / "runs" / "quotes-1"
-    folder.mkdir(parents=True)
-    (folder / "job.json").write_text("{}")
-    events = [Started("train", 1, 1), Step(5, 5, 2.0, 9, 1e-4, 1.0, 0.1, 1), Evaluated(5, 2.5, 9), Finished("done")]
-    (folder / "events.jsonl").write_text("".join(encode(event, 1.0) + "\n" for event in events))
-    app = GemmalocalApp()
-    async with app.run_test() as pilot:
-        await pilot.pause()
-        assert app.query_one(DataTable).get_row_at(0) == ["quotes-1", "done", "5/5", "2.500"]
-        await pilot.press("q")
+async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    for _ in range(200):
+        if condition():
+            return
+        await pilot.pause(0.05)
+    raise AssertionError("it did not come to pass")
 
 
-async def test_an_empty_workspace_is_fine() -> None:
+async def test_runs_are_listed_and_a_killed_one_says_why() -> None:
+    record("good", RUNS["finished"])
+    record("bad", RUNS["killed"], at=2e9)
     app = GemmalocalApp()
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("r", "down", "up")
-        assert app.query_one(DataTable).row_count == 0
+        table = app.screen.query_one(RunTable)
+        await until(pilot, lambda: table.row_count == 2)
+        assert [str(cell) for cell in table.get_row("good")][1] == "✓ done"
+        assert "killed 58/100" in str(table.get_row("bad")[1])
+        assert "ended without a word" in str(app.screen.query_one("#detail", Static).content)
+
+
+async def test_an_empty_workspace_welcomes_and_three_keys_start_a_run(
+    recipe_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gemmalocal.recipe_file.FOLDERS", (recipe_path.parent,))
+    recipe_path.rename(recipe_path.with_name("quotes.yaml"))
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen.query_one("#welcome").display)
+        await pilot.press("n")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "recipes")
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, RecipeScreen) and app.focused is not None)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, TrainScreen))
+        folder = history.find_run("quotes-1")
+    job = jobs.Job(folder)  # the app is gone, the run goes on
+    try:
+        while job.alive:
+            time.sleep(0.1)
+        assert history.read(folder).status == "done"
+    finally:
+        job.kill()
+
+
+async def test_a_live_run_is_followed_and_its_end_is_told_elsewhere() -> None:
+    folder = record("alive", RUNS["live"])
+    child = hold(folder)
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(RunTable).row_count)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, TrainScreen) and app.screen.run)
+        with (folder / "events.jsonl").open("a") as file:
+            file.write(encode(Step(63, 100, 2.0, 80, 1e-4, 1.0, 2.0, 1), 1.0) + "\n")
+        screen = app.screen
+        assert isinstance(screen, TrainScreen)
+        await until(pilot, lambda: screen.run and screen.run.state.steps[-1].step == 63)
+        await pilot.press("s")
+        assert '"stop"' in (folder / "inbox.jsonl").read_text()
+        await pilot.press("escape")
+        with (folder / "events.jsonl").open("a") as file:
+            file.write(encode(Finished("stopped"), 1.0) + "\n")
+        child.communicate("\n")
+        await until(pilot, lambda: any("alive stopped" in note.message for note in app._notifications))
+
+
+async def test_delete_asks_first() -> None:
+    folder = record("old", RUNS["finished"])
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(RunTable).row_count)
+        await pilot.press("x", "n")
+        assert folder.exists()
+        await pilot.press("x")
+        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press("y")
+        await until(pilot, lambda: not folder.exists())
+        await until(pilot, lambda: app.screen.query_one("#welcome").display)
+
+
+async def test_a_problem_stands_at_its_field(recipe_path: Path) -> None:
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 40)) as pilot:
+        await app.push_screen(RecipeScreen(recipe_path))
+        await pilot.pause()
+        rank = next(field for field in app.screen.query(Input) if "lora.rank" in str(getattr(field, "HELP", "")))
+        rank.value = "0"
+        await until(pilot, lambda: app.screen.query(".problem"))
+        assert "greater than or equal to 1" in str(app.screen.query_one(".problem", Static).content)
+        assert app.screen.query_one("#start").disabled
+        rank.value = "4"
+        await until(pilot, lambda: not app.screen.query(".problem"))
+
+
+@pytest.mark.parametrize("place", ["home", "train", "problem", "recipe", "compare"])
+async def test_no_key_crashes_it(place: str, recipe_path: Path) -> None:
+    folder = record("killed", RUNS["killed"])
+    text = recipe_path.read_text().replace("rows.jsonl", "nowhere.jsonl")  # what is started fails early
+    recipe_path.write_text(text)
+    screens: dict[str, Callable[[], Screen[None]]] = {
+        "train": lambda: TrainScreen(folder),
+        "problem": lambda: ProblemScreen("title", "sentence", "remedy", folder),
+        "recipe": lambda: RecipeScreen(recipe_path),
+    }
+    dice = random.Random(place)
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(RunTable).row_count)
+        if place != "home":
+            await app.push_screen(screens[place]() if place in screens else PlaceScreen(place))
+        for _ in range(200):
+            await pilot.press(dice.choice(KEYS))
+        assert app.is_running
+        assert isinstance(app.screen_stack[0], HomeScreen)
+    for run in history.list_runs():
+        jobs.Job(run).kill()
+
+
+async def test_the_app_refuses_to_delete_what_lives() -> None:
+    folder = record("alive", RUNS["live"])
+    child = hold(folder)
+    with pytest.raises(Exception, match="is running"):
+        runs.delete(folder)
+    child.communicate("\n")
+    assert folder.exists()

@@ -1,0 +1,117 @@
+"""Training runs as a front end handles them: begin, resume, delete, and one value that says how a run is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gemmalocal import atomic, history, jobs, paths
+from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
+from gemmalocal.history import JobState
+
+if TYPE_CHECKING:  # pydantic is only loaded when a recipe is read
+    from gemmalocal.recipe import Recipe
+
+CHANGEABLE = ("train.micro_batch", "train.checkpointing")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it was when looked at: `at` is when its events last changed (seconds since the epoch).
+
+    `trouble` says why it did not come to a good end; None if it did, or lives.
+    """
+
+    folder: Path
+    spec: dict[str, Any]
+    state: JobState
+    trouble: GemmalocalError | None
+    at: float
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is its folder's."""
+        return self.folder.name
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there is something left to train."""
+        return self.state.status not in ("live", "done", "early")
+
+
+def begin(recipe: Recipe, name: str | None = None, stem: str = "run") -> jobs.Job:
+    """Start a run by `recipe`, called `name`, or else `stem` and a number; raises `RecipeError`, `JobBusy`."""
+    folder = _folder(name or _next_name(stem))
+    job = jobs.start(folder, "train", recipe.model_dump(mode="json"))
+    _keep(recipe, folder)
+    return job
+
+
+def resume(folder: Path, overrides: Sequence[str] = ()) -> jobs.Job:
+    """Go on from the newest checkpoint, or with a dataset; the job reads from where its events stand now.
+
+    Raises `GemmalocalError` if the run has finished, `RecipeError` for what cannot change, `JobBusy` if it lives.
+    """
+    kind = history.kind(folder)
+    if kind == "train" and history.read(folder).status in ("done", "early"):
+        result = history.result(folder)
+        raise GemmalocalError(f"{folder.name} has finished already.", f"Its {result.name}: {result}")
+    changed = _changed(folder, overrides)
+    old = jobs.Job(folder)
+    old.skip()
+    job = jobs.start(folder, kind, changed.model_dump(mode="json") if changed else history.spec(folder))
+    job.skip_to(old)
+    if changed:
+        _keep(changed, folder)
+    return job
+
+
+def delete(folder: Path) -> None:
+    """Remove a run with its checkpoints and adapter; raises `JobBusy` if it lives."""
+    if jobs.Job(folder).alive:
+        raise JobBusy(f"{folder.name} is running.", "Stop it first.")
+    shutil.rmtree(folder)
+
+
+def _changed(folder: Path, overrides: Sequence[str]) -> Recipe | None:
+    """A run's recipe with what may change in its midst: how much memory it takes, not what it learns."""
+    for item in overrides:
+        if (key := item.partition("=")[0].strip()) not in CHANGEABLE:
+            raise RecipeError(f"{key} cannot change in the midst of a run.", f"Only {' and '.join(CHANGEABLE)} can.")
+    if not overrides:
+        return None
+    from gemmalocal import recipe_file
+
+    return recipe_file.load(str(folder / "recipe.yaml"), overrides)
+
+
+def _keep(recipe: Recipe, folder: Path) -> None:
+    from gemmalocal import recipe_file
+
+    atomic.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
+
+
+def checked(name: str) -> str:
+    """A name that a run can have; raises `RecipeError`."""
+    if not re.fullmatch(r"[\w][\w.-]*", name):
+        raise RecipeError(f"'{name}' cannot be a run's name.", "Use letters, digits, '-', '_' and '.'.")
+    return name
+
+
+def _folder(name: str) -> Path:
+    folder = paths.runs() / checked(name)
+    if (folder / "events.jsonl").exists():
+        raise RecipeError(f"There is a run '{name}' already.", f"Give --name, or: gemmalocal resume {name}")
+    return folder
+
+
+def _next_name(stem: str) -> str:
+    stem = re.sub(r"[^\w.-]", "-", stem)
+    number = 1
+    while (paths.runs() / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"

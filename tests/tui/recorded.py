@@ -1,0 +1,71 @@
+"""Job directories made of recorded events, as a run would have left them."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gemmalocal import paths
+from gemmalocal.events import Evaluated, Event, Failed, Finished, Notice, Sample, Saved, Stage, Started, Step, encode
+
+SPEC = {"model": "gemma-3-270m-demo", "data": {"path": "package:inspirational_quotes/quotes.json"}}
+PROMPT = "Quote: Imagination is more"
+HOLD = (
+    "import fcntl, sys; f = open(sys.argv[1], 'a+'); fcntl.flock(f, fcntl.LOCK_EX); print('held', flush=True); input()"
+)
+
+
+def learning(until: int, steps: int = 100) -> list[Event]:
+    """A run that learns, up to a step."""
+    events: list[Event] = [
+        Started("train", 1, 1),
+        Stage("training"),
+        Notice("expected peak 1.3 of 25.3 GB"),
+        Evaluated(0, 3.88, 900),
+        Sample(0, "before", PROMPT, " than a word. It is a way of thinking.", False),
+    ]
+    for step in range(1, until + 1):
+        loss = 2.3 + 1.7 * math.exp(-step / 20) + 0.3 * math.sin(step * 1.7)
+        events.append(Step(step, steps, loss, 80, 2e-4 * (1 - step / steps), 2.5, 2.0, 1_300_000_000))
+        if step % 25 == 0:
+            events += [
+                Evaluated(step, 2.34 + 1.5 * math.exp(-step / 20), 900),
+                Saved(step, f"checkpoints/{step}", True),
+            ]
+            events.append(Sample(step, "during", PROMPT, " important than money.\nAuthor: Thomas Edison", True))
+    return events
+
+
+RUNS: dict[str, list[Event]] = {
+    "live": learning(62),
+    "finished": [*learning(100), Finished("done")],
+    "failed": [*learning(10), Failed("TrainingDiverged", "The loss exploded.", "Lower train.learning_rate.", 1)],
+    "killed": learning(58),
+}
+
+
+def record(name: str, events: Sequence[Event], at: float = 1_000_000_000.0) -> Path:
+    """Write a run's directory, as old as `at` says."""
+    folder = paths.runs() / name
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text(json.dumps({"kind": "train", "spec": SPEC}))
+    (folder / "events.jsonl").write_text("".join(encode(event, at) + "\n" for event in events))
+    (folder / "log.txt").write_text("loading\ntraining\n")
+    for file in folder.iterdir():
+        os.utime(file, (at, at))
+    return folder
+
+
+def hold(folder: Path) -> subprocess.Popen[str]:
+    """A child that holds the run's lock, as a living job does, until its input ends."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder / "lock")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    return child

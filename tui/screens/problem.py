@@ -1,0 +1,75 @@
+"""The one way in which an error, or a log, is shown: sentence, remedy, the log's end; and copied."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Static
+
+from gemmalocal.jobs import Job
+
+REFRESH = 1.0  # seconds
+LINES = 400  # of a log that are shown
+
+
+class ProblemScreen(ModalScreen[None]):
+    """`folder` is the job whose log is shown, if any; it is kept fresh."""
+
+    BINDINGS = [
+        Binding("escape,q,g", "dismiss", "Close"),
+        Binding("y", "copy", "Copy"),
+        Binding("down,j", "scroll('down')", "Down", show=False),
+        Binding("up,k", "scroll('up')", "Up", show=False),
+    ]
+
+    def __init__(self, title: str, sentence: str, remedy: str, folder: Path | None = None) -> None:
+        super().__init__()
+        self._words, self._folder, self._log = (title, sentence, remedy), folder, ""
+
+    def compose(self) -> ComposeResult:
+        """The words, then the log."""
+        title, sentence, remedy = self._words
+        with Vertical(classes="dialog large"):
+            yield Static(title, classes="dialog-title", markup=False)
+            yield Static(sentence, id="sentence", markup=False)
+            yield Static(remedy, id="remedy", markup=False)
+            with VerticalScroll(id="log-scroll"):
+                yield Static(id="log", markup=False)
+            yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Read the log now, and again."""
+        for name, words in zip(("#sentence", "#remedy"), self._words[1:], strict=True):
+            self.query_one(name).display = bool(words)
+        self.query_one("#log-scroll").display = self._folder is not None
+        if self._folder is not None:
+            self.run_worker(self._read(Job(self._folder)))
+
+    async def _read(self, job: Job) -> None:
+        while True:
+            log = await asyncio.to_thread(job.log_tail)
+            if log != self._log:
+                self._log = log
+                scroll = self.query_one("#log-scroll", VerticalScroll)
+                at_end = scroll.is_vertical_scroll_end
+                self.query_one("#log", Static).update("\n".join(log.splitlines()[-LINES:]))
+                if at_end:
+                    scroll.scroll_end(animate=False)
+            elif not log:
+                self.query_one("#log", Static).update("The log is empty.")
+            await asyncio.sleep(REFRESH)
+
+    def action_scroll(self, way: str) -> None:
+        """Move in the log."""
+        scroll = self.query_one("#log-scroll", VerticalScroll)
+        scroll.scroll_relative(y=1 if way == "down" else -1, animate=False)
+
+    def action_copy(self) -> None:
+        """Everything that is shown, to the clipboard."""
+        self.app.copy_to_clipboard("\n".join(part for part in (*self._words, self._log) if part))
+        self.notify("Copied.")

@@ -1,0 +1,243 @@
+"""A recipe as a form; beside it, live, what it will take on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.css.query import NoMatches
+from textual.widgets import Button, Footer, Static
+
+from gemmalocal import atomic, jobs, pace, runs
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.events import Failed, Report, Stage
+from tui.screens.ask_path import AskPathScreen
+from tui.screens.problem import ProblemScreen
+from tui.screens.report import ReportScreen
+from tui.screens.watching import JobStarted, OpenRun, Watching
+from tui.widgets.marks import bar
+from tui.widgets.title_line import TitleLine
+
+if TYPE_CHECKING:
+    from gemmalocal.outlook import Outlook
+    from gemmalocal.recipe import Recipe
+
+POLL = 0.1  # seconds
+PAUSE = 0.15  # seconds without a key before the plan is made again
+BAR = 34  # cells
+
+
+class RecipeScreen(Watching):
+    """Opens the recipe in `path`; Start begins a run named after it."""
+
+    BINDINGS = [
+        Binding("ctrl+r", "start", "Start"),
+        Binding("ctrl+t,c", "check", "Check", key_display="^t"),
+        Binding("ctrl+s", "save", "Save"),
+        Binding("escape", "back", "Back"),
+    ]
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._recipe: Recipe | None = None
+        self._checking = False
+
+    @property
+    def stem(self) -> str:
+        """What runs by it are called: the file's name, or the run's whose recipe it is."""
+        return self._path.parent.name.rstrip("0123456789").rstrip("-") if self._in_run else self._path.stem
+
+    @property
+    def _in_run(self) -> bool:
+        return (self._path.parent / "job.json").is_file()
+
+    def compose(self) -> ComposeResult:
+        """Title, plan and buttons, form, the help of the field at hand, keys."""
+        from gemmalocal.recipe import Recipe
+        from tui.widgets.field_form import FieldForm
+
+        title = TitleLine()
+        title.left = f"Recipe {self.stem}"
+        yield title
+        with Vertical(id="body"):
+            yield FieldForm(Recipe)
+            with Vertical(id="plan-box"):
+                yield Static(id="plan")
+                yield Button("Start (Enter)", id="start", variant="primary", compact=True)
+        yield Static(id="field-help", markup=False)
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Fill the form from the file; the focus is on Start, so that Enter is enough."""
+        from gemmalocal import recipe_file
+
+        try:
+            tree = recipe_file.parse(self._path)
+        except GemmalocalError as error:
+            self.app.pop_screen()
+            self.app.push_screen(ProblemScreen("This recipe cannot be opened", error.message, error.hint))
+            return
+        self._form.fill(tree)
+        self.query_one("#start").focus()
+        self._edited()
+
+    @property
+    def _form(self) -> Any:
+        return self.query_one("FieldForm")
+
+    def on_field_form_edited(self) -> None:
+        """Validate at once, plan after a pause."""
+        self._edited()
+
+    def _edited(self) -> None:
+        from gemmalocal import recipe_file
+
+        recipe, problems = recipe_file.from_tree(self._form.values())
+        self._recipe = recipe_file.anchored(recipe, self._path.parent) if recipe else None
+        self._form.show(problems)
+        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else "no problems"
+        self.query_one(TitleLine).right = count
+        self.query_one("#start", Button).disabled = bool(problems)
+        if self._recipe is None:
+            words = [f"{key}: {message}" for key, message in problems.items()]
+            self.query_one("#plan", Static).update(Content("\n".join(words)))
+        else:
+            self.run_worker(self._plan(self._recipe), group="plan", exclusive=True)
+
+    async def _plan(self, recipe: Recipe) -> None:
+        from gemmalocal import outlook
+
+        await asyncio.sleep(PAUSE)
+        seen = await asyncio.to_thread(outlook.look, recipe)
+        self.query_one("#plan", Static).update(plan(recipe, seen))
+
+    def on_descendant_focus(self) -> None:
+        """Say what the field at hand means."""
+        words = getattr(self.focused, "HELP", None) or "Start begins the run; it goes on when the app is closed."
+        try:
+            self.query_one("#field-help", Static).update(words.replace("**", "").strip())
+        except NoMatches:  # the first focus comes before the help is there
+            return
+
+    def on_button_pressed(self) -> None:
+        """Start."""
+        self.action_start()
+
+    def action_start(self) -> None:
+        """Begin the run and look at it."""
+        if (recipe := self._recipe) is None:
+            self.notify("First mend what the form marks.", severity="warning")
+            return
+        self.run_worker(self._start(recipe), exclusive=True, group="start")
+
+    async def _start(self, recipe: Recipe) -> None:
+        try:
+            job = await asyncio.to_thread(runs.begin, recipe, None, self.stem)
+        except (GemmalocalError, OSError) as error:
+            self._problem("The run could not be started", error)
+            return
+        self.post_message(JobStarted(job))
+        self.post_message(OpenRun(job.directory))
+
+    def action_check(self) -> None:
+        """Read the rows in a child process and show what it found."""
+        if self._recipe is None or self._checking:
+            self.notify("First mend what the form marks." if self._recipe is None else "It is being checked.")
+            return
+        self._checking = True
+        self.run_worker(self._check(self._recipe))
+
+    async def _check(self, recipe: Recipe) -> None:
+        title = self.query_one(TitleLine)
+        job = await asyncio.to_thread(jobs.errand, "check", recipe.model_dump(mode="json"))
+        try:
+            title.right = "checking ..."
+            alive = True
+            while alive:
+                alive = job.alive
+                for event in await asyncio.to_thread(job.poll):
+                    match event:
+                        case Stage():
+                            title.right = f"{event.name} ..."
+                        case Report():
+                            self._show(event.data)
+                        case Failed():
+                            self._problem("The check failed", GemmalocalError(event.message, event.hint))
+                await asyncio.sleep(POLL)
+        finally:
+            self._checking = False
+            title.right = ""
+            job.kill()
+            shutil.rmtree(job.directory, ignore_errors=True)
+
+    def _show(self, report: dict[str, Any]) -> None:
+        from gemmalocal.cli.check import lines
+
+        self.app.push_screen(ReportScreen(f"Check of {self.stem}", Text.from_ansi("\n".join(lines(report)))))
+
+    def _problem(self, title: str, error: Exception) -> None:
+        words = (error.message, error.hint) if isinstance(error, GemmalocalError) else (str(error), "")
+        self.app.push_screen(ProblemScreen(title, *words))
+
+    def action_save(self) -> None:
+        """As YAML, defaults left out; the same that the command line reads."""
+        if self._recipe is None:
+            self.notify("First mend what the form marks.", severity="warning")
+            return
+        self.app.push_screen(AskPathScreen("Save the recipe as", Path.cwd() / f"{self.stem}.yaml"), self._save)
+
+    def _save(self, path: Path | None) -> None:
+        from gemmalocal import recipe_file
+
+        if path is None or self._recipe is None:
+            return
+        try:
+            atomic.write_text(path, recipe_file.dump(self._recipe))
+        except OSError as error:
+            self._problem("It could not be saved", error)
+        else:
+            self.notify(f"Saved: {path}", markup=False)
+
+    def action_back(self) -> None:
+        """Home."""
+        self.app.pop_screen()
+
+
+def plan(recipe: Recipe, seen: Outlook) -> Content:
+    """Memory with its parts, whether it fits, steps and time."""
+    from gemmalocal.fit import USABLE
+
+    parts: list[Any] = []
+    limit = USABLE * seen.memory
+    if seen.peak is None:
+        parts += ["Memory: the model's sizes are not known here; Check (^t) finds and reads it.\n"]
+    else:
+        peak = seen.peak
+        fits = peak.fits(seen.memory)
+        parts += [
+            ("Memory at peak, at most", "bold"),
+            f"  {peak.total / 1e9:.1f} of {limit / 1e9:.1f} GB\n",
+            (bar(peak.total / limit, BAR), "$accent" if fits else "$error"),
+            f"\nweights {peak.weights / 1e9:.1f} · activations {peak.activations / 1e9:.1f}"
+            f" · head {peak.head / 1e9:.1f} · adapter {peak.adapter / 1e9:.2f}\n",
+            ("Fits" if fits else "Does NOT fit", "bold $text-success" if fits else "bold $text-error"),
+            f", {seen.rows} row{'s' * (seen.rows != 1)} at once{', with checkpointing' if seen.checkpointing else ''}",
+            "." if fits else f"; rows of up to {seen.longest_row} tokens would.",
+            f" Counted as if every row had {recipe.data.max_length} tokens.\n",
+        ]
+    train = recipe.train
+    steps = f"{train.steps} steps" if train.steps else f"{train.epochs:g} epochs"
+    parts += [f"{steps} of {train.rows_per_step} row{'s' * (train.rows_per_step != 1)}; "]
+    if seen.seconds is not None:
+        parts += [f"about {pace.duration(seen.seconds)}, as fast as {seen.run} was."]
+    else:
+        parts += ["how long is known once this machine has trained this model on these rows."]
+    return Content.assemble(*parts)

@@ -1,0 +1,33 @@
+"""A report of many lines, to read: what `gemmalocal check` prints."""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Static
+
+
+class ReportScreen(ModalScreen[None]):
+    """Shows a text that scrolls."""
+
+    BINDINGS = [Binding("escape,q", "dismiss", "Close"), Binding("y", "copy", "Copy")]
+
+    def __init__(self, title: str, text: Text) -> None:
+        super().__init__()
+        self._title, self._text = title, text
+
+    def compose(self) -> ComposeResult:
+        """Title, text, keys."""
+        with Vertical(classes="dialog large"):
+            yield Static(self._title, classes="dialog-title", markup=False)
+            with VerticalScroll():
+                yield Static(self._text)
+            yield Footer(compact=True)
+
+    def action_copy(self) -> None:
+        """All of it, without colours."""
+        self.app.copy_to_clipboard(self._text.plain)
+        self.notify("Copied.")

@@ -1,0 +1,179 @@
+"""One run, live or past: is it learning, does it fit, when is it done."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Footer, Static
+
+from gemmalocal import machine, pace
+from gemmalocal.history import JobState
+from gemmalocal.runs import Run
+from tui.screens.place import PlaceScreen
+from tui.screens.watching import RunScreen
+from tui.widgets.loss_chart import LossChart
+from tui.widgets.marks import bar, change, mark
+from tui.widgets.title_line import TitleLine
+
+PANEL = 26  # cells of the numbers' panel
+
+
+class TrainScreen(RunScreen):
+    """Draws the run in `folder`."""
+
+    BINDINGS = [
+        Binding("g", "log", "Log"),
+        Binding("k", "kill", "Kill"),
+        Binding("x", "delete", "Delete"),
+        Binding("c", "compare", "Compare"),
+        Binding("escape", "app.pop_screen", "Home"),
+    ]
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._run: Run | None = None
+        self._memory = 0
+
+    def compose(self) -> ComposeResult:
+        """Title, what it does, chart and numbers, samples, keys."""
+        yield TitleLine()
+        yield Static(id="doing", markup=False)
+        with Horizontal(id="middle"):
+            yield LossChart()
+            yield Static(id="numbers")
+        with Vertical(id="below"):
+            yield Static(id="trouble")
+            yield Static(id="samples")
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Ask how much memory the machine has."""
+        self.query_one(TitleLine).left = self._folder.name
+        self.run_worker(self._ask_memory())
+
+    async def _ask_memory(self) -> None:
+        self._memory = (await asyncio.to_thread(machine.probe))["memory"]
+        self._draw()
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return self._folder
+
+    @property
+    def run(self) -> Run | None:
+        """The run, once it was seen."""
+        return self._run
+
+    def seen(self, runs: list[Run]) -> None:
+        """Draw it again if it has changed; leave if it was deleted."""
+        found = next((run for run in runs if run.folder == self._folder), None)
+        if found is None and self._run is not None:
+            self.notify(f"{self._folder.name} is gone.")
+            self.app.pop_screen()
+        elif found is not self._run:
+            self._run = found
+            self._draw()
+
+    def _draw(self) -> None:
+        if (run := self._run) is None:
+            return
+        state = run.state
+        title = self.query_one(TitleLine)
+        title.left = f"{run.name} · {Path(str(run.spec.get('model', '?'))).name}"
+        title.right = standing(state)
+        self.query_one("#doing", Static).update(doing(state))
+        last = state.steps[-1].steps if state.steps else 1
+        self.query_one(LossChart).show(
+            [(step.step, step.loss) for step in state.steps],
+            [(one.step, one.loss) for one in state.evaluations],
+            last,
+        )
+        self.query_one("#numbers", Static).update(numbers(state, self._memory))
+        trouble = self.query_one("#trouble", Static)
+        trouble.display = run.trouble is not None
+        if run.trouble is not None:
+            trouble.update(Content.assemble((f"{run.trouble.message} ", "bold $text-error"), run.trouble.hint))
+        self.query_one("#samples", Static).update(samples(state))
+        self.refresh_bindings()
+
+    def action_compare(self) -> None:
+        """The place of the comparison."""
+        self.app.push_screen(PlaceScreen("compare"))
+
+
+def standing(state: JobState) -> str:
+    """State, step and what is left, for the title."""
+    parts = [f"{mark(state.status)} {state.status}"]
+    if state.steps:
+        last = state.steps[-1]
+        parts.append(f"step {last.step:>{len(str(last.steps))}} / {last.steps}")
+        if state.status == "live":
+            parts.append(f"{pace.duration(pace.left(state.steps)):>6} left")
+    return "   ".join(parts)
+
+
+def doing(state: JobState) -> str:
+    """What goes on, or what was last said."""
+    words = [state.stage] if state.alive and state.stage else []
+    if state.alive and state.progress:
+        share = state.progress.done / max(1, state.progress.total)
+        words.append(f"{bar(share, 16)} {state.progress.what}")
+    elif state.notices:
+        words.append(state.notices[-1])
+    return " · ".join(words)
+
+
+def numbers(state: JobState, memory: int) -> Content:
+    """The panel: label on the left, number on the right, in fixed places."""
+    rows: list[tuple[str, str]] = []
+    if state.evaluations:
+        first, now, best = state.evaluations[0], state.evaluations[-1], state.best
+        rows += [("held-out", f"{now.loss:.3f}"), ("change", change(first.loss, now.loss))]
+        if best is not None:
+            rows.append((f"best, step {best.step}", f"{best.loss:.3f}"))
+    if state.steps:
+        last = state.steps[-1]
+        rows += [
+            ("train", f"{last.loss:.3f}"),
+            ("speed", f"{pace.speed(state.steps):.0f} tok/s"),
+            ("rate", f"{last.learning_rate:.2e}"),
+            ("gradient", f"{last.grad_norm:.2f}"),
+        ]
+        peak = max(step.memory for step in state.steps[-pace.RECENT :])
+        rows.append(("memory", f"{peak / 1e9:.2f} of {memory / 1e9:.0f} GB" if memory else f"{peak / 1e9:.2f} GB"))
+        if memory:
+            rows.append(("", bar(peak / memory, PANEL)))
+    if state.skipped or state.rollbacks:
+        rows += [("skipped", str(len(state.skipped))), ("went back", str(len(state.rollbacks)))]
+    if state.saved:
+        rows.append(("saved", f"step {state.saved.step}"))
+    parts: list[Any] = []
+    for label, value in rows:
+        parts += [(label, "$text-muted"), value.rjust(PANEL - len(label)), "\n"]
+    if state.steps or state.evaluations:
+        legend = [("\n⠒ ", "$accent"), "smoothed  ", ("○ ", "$warning"), "held-out"]
+        parts += legend
+    return Content.assemble(*parts)
+
+
+def samples(state: JobState) -> Content:
+    """The first prompt's answers: the earliest, and the newest."""
+    if not state.samples:
+        return Content("")
+    prompt = state.samples[0].prompt
+    mine = [sample for sample in state.samples if sample.prompt == prompt]
+    shown = mine if len(mine) == 1 else [mine[0], mine[-1]]
+    parts: list[Any] = []
+    for sample in shown:
+        text = f"{sample.text.strip()}{'' if sample.stopped else ' …'}".replace("\n", " ⏎ ")
+        where = f"step {sample.step}"
+        parts += [(f"{where:<10}", "$text-muted"), (f"{sample.prompt.strip()} ", "dim"), text, "\n"]
+    return Content.assemble(*parts[:-1])

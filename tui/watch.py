@@ -1,0 +1,108 @@
+"""The one poller: looks at every run's directory, off the event loop, and says how each run is."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import history
+from gemmalocal.history import JobState
+from gemmalocal.jobs import Job
+from gemmalocal.runs import Run
+
+
+class Watcher:
+    """Remembers what it has read. `look` is for one thread at a time; `adopt` may be called from any."""
+
+    def __init__(self) -> None:
+        self._runs: dict[Path, _Tracker] = {}
+        self._adopted: deque[Job] = deque()
+
+    def adopt(self, job: Job) -> None:
+        """A job that this process started: its exit code will be known."""
+        self._adopted.append(job)
+
+    def look(self) -> list[Run]:
+        """All runs, live ones first, then the newest; the same objects as last time where nothing is new."""
+        while self._adopted:
+            job = self._adopted.popleft()
+            self._runs.setdefault(job.directory, _Tracker(job.directory)).take(job)
+        folders = _folders()
+        self._runs = {folder: self._runs.get(folder) or _Tracker(folder) for folder in folders}
+        seen = [run for tracker in self._runs.values() if (run := tracker.look()) is not None]
+        return sorted(seen, key=lambda run: (run.state.status != "live", -run.at))
+
+
+class _Tracker:
+    """One run's directory, read on from where it was left."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self._job, self._state, self._last = Job(self._folder), JobState(), None
+
+    _last: Run | None
+
+    def take(self, job: Job) -> None:
+        """Ask this job, which knows its process, from now on."""
+        job.skip_to(self._job)
+        self._job = job
+
+    def look(self) -> Run | None:
+        """The run now; None if its folder is going away."""
+        try:
+            about = (self._folder / "events.jsonl").stat()
+            file, at = about.st_ino, about.st_mtime
+        except FileNotFoundError:
+            file, at = 0, 0.0
+        if self._file and file != self._file:  # deleted, and begun anew by the same name
+            self._forget()
+        self._file = file
+        try:
+            alive = (self._folder / "lock").exists() and self._job.alive  # asked before the last read
+            news = self._job.poll()
+            if self._last is not None and not news and alive == self._last.state.alive:
+                return self._last
+            for event in news:
+                history.fold(self._state, event)
+            self._state.alive = alive
+            trouble = history.trouble(self._folder, self._state)
+            if self._state.status == "killed":
+                trouble = history.death(self._job)
+            at = at or (self._folder / "job.json").stat().st_mtime
+            self._last = Run(self._folder, _spec(self._folder), _copy(self._state), trouble, at)
+        except OSError:
+            return None
+        return self._last
+
+
+def _folders() -> list[Path]:
+    try:
+        return history.list_runs()
+    except OSError:  # one was deleted while they were listed
+        return []
+
+
+def _spec(folder: Path) -> dict[str, Any]:
+    try:
+        return history.spec(folder)
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _copy(state: JobState) -> JobState:
+    """What no later event changes."""
+    return replace(
+        state,
+        steps=list(state.steps),
+        evaluations=list(state.evaluations),
+        samples=list(state.samples),
+        skipped=list(state.skipped),
+        rollbacks=list(state.rollbacks),
+        notices=list(state.notices),
+    )

@@ -1,0 +1,190 @@
+"""A form made from a recipe's schema: choices where there are choices, defaults and bounds shown, problems in place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, VerticalScroll
+from textual.message import Message
+from textual.widget import Widget
+from textual.widgets import Input, Label, Static
+
+from gemmalocal import recipe_file
+from tui.widgets.choice import Choice
+
+
+class FieldForm(VerticalScroll):
+    """Fields of `schema`; holds only what differs from the defaults, as a recipe file does."""
+
+    can_focus = False
+    BINDINGS = [
+        Binding("down", "app.focus_next", "Next", show=False),
+        Binding("up", "app.focus_previous", "Previous", show=False),
+    ]
+
+    class Edited(Message):
+        """A field has changed."""
+
+    def __init__(self, schema: type[BaseModel]) -> None:
+        super().__init__()
+        self._fields = {key: Field(key, info) for key, info in leaves(schema)}
+
+    def compose(self) -> ComposeResult:
+        """The fields, with their section's name above them."""
+        section = ""
+        for key, field in self._fields.items():
+            if (above := key.rpartition(".")[0]) != section:
+                section = above
+                yield Label(section, classes="section")
+            yield field
+
+    def fill(self, tree: dict[str, Any]) -> None:
+        """Show a recipe's nested keys; says nothing of it."""
+        with self.prevent(Input.Changed, Choice.Changed):
+            for key, field in self._fields.items():
+                value: Any = tree
+                for part in key.split("."):
+                    value = value.get(part) if isinstance(value, dict) else None
+                field.fill(value)
+
+    def values(self) -> dict[str, Any]:
+        """The nested keys, as they stand in a recipe file."""
+        tree: dict[str, Any] = {}
+        for key, field in self._fields.items():
+            if (value := field.value()) is not None:
+                *above, last = key.split(".")
+                place = tree
+                for part in above:
+                    place = place.setdefault(part, {})
+                place[last] = value
+        return tree
+
+    def show(self, problems: dict[str, str]) -> None:
+        """Each problem at its field; one of a whole section at the section's first."""
+        at: dict[str, str] = {}
+        for key, message in problems.items():
+            place = next((name for name in self._fields if key == name or key.startswith(f"{name}.")), None)
+            first = next((name for name in self._fields if name.startswith(f"{key}.")), "method")
+            at.setdefault(place or first, message)
+        for key, field in self._fields.items():
+            field.show(at.get(key, ""))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Pass it on."""
+        event.stop()
+        self.post_message(self.Edited())
+
+    def on_choice_changed(self, event: Choice.Changed) -> None:
+        """Pass it on."""
+        event.stop()
+        self.post_message(self.Edited())
+
+
+class Field(Horizontal):
+    """A label and an editor; a problem is put beneath."""
+
+    def __init__(self, key: str, info: FieldInfo) -> None:
+        super().__init__(classes="field")
+        self._key, self._info = key, info
+        self._choices = choices(info.annotation)
+        default = info.get_default(call_default_factory=True)
+        self._default = None if default is PydanticUndefined else default
+        self._editor = Choice(self._choices, self._plain) if self._choices else self._input()
+        self._editor.HELP = f"**{key}** {self.help}"  # type: ignore[misc]
+        self._problem: Static | None = None
+
+    @property
+    def _plain(self) -> str:
+        return _text(self._default, plain=True)
+
+    @property
+    def help(self) -> str:
+        """Description and bounds."""
+        return " ".join(part for part in (self._info.description, bounds(self._info)) if part)
+
+    def _input(self) -> Input:
+        default = "" if self._default in (None, []) else _text(self._default, plain=True)
+        return Input(placeholder=default or ("needed" if self._info.is_required() else ""), compact=True)
+
+    def compose(self) -> ComposeResult:
+        """Label, editor."""
+        yield Label(self._key.rpartition(".")[2].replace("_", " "), classes="name")
+        yield self._editor
+
+    def fill(self, value: Any) -> None:
+        """Show a value; None is the default."""
+        if isinstance(self._editor, Input):
+            self._editor.value = "" if value is None else _text(value, self._info.annotation is str)
+        else:
+            text = _text(self._default if value is None else value, plain=True)
+            self._editor.value = text if text in self._choices else self._plain
+
+    def value(self) -> Any:
+        """What stands there; None for the default."""
+        text = str(self._editor.value)
+        if isinstance(self._editor, Input):
+            if not text.strip():
+                return None
+            return text.strip() if self._info.annotation is str else recipe_file.scalar(text)
+        return None if text == self._plain else recipe_file.scalar(text)
+
+    def show(self, problem: str) -> None:
+        """A problem, or none."""
+        self._editor.set_class(bool(problem), "wrong")
+        if self._problem is not None and not problem:
+            self._problem.remove()
+            self._problem = None
+        elif self._problem is not None:
+            self._problem.update(problem)
+        elif problem and isinstance(self.parent, Widget):
+            self._problem = Static(problem, classes="problem", markup=False)
+            self.parent.mount(self._problem, after=self)
+
+
+def leaves(schema: type[BaseModel], above: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """The fields that hold a value, by their whole key; those of no section first."""
+    sections = []
+    for name, info in schema.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            sections.append((f"{above}{name}.", info.annotation))
+        else:
+            yield f"{above}{name}", info
+    for key, section in sections:
+        yield from leaves(section, key)
+
+
+def choices(annotation: Any) -> list[str]:
+    """The words of a type that has only such: a Literal, a bool, or a union of these; else none."""
+    if annotation is bool:
+        return ["true", "false"]
+    if get_origin(annotation) is Literal:
+        return [str(word) for word in get_args(annotation)]
+    if get_origin(annotation) in (Union, UnionType):
+        parts = [choices(part) for part in get_args(annotation) if part is not NoneType]
+        return sum(parts, []) if all(parts) else []
+    return []
+
+
+def bounds(info: FieldInfo) -> str:
+    """In words: from 1 to 512."""
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    found = [f"{word} {getattr(part, sign):g}" for part in info.metadata for sign, word in words.items()
+             if getattr(part, sign, None) is not None]  # fmt: skip
+    return f"({', '.join(found)})" if found else ""
+
+
+def _text(value: Any, plain: bool) -> str:
+    """A value in a field of one line: itself if YAML reads it back, else as JSON, which is YAML too."""
+    if isinstance(value, str) and "\n" not in value and (plain or recipe_file.scalar(value) == value):
+        return value
+    if isinstance(value, float) and not isinstance(value, bool):
+        return f"{value:g}"
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,27 @@
+"""One line at the top: what this is on the left, how it stands on the right."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len, set_cell_size
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+
+class TitleLine(Widget):
+    """Two texts; where they do not both fit, the left one is cut with an ellipsis."""
+
+    DEFAULT_CSS = "TitleLine { height: 1; padding: 0 1; background: $panel; color: $foreground; }"
+
+    left: reactive[str] = reactive("")
+    right: reactive[str] = reactive("")
+
+    def render(self) -> Content:
+        """Left in bold, right as it is."""
+        width = self.content_size.width
+        room = width - cell_len(self.right) - 2
+        left = self.left
+        if cell_len(left) > room:
+            left = set_cell_size(left, max(0, room - 1)) + "…"
+        gap = " " * max(1, width - cell_len(left) - cell_len(self.right))
+        return Content.assemble((left, "bold"), gap, self.right)
