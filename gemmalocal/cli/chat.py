@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import click
 
-from gemmalocal import history, jobs, paths, talk
+from gemmalocal import chats, jobs, paths, talk
 from gemmalocal.cli.answers import Page
 from gemmalocal.cli.follow import exit_code
 from gemmalocal.cli.narrate import Narrator
-from gemmalocal.errors import UnknownRun
 from gemmalocal.events import Cleared, Declined, Event, Failed, Finished, Replied, Report, Voted, decode
 
 POLL = 0.05  # seconds
@@ -43,9 +40,8 @@ def chat(
     The newest run with a result if none is named; several share one copy of the weights if they have the same base.
     Without --prompt the lines of stdin are asked, one after the other.
     """
-    spec = {"voices": voices(runs or (_newest(),), not no_base), "sampling": sampling}
-    folder = _folder(bool(prompts))
-    dialogue = Dialogue(jobs.start(folder, "chat", spec), as_json)
+    job = chats.start(runs, not no_base, sampling, errand=bool(prompts))
+    dialogue = Dialogue(job, as_json)
     try:
         if prompts:
             for prompt in prompts:
@@ -56,38 +52,7 @@ def chat(
     finally:
         dialogue.close()
         if prompts:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def voices(runs: tuple[str, ...], base: bool) -> list[dict[str, Any]]:
-    """The voices of a chat's spec; raises `UnknownRun`."""
-    found: list[dict[str, Any]] = []
-    for name in runs:
-        run, step = _run(name)
-        if base and not found:
-            found.append({"name": "base", "run": str(run), "base": True})
-        found.append({"name": f"{run.name}@{step}" if step else run.name, "run": str(run), "step": step})
-    return found
-
-
-def _run(name: str) -> tuple[Path, int | None]:
-    before, _, step = name.rpartition("@")
-    if before and step.isdigit():
-        return history.find_run(before).resolve(), int(step)
-    return history.find_run(name).resolve(), None
-
-
-def _newest() -> str:
-    for folder in history.list_runs():
-        if (folder / "adapter").is_dir() or (folder / "model").is_dir():
-            return str(folder)
-    raise UnknownRun("No run has a result yet.", "Start one with: gemmalocal train quotes")
-
-
-def _folder(errand: bool) -> Path:
-    place = paths.errands() if errand else paths.chats()
-    place.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=time.strftime("chat-%Y%m%d-%H%M%S-"), dir=place))
+            shutil.rmtree(job.directory, ignore_errors=True)
 
 
 class Dialogue:

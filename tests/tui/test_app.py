@@ -16,6 +16,7 @@ from gemmalocal import history, jobs, runs
 from gemmalocal.events import Finished, Step, encode
 from tests.tui.recorded import RUNS, hold, record
 from tui.app import GemmalocalApp
+from tui.screens.compare import CompareScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.home import HomeScreen
 from tui.screens.place import PlaceScreen
@@ -122,7 +123,7 @@ async def test_a_problem_stands_at_its_field(recipe_path: Path) -> None:
         await until(pilot, lambda: not app.screen.query(".problem"))
 
 
-@pytest.mark.parametrize("place", ["home", "train", "problem", "recipe", "compare"])
+@pytest.mark.parametrize("place", ["home", "train", "problem", "recipe", "compare", "documents"])
 async def test_no_key_crashes_it(place: str, recipe_path: Path) -> None:
     folder = record("killed", RUNS["killed"])
     text = recipe_path.read_text().replace("rows.jsonl", "nowhere.jsonl")  # what is started fails early
@@ -131,6 +132,7 @@ async def test_no_key_crashes_it(place: str, recipe_path: Path) -> None:
         "train": lambda: TrainScreen(folder),
         "problem": lambda: ProblemScreen("title", "sentence", "remedy", folder),
         "recipe": lambda: RecipeScreen(recipe_path),
+        "compare": lambda: CompareScreen([str(folder)]),
     }
     dice = random.Random(place)
     app = GemmalocalApp()

@@ -13,21 +13,17 @@ from tui.widgets.title_line import TitleLine
 PLACES = {
     "documents": (
         "Documents",
-        "This screen is not there yet: rows are not made out of documents in the app.\n\n"
-        "Plain text works today: put .txt and .md files into a folder and name it as data.path in a recipe.\n"
-        "gemmalocal --help lists what else the command line can do.",
-    ),
-    "compare": (
-        "Compare",
-        "This screen is not there yet: base and tuned model, side by side, answering the same prompt.\n\n"
-        "Until then a run answers the recipe's samples.prompts before, during and after training: open a run to "
-        "see them.",
+        "This screen is not there yet; the command line makes rows out of documents:\n\n"
+        "gemmalocal prepare FOLDER --to docs\n"
+        "gemmalocal train docs-qa\n\n"
+        "It reads PDF, Word, PowerPoint, web pages, EPUB, Markdown and text; gemmalocal prepare --help says more.",
     ),
     "export": (
         "Export",
-        "This screen is not there yet, and there is no export command either.\n\n"
-        "A tuned adapter lies in the run's folder as adapter/, in PEFT's layout, which transformers, vLLM and "
-        "llama.cpp's converter read.",
+        "This screen is not there yet; the command line exports, and proves that the export kept the tune:\n\n"
+        "gemmalocal export RUN --to gguf --type Q8_0\n"
+        "gemmalocal export RUN --to merged\n\n"
+        "The adapter itself lies in the run's folder as adapter/, in PEFT's layout.",
     ),
     "dataset": (
         "Dataset",

@@ -15,7 +15,7 @@ from textual.widgets import Footer, Static
 from gemmalocal import machine, pace
 from gemmalocal.history import JobState
 from gemmalocal.runs import Run
-from tui.screens.place import PlaceScreen
+from tui.screens.compare import CompareScreen
 from tui.screens.watching import RunScreen
 from tui.widgets.loss_chart import LossChart
 from tui.widgets.marks import bar, change, mark
@@ -105,8 +105,8 @@ class TrainScreen(RunScreen):
         self.refresh_bindings()
 
     def action_compare(self) -> None:
-        """The place of the comparison."""
-        self.app.push_screen(PlaceScreen("compare"))
+        """Ask the base and this run the same."""
+        self.app.push_screen(CompareScreen([str(self._folder)]))
 
 
 def standing(state: JobState) -> str:

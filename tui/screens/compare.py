@@ -1,0 +1,200 @@
+"""One question, all answers at once: the base model and runs, each in a column, from one copy of the weights."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.widgets import Footer, Input, Static
+
+from gemmalocal import chats, history, talk
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.events import Declined, Event, Notice, Report, Stage
+from gemmalocal.jobs import Job
+from tui.screens.problem import ProblemScreen
+from tui.screens.watching import Watching
+from tui.widgets.answers import column
+from tui.widgets.question import Question
+from tui.widgets.title_line import TitleLine
+
+POLL = 0.1  # seconds
+SETTINGS = {"temperature": float, "top_p": float, "top_k": int, "seed": int, "max_tokens": int}
+START = {"temperature": 0, "max_tokens": 128, "seed": 0}
+HELP = "Ask, or set: /temperature 0.8  /top_p  /top_k  /seed  /max_tokens  /system TEXT.  Empty line: ← = → vote"
+
+
+class CompareScreen(Watching):
+    """A chat with the base and `runs`; none means the newest run with a result."""
+
+    BINDINGS = [
+        Binding("escape", "leave", "Stop answer, back", priority=True),
+        Binding("ctrl+r", "again", "Again"),
+        Binding("ctrl+g", "differences", "Differences"),
+        Binding("ctrl+s", "save", "Save"),
+        Binding("ctrl+n", "clear", "Forget"),
+        Binding("ctrl+y", "copy", "Copy", show=False),
+    ]
+
+    def __init__(self, runs: Sequence[str] = ()) -> None:
+        super().__init__()
+        self._runs = list(runs)
+        self._job: Job | None = None
+        self._talk = talk.Talk()
+        self._settings: dict[str, float | str] = dict(START)
+        self._system, self._doing, self._differ = "", "starting", False
+
+    def compose(self) -> ComposeResult:
+        """Title, the columns (made when the voices are known), tally and settings, the question, keys."""
+        yield TitleLine()
+        yield Horizontal(id="columns")
+        yield Static(id="tally", markup=False)
+        yield Question(placeholder=HELP, id="question")
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Start the job, and follow it."""
+        self.query_one(Question).focus()
+        self._draw()
+        self.run_worker(self._follow())
+
+    async def _follow(self) -> None:
+        try:
+            self._job = await asyncio.to_thread(chats.start, self._runs, True, self._settings)
+            while self.is_attached:
+                alive = await asyncio.to_thread(lambda job: job.alive, self._job)
+                for event in await asyncio.to_thread(self._job.poll):
+                    await self._take(event)
+                if not alive:
+                    return self._over()
+                await asyncio.sleep(POLL)
+        except (GemmalocalError, OSError) as error:
+            self.app.push_screen(ProblemScreen("No chat", str(error), getattr(error, "hint", "")))
+            self._doing = "not running"
+            self._draw()
+
+    async def _take(self, event: Event) -> None:
+        names = self._talk.names
+        talk.fold(self._talk, event)
+        match event:
+            case Stage():
+                self._doing = event.name
+            case Notice():
+                self.notify(event.text, markup=False)
+            case Declined():
+                self.notify(event.why, severity="warning", markup=False)
+            case Report() if "transcript" in event.data:
+                self.notify(f"saved: {event.data['transcript']}", markup=False)
+        if self._talk.names != names:
+            self._doing = "ready"
+            await self._make_columns()
+        self._draw()
+
+    async def _make_columns(self) -> None:
+        columns = [
+            Vertical(
+                Static(name, classes="voice", markup=False),
+                VerticalScroll(Static(classes="said"), can_focus=False),
+                classes="column first" if not place else "column",
+            )
+            for place, name in enumerate(self._talk.names)
+        ]
+        await self.query_one("#columns").mount_all(columns)
+
+    def _over(self) -> None:
+        assert self._job is not None
+        if self._doing != "ended":
+            cause = history.trouble(self._job.directory, history.read(self._job.directory))
+            if cause is not None:
+                self.app.push_screen(
+                    ProblemScreen("The chat has ended", cause.message, cause.hint, self._job.directory)
+                )
+        self._doing = "ended"
+        self._draw()
+
+    def _draw(self) -> None:
+        title = self.query_one(TitleLine)
+        title.left, title.right = "Compare", "answering" if self._answering else self._doing
+        for place, said in enumerate(self.query(".said").results(Static)):
+            other = (1 if place == 0 else 0) if self._differ and len(self._talk.names) > 1 else None
+            said.update(column(self._talk.remembered, place, other))
+            scroll = said.parent
+            if isinstance(scroll, VerticalScroll) and scroll.scroll_y >= scroll.max_scroll_y - 2:
+                scroll.scroll_end(animate=False)
+        votes = "   ".join(f"{name} {count}" for name, count in zip(self._talk.names, self._talk.tally, strict=True))
+        settings = "  ".join(f"{name} {value}" for name, value in self._settings.items())
+        self.query_one("#tally", Static).update(
+            f"votes  {votes}   ·   {settings}{'   · system text' * bool(self._system)}"
+        )
+
+    @property
+    def _answering(self) -> bool:
+        return bool(self._talk.exchanges) and not self._talk.exchanges[-1].whole and self._doing == "ready"
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """A question, or a setting."""
+        text = event.value.strip()
+        if not text or self._job is None:
+            return
+        event.input.value = ""
+        if text.startswith("/"):
+            self._set(*text[1:].partition(" ")[::2])
+        else:
+            self._job.ask(do="ask", text=text, system=self._system, **self._settings)
+
+    def _set(self, name: str, value: str) -> None:
+        if name == "system":
+            self._system = value
+        elif name in SETTINGS:
+            try:
+                self._settings[name] = SETTINGS[name](value)
+            except ValueError:
+                self.notify(f"{name} wants a number, not '{value}'", severity="warning", markup=False)
+        else:
+            self.notify(f"There is no /{name}: {', '.join(['system', *SETTINGS])}", severity="warning", markup=False)
+        self._draw()
+
+    def on_question_voted(self, event: Question.Voted) -> None:
+        """Which answer of the last question is better; of three columns, the first or the last."""
+        if self._job is not None and self._talk.exchanges:
+            voice = {-1: 0, 0: None, 1: len(self._talk.names) - 1}[event.side]
+            self._job.ask(do="vote", voice=voice)
+
+    def action_again(self) -> None:
+        """The last question again, by another draw."""
+        if self._job is not None:
+            self._job.ask(do="regenerate", **self._settings)
+
+    def action_differences(self) -> None:
+        """Mark the words that differ, or no longer."""
+        self._differ = not self._differ
+        self._draw()
+
+    def action_save(self) -> None:
+        """Write the transcript, as Markdown and as JSON lines."""
+        if self._job is not None:
+            self._job.ask(do="save")
+
+    def action_clear(self) -> None:
+        """Go on without what was said."""
+        if self._job is not None:
+            self._job.ask(do="clear")
+
+    def action_copy(self) -> None:
+        """The chat as Markdown, to the clipboard."""
+        self.app.copy_to_clipboard(talk.as_markdown(self._talk))
+        self.notify("copied")
+
+    def action_leave(self) -> None:
+        """Stop an answer under way; else leave, and let the chat end."""
+        if self._answering and self._job is not None:
+            self._job.ask(do="stop")
+        else:
+            self.app.pop_screen()
+
+    def on_unmount(self) -> None:
+        """Nobody will ask it any more."""
+        if self._job is not None:
+            self._job.ask(do="end")
