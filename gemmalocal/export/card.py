@@ -23,7 +23,6 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), "PATH_OF_THIS_FOLDER")
 ```""",
-    "mlx-adapter": "With mlx-lm: `mlx_lm.generate --model {base} --adapter-path PATH_OF_THIS_FOLDER --prompt ...`",
     "merged": """With transformers: `AutoModelForCausalLM.from_pretrained("PATH_OF_THIS_FOLDER")`.
 With mlx-lm: `mlx_lm.generate --model PATH_OF_THIS_FOLDER --prompt ...`""",
     "merged-quantized": "With mlx-lm: `mlx_lm.generate --model PATH_OF_THIS_FOLDER --prompt ...`",
@@ -40,9 +39,7 @@ def card(found: Source, form: Form, proof: Proof, folder: Path) -> str:
     data = ModelCardData(
         license="gemma",
         base_model=base if "/" in base and not Path(base).exists() else None,
-        library_name={"adapter": "peft", "mlx-adapter": "mlx", "merged": "mlx" if form.bits else "transformers"}.get(
-            form.name, "gguf"
-        ),
+        library_name={"adapter": "peft", "merged": "mlx" if form.bits else "transformers"}.get(form.name, "gguf"),
         pipeline_tag="text-generation",
         tags=["gemma", "gemmalocal", *(["lora"] if found.adapter else [])],
     )

@@ -14,8 +14,7 @@ from gemmalocal.export import gguf_types, gguf_write, tensors
 from gemmalocal.export.tensors import Tensor
 
 Tell = Callable[[str, int, int], None]
-Name = Literal["adapter", "mlx-adapter", "merged", "gguf", "ollama"]
-FORMS: tuple[Name, ...] = ("adapter", "mlx-adapter", "merged", "gguf", "ollama")
+Name = Literal["adapter", "merged", "gguf", "ollama"]
 DTYPES = {"bfloat16": "BF16", "float32": "F32", "float16": "F16"}
 WEIGHTS = (".safetensors", ".safetensors.index.json", ".gguf", ".bin", ".pth", ".pt")
 DROPPED = ("provenance.json", "README.md")  # of the base: the export has its own
@@ -40,7 +39,7 @@ class Form:
     @property
     def of_weights(self) -> bool:
         """Whether the base's weights are in it, and not the adapter alone."""
-        return self.name not in ("adapter", "mlx-adapter")
+        return self.name != "adapter"
 
 
 def size(form: Form, parts: Sequence[Tensor], adapter: Path | None) -> int:
