@@ -50,12 +50,12 @@ def test_mlx_changes_nothing_at_a_step_that_is_not_finite(tiny: Path, recipe_pat
 
 
 def test_rates_that_overflow_are_skipped_rolled_back_and_told(recipe_path: Path, workspace: Path) -> None:
-    done = run("train", str(recipe_path), "--name", "wild", "--set", "train.learning_rate=100")
+    done = run("train", str(recipe_path), "--name", "wild", "--set", "train.learning_rate=1e4")
     folder = workspace / "runs" / "wild"
     skipped, backs = events(folder, "skipped"), events(folder, "rollback")
-    assert done.returncode == ("diverged again after 3 roll-backs" in done.stderr), done.stderr
+    assert done.returncode == 0, done.stderr
     assert len(skipped) >= 3
-    assert [back["factor"] for back in backs] == [0.5, 0.25, 0.125][: len(backs)] != []
+    assert [back["factor"] for back in backs] == [0.5, 0.25, 0.125][: len(backs)] != [], "goes back, and goes on"
     assert f"step {skipped[0]['step']} was skipped: its loss is" in done.stderr
     assert "from now on at 0.5 of the learning rate" in done.stderr
     assert all(np.isfinite(value).all() for value in weights(folder).values())
@@ -84,7 +84,7 @@ def test_a_hopeless_rate_ends_with_a_sentence_and_what_was_learned(recipe_path: 
 
 
 def test_killed_around_a_roll_back_equals_never_killed(recipe_path: Path, workspace: Path) -> None:
-    wild = ("train.learning_rate=100", "samples.prompts=[]")
+    wild = ("train.learning_rate=1e4", "samples.prompts=[]")
     whole, job = (start(workspace, name, recipe_path, *wild) for name in ("whole", "killed"))
     until(lambda: not whole.alive)
     until(lambda: bool(history.read(job.directory).rollbacks) or not job.alive)
