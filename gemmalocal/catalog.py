@@ -7,6 +7,15 @@ from typing import Any
 
 from gemmalocal import published
 
+FAMILIES = {  # by config.json's model_type, those that can be tuned
+    "gemma": "Gemma 1",
+    "gemma2": "Gemma 2",
+    "gemma3_text": "Gemma 3",
+    "gemma3": "Gemma 3 with a vision tower",
+    "gemma4_text": "Gemma 4",
+    "gemma4": "Gemma 4 with towers",
+    "gemma4_unified": "Gemma 4 with encoders",
+}
 FULL, SLIDING = "full_attention", "sliding_attention"
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import psutil
 
+from gemmalocal.errors import ModelError
+
 
 def probe() -> dict[str, Any]:
     """Chip, cores, memory in bytes, system and Python."""
@@ -27,6 +29,13 @@ def room(path: Path) -> tuple[Path, int]:
     """The folder that exists at or above `path`, and the bytes that are free on its disk."""
     folder = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
     return folder, shutil.disk_usage(folder).free
+
+
+def check_room(path: Path, needed: int, what: str, remedy: str) -> None:
+    """Raise `ModelError` if the disk of `path` has not `needed` bytes; `what` is as in "The export takes about"."""
+    folder, free = room(path)
+    if needed > free:
+        raise ModelError(f"{what} {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free.", remedy)
 
 
 def _chip() -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gemmalocal.recipe import Recipe
@@ -52,6 +53,12 @@ def lora_config(base: str, rank: int, alpha: float, dropout: float, dora: bool) 
         "bias": "none",
         "inference_mode": True,
     }
+
+
+def scale(config: Mapping[str, Any], rank: int) -> float:
+    """What B A is multiplied by, as PEFT's configuration says: alpha / rank, or rsLoRA's (arXiv:2312.03732) root."""
+    alpha = float(config["lora_alpha"])
+    return alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
 
 
 def where(modules: Sequence[str], layers: Sequence[int], wrapped: bool) -> dict[str, Any]:

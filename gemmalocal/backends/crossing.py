@@ -7,7 +7,6 @@ alpha = scale * rank. DoRA's magnitude (out,) is `m` there. Tensors come out as 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +20,7 @@ from safetensors.numpy import save_file
 from gemmalocal import atomic
 from gemmalocal.backends import adapters
 from gemmalocal.errors import ModelError
+from gemmalocal.weights.tensors import widened
 
 Tensors = dict[str, NDArray[np.float32]]
 
@@ -82,7 +82,7 @@ def to_mlx(source: Path, model: dict[str, Any], target: Path) -> None:
         "num_layers": int(text["num_hidden_layers"]) - min(layers),
         "lora_parameters": {
             "rank": rank,
-            "scale": config["lora_alpha"] / (math.sqrt(rank) if config.get("use_rslora") else rank),
+            "scale": adapters.scale(config, rank),
             "dropout": config.get("lora_dropout", 0.0),
             "keys": keys,
         },
@@ -168,9 +168,9 @@ def _stored(file: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _array(one: dict[str, Any]) -> NDArray[np.float32]:
-    """A stored tensor as float32; numpy has no bfloat16, the upper half of one."""
+    """A stored tensor as float32."""
     if one["dtype"] == "BF16":
-        return (np.frombuffer(one["data"], np.uint16).astype(np.uint32) << 16).view(np.float32).reshape(one["shape"])
+        return widened(np.frombuffer(one["data"], np.uint16)).reshape(one["shape"])
     kind = {"F32": np.float32, "F16": np.float16}[one["dtype"]]
     return np.frombuffer(one["data"], kind).reshape(one["shape"]).astype(np.float32)
 

@@ -6,8 +6,11 @@ machine says by itself (its memory, its owner's wish to stop) is gathered before
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
+
+from gemmalocal import launcher
+from gemmalocal.errors import BackendUnavailable
 
 
 class Group(Protocol):
@@ -31,6 +34,19 @@ class Alone:
 
 
 ALONE = Alone()
+
+
+def joined(engine: str, own: str, way_out: str, join: Callable[[], Group]) -> Group:
+    """This process alone, or what `join` gives if the engine's `own` launcher started several.
+
+    Raises `BackendUnavailable` for another launcher; `way_out` says what to do.
+    """
+    launched = launcher.found()
+    if launched is None:
+        return ALONE
+    if launched.by != own:
+        raise BackendUnavailable(f"{launched.by} cannot join processes of {engine}.", way_out)
+    return join()
 
 
 def gather(group: Group, *values: float) -> list[list[float]]:

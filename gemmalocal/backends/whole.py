@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Collection
 from pathlib import Path
 
 from gemmalocal import atomic
@@ -14,7 +15,12 @@ LEFT = (".safetensors", ".safetensors.index.json", ".gguf", ".bin", ".pth", ".pt
 def deliver(checkpoint: Path, base: Path, target: Path) -> None:
     """Copy configuration, tokenizer and licence of `base`, and the checkpoint's weights, to a folder `target`."""
     with atomic.new_folder(target) as aside:
-        for path in base.iterdir():
-            if path.is_file() and not path.name.endswith(LEFT):
-                shutil.copyfile(path, aside / path.name)
+        beside(base, aside)
         shutil.copyfile(checkpoint / WEIGHTS, aside / WEIGHTS)
+
+
+def beside(base: Path, folder: Path, dropped: Collection[str] = ()) -> None:
+    """Copy what belongs to a model beside its weights: configuration, tokenizer, template, licence."""
+    for path in base.iterdir():
+        if path.is_file() and not path.name.endswith(LEFT) and path.name not in dropped:
+            shutil.copyfile(path, folder / path.name)

@@ -38,12 +38,11 @@ class Tokenizer:
         config = _read_json(folder / "tokenizer_config.json")
         self.bos = _content(config.get("bos_token")) or "<bos>"
         self.eos = _content(config.get("eos_token")) or "<eos>"
-        own = folder / "chat_template.jinja"
-        template = own.read_text(encoding="utf-8") if own.is_file() else config.get("chat_template")
-        self.has_template = isinstance(template, str)
+        template = chat_template(folder)
+        self.has_template = template is not None
         environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
         environment.globals["raise_exception"] = _refuse
-        self._template = environment.from_string(template if isinstance(template, str) else TURNS)
+        self._template = environment.from_string(TURNS if template is None else template)
         self.folds_system = "<turn|>" not in str(template)  # Gemma 1 to 3 have no system role
         self.bos_id = self._id(self.bos)
         ends = [self._encoder.token_to_id(text) for text in (self.eos, *TURN_ENDS)]
@@ -95,6 +94,15 @@ class Tokenizer:
             raise TemplateRefused("has a system message and nothing else")
         first = messages[1]
         return [Message(first.role, f"{messages[0].content}\n\n{first.content}"), *messages[2:]]
+
+
+def chat_template(folder: Path) -> str | None:
+    """The Jinja template that a model's folder brings, in a file of its own or its tokenizer's configuration."""
+    own = folder / "chat_template.jinja"
+    if own.is_file():
+        return own.read_text(encoding="utf-8")
+    found = _read_json(folder / "tokenizer_config.json").get("chat_template")
+    return found if isinstance(found, str) else None
 
 
 def _refuse(message: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from gemmalocal import __version__, history, published, recipe_file
+from gemmalocal import __version__, published, recipe_file
 from gemmalocal.export.forms import Form
 from gemmalocal.export.proof import Proof
 from gemmalocal.export.source import Source
@@ -32,9 +32,8 @@ Ollama: `ollama create NAME -f Modelfile` with a Modelfile that says `FROM ./{fi
 }
 
 
-def card(found: Source, form: Form, proof: Proof, folder: Path) -> str:
+def card(found: Source, state: JobState, form: Form, proof: Proof, folder: Path) -> str:
     """README.md of the export in `folder`; no path of this machine and nothing secret is in it."""
-    state = history.read(found.run)
     base = _base(found)
     data = ModelCardData(
         license="gemma",

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from gemmalocal.backends import whole
 from gemmalocal.errors import RecipeError
-from gemmalocal.export import gguf_types, gguf_write, tensors
-from gemmalocal.export.tensors import Tensor
+from gemmalocal.export import gguf_types, gguf_write
+from gemmalocal.weights import tensors
+from gemmalocal.weights.tensors import Tensor
 
 Tell = Callable[[str, int, int], None]
 Name = Literal["adapter", "merged", "gguf", "ollama"]
 DTYPES = {"bfloat16": "BF16", "float32": "F32", "float16": "F16"}
-WEIGHTS = (".safetensors", ".safetensors.index.json", ".gguf", ".bin", ".pth", ".pt")
+SHARD = 4_000_000_000  # bytes of one file
 DROPPED = ("provenance.json", "README.md")  # of the base: the export has its own
 
 
@@ -55,14 +57,14 @@ def size(form: Form, parts: Sequence[Tensor], adapter: Path | None) -> int:
 
 def write_merged(folder: Path, base: Path, parts: Sequence[Tensor], dtype: str, tell: Tell) -> None:
     """A model's folder as transformers and mlx-lm read it."""
-    beside(folder, base)
+    whole.beside(base, folder, DROPPED)
     path = folder / "config.json"
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for key in ("quantization", "quantization_config", "torch_dtype"):
         config.pop(key, None)
     config["dtype"] = dtype
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
-    tensors.write(folder, parts, DTYPES[dtype], lambda done, total: tell("merging", done, total))
+    tensors.write(folder, parts, DTYPES[dtype], lambda done, total: tell("merging", done, total), SHARD)
 
 
 def write_gguf(folder: Path, base: Path, parts: Sequence[Tensor], form: str, title: str, tell: Tell) -> Path:
@@ -73,13 +75,6 @@ def write_gguf(folder: Path, base: Path, parts: Sequence[Tensor], form: str, tit
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)
     return path
-
-
-def beside(folder: Path, base: Path) -> None:
-    """Copy what belongs to a model beside its weights: configuration, tokenizer, template, licence."""
-    for path in base.iterdir():
-        if path.is_file() and not path.name.endswith(WEIGHTS) and path.name not in DROPPED:
-            shutil.copyfile(path, folder / path.name)
 
 
 def checked(form: Form) -> Form:

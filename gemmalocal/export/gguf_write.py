@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from gemmalocal.export import gguf_types, spm
 from gemmalocal.export.merge import place
-from gemmalocal.export.tensors import Floats, Tensor
 from gemmalocal.weights import gguf_gemma
+from gemmalocal.weights.tensors import Floats, Tensor
 
 Progress = Callable[[int, int], None]
 

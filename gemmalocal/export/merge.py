@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from gemmalocal.backends import adapters
 from gemmalocal.errors import ModelError
-from gemmalocal.export.tensors import Floats, Stored, Tensor, stored
+from gemmalocal.weights.tensors import Floats, Stored, Tensor, stored
 
 # Where a text model's parts may be: plain, inside a multimodal wrapper of transformers 4, and of 5.
 TEXT = re.compile(r"^(?:model\.language_model\.|language_model\.model\.|model\.)((?:layers\.|embed_tokens|norm\b).*)$")
 HEAD = re.compile(r"^(?:language_model\.)?(lm_head.*)$")
-PREFIX = "base_model.model."  # PEFT's
 QUANTIZED = ("scales", "biases")
 
 
@@ -71,15 +71,15 @@ def merged(base: Path, adapter: Path | None) -> list[Tensor]:
 
 def read_adapter(folder: Path) -> dict[str, Adapted]:
     """An adapter in PEFT's layout, by the `place` of each weight that it changes."""
-    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    config = json.loads((folder / adapters.CONFIG).read_text(encoding="utf-8"))
     parts = stored(folder)
-    scale = config["lora_alpha"] / config["r"]
+    scale = adapters.scale(config, config["r"])
     found = {}
     for name in parts:
         if not name.endswith(".lora_A.weight"):
             continue
         module = name.removesuffix(".lora_A.weight")
-        where = place(module.removeprefix(PREFIX))
+        where = place(module.removeprefix(adapters.PREFIX))
         if where is None:
             raise ModelError(f"The adapter changes {module}, which is no part of a text model.")
         length = parts.get(f"{module}.lora_magnitude_vector")

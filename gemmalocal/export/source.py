@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gemmalocal.export.merge import merged
-from gemmalocal.export.tensors import Tensor
 from gemmalocal.recipe import Recipe
+from gemmalocal.weights.tensors import Tensor
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import gguf
 from gguf import TokenType
 
+from gemmalocal.data.tokenizer import TURN_ENDS, chat_template
 from gemmalocal.errors import ModelError
 
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 MARKED = -1000.0  # the score of tokens that are never made by merging; as Google's own files have it
-TURN_ENDS = ("<end_of_turn>", "<turn|>")
 
 
 class Pieces(NamedTuple):
@@ -72,15 +72,3 @@ def describe(writer: gguf.GGUFWriter, base: Path) -> None:
     writer.add_add_space_prefix(False)
     if template:
         writer.add_chat_template(template)
-
-
-def chat_template(base: Path) -> str | None:
-    """The Jinja template of a model's folder, from a file of its own or its tokenizer's configuration."""
-    if (path := base / "chat_template.jinja").is_file():
-        return path.read_text(encoding="utf-8")
-    path = base / "tokenizer_config.json"
-    config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    found = config.get("chat_template")
-    if isinstance(found, list):
-        found = next((one["template"] for one in found if one.get("name") == "default"), None)
-    return found if isinstance(found, str) else None

@@ -19,11 +19,11 @@ from gemmalocal.export.card import card
 from gemmalocal.export.curve import curve
 from gemmalocal.export.forms import Form
 from gemmalocal.export.source import Source
-from gemmalocal.export.tensors import Tensor
 from gemmalocal.pipelines.beside import Stopped, Tell, beside
 from gemmalocal.pipelines.prove import prove
 from gemmalocal.recipe import Recipe
 from gemmalocal.weights.locate import locate
+from gemmalocal.weights.tensors import Tensor
 
 BYTES_PER_SECOND = 100e6  # that writing and reading again manage, roughly
 
@@ -38,7 +38,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         target.parent.mkdir(parents=True, exist_ok=True)
         parts = found.tensors() if form.of_weights else []
         needed = forms.size(form, parts, found.adapter)
-        _check_room(target, needed)
+        remedy = "Make room, or give --to a folder on another disk."
+        machine.check_room(target.parent, needed, "The export takes about", remedy)
         yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {max(1, round(3 * needed / BYTES_PER_SECOND))} s or so")
         with atomic.new_folder(target) as aside:
             yield Stage(f"writing {form.label}")
@@ -46,8 +47,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
             yield Stage("reading it again, for the proof")
             proof = yield from beside(lambda tell: prove(form, found, aside, tell), commands)
             (aside / "proof.json").write_text(json.dumps(proof.as_dict(), indent=2, ensure_ascii=False), "utf-8")
-            (aside / "losses.svg").write_text(curve(history.read(found.run)), encoding="utf-8")
-            (aside / "README.md").write_text(card(found, form, proof, aside), encoding="utf-8")
+            state = history.read(found.run)
+            (aside / "losses.svg").write_text(curve(state), encoding="utf-8")
+            (aside / "README.md").write_text(card(found, state, form, proof, aside), encoding="utf-8")
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return
@@ -66,15 +68,6 @@ def _source(folder: Path, tell: Tell) -> Source:
     if not result.is_dir():
         raise ModelError(f"{folder.name} has made nothing yet.", f"Train it first: gemmalocal resume {folder.name}")
     return Source(folder, recipe, locate(recipe.model, tell, True), result)
-
-
-def _check_room(target: Path, needed: int) -> None:
-    place, free = machine.room(target.parent)
-    if needed > free:
-        raise ModelError(
-            f"The export takes about {needed / 1e9:.1f} GB, and {place} has {free / 1e9:.1f} GB free.",
-            "Make room, or give --to a folder on another disk.",
-        )
 
 
 def _write(form: Form, found: Source, parts: Sequence[Tensor], aside: Path, tell: Tell) -> None:

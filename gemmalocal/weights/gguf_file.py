@@ -9,19 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gguf
 import numpy as np
-from safetensors.numpy import save_file
 
 from gemmalocal import atomic, machine
 from gemmalocal.errors import ModelError
-from gemmalocal.weights import gguf_gemma, vocabulary
+from gemmalocal.weights import gguf_gemma, tensors, vocabulary
+from gemmalocal.weights.tensors import Tensor
 
 Progress = Callable[[str, int, int], None]  # what, done, total
-Tensors = dict[str, np.ndarray[Any, Any]]
 
 SHARD = 2_000_000_000  # bytes of one safetensors file
 NOTICE = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms\n"
@@ -58,7 +58,9 @@ def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[s
         raise ModelError(
             f"{source.name} does not hold Gemma's SentencePiece vocabulary.", "Take another GGUF of the same model."
         )
-    _check_space(target, 4 * sum(int(tensor.n_elements) for tensor in reader.tensors))
+    needed = 4 * sum(int(tensor.n_elements) for tensor in reader.tensors)
+    remedy = "Make room, or move the workspace with GEMMALOCAL_HOME."
+    machine.check_room(target.parent, needed, "The weights in float32 take", remedy)
     shapes = {tensor.name: tensor.shape for tensor in reader.tensors}
     if "token_embd.weight" not in shapes:
         raise ModelError(f"{source.name} has no token embeddings.", "It is not a whole model; download it again.")
@@ -86,15 +88,6 @@ def _open(source: Path, progress: Progress) -> gguf.GGUFReader:
         raise ModelError(f"{source} cannot be read as GGUF: {error}", "Download the file again.") from error
 
 
-def _check_space(target: Path, needed: int) -> None:
-    folder, free = machine.room(target.parent)
-    if needed > free:
-        raise ModelError(
-            f"The weights in float32 take {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free.",
-            "Make room, or move the workspace with GEMMALOCAL_HOME.",
-        )
-
-
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
 
@@ -105,37 +98,16 @@ def _value(reader: gguf.GGUFReader, key: str, default: Any = None) -> Any:
 
 
 def _write_weights(reader: gguf.GGUFReader, architecture: str, folder: Path, progress: Progress) -> None:
-    """Write the tensors in the order of the file, a shard as soon as it is full."""
-    plan = _shards([(tensor.name, 4 * int(tensor.n_elements)) for tensor in reader.tensors])
-    tensors = {tensor.name: tensor for tensor in reader.tensors}
-    where: dict[str, str] = {}
-    done = 0
-    for number, names in enumerate(plan, start=1):
-        file = "model.safetensors" if len(plan) == 1 else f"model-{number:05d}-of-{len(plan):05d}.safetensors"
-        shard: Tensors = {}
-        for name in names:
-            progress("dequantizing", done, len(tensors))
-            shard[gguf_gemma.tensor_name(name, architecture)] = _dequantized(tensors[name])
-            done += 1
-        save_file(shard, folder / file, metadata={"format": "pt"})
-        where |= dict.fromkeys(shard, file)
-    if len(plan) > 1:
-        total = sum(4 * int(tensor.n_elements) for tensor in reader.tensors)
-        _write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": where})
-    progress("dequantizing", done, len(tensors))
+    """Write the tensors in the order of the file, one at a time in memory."""
+    parts = [
+        Tensor(gguf_gemma.tensor_name(one.name, architecture), _shape(one), partial(_dequantized, one))
+        for one in reader.tensors
+    ]
+    tensors.write(folder, parts, "F32", lambda done, total: progress("dequantizing", done, total), SHARD)
 
 
-def _shards(sizes: list[tuple[str, int]]) -> list[list[str]]:
-    """Names in order, a new list where the next one would pass `SHARD` bytes."""
-    plan: list[list[str]] = [[]]
-    filled = 0
-    for name, size in sizes:
-        if plan[-1] and filled + size > SHARD:
-            plan.append([])
-            filled = 0
-        plan[-1].append(name)
-        filled += size
-    return plan
+def _shape(tensor: gguf.ReaderTensor) -> tuple[int, ...]:
+    return tuple(int(size) for size in reversed(tensor.shape))
 
 
 def _dequantized(tensor: gguf.ReaderTensor) -> np.ndarray[Any, Any]:
@@ -146,7 +118,7 @@ def _dequantized(tensor: gguf.ReaderTensor) -> np.ndarray[Any, Any]:
             f"{tensor.name} is quantized as {tensor.tensor_type.name}, which cannot be undone here.",
             "Take a GGUF of another quantization, such as Q8_0.",
         ) from error
-    values = values.reshape([int(size) for size in reversed(tensor.shape)])
+    values = values.reshape(_shape(tensor))
     return values - np.float32(1) if gguf_gemma.adds_one(tensor.name) else values
 
 

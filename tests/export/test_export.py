@@ -21,10 +21,11 @@ from transformers import AutoModelForCausalLM
 from gemmalocal import recipe_file
 from gemmalocal.backends import adapters
 from gemmalocal.errors import ModelError
-from gemmalocal.export import forms, gguf_types, gguf_write, merge, tensors
+from gemmalocal.export import forms, gguf_types, gguf_write, merge
 from gemmalocal.export.forms import Form
 from gemmalocal.export.source import Source
 from gemmalocal.pipelines.prove import prove
+from gemmalocal.weights import tensors
 
 IDS = torch.tensor([[2, 40, 270, 9, 281, 30]])
 
@@ -139,7 +140,7 @@ def test_the_adapter_of_another_model_is_refused(source: Source, tiny: Path, tmp
     other.mkdir()
     (other / "config.json").write_text((tiny / "config.json").read_text())
     parts = [part for part in merge.merged(tiny, None) if "layers.1." not in part.name]
-    tensors.write(other, parts, "F32", lambda *what: None)
+    tensors.write(other, parts, "F32", lambda *what: None, 10**9)
     with pytest.raises(ModelError, match="changes 7 weights"):
         merge.merged(other, source.result)
 
@@ -153,9 +154,8 @@ def test_bfloat16_is_rounded_as_torch_does() -> None:
     assert np.isnan(tensors.Stored("x", "BF16", ours.view(np.uint16)).floats()[-1])
 
 
-def test_large_models_are_written_in_shards(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tensors, "SHARD", 100_000)
-    tensors.write(tmp_path, merge.merged(tiny, None), "F16", lambda *what: None)
+def test_large_models_are_written_in_shards(tiny: Path, tmp_path: Path) -> None:
+    tensors.write(tmp_path, merge.merged(tiny, None), "F16", lambda *what: None, 100_000)
     assert len(list(tmp_path.glob("*.safetensors"))) > 1
     index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
     with safe_open(tmp_path / index["weight_map"]["model.norm.weight"], "np") as file:

@@ -76,6 +76,8 @@ class CompareScreen(Watching):
             self._draw()
 
     async def _take(self, event: Event) -> None:
+        if not self.is_attached:
+            return
         names = self._talk.names
         talk.fold(self._talk, event)
         match event:
@@ -105,16 +107,16 @@ class CompareScreen(Watching):
 
     def _over(self) -> None:
         assert self._job is not None
-        if self._doing != "ended":
-            cause = history.trouble(self._job.directory, history.read(self._job.directory))
-            if cause is not None:
-                self.app.push_screen(
-                    ProblemScreen("The chat has ended", cause.message, cause.hint, self._job.directory)
-                )
+        folder = self._job.directory
+        cause = history.trouble(folder, history.read(folder))
+        if cause is not None:
+            self.app.push_screen(ProblemScreen("The chat has ended", cause.message, cause.hint, folder))
         self._doing = "ended"
         self._draw()
 
     def _draw(self) -> None:
+        if not self.is_attached:  # left while a thread was waited for
+            return
         title = self.query_one(TitleLine)
         title.left, title.right = "Compare", "answering" if self._answering else self._doing
         for place, said in enumerate(self.query(".said").results(Static)):

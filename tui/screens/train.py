@@ -83,7 +83,7 @@ class TrainScreen(RunScreen):
             self._draw()
 
     def _draw(self) -> None:
-        if (run := self._run) is None:
+        if (run := self._run) is None or not self.is_attached:
             return
         state = run.state
         title = self.query_one(TitleLine)

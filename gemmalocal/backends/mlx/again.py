@@ -32,7 +32,7 @@ def again(call: Callable[..., mx.array], module: Any, *given: mx.array) -> mx.ar
         ours, rest = arguments[: len(names)], arguments[len(names) :]
         found: list[mx.array] = []
         for start in starts:
-            found.append(plain(*ours, *_after(found[-1:], _block(rest, start))))
+            found.append(plain(*ours, *after(found[-1:], _block(rest, start))))
         return mx.concatenate(found, axis=-2)
 
     @kept.vjp
@@ -42,11 +42,11 @@ def again(call: Callable[..., mx.array], module: Any, *given: mx.array) -> mx.ar
         pieces: list[list[mx.array]] = []
         before = [cotangent]
         for start in starts:
-            cut = _after(before, [*_block(rest, start), *_block([cotangent], start)])
+            cut = after(before, [*_block(rest, start), *_block([cotangent], start)])
             made = mx.vjp(plain, [*ours, *cut[:-1]], cut[-1:])[1]
             here, piece = made[: len(names)], made[len(names) :]
             total = [one + other for one, other in zip(total, here, strict=True)] if total else list(here)
-            pieces.append(_after(total, list(piece)))
+            pieces.append(after(total, list(piece)))
             before = pieces[-1]
         return [*total, *(mx.concatenate(list(parts), axis=-2) for parts in zip(*pieces, strict=True))]
 
@@ -59,6 +59,6 @@ def _block(arrays: Sequence[mx.array], start: int) -> list[mx.array]:
     return [array[..., start : start + BLOCK, :] for array in arrays]
 
 
-def _after(before: list[mx.array], given: list[mx.array]) -> list[mx.array]:
+def after(before: list[mx.array], given: list[mx.array]) -> list[mx.array]:
     """`given`, but not before `before` is computed."""
     return cast("list[mx.array]", mx.depends(given, before)) if before else given

@@ -20,6 +20,7 @@ import mlx.core as mx
 from mlx_lm.models import base, gemma2
 
 from gemmalocal.backends.mlx import device
+from gemmalocal.backends.mlx.again import after
 from gemmalocal.fit import LONG
 
 CHUNK = 256  # queries at once
@@ -78,7 +79,7 @@ def attend(
     def chunked(queries: mx.array, keys: mx.array, values: mx.array) -> mx.array:
         found: list[mx.array] = []
         for span in spans:
-            found.append(part(span, *_after(found[-1:], span.cut(queries, keys, values))))
+            found.append(part(span, *after(found[-1:], span.cut(queries, keys, values))))
         # Laid out by position: the projection that follows wants it so, and would copy it, and keep both.
         return mx.concatenate([part.swapaxes(1, 2) for part in found], axis=1).swapaxes(1, 2)
 
@@ -90,7 +91,7 @@ def attend(
         before: list[mx.array] = []
         for span in spans:
             given = [*span.cut(queries, keys, values), cotangent[:, :, span.start : span.end]]
-            given = _after(before, given)
+            given = after(before, given)
             _, before = mx.vjp(partial(part, span), given[:3], given[3:])
             by_queries.append(before[0])
             by_keys[:, :, span.first : span.end] += before[1]
@@ -98,11 +99,6 @@ def attend(
         return mx.concatenate(by_queries, axis=2), by_keys, by_values
 
     return cast(mx.array, chunked(queries, keys, values))
-
-
-def _after(before: list[mx.array], given: list[mx.array]) -> list[mx.array]:
-    """`given`, but not before `before` is computed: so the scores of one chunk at a time are in memory."""
-    return cast("list[mx.array]", mx.depends(given, before)) if before else given
 
 
 def _spans(length: int, window: int | None) -> Iterator[_Span]:

@@ -9,15 +9,6 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx_lm.models import gemma
 
-FAMILIES = {
-    "gemma": "Gemma 1",
-    "gemma2": "Gemma 2",
-    "gemma3_text": "Gemma 3",
-    "gemma3": "Gemma 3 with a vision tower",
-    "gemma4_text": "Gemma 4",
-    "gemma4": "Gemma 4 with towers",
-    "gemma4_unified": "Gemma 4 with encoders",
-}
 REFUSED = {
     "gemma3n": "mlx-lm's Gemma 3n computes other logits in training than with a cache, when it answers: what it"
     " learned would not be what it says"

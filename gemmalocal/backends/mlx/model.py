@@ -11,7 +11,8 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import load_config, load_model
 
 from gemmalocal.backends.mlx import attention, configs, cpu, device
-from gemmalocal.backends.mlx.families import FAMILIES, REFUSED, mend
+from gemmalocal.backends.mlx.families import REFUSED, mend
+from gemmalocal.catalog import FAMILIES
 from gemmalocal.errors import ModelError
 from gemmalocal.fit import GROUP
 

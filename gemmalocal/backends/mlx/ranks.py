@@ -9,9 +9,9 @@ import mlx.nn as nn
 import numpy as np
 
 from gemmalocal import launcher, postmortem
-from gemmalocal.backends.group import ALONE, Group
+from gemmalocal.backends.group import Group, joined
 from gemmalocal.backends.mlx.faults import translated
-from gemmalocal.errors import BackendUnavailable, WorkKilled
+from gemmalocal.errors import WorkKilled
 
 
 class MlxGroup:
@@ -47,12 +47,5 @@ class MlxGroup:
 
 def group() -> Group:
     """Join, once, all processes of mlx.launch, or this one alone."""
-    launched = launcher.found()
-    if launched is None:
-        return ALONE
-    if launched.by != launcher.MLX:
-        raise BackendUnavailable(
-            f"{launched.by} cannot join processes of MLX.",
-            f"Start them with {launcher.MLX} -n 2 ..., or take the torch backend: --set backend=torch",
-        )
-    return MlxGroup()
+    way_out = f"Start them with {launcher.MLX} -n 2 ..., or take the torch backend: --set backend=torch"
+    return joined("MLX", launcher.MLX, way_out, MlxGroup)

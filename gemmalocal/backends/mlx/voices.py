@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,8 @@ def _read(folder: Path) -> tuple[Scale, dict[str, dict[str, mx.array]]]:
     try:
         config = json.loads((folder / adapters.CONFIG).read_text(encoding="utf-8"))
         loaded: Any = mx.load(str(folder / adapters.WEIGHTS))
-        alpha, root = float(config["lora_alpha"]), bool(config.get("use_rslora"))
+        scale = partial(adapters.scale, config)
+        scale(1)  # without an alpha it is none
         tensors: dict[str, dict[str, mx.array]] = {}
         for name, value in loaded.items():
             layer, _, part = adapters.from_disk(name).rpartition(".")
@@ -91,7 +92,7 @@ def _read(folder: Path) -> tuple[Scale, dict[str, dict[str, mx.array]]]:
         ) from error
     if config.get("alpha_pattern"):
         raise ModelError(f"The adapter in {folder} has an alpha_pattern.", "Only one lora_alpha for all is understood.")
-    return lambda rank: alpha / (math.sqrt(rank) if root else rank), tensors
+    return scale, tensors
 
 
 def _replaced(text: Any, name: str, voices: int, folder: Path) -> VoicedLinear:

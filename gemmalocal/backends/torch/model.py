@@ -15,17 +15,9 @@ from transformers.utils import logging
 from gemmalocal.backends.torch import attention, quick
 from gemmalocal.backends.torch.device import Precision
 from gemmalocal.backends.torch.frozen import QUANTIZED, FrozenLinear
+from gemmalocal.catalog import FAMILIES
 from gemmalocal.errors import ModelError
 
-FAMILIES = {
-    "gemma": "Gemma 1",
-    "gemma2": "Gemma 2",
-    "gemma3_text": "Gemma 3",
-    "gemma3": "Gemma 3 with a vision tower",
-    "gemma4_text": "Gemma 4",
-    "gemma4": "Gemma 4 with towers",
-    "gemma4_unified": "Gemma 4 with encoders",
-}
 # Where multimodal models keep their text model: as transformers 5 saves it, and as it is published.
 INNER = {r"^model\.language_model\.": "model.", r"^language_model\.": ""}
 

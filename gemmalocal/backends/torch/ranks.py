@@ -11,9 +11,8 @@ import torch.distributed as dist
 from torch import nn
 
 from gemmalocal import launcher
-from gemmalocal.backends.group import ALONE, Group
+from gemmalocal.backends.group import Group, joined
 from gemmalocal.backends.torch.faults import translated
-from gemmalocal.errors import BackendUnavailable
 
 PATIENCE = timedelta(days=1)  # rank 0 may download a model first; who dies is noticed by its closed connection
 
@@ -50,12 +49,5 @@ class TorchGroup:
 
 def group() -> Group:
     """Join, once, all processes of torchrun, or this one alone."""
-    launched = launcher.found()
-    if launched is None:
-        return ALONE
-    if launched.by != launcher.TORCH:
-        raise BackendUnavailable(
-            f"{launched.by} cannot join processes of torch.",
-            f"Start them with {launcher.TORCH} --nproc-per-node 2 ..., or take the MLX backend: --set backend=mlx",
-        )
-    return TorchGroup()
+    way_out = f"Start them with {launcher.TORCH} --nproc-per-node 2 ..., or take the MLX backend: --set backend=mlx"
+    return joined("torch", launcher.TORCH, way_out, TorchGroup)

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from gemmalocal.errors import ModelError
 
-SHARD = 4_000_000_000  # bytes of one file
 TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "U32": "<u4", "U8": "u1", "I32": "<i4", "F64": "<f8"}
 FLOATS = ("F32", "F16", "BF16", "F64")
 WIDTHS = {"F32": 4, "BF16": 2, "F16": 2}
@@ -52,7 +51,7 @@ class Stored:
     def floats(self) -> Floats:
         """As float32; raises `ModelError` for what holds no floating-point numbers."""
         if self.kind == "BF16":
-            return (self.raw.astype(np.uint32) << 16).view(np.float32)
+            return widened(self.raw)
         if self.kind not in FLOATS:
             raise ModelError(f"{self.name} is stored as {self.kind}, not as numbers that can be merged.")
         return self.raw.astype(np.float32)
@@ -78,9 +77,9 @@ def stored(folder: Path) -> dict[str, Stored]:
     return found
 
 
-def write(folder: Path, tensors: Sequence[Tensor], kind: str, progress: Callable[[int, int], None]) -> None:
-    """Write tensors as `kind` (F32, BF16 or F16) in shards, with an index if there are several."""
-    plan = _shards(tensors, WIDTHS[kind])
+def write(folder: Path, tensors: Sequence[Tensor], kind: str, progress: Callable[[int, int], None], most: int) -> None:
+    """Write tensors as `kind` (F32, BF16 or F16) in files of at most `most` bytes; several have an index."""
+    plan = _shards(tensors, WIDTHS[kind], most)
     where: dict[str, str] = {}
     done = 0
     for number, shard in enumerate(plan, start=1):
@@ -88,14 +87,20 @@ def write(folder: Path, tensors: Sequence[Tensor], kind: str, progress: Callable
         with (folder / name).open("wb") as file:
             file.write(_header(shard, kind))
             for tensor in shard:
+                progress(done, len(tensors))
                 file.write(packed(tensor.read(), kind).tobytes())
                 done += 1
-                progress(done, len(tensors))
         where |= {tensor.name: name for tensor in shard}
     if len(plan) > 1:
         total = sum(tensor.size for tensor in tensors) * WIDTHS[kind]
         index = {"metadata": {"total_size": total}, "weight_map": where}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
+    progress(done, len(tensors))
+
+
+def widened(bits: NDArray[np.uint16]) -> Floats:
+    """bfloat16, of which numpy knows only the bits, as float32: they are its upper half."""
+    return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def packed(values: Floats, kind: str) -> NDArray[Any]:
@@ -119,11 +124,11 @@ def _header(shard: Iterable[Tensor], kind: str) -> bytes:
     return struct.pack("<Q", len(text)) + text
 
 
-def _shards(tensors: Sequence[Tensor], width: int) -> list[list[Tensor]]:
+def _shards(tensors: Sequence[Tensor], width: int, most: int) -> list[list[Tensor]]:
     plan: list[list[Tensor]] = [[]]
     filled = 0
     for tensor in tensors:
-        if plan[-1] and filled + tensor.size * width > SHARD:
+        if plan[-1] and filled + tensor.size * width > most:
             plan.append([])
             filled = 0
         plan[-1].append(tensor)
