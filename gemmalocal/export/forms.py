@@ -16,7 +16,7 @@ from gemmalocal.weights import tensors
 from gemmalocal.weights.tensors import Tensor
 
 Tell = Callable[[str, int, int], None]
-Name = Literal["adapter", "merged", "gguf", "ollama"]
+Name = Literal["adapter", "mlx-adapter", "merged", "gguf", "ollama"]
 DTYPES = {"bfloat16": "BF16", "float32": "F32", "float16": "F16"}
 SHARD = 4_000_000_000  # bytes of one file
 DROPPED = ("provenance.json", "README.md")  # of the base: the export has its own
@@ -41,7 +41,7 @@ class Form:
     @property
     def of_weights(self) -> bool:
         """Whether the base's weights are in it, and not the adapter alone."""
-        return self.name != "adapter"
+        return not self.name.endswith("adapter")
 
 
 def size(form: Form, parts: Sequence[Tensor], adapter: Path | None) -> int:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from gemmalocal import atomic, history, machine
-from gemmalocal.backends import open_backend
+from gemmalocal.backends import crossing, open_backend
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import GemmalocalError, ModelError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
@@ -74,10 +74,11 @@ def _write(form: Form, found: Source, parts: Sequence[Tensor], aside: Path, tell
     base = found.base if found.adapter else found.result
     match form.name:
         case "adapter":
-            if found.adapter is None:
-                raise ModelError("A full fine-tune has no adapter.", "Export it as merged or gguf.")
-            for path in found.adapter.iterdir():
+            for path in _adapter(found).iterdir():
                 shutil.copyfile(path, aside / path.name)
+        case "mlx-adapter":
+            config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+            crossing.to_mlx(_adapter(found), config, aside)
         case "merged" if form.bits:
             with TemporaryDirectory(dir=aside.parent) as place:
                 whole, small = Path(place) / "whole", Path(place) / "small"
@@ -94,6 +95,12 @@ def _write(form: Form, found: Source, parts: Sequence[Tensor], aside: Path, tell
                 chat = Tokenizer(base).has_template
                 text = ollama.modelfile(file.name, chat, {"temperature": 0.7})
                 (aside / "Modelfile").write_text(text, encoding="utf-8")
+
+
+def _adapter(found: Source) -> Path:
+    if found.adapter is None:
+        raise ModelError("A full fine-tune has no adapter.", "Export it as merged or gguf.")
+    return found.adapter
 
 
 def _bytes(folder: Path) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gemmalocal import history
 from gemmalocal.backends import BACKENDS, installed, open_backend
-from gemmalocal.backends.protocol import Trainer
+from gemmalocal.backends.protocol import Reader
 from gemmalocal.data import store
 from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
@@ -86,6 +86,9 @@ def prove(form: Form, found: Source, folder: Path, tell: Tell) -> Proof:
 
 def _read_again(form: Form, found: Source, folder: Path, own: str, asked: Asked) -> tuple[str, str, Said]:
     """The engine, what it read, and what it said."""
+    if form.name == "mlx-adapter":
+        reader: Reader = open_backend("mlx").stock(found.base, folder)  # type: ignore[attr-defined]
+        return "mlx-lm itself", "the adapter over its base", _said(asked, found.recipe, reader)
     others = [name for name in BACKENDS if name != own and installed(name)]
     engine = "mlx" if form.bits else (others or [own])[0]
     backend = open_backend(engine)
@@ -102,7 +105,7 @@ def _read_again(form: Form, found: Source, folder: Path, own: str, asked: Asked)
         return engine, "the GGUF, dequantized by gguf", _said(asked, found.recipe, backend.trainer(opened, plain))
 
 
-def _said(asked: Asked, recipe: Recipe, trainer: Trainer) -> Said:
+def _said(asked: Asked, recipe: Recipe, trainer: Reader) -> Said:
     loss, tokens = loop.summed_loss(asked.rows, recipe.train, trainer)
     logits = [trainer.logits(prompt) for prompt in asked.prompts]
     stops = asked.tokenizer.stop_ids
