@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 
 from gemmalocal.catalog import FULL, SLIDING
+from gemmalocal.errors import ModelError
+from gemmalocal.weights.gguf_gemma import query_scale
 from gemmalocal.weights.tensors import Floats
 
 Shapes = Mapping[str, tuple[int, ...]]
+USUAL = 6  # of so many layers of Gemma 3 the last one is full
 NEVER = 1e30  # what divides the frequency of a pair of numbers that is not turned
 
 
@@ -33,6 +36,8 @@ def metadata(architecture: str, config: dict[str, Any], shapes: Shapes) -> dict[
     if architecture == "gemma":
         return found
     found["attention.sliding_window"] = config.get("sliding_window") or 4096
+    if architecture != "gemma4":
+        _check_scale(architecture, config | {"head_dim": size})
     if architecture == "gemma2":
         for key in ("attn_logit_softcapping", "final_logit_softcapping"):
             found[key] = float(config.get(key) or {"a": 50.0, "f": 30.0}[key[0]])
@@ -40,10 +45,32 @@ def metadata(architecture: str, config: dict[str, Any], shapes: Shapes) -> dict[
     found["rope.freq_base_swa"] = _rope(config, SLIDING, "rope_local_base_freq", 1e4)
     if architecture == "gemma4":
         return found | _gemma4(config, shapes)
+    if (every := _pattern(config)) != USUAL:
+        found["attention.sliding_window_pattern"] = every
     scaling = config.get("rope_scaling") or (config.get("rope_parameters") or {}).get(FULL) or {}
     if scaling.get("rope_type", scaling.get("type")) == "linear":
         found |= {"rope.scaling.type": "linear", "rope.scaling.factor": float(scaling["factor"])}
     return found
+
+
+def _check_scale(architecture: str, config: dict[str, Any]) -> None:
+    """llama.cpp knows how Gemma 2 and 3 scale their queries from the count of layers, and cannot be told."""
+    own, known = config.get("query_pre_attn_scalar"), query_scale(architecture, config)
+    if own is not None and own != known:
+        raise ModelError(
+            f"Its queries are scaled for a width of {own}, and llama.cpp would take {known}.", "Export it as merged."
+        )
+
+
+def _pattern(config: dict[str, Any]) -> int:
+    """Every how many layers one of Gemma 3 is full, in the words of transformers 4 or 5; raises `ModelError`."""
+    kinds = config.get("layer_types")
+    if not kinds:
+        return int(config.get("sliding_window_pattern") or USUAL)
+    every = kinds.index(FULL) + 1 if FULL in kinds else len(kinds) + 1
+    if kinds != [SLIDING if (layer + 1) % every else FULL for layer in range(len(kinds))]:
+        raise ModelError("Its full layers are not evenly spaced, which GGUF cannot say.", "Export it as merged.")
+    return every
 
 
 def _gemma4(config: dict[str, Any], shapes: Shapes) -> dict[str, Any]:

@@ -113,7 +113,9 @@ def _unpacked(file: Path, found: Source, target: Path) -> tuple[str, Path]:
         return "the GGUF, dequantized by gguf", gguf_file.to_folder(file, target, lambda *what: None, {})
     target.mkdir()
     whole.beside(found.whole, target)
-    (target / "config.json").write_text(json.dumps(text), encoding="utf-8")
+    plain = {key: value for key, value in text.items() if not key.startswith("quantization")}
+    plain |= {"model_type": "gemma4_text", "architectures": ["Gemma4ForCausalLM"]}
+    (target / "config.json").write_text(json.dumps(plain), encoding="utf-8")
     gguf_file.weights_to_folder(file, target, lambda *what: None)
     return "the GGUF's tensors, dequantized by gguf, in the base's configuration", target
 

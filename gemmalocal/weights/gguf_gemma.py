@@ -63,7 +63,7 @@ def _gemma2(value: Value, common: dict[str, Any]) -> dict[str, Any]:
         "sliding_window": value("attention.sliding_window", 4096),
         "attn_logit_softcapping": value("attn_logit_softcapping", 50.0),
         "final_logit_softcapping": value("final_logit_softcapping", 30.0),
-        "query_pre_attn_scalar": _query_scale("gemma2", common),
+        "query_pre_attn_scalar": query_scale("gemma2", common),
     }
 
 
@@ -76,14 +76,14 @@ def _gemma3(value: Value, common: dict[str, Any]) -> dict[str, Any]:
         "rope_local_base_freq": value("rope.freq_base_swa", 10_000.0),
         "sliding_window": value("attention.sliding_window", 1024),
         "sliding_window_pattern": _pattern(value("attention.sliding_window_pattern", 6)),
-        "query_pre_attn_scalar": _query_scale("gemma3", common),
+        "query_pre_attn_scalar": query_scale("gemma3", common),
     }
     if value("rope.scaling.type") == "linear":  # 4B and larger
         found["rope_scaling"] = {"rope_type": "linear", "factor": value("rope.scaling.factor", 8.0)}
     return found
 
 
-def _query_scale(architecture: str, common: dict[str, Any]) -> int:
+def query_scale(architecture: str, common: dict[str, Any]) -> int:
     """Only the 27B models scale queries by the width per head instead of the head's size."""
     if common["num_hidden_layers"] == LARGEST_LAYERS[architecture]:
         return int(common["hidden_size"] // common["num_attention_heads"])

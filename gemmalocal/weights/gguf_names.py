@@ -13,7 +13,7 @@ from gemmalocal.errors import ModelError
 EMBEDDING, OUTPUT, ROPE = "token_embd.weight", "output.weight", "rope_freqs.weight"
 MODEL_TYPES = {
     "gemma": "gemma", "gemma2": "gemma2", "gemma3_text": "gemma3", "gemma3": "gemma3",
-    "gemma4_text": "gemma4", "gemma4": "gemma4", "gemma4_unified": "gemma4",
+    "gemma4_text": "gemma4", "gemma4": "gemma4", "gemma4_unified": "gemma4", "gemma4_unified_text": "gemma4",
 }  # fmt: skip
 
 
