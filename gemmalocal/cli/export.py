@@ -11,7 +11,7 @@ import click
 from gemmalocal import history
 from gemmalocal.cli import errands
 
-FORMS = ("adapter", "merged", "gguf", "ollama")
+FORMS = ("adapter", "mlx-adapter", "merged", "gguf", "ollama")
 TYPES = ("F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0")
 
 

@@ -16,7 +16,7 @@ from gemmalocal.weights import tensors
 from gemmalocal.weights.tensors import Tensor
 
 Tell = Callable[[str, int, int], None]
-Name = Literal["adapter", "merged", "gguf", "ollama"]
+Name = Literal["adapter", "mlx-adapter", "merged", "gguf", "ollama"]
 DTYPES = {"bfloat16": "BF16", "float32": "F32", "float16": "F16"}
 SHARD = 4_000_000_000  # bytes of one file
 DROPPED = ("provenance.json", "README.md")  # of the base: the export has its own
@@ -41,18 +41,21 @@ class Form:
     @property
     def of_weights(self) -> bool:
         """Whether the base's weights are in it, and not the adapter alone."""
-        return self.name != "adapter"
+        return not self.name.endswith("adapter")
+
+    @property
+    def of_gguf(self) -> bool:
+        """Whether a GGUF file is in it."""
+        return self.name in ("gguf", "ollama")
 
 
 def size(form: Form, parts: Sequence[Tensor], adapter: Path | None) -> int:
-    """Bytes that a form takes on disk, headers left out."""
+    """Bytes that a form other than GGUF takes on disk, headers left out."""
     if not form.of_weights:
         return sum(path.stat().st_size for path in adapter.iterdir()) if adapter else 0
     count = sum(part.size for part in parts)
-    if form.name == "merged":  # a quantized one is made of one in float32 beside it
-        return count * tensors.WIDTHS[DTYPES[form.dtype]] if not form.bits else int(count * (4 + form.bits / 8 + 0.5))
-    bits = {"F16": 16, "BF16": 16, "Q8_0": 8.5, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q4_K_M": 4.9, "Q4_0": 4.55}[form.type]
-    return int(count * bits / 8 * 1.1)
+    # A quantized one is made of one in float32 beside it.
+    return count * tensors.WIDTHS[DTYPES[form.dtype]] if not form.bits else int(count * (4 + form.bits / 8 + 0.5))
 
 
 def write_merged(folder: Path, base: Path, parts: Sequence[Tensor], dtype: str, tell: Tell) -> None:
@@ -67,10 +70,10 @@ def write_merged(folder: Path, base: Path, parts: Sequence[Tensor], dtype: str, 
     tensors.write(folder, parts, DTYPES[dtype], lambda done, total: tell("merging", done, total), SHARD)
 
 
-def write_gguf(folder: Path, base: Path, parts: Sequence[Tensor], form: str, title: str, tell: Tell) -> Path:
+def write_gguf(folder: Path, base: Path, plan: gguf_write.Plan, title: str, tell: Tell) -> Path:
     """One GGUF file, and the licence's notice beside it."""
-    path = folder / f"{title}-{form}.gguf"
-    gguf_write.write(path, base, parts, form, title, lambda done, total: tell("packing", done, total))
+    path = folder / f"{title}-{plan.form}.gguf"
+    gguf_write.write(path, base, plan, title, lambda done, total: tell("packing", done, total))
     for name in ("NOTICE", "LICENSE"):
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)

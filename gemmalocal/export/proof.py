@@ -12,6 +12,7 @@ REMEDIES = {
     "gguf": "Take a --type with more bits: Q8_0 or BF16.",
     "ollama": "Take a --type with more bits: Q8_0 or BF16.",
     "adapter": "Export it again; if that does not help, the base is not the one that it was trained on.",
+    "mlx-adapter": "mlx-lm computes this model otherwise than it was trained; export it as merged.",
 }
 
 
@@ -59,7 +60,7 @@ class Proof:
     @property
     def remedy(self) -> str:
         """What to do if it did not pass."""
-        return REMEDIES[self.form.partition("-")[0]]
+        return REMEDIES.get(self.form) or REMEDIES[self.form.partition("-")[0]]
 
     def as_dict(self) -> dict[str, Any]:
         """For proof.json."""
