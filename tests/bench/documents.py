@@ -2,7 +2,8 @@
 
     python -m tests.bench.documents FOLDER [--copies PAIRS.csv]
 
-PAIRS.csv has rows of text, source and label, 0 for unrelated: the corpus of Clough and Stevenson (2011), for one.
+PAIRS.csv has rows of text, source and label, 0 for unrelated: the corpus of Clough and Stevenson (2011), as Debian's
+python3-pattern has it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from gemmalocal.documents.duplicates import NearDuplicates
 from gemmalocal.documents.find import find
 from gemmalocal.documents.read import read
 from gemmalocal.errors import DocumentError
+
+UNRELATED = "0"
+LABELS = {"3": "copied (cut)", "2": "lightly revised", "1": "heavily revised", UNRELATED: "unrelated"}
 
 
 def by_pypdf(file: Path) -> str:
@@ -135,7 +139,7 @@ def _readable(place: str) -> bool:
 
 
 def copies(file: str) -> None:
-    """Precision and recall of near copies over labelled pairs."""
+    """Precision and recall of near copies over labelled pairs, and how many are found of each label."""
     with open(file, encoding="utf-8-sig", newline="") as text:
         pairs = list(csv.reader(text))
     found: dict[str, list[bool]] = {}
@@ -143,11 +147,11 @@ def copies(file: str) -> None:
         near = NearDuplicates()
         near.original("source", source)
         found.setdefault(label, []).append(near.original("answer", answer) is not None)
-    wrong = sum(found.pop("0", []))
+    for label, hits in sorted(found.items(), reverse=True):
+        print(f"{LABELS.get(label, label):24} {sum(hits):3} of {len(hits)} found")
+    wrong = sum(found.pop(UNRELATED, []))
     right = sum(map(sum, found.values()))
     print(f"precision {right / max(right + wrong, 1):.3f}  recall {right / sum(map(len, found.values())):.3f}")
-    for label, hits in sorted(found.items()):
-        print(f"label {label}: {sum(hits)} of {len(hits)} found")
 
 
 def main() -> None:

@@ -66,6 +66,21 @@ def test_near_copies_are_found_and_others_kept() -> None:
     assert near.original("chinese copy", f"{CHINESE}\u597d") == "chinese"
 
 
+def test_what_was_cut_out_of_a_longer_text_is_found_and_a_section_of_its_contents_is_not() -> None:
+    sentences = f"{PUMP}{OTHER}".split(". ")
+    near = NearDuplicates()
+    assert near.original("both", PUMP + OTHER) is None
+    assert near.original("half", f"As a book says: {sentences[0]}. {sentences[2]}. And that is that.") == "both"
+    contents = [f"{number} How a {part} is kept, and by whom . . . {number * 7}" for number, part in enumerate(PARTS)]
+    assert near.original("contents", "\n".join(contents)) is None
+    assert (
+        near.original("section", "3 How a pipe is kept, and by whom\nNobody keeps it: the frost of March does.") is None
+    )
+
+
+PARTS = ("wheel", "case", "well", "pipe", "valve", "lever", "rod", "bolt", "gasket", "flange", "spring", "handle")
+
+
 def test_a_threshold_of_one_finds_only_the_same() -> None:
     near = NearDuplicates(1.0)
     assert near.original("a", PUMP) is None
