@@ -3,7 +3,8 @@
 A row is a JSON object with `messages` or `text`, and what is known of it (source, page, heading, evidence, by, score).
 `train.jsonl` and `held_out.jsonl` are what a recipe reads, `rejected.jsonl` has each row's `reason` and the side it
 would be on, `accepted.json` the keys of rows that a person took back, `asked.jsonl` what an author answered,
-`report.json` the counts, and the checksums by which an edit by hand is known.
+`refused.jsonl` the sources that could not be read, each with its `reason`, `report.json` the counts, and the checksums
+by which an edit by hand is known.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from gemmalocal.records import Message, Record
 
 TRAIN, HELD_OUT, REJECTED = "train.jsonl", "held_out.jsonl", "rejected.jsonl"
 ACCEPTED, ASKED, REPORT = "accepted.json", "asked.jsonl", "report.json"
+REFUSED = "refused.jsonl"
 Row = dict[str, Any]
 
 

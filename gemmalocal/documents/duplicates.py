@@ -7,14 +7,15 @@ import unicodedata
 from typing import Any, NamedTuple
 
 SHINGLE = 6  # characters, blind to case, width and punctuation: no words are needed, so Chinese text works as well
-# Of the cosine of two texts' sets of shingles (Ochiai's coefficient), which, unlike Jaccard's, also sees a short text
-# that was cut out of one twice as long. Texts of one matter by different hands reach 0.21, cut or lightly revised
-# copies most often 0.4 and more; sections of one manual that only share phrases stay below.
+# Of `likeness`. Texts on one matter by different hands reach 0.21, copied or lightly revised ones most often 0.4 and
+# more (Clough and Stevenson's corpus); sections of one manual that only share phrases stay below.
 THRESHOLD = 0.4
 HASHES, BANDS = 240, 120  # two hashes a band: texts that are alike to 0.4 share one of 120 in 99 % of cases
 
 
-class _Text(NamedTuple):
+class Text(NamedTuple):
+    """What is kept of one: numbers in place of its shingles."""
+
     name: str
     sketch: Any
     size: int  # of its set of shingles
@@ -27,34 +28,40 @@ class NearDuplicates:
         from rensa import RMinHashLSH
 
         self._threshold = threshold
-        self._originals: list[_Text] = []
+        self._originals: list[Text] = []
         self._index = RMinHashLSH(threshold, HASHES, BANDS)
 
     def original(self, name: str, text: str) -> str | None:
         """The name of the most alike earlier text, if it is at least as alike as the threshold; else remember this."""
         new = _text(name, text)
-        near = ((_cosine(new, self._originals[key]), key) for key in self._index.query(new.sketch))
-        likeness, key = max(near, default=(0.0, -1))
-        if likeness >= self._threshold:
+        near = ((likeness(new, self._originals[key]), key) for key in self._index.query(new.sketch))
+        best, key = max(near, default=(0.0, -1))
+        if best >= self._threshold:
             return self._originals[key].name
         self._index.insert(len(self._originals), new.sketch)
         self._originals.append(new)
         return None
 
 
-def _text(name: str, text: str) -> _Text:
+def _text(name: str, text: str) -> Text:
     from rensa import RMinHash
 
     found = shingles(text)
     sketch = RMinHash(HASHES, 0)
     sketch.update(list(found))
-    return _Text(name, sketch, len(found))
+    return Text(name, sketch, len(found))
 
 
-def _cosine(one: _Text, other: _Text) -> float:
-    """Shared shingles by the geometric mean of both sizes, from the estimated Jaccard likeness and the sizes."""
-    jaccard = one.sketch.jaccard(other.sketch)
-    return float(jaccard * (one.size + other.size) / (1 + jaccard) / math.sqrt(one.size * other.size))
+def likeness(new: Text, old: Text) -> float:
+    """How much of a new text an earlier one has: shared shingles by the new text's, estimated from both sketches.
+
+    Where the earlier text is the longer one, by the geometric mean of both (Ochiai's coefficient): a text that was cut
+    out of one twice as long is found, which Jaccard's likeness misses, a section with its line in a table of contents
+    is not, which containment would take.
+    """
+    jaccard = new.sketch.jaccard(old.sketch)
+    shared = jaccard * (new.size + old.size) / (1 + jaccard)
+    return float(shared / math.sqrt(new.size * max(new.size, old.size)))
 
 
 def shingles(text: str) -> set[str]:

@@ -6,15 +6,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.documents.document import Document, Passage
 from gemmalocal.documents.duplicates import NearDuplicates
-from gemmalocal.documents.find import find
+from gemmalocal.documents.find import find, shown
 from gemmalocal.documents.passages import Cutter
-from gemmalocal.documents.read import read
+from gemmalocal.documents.read import read_each
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.preparation import Preparation
 from gemmalocal.recipe import DataSpec
@@ -29,7 +28,7 @@ class Gathered:
     """The pieces, and what became of their sources."""
 
     pieces: list[Piece] = field(default_factory=list)
-    documents: int = 0
+    documents: int = 0  # files, and rows of files of rows
     refused: list[tuple[str, str]] = field(default_factory=list)  # source, and why, as sentences
     warnings: list[tuple[str, str]] = field(default_factory=list)
     same: int = 0  # documents that are the same as one before
@@ -52,28 +51,36 @@ def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell:
     cut, near = Cutter(tokenizer.encoder, wanted.passage_tokens), NearDuplicates()
     seen = set[str]()
     for number, place in enumerate(places):
-        if found.documents == wanted.max_documents:
-            return
         tell("documents", number, len(places))
-        try:
-            document = read(place, password)
-        except GemmalocalError as error:
-            found.refused.append((place, f"{error.message} {error.hint}".strip()))
-            continue
-        found.warnings += [(place, warning) for warning in document.warnings]
-        content = _content(document)
-        if content in seen:
-            found.same += 1
-            continue
-        seen.add(content)
-        found.documents += 1
-        title = document.title or Path(place).stem
-        for passage in cut(document):
-            if near.original(f"{place}#{passage.number}", passage.text) is None:
-                found.pieces.append(Piece(content, title, passage))
-            else:
-                found.copies += 1
+        for document in _read(place, password, found):
+            tell("documents", number, len(places))  # a stop is noticed after each row
+            content = _content(document)
+            if content in seen:
+                found.same += 1
+                continue
+            seen.add(content)
+            found.documents += 1
+            for passage in cut(document):
+                if near.original(f"{document.source}#{passage.number}", passage.text) is None:
+                    found.pieces.append(Piece(content, document.title, passage))
+                else:
+                    found.copies += 1
+            if found.documents == wanted.max_documents:
+                return
     tell("documents", len(places), len(places))
+
+
+def _read(place: str, password: str | None, found: Gathered) -> Iterator[Document]:
+    """The document at a place, or of a file of rows each; what cannot be read is noted in `found`."""
+    try:
+        for document in read_each(place, password):
+            if isinstance(document, Rejected):
+                found.refused.append((document.source, f"The row {document.reason}."))
+                continue
+            found.warnings += [(document.source, warning) for warning in document.warnings]
+            yield document
+    except GemmalocalError as error:
+        found.refused.append((shown(place), f"{error.message} {error.hint}".strip()))
 
 
 def _content(document: Document) -> str:

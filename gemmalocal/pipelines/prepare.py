@@ -6,13 +6,14 @@ that was killed asks only what it has no answer to, and ends with the rows that 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import datasets
+from gemmalocal import atomic, datasets
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import DatasetError, RecipeError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
@@ -29,6 +30,7 @@ from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
 
 NAMED = 5  # reasons, and refused sources, that are told one by one
+LISTED = 100  # refused sources, and warnings, that the report lists; all refused ones are in a file
 
 
 @dataclass
@@ -63,9 +65,12 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         tokenizer = Tokenizer(folder)
         yield Stage("reading the rows" if wanted.task == "rewrite" else "reading the documents")
         gathered = yield from beside(lambda tell: gather(wanted, tokenizer, tell), commands)
+        _save_refused(gathered, directory)
         yield from map(Notice, _of_sources(gathered))
         if not gathered.pieces:
-            raise DatasetError("Nothing was read that rows could be made of.", "See why each source was refused.")
+            raise DatasetError(
+                "Nothing was read that rows could be made of.", f"Why, of each source: {directory / datasets.REFUSED}."
+            )
         yield Stage("writing the rows")
         written = yield from beside(lambda tell: write(wanted, gathered, folder, tokenizer, directory, tell), commands)
     except Stopped:
@@ -136,8 +141,9 @@ def deliver(
         "task": wanted.task,
         "author": written.author.title,
         "documents": gathered.documents,
-        "refused": [{"source": source, "reason": reason} for source, reason in gathered.refused],
-        "warnings": [{"source": source, "warning": warning} for source, warning in gathered.warnings],
+        "refused_sources": len(gathered.refused),
+        "refused": [{"source": source, "reason": reason} for source, reason in gathered.refused[:LISTED]],
+        "warnings": [{"source": source, "warning": warning} for source, warning in gathered.warnings[:LISTED]],
         "same_documents": gathered.same,
         "passages": len(gathered.pieces),
         "near_copies": gathered.copies,
@@ -171,11 +177,19 @@ def _counts(candidates: Sequence[Candidate], tokenizer: Tokenizer) -> dict[str, 
     }
 
 
+def _save_refused(gathered: Gathered, directory: Path) -> None:
+    """All sources that could not be read, with why; what comes after may fail, and this is then what helps."""
+    lines = (
+        json.dumps({"source": source, "reason": reason}, ensure_ascii=False) for source, reason in gathered.refused
+    )
+    atomic.write_text(directory / datasets.REFUSED, "".join(f"{line}\n" for line in lines))
+
+
 def _of_sources(gathered: Gathered) -> Iterator[str]:
     for source, reason in gathered.refused[:NAMED]:
         yield f"refused: {reason if source in reason else f'{source}: {reason}'}"
     if (more := len(gathered.refused) - NAMED) > 0:
-        yield f"refused: {more} more, see {datasets.REPORT}"
+        yield f"refused: {more} more, see {datasets.REFUSED}"
     for source, warning in gathered.warnings[:NAMED]:
         yield f"{source}: {warning}"
     if gathered.same:

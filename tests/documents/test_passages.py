@@ -71,6 +71,7 @@ def test_what_was_cut_out_of_a_longer_text_is_found_and_a_section_of_its_content
     near = NearDuplicates()
     assert near.original("both", PUMP + OTHER) is None
     assert near.original("half", f"As a book says: {sentences[0]}. {sentences[2]}. And that is that.") == "both"
+    assert near.original("more", f"{sentences[0]}. {NEW}") is None
     contents = [f"{number} How a {part} is kept, and by whom . . . {number * 7}" for number, part in enumerate(PARTS)]
     assert near.original("contents", "\n".join(contents)) is None
     assert (
@@ -78,6 +79,10 @@ def test_what_was_cut_out_of_a_longer_text_is_found_and_a_section_of_its_content
     )
 
 
+NEW = (
+    "Every spring the keeper walks along the pipe with a lantern, looks for cracks left by the frost, and writes down "
+    "what he finds in a green book. His report goes to the town hall, whose clerk orders mortar, lead and two masons."
+)
 PARTS = ("wheel", "case", "well", "pipe", "valve", "lever", "rod", "bolt", "gasket", "flange", "spring", "handle")
 
 

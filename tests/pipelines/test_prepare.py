@@ -66,15 +66,20 @@ def grounded(rows: list[dict[str, Any]], documents: Path) -> bool:
     return all(ground.problem(quote, text) is None for quote, text in quotes)
 
 
+def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The report of a preparation that was run with --json."""
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "finished"
+    report: dict[str, Any] = next(event["data"] for event in events if event["event"] == "report")
+    return report
+
+
 def test_rules_alone_make_rows_that_a_recipe_trains_on(
     documents: Path, tiny: Path, recipe_path: Path, workspace: Path
 ) -> None:
     (documents / "picture.xyz").write_bytes(b"\x89PNG\r\n\x1a\n")
-    done = prepared(documents, tiny, "mine", "--author", "rules", "--json")
-    assert done.returncode == 0, done.stderr
-    events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert events[-1]["event"] == "finished"
-    report = next(event["data"] for event in events if event["event"] == "report")
+    report = told(prepared(documents, tiny, "mine", "--author", "rules", "--json"))
     folder = workspace / "datasets" / "mine"
     files = of_files(folder)
     assert report["documents"] == 2
@@ -116,7 +121,7 @@ def test_a_model_of_this_machine_is_asked_and_never_yields_nothing(
     assert files[0] == files[1]
     assert {row["by"] for row in files[0][datasets.TRAIN]} == {"rules"}  # its weights are random
     again = prepared(documents, model, "one", *short)
-    report = next(json.loads(line)["data"] for line in again.stdout.splitlines() if '"report"' in line)
+    report = told(again)
     assert (report["asked"], report["answers_known"]) == (0, len(answers[0]))
 
 
