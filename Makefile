@@ -14,6 +14,7 @@ test: $(VENV)/.dev
 
 bench: $(VENV)/.demo
 	$(BIN)/gemmalocal bench
+	$(BIN)/gemmalocal bench --lengths 512,1024,2048,4096
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -109,6 +109,9 @@ class TrainSpec(Section):
     )
     seed: int = Field(0, ge=0, description="Decides the order of rows, the adapter's start and dropout.")
     evaluate_every: int = Field(25, ge=1, description="Steps between two looks at the held-out loss.")
+    evaluation_rows: int = Field(
+        512, ge=1, description="The most held-out rows that are looked at, evenly spaced among all."
+    )
     save_every: int = Field(25, ge=1, description="Steps between two checkpoints.")
     keep: int = Field(2, ge=1, description="Newest checkpoints that are kept, beside the best.")
     early_stop: int | None = Field(None, ge=1, description="Stop after so many evaluations without a better one.")

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from gemmalocal import machine
 from gemmalocal.cli.errands import run
 from gemmalocal.errors import OutOfMemory
 
 SHORTEST = 16
+ROOM = 0.95  # of the free memory
 COLUMNS = {
     "ours": ("ours", False),
     "ours_checkpointed": ("ours", True),
@@ -32,11 +34,18 @@ def parsed(context: click.Context, parameter: click.Parameter, value: str | None
 
 
 def compare(model: str, backend: str, lengths: list[int], as_json: bool) -> int:
-    """Measure every length in every way, each in a process of its own; one that dies is told as dead."""
+    """Measure every length in every way, each in a process of its own; one that dies is told as dead.
+
+    What shorter rows say would not fit this machine is not tried: the system would kill more than our child.
+    """
     rows: list[dict[str, Any]] = []
     for length in lengths:
         row: dict[str, Any] = {"length": length}
         for column, (who, checkpointing) in COLUMNS.items():
+            expected = foreseen(rows, column, length)
+            if expected > ROOM * machine.probe()["memory_free"]:
+                row[column] = {"expected_bytes": expected}
+                continue
             spec = {"model": model, "backend": backend, "length": length, "who": who, "checkpointing": checkpointing}
             code, report = run("lengths", spec)
             if code and code != OutOfMemory.code:
@@ -49,20 +58,41 @@ def compare(model: str, backend: str, lengths: list[int], as_json: bool) -> int:
 
 
 def judged(row: dict[str, Any]) -> dict[str, Any]:
-    """With our choice of checkpointing here, and what it takes of the stock trainer's memory (as it comes)."""
-    ours = row["ours"] or row["ours_checkpointed"]
-    chosen = row["ours_checkpointed" if ours and ours["auto"] else "ours"]
-    ratio = chosen["peak_bytes"] / row["stock"]["peak_bytes"] if chosen and row["stock"] else None
-    return row | {"auto": bool(ours and ours["auto"]), "ratio": ratio}
+    """With our choice of checkpointing here, and what it takes of the stock trainer's memory.
+
+    The stock trainer's as it comes, or checkpointed (`against`) where it comes to no end otherwise.
+    """
+    ended = {column for column in COLUMNS if _peak(row[column]) is not None}
+    auto = any(row[column]["auto"] for column in ("ours", "ours_checkpointed") if column in ended)
+    chosen = "ours_checkpointed" if auto else "ours"
+    against = "stock" if "stock" in ended else "stock_checkpointed"
+    ratio = row[chosen]["peak_bytes"] / row[against]["peak_bytes"] if {chosen, against} <= ended else None
+    return row | {"auto": auto, "against": against, "ratio": ratio}
+
+
+def _peak(one: dict[str, Any] | None) -> int | None:
+    return one.get("peak_bytes") if one else None
+
+
+def _ended(rows: list[dict[str, Any]], column: str) -> list[tuple[int, int]]:
+    """Lengths and peaks of the rows that ended."""
+    return [(row["length"], peak) for row in rows if (peak := _peak(row[column])) is not None]
 
 
 def _growth(rows: list[dict[str, Any]], column: str) -> float | None:
     """Bytes that a token adds to the peak, from the shortest to the longest row that ended."""
-    ended = [(row["length"], row[column]["peak_bytes"]) for row in rows if row[column]]
+    ended = _ended(rows, column)
     if len(ended) < 2:
         return None
     (short, less), (long, more) = ended[0], ended[-1]
-    return float((more - less) / (long - short))
+    return (more - less) / (long - short)
+
+
+def foreseen(rows: list[dict[str, Any]], column: str, length: int) -> int:
+    """Bytes at least that a row of `length` takes, by the growth between the last two that ended; 0 if unknown."""
+    ended = _ended(rows, column)[-2:]
+    growth = _growth(rows[-2:], column)
+    return 0 if growth is None or len(ended) < 2 else int(ended[-1][1] + growth * (length - ended[-1][0]))
 
 
 def table(figures: dict[str, Any]) -> list[str]:
@@ -70,13 +100,20 @@ def table(figures: dict[str, Any]) -> list[str]:
     heads = "".join(f"{head:>14}" for head in HEADS)
     lines = ["peak memory of a step on one row, in GB", f"{'tokens':>8}{heads}{'ratio':>8}"]
     for row in figures["lengths"]:
-        peaks = [f"{row[column]['peak_bytes'] / 1e9:.2f}" if row[column] else "died" for column in COLUMNS]
-        lines.append(f"{row['length']:>8}" + "".join(f"{peak:>14}" for peak in peaks))
+        lines.append(f"{row['length']:>8}" + "".join(f"{_shown(row[column]):>14}" for column in COLUMNS))
         if row["ratio"] is not None:
-            lines[-1] += f"{row['ratio']:>8.2f}{'*' * row['auto']}"
+            lines[-1] += f"{row['ratio']:>8.2f}{'*' * row['auto']}{'+' * (row['against'] != 'stock')}"
     growth = [figures["bytes_per_token"][column] for column in COLUMNS]
     shown = ["" if more is None else f"{more / 1e6:.2f}" for more in growth]
     if any(shown):
         lines.append(f"{'MB/token':>8}" + "".join(f"{more:>14}" for more in shown))
-    lines.append("ratio: ours (* checkpointed, where auto would here) to the stock trainer's as it comes")
+    lines.append("ratio: ours (* checkpointed, where auto would here) to the stock trainer's as it comes (+ or, where")
+    lines.append("that does not end, checkpointed); (n): what shorter rows foresee, and not tried for want of memory")
     return lines
+
+
+def _shown(one: dict[str, Any] | None) -> str:
+    """A peak in GB, one that is only foreseen, or that the process died."""
+    if one is None:
+        return "died"
+    return f"{one['peak_bytes'] / 1e9:.2f}" if "peak_bytes" in one else f"({one['expected_bytes'] / 1e9:.0f})"

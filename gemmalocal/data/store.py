@@ -62,6 +62,13 @@ class Examples(Sequence[Example]):
         """How many examples were cut."""
         return int(self._rows["cut"][self._chosen].sum())
 
+    def spaced(self, most: int) -> Examples:
+        """At most so many of them, evenly spaced, so that a file's every part is there."""
+        if len(self) <= most:
+            return self
+        places = np.arange(most) * len(self) // most
+        return Examples(self._folder, self._rows, self._chosen[places])
+
     def sources(self, count: int) -> list[str]:
         """Where the first `count` examples came from."""
         wanted = self._chosen[:count].tolist()

@@ -108,6 +108,7 @@ def duration(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
         return {"seconds": None, "why": f"no estimate yet: this machine has not trained {why}"}
     count = steps(recipe, len(ready.train))
     tokens = recipe.train.rows_per_step * ready.train.supervised / len(ready.train)
+    looked_at = ready.held_out.spaced(recipe.train.evaluation_rows)
     evaluations = 1 + -(-count // recipe.train.evaluate_every)
-    seconds = found.estimate(count, tokens, evaluations, ready.held_out.supervised)
+    seconds = found.estimate(count, tokens, evaluations, looked_at.supervised)
     return {"seconds": round(seconds, 1), "why": f"by the pace of {found.run}"}

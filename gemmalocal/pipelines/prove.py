@@ -53,7 +53,7 @@ def prove(form: Form, found: Source, folder: Path, tell: Tell) -> Proof:
     if not store.exists(found.run / "examples"):
         raise ModelError("The run was made by an older version, and its rows are gone.", "Train it again.")
     train, held_out, _ = store.load(found.run / "examples")
-    rows = held_out if len(held_out) else train[: loop.EVALUATION_ROWS]
+    rows = held_out.spaced(found.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
     asked = Asked(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], Tokenizer(found.base))
     own = history.read(found.run).plan.get("engine", "mlx")
     tell("asking the run", 0, 3)

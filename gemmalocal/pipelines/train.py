@@ -50,11 +50,12 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield from _left_out(ready.folder)
     trainer = backend.trainer(ready.folder, recipe, group)
     trainer.shapes = decided.shapes
-    work = loop.Work(
-        ready.train, ready.held_out, recipe.train, steps(recipe, len(ready.train)), directory / "checkpoints"
-    )
-    if not work.held_out:
+    held_out = ready.held_out.spaced(recipe.train.evaluation_rows)
+    work = loop.Work(ready.train, held_out, recipe.train, steps(recipe, len(ready.train)), directory / "checkpoints")
+    if not held_out:
         yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
+    elif len(held_out) < len(ready.held_out):
+        yield Notice(f"{len(held_out):,} of {len(ready.held_out):,} held-out rows are looked at (evaluation_rows)")
     standing = loop.resume(work, trainer)
     with macos.awake():
         if group.rank:

@@ -59,6 +59,14 @@ def test_what_goes_in_comes_out_on_its_side(tmp_path: Path) -> None:
         train[24]
 
 
+def test_some_are_spaced_over_all(tmp_path: Path) -> None:
+    _, held_out = stored(tmp_path / "s", made(), 2)
+    assert held_out.spaced(15) is held_out
+    some = held_out.spaced(4)
+    assert len(some) == 4
+    assert all(same(one, held_out[place]) for one, place in zip(some, (0, 3, 7, 11), strict=True))
+
+
 def test_batches_are_those_of_a_list(tmp_path: Path) -> None:
     examples = made()
     train, _ = stored(tmp_path / "s", examples, 31)

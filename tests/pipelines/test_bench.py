@@ -6,10 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from gemmalocal.cli.lengths import COLUMNS, judged, table
+from gemmalocal.cli.lengths import COLUMNS, foreseen, judged, table
 from gemmalocal.pipelines.bench import word_problems
 
 
@@ -58,6 +59,23 @@ def test_what_died_is_told() -> None:
     lines = table({"lengths": [row], "bytes_per_token": dict.fromkeys(COLUMNS)})
     assert lines[2].split("  ")[-1].strip() == "died"
     assert "3.00" in lines[2]
+
+
+def test_what_would_not_fit_is_foreseen_and_the_best_of_theirs_is_compared() -> None:
+    def measured(length: int, stock: int) -> dict[str, Any]:
+        peaks = (length * 10**6, length * 10**5, stock, length * 4 * 10**6)
+        return {"length": length} | {
+            name: {"peak_bytes": peak, "auto": False} for name, peak in zip(COLUMNS, peaks, strict=True)
+        }
+
+    rows = [judged(measured(512, 2 * 10**9)), judged(measured(1024, 5 * 10**9))]
+    assert foreseen(rows[:1], "stock", 2048) == 0
+    assert foreseen(rows, "stock", 2048) == 11 * 10**9
+    long = measured(2048, 0) | {"stock": {"expected_bytes": 11 * 10**9}}
+    assert judged(long)["ratio"] == pytest.approx(0.25)
+    lines = table({"lengths": [*rows, judged(long)], "bytes_per_token": dict.fromkeys(COLUMNS)})
+    assert "(11)" in lines[4]
+    assert lines[4].endswith("0.25+")
 
 
 def test_made_up_rows_are_always_the_same() -> None:

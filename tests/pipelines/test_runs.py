@@ -188,12 +188,14 @@ def test_a_model_of_another_kind_is_refused_with_a_sentence(recipe_path: Path, t
 def test_samples_and_accumulation_do_what_they_say(recipe_path: Path, workspace: Path) -> None:
     one = start(workspace, "a", recipe_path, "lora.dropout=0", "train.steps=4", "samples.during=false")
     until(lambda: not one.alive)
-    split = ("train.batch_size=1", "train.accumulation=4", "train.micro_batch=1")
+    split = ("train.batch_size=1", "train.accumulation=4", "train.micro_batch=1", "train.evaluation_rows=2")
     two = start(workspace, "b", recipe_path, "lora.dropout=0", "train.steps=4", *split)
     until(lambda: not two.alive)
     first, second = history.read(one.directory), history.read(two.directory)
     assert [step.tokens for step in first.steps] == [step.tokens for step in second.steps]
     assert [step.loss for step in first.steps] == pytest.approx([step.loss for step in second.steps], rel=1e-3)
+    assert second.evaluations[0].tokens < first.evaluations[0].tokens
+    assert any(notice.startswith("2 of ") for notice in second.notices)
     assert {sample.when for sample in first.samples} == {"before", "after"}
     assert {sample.when for sample in second.samples} == {"before", "during", "after"}
     assert all(isinstance(sample, Sample) for sample in first.samples)

@@ -14,6 +14,7 @@ from gemmalocal import chats, history, talk
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Declined, Event, Notice, Report, Stage
 from gemmalocal.jobs import Job
+from tui.beside import beside
 from tui.screens.problem import ProblemScreen
 from tui.screens.watching import Watching
 from tui.widgets.answers import column
@@ -58,7 +59,7 @@ class CompareScreen(Watching):
         """Start the job, and follow it."""
         self.query_one(Question).focus()
         self._draw()
-        self.run_worker(self._follow())
+        beside(self, self._follow())
 
     async def _follow(self) -> None:
         try:
@@ -76,8 +77,6 @@ class CompareScreen(Watching):
             self._draw()
 
     async def _take(self, event: Event) -> None:
-        if not self.is_attached:
-            return
         names = self._talk.names
         talk.fold(self._talk, event)
         match event:
@@ -115,8 +114,6 @@ class CompareScreen(Watching):
         self._draw()
 
     def _draw(self) -> None:
-        if not self.is_attached:  # left while a thread was waited for
-            return
         title = self.query_one(TitleLine)
         title.left, title.right = "Compare", "answering" if self._answering else self._doing
         for place, said in enumerate(self.query(".said").results(Static)):

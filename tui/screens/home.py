@@ -14,6 +14,7 @@ from textual.widgets import DataTable, Footer, Static
 
 from gemmalocal import history, machine, pace, paths
 from gemmalocal.runs import Run
+from tui.beside import beside
 from tui.screens.compare import CompareScreen
 from tui.screens.new_run import NewRunScreen
 from tui.screens.place import PlaceScreen
@@ -67,7 +68,7 @@ class HomeScreen(RunScreen):
     def on_mount(self) -> None:
         """Nothing is known yet; the first look follows at once."""
         self.query_one(TitleLine).left = "gemmalocal"
-        self.run_worker(self._machine())
+        beside(self, self._machine())
 
     async def _machine(self) -> None:
         while True:

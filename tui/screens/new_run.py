@@ -14,6 +14,7 @@ from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
 from gemmalocal import history
+from tui.beside import beside
 
 FIRST = "quotes"
 SENTENCES = 2  # of a recipe's first comment
@@ -34,7 +35,7 @@ class NewRunScreen(ModalScreen[Path | None]):
 
     def on_mount(self) -> None:
         """Read the recipes' first lines."""
-        self.run_worker(self._fill())
+        beside(self, self._fill())
 
     async def _fill(self) -> None:
         recipes = await asyncio.to_thread(_recipes)

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
 from gemmalocal.jobs import Job
+from tui.beside import beside
 
 REFRESH = 1.0  # seconds
 LINES = 400  # of a log that are shown
@@ -48,7 +49,7 @@ class ProblemScreen(ModalScreen[None]):
             self.query_one(name).display = bool(words)
         self.query_one("#log-scroll").display = self._folder is not None
         if self._folder is not None:
-            self.run_worker(self._read(Job(self._folder)))
+            beside(self, self._read(Job(self._folder)))
 
     async def _read(self, job: Job) -> None:
         while True:

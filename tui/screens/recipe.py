@@ -18,6 +18,7 @@ from textual.widgets import Button, Footer, Static
 from gemmalocal import atomic, jobs, pace, runs
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Failed, Report, Stage
+from tui.beside import beside
 from tui.screens.ask_path import AskPathScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
@@ -110,7 +111,7 @@ class RecipeScreen(Watching):
             words = [f"{key}: {message}" for key, message in problems.items()]
             self.query_one("#plan", Static).update(Content("\n".join(words)))
         else:
-            self.run_worker(self._plan(self._recipe), group="plan", exclusive=True)
+            beside(self, self._plan(self._recipe), group="plan", exclusive=True)
 
     async def _plan(self, recipe: Recipe) -> None:
         from gemmalocal import outlook
@@ -136,7 +137,7 @@ class RecipeScreen(Watching):
         if (recipe := self._recipe) is None:
             self.notify("First mend what the form marks.", severity="warning")
             return
-        self.run_worker(self._start(recipe), exclusive=True, group="start")
+        beside(self, self._start(recipe), exclusive=True, group="start")
 
     async def _start(self, recipe: Recipe) -> None:
         try:
@@ -153,7 +154,7 @@ class RecipeScreen(Watching):
             self.notify("First mend what the form marks." if self._recipe is None else "It is being checked.")
             return
         self._checking = True
-        self.run_worker(self._check(self._recipe))
+        beside(self, self._check(self._recipe))
 
     async def _check(self, recipe: Recipe) -> None:
         title = self.query_one(TitleLine)

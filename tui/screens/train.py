@@ -15,6 +15,7 @@ from textual.widgets import Footer, Static
 from gemmalocal import machine, pace
 from gemmalocal.history import JobState
 from gemmalocal.runs import Run
+from tui.beside import beside
 from tui.screens.compare import CompareScreen
 from tui.screens.watching import RunScreen
 from tui.widgets.loss_chart import LossChart
@@ -56,7 +57,7 @@ class TrainScreen(RunScreen):
     def on_mount(self) -> None:
         """Ask how much memory the machine has."""
         self.query_one(TitleLine).left = self._folder.name
-        self.run_worker(self._ask_memory())
+        beside(self, self._ask_memory())
 
     async def _ask_memory(self) -> None:
         self._memory = (await asyncio.to_thread(machine.probe))["memory"]
@@ -83,7 +84,7 @@ class TrainScreen(RunScreen):
             self._draw()
 
     def _draw(self) -> None:
-        if (run := self._run) is None or not self.is_attached:
+        if (run := self._run) is None:
             return
         state = run.state
         title = self.query_one(TitleLine)

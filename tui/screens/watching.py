@@ -16,6 +16,7 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import Job
 from gemmalocal.postmortem import LESS_MEMORY
 from gemmalocal.runs import Run
+from tui.beside import beside
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.problem import ProblemScreen
 
@@ -141,4 +142,4 @@ class RunScreen(Watching):
                 if then is not None:
                     then(result)
 
-        self.run_worker(attempt())
+        beside(self, attempt())
