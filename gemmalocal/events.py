@@ -205,6 +205,27 @@ class Report(Event):
 
 
 @dataclass(frozen=True)
+class Read(Event):
+    """A document was looked at: it gave so many `passages`, or was `refused`, and why (in sentences).
+
+    `warnings` say what looks wrong in its text.
+    """
+
+    source: str
+    passages: int
+    refused: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Counted(Event):
+    """Rows that a preparation has made so far: `kept`, and `rejected` by reason (a verb's phrase)."""
+
+    kept: int
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Finished(Event):
     """The last word of a job that ended well; `outcome` is done, stopped, early or strained (the machine's state)."""
 
@@ -250,6 +271,8 @@ KINDS: dict[str, type[Event]] = {
         Cleared,
         Declined,
         Report,
+        Read,
+        Counted,
         Finished,
         Failed,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +16,12 @@ from gemmalocal.documents.find import find
 from gemmalocal.documents.passages import Cutter
 from gemmalocal.documents.read import read
 from gemmalocal.errors import GemmalocalError
+from gemmalocal.events import Read
+from gemmalocal.pipelines.beside import Teller
 from gemmalocal.preparation import Preparation
 from gemmalocal.recipe import DataSpec
 from gemmalocal.records import Rejected
 from gemmalocal.synthesis.piece import Piece
-
-Tell = Callable[[str, int, int], None]
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Gathered:
     copies: int = 0  # passages that nearly repeat one before
 
 
-def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Tell) -> Gathered:
+def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Teller) -> Gathered:
     """Read all sources; what cannot be read is refused, the others are read all the same."""
     found = Gathered()
     if wanted.task == "rewrite":
@@ -46,11 +46,11 @@ def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Tell) -> Gathered:
     return found
 
 
-def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell: Tell) -> None:
+def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell: Teller) -> None:
     password = os.environ.get(wanted.password_env) if wanted.password_env else None
     places = find(wanted.sources)
     cut, near = Cutter(tokenizer.encoder, wanted.passage_tokens), NearDuplicates()
-    seen = set[str]()
+    seen = dict[str, str]()  # content, and the document that had it first
     for number, place in enumerate(places):
         if found.documents == wanted.max_documents:
             return
@@ -59,20 +59,24 @@ def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell:
             document = read(place, password)
         except GemmalocalError as error:
             found.refused.append((place, f"{error.message} {error.hint}".strip()))
+            tell.say(Read(place, 0, found.refused[-1][1]))
             continue
         found.warnings += [(place, warning) for warning in document.warnings]
         content = _content(document)
         if content in seen:
             found.same += 1
+            tell.say(Read(place, 0, f"It is the same as {seen[content]}."))
             continue
-        seen.add(content)
+        seen[content] = place
         found.documents += 1
+        before = len(found.pieces)
         title = document.title or Path(place).stem
         for passage in cut(document):
             if near.original(f"{place}#{passage.number}", passage.text) is None:
                 found.pieces.append(Piece(content, title, passage))
             else:
                 found.copies += 1
+        tell.say(Read(place, len(found.pieces) - before, warnings=list(document.warnings)))
     tell("documents", len(places), len(places))
 
 
@@ -83,17 +87,21 @@ def _content(document: Document) -> str:
     return whole.hexdigest()
 
 
-def _rows(wanted: Preparation, found: Gathered, tell: Tell) -> None:
+def _rows(wanted: Preparation, found: Gathered, tell: Teller) -> None:
     for number, source in enumerate(wanted.sources):
         tell("rows", number, len(wanted.sources))
+        before = len(found.pieces)
         try:
             records = Records(DataSpec(path=source))
             found.pieces += _of_rows(records)
         except GemmalocalError as error:
             found.refused.append((source, f"{error.message} {error.hint}".strip()))
+            tell.say(Read(source, 0, found.refused[-1][1]))
             continue
         found.documents += 1
-        found.warnings += [(source, notice) for notice in records.findings.notices()]
+        notices = records.findings.notices()
+        found.warnings += [(source, notice) for notice in notices]
+        tell.say(Read(source, len(found.pieces) - before, warnings=notices))
     tell("rows", len(wanted.sources), len(wanted.sources))
 
 

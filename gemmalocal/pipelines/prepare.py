@@ -15,9 +15,9 @@ from typing import Any
 from gemmalocal import datasets
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import DatasetError, RecipeError
-from gemmalocal.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.events import Counted, Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines.authors import Author, open_author
-from gemmalocal.pipelines.beside import Stopped, Tell, beside
+from gemmalocal.pipelines.beside import Stopped, Teller, beside
 from gemmalocal.pipelines.pieces import Gathered, gather
 from gemmalocal.preparation import Preparation
 from gemmalocal.synthesis import curate
@@ -49,6 +49,10 @@ class Written:
         if made.lost:
             self.losses[made.lost.partition(": ")[0].partition(" (")[0]] += 1
 
+    def counted(self) -> Counted:
+        """How many rows there are so far."""
+        return Counted(len(self.kept), _reasons(self.rejected))
+
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """Make the dataset in `directory`, or go on with it; refuses to write over what a person edited."""
@@ -79,7 +83,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 
 
 def write(
-    wanted: Preparation, gathered: Gathered, folder: Path, tokenizer: Tokenizer, directory: Path, tell: Tell
+    wanted: Preparation, gathered: Gathered, folder: Path, tokenizer: Tokenizer, directory: Path, tell: Teller
 ) -> Written:
     """All candidates of all pieces, checked and, if wanted, judged."""
     wording = Wording(Path(wanted.prompts).expanduser() if wanted.prompts else None)
@@ -101,14 +105,17 @@ def write(
     try:
         for number, made in enumerate(create(gathered.pieces, order, ask if remembered else None), 1):
             at = ("passages", number, len(gathered.pieces))
-            tell(*at)
             written.take(made)
+            if 100 * number // at[2] > 100 * (number - 1) // at[2]:  # at most each percent
+                tell.say(written.counted())
+            tell(*at)
         if wanted.judge:
             candidates, written.kept = written.kept, []
             for number, made in enumerate(judged(candidates, wording, ask, wanted.threshold), 1):
                 at = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
-                tell(*at)
                 written.take(made)
+                tell.say(written.counted())
+                tell(*at)
     finally:
         author.close()
     if remembered:
@@ -145,7 +152,7 @@ def deliver(
         "answers_known": written.known,
         "left_to_rules": dict(written.losses.most_common()),
         "by": dict(Counter(candidate.by for candidate in kept)),
-        "rejected": dict(Counter(reason.partition(": ")[0] for _, reason in rejected).most_common()),
+        "rejected": _reasons(rejected),
         "split": how,
         "train": _counts(sides[False], tokenizer),
         "held_out": _counts(sides[True], tokenizer),
@@ -159,6 +166,11 @@ def deliver(
     }
     datasets.write(directory, files, report)
     return report
+
+
+def _reasons(rejected: Sequence[Rejection]) -> dict[str, int]:
+    """How many were rejected for each kind of reason, the most frequent first."""
+    return dict(Counter(reason.partition(": ")[0] for _, reason in rejected).most_common())
 
 
 def _counts(candidates: Sequence[Candidate], tokenizer: Tokenizer) -> dict[str, int]:

@@ -15,6 +15,7 @@ from textual.widgets import DataTable, Footer, Static
 from gemmalocal import history, machine, pace, paths
 from gemmalocal.runs import Run
 from tui.screens.compare import CompareScreen
+from tui.screens.documents import DocumentsScreen
 from tui.screens.new_run import NewRunScreen
 from tui.screens.place import PlaceScreen
 from tui.screens.recipe import RecipeScreen
@@ -41,7 +42,7 @@ class HomeScreen(RunScreen):
 
     BINDINGS = [
         Binding("n", "new", "New"),
-        Binding("d", "place('documents')", "Documents"),
+        Binding("d", "documents", "Documents"),
         Binding("c", "compare", "Compare"),
         Binding("e", "place('export')", "Export"),
         Binding("t", "place('dataset')", "Dataset", show=False),
@@ -125,6 +126,10 @@ class HomeScreen(RunScreen):
         """Ask the base and the run at hand the same; the newest with a result if this one has none."""
         has = self.run is not None and history.result(self.run.folder).is_dir()
         self.app.push_screen(CompareScreen([str(self.run.folder)] if has and self.run is not None else []))
+
+    def action_documents(self) -> None:
+        """Make rows of documents."""
+        self.app.push_screen(DocumentsScreen())
 
     def action_place(self, place: str) -> None:
         """A screen that is not there yet."""

@@ -11,13 +11,6 @@ from tui.screens.watching import Watching
 from tui.widgets.title_line import TitleLine
 
 PLACES = {
-    "documents": (
-        "Documents",
-        "This screen is not there yet; the command line makes rows out of documents:\n\n"
-        "gemmalocal prepare FOLDER --to docs\n"
-        "gemmalocal train docs-qa\n\n"
-        "It reads PDF, Word, PowerPoint, web pages, EPUB, Markdown and text; gemmalocal prepare --help says more.",
-    ),
     "export": (
         "Export",
         "This screen is not there yet; the command line exports, and proves that the export kept the tune:\n\n"
