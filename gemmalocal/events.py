@@ -205,6 +205,15 @@ class Report(Event):
 
 
 @dataclass(frozen=True)
+class Rows(Event):
+    """Rows of a side (train, held_out) as they are trained, from the `first` (0) on: see `pipelines.check.page`."""
+
+    side: str
+    first: int
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Read(Event):
     """A document was looked at: it gave so many `passages`, or was `refused`, and why (in sentences).
 
@@ -271,6 +280,7 @@ KINDS: dict[str, type[Event]] = {
         Cleared,
         Declined,
         Report,
+        Rows,
         Read,
         Counted,
         Finished,

@@ -18,7 +18,7 @@ from tui.screens.watching import JobStarted, OpenRun, Watching
 from tui.theme import DARK, LIGHT, THEMES
 from tui.watch import Watcher
 
-SHEETS = ("home", "train", "recipe", "compare", "documents")
+SHEETS = ("home", "train", "recipe", "compare", "documents", "dataset")
 POLL = 0.25  # seconds
 LATER = ("gemmalocal.recipe_file", "gemmalocal.outlook", "tui.widgets.field_form")  # pydantic: after the first frame
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}

@@ -12,6 +12,7 @@ from gemmalocal import datasets, preparing
 from gemmalocal.cli import errands
 from gemmalocal.cli.training import DETACH, JSON, look_on
 from gemmalocal.errors import RecipeError
+from gemmalocal.terminal import printable
 
 if TYPE_CHECKING:  # pydantic is only loaded when a preparation is described
     from gemmalocal.preparation import Preparation
@@ -86,18 +87,19 @@ def accept(dataset: str, rows: tuple[int, ...]) -> None:
     """
     folder = datasets.find(dataset)
     if rows:
-        for row in datasets.accept(folder, rows):
+        chosen = datasets.lines(folder / datasets.REJECTED, rows)
+        datasets.accept(folder, chosen)
+        for row in chosen:
             click.echo(_said(row))
         return
-    for number, row in enumerate(datasets.read(folder / datasets.REJECTED), 1):
+    for number, row in datasets.numbered(folder / datasets.REJECTED).items():
         click.echo(f"{number:>5}  {click.style(row['reason'], fg='yellow')}\n       {_said(row)}")
 
 
 def _said(row: dict[str, Any]) -> str:
-    """A row on a line; what could steer the terminal is written out."""
+    """A row on a line."""
     text = " → ".join(turn["content"] for turn in row["messages"]) if "messages" in row else row["text"]
-    line = " ".join(text.split())
-    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)[:300]
+    return printable(" ".join(text.split()))[:300]
 
 
 @click.command()

@@ -130,15 +130,25 @@ def deliver(
     kept, twice = curate.once(written.kept)
     kept, loud = curate.balanced(kept, wanted.balance)
     rejected = [*curate.distinct(written.kept, written.rejected), *twice, *loud]
-    accepted = datasets.accepted(directory)
-    kept += [candidate for candidate, _ in rejected if candidate.record.key in accepted]
-    rejected = [(candidate, why) for candidate, why in rejected if candidate.record.key not in accepted]
+    hand = datasets.by_hand(directory)
+    kept, rejected = curate.by_hand(kept, rejected, hand.accepted, hand.dropped)
     places, how = curate.held_out(gathered.pieces, kept, wanted.held_out)
 
     def out(candidate: Candidate) -> bool:
         return curate.place_of(candidate.piece) in places
 
-    sides = {side: [candidate for candidate in kept if out(candidate) is side] for side in (False, True)}
+    def rows(candidates: Sequence[Candidate]) -> list[datasets.Row]:
+        return [hand.mended(candidate.columns()) for candidate in candidates]
+
+    train, apart = ([candidate for candidate in kept if out(candidate) is side] for side in (False, True))
+    left = rows([candidate for candidate, _ in rejected])
+    files = {
+        datasets.TRAIN: rows(train),
+        datasets.HELD_OUT: rows(apart),
+        datasets.REJECTED: [
+            {**row, "reason": why, "held_out": out(one)} for row, (one, why) in zip(left, rejected, strict=True)
+        ],
+    }
     report = {
         "task": wanted.task,
         "author": written.author.title,
@@ -151,19 +161,14 @@ def deliver(
         "asked": written.asked,
         "answers_known": written.known,
         "left_to_rules": dict(written.losses.most_common()),
-        "by": dict(Counter(candidate.by for candidate in kept)),
+        "by": dict(Counter(row["by"] for row in files[datasets.TRAIN] + files[datasets.HELD_OUT])),
         "rejected": _reasons(rejected),
         "split": how,
-        "train": _counts(sides[False], tokenizer),
-        "held_out": _counts(sides[True], tokenizer),
+        "train": _counts(train, files[datasets.TRAIN], tokenizer),
+        "held_out": _counts(apart, files[datasets.HELD_OUT], tokenizer),
     }
-    if not sides[False]:
+    if not train:
         raise DatasetError("No row is left to train on.", _why(report))
-    files = {
-        datasets.TRAIN: [candidate.columns() for candidate in sides[False]],
-        datasets.HELD_OUT: [candidate.columns() for candidate in sides[True]],
-        datasets.REJECTED: [{**one.columns(), "reason": why, "held_out": out(one)} for one, why in rejected],
-    }
     datasets.write(directory, files, report)
     return report
 
@@ -173,11 +178,12 @@ def _reasons(rejected: Sequence[Rejection]) -> dict[str, int]:
     return dict(Counter(reason.partition(": ")[0] for _, reason in rejected).most_common())
 
 
-def _counts(candidates: Sequence[Candidate], tokenizer: Tokenizer) -> dict[str, int]:
-    texts = [turn.content for candidate in candidates for turn in candidate.record.messages]
-    texts += [candidate.record.text for candidate in candidates if candidate.record.text]
+def _counts(candidates: Sequence[Candidate], rows: Sequence[datasets.Row], tokenizer: Tokenizer) -> dict[str, int]:
+    """Of the candidates of one side, and the rows that they became."""
+    texts = [turn["content"] for row in rows for turn in row.get("messages", ())]
+    texts += [row["text"] for row in rows if "text" in row]
     return {
-        "rows": len(candidates),
+        "rows": len(rows),
         "tokens": sum(map(len, tokenizer.encode_batch(texts))),
         "documents": len({candidate.piece.document for candidate in candidates}),
     }

@@ -39,6 +39,8 @@ class DocumentsScreen(Watching):
         Binding("ctrl+o", "browse", "Browse"),
         Binding("ctrl+l", "earlier", "Earlier ones"),
         Binding("escape", "app.pop_screen", "Back"),
+        Binding("down", "app.focus_next", show=False),
+        Binding("up", "app.focus_previous", show=False),
     ]
 
     def __init__(self, name: str = NAME, spec: dict[str, Any] | None = None) -> None:

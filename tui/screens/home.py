@@ -15,8 +15,10 @@ from textual.widgets import DataTable, Footer, Static
 from gemmalocal import history, machine, pace, paths
 from gemmalocal.runs import Run
 from tui.screens.compare import CompareScreen
+from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
 from tui.screens.new_run import NewRunScreen
+from tui.screens.pick import PickScreen
 from tui.screens.place import PlaceScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.watching import OpenRun, RunScreen
@@ -45,7 +47,7 @@ class HomeScreen(RunScreen):
         Binding("d", "documents", "Documents"),
         Binding("c", "compare", "Compare"),
         Binding("e", "place('export')", "Export"),
-        Binding("t", "place('dataset')", "Dataset", show=False),
+        Binding("t", "dataset", "Dataset"),
         Binding("g", "log", "Log", show=False),
         Binding("k", "kill", "Kill", show=False),
         Binding("x", "delete", "Delete", show=False),
@@ -131,6 +133,14 @@ class HomeScreen(RunScreen):
         """Make rows of documents."""
         self.app.push_screen(DocumentsScreen())
 
+    def action_dataset(self) -> None:
+        """Choose rows, then look at them."""
+        self.app.push_screen(PickScreen("Rows to look at", _rows, "or a file, a folder, hf:owner/name"), self._picked)
+
+    def _picked(self, source: str | None) -> None:
+        if source is not None:
+            self.app.push_screen(DatasetScreen(source))
+
     def action_place(self, place: str) -> None:
         """A screen that is not there yet."""
         self.app.push_screen(PlaceScreen(place))
@@ -161,6 +171,13 @@ def detail(run: Run) -> Content:
 def _models() -> list[str]:
     """Models that were made here."""
     return sorted(path.parent.name for path in paths.models().glob("*/config.json"))
+
+
+def _rows() -> list[tuple[Content, str]]:
+    """The rows there are, to choose among."""
+    from gemmalocal import rows  # pydantic: not at the app's start
+
+    return [(Content.assemble((name.ljust(18), "bold"), words), source) for name, words, source in rows.offers()]
 
 
 def shelf(runs: list[Run], models: list[str]) -> Content:

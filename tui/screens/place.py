@@ -18,12 +18,6 @@ PLACES = {
         "gemmalocal export RUN --to merged\n\n"
         "The adapter itself lies in the run's folder as adapter/, in PEFT's layout.",
     ),
-    "dataset": (
-        "Dataset",
-        "This screen is not there yet: rows as cards, to edit and drop.\n\n"
-        "In a recipe, ctrl+t (Check) shows what is odd about its rows, and three of them with their supervised "
-        "tokens marked; gemmalocal check RECIPE prints the same.",
-    ),
 }
 
 

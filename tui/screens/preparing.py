@@ -17,6 +17,7 @@ from gemmalocal.events import Read
 from gemmalocal.jobs import Job
 from gemmalocal.preparing import Preparing
 from gemmalocal.runs import Run
+from tui.screens.dataset import DatasetScreen
 from tui.screens.watching import RunScreen
 from tui.widgets.marks import bar, mark
 from tui.widgets.title_line import TitleLine
@@ -31,7 +32,7 @@ class PreparingScreen(RunScreen):
 
     BINDINGS = [
         Binding("o", "open", "Open rows"),
-        Binding("e", "change", "Change, make anew"),
+        Binding("e", "change", "Change"),
         Binding("g", "log", "Log"),
         Binding("k", "kill", "Kill"),
         Binding("x", "delete", "Delete"),
@@ -152,7 +153,9 @@ class PreparingScreen(RunScreen):
         self._try((self._folder / datasets.TRAIN).is_file, self._opened)
 
     def _opened(self, there: bool) -> None:
-        if not there:
+        if there and self.is_attached:
+            self.app.push_screen(DatasetScreen(str(self._folder)))
+        elif not there:
             self.notify("There are no rows yet.", severity="warning")
 
     def action_change(self) -> None:
