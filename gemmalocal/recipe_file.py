@@ -6,7 +6,7 @@ import difflib
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -16,6 +16,7 @@ from gemmalocal import paths
 from gemmalocal.errors import RecipeError
 from gemmalocal.recipe import Recipe
 
+Whole = TypeVar("Whole", bound=BaseModel)
 FOLDERS = (Path(__file__).parent / "recipes", Path(__file__).parent.parent / "recipes")
 
 
@@ -65,10 +66,10 @@ def anchored(recipe: Recipe, folder: Path) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
-def from_tree(tree: dict[str, Any]) -> tuple[Recipe | None, dict[str, str]]:
-    """A recipe out of nested keys; or None, and what is wrong by key (`train.steps`)."""
+def from_tree(tree: dict[str, Any], schema: type[Whole]) -> tuple[Whole | None, dict[str, str]]:
+    """A recipe, or what else `schema` is, out of nested keys; or None, and what is wrong by key (`train.steps`)."""
     try:
-        return Recipe.model_validate(tree), {}
+        return schema.model_validate(tree), {}
     except ValidationError as error:
         found = (_problem(details) for details in error.errors())
         return None, {".".join(map(str, place)): message for place, message in found}

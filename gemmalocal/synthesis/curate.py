@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from statistics import median
 
+from gemmalocal.datasets import DROPPED
 from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.create import Rejection
 from gemmalocal.synthesis.piece import Candidate, Piece
@@ -57,6 +58,18 @@ def balanced(candidates: Sequence[Candidate], most: float | None) -> tuple[list[
     return (
         [candidate for place, candidate in enumerate(candidates) if place not in dropped],
         [(candidates[place], reason) for place in sorted(dropped)],
+    )
+
+
+def by_hand(
+    kept: Sequence[Candidate], rejected: Sequence[Rejection], accepted: Collection[int], dropped: Collection[int]
+) -> tuple[list[Candidate], list[Rejection]]:
+    """What a person accepted comes back, what one dropped goes; both by the records' keys."""
+    back = [candidate for candidate, _ in rejected if candidate.record.key in accepted]
+    gone = [(candidate, DROPPED) for candidate in kept if candidate.record.key in dropped]
+    return (
+        [candidate for candidate in kept if candidate.record.key not in dropped] + back,
+        [(candidate, why) for candidate, why in rejected if candidate.record.key not in accepted] + gone,
     )
 
 

@@ -16,7 +16,10 @@ from gemmalocal import history, machine, pace, paths
 from gemmalocal.runs import Run
 from tui.beside import beside
 from tui.screens.compare import CompareScreen
+from tui.screens.dataset import DatasetScreen
+from tui.screens.documents import DocumentsScreen
 from tui.screens.new_run import NewRunScreen
+from tui.screens.pick import PickScreen
 from tui.screens.place import PlaceScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.watching import OpenRun, RunScreen
@@ -42,10 +45,10 @@ class HomeScreen(RunScreen):
 
     BINDINGS = [
         Binding("n", "new", "New"),
-        Binding("d", "place('documents')", "Documents"),
+        Binding("d", "documents", "Documents"),
         Binding("c", "compare", "Compare"),
         Binding("e", "place('export')", "Export"),
-        Binding("t", "place('dataset')", "Dataset", show=False),
+        Binding("t", "dataset", "Dataset"),
         Binding("g", "log", "Log", show=False),
         Binding("k", "kill", "Kill", show=False),
         Binding("x", "delete", "Delete", show=False),
@@ -127,6 +130,18 @@ class HomeScreen(RunScreen):
         has = self.run is not None and history.result(self.run.folder).is_dir()
         self.app.push_screen(CompareScreen([str(self.run.folder)] if has and self.run is not None else []))
 
+    def action_documents(self) -> None:
+        """Make rows of documents."""
+        self.app.push_screen(DocumentsScreen())
+
+    def action_dataset(self) -> None:
+        """Choose rows, then look at them."""
+        self.app.push_screen(PickScreen("Rows to look at", _rows, "or a file, a folder, hf:owner/name"), self._picked)
+
+    def _picked(self, source: str | None) -> None:
+        if source is not None:
+            self.app.push_screen(DatasetScreen(source))
+
     def action_place(self, place: str) -> None:
         """A screen that is not there yet."""
         self.app.push_screen(PlaceScreen(place))
@@ -157,6 +172,13 @@ def detail(run: Run) -> Content:
 def _models() -> list[str]:
     """Models that were made here."""
     return sorted(path.parent.name for path in paths.models().glob("*/config.json"))
+
+
+def _rows() -> list[tuple[Content, str]]:
+    """The rows there are, to choose among."""
+    from gemmalocal import rows  # pydantic: not at the app's start
+
+    return [(Content.assemble((name.ljust(18), "bold"), words), source) for name, words, source in rows.offers()]
 
 
 def shelf(runs: list[Run], models: list[str]) -> Content:
