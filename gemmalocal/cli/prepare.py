@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,8 +23,8 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--to", required=True, metavar="DATASET", help="A name in the workspace, or a folder.")
-@click.option("--task", type=click.Choice(["qa", "cot", "summary", "rewrite", "text"]), default="qa", show_default=True)
+@click.option("--to", metavar="DATASET", help="A name in the workspace, or a folder; of a .yaml file its own name.")
+@click.option("--task", type=click.Choice(["qa", "cot", "summary", "rewrite", "text"]), help="qa if not given.")
 @click.option("--author", type=click.Choice(["model", "rules"]), help="rules: no model is asked.")
 @click.option("--model", help="The author, as in a recipe; its tokens are what passages are measured in.")
 @click.option("--endpoint", metavar="URL", help="Ask a server that speaks OpenAI's protocol instead.")
@@ -47,30 +48,39 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @JSON
 @DETACH
 def prepare(
-    sources: tuple[str, ...], to: str, password: str | None, as_json: bool, detach: bool, **options: Any
+    sources: tuple[str, ...], to: str | None, password: str | None, as_json: bool, detach: bool, **options: Any
 ) -> int:
     """Make a dataset of documents (or, with --task rewrite, of rows): questions and answers with their evidence.
 
     Answers are kept as they come: interrupted or killed, the same command goes on, and a second run costs nothing.
     Some documents are held out. What was rejected is in rejected.jsonl with its reason; see: gemmalocal accept.
+
+    SOURCE may be one .yaml file instead that holds these options, and the sources, as keys; options go before it.
     """
-    return look_on(preparing.begin(to, _wanted(sources, options), password), as_json, detach)
+    file = Path(sources[0]) if len(sources) == 1 and sources[0].lower().endswith((".yaml", ".yml")) else None
+    if to is None and file is None:
+        raise click.UsageError("Name the dataset: --to DATASET.")
+    wanted = _wanted(sources, file, options)
+    return look_on(preparing.begin(to or (file.stem if file else ""), wanted, password), as_json, detach)
 
 
-def _wanted(sources: tuple[str, ...], options: dict[str, Any]) -> Preparation:
-    """The preparation that options describe; raises `RecipeError` with all problems."""
+def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]) -> Preparation:
+    """The preparation that a file and options describe; raises `RecipeError` with all problems."""
     from gemmalocal import recipe_file
     from gemmalocal.preparation import Preparation
 
-    if options["threshold"] is not None and not options["judge"]:
+    if options["threshold"] is not None and not (options["judge"] or file):
         raise RecipeError("--threshold goes with --judge.")
     there = {"url": options.pop("endpoint"), "model": options.pop("endpoint_model")}
     there |= {name: options.pop(name) for name in ("key_env", "concurrency", "timeout")}
     given = {name: value for name, value in options.items() if value is not None}
     there = {name: value for name, value in there.items() if value is not None}
-    if there and "url" not in there:
+    if there and "url" not in there and not file:
         raise RecipeError(f"--{next(iter(there)).replace('_', '-')} goes with --endpoint.")
-    tree = {"sources": list(sources), **given, **({"endpoint": there} if there else {})}
+    tree = {**given, **({"endpoint": there} if there else {})}
+    if file:
+        return recipe_file.load_preparation(file, tree)
+    tree["sources"] = list(sources)
     wanted, problems = recipe_file.from_tree(tree, Preparation)
     if wanted is None:
         raise RecipeError("\n  ".join(["The options do not fit:", *(f"{key}: {why}" for key, why in problems.items())]))

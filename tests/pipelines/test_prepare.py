@@ -79,10 +79,21 @@ def test_rules_alone_make_rows_that_a_recipe_trains_on(
     documents: Path, tiny: Path, recipe_path: Path, workspace: Path
 ) -> None:
     (documents / "picture.xyz").write_bytes(b"\x89PNG\r\n\x1a\n")
-    report = told(prepared(documents, tiny, "mine", "--author", "rules", "--json"))
+    done = prepared(documents, tiny, "mine", "--author", "rules", "--json")
+    report = told(done)
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    read = {Path(event["source"]).name: event for event in events if event["event"] == "read"}
+    assert [(name, bool(event["refused"])) for name, event in read.items()] == [
+        ("bees.md", False),
+        ("light.md", False),
+        ("picture.xyz", True),
+    ]
+    counted = [event for event in events if event["event"] == "counted"]
     folder = workspace / "datasets" / "mine"
     files = of_files(folder)
     assert report["documents"] == 2
+    assert sum(event["passages"] for event in read.values()) == report["passages"]
+    assert counted[-1]["kept"] >= report["train"]["rows"] + report["held_out"]["rows"]
     assert [Path(item["source"]).name for item in report["refused"]] == ["picture.xyz"]
     assert report["train"]["rows"] == len(files[datasets.TRAIN]) > 3
     assert report["held_out"]["rows"] == len(files[datasets.HELD_OUT]) > 3
@@ -233,6 +244,23 @@ def test_what_was_edited_is_not_written_over_and_what_was_accepted_stays(
         assert refused.returncode == 2
         assert "edited by hand" in refused.stderr
     assert "mine" in (folder / datasets.TRAIN).read_text()
+
+
+def test_what_was_done_by_hand_holds_when_it_is_made_again(documents: Path, tiny: Path, workspace: Path) -> None:
+    folder = workspace / "datasets" / "d"
+    assert prepared(documents, tiny, "d", "--author", "rules").returncode == 0
+    gone, mended = datasets.read(folder / datasets.TRAIN)[:2]
+    datasets.drop(folder, datasets.TRAIN, gone)
+    datasets.edit(folder, datasets.TRAIN, mended, "Quite another answer.")
+    before = of_files(folder)
+    done = prepared(documents, tiny, "d", "--author", "rules", "--json")
+    assert done.returncode == 0, done.stderr
+    assert of_files(folder) == before
+    report = next(json.loads(line)["data"] for line in done.stdout.splitlines() if '"report"' in line)
+    assert report["by"]["hand"] == 1
+    assert report["rejected"]["was dropped by hand"] == 1
+    listed = run("accept", "d")
+    assert "was dropped by hand" in listed.stdout
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from gemmalocal import datasets
 from gemmalocal.pipelines.prepare import LISTED
 from tests.documents import made
 from tests.pipelines.test_prepare import LIGHT, documents, of_files, prepared, told
+from tests.pipelines.test_runs import run
 
 RULES = ("--author", "rules", "--json")
 __all__ = ["documents"]  # a fixture
@@ -40,6 +41,23 @@ def test_passages_that_nearly_repeat_are_left_out(documents: Path, tiny: Path, w
     both = told(prepared(documents, tiny, "both", *RULES))
     assert (both["documents"], both["near_copies"], both["same_documents"]) == (3, 1, 1)
     assert both["passages"] == alone["passages"]
+
+
+def test_a_file_says_what_is_wanted_and_options_go_before_it(documents: Path, tiny: Path, workspace: Path) -> None:
+    file = documents.parent / "kept.yaml"
+    file.write_text(f"sources: [{documents.name}]\nmodel: {tiny}\nauthor: rules\npairs: 1\npassage_tokens: 400\n")
+    first = told(run("prepare", str(file), "--json"))
+    assert first["train"]["rows"] + first["held_out"]["rows"] == first["passages"] == 5
+    more = told(run("prepare", str(file), "--to", "more", "--pairs", "3", "--json"))
+    assert more["passages"] == 5 < more["train"]["rows"] + more["held_out"]["rows"]
+    names = {folder.name for folder in (workspace / "datasets").iterdir()}
+    assert names == {"kept", "more"}
+    unnamed = run("prepare", str(documents))
+    assert (unnamed.returncode, "Name the dataset" in unnamed.stderr) == (2, True)
+    file.write_text("sources: []\npears: 1\n")
+    wrong = run("prepare", str(file))
+    assert wrong.returncode == 2
+    assert f"{file}:2: pears" in wrong.stderr
 
 
 def test_each_row_of_a_table_is_a_document(documents: Path, tiny: Path, workspace: Path) -> None:

@@ -31,13 +31,13 @@ from tui.widgets.title_line import TitleLine
 
 POLL = 0.1  # seconds
 STAY = 300.0  # seconds after which the job, which ends when nobody asks, is told that we are still here
-CARDS = 6  # rows that are drawn, from the one at hand
+CARDS = 16  # rows that are drawn at most, from the one at hand
 PAGE = 32  # rows that are asked for at once
 LEAP = 10  # rows that page up and page down move by
 SIDES = {"train": "train", "held_out": "held-out", "rejected": "rejected"}
 FILES = {"train": datasets.TRAIN, "held_out": datasets.HELD_OUT, "rejected": datasets.REJECTED}
-READ_ONLY = "read only: these rows were not prepared here"
-UNTRAINED = "as they are written, since no tokenizer has read them"
+READ_ONLY = "read only: not prepared here"
+WRITTEN = "as they are written"
 
 
 class DatasetScreen(Watching):
@@ -52,7 +52,7 @@ class DatasetScreen(Watching):
         Binding("a", "accept", "Accept"),
         Binding("l", "problems", "Problems"),
         Binding("h", "numbers", "Numbers"),
-        Binding("g", "go", "Go to"),
+        Binding("g", "go", "Go"),
         Binding("escape", "app.pop_screen", "Back"),
         Binding("pagedown", f"move({LEAP})", show=False),
         Binding("pageup", f"move({-LEAP})", show=False),
@@ -73,7 +73,7 @@ class DatasetScreen(Watching):
         self._files: dict[str, dict[int, datasets.Row]] = {}  # by side and line, of a dataset that is ours
         self._side = "train"
         self._at = dict.fromkeys(SIDES, 0)
-        self._doing, self._how = "opening", ""
+        self._doing = "opening"
         self._busy = False  # a change is being written and read again
 
     def compose(self) -> ComposeResult:
@@ -139,9 +139,11 @@ class DatasetScreen(Watching):
             case Declined():
                 self.notify(event.why, severity="warning", markup=False)
             case Failed():
-                self._doing, self._how, self._busy = "", UNTRAINED, False
+                self._doing, self._busy = "", False
                 self._report = {name: value for name, value in self._report.items() if name == "problems"}
-                self._trouble("These rows cannot be trained on as they are", GemmalocalError(event.message, event.hint))
+                self._trouble(
+                    "These rows cannot be shown as they are trained", GemmalocalError(event.message, event.hint)
+                )
         self._draw()
 
     def _trouble(self, title: str, error: Exception) -> None:
@@ -177,14 +179,16 @@ class DatasetScreen(Watching):
         title = self.query_one(TitleLine)
         title.left = f"{view.name if view else self._source} · {SIDES[self._side]}"
         title.right = self._doing or (f"row {at + 1:,} of {total:,}" if total else "no rows")
-        how = self._how or (f"as {view.model.rpartition('/')[2]} is trained on them" if view else "")
+        how = f"as {view.model.rpartition('/')[2]} is trained on them" if view and self._tokenized else WRITTEN
         about = [how, self._report.get("shape", ""), READ_ONLY if view and view.folder is None else ""]
         self.query_one("#about", Static).update(" · ".join(word for word in about if word))
         self._ask(at, total)
-        width = self.query_one("#cards").size.width - 4
-        for card, place in zip(self.query(RowCard), range(at, at + CARDS), strict=False):
-            head, right, body = self._card(place) if place < total else ("", "", None)
-            card.show(head, right, body, width)
+        width, room = self.query_one("#cards").size.width - 4, self.size.height
+        for card, place in zip(self.query(RowCard), range(at, at + CARDS), strict=True):
+            if place < total and room > 0:
+                room -= card.show(*self._card(place), width)
+            else:
+                card.display = False
         self._draw_numbers()
         self.refresh_bindings()
 
@@ -310,8 +314,8 @@ class DatasetScreen(Watching):
         except (GemmalocalError, OSError) as error:
             self._trouble("The row could not be changed", error)
         await self._read_files()
-        if self._how:  # no job is there that could read them again
-            self._busy = False
-        elif self._job is not None:
+        if self._job is not None and self._report.get("train"):
             self._job.ask(do="again")
+        else:  # no job is there that could read them again
+            self._busy = False
         self._draw()

@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import DataTable, Footer, Static
 
-from gemmalocal import history, machine, pace, paths
+from gemmalocal import history, machine, pace, paths, preparing
 from gemmalocal.runs import Run
 from tui.beside import beside
 from tui.screens.compare import CompareScreen
@@ -67,6 +67,7 @@ class HomeScreen(RunScreen):
         super().__init__()
         self._runs: list[Run] = []
         self._models: list[str] = []
+        self._datasets: list[str] = []
 
     def on_mount(self) -> None:
         """Nothing is known yet; the first look follows at once."""
@@ -75,7 +76,9 @@ class HomeScreen(RunScreen):
 
     async def _machine(self) -> None:
         while True:
-            here, self._models = await asyncio.to_thread(lambda: (machine.probe(), _models()))
+            here, self._models, self._datasets = await asyncio.to_thread(
+                lambda: (machine.probe(), _models(), [folder.name for folder in preparing.list_all()])
+            )
             self.query_one(TitleLine).right = machine_line(here)
             self._tell_shelf()
             await asyncio.sleep(MACHINE)
@@ -97,7 +100,7 @@ class HomeScreen(RunScreen):
         self._tell()
 
     def _tell_shelf(self) -> None:
-        self.query_one("#shelf", Static).update(shelf(self._runs, self._models))
+        self.query_one("#shelf", Static).update(shelf(self._runs, self._models, self._datasets))
 
     def _tell(self) -> None:
         run = self.run
@@ -181,9 +184,10 @@ def _rows() -> list[tuple[Content, str]]:
     return [(Content.assemble((name.ljust(18), "bold"), words), source) for name, words, source in rows.offers()]
 
 
-def shelf(runs: list[Run], models: list[str]) -> Content:
-    """What there is: rows that were used, models, recipes."""
-    rows = dict.fromkeys(Path(str(run.spec.get("data", {}).get("path", ""))).name for run in runs)
+def shelf(runs: list[Run], models: list[str], prepared: list[str]) -> Content:
+    """What there is: rows that were prepared or used, models, recipes."""
+    used = (Path(str(run.spec.get("data", {}).get("path", ""))).name for run in runs)
+    rows = dict.fromkeys([*prepared, *used])
     tuned = (Path(str(run.spec.get("model", ""))).name for run in runs)
     lines = (("Datasets", rows), ("Models", dict.fromkeys([*models, *tuned])), ("Recipes", ["quotes", "n shows all"]))
     parts: list[Any] = []

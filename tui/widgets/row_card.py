@@ -17,19 +17,19 @@ KINDS = 5  # kinds of problems, or reasons, that the numbers name
 
 
 class RowCard(Static):
-    """Handed a row by `show`; without one it takes no room."""
+    """Handed a row by `show`."""
 
     DEFAULT_CSS = """
     RowCard { height: auto; padding: 0 1; border-left: blank; margin: 0 0 1 0; }
     RowCard.current { border-left: thick $accent; }
     """
 
-    def show(self, head: str, right: str, body: Content | None, width: int) -> None:
-        """A line about the row, its figures at the right, and its text."""
-        self.display = body is not None
-        if body is not None:
-            gap = max(2, width - len(head) - len(right))
-            self.update(Content.assemble((head, "bold"), " " * gap, (right, "$text-muted"), "\n", body))
+    def show(self, head: str, right: str, body: Content, width: int) -> int:
+        """A line about the row, its figures at the right, and its text; how many lines that is at least."""
+        self.display = True
+        gap = max(2, width - len(head) - len(right))
+        self.update(Content.assemble((head, "bold"), " " * gap, (right, "$text-muted"), "\n", body))
+        return 2 + sum(1 + len(line) // max(1, width) for line in body.plain.split("\n"))
 
 
 def trained(row: Mapping[str, Any]) -> Content:
