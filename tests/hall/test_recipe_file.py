@@ -84,9 +84,7 @@ def test_dump_and_load_are_inverse(tmp_path: Path) -> None:
 def test_a_preparation_as_a_file(tmp_path: Path) -> None:
     (tmp_path / "papers").mkdir()
     path = tmp_path / "docs.yaml"
-    path.write_text(
-        "sources: [papers, 'pa*', /nowhere, other]\npairs: 2\nendpoint: {url: 'http://a', timeout: 9}\n"
-    )
+    path.write_text("sources: [papers, 'pa*', /nowhere, other]\npairs: 2\nendpoint: {url: 'http://a', timeout: 9}\n")
     wanted = recipe_file.load_preparation(path, {"pairs": 4, "endpoint": {"model": "m"}})
     assert wanted.sources == [f"{tmp_path}/papers", f"{tmp_path}/pa*", "/nowhere", "other"]
     assert (wanted.pairs, wanted.task) == (4, "qa")

@@ -18,7 +18,7 @@ from gemmalocal import datasets, jobs
 from gemmalocal.data.tokenizer import TURNS
 from gemmalocal.synthesis import ground
 from tests.pipelines.test_runs import LIMIT, run
-from tests.synthesis.server import Model, running
+from tests.synthesis.server import Model, quiz, running
 
 LIGHT = """# The lamp
 
@@ -176,17 +176,28 @@ def until(done: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("answers", [1, 3])
+def author_and_judge(body: dict[str, Any]) -> str:
+    """A good author, and a judge whose score depends on the row alone."""
+    asked = body["messages"][0]["content"]
+    if not asked.startswith("Score"):
+        return quiz(body)
+    return json.dumps({"rows": [{"score": 3 if "hive" in asked.rpartition("Question:")[2] else 9, "reason": "so"}]})
+
+
+@pytest.mark.parametrize("answers", [2, 7])  # 5 passages are asked about, then the rows are judged
 def test_killed_and_started_again_is_the_same_dataset_and_nothing_is_asked_twice(
     documents: Path, tiny: Path, workspace: Path, answers: int
 ) -> None:
+    options = ("--concurrency", "1", "--judge")
     with running() as model:
-        assert through(model, documents, tiny, "whole", "--concurrency", "1").returncode == 0
+        model.answer = author_and_judge
+        assert through(model, documents, tiny, "whole", *options).returncode == 0
         whole = len(model.asked)
+        assert whole > 10
         model.asked.clear()
         model.answered.clear()
         model.hold = answers
-        assert through(model, documents, tiny, "killed", "--concurrency", "1", "--detach").returncode == 0
+        assert through(model, documents, tiny, "killed", *options, "--detach").returncode == 0
         job = jobs.Job(workspace / "datasets" / "killed")
         until(lambda: len(model.asked) == answers + 1)  # so the answers before are kept
         known = set(model.answered)
@@ -204,6 +215,12 @@ def test_killed_and_started_again_is_the_same_dataset_and_nothing_is_asked_twice
         assert len(known) == answers
         assert known.isdisjoint(asked)
         assert len(asked) == len(set(asked)) == whole - answers
+        assert of_files(job.directory) == of_files(workspace / "datasets" / "whole")
+        for name in (datasets.REPORT, datasets.HELD_OUT):  # as a kill leaves them while the files are written
+            (job.directory / name).unlink()
+        model.asked.clear()
+        assert through(model, documents, tiny, "killed", *options).returncode == 0
+        assert not model.asked
     assert of_files(job.directory) == of_files(workspace / "datasets" / "whole")
 
 

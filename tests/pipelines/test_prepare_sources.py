@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from gemmalocal import datasets
+from gemmalocal import datasets, jobs
 from gemmalocal.pipelines.prepare import LISTED
 from tests.documents import made
-from tests.pipelines.test_prepare import LIGHT, documents, of_files, prepared, told
+from tests.pipelines.test_prepare import LIGHT, documents, of_files, prepared, told, until
 from tests.pipelines.test_runs import run
 
 RULES = ("--author", "rules", "--json")
@@ -71,6 +73,21 @@ def test_each_row_of_a_table_is_a_document(documents: Path, tiny: Path, workspac
     sources = {Path(row["source"]).name for row in files[datasets.TRAIN] + files[datasets.HELD_OUT]}
     assert {"rows.jsonl:1", "rows.jsonl:2", "rows.jsonl:3"} <= sources
     assert told(prepared(documents, tiny, "two", *RULES, "--max-documents", "2"))["documents"] == 2
+
+
+def test_killed_while_it_reads_and_started_again_is_the_same_dataset(
+    documents: Path, tiny: Path, workspace: Path
+) -> None:
+    for number in range(400):
+        (documents / f"{number:03}.txt").write_text(f"The pump of house {number} has {number * 7} valves of brass.\n")
+    detached = prepared(documents, tiny, "killed", "--author", "rules", "--detach")
+    job = jobs.Job(Path(detached.stdout.strip()))
+    until(lambda: any(json.loads(line)["event"] == "read" for line in job.lines()))
+    os.killpg(int((job.directory / "lock").read_text()), signal.SIGKILL)
+    until(lambda: not job.alive)
+    assert run("resume", "killed").returncode == 0
+    told(prepared(documents, tiny, "whole", *RULES))
+    assert of_files(job.directory) == of_files(workspace / "datasets" / "whole")
 
 
 def test_all_that_was_refused_is_in_a_file_even_if_nothing_else_came_of_it(
