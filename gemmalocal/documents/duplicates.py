@@ -10,6 +10,7 @@ SHINGLE = 6  # characters, blind to case, width and punctuation: no words are ne
 # Of `likeness`. Texts on one matter by different hands reach 0.21, copied or lightly revised ones most often 0.4 and
 # more (Clough and Stevenson's corpus); sections of one manual that only share phrases stay below.
 THRESHOLD = 0.4
+OF_RECORDS = 0.95  # rows of a table share their form: the names of columns, phrases, most of their values
 HASHES, BANDS = 240, 120  # two hashes a band: texts that are alike to 0.4 share one of 120 in 99 % of cases
 
 
@@ -31,12 +32,15 @@ class NearDuplicates:
         self._originals: list[Text] = []
         self._index = RMinHashLSH(threshold, HASHES, BANDS)
 
-    def original(self, name: str, text: str) -> str | None:
-        """The name of the most alike earlier text, if it is at least as alike as the threshold; else remember this."""
+    def original(self, name: str, text: str, threshold: float | None = None) -> str | None:
+        """The name of the most alike earlier text, if it is at least as alike as the threshold; else remember this.
+
+        A `threshold` that is given goes before the one for all.
+        """
         new = _text(name, text)
         near = ((likeness(new, self._originals[key]), key) for key in self._index.query(new.sketch))
         best, key = max(near, default=(0.0, -1))
-        if best >= self._threshold:
+        if best >= (threshold or self._threshold):
             return self._originals[key].name
         self._index.insert(len(self._originals), new.sketch)
         self._originals.append(new)

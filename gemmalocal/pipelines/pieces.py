@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.documents.document import Document, Passage
-from gemmalocal.documents.duplicates import NearDuplicates
+from gemmalocal.documents.duplicates import OF_RECORDS, NearDuplicates
 from gemmalocal.documents.find import find, shown
 from gemmalocal.documents.passages import Cutter
 from gemmalocal.documents.read import read_each
@@ -70,9 +70,10 @@ def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell:
                 came.same.append(first)
                 continue
             came.documents += 1
+            alike = OF_RECORDS if document.source != shown(place) else None
             for passage in cut(document):
-                if near.original(f"{document.source}#{passage.number}", passage.text) is None:
-                    came.pieces.append(Piece(content, document.title, passage))
+                if near.original(f"{document.source}#{passage.number}", passage.text, alike) is None:
+                    came.pieces.append(Piece(content, document.title, passage, file=shown(place)))
                 else:
                     came.copies += 1
             if found.documents + came.documents == wanted.max_documents:
@@ -121,7 +122,7 @@ def _rows(wanted: Preparation, found: Gathered, tell: Teller) -> None:
         before = len(found.pieces)
         try:
             records = Records(DataSpec(path=source))
-            found.pieces += _of_rows(records)
+            found.pieces += _of_rows(records, source)
         except GemmalocalError as error:
             found.refused.append((source, f"{error.message} {error.hint}".strip()))
             tell.say(Read(source, 0, found.refused[-1][1]))
@@ -133,11 +134,11 @@ def _rows(wanted: Preparation, found: Gathered, tell: Teller) -> None:
     tell("rows", len(wanted.sources), len(wanted.sources))
 
 
-def _of_rows(records: Records) -> Iterator[Piece]:
+def _of_rows(records: Records, file: str) -> Iterator[Piece]:
     """Rows with one question and one reply: only those can be said in other words."""
     for record in records:
         roles = [message.role for message in record.messages]
         if roles in (["user", "assistant"], ["system", "user", "assistant"]):
-            yield Piece(f"{record.key:016x}", "", Passage(record.source, 0, record.reply), record)
+            yield Piece(f"{record.key:016x}", "", Passage(record.source, 0, record.reply), record, file)
         else:
             records.findings.reject(Rejected(record.source, "has not one question and one reply"))

@@ -15,6 +15,7 @@ from tests.documents import made
 from tests.pipelines.test_prepare import LIGHT, documents, of_files, prepared, told, until
 from tests.pipelines.test_runs import run
 
+PARTS = ("wheel", "valve", "lever", "bolt", "gasket", "flange", "spring", "handle", "axle", "chain", "screw", "nozzle")
 RULES = ("--author", "rules", "--json")
 __all__ = ["documents"]  # a fixture
 
@@ -73,6 +74,17 @@ def test_each_row_of_a_table_is_a_document(documents: Path, tiny: Path, workspac
     sources = {Path(row["source"]).name for row in files[datasets.TRAIN] + files[datasets.HELD_OUT]}
     assert {"rows.jsonl:1", "rows.jsonl:2", "rows.jsonl:3"} <= sources
     assert told(prepared(documents, tiny, "two", *RULES, "--max-documents", "2"))["documents"] == 2
+
+
+def test_rows_of_one_table_are_weighed_together(documents: Path, tiny: Path, workspace: Path) -> None:
+    rows = [{"text": f"The {thing} of the pump is made of brass and {thing}s wear out."} for thing in PARTS]
+    (documents / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    report = told(prepared(documents, tiny, "d", *RULES, "--balance", "1"))
+    assert report["documents"] == 2 + len(rows)
+    rejected = of_files(workspace / "datasets" / "d")[datasets.REJECTED]
+    loud = [row for row in rejected if row["reason"].startswith("is beyond its file's share")]
+    assert loud
+    assert {Path(row["source"]).name.partition(":")[0] for row in loud} == {"rows.jsonl"}
 
 
 def test_killed_while_it_reads_and_started_again_is_the_same_dataset(
