@@ -15,6 +15,8 @@ test: $(VENV)/.dev
 bench: $(VENV)/.demo
 	$(BIN)/gemmalocal bench
 	$(BIN)/gemmalocal bench --lengths 512,1024,2048,4096
+	-$(BIN)/pip install --quiet 'markitdown[pdf]'
+	$(BIN)/python -m tests.bench.documents $(VENV)/documents
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

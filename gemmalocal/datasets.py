@@ -2,8 +2,9 @@
 
 A row is a JSON object with `messages` or `text`, and what is known of it (source, page, heading, evidence, by, score).
 `train.jsonl` and `held_out.jsonl` are what a recipe reads, `rejected.jsonl` has each row's `reason` and the side it
-would be on, `accepted.json` the keys of rows that a person took back, `asked.jsonl` what an author answered,
-`report.json` the counts, and the checksums by which an edit by hand is known.
+would be on, `by_hand.json` what a person accepted, dropped and edited, which holds when the dataset is made again,
+`asked.jsonl` what an author answered, `refused.jsonl` the sources that could not be read, each with its `reason`,
+`report.json` the counts, and the checksums by which an edit of the files themselves is known.
 """
 
 from __future__ import annotations
@@ -12,16 +13,34 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gemmalocal import atomic, paths
-from gemmalocal.errors import DatasetError
+from gemmalocal.errors import DatasetError, JobBusy
+from gemmalocal.jobs import Job
 from gemmalocal.records import Message, Record
 
 TRAIN, HELD_OUT, REJECTED = "train.jsonl", "held_out.jsonl", "rejected.jsonl"
-ACCEPTED, ASKED, REPORT = "accepted.json", "asked.jsonl", "report.json"
+BY_HAND, ASKED, REPORT = "by_hand.json", "asked.jsonl", "report.json"
+REFUSED = "refused.jsonl"
+DROPPED = "was dropped by hand"  # the reason of such a row
 Row = dict[str, Any]
+
+
+@dataclass
+class Hand:
+    """What a person did to rows, by the keys that these had when they were made; `edited` are their new answers."""
+
+    accepted: set[int] = field(default_factory=set)
+    dropped: set[int] = field(default_factory=set)
+    edited: dict[int, str] = field(default_factory=dict)
+
+    def mended(self, row: Row) -> Row:
+        """A row as it was made, with its new answer if it has one."""
+        answer = self.edited.get(key(row))
+        return row if answer is None else answered(row, answer)
 
 
 def place(name: str) -> Path:
@@ -44,11 +63,11 @@ def find(name: str) -> Path:
 
 def room(folder: Path) -> None:
     """Raise `DatasetError` if a dataset must not be made in a folder: it holds something else."""
-    if folder.exists() and not _ours(folder) and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and not ours(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder} holds other files.", "Name a new folder, or an empty one.")
 
 
-def _ours(folder: Path) -> bool:
+def ours(folder: Path) -> bool:
     """Whether a folder is the job directory of a preparation."""
     try:
         return bool(json.loads((folder / "job.json").read_text(encoding="utf-8"))["kind"] == "prepare")
@@ -57,9 +76,21 @@ def _ours(folder: Path) -> bool:
 
 
 def read(file: Path) -> list[Row]:
-    """The rows of one of a dataset's files, in their order."""
+    """The rows of one of a dataset's files, in their order; raises `DatasetError` for a line that is no row."""
+    return list(numbered(file).values())
+
+
+def numbered(file: Path) -> dict[int, Row]:
+    """The same by the numbers of their lines, from 1."""
     lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
-    return [json.loads(line) for line in lines if line]
+    found = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                found[number] = dict(json.loads(line))
+            except (ValueError, TypeError) as error:
+                raise DatasetError(f"{file}:{number} is no row.", "Mend the line, or make the dataset anew.") from error
+    return found
 
 
 def key(row: Row) -> int:
@@ -68,13 +99,35 @@ def key(row: Row) -> int:
     return Record("", turns, row.get("text", "")).key
 
 
-def write(folder: Path, rows: Mapping[str, Sequence[Row]], report: dict[str, Any]) -> None:
-    """Replace files of rows, and last the report; without one, nothing is taken for an edit by hand."""
+def answer(row: Row) -> str:
+    """What a row teaches: its last reply, or its text."""
+    replies = [turn["content"] for turn in row.get("messages", ()) if turn["role"] == "assistant"]
+    return str(replies[-1] if replies else row.get("text", ""))
+
+
+def answered(row: Row, text: str) -> Row:
+    """A row with another answer; `was` is its key before the first such change."""
+    new = {**row, "by": "hand", "was": _origin(row)}
+    if "messages" not in row:
+        return {**new, "text": text}
+    last = max(place for place, turn in enumerate(row["messages"]) if turn["role"] == "assistant")
+    turns = [{**turn, "content": text} if place == last else turn for place, turn in enumerate(row["messages"])]
+    return {**new, "messages": turns}
+
+
+def write(
+    folder: Path, rows: Mapping[str, Sequence[Row]], report: dict[str, Any], sums: Mapping[str, str] | None = None
+) -> None:
+    """Replace files of rows, and last the report; without one, nothing is taken for an edit by hand.
+
+    `sums` are checksums that stay as they are.
+    """
     (folder / REPORT).unlink(missing_ok=True)
     for name, content in rows.items():
         atomic.write_text(folder / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content))
-    sums = {name: _checksum(folder / name) for name in (TRAIN, HELD_OUT, REJECTED)}
-    atomic.write_text(folder / REPORT, json.dumps({**report, "files": sums}, indent=2, ensure_ascii=False) + "\n")
+    new = {name: _checksum(folder / name) for name in (TRAIN, HELD_OUT, REJECTED)}
+    whole = {**report, "files": {**new, **(sums or {})}}
+    atomic.write_text(folder / REPORT, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
 
 
 def report(folder: Path) -> dict[str, Any]:
@@ -90,30 +143,93 @@ def edited(folder: Path) -> list[str]:
     return [name for name, known in sums.items() if (folder / name).is_file() and _checksum(folder / name) != known]
 
 
-def accepted(folder: Path) -> set[int]:
-    """The keys of rows that a person took back."""
-    file = folder / ACCEPTED
-    return set(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else set()
+def by_hand(folder: Path) -> Hand:
+    """What a person accepted, dropped and edited."""
+    file = folder / BY_HAND
+    if not file.is_file():
+        return Hand()
+    found = json.loads(file.read_text(encoding="utf-8"))
+    answers = {int(name): text for name, text in found["edited"].items()}
+    return Hand(set(found["accepted"]), set(found["dropped"]), answers)
 
 
-def accept(folder: Path, numbers: Iterable[int]) -> list[Row]:
-    """Take rejected rows (by line, from 1) into the dataset, on the side of their document; the rows taken.
-
-    They stay when the dataset is made again. Raises `DatasetError` for a line that is not there.
-    """
-    rejected = read(folder / REJECTED)
+def lines(file: Path, numbers: Iterable[int]) -> list[Row]:
+    """The rows of some lines, from 1, each once; raises `DatasetError` for a line that is not there."""
+    rows = numbered(file)
     chosen = sorted(set(numbers))
-    if wrong := [number for number in chosen if not 1 <= number <= len(rejected)]:
-        raise DatasetError(f"{REJECTED} has no row {wrong[0]}.", f"It has {len(rejected)}.")
-    taken = [rejected[number - 1] for number in chosen]
-    atomic.write_text(folder / ACCEPTED, json.dumps(sorted(accepted(folder) | {key(row) for row in taken})) + "\n")
-    rows: dict[str, Sequence[Row]] = {
-        name: read(folder / name) + [_plain(row) for row in taken if bool(row.get("held_out")) is side]
+    if wrong := [number for number in chosen if number not in rows]:
+        raise DatasetError(f"{file.name} has no row {wrong[0]}.", f"It has {len(rows)}.")
+    return [rows[number] for number in chosen]
+
+
+def accept(folder: Path, rows: Sequence[Row]) -> None:
+    """Take rejected rows into the dataset, each on the side of its document.
+
+    Raises `DatasetError` for one that is not there (any more), `JobBusy` while the dataset is being made.
+    """
+    hand, left = _opened(folder), read(folder / REJECTED)
+    for row in rows:
+        _take_out(row, left, REJECTED)
+        hand.accepted.add(_origin(row))
+        hand.dropped.discard(_origin(row))
+    sides = {
+        name: read(folder / name) + [_plain(row) for row in rows if bool(row.get("held_out")) is side]
         for name, side in ((TRAIN, False), (HELD_OUT, True))
     }
-    left = [row for number, row in enumerate(rejected, 1) if number not in chosen]
-    write(folder, {**rows, REJECTED: left}, report(folder))
-    return taken
+    _change(folder, hand, {**sides, REJECTED: left})
+
+
+def drop(folder: Path, name: str, row: Row) -> None:
+    """Move a row of the file `name` (`TRAIN` or `HELD_OUT`) to the rejected ones; raises as `accept`."""
+    hand, left = _opened(folder), read(folder / name)
+    _take_out(row, left, name)
+    hand.dropped.add(_origin(row))
+    hand.accepted.discard(_origin(row))
+    rejected = {**row, "reason": DROPPED, "held_out": name == HELD_OUT}
+    _change(folder, hand, {REJECTED: [*read(folder / REJECTED), rejected], name: left})
+
+
+def edit(folder: Path, name: str, row: Row, text: str) -> None:
+    """Give a row of the file `name` another answer; raises as `accept`, and `DatasetError` for an empty one."""
+    if not text.strip():
+        raise DatasetError("An answer cannot be empty.", "Drop the row instead.")
+    hand, rows = _opened(folder), read(folder / name)
+    place = _take_out(row, rows, name)
+    rows.insert(place, answered(row, text))
+    hand.edited[_origin(row)] = text
+    _change(folder, hand, {name: rows})
+
+
+def _origin(row: Row) -> int:
+    """The key that a row had when it was made."""
+    return int(row.get("was", key(row)))
+
+
+def _opened(folder: Path) -> Hand:
+    """What was done by hand so far, to add to."""
+    if (folder / "lock").exists() and Job(folder).alive:
+        raise JobBusy(f"{folder.name} is being made.", "Change its rows once that has ended.")
+    return by_hand(folder)
+
+
+def _take_out(row: Row, rows: list[Row], name: str) -> int:
+    """Remove a row from `rows`; where it was."""
+    if row not in rows:
+        raise DatasetError(f"The row is not in {name} any more.", "Somebody else has changed it: open it again.")
+    place = rows.index(row)
+    del rows[place]
+    return place
+
+
+def _change(folder: Path, hand: Hand, rows: Mapping[str, Sequence[Row]]) -> None:
+    """Write what a person did. Rows come to their new file before they leave the old: twice is better than not at all.
+
+    A file that was edited by other means stays known as such, so that no preparation writes over it.
+    """
+    told = {"accepted": sorted(hand.accepted), "dropped": sorted(hand.dropped), "edited": hand.edited}
+    atomic.write_text(folder / BY_HAND, json.dumps(told, ensure_ascii=False) + "\n")
+    known = report(folder)
+    write(folder, rows, known, {name: known["files"][name] for name in edited(folder)})
 
 
 def _plain(row: Row) -> Row:

@@ -205,6 +205,36 @@ class Report(Event):
 
 
 @dataclass(frozen=True)
+class Rows(Event):
+    """Rows of a side (train, held_out) as they are trained, from the `first` (0) on: see `pipelines.check.page`."""
+
+    side: str
+    first: int
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Read(Event):
+    """A document was looked at: it gave so many `passages`, or was `refused`, and why (in sentences).
+
+    `warnings` say what looks wrong in its text.
+    """
+
+    source: str
+    passages: int
+    refused: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Counted(Event):
+    """Rows that a preparation has made so far: `kept`, and `rejected` by reason (a verb's phrase)."""
+
+    kept: int
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True)
 class Finished(Event):
     """The last word of a job that ended well; `outcome` is done, stopped, early or strained (the machine's state)."""
 
@@ -250,6 +280,9 @@ KINDS: dict[str, type[Event]] = {
         Cleared,
         Declined,
         Report,
+        Rows,
+        Read,
+        Counted,
         Finished,
         Failed,
     )

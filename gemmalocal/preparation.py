@@ -52,7 +52,7 @@ class Preparation(Section):
     judge: bool = Field(False, description="Let the author score each row from 1 to 10.")
     threshold: int = Field(7, ge=1, le=10, description="The lowest score that the judge lets pass.")
     balance: float | None = Field(
-        5.0, ge=1, description="Rows a document may give, in medians of all documents; none for no limit."
+        5.0, ge=1, description="Rows a file may give, in medians of all files; none for no limit."
     )
     held_out: float = Field(0.1, ge=0, le=0.5, description="Share of the documents held out, by a hash of their text.")
     max_documents: int | None = Field(None, ge=1, description="Stop reading after so many documents.")

@@ -1,12 +1,13 @@
-"""YAML to a recipe: every problem at once, each with file, line, key and nearest key."""
+"""YAML to a recipe, or to a preparation: every problem at once, each with file, line, key and nearest key."""
 
 from __future__ import annotations
 
 import difflib
+import glob
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
@@ -14,8 +15,10 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from gemmalocal import paths
 from gemmalocal.errors import RecipeError
+from gemmalocal.preparation import Preparation
 from gemmalocal.recipe import Recipe
 
+Whole = TypeVar("Whole", bound=BaseModel)
 FOLDERS = (Path(__file__).parent / "recipes", Path(__file__).parent.parent / "recipes")
 
 
@@ -45,14 +48,45 @@ def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
     tree = parse(path)
     lines = dict(_lines(tree))
     problems = [problem for item in overrides if (problem := _override(tree, item))]
+    return anchored(_whole(tree, Recipe, path, lines, problems), path.parent)
+
+
+def load_preparation(path: Path, options: dict[str, Any]) -> Preparation:
+    """Read a preparation; `options` (nested as its keys) go before it. Raises `RecipeError` with all problems.
+
+    A relative source, or folder of prompts, means one beside the file if there is one, else beside the caller.
+    """
+    tree = parse(path)
+    lines = dict(_lines(tree))
+    for name, value in options.items():
+        if isinstance(value, dict) and isinstance(tree.get(name), dict):
+            tree[name].update(value)
+        else:
+            tree[name] = value
+    wanted = _whole(tree, Preparation, path, lines)
+    found = {"sources": [_beside(path.parent, source) for source in wanted.sources]}
+    prompts = {"prompts": _beside(path.parent, wanted.prompts)} if wanted.prompts else {}
+    return wanted.model_copy(update={**found, **prompts})
+
+
+def _beside(folder: Path, name: str) -> str:
+    place = str(folder / name)
+    return place if glob.glob(place, recursive=True) or Path(place).exists() else name
+
+
+def _whole(
+    tree: Any, schema: type[Whole], path: Path, lines: dict[tuple[str | int, ...], int], problems: Sequence[str] = ()
+) -> Whole:
+    """What a file's keys describe; raises `RecipeError` with these problems and those of the keys."""
+    found = list(problems)
     try:
-        recipe = Recipe.model_validate(tree)
+        whole = schema.model_validate(tree)
     except ValidationError as error:
-        problems += [_sentence(details, lines, path) for details in error.errors()]
-    if problems:
-        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-        raise RecipeError(f"{path} has {count}:\n" + "\n".join(f"  {problem}" for problem in problems))
-    return anchored(recipe, path.parent)
+        found += [_sentence(details, lines, path, schema) for details in error.errors()]
+    if found:
+        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        raise RecipeError(f"{path} has {count}:\n" + "\n".join(f"  {problem}" for problem in found))
+    return whole
 
 
 def anchored(recipe: Recipe, folder: Path) -> Recipe:
@@ -65,12 +99,12 @@ def anchored(recipe: Recipe, folder: Path) -> Recipe:
     return recipe.model_copy(update={"data": data})
 
 
-def from_tree(tree: dict[str, Any]) -> tuple[Recipe | None, dict[str, str]]:
-    """A recipe out of nested keys; or None, and what is wrong by key (`train.steps`)."""
+def from_tree(tree: dict[str, Any], schema: type[Whole]) -> tuple[Whole | None, dict[str, str]]:
+    """A recipe, or what else `schema` is, out of nested keys; or None, and what is wrong by key (`train.steps`)."""
     try:
-        return Recipe.model_validate(tree), {}
+        return schema.model_validate(tree), {}
     except ValidationError as error:
-        found = (_problem(details) for details in error.errors())
+        found = (_problem(details, schema) for details in error.errors())
         return None, {".".join(map(str, place)): message for place, message in found}
 
 
@@ -105,7 +139,7 @@ def parse(path: Path) -> Any:
         raise RecipeError(f"{path} cannot be read: {error.strerror}.") from error
     if not isinstance(tree, dict):
         raise RecipeError(
-            f"{path}:1: a recipe must hold keys such as model, data and train.", "See recipes/quotes.yaml."
+            f"{path}:1: it must hold keys, a line each, such as model: gemma-3-270m-demo.", "See recipes/quotes.yaml."
         )
     return tree
 
@@ -130,24 +164,24 @@ def _override(tree: Any, item: str) -> str | None:
     return None
 
 
-def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path) -> str:
-    place, message = _problem(details)
+def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path, schema: type[BaseModel]) -> str:
+    place, message = _problem(details, schema)
     line = next((lines[place[:depth]] for depth in range(len(place), 0, -1) if place[:depth] in lines), 1)
     return f"{path}:{line}: {'.'.join(map(str, place))}: {message}"
 
 
-def _problem(details: Any) -> tuple[tuple[str | int, ...], str]:
+def _problem(details: Any, schema: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:
     """Where in a recipe, and what, one of pydantic's errors means."""
     place = tuple(part for part in details["loc"] if part not in ("PromptTemplate", "str", "int") and _plain(part))
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden":
-        known = _keys_at(place[:-1])
-        near = difflib.get_close_matches(str(place[-1]), known, 1) or _elsewhere(str(place[-1]))
+        known = _keys_at(place[:-1], schema)
+        near = difflib.get_close_matches(str(place[-1]), known, 1) or _elsewhere(str(place[-1]), schema)
         message = "there is no such key" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}")
     elif details["type"] == "missing":
         message = "is missing"
     elif details["type"] == "model_type":
-        message = f"must hold keys: {', '.join(_keys_at(place))}"
+        message = f"must hold keys: {', '.join(_keys_at(place, schema))}"
     elif "input" in details and not isinstance(details["input"], dict):
         message += f" (it is {details['input']!r})"
     return place, message
@@ -157,19 +191,24 @@ def _plain(part: str | int) -> bool:
     return isinstance(part, int) or not part.startswith(("literal[", "function-", "constrained"))
 
 
-def _elsewhere(key: str) -> list[str]:
+def _elsewhere(key: str, schema: type[BaseModel]) -> list[str]:
     """The full name of the nearest key of any section."""
-    names = {
-        name: f"{section}.{name}" for section in ("data", "lora", "train", "samples") for name in _keys_at((section,))
-    }
+    sections = (name for name in schema.model_fields if _section(schema, name))
+    names = {name: f"{section}.{name}" for section in sections for name in _keys_at((section,), schema)}
     return [names[near] for near in difflib.get_close_matches(key, names, 1)]
 
 
-def _keys_at(place: tuple[str | int, ...]) -> list[str]:
-    section: type[BaseModel] = Recipe
+def _keys_at(place: tuple[str | int, ...], schema: type[BaseModel]) -> list[str]:
+    section = schema
     for part in place:
-        inner = section.model_fields[str(part)].annotation if str(part) in section.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+        if (inner := _section(section, str(part))) is None:
             break
         section = inner
     return list(section.model_fields)
+
+
+def _section(schema: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """What the key `name` holds, if that is keys (or nothing)."""
+    field = schema.model_fields.get(name)
+    kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)

@@ -18,6 +18,7 @@ from tui.screens.watching import JobStarted, OpenRun, Watching
 from tui.theme import DARK, LIGHT, THEMES
 from tui.watch import Watcher
 
+SHEETS = ("home", "train", "recipe", "compare", "documents", "dataset")
 POLL = 0.25  # seconds
 LATER = ("gemmalocal.recipe_file", "gemmalocal.outlook", "tui.widgets.field_form")  # pydantic: after the first frame
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
@@ -27,7 +28,7 @@ class GemmalocalApp(App[None]):
     """Looks at job directories, and draws."""
 
     TITLE = "gemmalocal"
-    CSS_PATH = ["app.tcss", "screens/home.tcss", "screens/train.tcss", "screens/recipe.tcss", "screens/compare.tcss"]
+    CSS_PATH = ["app.tcss", *(f"screens/{name}.tcss" for name in SHEETS)]
     BINDINGS = [
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q", "quit", "Quit"),

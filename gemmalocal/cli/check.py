@@ -10,6 +10,7 @@ import click
 
 from gemmalocal.cli.errands import run
 from gemmalocal.pace import duration
+from gemmalocal.terminal import printable
 
 BAR = 40  # cells of the histogram's longest bar
 
@@ -40,11 +41,16 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     """The report for a person, styled by ANSI sequences; the app shows the same."""
     if "train" in report:
         yield from _numbers(report)
-    for problem in report["problems"]:
-        yield from _problem(problem)
+    yield from problems(report)
     for row in report.get("rows", []):
         yield f"\n{row['source']}"
         yield "".join(_piece(text, supervised) for text, supervised in row["pieces"])
+
+
+def problems(report: dict[str, Any]) -> Iterator[str]:
+    """What is wrong or odd with the rows, by kind."""
+    for problem in report["problems"]:
+        yield from _problem(problem)
 
 
 def _numbers(report: dict[str, Any]) -> Iterator[str]:
@@ -77,19 +83,14 @@ def _numbers(report: dict[str, Any]) -> Iterator[str]:
 
 def _problem(problem: dict[str, Any]) -> Iterator[str]:
     count, colour = problem["count"], "red" if problem["effect"] == "left out" else "yellow"
-    detail = f": {_plain(problem['detail'])}" if problem["detail"] else ""
+    detail = f": {printable(problem['detail'])}" if problem["detail"] else ""
     more = ", ..." if count > len(problem["sources"]) else ""
     head = click.style(f"{problem['effect']:<9}{count:>8} {'row' if count == 1 else 'rows'}", fg=colour)
-    yield f"{head} ({_plain(', '.join(problem['sources']))}{more}): the row {problem['kind']}{detail}"
+    yield f"{head} ({printable(', '.join(problem['sources']))}{more}): the row {problem['kind']}{detail}"
     if problem["example"]:
-        yield click.style(f"{'':<18}{_plain(problem['example'])}", dim=True)
+        yield click.style(f"{'':<18}{printable(problem['example'])}", dim=True)
 
 
 def _piece(text: str, supervised: bool) -> str:
-    shown = "⏎\n".join(_plain(line) for line in text.split("\n"))
+    shown = "⏎\n".join(printable(line) for line in text.split("\n"))
     return click.style(shown, fg="green", underline=True) if supervised else click.style(shown, dim=True)
-
-
-def _plain(text: str) -> str:
-    """A row's text on one line; what could steer the terminal is written out."""
-    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in text)

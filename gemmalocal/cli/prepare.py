@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemmalocal import datasets, jobs
+from gemmalocal import datasets, preparing
 from gemmalocal.cli import errands
 from gemmalocal.cli.training import DETACH, JSON, look_on
 from gemmalocal.errors import RecipeError
+from gemmalocal.terminal import printable
 
-PASSWORD = "GEMMALOCAL_PASSWORD"
+if TYPE_CHECKING:  # pydantic is only loaded when a preparation is described
+    from gemmalocal.preparation import Preparation
+
 FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--to", required=True, metavar="DATASET", help="A name in the workspace, or a folder.")
-@click.option("--task", type=click.Choice(["qa", "cot", "summary", "rewrite", "text"]), default="qa", show_default=True)
+@click.option("--to", metavar="DATASET", help="A name in the workspace, or a folder; of a .yaml file its own name.")
+@click.option("--task", type=click.Choice(["qa", "cot", "summary", "rewrite", "text"]), help="qa if not given.")
 @click.option("--author", type=click.Choice(["model", "rules"]), help="rules: no model is asked.")
 @click.option("--model", help="The author, as in a recipe; its tokens are what passages are measured in.")
 @click.option("--endpoint", metavar="URL", help="Ask a server that speaks OpenAI's protocol instead.")
@@ -36,7 +40,7 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @click.option("--attempts", type=int, help="How often a passage is asked about, the mistake told each time.")
 @click.option("--judge", is_flag=True, default=None, help="Let the author score each row from 1 to 10.")
 @click.option("--threshold", type=int, help="The lowest score that the judge lets pass.")
-@click.option("--balance", type=float, help="Rows a document may give, in medians of all documents.")
+@click.option("--balance", type=float, help="Rows a file may give, in medians of all files.")
 @click.option("--held-out", type=float, help="Share of the documents held out.")
 @click.option("--max-documents", type=int, help="Stop reading after so many documents.")
 @click.option("--password", help="Of encrypted documents; it is not written down.")
@@ -44,55 +48,43 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @JSON
 @DETACH
 def prepare(
-    sources: tuple[str, ...], to: str, password: str | None, as_json: bool, detach: bool, **options: Any
+    sources: tuple[str, ...], to: str | None, password: str | None, as_json: bool, detach: bool, **options: Any
 ) -> int:
     """Make a dataset of documents (or, with --task rewrite, of rows): questions and answers with their evidence.
 
     Answers are kept as they come: interrupted or killed, the same command goes on, and a second run costs nothing.
     Some documents are held out. What was rejected is in rejected.jsonl with its reason; see: gemmalocal accept.
+
+    SOURCE may be one .yaml file instead that holds these options, and the sources, as keys; options go before it.
     """
-    folder = datasets.place(to)
-    datasets.room(folder)
-    if password is not None:
-        os.environ[PASSWORD] = password  # the job inherits it, and its directory does not hold it
-        options["password_env"] = PASSWORD
-    if options["prompts"]:
-        options["prompts"] = _whole(options["prompts"])
-    spec = _spec([_whole(source) for source in sources], options)
-    old = jobs.Job(folder)
-    old.skip()
-    job = jobs.start(folder, "prepare", spec)
-    job.skip_to(old)
-    return look_on(job, as_json, detach)
+    file = Path(sources[0]) if len(sources) == 1 and sources[0].lower().endswith((".yaml", ".yml")) else None
+    if to is None and file is None:
+        raise click.UsageError("Name the dataset: --to DATASET.")
+    wanted = _wanted(sources, file, options)
+    return look_on(preparing.begin(to or (file.stem if file else ""), wanted, password), as_json, detach)
 
 
-def _whole(source: str) -> str:
-    """A source that does not depend on where we stand; addresses and hf: names stay."""
-    return source if ":" in source else os.path.abspath(os.path.expanduser(source))
-
-
-def _spec(sources: list[str], options: dict[str, Any]) -> dict[str, Any]:
-    """The preparation that options describe, as JSON; raises `RecipeError` with all problems."""
-    from pydantic import ValidationError
-
+def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]) -> Preparation:
+    """The preparation that a file and options describe; raises `RecipeError` with all problems."""
+    from gemmalocal import recipe_file
     from gemmalocal.preparation import Preparation
 
-    if options["threshold"] is not None and not options["judge"]:
+    if options["threshold"] is not None and not (options["judge"] or file):
         raise RecipeError("--threshold goes with --judge.")
     there = {"url": options.pop("endpoint"), "model": options.pop("endpoint_model")}
     there |= {name: options.pop(name) for name in ("key_env", "concurrency", "timeout")}
     given = {name: value for name, value in options.items() if value is not None}
     there = {name: value for name, value in there.items() if value is not None}
-    if there and "url" not in there:
+    if there and "url" not in there and not file:
         raise RecipeError(f"--{next(iter(there)).replace('_', '-')} goes with --endpoint.")
-    try:
-        whole = Preparation.model_validate({"sources": sources, **given, **({"endpoint": there} if there else {})})
-    except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in error.errors()
-        ]
-        raise RecipeError("The options do not fit:\n" + "\n".join(f"  {problem}" for problem in problems)) from error
-    return whole.model_dump(mode="json")
+    tree = {**given, **({"endpoint": there} if there else {})}
+    if file:
+        return recipe_file.load_preparation(file, tree)
+    tree["sources"] = list(sources)
+    wanted, problems = recipe_file.from_tree(tree, Preparation)
+    if wanted is None:
+        raise RecipeError("\n  ".join(["The options do not fit:", *(f"{key}: {why}" for key, why in problems.items())]))
+    return wanted
 
 
 @click.command()
@@ -105,18 +97,19 @@ def accept(dataset: str, rows: tuple[int, ...]) -> None:
     """
     folder = datasets.find(dataset)
     if rows:
-        for row in datasets.accept(folder, rows):
+        chosen = datasets.lines(folder / datasets.REJECTED, rows)
+        datasets.accept(folder, chosen)
+        for row in chosen:
             click.echo(_said(row))
         return
-    for number, row in enumerate(datasets.read(folder / datasets.REJECTED), 1):
+    for number, row in datasets.numbered(folder / datasets.REJECTED).items():
         click.echo(f"{number:>5}  {click.style(row['reason'], fg='yellow')}\n       {_said(row)}")
 
 
 def _said(row: dict[str, Any]) -> str:
-    """A row on a line; what could steer the terminal is written out."""
+    """A row on a line."""
     text = " → ".join(turn["content"] for turn in row["messages"]) if "messages" in row else row["text"]
-    line = " ".join(text.split())
-    return "".join(mark if mark.isprintable() else repr(mark)[1:-1] for mark in line)[:300]
+    return printable(" ".join(text.split()))[:300]
 
 
 @click.command()
@@ -127,7 +120,7 @@ def _said(row: dict[str, Any]) -> str:
 def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
     """Write DATASET (a prepared one, or any rows, as in a recipe) as chat, ShareGPT, Alpaca, ... for other programs."""
     named = ":" not in dataset and not os.path.exists(dataset)
-    path = str(datasets.find(dataset)) if named else _whole(dataset)
+    path = str(datasets.find(dataset)) if named else preparing.whole(dataset)
     name = os.path.basename(dataset.rstrip("/")) or "dataset"
     target = os.path.abspath(out or f"{name.replace(':', '-')}-{form}")
     code, report = errands.run("convert", {"path": path, "form": form, "out": target, "name": name})

@@ -35,6 +35,10 @@ class Example:
         """How many tokens are learned."""
         return int(self.weights.sum())
 
+    def part(self, start: int | None, end: int | None) -> Example:
+        """Some of its tokens."""
+        return replace(self, ids=self.ids[start:end], weights=self.weights[start:end])
+
 
 Made = list[Example | Rejected]  # of one record; more than one if it was split
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,13 +17,19 @@ def find(sources: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(found for source in sources for found in _named(source)))
 
 
+def shown(source: str) -> str:
+    """A source as it is told and kept: a file's name may hold bytes that are no text."""
+    return source.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _named(source: str) -> Iterator[str]:
     place = Path(source).expanduser()
     if place.is_dir():
         yield from map(str, sorted(_below(place)))
     elif not place.exists() and glob.has_magic(source):
-        found = sorted(glob.glob(str(place), recursive=True))
-        for match in found:
+        found = sorted(glob.glob(str(place), recursive=True), key=len, reverse=True)
+        once = {os.path.realpath(match): match for match in found}  # by the shortest path: a link may lead in a circle
+        for match in sorted(once.values()):
             yield from _named(match)
         if not found:
             yield source

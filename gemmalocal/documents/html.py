@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ def article(html: str) -> Content:
     """What trafilatura takes for the text, with its headings and tables; empty if it finds none."""
     import trafilatura
 
+    logging.getLogger("trafilatura").setLevel(logging.CRITICAL)  # what it cannot read, `body` reads or refuses
     tree = trafilatura.load_html(html.encode("utf-8", "replace"))
     if tree is None:
         return Content("", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -104,6 +105,7 @@ def _by_pypdf(file: Path, password: str | None, wanted: Sequence[int]) -> dict[i
     """The text of some pages by pypdf; of those that it cannot read, none."""
     import pypdf
 
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it warns of each object that is not quite right
     texts = {}
     try:
         with pypdf.PdfReader(file, password=password) as reader:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gemmalocal.documents import clean, packed, quality, rows, tables, youtube
 from gemmalocal.documents.document import Content, Document, Section, Unreadable
+from gemmalocal.documents.find import shown
 from gemmalocal.documents.text import LARGEST_TEXT
 from gemmalocal.errors import DocumentError
 from gemmalocal.records import Rejected
@@ -76,7 +77,7 @@ def read_each(source: str, password: str | None = None) -> Iterator[Document | R
     with _told(source), _opened(source) as (file, _):
         for row in tables.contents(file):
             place = row.source if isinstance(row, Rejected) else row[0]
-            name = source + place.removeprefix(file.name)
+            name = shown(source + place.removeprefix(file.name))
             if isinstance(row, Rejected):
                 yield replace(row, source=name)
                 continue
@@ -89,6 +90,7 @@ def read_each(source: str, password: str | None = None) -> Iterator[Document | R
 @contextmanager
 def _told(source: str) -> Iterator[None]:
     """Whatever goes wrong within is a `DocumentError` about `source`."""
+    source = shown(source)
     try:
         yield
     except Unreadable as problem:
@@ -156,7 +158,7 @@ def _document(source: str, content: Content) -> Document:
     if not sections:
         raise Unreadable("is empty: there is no text in it", "Leave it out.")
     title = _line(content.title) or Path(source).stem
-    document = Document(source, title, sections, content.warnings)
+    document = Document(shown(source), title, sections, content.warnings)
     return replace(document, warnings=(*content.warnings, *quality.warnings(document.text)))
 
 

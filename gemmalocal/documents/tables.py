@@ -14,7 +14,7 @@ from typing import Any
 
 from gemmalocal.documents import rows
 from gemmalocal.documents.document import Content, Section, Unreadable
-from gemmalocal.documents.text import LARGEST_TEXT, SAMPLE, decode
+from gemmalocal.documents.text import LARGEST_TEXT, SAMPLE, decode, has_zeros
 from gemmalocal.records import Rejected
 
 TEXTS = ("text", "content", "body", "article", "document", "passage", "markdown")  # columns that are the whole text
@@ -67,7 +67,7 @@ def _utf8(file: Path) -> Iterator[Path]:
     with file.open("rb") as raw:
         start = raw.read(SAMPLE)
     try:
-        known = file.suffix.lower() == ".parquet" or "\x00" not in decoder.decode(start)
+        known = file.suffix.lower() == ".parquet" or not has_zeros(decoder.decode(start))
     except UnicodeDecodeError:
         known = False
     if known or file.stat().st_size > LARGEST_TEXT:

@@ -17,13 +17,14 @@ BOMS = (  # the longer first: UTF-32's begins with UTF-16's
 )
 LARGEST_TEXT = 64 << 20  # bytes of a file that is held whole while it is read
 SAMPLE = 1 << 18  # bytes from which an unnamed encoding is guessed
+STRAY = 20  # characters for one that is zero: a damaged text has fewer zeros, UTF-16 of any script more
 ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
 SETEXT = re.compile(r" {0,3}(=+|-+)[ \t]*$")
 FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 
 
 def decode(data: bytes, declared: str = "") -> str:
-    """Bytes to text: by byte order mark, as UTF-8, as the file declares, or as charset-normalizer guesses.
+    """Bytes to text: by byte order mark, as UTF-8, as the file declares, or as chardet guesses.
 
     Raises `Unreadable` if it is no text.
     """
@@ -35,14 +36,20 @@ def decode(data: bytes, declared: str = "") -> str:
             text = data.decode(encoding)
         except (UnicodeDecodeError, LookupError):
             continue
-        if "\x00" not in text[:SAMPLE]:
+        if not has_zeros(text):
             return text
-    from charset_normalizer import from_bytes
+    import chardet
 
-    guess = from_bytes(data[:SAMPLE]).best()
-    if guess is None or "\x00" in str(guess):
+    guess = chardet.detect(data[:SAMPLE])["encoding"]
+    if guess is None or has_zeros(text := data.decode(guess, "replace")):
         raise Unreadable("is no text: no encoding fits its bytes", "If it is text, save it as UTF-8.")
-    return data.decode(guess.encoding, "replace")
+    return text
+
+
+def has_zeros(text: str) -> bool:
+    """Whether there are more characters of zero than stray ones: it was UTF-16, or is no text at all."""
+    sample = text[:SAMPLE]
+    return sample.count("\x00") * STRAY > len(sample)
 
 
 def read_text(file: Path, password: str | None = None) -> Content:

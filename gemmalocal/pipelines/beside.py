@@ -25,22 +25,34 @@ class Stopped(Exception):
     """Raised inside the work at its next progress, and then out of `beside`."""
 
 
+class Teller:
+    """What work tells its progress by, and `say`s its other news; raises `Stopped` once a stop is wanted."""
+
+    def __init__(self) -> None:
+        self.news: SimpleQueue[Event | None] = SimpleQueue()
+        self.stop = Flag()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """So much of it is done."""
+        self.say(Progress(what, done, total))
+
+    def say(self, event: Event) -> None:
+        """Pass on an event."""
+        if self.stop.is_set():
+            raise Stopped
+        self.news.put(event)
+
+
 def beside(
-    work: Callable[[Tell], Result], commands: Callable[[], list[dict[str, Any]]] = list
+    work: Callable[[Teller], Result], commands: Callable[[], list[dict[str, Any]]] = list
 ) -> Generator[Event, None, Result]:
-    """Yield the progress of `work(tell)`, at most each percent; return its result, raise its error.
+    """Yield what `work(tell)` tells, its progress at most each percent; return its result, raise its error.
 
     When `commands` brings a stop, `Stopped` is raised.
     """
-    news: SimpleQueue[Progress | None] = SimpleQueue()
+    tell = Teller()
     results: list[Result] = []
     failures: list[BaseException] = []
-    stop = Flag()
-
-    def tell(what: str, done: int, total: int) -> None:
-        if stop.is_set():
-            raise Stopped
-        news.put(Progress(what, done, total))
 
     def run() -> None:
         try:
@@ -48,35 +60,35 @@ def beside(
         except BaseException as error:  # carried over to the caller's thread
             failures.append(error)
         finally:
-            news.put(None)
+            tell.news.put(None)
 
     Thread(target=run, daemon=True).start()  # daemon: work that never notices does not keep the process
-    yield from _told(news, commands, stop)
-    if stop.is_set() and not results:
+    yield from _told(tell, commands)
+    if tell.stop.is_set() and not results:
         raise Stopped
     if failures:
         raise failures[0]
     return results[0]
 
 
-def _told(
-    news: SimpleQueue[Progress | None], commands: Callable[[], list[dict[str, Any]]], stop: Flag
-) -> Generator[Event, None, None]:
+def _told(tell: Teller, commands: Callable[[], list[dict[str, Any]]]) -> Generator[Event, None, None]:
     seen: tuple[str, int] = ("", -1)
     past: deque[tuple[float, int]] = deque(maxlen=PACE)  # when, and how much was done
     deadline = float("inf")
     while time.monotonic() < deadline:
-        if not stop.is_set() and any(item.get("do") == "stop" for item in commands()):
-            stop.set()
+        if not tell.stop.is_set() and any(item.get("do") == "stop" for item in commands()):
+            tell.stop.set()
             yield Stage("stopping")
             deadline = time.monotonic() + GRACE
         try:
-            event = news.get(timeout=LOOK)
+            event = tell.news.get(timeout=LOOK)
         except Empty:
             continue
         if event is None:
             return
-        if (now := (event.what, 100 * event.done // max(1, event.total))) != seen:
+        if not isinstance(event, Progress):
+            yield event
+        elif (now := (event.what, 100 * event.done // max(1, event.total))) != seen:
             if event.what != seen[0]:
                 past.clear()
             past.append((time.monotonic(), event.done))

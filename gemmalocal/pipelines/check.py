@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,47 +22,67 @@ from gemmalocal.pipelines.train import steps
 from gemmalocal.recipe import Recipe
 
 SHOWN = 3
+LONGEST, TAIL = 4096, 512  # tokens of a row that are shown at most, and those of its end among them
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """Report on the rows of the recipe `spec`; where none can be trained on, on their problems."""
     recipe = Recipe.model_validate(spec)
     ready = Prepared()
+    found = yield from survey(recipe, ready, directory / "examples")
+    decided = budget(recipe, ready.folder, load_of(ready.train, recipe), open_backend(recipe.backend))
+    more = {
+        "steps": steps(recipe, len(ready.train)),
+        "memory": memory(decided),
+        "checkpointing": decided.recipe.train.checkpointing,
+        "time": duration(recipe, ready),
+        "rows": page(ready, ready.train[:SHOWN]),
+    }
+    yield Report({**found, **more})
+    yield Finished("done")
+
+
+def survey(recipe: Recipe, ready: Prepared, place: Path) -> Generator[Event, None, dict[str, Any]]:
+    """Read a recipe's rows into a store at `place`; their counts and problems.
+
+    Where none can be trained on, the problems are reported before the `DatasetError` is raised.
+    """
     lint = Lint(ready.findings, recipe.data.max_length)
     try:
-        for event in prepare(recipe, ready, directory / "examples", weights=False, look=lint):
+        for event in prepare(recipe, ready, place, weights=False, look=lint):
             if not isinstance(event, Notice):  # the report says it all
                 yield event
     except DatasetError:
         yield Report({"model": recipe.model, "problems": ready.findings.report()})
         raise
     lint.close()
-    records, tokenizer = ready.records, ready.tokenizer
-    assert records is not None
-    assert tokenizer is not None
-    decided = budget(recipe, ready.folder, load_of(ready.train, recipe), open_backend(recipe.backend))
-    sources = ready.train.sources(SHOWN)
-    yield Report(
-        {
-            "model": recipe.model,
-            "shape": " and ".join(records.shapes),
-            "train": statistics(ready.train),
-            "held_out": statistics(ready.held_out),
-            "duplicates": records.duplicates,
-            "long_rows": {"max_length": recipe.data.max_length, "split": ready.split, "do": recipe.data.long_rows},
-            "left_out": ready.findings.left_out,
-            "problems": ready.findings.report(),
-            "steps": steps(recipe, len(ready.train)),
-            "memory": memory(decided),
-            "checkpointing": decided.recipe.train.checkpointing,
-            "time": duration(recipe, ready),
-            "rows": [
-                {"source": source, "pieces": shown(example, tokenizer)}
-                for source, example in zip(sources, ready.train[:SHOWN], strict=True)
-            ],
-        }
-    )
-    yield Finished("done")
+    assert ready.records is not None
+    return {
+        "model": recipe.model,
+        "shape": " and ".join(ready.records.shapes),
+        "train": statistics(ready.train),
+        "held_out": statistics(ready.held_out),
+        "duplicates": ready.records.duplicates,
+        "long_rows": {"max_length": recipe.data.max_length, "split": ready.split, "do": recipe.data.long_rows},
+        "left_out": ready.findings.left_out,
+        "problems": ready.findings.report(),
+    }
+
+
+def page(ready: Prepared, examples: Examples) -> list[dict[str, Any]]:
+    """Rows as they are trained: where each came from, its text in pieces (supervised or not), and its tokens.
+
+    Of a row of more than `LONGEST` tokens the middle is not shown, only counted as `hidden`.
+    """
+    assert ready.tokenizer is not None
+    rows = []
+    for source, example in zip(examples.sources(len(examples)), examples, strict=True):
+        hidden = max(0, len(example.ids) - LONGEST)
+        pieces = shown(example.part(0, LONGEST - TAIL if hidden else None), ready.tokenizer)
+        row = {"source": source, "pieces": pieces, "tokens": len(example.ids), "supervised": example.supervised}
+        row |= {"cut": example.cut, "hidden": hidden}
+        rows.append(row | {"end": shown(example.part(-TAIL, None), ready.tokenizer)} if hidden else row)
+    return rows
 
 
 def memory(decided: Budget) -> dict[str, Any]:

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.documents.document import Document, Passage
-from gemmalocal.documents.duplicates import NearDuplicates
-from gemmalocal.documents.find import find
+from gemmalocal.documents.duplicates import OF_RECORDS, NearDuplicates
+from gemmalocal.documents.find import find, shown
 from gemmalocal.documents.passages import Cutter
-from gemmalocal.documents.read import read
+from gemmalocal.documents.read import read_each
 from gemmalocal.errors import GemmalocalError
+from gemmalocal.events import Read
+from gemmalocal.pipelines.beside import Teller
 from gemmalocal.preparation import Preparation
 from gemmalocal.recipe import DataSpec
 from gemmalocal.records import Rejected
 from gemmalocal.synthesis.piece import Piece
 
-Tell = Callable[[str, int, int], None]
+TOLD = 5  # warnings of one source that are told
 
 
 @dataclass
@@ -29,14 +30,23 @@ class Gathered:
     """The pieces, and what became of their sources."""
 
     pieces: list[Piece] = field(default_factory=list)
-    documents: int = 0
+    documents: int = 0  # files, and rows of files of rows
     refused: list[tuple[str, str]] = field(default_factory=list)  # source, and why, as sentences
     warnings: list[tuple[str, str]] = field(default_factory=list)
-    same: int = 0  # documents that are the same as one before
+    same: list[str] = field(default_factory=list)  # of documents that were read before: the first of each
     copies: int = 0  # passages that nearly repeat one before
 
+    def add(self, came: Gathered) -> None:
+        """Take in what came of one source."""
+        self.pieces += came.pieces
+        self.documents += came.documents
+        self.refused += came.refused
+        self.warnings += came.warnings
+        self.same += came.same
+        self.copies += came.copies
 
-def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Tell) -> Gathered:
+
+def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Teller) -> Gathered:
     """Read all sources; what cannot be read is refused, the others are read all the same."""
     found = Gathered()
     if wanted.task == "rewrite":
@@ -46,34 +56,57 @@ def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Tell) -> Gathered:
     return found
 
 
-def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell: Tell) -> None:
+def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell: Teller) -> None:
     password = os.environ.get(wanted.password_env) if wanted.password_env else None
     places = find(wanted.sources)
     cut, near = Cutter(tokenizer.encoder, wanted.passage_tokens), NearDuplicates()
-    seen = set[str]()
+    seen = dict[str, str]()  # content, and the document that had it first
     for number, place in enumerate(places):
+        came = Gathered()
+        for document in _read(place, password, came):
+            tell("documents", number, len(places))  # a stop is noticed after each row
+            content = _content(document)
+            if (first := seen.setdefault(content, document.source)) != document.source:
+                came.same.append(first)
+                continue
+            came.documents += 1
+            alike = OF_RECORDS if document.source != shown(place) else None
+            for passage in cut(document):
+                if near.original(f"{document.source}#{passage.number}", passage.text, alike) is None:
+                    came.pieces.append(Piece(content, document.title, passage, file=shown(place)))
+                else:
+                    came.copies += 1
+            if found.documents + came.documents == wanted.max_documents:
+                break
+        found.add(came)
+        tell.say(_told(shown(place), came))
         if found.documents == wanted.max_documents:
             return
-        tell("documents", number, len(places))
-        try:
-            document = read(place, password)
-        except GemmalocalError as error:
-            found.refused.append((place, f"{error.message} {error.hint}".strip()))
-            continue
-        found.warnings += [(place, warning) for warning in document.warnings]
-        content = _content(document)
-        if content in seen:
-            found.same += 1
-            continue
-        seen.add(content)
-        found.documents += 1
-        title = document.title or Path(place).stem
-        for passage in cut(document):
-            if near.original(f"{place}#{passage.number}", passage.text) is None:
-                found.pieces.append(Piece(content, title, passage))
-            else:
-                found.copies += 1
     tell("documents", len(places), len(places))
+
+
+def _read(place: str, password: str | None, came: Gathered) -> Iterator[Document]:
+    """The document at a place, or of a file of rows each; what cannot be read is noted in `came`."""
+    try:
+        for document in read_each(place, password):
+            if isinstance(document, Rejected):
+                came.refused.append((document.source, f"The row {document.reason}."))
+                continue
+            came.warnings += [(document.source, warning) for warning in document.warnings]
+            yield document
+    except GemmalocalError as error:
+        came.refused.append((shown(place), f"{error.message} {error.hint}".strip()))
+
+
+def _told(source: str, came: Gathered) -> Read:
+    """What came of one source, as an event: rows that were refused beside others are a warning."""
+    warnings = [warning for _, warning in came.warnings[:TOLD]]
+    reason = came.refused[0][1] if came.refused else ""
+    if not came.documents:
+        return Read(source, 0, reason or (f"It is the same as {came.same[0]}." if came.same else ""), warnings)
+    if reason:
+        warnings.append(f"{len(came.refused)} rows were refused, the first: {reason}")
+    return Read(source, len(came.pieces), warnings=warnings)
 
 
 def _content(document: Document) -> str:
@@ -83,25 +116,29 @@ def _content(document: Document) -> str:
     return whole.hexdigest()
 
 
-def _rows(wanted: Preparation, found: Gathered, tell: Tell) -> None:
+def _rows(wanted: Preparation, found: Gathered, tell: Teller) -> None:
     for number, source in enumerate(wanted.sources):
         tell("rows", number, len(wanted.sources))
+        before = len(found.pieces)
         try:
             records = Records(DataSpec(path=source))
-            found.pieces += _of_rows(records)
+            found.pieces += _of_rows(records, source)
         except GemmalocalError as error:
             found.refused.append((source, f"{error.message} {error.hint}".strip()))
+            tell.say(Read(source, 0, found.refused[-1][1]))
             continue
         found.documents += 1
-        found.warnings += [(source, notice) for notice in records.findings.notices()]
+        notices = records.findings.notices()
+        found.warnings += [(source, notice) for notice in notices]
+        tell.say(Read(source, len(found.pieces) - before, warnings=notices))
     tell("rows", len(wanted.sources), len(wanted.sources))
 
 
-def _of_rows(records: Records) -> Iterator[Piece]:
+def _of_rows(records: Records, file: str) -> Iterator[Piece]:
     """Rows with one question and one reply: only those can be said in other words."""
     for record in records:
         roles = [message.role for message in record.messages]
         if roles in (["user", "assistant"], ["system", "user", "assistant"]):
-            yield Piece(f"{record.key:016x}", "", Passage(record.source, 0, record.reply), record)
+            yield Piece(f"{record.key:016x}", "", Passage(record.source, 0, record.reply), record, file)
         else:
             records.findings.reject(Rejected(record.source, "has not one question and one reply"))

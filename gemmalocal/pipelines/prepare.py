@@ -6,18 +6,19 @@ that was killed asks only what it has no answer to, and ends with the rows that 
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import datasets
+from gemmalocal import atomic, datasets
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import DatasetError, RecipeError
-from gemmalocal.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.events import Counted, Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines.authors import Author, open_author
-from gemmalocal.pipelines.beside import Stopped, Tell, beside
+from gemmalocal.pipelines.beside import Stopped, Teller, beside
 from gemmalocal.pipelines.pieces import Gathered, gather
 from gemmalocal.preparation import Preparation
 from gemmalocal.synthesis import curate
@@ -29,6 +30,7 @@ from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
 
 NAMED = 5  # reasons, and refused sources, that are told one by one
+LISTED = 100  # refused sources, and warnings, that the report lists; all refused ones are in a file
 
 
 @dataclass
@@ -49,6 +51,10 @@ class Written:
         if made.lost:
             self.losses[made.lost.partition(": ")[0].partition(" (")[0]] += 1
 
+    def counted(self) -> Counted:
+        """How many rows there are so far."""
+        return Counted(len(self.kept), _reasons(self.rejected))
+
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """Make the dataset in `directory`, or go on with it; refuses to write over what a person edited."""
@@ -63,9 +69,12 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         tokenizer = Tokenizer(folder)
         yield Stage("reading the rows" if wanted.task == "rewrite" else "reading the documents")
         gathered = yield from beside(lambda tell: gather(wanted, tokenizer, tell), commands)
+        _save_refused(gathered, directory)
         yield from map(Notice, _of_sources(gathered))
         if not gathered.pieces:
-            raise DatasetError("Nothing was read that rows could be made of.", "See why each source was refused.")
+            raise DatasetError(
+                "Nothing was read that rows could be made of.", f"Why, of each source: {directory / datasets.REFUSED}."
+            )
         yield Stage("writing the rows")
         written = yield from beside(lambda tell: write(wanted, gathered, folder, tokenizer, directory, tell), commands)
     except Stopped:
@@ -79,7 +88,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 
 
 def write(
-    wanted: Preparation, gathered: Gathered, folder: Path, tokenizer: Tokenizer, directory: Path, tell: Tell
+    wanted: Preparation, gathered: Gathered, folder: Path, tokenizer: Tokenizer, directory: Path, tell: Teller
 ) -> Written:
     """All candidates of all pieces, checked and, if wanted, judged."""
     wording = Wording(Path(wanted.prompts).expanduser() if wanted.prompts else None)
@@ -101,14 +110,17 @@ def write(
     try:
         for number, made in enumerate(create(gathered.pieces, order, ask if remembered else None), 1):
             at = ("passages", number, len(gathered.pieces))
-            tell(*at)
             written.take(made)
+            if 100 * number // at[2] > 100 * (number - 1) // at[2]:  # at most each percent
+                tell.say(written.counted())
+            tell(*at)
         if wanted.judge:
             candidates, written.kept = written.kept, []
             for number, made in enumerate(judged(candidates, wording, ask, wanted.threshold), 1):
                 at = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
-                tell(*at)
                 written.take(made)
+                tell.say(written.counted())
+                tell(*at)
     finally:
         author.close()
     if remembered:
@@ -123,63 +135,83 @@ def deliver(
     kept, twice = curate.once(written.kept)
     kept, loud = curate.balanced(kept, wanted.balance)
     rejected = [*curate.distinct(written.kept, written.rejected), *twice, *loud]
-    accepted = datasets.accepted(directory)
-    kept += [candidate for candidate, _ in rejected if candidate.record.key in accepted]
-    rejected = [(candidate, why) for candidate, why in rejected if candidate.record.key not in accepted]
+    hand = datasets.by_hand(directory)
+    kept, rejected = curate.by_hand(kept, rejected, hand.accepted, hand.dropped)
     places, how = curate.held_out(gathered.pieces, kept, wanted.held_out)
 
     def out(candidate: Candidate) -> bool:
         return curate.place_of(candidate.piece) in places
 
-    sides = {side: [candidate for candidate in kept if out(candidate) is side] for side in (False, True)}
+    def rows(candidates: Sequence[Candidate]) -> list[datasets.Row]:
+        return [hand.mended(candidate.columns()) for candidate in candidates]
+
+    train, apart = ([candidate for candidate in kept if out(candidate) is side] for side in (False, True))
+    left = rows([candidate for candidate, _ in rejected])
+    files = {
+        datasets.TRAIN: rows(train),
+        datasets.HELD_OUT: rows(apart),
+        datasets.REJECTED: [
+            {**row, "reason": why, "held_out": out(one)} for row, (one, why) in zip(left, rejected, strict=True)
+        ],
+    }
     report = {
         "task": wanted.task,
         "author": written.author.title,
         "documents": gathered.documents,
-        "refused": [{"source": source, "reason": reason} for source, reason in gathered.refused],
-        "warnings": [{"source": source, "warning": warning} for source, warning in gathered.warnings],
-        "same_documents": gathered.same,
+        "refused_sources": len(gathered.refused),
+        "refused": [{"source": source, "reason": reason} for source, reason in gathered.refused[:LISTED]],
+        "warnings": [{"source": source, "warning": warning} for source, warning in gathered.warnings[:LISTED]],
+        "same_documents": len(gathered.same),
         "passages": len(gathered.pieces),
         "near_copies": gathered.copies,
         "asked": written.asked,
         "answers_known": written.known,
         "left_to_rules": dict(written.losses.most_common()),
-        "by": dict(Counter(candidate.by for candidate in kept)),
-        "rejected": dict(Counter(reason.partition(": ")[0] for _, reason in rejected).most_common()),
+        "by": dict(Counter(row["by"] for row in files[datasets.TRAIN] + files[datasets.HELD_OUT])),
+        "rejected": _reasons(rejected),
         "split": how,
-        "train": _counts(sides[False], tokenizer),
-        "held_out": _counts(sides[True], tokenizer),
+        "train": _counts(train, files[datasets.TRAIN], tokenizer),
+        "held_out": _counts(apart, files[datasets.HELD_OUT], tokenizer),
     }
-    if not sides[False]:
+    if not train:
         raise DatasetError("No row is left to train on.", _why(report))
-    files = {
-        datasets.TRAIN: [candidate.columns() for candidate in sides[False]],
-        datasets.HELD_OUT: [candidate.columns() for candidate in sides[True]],
-        datasets.REJECTED: [{**one.columns(), "reason": why, "held_out": out(one)} for one, why in rejected],
-    }
     datasets.write(directory, files, report)
     return report
 
 
-def _counts(candidates: Sequence[Candidate], tokenizer: Tokenizer) -> dict[str, int]:
-    texts = [turn.content for candidate in candidates for turn in candidate.record.messages]
-    texts += [candidate.record.text for candidate in candidates if candidate.record.text]
+def _reasons(rejected: Sequence[Rejection]) -> dict[str, int]:
+    """How many were rejected for each kind of reason, the most frequent first."""
+    return dict(Counter(reason.partition(": ")[0] for _, reason in rejected).most_common())
+
+
+def _counts(candidates: Sequence[Candidate], rows: Sequence[datasets.Row], tokenizer: Tokenizer) -> dict[str, int]:
+    """Of the candidates of one side, and the rows that they became."""
+    texts = [turn["content"] for row in rows for turn in row.get("messages", ())]
+    texts += [row["text"] for row in rows if "text" in row]
     return {
-        "rows": len(candidates),
+        "rows": len(rows),
         "tokens": sum(map(len, tokenizer.encode_batch(texts))),
         "documents": len({candidate.piece.document for candidate in candidates}),
     }
+
+
+def _save_refused(gathered: Gathered, directory: Path) -> None:
+    """All sources that could not be read, with why; what comes after may fail, and this is then what helps."""
+    lines = (
+        json.dumps({"source": source, "reason": reason}, ensure_ascii=False) for source, reason in gathered.refused
+    )
+    atomic.write_text(directory / datasets.REFUSED, "".join(f"{line}\n" for line in lines))
 
 
 def _of_sources(gathered: Gathered) -> Iterator[str]:
     for source, reason in gathered.refused[:NAMED]:
         yield f"refused: {reason if source in reason else f'{source}: {reason}'}"
     if (more := len(gathered.refused) - NAMED) > 0:
-        yield f"refused: {more} more, see {datasets.REPORT}"
+        yield f"refused: {more} more, see {datasets.REFUSED}"
     for source, warning in gathered.warnings[:NAMED]:
         yield f"{source}: {warning}"
     if gathered.same:
-        yield f"{gathered.same} documents are the same as others and were left out"
+        yield f"{len(gathered.same)} documents are the same as others and were left out"
     if gathered.copies:
         yield f"{gathered.copies} passages nearly repeat others and were left out"
     yield f"{len(gathered.pieces)} passages of {gathered.documents} documents"

@@ -45,11 +45,13 @@ def prepare(
 ) -> Iterator[Event]:
     """Find the model, read the rows, store examples in the folder `place`; raises the errors of each.
 
-    A store that is there is used as it is: a run goes on with the rows it began with. `look` sees each record.
+    A store that is there is used as it is: a run goes on with the rows it began with. `look` sees each record. A
+    tokenizer that is there is used too.
     """
-    yield Stage("finding the model")
-    into.folder = yield from beside(lambda tell: locate(recipe.model, tell, weights))
-    into.tokenizer = Tokenizer(into.folder, recipe.data.thinking)
+    if into.tokenizer is None:
+        yield Stage("finding the model")
+        into.folder = yield from beside(lambda tell: locate(recipe.model, tell, weights))
+        into.tokenizer = Tokenizer(into.folder, recipe.data.thinking)
     if not store.exists(place):
         yield Stage("reading the rows")
         into.records = Records(recipe.data, into.findings)

@@ -1,12 +1,13 @@
-"""All rows together: each once, no document too loud, and some documents held out."""
+"""All rows together: each once, no file too loud, and some documents held out."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from statistics import median
 
+from gemmalocal.datasets import DROPPED
 from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.create import Rejection
 from gemmalocal.synthesis.piece import Candidate, Piece
@@ -39,24 +40,36 @@ def once(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejecti
 
 
 def balanced(candidates: Sequence[Candidate], most: float | None) -> tuple[list[Candidate], list[Rejection]]:
-    """At most so many rows of a document, in medians of all documents' rows; the best scored stay, then by hash.
+    """At most so many rows of a file, in medians of all files' rows; the best scored stay, then by hash.
 
-    Of fewer than three documents none is too loud.
+    Of fewer than three files none is too loud.
     """
-    by_document: dict[str, list[int]] = defaultdict(list)
+    by_file: dict[str, list[int]] = defaultdict(list)
     for place, candidate in enumerate(candidates):
-        by_document[candidate.piece.document].append(place)
-    if most is None or len(by_document) < 3:
+        by_file[candidate.piece.file].append(place)
+    if most is None or len(by_file) < 3:
         return list(candidates), []
-    limit = max(1, int(most * median(len(places) for places in by_document.values())))
+    limit = max(1, int(most * median(len(places) for places in by_file.values())))
     dropped = set[int]()
-    for places in by_document.values():
+    for places in by_file.values():
         places.sort(key=lambda place: (-(candidates[place].score or 0), candidates[place].record.key))
         dropped.update(places[limit:])
-    reason = f"is beyond its document's share: {limit} rows"
+    reason = f"is beyond its file's share: {limit} rows"
     return (
         [candidate for place, candidate in enumerate(candidates) if place not in dropped],
         [(candidates[place], reason) for place in sorted(dropped)],
+    )
+
+
+def by_hand(
+    kept: Sequence[Candidate], rejected: Sequence[Rejection], accepted: Collection[int], dropped: Collection[int]
+) -> tuple[list[Candidate], list[Rejection]]:
+    """What a person accepted comes back, what one dropped goes; both by the records' keys."""
+    back = [candidate for candidate, _ in rejected if candidate.record.key in accepted]
+    gone = [(candidate, DROPPED) for candidate in kept if candidate.record.key in dropped]
+    return (
+        [candidate for candidate in kept if candidate.record.key not in dropped] + back,
+        [(candidate, why) for candidate, why in rejected if candidate.record.key not in accepted] + gone,
     )
 
 

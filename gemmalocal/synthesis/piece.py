@@ -13,13 +13,15 @@ from gemmalocal.records import Message, Record
 class Piece:
     """A passage with the title of its document, or an existing row, whose reply is the passage then.
 
-    `document` is a hash of the document's content (of a row: its own); it decides which side the rows are on.
+    `document` is a hash of the document's content (of a row: its own); it decides which side the rows are on. `file`
+    is where it was read, one for all rows of a table; no file may give too many rows.
     """
 
     document: str
     title: str
     passage: Passage
     row: Record | None = None
+    file: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Reading measured: what each file gives beside the best other library, and pages a second beside markitdown.
 
-    python -m tests.bench.documents FOLDER [--copies PAIRS.csv]
+    python -m tests.bench.documents FOLDER
 
-PAIRS.csv has rows of text, source and label, 0 for unrelated: the corpus of Clough and Stevenson (2011), for one.
+A FOLDER that is not there is filled with real documents of public packages (tests/bench/corpus.py). In it the pairs of
+Clough and Stevenson (https://doi.org/10.1007/s10579-009-9112-1) are rows of text, source and label, 0 for unrelated.
 """
 
 from __future__ import annotations
@@ -10,8 +11,11 @@ from __future__ import annotations
 import argparse
 import csv
 import importlib.util
+import logging
 import resource
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +26,12 @@ from gemmalocal.documents.duplicates import NearDuplicates
 from gemmalocal.documents.find import find
 from gemmalocal.documents.read import read
 from gemmalocal.errors import DocumentError
+from tests.bench import corpus
+
+ALONE = "--alone"  # how a child process is told to read, and to print what that took
+RACE = 250  # pages; markitdown reads about ten a second
+UNRELATED = "0"
+LABELS = {"3": "copied (cut)", "2": "lightly revised", "1": "heavily revised", UNRELATED: "unrelated"}
 
 
 def by_pypdf(file: Path) -> str:
@@ -86,8 +96,10 @@ def best(file: Path) -> tuple[str, int]:
 
 
 def read_folder(folder: str) -> None:
-    """A line a file: read or refused, its letters, the other library's, lost spaces, seconds."""
+    """A line a file: read or refused, its letters, the other library's, lost spaces, seconds; and the worst."""
+    shares = dict[str, float]()
     for place in find([folder]):
+        name = Path(place).name
         start = time.perf_counter()
         try:
             document = read(place)
@@ -95,13 +107,61 @@ def read_folder(folder: str) -> None:
             print(f"refused  {error.message.removeprefix(folder).lstrip('/')} {error.hint}")
             continue
         seconds = time.perf_counter() - start
-        name, most = best(Path(place))
+        library, most = best(Path(place))
         ours = letters(document.text)
-        share = f"{ours / most:6.3f} of {name}" if most else ""
+        shares |= {name: ours / most} if most else {}
+        beside = f"{ours / most:6.3f} of {library}" if most else ""
         lost = quality.lost_spaces(document.text)
-        print(f"read     {Path(place).name:40} {ours:9} letters {lost:7.2%} lost {seconds:6.2f} s  {share}")
+        print(f"read     {name:36} {ours:9} letters {lost:7.2%} lost {seconds:6.2f} s  {beside}")
         for warning in document.warnings:
             print(f"         {warning}")
+    if shares:
+        worst = min(shares, key=lambda name: shares[name])
+        print(f"least of the best library's letters: {shares[worst]:.3f}, {worst}")
+
+
+def alone(folder: str) -> None:
+    """Time and memory of the longest PDF, and memory over a thousand text files, each in a process of its own."""
+    sizes = {place: _pages(place) for place in find([folder]) if place.endswith(".pdf") and _readable(place)}
+    if sizes:
+        longest = max(sizes, key=lambda place: sizes[place])
+        seconds, _, peak = _child(longest)
+        print(f"{Path(longest).name}: {sizes[longest]} pages in {seconds:.2f} s, peak {peak:.0f} MB")
+    with tempfile.TemporaryDirectory() as scratch:
+        for number in range(1000):
+            (Path(scratch) / f"{number}.txt").write_text(f"Pump {number} wants oil in the spring. " * 300)
+        seconds, before, peak = _child(scratch)
+        print(f"1,000 text files in {seconds:.2f} s: {before:.0f} MB after the first, {peak:.0f} MB at the most")
+
+
+def _child(source: str) -> tuple[float, float, float]:
+    """Seconds to read a file or a folder, and the peak of memory, in MB, after its first document and at the end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench.documents", ALONE, source], check=True, capture_output=True, text=True
+    )
+    seconds, before, peak = map(float, done.stdout.split())
+    return seconds, before, peak
+
+
+def _timed(source: str) -> None:
+    start, first = time.perf_counter(), 0.0
+    for place in find([source]):
+        read(place)
+        first = first or _peak()
+    print(time.perf_counter() - start, first, _peak())
+
+
+def _peak() -> float:
+    """The most memory that this process has held, in MB; Linux's getrusage would begin with the parent's."""
+    if (status := Path("/proc/self/status")).exists():
+        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20)
+
+
+def _pages(place: str) -> int:
+    import pypdfium2
+
+    return len(pypdfium2.PdfDocument(place))
 
 
 def race(folder: str) -> None:
@@ -109,18 +169,20 @@ def race(folder: str) -> None:
     if importlib.util.find_spec("markitdown") is None:
         print("markitdown is not installed: pip install 'markitdown[pdf]' to compare")
         return
-    import pypdfium2
     from markitdown import MarkItDown
 
     theirs: Any = MarkItDown()
     files = [place for place in find([folder]) if place.endswith(".pdf") and _readable(place)]
-    pages = sum(len(pypdfium2.PdfDocument(place)) for place in files)
+    sizes = {place: pages for place in files if (pages := _pages(place)) <= RACE}
+    if not sizes:
+        return
     spent = {"gemmalocal": 0.0, "markitdown": 0.0}
-    for place in files:
+    for place in sizes:
         for name, reader in (("gemmalocal", read), ("markitdown", theirs.convert)):
             start = time.perf_counter()
             reader(place)
             spent[name] += time.perf_counter() - start
+    pages = sum(sizes.values())
     for name, seconds in spent.items():
         print(f"{name:12} {pages / seconds:7.1f} pages/s ({pages} pages in {seconds:.1f} s)")
     print(f"ratio {spent['markitdown'] / spent['gemmalocal']:.1f}")
@@ -135,7 +197,7 @@ def _readable(place: str) -> bool:
 
 
 def copies(file: str) -> None:
-    """Precision and recall of near copies over labelled pairs."""
+    """Precision and recall of near copies over labelled pairs, and how many are found of each label."""
     with open(file, encoding="utf-8-sig", newline="") as text:
         pairs = list(csv.reader(text))
     found: dict[str, list[bool]] = {}
@@ -143,26 +205,28 @@ def copies(file: str) -> None:
         near = NearDuplicates()
         near.original("source", source)
         found.setdefault(label, []).append(near.original("answer", answer) is not None)
-    wrong = sum(found.pop("0", []))
+    for label, hits in sorted(found.items(), reverse=True):
+        print(f"{LABELS.get(label, label):24} {sum(hits):3} of {len(hits)} found")
+    wrong = sum(found.pop(UNRELATED, []))
     right = sum(map(sum, found.values()))
     print(f"precision {right / max(right + wrong, 1):.3f}  recall {right / sum(map(len, found.values())):.3f}")
-    for label, hits in sorted(found.items()):
-        print(f"label {label}: {sum(hits)} of {len(hits)} found")
 
 
 def main() -> None:
+    """All of it, on the folder that is named."""
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
+    if sys.argv[1:2] == [ALONE]:
+        return _timed(sys.argv[2])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder")
-    parser.add_argument("--copies")
-    parser.add_argument("--race", action="store_true", help="pages a second beside markitdown")
-    wanted = parser.parse_args()
-    read_folder(wanted.folder)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "linux" else 1 << 30)
-    print(f"peak memory of all this, the other libraries' too: {peak:.2f} GB")
-    if wanted.copies:
-        copies(wanted.copies)
-    if wanted.race:
-        race(wanted.folder)
+    folder = parser.parse_args().folder
+    if not Path(folder).is_dir():
+        corpus.build(Path(folder))
+    read_folder(folder)
+    alone(folder)
+    if (pairs := Path(folder) / corpus.COPIES).is_file():
+        copies(str(pairs))
+    race(folder)
 
 
 if __name__ == "__main__":

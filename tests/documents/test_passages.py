@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from gemmalocal.documents.document import Document, Section
-from gemmalocal.documents.duplicates import NearDuplicates
+from gemmalocal.documents.duplicates import OF_RECORDS, NearDuplicates
 from gemmalocal.documents.passages import cut
 
 LONG = "the quote of an author, and the mode of the other. " * 40
@@ -64,6 +64,35 @@ def test_near_copies_are_found_and_others_kept() -> None:
     assert near.original("short", "Water.") is None
     assert near.original("chinese", CHINESE) is None
     assert near.original("chinese copy", f"{CHINESE}\u597d") == "chinese"
+
+
+def test_what_was_cut_out_of_a_longer_text_is_found_and_a_section_of_its_contents_is_not() -> None:
+    sentences = f"{PUMP}{OTHER}".split(". ")
+    near = NearDuplicates()
+    assert near.original("both", PUMP + OTHER) is None
+    assert near.original("half", f"As a book says: {sentences[0]}. {sentences[2]}. And that is that.") == "both"
+    assert near.original("more", f"{sentences[0]}. {NEW}") is None
+    contents = [f"{number} How a {part} is kept, and by whom . . . {number * 7}" for number, part in enumerate(PARTS)]
+    assert near.original("contents", "\n".join(contents)) is None
+    assert (
+        near.original("section", "3 How a pipe is kept, and by whom\nNobody keeps it: the frost of March does.") is None
+    )
+
+
+NEW = (
+    "Every spring the keeper walks along the pipe with a lantern, looks for cracks left by the frost, and writes down "
+    "what he finds in a green book. His report goes to the town hall, whose clerk orders mortar, lead and two masons."
+)
+PARTS = ("wheel", "case", "well", "pipe", "valve", "lever", "rod", "bolt", "gasket", "flange", "spring", "handle")
+
+
+def test_records_of_one_form_are_no_copies() -> None:
+    records = [
+        f"name: pump {part}\ncategory: household goods\nmaterial: brass\nprice: {len(part)}.50" for part in PARTS
+    ]
+    near = NearDuplicates()
+    assert [near.original(record, record, OF_RECORDS) for record in records] == [None] * len(records)
+    assert near.original("again", records[0].upper(), OF_RECORDS) == records[0]
 
 
 def test_a_threshold_of_one_finds_only_the_same() -> None:

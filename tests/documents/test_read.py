@@ -31,6 +31,7 @@ def test_folders_globs_and_files_in_order_and_once(tmp_path: Path) -> None:
     names = [os.path.relpath(place, tmp_path) for place in found[:-2]]
     assert names == ["a.md", "b.txt", "deep/er/c.pdf", "x.zip", ".hidden"]
     assert found[-2:] == ["nowhere*.md", "youtube:dQw4w9WgXcQ"]
+    assert find([f"{tmp_path}/**/*.pdf"]) == [f"{tmp_path}/deep/er/c.pdf"]
 
 
 @pytest.mark.parametrize(

@@ -27,11 +27,23 @@ RUSSIAN = "Все счастливые семьи похожи друг на д�
         (GERMAN, "cp1252"),
         (RUSSIAN, "cp1251"),
         (RUSSIAN, "koi8-r"),
+        ("Le phare est bâti sur un rocher à l'entrée du port, été comme hiver.", "cp1252"),
+        ("Latarnia morska stoi na skale. Każdego wieczoru latarnik zapala światło, żeby łodzie płynęły.", "cp1250"),
+        ("灯台は岩の上に立っています。毎晩、灯台守がランプに火をともし、船の安全を守ります。", "shift_jis"),
+        ("灯塔矗立在港口入口处的岩石上。每天晚上，看守人点亮灯，保护船只的安全。", "gb18030"),
+        ("등대는 항구 입구의 바위 위에 서 있습니다. 매일 저녁 등대지기가 등불을 켭니다.", "euc-kr"),
     ],
 )
 def test_text_in_any_encoding(tmp_path: Path, text: str, encoding: str) -> None:
     (tmp_path / "a.txt").write_bytes(text.encode(encoding))
     assert read(str(tmp_path / "a.txt")).text == text.strip()
+
+
+def test_a_stray_zero_byte_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(GERMAN.encode().replace(b".", b".\x00", 1))
+    (tmp_path / "a.csv").write_bytes(b"text\nA row with a zero\x00 in it.\n")
+    assert read(str(tmp_path / "a.txt")).text == GERMAN.strip()
+    assert read(str(tmp_path / "a.csv")).text == "A row with a zero in it."
 
 
 def test_bytes_are_no_text(tmp_path: Path) -> None:

@@ -79,3 +79,26 @@ def test_dump_and_load_are_inverse(tmp_path: Path) -> None:
     path = tmp_path / "again.yaml"
     path.write_text(recipe_file.dump(recipe))
     assert recipe_file.load(str(path)) == recipe
+
+
+def test_a_preparation_as_a_file(tmp_path: Path) -> None:
+    (tmp_path / "papers").mkdir()
+    path = tmp_path / "docs.yaml"
+    path.write_text("sources: [papers, 'pa*', /nowhere, other]\npairs: 2\nendpoint: {url: 'http://a', timeout: 9}\n")
+    wanted = recipe_file.load_preparation(path, {"pairs": 4, "endpoint": {"model": "m"}})
+    assert wanted.sources == [f"{tmp_path}/papers", f"{tmp_path}/pa*", "/nowhere", "other"]
+    assert (wanted.pairs, wanted.task) == (4, "qa")
+    assert wanted.endpoint is not None
+    assert (wanted.endpoint.url, wanted.endpoint.model, wanted.endpoint.timeout) == ("http://a", "m", 9)
+
+
+def test_all_problems_of_a_preparation_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "docs.yaml"
+    path.write_text("sources: [a]\npears: 2\nendpoint:\n  url: a\n  modle: m\nconcurrency: 3\n")
+    with pytest.raises(RecipeError) as caught:
+        recipe_file.load_preparation(path, {"threshold": 11})
+    message = caught.value.message
+    assert f"{path}:2: pears: there is no such key; did you mean 'pairs'?" in message
+    assert f"{path}:5: endpoint.modle: there is no such key; did you mean 'model'?" in message
+    assert f"{path}:6: concurrency: there is no such key; did you mean 'endpoint.concurrency'?" in message
+    assert "threshold: Input should be less than or equal to 10" in message

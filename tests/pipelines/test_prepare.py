@@ -18,7 +18,7 @@ from gemmalocal import datasets, jobs
 from gemmalocal.data.tokenizer import TURNS
 from gemmalocal.synthesis import ground
 from tests.pipelines.test_runs import LIMIT, run
-from tests.synthesis.server import Model, running
+from tests.synthesis.server import Model, quiz, running
 
 LIGHT = """# The lamp
 
@@ -66,18 +66,34 @@ def grounded(rows: list[dict[str, Any]], documents: Path) -> bool:
     return all(ground.problem(quote, text) is None for quote, text in quotes)
 
 
+def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The report of a preparation that was run with --json."""
+    assert done.returncode == 0, done.stderr
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert events[-1]["event"] == "finished"
+    report: dict[str, Any] = next(event["data"] for event in events if event["event"] == "report")
+    return report
+
+
 def test_rules_alone_make_rows_that_a_recipe_trains_on(
     documents: Path, tiny: Path, recipe_path: Path, workspace: Path
 ) -> None:
     (documents / "picture.xyz").write_bytes(b"\x89PNG\r\n\x1a\n")
     done = prepared(documents, tiny, "mine", "--author", "rules", "--json")
-    assert done.returncode == 0, done.stderr
+    report = told(done)
     events = [json.loads(line) for line in done.stdout.splitlines()]
-    assert events[-1]["event"] == "finished"
-    report = next(event["data"] for event in events if event["event"] == "report")
+    read = {Path(event["source"]).name: event for event in events if event["event"] == "read"}
+    assert [(name, bool(event["refused"])) for name, event in read.items()] == [
+        ("bees.md", False),
+        ("light.md", False),
+        ("picture.xyz", True),
+    ]
+    counted = [event for event in events if event["event"] == "counted"]
     folder = workspace / "datasets" / "mine"
     files = of_files(folder)
     assert report["documents"] == 2
+    assert sum(event["passages"] for event in read.values()) == report["passages"]
+    assert counted[-1]["kept"] >= report["train"]["rows"] + report["held_out"]["rows"]
     assert [Path(item["source"]).name for item in report["refused"]] == ["picture.xyz"]
     assert report["train"]["rows"] == len(files[datasets.TRAIN]) > 3
     assert report["held_out"]["rows"] == len(files[datasets.HELD_OUT]) > 3
@@ -116,7 +132,7 @@ def test_a_model_of_this_machine_is_asked_and_never_yields_nothing(
     assert files[0] == files[1]
     assert {row["by"] for row in files[0][datasets.TRAIN]} == {"rules"}  # its weights are random
     again = prepared(documents, model, "one", *short)
-    report = next(json.loads(line)["data"] for line in again.stdout.splitlines() if '"report"' in line)
+    report = told(again)
     assert (report["asked"], report["answers_known"]) == (0, len(answers[0]))
 
 
@@ -160,17 +176,28 @@ def until(done: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("answers", [1, 3])
+def author_and_judge(body: dict[str, Any]) -> str:
+    """A good author, and a judge whose score depends on the row alone."""
+    asked = body["messages"][0]["content"]
+    if not asked.startswith("Score"):
+        return quiz(body)
+    return json.dumps({"rows": [{"score": 3 if "hive" in asked.rpartition("Question:")[2] else 9, "reason": "so"}]})
+
+
+@pytest.mark.parametrize("answers", [2, 7])  # 5 passages are asked about, then the rows are judged
 def test_killed_and_started_again_is_the_same_dataset_and_nothing_is_asked_twice(
     documents: Path, tiny: Path, workspace: Path, answers: int
 ) -> None:
+    options = ("--concurrency", "1", "--judge")
     with running() as model:
-        assert through(model, documents, tiny, "whole", "--concurrency", "1").returncode == 0
+        model.answer = author_and_judge
+        assert through(model, documents, tiny, "whole", *options).returncode == 0
         whole = len(model.asked)
+        assert whole > 10
         model.asked.clear()
         model.answered.clear()
         model.hold = answers
-        assert through(model, documents, tiny, "killed", "--concurrency", "1", "--detach").returncode == 0
+        assert through(model, documents, tiny, "killed", *options, "--detach").returncode == 0
         job = jobs.Job(workspace / "datasets" / "killed")
         until(lambda: len(model.asked) == answers + 1)  # so the answers before are kept
         known = set(model.answered)
@@ -188,6 +215,12 @@ def test_killed_and_started_again_is_the_same_dataset_and_nothing_is_asked_twice
         assert len(known) == answers
         assert known.isdisjoint(asked)
         assert len(asked) == len(set(asked)) == whole - answers
+        assert of_files(job.directory) == of_files(workspace / "datasets" / "whole")
+        for name in (datasets.REPORT, datasets.HELD_OUT):  # as a kill leaves them while the files are written
+            (job.directory / name).unlink()
+        model.asked.clear()
+        assert through(model, documents, tiny, "killed", *options).returncode == 0
+        assert not model.asked
     assert of_files(job.directory) == of_files(workspace / "datasets" / "whole")
 
 
@@ -228,6 +261,23 @@ def test_what_was_edited_is_not_written_over_and_what_was_accepted_stays(
         assert refused.returncode == 2
         assert "edited by hand" in refused.stderr
     assert "mine" in (folder / datasets.TRAIN).read_text()
+
+
+def test_what_was_done_by_hand_holds_when_it_is_made_again(documents: Path, tiny: Path, workspace: Path) -> None:
+    folder = workspace / "datasets" / "d"
+    assert prepared(documents, tiny, "d", "--author", "rules").returncode == 0
+    gone, mended = datasets.read(folder / datasets.TRAIN)[:2]
+    datasets.drop(folder, datasets.TRAIN, gone)
+    datasets.edit(folder, datasets.TRAIN, mended, "Quite another answer.")
+    before = of_files(folder)
+    done = prepared(documents, tiny, "d", "--author", "rules", "--json")
+    assert done.returncode == 0, done.stderr
+    assert of_files(folder) == before
+    report = next(json.loads(line)["data"] for line in done.stdout.splitlines() if '"report"' in line)
+    assert report["by"]["hand"] == 1
+    assert report["rejected"]["was dropped by hand"] == 1
+    listed = run("accept", "d")
+    assert "was dropped by hand" in listed.stdout
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ TEXT = (
 
 
 def piece(text: str = TEXT, document: str = "d", number: int = 0, heading: str = "Lamp", title: str = "Light") -> Piece:
-    return Piece(document, title, Passage(f"{document}.md", number, text, heading))
+    return Piece(document, title, Passage(f"{document}.md", number, text, heading), file=f"{document}.md")
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from gemmalocal import paths
-from gemmalocal.events import Evaluated, Event, Failed, Finished, Notice, Sample, Saved, Stage, Started, Step, encode
+from gemmalocal import datasets, paths
+from gemmalocal.events import (
+    Counted,
+    Evaluated,
+    Event,
+    Failed,
+    Finished,
+    Notice,
+    Read,
+    Report,
+    Sample,
+    Saved,
+    Stage,
+    Started,
+    Step,
+    encode,
+)
 
 SPEC = {"model": "gemma-3-270m-demo", "data": {"path": "package:inspirational_quotes/quotes.json"}}
 PROMPT = "Quote: Imagination is more"
@@ -58,6 +73,29 @@ def record(name: str, events: Sequence[Event], at: float = 1_000_000_000.0) -> P
     (folder / "log.txt").write_text("loading\ntraining\n")
     for file in folder.iterdir():
         os.utime(file, (at, at))
+    return folder
+
+
+def prepared(name: str) -> Path:
+    """A dataset's directory, as a preparation of two documents by rules would have left it."""
+    folder = paths.datasets() / name
+    folder.mkdir(parents=True)
+    counts = {"rows": 2, "tokens": 20, "documents": 1}
+    report = {"author": "nobody: rules", "train": counts, "held_out": counts, "rejected": {"has no evidence": 1}}
+    events = [
+        Started("prepare", 1, 1),
+        Stage("reading the documents"),
+        Read("/papers/bees.md", 2),
+        Read("/papers/scan.pdf", 0, "/papers/scan.pdf has no text: its pages are pictures. Run OCR over it first."),
+        Counted(4, {"has no evidence": 1}),
+        Report(report),
+        Finished("done", "2 rows in train.jsonl, 2 in held_out.jsonl"),
+    ]
+    spec = {"sources": ["/papers"], "task": "qa", "model": "gemma-3-270m-demo", "author": "rules"}
+    (folder / "job.json").write_text(json.dumps({"kind": "prepare", "spec": spec}))
+    (folder / "events.jsonl").write_text("".join(encode(event, 1e9) + "\n" for event in events))
+    rows = [{"text": f"row {number}", "source": "/papers/bees.md", "page": 1} for number in range(5)]
+    datasets.write(folder, {datasets.TRAIN: rows[:2], datasets.HELD_OUT: rows[2:4], datasets.REJECTED: []}, report)
     return folder
 
 

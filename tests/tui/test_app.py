@@ -14,12 +14,13 @@ from textual.widgets import Input, Static
 
 from gemmalocal import history, jobs, runs
 from gemmalocal.events import Finished, Step, encode
-from tests.tui.recorded import RUNS, hold, record
+from tests.tui.recorded import RUNS, hold, prepared, record
 from tui.app import GemmalocalApp
 from tui.screens.compare import CompareScreen
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.documents import DocumentsScreen
 from tui.screens.home import HomeScreen
-from tui.screens.place import PlaceScreen
+from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.train import TrainScreen
@@ -123,7 +124,7 @@ async def test_a_problem_stands_at_its_field(recipe_path: Path) -> None:
         await until(pilot, lambda: not app.screen.query(".problem"))
 
 
-@pytest.mark.parametrize("place", ["home", "train", "problem", "recipe", "compare", "documents"])
+@pytest.mark.parametrize("place", ["home", "train", "problem", "recipe", "compare", "documents", "preparing"])
 async def test_no_key_crashes_it(place: str, recipe_path: Path) -> None:
     folder = record("killed", RUNS["killed"])
     text = recipe_path.read_text().replace("rows.jsonl", "nowhere.jsonl")  # what is started fails early
@@ -133,13 +134,15 @@ async def test_no_key_crashes_it(place: str, recipe_path: Path) -> None:
         "problem": lambda: ProblemScreen("title", "sentence", "remedy", folder),
         "recipe": lambda: RecipeScreen(recipe_path),
         "compare": lambda: CompareScreen([str(folder)]),
+        "documents": DocumentsScreen,
+        "preparing": lambda: PreparingScreen(prepared("docs")),
     }
     dice = random.Random(place)
     app = GemmalocalApp()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.screen.query_one(RunTable).row_count)
         if place != "home":
-            await app.push_screen(screens[place]() if place in screens else PlaceScreen(place))
+            await app.push_screen(screens[place]())
         for _ in range(200):
             await pilot.press(dice.choice(KEYS))
         assert app.is_running

@@ -12,11 +12,14 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import DataTable, Footer, Static
 
-from gemmalocal import history, machine, pace, paths
+from gemmalocal import history, machine, pace, paths, preparing
 from gemmalocal.runs import Run
 from tui.beside import beside
 from tui.screens.compare import CompareScreen
+from tui.screens.dataset import DatasetScreen
+from tui.screens.documents import DocumentsScreen
 from tui.screens.new_run import NewRunScreen
+from tui.screens.pick import PickScreen
 from tui.screens.place import PlaceScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.watching import OpenRun, RunScreen
@@ -42,10 +45,10 @@ class HomeScreen(RunScreen):
 
     BINDINGS = [
         Binding("n", "new", "New"),
-        Binding("d", "place('documents')", "Documents"),
+        Binding("d", "documents", "Documents"),
         Binding("c", "compare", "Compare"),
         Binding("e", "place('export')", "Export"),
-        Binding("t", "place('dataset')", "Dataset", show=False),
+        Binding("t", "dataset", "Dataset"),
         Binding("g", "log", "Log", show=False),
         Binding("k", "kill", "Kill", show=False),
         Binding("x", "delete", "Delete", show=False),
@@ -64,6 +67,7 @@ class HomeScreen(RunScreen):
         super().__init__()
         self._runs: list[Run] = []
         self._models: list[str] = []
+        self._datasets: list[str] = []
 
     def on_mount(self) -> None:
         """Nothing is known yet; the first look follows at once."""
@@ -72,7 +76,9 @@ class HomeScreen(RunScreen):
 
     async def _machine(self) -> None:
         while True:
-            here, self._models = await asyncio.to_thread(lambda: (machine.probe(), _models()))
+            here, self._models, self._datasets = await asyncio.to_thread(
+                lambda: (machine.probe(), _models(), [folder.name for folder in preparing.list_all()])
+            )
             self.query_one(TitleLine).right = machine_line(here)
             self._tell_shelf()
             await asyncio.sleep(MACHINE)
@@ -94,7 +100,7 @@ class HomeScreen(RunScreen):
         self._tell()
 
     def _tell_shelf(self) -> None:
-        self.query_one("#shelf", Static).update(shelf(self._runs, self._models))
+        self.query_one("#shelf", Static).update(shelf(self._runs, self._models, self._datasets))
 
     def _tell(self) -> None:
         run = self.run
@@ -126,6 +132,18 @@ class HomeScreen(RunScreen):
         """Ask the base and the run at hand the same; the newest with a result if this one has none."""
         has = self.run is not None and history.result(self.run.folder).is_dir()
         self.app.push_screen(CompareScreen([str(self.run.folder)] if has and self.run is not None else []))
+
+    def action_documents(self) -> None:
+        """Make rows of documents."""
+        self.app.push_screen(DocumentsScreen())
+
+    def action_dataset(self) -> None:
+        """Choose rows, then look at them."""
+        self.app.push_screen(PickScreen("Rows to look at", _rows, "or a file, a folder, hf:owner/name"), self._picked)
+
+    def _picked(self, source: str | None) -> None:
+        if source is not None:
+            self.app.push_screen(DatasetScreen(source))
 
     def action_place(self, place: str) -> None:
         """A screen that is not there yet."""
@@ -159,9 +177,17 @@ def _models() -> list[str]:
     return sorted(path.parent.name for path in paths.models().glob("*/config.json"))
 
 
-def shelf(runs: list[Run], models: list[str]) -> Content:
-    """What there is: rows that were used, models, recipes."""
-    rows = dict.fromkeys(Path(str(run.spec.get("data", {}).get("path", ""))).name for run in runs)
+def _rows() -> list[tuple[Content, str]]:
+    """The rows there are, to choose among."""
+    from gemmalocal import rows  # pydantic: not at the app's start
+
+    return [(Content.assemble((name.ljust(18), "bold"), words), source) for name, words, source in rows.offers()]
+
+
+def shelf(runs: list[Run], models: list[str], prepared: list[str]) -> Content:
+    """What there is: rows that were prepared or used, models, recipes."""
+    used = (Path(str(run.spec.get("data", {}).get("path", ""))).name for run in runs)
+    rows = dict.fromkeys([*prepared, *used])
     tuned = (Path(str(run.spec.get("model", ""))).name for run in runs)
     lines = (("Datasets", rows), ("Models", dict.fromkeys([*models, *tuned])), ("Recipes", ["quotes", "n shows all"]))
     parts: list[Any] = []

@@ -11,25 +11,12 @@ from tui.screens.watching import Watching
 from tui.widgets.title_line import TitleLine
 
 PLACES = {
-    "documents": (
-        "Documents",
-        "This screen is not there yet; the command line makes rows out of documents:\n\n"
-        "gemmalocal prepare FOLDER --to docs\n"
-        "gemmalocal train docs-qa\n\n"
-        "It reads PDF, Word, PowerPoint, web pages, EPUB, Markdown and text; gemmalocal prepare --help says more.",
-    ),
     "export": (
         "Export",
         "This screen is not there yet; the command line exports, and proves that the export kept the tune:\n\n"
         "gemmalocal export RUN --to gguf --type Q8_0\n"
         "gemmalocal export RUN --to merged\n\n"
         "The adapter itself lies in the run's folder as adapter/, in PEFT's layout.",
-    ),
-    "dataset": (
-        "Dataset",
-        "This screen is not there yet: rows as cards, to edit and drop.\n\n"
-        "In a recipe, ctrl+t (Check) shows what is odd about its rows, and three of them with their supervised "
-        "tokens marked; gemmalocal check RECIPE prints the same.",
     ),
 }
 

@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
-from textual.css.query import NoMatches
 from textual.widgets import Button, Footer, Static
 
 from gemmalocal import atomic, jobs, pace, runs
@@ -23,6 +22,7 @@ from tui.screens.ask_path import AskPathScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
 from tui.screens.watching import JobStarted, OpenRun, Watching
+from tui.widgets.field_help import FieldHelp
 from tui.widgets.marks import bar
 from tui.widgets.title_line import TitleLine
 
@@ -73,7 +73,7 @@ class RecipeScreen(Watching):
             with Vertical(id="plan-box"):
                 yield Static(id="plan")
                 yield Button("Start (Enter)", id="start", variant="primary", compact=True)
-        yield Static(id="field-help", markup=False)
+        yield FieldHelp("Start begins the run; it goes on when the app is closed.")
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
@@ -100,8 +100,9 @@ class RecipeScreen(Watching):
 
     def _edited(self) -> None:
         from gemmalocal import recipe_file
+        from gemmalocal.recipe import Recipe
 
-        recipe, problems = recipe_file.from_tree(self._form.values())
+        recipe, problems = recipe_file.from_tree(self._form.values(), Recipe)
         self._recipe = recipe_file.anchored(recipe, self._path.parent) if recipe else None
         self._form.show(problems)
         count = f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else "no problems"
@@ -119,14 +120,6 @@ class RecipeScreen(Watching):
         await asyncio.sleep(PAUSE)
         seen = await asyncio.to_thread(outlook.look, recipe)
         self.query_one("#plan", Static).update(plan(recipe, seen))
-
-    def on_descendant_focus(self) -> None:
-        """Say what the field at hand means."""
-        words = getattr(self.focused, "HELP", None) or "Start begins the run; it goes on when the app is closed."
-        try:
-            self.query_one("#field-help", Static).update(words.replace("**", "").strip())
-        except NoMatches:  # the first focus comes before the help is there
-            return
 
     def on_button_pressed(self) -> None:
         """Start."""

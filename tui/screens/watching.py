@@ -63,6 +63,10 @@ class RunScreen(Watching):
         Binding("R", "resume_smaller", "Resume in less memory"),
     ]
 
+    STOPS = "{} stops after this step and saves. Resume goes on from there."
+    LOST_BY_KILL = "What came after the last checkpoint is lost; s stops it and keeps everything."
+    LOST_BY_DELETE = "Its checkpoints, its adapter and its history are removed from the disk."
+
     @property
     def run(self) -> Run | None:
         """The run at hand."""
@@ -88,7 +92,7 @@ class RunScreen(Watching):
         """Ask for a stop after this step; the checkpoint is kept, and resume goes on from it."""
         if self.run is not None:
             Job(self.run.folder).ask(do="stop")
-            self.notify(f"{self.run.name} stops after this step and saves. Resume goes on from there.")
+            self.notify(self.STOPS.format(self.run.name), markup=False)
 
     def action_resume(self) -> None:
         """Go on from the newest checkpoint."""
@@ -109,14 +113,14 @@ class RunScreen(Watching):
     def action_kill(self) -> None:
         """End the job at once, if the person is sure."""
         if (run := self.run) is not None:
-            lost = "What came after the last checkpoint is lost; s stops it and keeps everything."
-            self.ask(f"Kill {run.name} now?", lost, "Kill", lambda: self._try(Job(run.folder).kill))
+            self.ask(f"Kill {run.name} now?", self.LOST_BY_KILL, "Kill", lambda: self._try(Job(run.folder).kill))
 
     def action_delete(self) -> None:
         """Remove the run from the disk, if the person is sure."""
         if (run := self.run) is not None:
-            lost = "Its checkpoints, its adapter and its history are removed from the disk."
-            self.ask(f"Delete {run.name}?", lost, "Delete", lambda: self._try(lambda: runs.delete(run.folder)))
+            self.ask(
+                f"Delete {run.name}?", self.LOST_BY_DELETE, "Delete", lambda: self._try(lambda: runs.delete(run.folder))
+            )
 
     def action_log(self) -> None:
         """Show what the job and its libraries printed, and why it ended if it ended badly."""

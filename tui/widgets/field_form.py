@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from copy import copy
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -22,7 +23,7 @@ from tui.widgets.choice import Choice
 
 
 class FieldForm(VerticalScroll):
-    """Fields of `schema`; holds only what differs from the defaults, as a recipe file does."""
+    """Fields of `schema` but those `without`; holds only what differs from the defaults, as a recipe file does."""
 
     can_focus = False
     BINDINGS = [
@@ -33,9 +34,9 @@ class FieldForm(VerticalScroll):
     class Edited(Message):
         """A field has changed."""
 
-    def __init__(self, schema: type[BaseModel]) -> None:
+    def __init__(self, schema: type[BaseModel], without: Collection[str] = ()) -> None:
         super().__init__()
-        self._fields = {key: Field(key, info) for key, info in leaves(schema)}
+        self._fields = {key: Field(key, info) for key, info in leaves(schema) if key not in without}
 
     def compose(self) -> ComposeResult:
         """The fields, with their section's name above them."""
@@ -72,7 +73,7 @@ class FieldForm(VerticalScroll):
         at: dict[str, str] = {}
         for key, message in problems.items():
             place = next((name for name in self._fields if key == name or key.startswith(f"{name}.")), None)
-            first = next((name for name in self._fields if name.startswith(f"{key}.")), "method")
+            first = next((name for name in self._fields if name.startswith(f"{key}.")), next(iter(self._fields)))
             at.setdefault(place or first, message)
         for key, field in self._fields.items():
             field.show(at.get(key, ""))
@@ -153,12 +154,28 @@ def leaves(schema: type[BaseModel], above: str = "") -> Iterator[tuple[str, Fiel
     """The fields that hold a value, by their whole key; those of no section first."""
     sections = []
     for name, info in schema.model_fields.items():
-        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
-            sections.append((f"{above}{name}.", info.annotation))
+        if (section := _section(info.annotation)) is not None:
+            sections.append((f"{above}{name}.", section, info.is_required()))
         else:
             yield f"{above}{name}", info
-    for key, section in sections:
-        yield from leaves(section, key)
+    for key, section, needed in sections:
+        for name, info in leaves(section, key):
+            yield name, info if needed or not info.is_required() else _optional(info)
+
+
+def _optional(info: FieldInfo) -> FieldInfo:
+    """A field that is needed only if another of its section, which may be left out, is given."""
+    info = copy(info)
+    info.default = None
+    return info
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """The schema of a section, of one that may be left out too; None for a value."""
+    if get_origin(annotation) in (Union, UnionType):
+        parts = [part for part in get_args(annotation) if part is not NoneType]
+        annotation = parts[0] if len(parts) == 1 else None
+    return annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
 
 
 def choices(annotation: Any) -> list[str]:

@@ -1,0 +1,60 @@
+"""Rows as they are trained, page by page, in a process that stays until it is told to end.
+
+First comes what `check` says of them, without the memory and the time. Commands: page (side: train or held_out,
+first, count), again (they were changed: read them anew), stay (somebody
+still looks), end. The spec is a recipe.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.events import Declined, Event, Finished, Report, Rows
+from gemmalocal.pipelines.check import page, survey
+from gemmalocal.pipelines.prepared import Prepared
+from gemmalocal.recipe import Recipe
+
+IDLE = 1800.0  # seconds without a command after which it ends by itself
+LOOK = 0.05  # seconds between two looks at the inbox
+MOST = 64  # rows of a page
+
+
+def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+    """Read the rows of the recipe `spec`, then answer."""
+    recipe = Recipe.model_validate(spec)
+    ready, place = Prepared(), directory / "rows"
+    yield Report((yield from survey(recipe, ready, place)))
+    last = time.monotonic()
+    while time.monotonic() - last < IDLE:
+        asked = commands()
+        if not asked:
+            time.sleep(LOOK)
+        for command in asked:
+            last = time.monotonic()
+            match command.get("do"):
+                case "page":
+                    yield _page(ready, command)
+                case "again":
+                    ready = Prepared(ready.folder, ready.tokenizer)
+                    shutil.rmtree(place)
+                    yield Report((yield from survey(recipe, ready, place)))
+                case "stay":
+                    pass  # somebody is still looking
+                case "end" | "stop":
+                    yield Finished("done")
+                    return
+                case other:
+                    yield Declined(str(other), f"there is no such command: '{other}'")
+    yield Finished("done", f"nobody asked anything for {IDLE / 60:.0f} minutes")
+
+
+def _page(ready: Prepared, command: dict[str, Any]) -> Event:
+    side, first, count = command.get("side"), command.get("first"), command.get("count")
+    if side not in ("train", "held_out") or not isinstance(first, int) or not isinstance(count, int) or first < 0:
+        return Declined("page", "a page is of a side (train or held_out), from a first row, of a count")
+    examples = ready.train if side == "train" else ready.held_out
+    return Rows(side, first, page(ready, examples[first : first + min(max(count, 0), MOST)]))

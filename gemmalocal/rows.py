@@ -1,0 +1,103 @@
+"""Rows as a front end looks at them: which there are, and the recipe by which each is read as it is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import datasets, history, paths, preparing
+from gemmalocal.errors import DatasetError
+
+DEMO = "gemma-3-270m-demo"
+PAST = 8  # newest runs whose rows are offered
+RECIPES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class View:
+    """Rows and the spec of the job (kind `rows`) that reads them.
+
+    `folder` is the dataset if the rows were prepared here, and so are ours to change; else None.
+    """
+
+    name: str
+    spec: dict[str, Any]
+    folder: Path | None
+
+    @property
+    def model(self) -> str:
+        """Whose tokens they are shown in."""
+        return str(self.spec["model"])
+
+
+def view(source: str) -> View:
+    """The rows that `source` means: a recipe's file, a run's folder, a dataset's name or folder, or as in `data.path`.
+
+    A prepared dataset is read as the newest run on it did, else for the model that it was made with; other rows for
+    the newest run's model. Raises `RecipeError`, `DatasetError`.
+    """
+    place = Path(source).expanduser()
+    if place.suffix in RECIPES:
+        from gemmalocal import recipe_file  # pydantic
+
+        return _view(place.stem, recipe_file.load(str(place)).model_dump(mode="json"))
+    if (place / "job.json").is_file() and history.kind(place) == "train":
+        return _view(place.name, history.spec(place))
+    for folder in (place, paths.datasets() / source):
+        if datasets.ours(folder):
+            return _prepared(folder.resolve())
+    path = preparing.whole(source)
+    if ":" not in path and not Path(path).exists():
+        raise DatasetError(f"There are no rows at {path}.", "Name a file, a folder, or hf:owner/name.")
+    model = next((str(spec["model"]) for _, spec in _past()), DEMO)
+    return _view(Path(path).name, _spec(path, model))
+
+
+def offers() -> list[tuple[str, str, str]]:
+    """Rows to choose among: name, what they are, and the `source` for `view`. Datasets first, then recipes and runs."""
+    from gemmalocal import recipe_file
+
+    prepared = [
+        (folder.name, f"prepared from {_sources(folder)}", str(folder))
+        for folder in preparing.list_all()
+        if (folder / datasets.TRAIN).is_file()
+    ]
+    shipped = [
+        (name, f"recipe: {recipe_file.parse(file)['data']['path']}", str(file))
+        for name, file in recipe_file.builtin_recipes().items()
+    ]
+    runs = [(folder.name, f"run: {Path(spec['data']['path']).name}", str(folder)) for folder, spec in _past()]
+    return prepared + shipped + runs
+
+
+def _view(name: str, spec: dict[str, Any]) -> View:
+    path = Path(spec["data"]["path"])
+    return View(name, spec, path if datasets.ours(path) else None)
+
+
+def _prepared(folder: Path) -> View:
+    on_it = (spec for _, spec in _past() if spec["data"]["path"] == str(folder))
+    return View(folder.name, next(on_it, _spec(str(folder), history.spec(folder).get("model", DEMO))), folder)
+
+
+def _spec(path: str, model: str) -> dict[str, Any]:
+    """The shortest recipe that reads these rows."""
+    return {"model": model, "data": {"path": path}, "train": {"epochs": 1}}
+
+
+def _past() -> list[tuple[Path, dict[str, Any]]]:
+    """The newest runs and their recipes; one whose recipe cannot be read is passed over."""
+    found = []
+    for folder in history.list_runs()[:PAST]:
+        try:
+            spec = history.spec(folder)
+            if isinstance(spec["model"], str) and isinstance(spec["data"]["path"], str):
+                found.append((folder, spec))
+        except (OSError, ValueError, LookupError, TypeError):
+            continue
+    return found
+
+
+def _sources(folder: Path) -> str:
+    return ", ".join(Path(source).name for source in history.spec(folder).get("sources", []))

@@ -1,0 +1,88 @@
+"""What a person changes in a dataset: each row in one place, remembered, and no edit of the files lost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gemmalocal import datasets
+from gemmalocal.errors import DatasetError, JobBusy
+from tests.tui.recorded import hold, prepared
+
+
+@pytest.fixture
+def folder() -> Path:
+    return prepared("docs")
+
+
+def rows(folder: Path) -> dict[str, list[str]]:
+    return {name: list(map(datasets.answer, datasets.read(folder / name))) for name in (
+        datasets.TRAIN, datasets.HELD_OUT, datasets.REJECTED
+    )}  # fmt: skip
+
+
+def test_a_dropped_row_comes_back_to_its_side(folder: Path) -> None:
+    row = datasets.read(folder / datasets.HELD_OUT)[0]
+    datasets.drop(folder, datasets.HELD_OUT, row)
+    assert rows(folder) == {"train.jsonl": ["row 0", "row 1"], "held_out.jsonl": ["row 3"], "rejected.jsonl": ["row 2"]}
+    (gone,) = datasets.read(folder / datasets.REJECTED)
+    assert gone["reason"] == "was dropped by hand"
+    assert datasets.by_hand(folder).dropped == {datasets.key(row)}
+    datasets.accept(folder, [gone])
+    assert rows(folder)["held_out.jsonl"] == ["row 3", "row 2"]
+    assert datasets.read(folder / datasets.HELD_OUT)[1] == row
+    hand = datasets.by_hand(folder)
+    assert (hand.accepted, hand.dropped) == ({datasets.key(row)}, set())
+    assert datasets.edited(folder) == []
+
+
+def test_an_edit_is_known_by_what_the_row_was(folder: Path) -> None:
+    made = datasets.read(folder / datasets.TRAIN)[0]
+    datasets.edit(folder, datasets.TRAIN, made, "better")
+    once = datasets.read(folder / datasets.TRAIN)[0]
+    datasets.edit(folder, datasets.TRAIN, once, "best")
+    now = datasets.read(folder / datasets.TRAIN)[0]
+    assert (now["text"], now["by"], now["was"]) == ("best", "hand", datasets.key(made))
+    hand = datasets.by_hand(folder)
+    assert hand.edited == {datasets.key(made): "best"}
+    assert hand.mended(made) == now
+    datasets.drop(folder, datasets.TRAIN, now)
+    assert datasets.by_hand(folder).dropped == {datasets.key(made)}
+
+
+def test_of_a_conversation_the_last_answer_is_edited() -> None:
+    turns = [{"role": role, "content": f"{role} {number}"} for number in (1, 2) for role in ("user", "assistant")]
+    new = datasets.answered({"messages": turns, "evidence": "e"}, "better")
+    assert [turn["content"] for turn in new["messages"]] == ["user 1", "assistant 1", "user 2", "better"]
+    assert new["evidence"] == "e"
+    assert turns[3]["content"] == "assistant 2"
+
+
+def test_what_was_edited_in_the_file_stays_known(folder: Path) -> None:
+    with (folder / datasets.TRAIN).open("a") as file:
+        file.write('\n{"text": "mine"}\n')
+    datasets.drop(folder, datasets.TRAIN, datasets.read(folder / datasets.TRAIN)[0])
+    assert datasets.edited(folder) == [datasets.TRAIN]  # no preparation may write over it
+    assert rows(folder)["train.jsonl"] == ["row 1", "mine"]
+
+
+def test_what_cannot_be_done_changes_nothing(folder: Path) -> None:
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    row = datasets.read(folder / datasets.TRAIN)[0]
+    with pytest.raises(DatasetError, match="not in held_out.jsonl any more"):
+        datasets.drop(folder, datasets.HELD_OUT, row)
+    with pytest.raises(DatasetError, match="cannot be empty"):
+        datasets.edit(folder, datasets.TRAIN, row, " \n")
+    with pytest.raises(DatasetError, match="has no row 7"):
+        datasets.lines(folder / datasets.REJECTED, [7])
+    child = hold(folder)
+    with pytest.raises(JobBusy):
+        datasets.drop(folder, datasets.TRAIN, row)
+    child.communicate("\n")
+    (folder / "lock").unlink()
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+    (folder / datasets.TRAIN).write_text(json.dumps(row) + "\nnonsense\n")
+    with pytest.raises(DatasetError, match=r"train.jsonl:2 is no row"):
+        datasets.read(folder / datasets.TRAIN)

@@ -1,0 +1,111 @@
+"""Documents to rows by keys, with real children: chosen, read, refused, watched, stopped and found again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import DataTable, Input, OptionList, Static
+
+from gemmalocal import datasets, paths
+from tests.pipelines.test_prepare import BEES, LIGHT
+from tests.tui.test_app import until
+from tui.app import GemmalocalApp
+from tui.screens.browse import BrowseScreen, MarkTree
+from tui.screens.documents import DocumentsScreen
+from tui.screens.home import HomeScreen
+from tui.screens.preparing import PreparingScreen
+from tui.widgets.choice import Choice
+from tui.widgets.sources import Sources, completed
+
+
+@pytest.fixture
+def papers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two documents and a picture, in a folder beside which we stand."""
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "light.md").write_text(LIGHT)
+    (folder / "bees.md").write_text(BEES)
+    (folder / "picture.xyz").write_bytes(b"\x89PNG\r\n\x1a\n")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+async def test_from_home_to_rows(papers: Path, tiny: Path) -> None:
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen))
+        await pilot.press("d")
+        form = app.screen
+        assert isinstance(form, DocumentsScreen)
+        await until(pilot, lambda: form.focused is not None)
+        await pilot.press(*"pap")
+        await until(pilot, lambda: form.focused is not None and getattr(form.focused, "_suggestion", "") == "papers/")
+        await pilot.press("right", "enter")
+        assert form.query_one(Sources).chosen == ["papers/"]
+        form.query_one("FieldForm").fill({"author": "rules", "model": str(tiny)})  # type: ignore[attr-defined]
+        form.on_field_form_edited()
+        form.query_one("#name", Input).value = "mine"
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: isinstance(app.screen, PreparingScreen) and app.screen.run)
+        screen = app.screen
+        assert isinstance(screen, PreparingScreen)
+        await until(pilot, lambda: screen.run and screen.run.state.status == "done")
+        table = screen.query_one(DataTable)
+        names = [str(table.get_row_at(row)[0]) for row in range(table.row_count)]
+        assert names == ["✓ bees.md", "✓ light.md", "✗ picture.xyz"]
+        assert "kind that is not read" in str(table.get_row_at(2)[2])
+        said = str(screen.query_one("#counts", Static).content)
+        rows = datasets.read(paths.datasets() / "mine" / datasets.TRAIN)
+        assert f"{len(rows)} to train on" in said
+        await pilot.press("down", "down")
+        assert str(papers / "picture.xyz") in str(screen.query_one("#detail", Static).content)
+        await pilot.press("escape", "ctrl+l")
+        await until(pilot, lambda: app.screen.query("OptionList") and app.screen.query_one(OptionList).option_count)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, PreparingScreen) and app.screen.run)
+        assert app.screen.query_one(DataTable).row_count == 3  # a past one looks the same
+
+
+async def test_marks_in_the_tree_are_the_sources(papers: Path) -> None:
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = DocumentsScreen()
+        await app.push_screen(form)
+        await pilot.press("ctrl+o")
+        browse = app.screen
+        assert isinstance(browse, BrowseScreen)
+        tree = browse.query_one(MarkTree)
+        tree.focus()
+        tree.path = papers
+        await until(pilot, lambda: len(tree.root.children) == 3)
+        await pilot.press("down", "space", "down", "enter", "down", "space", "space", "a")
+        assert form.query_one(Sources).chosen == [str(papers / "bees.md"), str(papers / "light.md")]
+        await pilot.press("shift+tab", "down", "delete")
+        assert form.query_one(Sources).chosen == [str(papers / "light.md")]
+
+
+async def test_a_form_that_does_not_fit_starts_nothing(papers: Path) -> None:
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        form = DocumentsScreen()
+        await app.push_screen(form)
+        await pilot.press("ctrl+r")
+        assert app.screen is form
+        form.query_one(Sources).add([str(papers)])
+        url = next(one for one in form.query(Input) if "endpoint.url" in str(getattr(one, "HELP", "")))
+        url.value = "localhost:1234"
+        await until(pilot, lambda: form.query(".problem"))
+        assert "http://" in str(form.query_one(".problem", Static).content)
+        await pilot.press("ctrl+r")
+        assert app.screen is form
+        assert not paths.datasets().exists()
+        assert [choice.value for choice in form.query(Choice)][:2] == ["qa", "model"]
+
+
+def test_a_path_is_completed_by_the_first_name(papers: Path) -> None:
+    assert completed("pa") == "papers/"
+    assert completed("papers/l") == "papers/light.md"
+    assert completed("papers/nothing") is None
+    assert completed(str(papers) + "/") == f"{papers}/bees.md"
+    assert completed("nowhere/") is None

@@ -1,0 +1,31 @@
+"""A number to go to."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Input, Static
+
+
+class AskNumberScreen(ModalScreen[int | None]):
+    """Gives a whole number."""
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "Back")]
+
+    def __init__(self, question: str) -> None:
+        super().__init__()
+        self._question = question
+
+    def compose(self) -> ComposeResult:
+        """The question, the line."""
+        with Vertical(classes="dialog"):
+            yield Static(self._question, classes="dialog-title", markup=False)
+            yield Input(type="integer")
+            yield Footer(compact=True)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """That one, if it is one."""
+        if event.value.strip().isdigit():
+            self.dismiss(int(event.value))

@@ -1,0 +1,161 @@
+"""Documents become rows: which ones, by whom, and under which name."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.widgets import Button, Footer, Input, Label
+
+from gemmalocal import datasets, history, preparing
+from gemmalocal.errors import GemmalocalError
+from tui.screens.browse import BrowseScreen
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.pick import PickScreen
+from tui.screens.preparing import PreparingScreen
+from tui.screens.problem import ProblemScreen
+from tui.screens.watching import Watching
+from tui.widgets.field_help import FieldHelp
+from tui.widgets.marks import mark
+from tui.widgets.sources import Sources
+from tui.widgets.title_line import TitleLine
+
+if TYPE_CHECKING:
+    from gemmalocal.preparation import Preparation
+
+NAME = "docs"  # what the shipped recipe docs-qa reads
+
+
+class DocumentsScreen(Watching):
+    """A form made from a preparation's schema; `spec` fills it."""
+
+    BINDINGS = [
+        Binding("ctrl+r", "start", "Start"),
+        Binding("ctrl+o", "browse", "Browse"),
+        Binding("ctrl+l", "earlier", "Earlier ones"),
+        Binding("escape", "app.pop_screen", "Back"),
+        Binding("down", "app.focus_next", show=False),
+        Binding("up", "app.focus_previous", show=False),
+    ]
+
+    def __init__(self, name: str = NAME, spec: dict[str, Any] | None = None) -> None:
+        super().__init__()
+        self._name, self._spec = name, spec or {}
+        self._wanted: Preparation | None = None
+
+    def compose(self) -> ComposeResult:
+        """Title, sources, name, form, the help of the field at hand, keys."""
+        from gemmalocal.preparation import Preparation
+        from tui.widgets.field_form import FieldForm
+
+        title = TitleLine()
+        title.left = "Documents to rows"
+        yield title
+        yield Sources()
+        with Horizontal(classes="field", id="name-line"):
+            yield Label("name", classes="name")
+            name = Input(self._name, id="name", compact=True)
+            name.HELP = "What the dataset is called; a recipe's data.path names it."  # type: ignore[misc]
+            yield name
+        yield FieldForm(Preparation, without=("sources",))
+        with Vertical(id="start-line"):
+            yield Button("Start (^r)", id="start", variant="primary", compact=True)
+        yield FieldHelp("Start begins it; it goes on when the app is closed.")
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Fill the form; the focus is where documents are named."""
+        self._form.fill(self._spec)
+        self.query_one(Sources).add(self._spec.get("sources", []))
+        self.query_one("PathInput").focus()
+        self._edited()
+
+    @property
+    def _form(self) -> Any:
+        return self.query_one("FieldForm")
+
+    def on_field_form_edited(self) -> None:
+        """Another setting."""
+        self._edited()
+
+    def on_sources_changed(self) -> None:
+        """Other sources."""
+        self._edited()
+
+    def _edited(self) -> None:
+        from gemmalocal import recipe_file
+        from gemmalocal.preparation import Preparation
+
+        chosen = self.query_one(Sources).chosen
+        tree = {"sources": chosen or ["nothing yet"], **self._form.values()}
+        wanted, problems = recipe_file.from_tree(tree, Preparation)
+        self._form.show(problems)
+        self._wanted = wanted if chosen else None
+        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else ""
+        self.query_one(TitleLine).right = count or ("" if chosen else "nothing chosen yet")
+        self.query_one("#start", Button).disabled = self._wanted is None
+
+    def action_browse(self) -> None:
+        """Mark files and folders in a tree."""
+        self.app.push_screen(BrowseScreen(Path.cwd()), self._browsed)
+
+    def _browsed(self, paths: list[str] | None) -> None:
+        if paths:
+            self.query_one(Sources).add(paths)
+
+    def action_earlier(self) -> None:
+        """Look at a preparation that was begun before."""
+        self.app.push_screen(PickScreen("Preparations: which one?", _earlier), self._picked)
+
+    def _picked(self, folder: str | None) -> None:
+        if folder is not None:
+            self.app.push_screen(PreparingScreen(Path(folder)))
+
+    def on_button_pressed(self) -> None:
+        """Start."""
+        self.action_start()
+
+    def action_start(self) -> None:
+        """Begin; a dataset that is there is only made anew after a yes."""
+        if self._wanted is None:
+            self.notify("First choose documents, and mend what the form marks.", severity="warning")
+            return
+        self.run_worker(self._start(self._wanted, self.query_one("#name", Input).value), exclusive=True, group="start")
+
+    async def _start(self, wanted: Preparation, name: str) -> None:
+        try:
+            folder = await asyncio.to_thread(datasets.place, name)
+            there = await asyncio.to_thread((folder / datasets.TRAIN).is_file)
+            if there and not await self.app.push_screen_wait(
+                ConfirmScreen(f"{name} is there. {AGAIN}", KEPT, "Make it")
+            ):
+                return
+            job = await asyncio.to_thread(preparing.begin, name, wanted)
+        except (GemmalocalError, OSError) as error:
+            words = str(error), getattr(error, "hint", "")
+            self.app.push_screen(ProblemScreen("The preparation could not be started", *words))
+            return
+        if self.is_attached:
+            self.app.push_screen(PreparingScreen(folder, job))
+
+
+AGAIN = "Make it anew?"
+KEPT = "Its rows are replaced. Answers that are known are not asked again, and what you changed by hand holds."
+
+
+def _earlier() -> list[tuple[Content, str]]:
+    """The preparations of this workspace: how they stand, and their folders."""
+    found = []
+    for folder in preparing.list_all():
+        status = history.read(folder).status
+        sources = ", ".join(Path(source).name for source in history.spec(folder).get("sources", []))
+        words = Content.assemble(
+            (folder.name.ljust(20), "bold"), f"{mark(status)} {status:<9}", (sources, "$text-muted")
+        )
+        found.append((words, str(folder)))
+    return found

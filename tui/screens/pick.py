@@ -1,0 +1,60 @@
+"""One of a list that is read when it is asked for, or a path that is written."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui.widgets.sources import PathInput
+
+Offers = list[tuple[Content, str]]
+
+
+class PickScreen(ModalScreen[str | None]):
+    """Gives the id of one of `offers()`, which runs off the event loop; with a `prompt`, or what was written."""
+
+    BINDINGS = [Binding("escape", "dismiss(None)", "Back")]
+
+    def __init__(self, title: str, offers: Callable[[], Offers], prompt: str = "") -> None:
+        super().__init__()
+        self._title, self._offers, self._prompt = title, offers, prompt
+
+    def compose(self) -> ComposeResult:
+        """Title, list, line, keys."""
+        with Vertical(classes="dialog large"):
+            yield Static(self._title, classes="dialog-title", markup=False)
+            yield OptionList(id="offers")
+            if self._prompt:
+                yield PathInput(self._prompt)
+            yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Read the list."""
+        self.run_worker(self._fill())
+
+    async def _fill(self) -> None:
+        offers = await asyncio.to_thread(self._offers)
+        if not self.is_attached:
+            return
+        options = self.query_one("#offers", OptionList)
+        options.add_options([Option(words, id=name) for words, name in offers] or [Option("none yet", disabled=True)])
+        if offers:
+            options.highlighted = 0
+            options.focus()
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """That one."""
+        self.dismiss(event.option.id)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """What was written."""
+        if event.value.strip():
+            self.dismiss(event.value.strip())

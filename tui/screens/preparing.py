@@ -1,0 +1,214 @@
+"""One preparation, live or past: what was read, what was refused and why, and what became of the rows."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from rich.text import Text
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.content import Content
+from textual.widgets import DataTable, Footer, Static
+
+from gemmalocal import datasets, history, pace, preparing
+from gemmalocal.events import Read
+from gemmalocal.jobs import Job
+from gemmalocal.preparing import Preparing
+from gemmalocal.runs import Run
+from tui.screens.dataset import DatasetScreen
+from tui.screens.watching import RunScreen
+from tui.widgets.marks import bar, mark
+from tui.widgets.title_line import TitleLine
+
+POLL = 0.25  # seconds
+NAME, COUNT = 26, 8  # cells of the table's columns; the reason has the rest
+REASONS = 5  # reasons of rejection that are shown
+
+
+class PreparingScreen(RunScreen):
+    """Draws the preparation in `folder`; `job` is the one that this process started, if it did."""
+
+    BINDINGS = [
+        Binding("o", "open", "Open rows"),
+        Binding("e", "change", "Change"),
+        Binding("g", "log", "Log"),
+        Binding("k", "kill", "Kill"),
+        Binding("x", "delete", "Delete"),
+        Binding("escape", "app.pop_screen", "Back"),
+    ]
+    STOPS = "{} stops after this answer. Resume goes on from there."
+    LOST_BY_KILL = "The answer under way is lost; s stops it and keeps everything."
+    LOST_BY_DELETE = "Its rows, what you changed in them, and what was answered are removed from the disk."
+
+    def __init__(self, folder: Path, job: Job | None = None) -> None:
+        super().__init__()
+        self._folder, self._job = folder, job or Job(folder)
+        self._state = Preparing()
+        self._run: Run | None = None
+        self._drawn = 0  # documents in the table
+
+    def compose(self) -> ComposeResult:
+        """Title, what goes on, the documents, the one under the cursor in words, the rows counted, keys."""
+        yield TitleLine()
+        yield Static(id="doing", markup=False)
+        yield DataTable(cursor_type="row")
+        yield Static(id="detail", markup=False)
+        yield Static(id="counts")
+        yield Static(id="trouble")
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Follow it, as long as it is looked at."""
+        self.query_one(TitleLine).left = self._folder.name
+        self.run_worker(self._follow())
+
+    @property
+    def run(self) -> Run | None:
+        """The preparation as a job."""
+        return self._run
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether its state allows an action."""
+        if action == "resume_smaller":
+            return False
+        if action == "open":
+            return bool(self._state.report) or (self._run is not None and not self._state.job.alive)
+        if action == "change":
+            return self._run is not None and not self._state.job.alive
+        return super().check_action(action, parameters)
+
+    async def _follow(self) -> None:
+        while self.is_attached:
+            try:
+                run = await asyncio.to_thread(self._look)
+            except OSError:
+                self.notify(f"{self._folder.name} is gone.", markup=False)
+                return
+            if run is not None and self.is_attached:
+                self._run = run
+                self._draw()
+            await asyncio.sleep(POLL)
+
+    def _look(self) -> Run | None:
+        """How it stands, if there is news; not for the event loop."""
+        alive = self._job.alive  # asked before the last read
+        news = self._job.poll()
+        if self._run is not None and not news and alive == self._state.job.alive:
+            return None
+        for event in news:
+            preparing.fold(self._state, event)
+        self._state.job.alive = alive
+        killed = self._state.job.status == "killed"
+        trouble = history.death(self._job) if killed else history.trouble(self._folder, self._state.job)
+        return Run(self._folder, history.spec(self._folder), self._state.job, trouble, 0.0)
+
+    def _draw(self) -> None:
+        assert self._run is not None
+        state, trouble = self._state, self._run.trouble
+        title = self.query_one(TitleLine)
+        title.left = f"{self._folder.name} · {self._run.spec.get('task', '?')}"
+        title.right = f"{mark(state.job.status)} {state.job.status}"
+        self.query_one("#doing", Static).update(doing(state))
+        self._fill(state.documents)
+        self.query_one("#counts", Static).update(counts(state))
+        shown = self.query_one("#trouble", Static)
+        shown.display = trouble is not None
+        if trouble is not None:
+            shown.update(Content.assemble((f"{trouble.message} ", "bold $text-error"), trouble.hint))
+        self.refresh_bindings()
+
+    def _fill(self, documents: list[Read]) -> None:
+        table = self.query_one(DataTable)
+        if len(documents) < self._drawn or not table.columns:  # a new attempt, or another width
+            table.clear(columns=True)
+            rest = max(10, table.size.width - NAME - COUNT - 8)
+            for label, width in (("Document", NAME), ("Passages", COUNT), ("", rest)):
+                table.add_column(Text(label, justify="right" if width == COUNT else "left"), width=width)
+            self._drawn = 0
+        for document in documents[self._drawn :]:
+            table.add_row(*cells(document))
+        self._drawn = len(documents)
+
+    def on_resize(self) -> None:
+        """The reason's column has another width."""
+        if self._run is not None:
+            self.query_one(DataTable).clear(columns=True)
+            self._fill(self._state.documents)
+
+    def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
+        """Another document: all that is known of it."""
+        if event.cursor_row < len(self._state.documents):
+            document = self._state.documents[event.cursor_row]
+            words = [document.refused, *document.warnings] if document.refused else document.warnings
+            self.query_one("#detail", Static).update("\n".join([document.source, *words]))
+
+    def on_data_table_row_selected(self) -> None:
+        """Enter."""
+        self.action_open()
+
+    def action_open(self) -> None:
+        """The rows that it made."""
+        self._try((self._folder / datasets.TRAIN).is_file, self._opened)
+
+    def _opened(self, there: bool) -> None:
+        if there and self.is_attached:
+            self.app.push_screen(DatasetScreen(str(self._folder)))
+        elif not there:
+            self.notify("There are no rows yet.", severity="warning")
+
+    def action_change(self) -> None:
+        """The form, filled with what it was made by."""
+        from tui.screens.documents import DocumentsScreen
+
+        if self._run is not None:
+            self.app.push_screen(DocumentsScreen(self._folder.name, self._run.spec))
+
+    def _resumed(self, job: Job) -> None:
+        job.skip_to(self._job)
+        self._job = job
+        self.notify(f"{self._folder.name} goes on.", markup=False)
+
+
+def doing(state: Preparing) -> str:
+    """What goes on with its progress, or what was last said."""
+    job = state.job
+    if not job.alive:
+        return job.last_word.message if job.last_word is not None else ""
+    words = [job.stage or "starting"]
+    if job.progress:
+        share = job.progress.done / max(1, job.progress.total)
+        words.append(f"{bar(share, 16)} {job.progress.done:,} of {job.progress.total:,} {job.progress.what}")
+        if job.progress.left is not None:
+            words.append(f"{pace.duration(job.progress.left)} left")
+    return " · ".join(words)
+
+
+def cells(document: Read) -> list[Text]:
+    """A document's row of the table."""
+    name = f"{mark('failed' if document.refused else 'done')} {Path(document.source).name or document.source}"
+    words = document.refused.removeprefix(document.source).strip() or "; ".join(document.warnings)
+    return [
+        Text(name, no_wrap=True, overflow="ellipsis"),
+        Text("" if document.refused else f"{document.passages:,}", justify="right"),
+        Text(words, no_wrap=True, overflow="ellipsis", style="" if document.refused else "dim"),
+    ]
+
+
+def counts(state: Preparing) -> Content:
+    """Documents and rows in numbers; once it has ended, also on which side they are."""
+    refused = sum(bool(document.refused) for document in state.documents)
+    parts: list[Any] = [
+        (f"{len(state.documents) - refused:>7,}", "bold"), " documents read  ", (f"{refused:,}", "bold"), " left out\n",
+        (f"{state.kept:>7,}", "bold"), " rows kept",
+    ]  # fmt: skip
+    if report := state.report:
+        train, held_out = report["train"], report["held_out"]
+        parts.append(f": {train['rows']:,} to train on ({train['tokens']:,} tokens), {held_out['rows']:,} held out")
+    parts += ["\n", (f"{sum(state.rejected.values()):>7,}", "bold"), " rows rejected"]
+    for reason, count in list(state.rejected.items())[:REASONS]:
+        parts += ["\n", (f"{count:>9,} ", "$text-muted"), (f"the row {reason}", "$text-muted")]
+    if (more := len(state.rejected) - REASONS) > 0:
+        parts.append((f"\n{'':>10}and {more} more reasons", "$text-muted"))
+    return Content.assemble(*parts)

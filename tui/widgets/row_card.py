@@ -1,0 +1,101 @@
+"""A row as a card: its text with what is trained marked, so that a missing terminator or a double BOS is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from textual.content import Content
+from textual.widgets import Static
+
+from gemmalocal.terminal import printable
+from tui.widgets.marks import bar
+
+TRAINED, GIVEN = "bold underline", "$text-muted"  # underlined: colour is never the only sign
+KINDS = 5  # kinds of problems, or reasons, that the numbers name
+
+
+class RowCard(Static):
+    """Handed a row by `show`."""
+
+    DEFAULT_CSS = """
+    RowCard { height: auto; padding: 0 1; border-left: blank; margin: 0 0 1 0; }
+    RowCard.current { border-left: thick $accent; }
+    """
+
+    def show(self, head: str, right: str, body: Content, width: int) -> int:
+        """A line about the row, its figures at the right, and its text; how many lines that is at least."""
+        self.display = True
+        gap = max(2, width - len(head) - len(right))
+        self.update(Content.assemble((head, "bold"), " " * gap, (right, "$text-muted"), "\n", body))
+        return 2 + sum(1 + len(line) // max(1, width) for line in body.plain.split("\n"))
+
+
+def trained(row: Mapping[str, Any]) -> Content:
+    """A row out of `pipelines.check.page`."""
+    parts = list(_pieces(row["pieces"]))
+    if row["hidden"]:
+        parts.append(Content.styled(f"\n… {row['hidden']:,} tokens more, which are trained too …\n", "$text-warning"))
+        parts += _pieces(row["end"])
+    return Content.assemble(*parts)
+
+
+def written(row: Mapping[str, Any]) -> Content:
+    """A row of a dataset as it is written, where no tokenizer has seen it."""
+    if "messages" not in row:
+        return Content.styled(_shown(str(row.get("text", ""))), TRAINED)
+    parts: list[Any] = []
+    for turn in row["messages"]:
+        style = TRAINED if turn["role"] == "assistant" else GIVEN
+        parts += [(f"{turn['role']}  ", "bold $secondary"), (_shown(turn["content"]), style), "\n"]
+    return Content.assemble(*parts[:-1])
+
+
+def known(row: Mapping[str, Any]) -> list[str]:
+    """What is known of a dataset's row beside its text: where from, by whom, and why it was rejected."""
+    words = [f"{printable(Path(str(row.get('source', '?'))).name)}"]
+    words += [f"p. {row['page']}"] if row.get("page") else []
+    words += [printable(row["heading"])] if row.get("heading") else []
+    words += [f"by {row['by']}"] if row.get("by") else []
+    words += [f"score {row['score']}"] if row.get("score") else []
+    return words
+
+
+def _pieces(pieces: Sequence[Sequence[Any]]) -> Iterator[Content]:
+    for text, supervised in pieces:
+        yield Content.styled(_shown(text), TRAINED if supervised else GIVEN)
+
+
+def _shown(text: str) -> str:
+    return "⏎\n".join(printable(line) for line in text.split("\n"))
+
+
+def numbers(report: Mapping[str, Any], side: str, rejected: Mapping[str, int], width: int) -> Content:
+    """A side's tokens as numbers and as a histogram; what was left out, and what was rejected, by reason."""
+    parts: list[Any] = []
+    if side in report:
+        parts += _tokens(report[side], width)
+        parts += [("\nNot used\n", "bold"), f"{report['left_out']:>8,} left out\n"]
+        parts.append(f"{report['duplicates']:>8,} duplicates\n")
+        limit = report["long_rows"]["max_length"]
+        parts.append(f"{report[side]['cut']:>8,} cut at {limit:,} tokens\n{report['long_rows']['split']:>8,} split\n")
+    if kinds := report.get("problems", []):
+        parts.append(("\nProblems (l shows all)\n", "bold"))
+        parts += [f"{kind['count']:>8,} {kind['effect']}: {kind['kind']}\n" for kind in kinds[:KINDS]]
+    if rejected:
+        parts.append(("\nRejected\n", "bold"))
+        parts += [f"{count:>8,} {reason}\n" for reason, count in list(rejected.items())[:KINDS]]
+    return Content.assemble(*parts)
+
+
+def _tokens(counts: Mapping[str, Any], width: int) -> Iterator[Any]:
+    yield f"{counts['rows']:>8,} rows\n{counts['tokens']:>8,} tokens\n"
+    yield f"{counts['supervised_tokens']:>8,} supervised\n"
+    yield from (("\nTokens of a row\n", "bold"), f"{counts['length_median']:>8,} median\n")
+    yield f"{counts['length_p95']:>8,} 95 % have at most\n{counts['length_max']:>8,} longest\n\n"
+    most = max((count for _, _, count in counts["histogram"]), default=1)
+    room = max(4, width - 22)
+    for shortest, longest, count in counts["histogram"]:
+        filled = bar(count / most, room).rstrip("░").ljust(room)
+        yield from (f"{f'{shortest:,}-{longest:,}':>13} ", (filled, "$accent"), f"{count:>7,}\n")
