@@ -20,7 +20,8 @@ from tui.watch import Watcher
 
 SHEETS = ("home", "train", "recipe", "compare", "documents", "dataset")
 POLL = 0.25  # seconds
-LATER = ("gemmalocal.recipe_file", "gemmalocal.outlook", "tui.widgets.field_form")  # pydantic: after the first frame
+# pydantic, and what needs it: after the first frame
+LATER = ("gemmalocal.recipe_file", "gemmalocal.outlook", "gemmalocal.preparation", "tui.widgets.field_form")
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
 
 

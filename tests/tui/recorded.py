@@ -76,7 +76,7 @@ def record(name: str, events: Sequence[Event], at: float = 1_000_000_000.0) -> P
     return folder
 
 
-def prepared(name: str) -> Path:
+def prepared(name: str, model: str = "gemma-3-270m-demo") -> Path:
     """A dataset's directory, as a preparation of two documents by rules would have left it."""
     folder = paths.datasets() / name
     folder.mkdir(parents=True)
@@ -91,7 +91,7 @@ def prepared(name: str) -> Path:
         Report(report),
         Finished("done", "2 rows in train.jsonl, 2 in held_out.jsonl"),
     ]
-    spec = {"sources": ["/papers"], "task": "qa", "model": "gemma-3-270m-demo", "author": "rules"}
+    spec = {"sources": ["/papers"], "task": "qa", "model": model, "author": "rules"}
     (folder / "job.json").write_text(json.dumps({"kind": "prepare", "spec": spec}))
     (folder / "events.jsonl").write_text("".join(encode(event, 1e9) + "\n" for event in events))
     rows = [{"text": f"row {number}", "source": "/papers/bees.md", "page": 1} for number in range(5)]

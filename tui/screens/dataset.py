@@ -30,7 +30,7 @@ from tui.widgets.row_card import RowCard, known, numbers, trained, written
 from tui.widgets.title_line import TitleLine
 
 POLL = 0.1  # seconds
-STAY = 300.0  # seconds after which the job, which ends when nobody asks, is told that we are still here
+STAY = 120.0  # seconds after which the job, which ends when nobody asks, is told that we are still here
 CARDS = 16  # rows that are drawn at most, from the one at hand
 PAGE = 32  # rows that are asked for at once
 LEAP = 10  # rows that page up and page down move by

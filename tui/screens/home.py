@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.widgets import DataTable, Footer, Static
 
 from gemmalocal import history, machine, pace, paths, preparing
+from gemmalocal.jobs import Job
 from gemmalocal.runs import Run
 from tui.beside import beside
 from tui.screens.compare import CompareScreen
@@ -77,7 +78,7 @@ class HomeScreen(RunScreen):
     async def _machine(self) -> None:
         while True:
             here, self._models, self._datasets = await asyncio.to_thread(
-                lambda: (machine.probe(), _models(), [folder.name for folder in preparing.list_all()])
+                lambda: (machine.probe(), _models(), _datasets())
             )
             self.query_one(TitleLine).right = machine_line(here)
             self._tell_shelf()
@@ -175,6 +176,11 @@ def detail(run: Run) -> Content:
 def _models() -> list[str]:
     """Models that were made here."""
     return sorted(path.parent.name for path in paths.models().glob("*/config.json"))
+
+
+def _datasets() -> list[str]:
+    """Datasets that were prepared here, or are just now."""
+    return [f"{folder.name}{' (being made)' * Job(folder).alive}" for folder in preparing.list_all()]
 
 
 def _rows() -> list[tuple[Content, str]]:

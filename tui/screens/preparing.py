@@ -23,7 +23,7 @@ from tui.widgets.marks import bar, mark
 from tui.widgets.title_line import TitleLine
 
 POLL = 0.25  # seconds
-NAME, COUNT = 26, 8  # cells of the table's columns; the reason has the rest
+NAME, COUNT = 26, 8  # cells of the table's columns, the name's at least; the reason has the rest
 REASONS = 5  # reasons of rejection that are shown
 
 
@@ -123,8 +123,9 @@ class PreparingScreen(RunScreen):
         table = self.query_one(DataTable)
         if len(documents) < self._drawn or not table.columns:  # a new attempt, or another width
             table.clear(columns=True)
-            rest = max(10, table.size.width - NAME - COUNT - 8)
-            for label, width in (("Document", NAME), ("Passages", COUNT), ("", rest)):
+            name = max(NAME, table.size.width // 3)
+            rest = max(10, table.size.width - name - COUNT - 8)
+            for label, width in (("Document", name), ("Passages", COUNT), ("", rest)):
                 table.add_column(Text(label, justify="right" if width == COUNT else "left"), width=width)
             self._drawn = 0
         for document in documents[self._drawn :]:
