@@ -27,7 +27,14 @@ class GemmalocalApp(App[None]):
     """Looks at job directories, and draws."""
 
     TITLE = "gemmalocal"
-    CSS_PATH = ["app.tcss", "screens/home.tcss", "screens/train.tcss", "screens/recipe.tcss", "screens/compare.tcss"]
+    CSS_PATH = [
+        "app.tcss",
+        "screens/home.tcss",
+        "screens/train.tcss",
+        "screens/recipe.tcss",
+        "screens/compare.tcss",
+        "screens/export.tcss",
+    ]
     BINDINGS = [
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("q", "quit", "Quit"),

@@ -16,6 +16,7 @@ from gemmalocal import history, machine, pace, paths
 from gemmalocal.runs import Run
 from tui.beside import beside
 from tui.screens.compare import CompareScreen
+from tui.screens.export import ExportScreen
 from tui.screens.new_run import NewRunScreen
 from tui.screens.place import PlaceScreen
 from tui.screens.recipe import RecipeScreen
@@ -44,7 +45,7 @@ class HomeScreen(RunScreen):
         Binding("n", "new", "New"),
         Binding("d", "place('documents')", "Documents"),
         Binding("c", "compare", "Compare"),
-        Binding("e", "place('export')", "Export"),
+        Binding("e", "export", "Export"),
         Binding("t", "place('dataset')", "Dataset", show=False),
         Binding("g", "log", "Log", show=False),
         Binding("k", "kill", "Kill", show=False),
@@ -126,6 +127,13 @@ class HomeScreen(RunScreen):
         """Ask the base and the run at hand the same; the newest with a result if this one has none."""
         has = self.run is not None and history.result(self.run.folder).is_dir()
         self.app.push_screen(CompareScreen([str(self.run.folder)] if has and self.run is not None else []))
+
+    def action_export(self) -> None:
+        """Take the run at hand away."""
+        if self.run is None:
+            self.notify("There is no run yet: n begins one.")
+        else:
+            self.app.push_screen(ExportScreen(self.run.folder))
 
     def action_place(self, place: str) -> None:
         """A screen that is not there yet."""

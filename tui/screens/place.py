@@ -18,13 +18,6 @@ PLACES = {
         "gemmalocal train docs-qa\n\n"
         "It reads PDF, Word, PowerPoint, web pages, EPUB, Markdown and text; gemmalocal prepare --help says more.",
     ),
-    "export": (
-        "Export",
-        "This screen is not there yet; the command line exports, and proves that the export kept the tune:\n\n"
-        "gemmalocal export RUN --to gguf --type Q8_0\n"
-        "gemmalocal export RUN --to merged\n\n"
-        "The adapter itself lies in the run's folder as adapter/, in PEFT's layout.",
-    ),
     "dataset": (
         "Dataset",
         "This screen is not there yet: rows as cards, to edit and drop.\n\n"
