@@ -12,6 +12,7 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from gemmalocal.runs import Run
+from tui.beside import beside
 from tui.screens.home import HomeScreen
 from tui.screens.train import TrainScreen
 from tui.screens.watching import JobStarted, OpenRun, Watching
@@ -55,7 +56,7 @@ class GemmalocalApp(App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK.name
-        self.run_worker(self._watch())
+        beside(self, self._watch())
 
     async def _watch(self) -> None:
         self._take(await asyncio.to_thread(self._watcher.look))
@@ -83,8 +84,8 @@ class GemmalocalApp(App[None]):
                 self.notify(f"{run.name} {run.state.status}{words}", severity=severity, markup=False)  # type: ignore[arg-type]
 
     def on_shown(self) -> None:
-        """Hand a screen what was last seen."""
-        if self._seen is not None and isinstance(self.screen, Watching):
+        """Hand a screen what was last seen; one that is being closed has no widgets any more."""
+        if self.is_running and self._seen is not None and isinstance(self.screen, Watching):
             self.screen.seen(self._seen)
 
     def on_job_started(self, event: JobStarted) -> None:
