@@ -10,9 +10,9 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from gemmalocal import __version__, published, recipe_file
-from gemmalocal.export.forms import Form
 from gemmalocal.export.proof import Proof
 from gemmalocal.export.source import Source
+from gemmalocal.exports import Form
 from gemmalocal.history import JobState
 
 LIBRARIES = {"adapter": "peft", "mlx-adapter": "mlx", "merged": "transformers"}

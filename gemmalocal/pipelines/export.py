@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gemmalocal import atomic, history, machine
+from gemmalocal import atomic, exports, history, machine
 from gemmalocal.backends import crossing, open_backend
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import GemmalocalError, ModelError
@@ -17,9 +17,9 @@ from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.export import forms, gguf_write, ollama
 from gemmalocal.export.card import card
 from gemmalocal.export.curve import curve
-from gemmalocal.export.forms import Form
 from gemmalocal.export.gguf_write import Plan
 from gemmalocal.export.source import Source
+from gemmalocal.exports import Form
 from gemmalocal.pipelines.beside import Stopped, Tell, beside
 from gemmalocal.pipelines.prove import prove
 from gemmalocal.recipe import Recipe
@@ -31,15 +31,15 @@ BYTES_PER_SECOND = 100e6  # that writing and reading again manage, roughly
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """`spec`: run (its folder), form, and that form's details; into exports/ of the run, unless `to` names a folder."""
-    form = forms.checked(Form(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
+    form = exports.checked(Form(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
     try:
         yield Stage("finding the model")
         found = yield from beside(lambda tell: _source(Path(spec["run"]), tell), commands)
-        target = Path(spec["to"]) if spec["to"] else found.run / "exports" / form.label
+        target = Path(spec["to"]) if spec["to"] else found.run / exports.MADE / form.label
         target.parent.mkdir(parents=True, exist_ok=True)
         parts = found.tensors() if form.of_weights else []
         plan = gguf_write.plan(found.whole, parts, form.type) if form.of_gguf else None
-        needed = plan.size if plan else forms.size(form, parts, found.adapter)
+        needed = plan.size if plan else forms.needed(form, parts, found.adapter)
         remedy = "Make room, or give --to a folder on another disk."
         machine.check_room(target.parent, needed, "The export takes about", remedy)
         yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {max(1, round(3 * needed / BYTES_PER_SECOND))} s or so")
@@ -50,14 +50,14 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
             yield from beside(lambda tell: _write(form, found, plan or parts, aside, tell), commands)
             yield Stage("reading it again, for the proof")
             proof = yield from beside(lambda tell: prove(form, found, aside, tell), commands)
-            (aside / "proof.json").write_text(json.dumps(proof.as_dict(), indent=2, ensure_ascii=False), "utf-8")
+            (aside / exports.PROOF).write_text(json.dumps(proof.as_dict(), indent=2, ensure_ascii=False), "utf-8")
             state = history.read(found.run)
             (aside / "losses.svg").write_text(curve(state), encoding="utf-8")
             (aside / "README.md").write_text(card(found, state, form, proof, aside), encoding="utf-8")
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return
-    yield Report({"path": str(target), "form": form.label, "bytes": _bytes(target), **proof.as_dict()})
+    yield Report({"path": str(target), "form": form.label, "bytes": exports.folder_bytes(target), **proof.as_dict()})
     if not proof.passed:
         raise GemmalocalError(
             f"The export lost the tune: {_share(proof.kept)} of its gain, {_share(proof.carried)} of its shift left.",
@@ -103,10 +103,6 @@ def _adapter(found: Source) -> Path:
     if found.adapter is None:
         raise ModelError("A full fine-tune has no adapter.", "Export it as merged or gguf.")
     return found.adapter
-
-
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def _share(kept: float | None) -> str:

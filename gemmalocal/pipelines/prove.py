@@ -19,9 +19,9 @@ from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import loop
 from gemmalocal.errors import ModelError
-from gemmalocal.export.forms import Form
 from gemmalocal.export.proof import Answer, Proof
 from gemmalocal.export.source import Source
+from gemmalocal.exports import Form
 from gemmalocal.pipelines.beside import Tell
 from gemmalocal.recipe import LoraSpec, Recipe
 from gemmalocal.weights import gguf_file, gguf_gemma, gguf_names

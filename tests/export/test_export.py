@@ -22,8 +22,8 @@ from gemmalocal import recipe_file
 from gemmalocal.backends import adapters
 from gemmalocal.errors import ModelError
 from gemmalocal.export import forms, gguf_types, gguf_write, merge
-from gemmalocal.export.forms import Form
 from gemmalocal.export.source import Source
+from gemmalocal.exports import Form
 from gemmalocal.pipelines.prove import prove
 from gemmalocal.weights import tensors
 

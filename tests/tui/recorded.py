@@ -99,6 +99,35 @@ def prepared(name: str, model: str = "gemma-3-270m-demo") -> Path:
     return folder
 
 
+def exported(run: Path, label: str, passed: bool = True) -> Path:
+    """The export of a recorded run, with its proof and its job, as old as the run."""
+    share = 0.994 if passed else 0.41
+    same = " important than money.\nAuthor: Thomas Edison"
+    answers = [
+        {"prompt": PROMPT, "tuned": same, "exported": same if passed else " than a word."},
+        {"prompt": "Quote: A friend is", "tuned": " a gift.", "exported": " a gift."},
+    ]
+    base, tuned = 3.88, 2.35
+    proof = {
+        "form": label, "reader": "the folder, by torch", "tokens": 900, "base": base, "tuned": tuned,
+        "exported": base - share * (base - tuned), "logit_difference": 0.01, "carried": share, "answers": answers,
+        "kept": share, "passed": passed, "least": 0.9,
+    }  # fmt: skip
+    folder, job = run / "exports" / label, run / "exporting" / label
+    folder.mkdir(parents=True)
+    job.mkdir(parents=True)
+    (folder / "proof.json").write_text(json.dumps(proof))
+    with (folder / "model.bin").open("wb") as model:
+        model.truncate(291_500_000)  # sparse
+    (job / "job.json").write_text(json.dumps({"kind": "export", "spec": {"to": None}}))
+    lost = Failed("GemmalocalError", "The export lost the tune.", "Take a --type with more bits: Q8_0 or BF16.", 1)
+    events = [Started("export", 1, 1), Finished("done") if passed else lost]
+    (job / "events.jsonl").write_text("".join(encode(event, 1e9) + "\n" for event in events))
+    for file in (folder / "proof.json", job / "events.jsonl"):
+        os.utime(file, (1e9, 1e9))
+    return folder
+
+
 def hold(folder: Path) -> subprocess.Popen[str]:
     """A child that holds the run's lock, as a living job does, until its input ends."""
     child = subprocess.Popen(

@@ -45,7 +45,7 @@ KEYS.remove("q")  # it may quit, and rightly
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         if condition():
             return
         await pilot.pause(0.05)

@@ -19,9 +19,9 @@ from tui.beside import beside
 from tui.screens.compare import CompareScreen
 from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
+from tui.screens.export import ExportScreen
 from tui.screens.new_run import NewRunScreen
 from tui.screens.pick import PickScreen
-from tui.screens.place import PlaceScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.watching import OpenRun, RunScreen
 from tui.widgets.run_table import RunTable
@@ -48,7 +48,7 @@ class HomeScreen(RunScreen):
         Binding("n", "new", "New"),
         Binding("d", "documents", "Documents"),
         Binding("c", "compare", "Compare"),
-        Binding("e", "place('export')", "Export"),
+        Binding("e", "export", "Export"),
         Binding("t", "dataset", "Dataset"),
         Binding("g", "log", "Log", show=False),
         Binding("k", "kill", "Kill", show=False),
@@ -146,9 +146,12 @@ class HomeScreen(RunScreen):
         if source is not None:
             self.app.push_screen(DatasetScreen(source))
 
-    def action_place(self, place: str) -> None:
-        """A screen that is not there yet."""
-        self.app.push_screen(PlaceScreen(place))
+    def action_export(self) -> None:
+        """Take the run at hand away."""
+        if self.run is None:
+            self.notify("There is no run yet: n begins one.")
+        else:
+            self.app.push_screen(ExportScreen(self.run.folder))
 
 
 def machine_line(here: dict[str, Any]) -> str:
