@@ -35,7 +35,7 @@ async def test_export_by_keys_and_find_it_again(recipe_path: Path) -> None:
         await pilot.press("e")
         listed = app.screen.query_one(ExportList)
         await until(pilot, lambda: listed.option_count == len(exports.OFFERS))
-        await pilot.press("down", "right", "right")
+        await pilot.press("down", "down", "right", "right")
         assert "merged-float32" in about(app)
         await pilot.press("enter")
         await until(pilot, lambda: listed.option_count > len(exports.OFFERS) + 1)
