@@ -169,6 +169,13 @@ class Export:
         """Whether it is being made."""
         return self.state.alive
 
+    @property
+    def place(self) -> str:
+        """Its folder, said from the run's if it is in there."""
+        run = self.job.parent.parent
+        inside = self.folder.is_relative_to(run)
+        return f"{self.folder.relative_to(run)} of the run" if inside else str(self.folder)
+
 
 def of_run(run: Path) -> list[Export]:
     """The exports of a run, those that are being made first, then the newest."""

@@ -18,6 +18,7 @@ from gemmalocal.events import (
     Failed,
     Finished,
     Notice,
+    Progress,
     Read,
     Report,
     Sample,
@@ -25,6 +26,7 @@ from gemmalocal.events import (
     Stage,
     Started,
     Step,
+    decode,
     encode,
 )
 
@@ -54,6 +56,14 @@ def learning(until: int, steps: int = 100) -> list[Event]:
             ]
             events.append(Sample(step, "during", PROMPT, " important than money.\nAuthor: Thomas Edison", True))
     return events
+
+
+RECORDINGS = Path(__file__).parent / "recordings"
+
+
+def real(name: str) -> list[Event]:
+    """What a real job said, such as `quotes`, a run of Gemma 3 270M; progress and paths are left out."""
+    return [decode(line) for line in (RECORDINGS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 RUNS: dict[str, list[Event]] = {
@@ -126,6 +136,17 @@ def exported(run: Path, label: str, passed: bool = True) -> Path:
     for file in (folder / "proof.json", job / "events.jsonl"):
         os.utime(file, (1e9, 1e9))
     return folder
+
+
+def exporting(run: Path, label: str) -> Path:
+    """The job of an export of a recorded run that has not come to its end."""
+    job = run / "exporting" / label
+    job.mkdir(parents=True)
+    (job / "job.json").write_text(json.dumps({"kind": "export", "spec": {"to": None}}))
+    events: list[Event] = [Started("export", 1, 1), Stage(f"writing {label}"), Notice("about 0.54 GB; 16 s or so")]
+    events.append(Progress("packing", 34, 100, 12.0))
+    (job / "events.jsonl").write_text("".join(encode(event, 1e9) + "\n" for event in events))
+    return job
 
 
 def hold(folder: Path) -> subprocess.Popen[str]:

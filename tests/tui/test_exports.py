@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +11,8 @@ from textual.widgets import Static
 
 from gemmalocal import exports, paths, runs
 from gemmalocal.errors import JobBusy
-from gemmalocal.events import Finished, Progress, Stage, Started, encode
-from tests.tui.recorded import RUNS, exported, hold, record
+from gemmalocal.events import Finished, encode
+from tests.tui.recorded import RUNS, exported, exporting, hold, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
 from tui.screens.export import ExportScreen
@@ -79,12 +78,7 @@ async def test_what_failed_says_so_with_its_remedy() -> None:
 async def test_a_live_export_is_found_stopped_and_protects_its_run() -> None:
     run = record("quotes", RUNS["finished"])
     (run / "adapter").mkdir()
-    job = run / exports.JOBS / "gguf-Q8_0"
-    job.mkdir(parents=True)
-    spec = {"run": str(run), "form": "gguf", "type": "Q8_0", "dtype": "bfloat16", "bits": None, "to": None}
-    (job / "job.json").write_text(json.dumps({"kind": "export", "spec": spec}))
-    events = [Started("export", 1, 1), Stage("writing gguf-Q8_0"), Progress("packing", 34, 100, 12.0)]
-    (job / "events.jsonl").write_text("".join(encode(event, 1e9) + "\n" for event in events))
+    job = exporting(run, "gguf-Q8_0")
     child = hold(job)
     with pytest.raises(JobBusy, match="exported as gguf-Q8_0 already"):
         exports.start(run, exports.Form("gguf"))

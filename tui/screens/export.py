@@ -219,7 +219,7 @@ def of_export(export: Export) -> Content:
     elif export.state.status == "stopped":
         parts.append("It was stopped; nothing of that attempt was kept.\n\n")
     elif export.proof is None:
-        parts.append(f"It is no longer there: {export.folder}")
+        parts.append(f"It is no longer there: {export.place}")
     if export.proof is not None:
-        parts += [proof.table(export.proof), "\n", (str(export.folder), "$text-muted")]
+        parts += [proof.table(export.proof), "\n", (export.place, "$text-muted")]
     return Content.assemble(*parts)

@@ -100,6 +100,10 @@ class HomeScreen(RunScreen):
         self._tell_shelf()
         self._tell()
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a run there is nothing to compare or to export."""
+        return bool(self._runs) if action in ("compare", "export") else super().check_action(action, parameters)
+
     def _tell_shelf(self) -> None:
         self.query_one("#shelf", Static).update(shelf(self._runs, self._models, self._datasets))
 
@@ -148,9 +152,7 @@ class HomeScreen(RunScreen):
 
     def action_export(self) -> None:
         """Take the run at hand away."""
-        if self.run is None:
-            self.notify("There is no run yet: n begins one.")
-        else:
+        if self.run is not None:
             self.app.push_screen(ExportScreen(self.run.folder))
 
 

@@ -36,6 +36,10 @@ class RunTable(DataTable[Text]):
         """The run under the cursor."""
         return self._runs[self.cursor_row] if 0 <= self.cursor_row < len(self._runs) else None
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Without a run there is nothing to open."""
+        return bool(self._runs) if action == "select_cursor" else True
+
     def show(self, runs: list[Run]) -> None:
         """Draw these runs; only what is new is drawn again."""
         here = self.current
