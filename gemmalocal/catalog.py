@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from gemmalocal import published
+from gemmalocal import paths, published
 
 FAMILIES = {  # by config.json's model_type, those that can be tuned
     "gemma": "Gemma 1",
@@ -102,3 +104,15 @@ def _layer(config: dict[str, Any], index: int, heads: int, keys: int, head: int)
 
 KNOWN = {model.name: from_config(model.size.config) for model in published.MODELS}
 KNOWN["gemma-3-270m-demo"] = KNOWN["google/gemma-3-270m"]
+
+
+def of(model: str) -> Sizes | None:
+    """Of a published model, or of a folder; None if neither is known here."""
+    if known := KNOWN.get(model):
+        return known
+    for folder in (Path(model).expanduser(), paths.models() / model):
+        try:
+            return from_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+    return None

@@ -5,14 +5,11 @@ The `check` job counts the real rows; this is quick enough to answer while a rec
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 
 from pydantic import ValidationError
 
 from gemmalocal import catalog, fit, history, machine, pace, paths, peaks
-from gemmalocal.catalog import Sizes
 from gemmalocal.fit import Estimate, Load
 from gemmalocal.recipe import Recipe
 
@@ -34,7 +31,7 @@ def look(recipe: Recipe) -> Outlook:
     """The outlook if every row had `data.max_length` tokens; reads the newest past runs."""
     memory: int = machine.probe()["memory"]
     seconds, run = _time(recipe)
-    sizes = _sizes(recipe.model)
+    sizes = catalog.of(recipe.model)
     if sizes is None:
         return Outlook(None, memory, seconds=seconds, run=run)
     width = _width(recipe)
@@ -59,18 +56,6 @@ def _choices(recipe: Recipe) -> list[tuple[bool, int]]:
     rows = recipe.train.rows_at_once
     counts = [rows] if rows else sorted({recipe.train.batch_size, 1}, reverse=True)
     return [(how, count) for how in ([False, True] if asked == "auto" else [asked]) for count in counts]
-
-
-def _sizes(model: str) -> Sizes | None:
-    """Of a published model, or of a folder; None if neither is known here."""
-    if known := catalog.KNOWN.get(model):
-        return known
-    for folder in (Path(model).expanduser(), paths.models() / model):
-        try:
-            return catalog.from_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return None
 
 
 def _width(recipe: Recipe) -> int:

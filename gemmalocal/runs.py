@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemmalocal import atomic, history, jobs, paths
+from gemmalocal import atomic, exports, history, jobs, paths
 from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
 from gemmalocal.history import JobState
 
@@ -72,8 +72,8 @@ def resume(folder: Path, overrides: Sequence[str] = ()) -> jobs.Job:
 
 def delete(folder: Path) -> None:
     """Remove a run with its checkpoints and adapter; raises `JobBusy` if it lives."""
-    if jobs.Job(folder).alive:
-        raise JobBusy(f"{folder.name} is running.", "Stop it first.")
+    if jobs.Job(folder).alive or exports.busy(folder):
+        raise JobBusy(f"{folder.name} is running, or is being exported.", "Stop it first.")
     shutil.rmtree(folder)
 
 

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from gemmalocal.backends import open_backend
 from gemmalocal.weights import vocabulary
+from gemmalocal.weights.locate import DEMO, locate
 
 open_backend("mlx")  # before a test imports mlx.core: OpenBLAS must come first
 
@@ -65,6 +66,16 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "config.json").write_text(json.dumps(config))
     save_file(random_weights(config), folder / "model.safetensors", metadata={"format": "pt"})
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A workspace with the demo's model in it, Gemma 3 270M, and what was told while it was made; half a minute."""
+    home, told = tmp_path_factory.mktemp("demo"), list[str]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GEMMALOCAL_HOME", str(home))
+        locate(DEMO, lambda what, done, total: told.append(what))
+    return home, told
 
 
 def random_weights(config: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:

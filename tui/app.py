@@ -12,15 +12,17 @@ from textual.binding import Binding
 from textual.screen import Screen
 
 from gemmalocal.runs import Run
+from tui.beside import beside
 from tui.screens.home import HomeScreen
 from tui.screens.train import TrainScreen
 from tui.screens.watching import JobStarted, OpenRun, Watching
 from tui.theme import DARK, LIGHT, THEMES
 from tui.watch import Watcher
 
-SHEETS = ("home", "train", "recipe", "compare", "documents", "dataset")
+SHEETS = ("home", "train", "recipe", "compare", "documents", "dataset", "export")
 POLL = 0.25  # seconds
-LATER = ("gemmalocal.recipe_file", "gemmalocal.outlook", "tui.widgets.field_form")  # pydantic: after the first frame
+# pydantic, and what needs it: after the first frame
+LATER = ("gemmalocal.recipe_file", "gemmalocal.outlook", "gemmalocal.preparation", "tui.widgets.field_form")
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
 
 
@@ -49,7 +51,7 @@ class GemmalocalApp(App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK.name
-        self.run_worker(self._watch())
+        beside(self, self._watch())
 
     async def _watch(self) -> None:
         self._take(await asyncio.to_thread(self._watcher.look))
@@ -77,8 +79,8 @@ class GemmalocalApp(App[None]):
                 self.notify(f"{run.name} {run.state.status}{words}", severity=severity, markup=False)  # type: ignore[arg-type]
 
     def on_shown(self) -> None:
-        """Hand a screen what was last seen."""
-        if self._seen is not None and isinstance(self.screen, Watching):
+        """Hand a screen what was last seen; one that is being closed has no widgets any more."""
+        if self.is_running and self._seen is not None and isinstance(self.screen, Watching):
             self.screen.seen(self._seen)
 
     def on_job_started(self, event: JobStarted) -> None:

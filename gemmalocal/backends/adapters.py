@@ -2,16 +2,89 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, deserialize
+
+from gemmalocal.errors import ModelError
 from gemmalocal.recipe import Recipe
+from gemmalocal.weights.tensors import widened
+
+Floats = NDArray[np.float32]
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PREFIX = "base_model.model."
 WRAPPER = "model.language_model."  # where a multimodal model keeps its text model
 INNER = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "magnitude": "lora_magnitude_vector"}
+
+OTHER_BASE = "Give it the base model that it was trained on."
+
+
+class Part(NamedTuple):
+    """What an adapter adds to one linear layer: `scale * lora_b @ lora_a`, and DoRA's `magnitude` if it has one.
+
+    lora_a is (rank, in), lora_b (out, rank), magnitude (out,); all float32.
+    """
+
+    lora_a: Floats
+    lora_b: Floats
+    magnitude: Floats | None
+    scale: float
+
+    def fits(self, rows: int, columns: int) -> bool:
+        """Whether it is for a layer with weights (rows, columns)."""
+        rank = len(self.lora_a)
+        own = self.magnitude is None or self.magnitude.shape == (rows,)
+        return own and self.lora_a.shape == (rank, columns) and self.lora_b.shape == (rows, rank)
+
+
+def parts(folder: Path) -> dict[str, Part]:
+    """The adapter in `folder`, by the names of linear layers (`model.layers.0.mlp.up_proj`).
+
+    Raises `ModelError` for what is no LoRA in PEFT's layout, and for one that has several alphas.
+    """
+    tensors, config = load(folder, WEIGHTS)
+    layers: dict[str, dict[str, Floats]] = {}
+    try:
+        for name, value in tensors.items():
+            layer, _, inner = from_disk(name).rpartition(".")
+            layers.setdefault(layer, {})[inner] = value
+        found = {
+            layer: Part(own["lora_a"], own["lora_b"], own.get("magnitude"), scale(config, len(own["lora_a"])))
+            for layer, own in layers.items()
+        }
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelError(f"{folder} holds no adapter: {error}", "Give a LoRA in PEFT's layout.") from error
+    if config.get("alpha_pattern"):
+        raise ModelError(f"The adapter in {folder} has an alpha_pattern.", "Only one lora_alpha for all is understood.")
+    return found
+
+
+def load(folder: Path, weights: str) -> tuple[dict[str, Floats], dict[str, Any]]:
+    """The tensors of the file `weights` in `folder`, as float32, and its configuration; raises `ModelError`."""
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        stored: list[tuple[str, dict[str, Any]]] = deserialize((folder / weights).read_bytes())  # type: ignore[no-untyped-call]
+        found = {name: _array(one) for name, one in stored}
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise ModelError(f"{folder} holds no adapter: {error}", f"It needs {CONFIG} and {weights}.") from error
+    if not found:
+        raise ModelError(f"{folder / weights} is empty.", "Train it again.")
+    return found, config
+
+
+def _array(one: dict[str, Any]) -> Floats:
+    """A stored tensor as float32."""
+    if one["dtype"] == "BF16":
+        return widened(np.frombuffer(one["data"], np.uint16)).reshape(one["shape"])
+    kind = {"F32": np.float32, "F16": np.float16}[one["dtype"]]
+    return np.frombuffer(one["data"], kind).reshape(one["shape"]).astype(np.float32)
 
 
 def to_disk(name: str, wrapped: bool = False) -> str:

@@ -13,16 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError, deserialize
 from safetensors.numpy import save_file
 
 from gemmalocal import atomic
 from gemmalocal.backends import adapters
 from gemmalocal.errors import ModelError
-from gemmalocal.weights.tensors import widened
 
-Tensors = dict[str, NDArray[np.float32]]
+Tensors = dict[str, adapters.Floats]
 
 MLX_WEIGHTS, CONFIG = "adapters.safetensors", adapters.CONFIG
 TEXT, WRAPPED = "model.", adapters.WRAPPER
@@ -64,7 +61,7 @@ def to_mlx(source: Path, model: dict[str, Any], target: Path) -> None:
 
     Raises `ModelError` for what is no such adapter, and for what mlx-lm cannot express.
     """
-    tensors, config = _read(source, adapters.WEIGHTS)
+    tensors, config = adapters.load(source, adapters.WEIGHTS)
     odd = [key for key, plain in PLAIN.items() if (config.get(key) or plain) != plain]
     if config.get("peft_type") != "LORA" or odd:
         what = ", ".join(odd) or f"peft_type {config.get('peft_type')}"
@@ -95,7 +92,7 @@ def to_peft(source: Path, model: dict[str, Any], base: str, target: Path) -> Non
 
     Raises `ModelError` for what is no such adapter.
     """
-    tensors, config = _read(source, MLX_WEIGHTS)
+    tensors, config = adapters.load(source, MLX_WEIGHTS)
     kind, lora = config.get("fine_tune_type", "lora"), config.get("lora_parameters") or {}
     if kind not in ("lora", "dora") or not {"rank", "scale"} <= lora.keys():
         raise ModelError(f"{source / CONFIG} describes no LoRA of mlx-lm ({kind}).", "Only LoRA and DoRA cross over.")
@@ -149,30 +146,6 @@ def _where(modules: Iterable[str]) -> tuple[list[int], list[str]]:
     """The layers, ascending, and the modules within a layer, that are adapted."""
     found = [match for module in modules if (match := _LAYER.fullmatch(module))]
     return sorted({int(match[1]) for match in found}), list(dict.fromkeys(match[2] for match in found))
-
-
-def _read(folder: Path, weights: str) -> tuple[Tensors, dict[str, Any]]:
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        found = {name: _array(one) for name, one in _stored(folder / weights)}
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise ModelError(f"{folder} holds no adapter: {error}", f"It needs {CONFIG} and {weights}.") from error
-    if not found:
-        raise ModelError(f"{folder / weights} is empty.", "Train it again.")
-    return found, config
-
-
-def _stored(file: Path) -> list[tuple[str, dict[str, Any]]]:
-    found: list[tuple[str, dict[str, Any]]] = deserialize(file.read_bytes())  # type: ignore[no-untyped-call]
-    return found
-
-
-def _array(one: dict[str, Any]) -> NDArray[np.float32]:
-    """A stored tensor as float32."""
-    if one["dtype"] == "BF16":
-        return widened(np.frombuffer(one["data"], np.uint16)).reshape(one["shape"])
-    kind = {"F32": np.float32, "F16": np.float16}[one["dtype"]]
-    return np.frombuffer(one["data"], kind).reshape(one["shape"]).astype(np.float32)
 
 
 def _write(target: Path, weights: str, tensors: Tensors, config: dict[str, Any]) -> None:

@@ -36,11 +36,24 @@ class Memory(NamedTuple):
     cached: int
 
 
-class Trainer(Protocol):
-    """A model with an adapter and an optimizer; the same, step by step, on all ranks of its `group`."""
+class Reader(Protocol):
+    """A model that is asked, and not changed."""
 
     shapes: Shapes
     group: Group
+
+    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
+        """Summed loss and count of supervised tokens, without a gradient."""
+
+    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The scores (vocabulary,) of what follows `ids`."""
+
+    def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
+        """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
+
+
+class Trainer(Reader, Protocol):
+    """A model with an adapter and an optimizer; the same, step by step, on all ranks of its `group`."""
 
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
         """Add the summed loss and gradient of at most `shapes.lanes` micro-batches to what `apply` will use.
@@ -55,9 +68,6 @@ class Trainer(Protocol):
         who accumulated nothing.
         """
 
-    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
-        """Summed loss and count of supervised tokens, without a gradient."""
-
     def save(self, directory: Path) -> None:
         """Write the adapter (PEFT's layout), the optimizer and the random state into an existing folder."""
 
@@ -66,12 +76,6 @@ class Trainer(Protocol):
 
     def load(self, directory: Path) -> None:
         """Take up an adapter in PEFT's layout, whichever engine wrote it, and nothing else."""
-
-    def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """The scores (vocabulary,) of what follows `ids`."""
-
-    def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
-        """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
 
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
         """The mean loss of a batch with a fresh adapter, by the model's whole logits: the truth for `bench`."""

@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 
 from gemmalocal import __version__
-from gemmalocal.cli import adapter, bench, chat, check, errands, export, models, prepare, runs, training
+from gemmalocal.cli import adapter, bench, chat, check, errands, export, models, prepare, publish, runs, training
 from gemmalocal.errors import INTERRUPTED, GemmalocalError
 
 EPILOG = """Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing,
@@ -29,6 +29,7 @@ COMMANDS = (
     *runs.COMMANDS,
     *models.COMMANDS,
     export.export,
+    *publish.COMMANDS,
     *adapter.COMMANDS,
     *errands.COMMANDS,
     *bench.COMMANDS,

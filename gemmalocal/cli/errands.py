@@ -17,6 +17,14 @@ from gemmalocal.events import Event, Finished, Report
 def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Run an errand in a child process: its exit code, and its report."""
     job = jobs.errand(kind, spec)
+    try:
+        return report(job)
+    finally:
+        shutil.rmtree(job.directory, ignore_errors=True)
+
+
+def report(job: jobs.Job) -> tuple[int, dict[str, Any]]:
+    """Follow a job whose answer is a report: its exit code, and the report."""
     narrator, reports = Narrator(), list[dict[str, Any]]()
 
     def tell(event: Event) -> None:
@@ -29,7 +37,6 @@ def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         code = follow(job, tell)
     finally:
         narrator.close()
-        shutil.rmtree(job.directory, ignore_errors=True)
     return code, reports[-1] if reports else {}
 
 

@@ -8,42 +8,40 @@ from typing import Any
 
 import click
 
-from gemmalocal import history
+from gemmalocal import exports, history
 from gemmalocal.cli import errands
 
-FORMS = ("adapter", "merged", "gguf", "ollama")
-TYPES = ("F16", "BF16", "Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M", "Q4_0")
+FORMS = [offer.name for offer in exports.OFFERS]
 
 
 @click.command()
 @click.argument("run")
 @click.option("--to", "form", type=click.Choice(FORMS), required=True, help="What to make.")
-@click.option("--type", "kind", type=click.Choice(TYPES), default="Q8_0", show_default=True, help="Of a GGUF.")
+@click.option(
+    "--type", "kind", type=click.Choice(list(exports.TYPES)), default="Q8_0", show_default=True, help="Of a GGUF."
+)
 @click.option(
     "--dtype",
-    type=click.Choice(["bfloat16", "float16", "float32"]),
+    type=click.Choice(list(exports.DTYPES)),
     default="bfloat16",
     show_default=True,
     help="Of merged weights.",
 )
-@click.option("--quantize", type=click.Choice(["4", "8"]), help="Quantize merged weights, for MLX.")
+@click.option(
+    "--quantize", type=click.Choice([str(bits) for bits in exports.BITS]), help="Quantize merged weights, for MLX."
+)
 @click.option("--folder", type=click.Path(file_okay=False), help="Where to; exports/ of the run if not given.")
 @click.option("--json", "as_json", is_flag=True, help="The proof as one JSON object.")
-def export(run: str, form: str, kind: str, dtype: str, quantize: str | None, folder: str | None, as_json: bool) -> int:
+def export(
+    run: str, form: exports.Name, kind: str, dtype: str, quantize: str | None, folder: str | None, as_json: bool
+) -> int:
     """Take RUN away, with the proof that the export kept the tune.
 
     The export is loaded again and asked for the loss on the run's held-out rows. One that kept less than 90 % of the
     gain is marked as failed.
     """
-    spec = {
-        "run": str(history.find_run(run).absolute()),
-        "form": form,
-        "type": kind,
-        "dtype": dtype,
-        "bits": int(quantize) if quantize else None,
-        "to": str(Path(folder).expanduser().absolute()) if folder else None,
-    }
-    code, report = errands.run("export", spec)
+    chosen = exports.Form(form, dtype, int(quantize) if quantize else None, kind)
+    code, report = errands.report(exports.start(history.find_run(run), chosen, Path(folder) if folder else None))
     if report and as_json:
         click.echo(json.dumps(report, ensure_ascii=False))
     elif report:

@@ -50,7 +50,7 @@ def _show(report: dict[str, Any]) -> None:
         "*  with checkpointing: less memory, slower\n"
         "import: a GGUF file, to be tuned after: gemmalocal import NAME\n"
         "To download: gemmalocal fetch NAME. A gated one wants its terms accepted, and\n"
-        "a token: hf auth login"
+        "a token: gemmalocal login"
     )
 
 

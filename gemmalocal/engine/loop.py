@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gemmalocal.backends.protocol import Trainer
+from gemmalocal.backends.protocol import Reader, Trainer
 from gemmalocal.data.batches import MicroBatch, batch, plan, rounds, share
 from gemmalocal.data.examples import Example
 from gemmalocal.data.store import lengths
@@ -98,7 +98,7 @@ def _begin(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]:
         checkpoints.publish(work.folder, trainer, standing, work.spec.keep)
 
 
-def _share(examples: Sequence[Example], spec: TrainSpec, trainer: Trainer) -> Iterator[Sequence[MicroBatch]]:
+def _share(examples: Sequence[Example], spec: TrainSpec, trainer: Reader) -> Iterator[Sequence[MicroBatch]]:
     """This rank's micro-batches of some examples, by those that run at once; the plan is the same on all ranks."""
     group, shapes = trainer.group, trainer.shapes
     together = replace(shapes, lanes=shapes.lanes * group.size)
@@ -138,7 +138,7 @@ def _judged(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]
         standing.unimproved += 1
 
 
-def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: Trainer) -> tuple[float, int]:
+def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: Reader) -> tuple[float, int]:
     """Summed loss and supervised tokens of examples, without a gradient."""
     total, tokens = 0.0, 0
     ordered = lengths(examples).argsort(kind="stable")

@@ -10,11 +10,12 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from gemmalocal import __version__, published, recipe_file
-from gemmalocal.export.forms import Form
 from gemmalocal.export.proof import Proof
 from gemmalocal.export.source import Source
+from gemmalocal.exports import Form
 from gemmalocal.history import JobState
 
+LIBRARIES = {"adapter": "peft", "mlx-adapter": "mlx", "merged": "transformers"}
 USES = {
     "adapter": """With PEFT:
 
@@ -23,6 +24,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), "PATH_OF_THIS_FOLDER")
 ```""",
+    "mlx-adapter": "With mlx-lm: `mlx_lm.generate --model {base} --adapter-path PATH_OF_THIS_FOLDER --prompt ...`",
     "merged": """With transformers: `AutoModelForCausalLM.from_pretrained("PATH_OF_THIS_FOLDER")`.
 With mlx-lm: `mlx_lm.generate --model PATH_OF_THIS_FOLDER --prompt ...`""",
     "merged-quantized": "With mlx-lm: `mlx_lm.generate --model PATH_OF_THIS_FOLDER --prompt ...`",
@@ -38,7 +40,7 @@ def card(found: Source, state: JobState, form: Form, proof: Proof, folder: Path)
     data = ModelCardData(
         license="gemma",
         base_model=base if "/" in base and not Path(base).exists() else None,
-        library_name={"adapter": "peft", "merged": "mlx" if form.bits else "transformers"}.get(form.name, "gguf"),
+        library_name="mlx" if form.bits else LIBRARIES.get(form.name, "gguf"),
         pipeline_tag="text-generation",
         tags=["gemma", "gemmalocal", *(["lora"] if found.adapter else [])],
     )

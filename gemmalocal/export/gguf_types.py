@@ -1,4 +1,4 @@
-"""Which tensor is stored how, in llama.cpp's mixed quantizations of a text model without experts.
+"""Which tensor is stored how, in llama.cpp's mixed quantizations of a text model.
 
 Source: llama.cpp's llama-quant.cpp (`llama_tensor_get_type`), without an importance matrix.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from gguf import GGMLQuantizationType as Kind
 from gguf import LlamaFileType
 
-from gemmalocal.weights.gguf_gemma import EMBEDDING, OUTPUT
+from gemmalocal.weights.gguf_names import EMBEDDING, OUTPUT
 
 FORMS = {
     "F16": (Kind.F16, LlamaFileType.MOSTLY_F16),
@@ -20,23 +20,31 @@ FORMS = {
     "Q4_0": (Kind.Q4_0, LlamaFileType.MOSTLY_Q4_0),
 }
 MIXED = ("Q5_K_M", "Q4_K_M")
-BLOCK = 256  # numbers of a K-quant's block: rows must be a multiple of it
+FLOATS = (Kind.F16, Kind.BF16)
+BLOCK, SMALL_BLOCK = 256, 32  # numbers of a block of the K-quants and of the others: rows must be multiples of it
 FALLBACK = {Kind.Q4_K: Kind.Q5_0, Kind.Q5_K: Kind.Q5_1, Kind.Q6_K: Kind.Q8_0}
+WHOLE = ("ffn_gate_inp.weight",)  # the router of experts
+HALVED = ("per_layer_model_proj.weight",)  # llama.cpp leaves it as it finds it
 
 
 def kind(form: str, name: str, shape: tuple[int, ...], layers: int, tied: bool) -> Kind:
     """How a tensor (llama.cpp's name) of a model with so many layers is stored in a `form` of FORMS."""
-    if len(shape) == 1:
-        return Kind.F32
-    chosen = _wanted(form, name, layers, tied)
-    return FALLBACK[chosen] if chosen in FALLBACK and shape[-1] % BLOCK else chosen
+    chosen = wanted(form, name, shape, layers, tied)
+    if chosen in FALLBACK and shape[-1] % BLOCK:
+        chosen = FALLBACK[chosen]
+    return Kind.F16 if chosen not in (Kind.F32, *FLOATS) and shape[-1] % SMALL_BLOCK else chosen
 
 
-def _wanted(form: str, name: str, layers: int, tied: bool) -> Kind:
+def wanted(form: str, name: str, shape: tuple[int, ...], layers: int, tied: bool) -> Kind:
+    """The same, were every width a multiple of the blocks."""
     plain = FORMS[form][0]
-    if name == (EMBEDDING if tied else OUTPUT) and plain not in (Kind.F16, Kind.BF16, Kind.Q8_0):
+    if len(shape) == 1 or name.endswith(WHOLE) or not name.endswith(".weight"):
+        return Kind.F32
+    if name.endswith(HALVED) and plain not in FLOATS:
+        return Kind.F16
+    if name == (EMBEDDING if tied else OUTPUT) and plain not in (*FLOATS, Kind.Q8_0):
         return Kind.Q6_K
-    if form in MIXED and name.startswith("blk.") and name.endswith(("attn_v.weight", "ffn_down.weight")):
+    if form in MIXED and name.endswith(("attn_v.weight", "ffn_down.weight", "ffn_down_exps.weight")):
         return Kind.Q6_K if _more(int(name.split(".")[1]), layers) else plain
     return plain
 

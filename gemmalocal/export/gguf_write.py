@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -14,41 +16,91 @@ import numpy as np
 from gguf import GGMLQuantizationType as Kind
 from numpy.typing import NDArray
 
+from gemmalocal.catalog import FULL
 from gemmalocal.export import gguf_types, spm
+from gemmalocal.export.gguf_metadata import metadata, rope_divisors
 from gemmalocal.export.merge import place
-from gemmalocal.weights import gguf_gemma
+from gemmalocal.weights import gguf_names
+from gemmalocal.weights.gguf_names import EMBEDDING, OUTPUT, ROPE
 from gemmalocal.weights.tensors import Floats, Tensor
 
 Progress = Callable[[int, int], None]
 
 
-def write(path: Path, base: Path, tensors: Sequence[Tensor], form: str, title: str, progress: Progress) -> None:
-    """Write `tensors` of the model in folder `base` in a `form` of FORMS; raises `ModelError` for other models.
+@dataclass(frozen=True)
+class Plan:
+    """What goes into a file: the text model's configuration, and by llama.cpp's names the tensors and their types."""
+
+    form: str
+    architecture: str
+    config: dict[str, Any]
+    tensors: dict[str, Tensor]
+    kinds: dict[str, Kind]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the tensors."""
+        return sum(_bytes(tensor, self.kinds[name]) for name, tensor in self.tensors.items())
+
+    @property
+    def fallbacks(self) -> Counter[tuple[Kind, Kind]]:
+        """How many tensors are of another type than the form's, and of which, since their width does not fit it."""
+        tied, layers = OUTPUT not in self.tensors, self.config["num_hidden_layers"]
+        wanted = {
+            name: gguf_types.wanted(self.form, name, tensor.shape, layers, tied)
+            for name, tensor in self.tensors.items()
+        }
+        return Counter((wanted[name], found) for name, found in self.kinds.items() if found != wanted[name])
+
+
+def plan(base: Path, tensors: Sequence[Tensor], form: str) -> Plan:
+    """`tensors` of the model in folder `base` in a `form` of FORMS; raises `ModelError` for other models.
 
     What is no part of the text model (a vision tower) is left out.
     """
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     text = {**config, **config.get("text_config", {})}
-    architecture = gguf_gemma.architecture(str(text["model_type"]))
+    architecture = gguf_names.architecture(str(text["model_type"]))
     named = [(name, tensor) for tensor in tensors if (name := place(tensor.name))]
-    kept = {gguf_gemma.gguf_name(name, architecture): tensor for name, tensor in named}
-    layers, tied = text["num_hidden_layers"], gguf_gemma.OUTPUT not in kept
+    kept = {gguf_names.gguf_name(name, architecture): tensor for name, tensor in named}
+    if architecture == "gemma4":
+        kept[ROPE] = _rope_divisors(text, kept)
+    layers, tied = text["num_hidden_layers"], OUTPUT not in kept
     kinds = {name: gguf_types.kind(form, name, tensor.shape, layers, tied) for name, tensor in kept.items()}
-    writer = gguf.GGUFWriter(path, architecture)
-    _describe(writer, gguf_gemma.metadata(architecture, text), form, title)
-    spm.describe(writer, base)
-    for name, tensor in kept.items():
-        size = prod(tensor.shape[:-1]) * libgguf.row_size(kinds[name], tensor.shape[-1])
-        writer.add_tensor_info(name, tensor.shape, np.dtype(np.float32), size, kinds[name])
+    return Plan(form, architecture, text, kept, kinds)
+
+
+def write(path: Path, base: Path, plan: Plan, title: str, progress: Progress) -> None:
+    """Write what was planned, with the tokenizer of `base`."""
+    writer = gguf.GGUFWriter(path, plan.architecture)
+    shapes = {name: tensor.shape for name, tensor in plan.tensors.items()}
+    _describe(writer, metadata(plan.architecture, plan.config, shapes), plan.form, title)
+    spm.describe(writer, base, plan.architecture, shapes[EMBEDDING][0])
+    for name, tensor in plan.tensors.items():
+        kind = plan.kinds[name]
+        writer.add_tensor_info(name, tensor.shape, np.dtype(np.float32), _bytes(tensor, kind), kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for done, (name, tensor) in enumerate(kept.items()):
-        progress(done, len(kept))
+    for done, (name, tensor) in enumerate(plan.tensors.items()):
+        progress(done, len(plan.tensors))
         values = tensor.read()
-        writer.write_tensor_data(pack(values + np.float32(1) if gguf_gemma.adds_one(name) else values, kinds[name]))
-    progress(len(kept), len(kept))
+        if gguf_names.adds_one(name, plan.architecture):
+            values = values + np.float32(1)
+        writer.write_tensor_data(pack(values, plan.kinds[name]))
+    progress(len(plan.tensors), len(plan.tensors))
     writer.close()
+
+
+def _bytes(tensor: Tensor, kind: Kind) -> int:
+    size: int = prod(tensor.shape[:-1]) * libgguf.row_size(kind, tensor.shape[-1])
+    return size
+
+
+def _rope_divisors(text: dict[str, Any], kept: dict[str, Tensor]) -> Tensor:
+    full = [layer for layer, kind in enumerate(text["layer_types"]) if kind == FULL]
+    values = rope_divisors(text, kept[f"blk.{full[0] if full else 0}.attn_q_norm.weight"].shape[0])
+    return Tensor(ROPE, values.shape, lambda: values)
 
 
 def pack(values: Floats, kind: Kind) -> NDArray[Any]:

@@ -17,7 +17,9 @@ from gemmalocal.errors import ModelError
 from gemmalocal.weights.tensors import Floats, Stored, Tensor, stored
 
 # Where a text model's parts may be: plain, inside a multimodal wrapper of transformers 4, and of 5.
-TEXT = re.compile(r"^(?:model\.language_model\.|language_model\.model\.|model\.)((?:layers\.|embed_tokens|norm\b).*)$")
+TEXT = re.compile(
+    r"^(?:model\.language_model\.|language_model\.model\.|model\.)((?:layers\.|embed_tokens|per_layer_|norm\b).*)$"
+)
 HEAD = re.compile(r"^(?:language_model\.)?(lm_head.*)$")
 QUANTIZED = ("scales", "biases")
 

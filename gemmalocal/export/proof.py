@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-LEAST = 0.9  # share of the held-out gain below which an export has failed
+from gemmalocal.exports import LEAST
+
 CARRIED = 0.9  # the same of the shift of logits; half an adapter can bring most of the gain, and is not the adapter
 REMEDIES = {
     "merged": "Export it with --dtype float32, or with more bits.",
     "gguf": "Take a --type with more bits: Q8_0 or BF16.",
     "ollama": "Take a --type with more bits: Q8_0 or BF16.",
     "adapter": "Export it again; if that does not help, the base is not the one that it was trained on.",
+    "mlx-adapter": "mlx-lm computes this model otherwise than it was trained; export it as merged.",
 }
 
 
@@ -59,7 +61,7 @@ class Proof:
     @property
     def remedy(self) -> str:
         """What to do if it did not pass."""
-        return REMEDIES[self.form.partition("-")[0]]
+        return REMEDIES.get(self.form) or REMEDIES[self.form.partition("-")[0]]
 
     def as_dict(self) -> dict[str, Any]:
         """For proof.json."""

@@ -24,6 +24,11 @@ class Source:
         """The adapter's folder, if it made one."""
         return None if self.recipe.method == "full" else self.result
 
+    @property
+    def whole(self) -> Path:
+        """A folder with the configuration and the tokenizer of what it made."""
+        return self.base if self.adapter else self.result
+
     def tensors(self) -> list[Tensor]:
         """The whole tuned model, in float32; raises `ModelError`."""
         return merged(self.result, None) if self.adapter is None else merged(self.base, self.adapter)

@@ -1,4 +1,4 @@
-"""A Gemma's tokenizer.json as the SentencePiece vocabulary that every llama.cpp, old or new, knows."""
+"""A Gemma's tokenizer.json as the vocabulary that llama.cpp knows: SentencePiece's for Gemma 1 to 3, else its own."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from gemmalocal.data.tokenizer import TURN_ENDS, chat_template
 from gemmalocal.errors import ModelError
 
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+# Special tokens of Gemma 4 that llama.cpp's chat parser must see in the text.
+SHOWN = {"<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", '<|"|>'}
 MARKED = -1000.0  # the score of tokens that are never made by merging; as Google's own files have it
 
 
@@ -25,37 +27,52 @@ class Pieces(NamedTuple):
     kinds: list[int]
 
 
-def pieces(base: Path) -> Pieces:
-    """Of a model's folder; raises `ModelError` for a tokenizer that is not Gemma's byte-pair encoding."""
-    whole: dict[str, Any] = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
+def pieces(base: Path, count: int) -> Pieces:
+    """Of a model's folder, as many as its embedding has rows: some have rows to spare, some tokens beyond (images).
+
+    Raises `ModelError` for a tokenizer that is not Gemma's byte-pair encoding.
+    """
+    whole = _read(base)
     model = whole["model"]
     if model["type"] != "BPE" or not model.get("byte_fallback"):
         raise ModelError("The model's tokenizer is not Gemma's, and cannot be written as GGUF.")
-    ids: dict[str, int] = model["vocab"]
-    added = {token["id"]: token for token in whole["added_tokens"]}
-    count = 1 + max(max(ids.values()), max(added, default=0))
+    ids: dict[str, int] = {text: number for text, number in model["vocab"].items() if number < count}
     ranks: dict[str, int] = {}
-    for rank, merge in enumerate(model["merges"]):
-        left, right = merge if isinstance(merge, list) else merge.split(" ")
-        ranks.setdefault(left + right, rank)
+    for rank, merge in enumerate(_merges(model)):
+        ranks.setdefault("".join(merge), rank)
     found = Pieces([f"[PAD{number}]" for number in range(count)], [MARKED] * count, [int(TokenType.UNUSED)] * count)
     for text, number in ids.items():
         byte = BYTE.fullmatch(text)
         found.texts[number] = text
         found.scores[number] = 0.0 if byte else -float(ranks.get(text, len(ranks) + number))
         found.kinds[number] = int(TokenType.BYTE if byte else TokenType.NORMAL)
-    for number, token in added.items():
-        found.texts[number] = token["content"].replace("▁", " ")
-        found.scores[number] = MARKED
-        found.kinds[number] = int(TokenType.CONTROL if token["special"] else TokenType.USER_DEFINED)
+    for token in whole["added_tokens"]:
+        if (number := token["id"]) < count:
+            hidden = token["special"] and token["content"] not in SHOWN
+            found.texts[number] = token["content"].replace("▁", " ")
+            found.scores[number] = MARKED
+            found.kinds[number] = int(TokenType.CONTROL if hidden else TokenType.USER_DEFINED)
     return found
 
 
-def describe(writer: gguf.GGUFWriter, base: Path) -> None:
-    """Add the vocabulary, the special tokens (exactly one <bos> in front) and the chat template, if there is one."""
-    found = pieces(base)
-    writer.add_tokenizer_model("llama")
-    writer.add_tokenizer_pre("default")
+def _read(base: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
+    return found
+
+
+def _merges(model: dict[str, Any]) -> list[list[str]]:
+    return [merge if isinstance(merge, list) else merge.split(" ") for merge in model["merges"]]
+
+
+def describe(writer: gguf.GGUFWriter, base: Path, architecture: str, count: int) -> None:
+    """Add the vocabulary of `count` tokens, the special ones (exactly one <bos> in front), and a chat template."""
+    found = pieces(base, count)
+    if architecture == "gemma4":
+        writer.add_tokenizer_model("gemma4")
+        writer.add_token_merges([" ".join(merge) for merge in _merges(_read(base)["model"])])
+    else:
+        writer.add_tokenizer_model("llama")
+        writer.add_tokenizer_pre("default")
     writer.add_token_list(found.texts)
     writer.add_token_scores(found.scores)
     writer.add_token_types(found.kinds)

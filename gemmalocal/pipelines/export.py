@@ -9,16 +9,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gemmalocal import atomic, history, machine
-from gemmalocal.backends import open_backend
+from gemmalocal import atomic, exports, history, machine
+from gemmalocal.backends import crossing, open_backend
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import GemmalocalError, ModelError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
-from gemmalocal.export import forms, ollama
+from gemmalocal.export import forms, gguf_write, ollama
 from gemmalocal.export.card import card
 from gemmalocal.export.curve import curve
-from gemmalocal.export.forms import Form
+from gemmalocal.export.gguf_write import Plan
 from gemmalocal.export.source import Source
+from gemmalocal.exports import Form
 from gemmalocal.pipelines.beside import Stopped, Tell, beside
 from gemmalocal.pipelines.prove import prove
 from gemmalocal.recipe import Recipe
@@ -30,30 +31,33 @@ BYTES_PER_SECOND = 100e6  # that writing and reading again manage, roughly
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """`spec`: run (its folder), form, and that form's details; into exports/ of the run, unless `to` names a folder."""
-    form = forms.checked(Form(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
+    form = exports.checked(Form(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
     try:
         yield Stage("finding the model")
         found = yield from beside(lambda tell: _source(Path(spec["run"]), tell), commands)
-        target = Path(spec["to"]) if spec["to"] else found.run / "exports" / form.label
+        target = Path(spec["to"]) if spec["to"] else found.run / exports.MADE / form.label
         target.parent.mkdir(parents=True, exist_ok=True)
         parts = found.tensors() if form.of_weights else []
-        needed = forms.size(form, parts, found.adapter)
+        plan = gguf_write.plan(found.whole, parts, form.type) if form.of_gguf else None
+        needed = plan.size if plan else forms.needed(form, parts, found.adapter)
         remedy = "Make room, or give --to a folder on another disk."
         machine.check_room(target.parent, needed, "The export takes about", remedy)
         yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {max(1, round(3 * needed / BYTES_PER_SECOND))} s or so")
+        for (wanted, instead), count in plan.fallbacks.items() if plan else ():
+            yield Notice(f"{count} tensors as {instead.name}: their rows do not fit {wanted.name}")
         with atomic.new_folder(target) as aside:
             yield Stage(f"writing {form.label}")
-            yield from beside(lambda tell: _write(form, found, parts, aside, tell), commands)
+            yield from beside(lambda tell: _write(form, found, plan or parts, aside, tell), commands)
             yield Stage("reading it again, for the proof")
             proof = yield from beside(lambda tell: prove(form, found, aside, tell), commands)
-            (aside / "proof.json").write_text(json.dumps(proof.as_dict(), indent=2, ensure_ascii=False), "utf-8")
+            (aside / exports.PROOF).write_text(json.dumps(proof.as_dict(), indent=2, ensure_ascii=False), "utf-8")
             state = history.read(found.run)
             (aside / "losses.svg").write_text(curve(state), encoding="utf-8")
             (aside / "README.md").write_text(card(found, state, form, proof, aside), encoding="utf-8")
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return
-    yield Report({"path": str(target), "form": form.label, "bytes": _bytes(target), **proof.as_dict()})
+    yield Report({"path": str(target), "form": form.label, "bytes": exports.folder_bytes(target), **proof.as_dict()})
     if not proof.passed:
         raise GemmalocalError(
             f"The export lost the tune: {_share(proof.kept)} of its gain, {_share(proof.carried)} of its shift left.",
@@ -70,34 +74,35 @@ def _source(folder: Path, tell: Tell) -> Source:
     return Source(folder, recipe, locate(recipe.model, tell, True), result)
 
 
-def _write(form: Form, found: Source, parts: Sequence[Tensor], aside: Path, tell: Tell) -> None:
-    base = found.base if found.adapter else found.result
-    match form.name:
-        case "adapter":
-            if found.adapter is None:
-                raise ModelError("A full fine-tune has no adapter.", "Export it as merged or gguf.")
-            for path in found.adapter.iterdir():
-                shutil.copyfile(path, aside / path.name)
-        case "merged" if form.bits:
-            with TemporaryDirectory(dir=aside.parent) as place:
-                whole, small = Path(place) / "whole", Path(place) / "small"
-                whole.mkdir()
-                forms.write_merged(whole, base, parts, "float32", tell)
-                open_backend("mlx").quantized(whole, small, form.bits)  # type: ignore[attr-defined]
-                for path in small.iterdir():
-                    path.rename(aside / path.name)
-        case "merged":
-            forms.write_merged(aside, base, parts, form.dtype, tell)
-        case "gguf" | "ollama":
-            file = forms.write_gguf(aside, base, parts, form.type, found.run.name, tell)
-            if form.name == "ollama":
-                chat = Tokenizer(base).has_template
-                text = ollama.modelfile(file.name, chat, {"temperature": 0.7})
-                (aside / "Modelfile").write_text(text, encoding="utf-8")
+def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path, tell: Tell) -> None:
+    """`what` is a GGUF's plan, or the tensors of another form."""
+    if isinstance(what, Plan):
+        file = forms.write_gguf(aside, found.whole, what, found.run.name, tell)
+        if form.name == "ollama":
+            text = ollama.modelfile(file.name, Tokenizer(found.whole).has_template, {"temperature": 0.7})
+            (aside / "Modelfile").write_text(text, encoding="utf-8")
+    elif form.name == "adapter":
+        for path in _adapter(found).iterdir():
+            shutil.copyfile(path, aside / path.name)
+    elif form.name == "mlx-adapter":
+        config = json.loads((found.base / "config.json").read_text(encoding="utf-8"))
+        crossing.to_mlx(_adapter(found), config, aside)
+    elif form.bits:
+        with TemporaryDirectory(dir=aside.parent) as place:
+            whole, small = Path(place) / "whole", Path(place) / "small"
+            whole.mkdir()
+            forms.write_merged(whole, found.whole, what, "float32", tell)
+            open_backend("mlx").quantized(whole, small, form.bits)  # type: ignore[attr-defined]
+            for path in small.iterdir():
+                path.rename(aside / path.name)
+    else:
+        forms.write_merged(aside, found.whole, what, form.dtype, tell)
 
 
-def _bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+def _adapter(found: Source) -> Path:
+    if found.adapter is None:
+        raise ModelError("A full fine-tune has no adapter.", "Export it as merged or gguf.")
+    return found.adapter
 
 
 def _share(kept: float | None) -> str:

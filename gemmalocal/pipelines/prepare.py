@@ -99,11 +99,17 @@ def write(
         hint = "Name a model that follows instructions, or an endpoint."
         raise RecipeError(f"There is nobody to judge: the author is {author.title}.", hint)
     at = ("passages", 0, len(gathered.pieces))
+    furthest = Counter[str]()
+
+    def reached(more: int = 0) -> None:
+        what, done, total = at
+        furthest[what] = max(furthest[what], min(done + more, total))
+        tell(what, furthest[what], total)
 
     def ask(prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
         assert remembered is not None
-        for answer in remembered(prompts):
-            tell(*at)  # a stop is noticed after each answer
+        for number, answer in enumerate(remembered(prompts), 1):
+            reached(number if author.instructed else 0)  # a stop is noticed after each answer
             yield answer
 
     order = Order(TASKS[wanted.task], wanted.pairs, wanted.attempts, wanted.seed, wording, author.instructed)
@@ -113,14 +119,15 @@ def write(
             written.take(made)
             if 100 * number // at[2] > 100 * (number - 1) // at[2]:  # at most each percent
                 tell.say(written.counted())
-            tell(*at)
+            reached()
         if wanted.judge:
             candidates, written.kept = written.kept, []
+            at = ("rows judged", 0, len(candidates))
             for number, made in enumerate(judged(candidates, wording, ask, wanted.threshold), 1):
                 at = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
                 written.take(made)
                 tell.say(written.counted())
-                tell(*at)
+                reached()
     finally:
         author.close()
     if remembered:

@@ -18,7 +18,7 @@ from gemmalocal.pipelines.check import page, survey
 from gemmalocal.pipelines.prepared import Prepared
 from gemmalocal.recipe import Recipe
 
-IDLE = 1800.0  # seconds without a command after which it ends by itself
+IDLE = 600.0  # seconds without a command after which it ends by itself
 LOOK = 0.05  # seconds between two looks at the inbox
 MOST = 64  # rows of a page
 

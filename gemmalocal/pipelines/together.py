@@ -40,13 +40,24 @@ def agreed(group: Group, decided: Budget) -> Budget:
     return replace(decided, recipe=decided.recipe.model_copy(update={"train": train}), shapes=shapes)
 
 
-def brake(commands: Callable[[], list[dict[str, Any]]], group: Group) -> Brake:
+class Wish:
+    """Whether somebody has left a stop among `commands`; it stands, however many ask."""
+
+    def __init__(self, commands: Callable[[], list[dict[str, Any]]]) -> None:
+        self._commands, self._stop = commands, False
+
+    def __call__(self) -> bool:
+        """Look, and say."""
+        self._stop = any(item.get("do") == "stop" for item in self._commands()) or self._stop
+        return self._stop
+
+
+def brake(wished: Callable[[], bool], group: Group) -> Brake:
     """One that all ranks obey at the same step, whoever was asked to stop and whichever machine is strained."""
     gauges = strain.gauges()
 
     def stop() -> bool:
-        wished = any(item.get("do") == "stop" for item in commands())
-        return any(group.sum([wished]))
+        return any(group.sum([wished()]))
 
     return Brake(stop, lambda: worst_of_all(group, strain.worst(gauges)))
 

@@ -14,7 +14,6 @@ from gemmalocal.backends.group import wait
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.examples import pieces
 from gemmalocal.data.store import lengths
-from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.brake import Brake
 from gemmalocal.engine.checkpoints import Standing
@@ -57,11 +56,13 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     elif len(held_out) < len(ready.held_out):
         yield Notice(f"{len(held_out):,} of {len(ready.held_out):,} held-out rows are looked at (evaluation_rows)")
     standing = loop.resume(work, trainer)
+    wished = together.Wish(list if group.rank else commands)
+    brake = together.brake(wished, group)
     with macos.awake():
         if group.rank:
-            yield from loop.train(work, trainer, standing, together.brake(list, group), lambda step: iter(()))
+            yield from loop.train(work, trainer, standing, brake, lambda step: iter(()))
         else:
-            yield from _lead(decided, ready, work, trainer, standing, together.brake(commands, group), directory)
+            yield from _lead(decided, ready, work, trainer, standing, brake, wished, directory)
 
 
 def _lead(
@@ -71,14 +72,18 @@ def _lead(
     trainer: Trainer,
     standing: Standing,
     brake: Brake,
+    wished: Callable[[], bool],
     directory: Path,
 ) -> Iterator[Event]:
-    """Train, answer the prompts on the way, and deliver the result."""
+    """Train, answer the prompts on the way, and deliver the result; once a stop is wished, no prompt is answered."""
     recipe = decided.recipe
 
     def answers(step: int, when: str, prompts: list[str]) -> Iterator[Event]:
         for prompt in prompts:
-            yield answer(trainer, ready.tokenizer, step, when, prompt, ready.plain, recipe.samples.max_tokens)
+            said = answer(trainer, ready, prompt, recipe.samples.max_tokens, wished)
+            if said is None:
+                return
+            yield Sample(step, when, prompt, *said)
 
     def during(step: int) -> Iterator[Event]:
         return answers(step, "during", recipe.samples.prompts[:1] if recipe.samples.during else [])
@@ -178,14 +183,22 @@ def steps(recipe: Recipe, rows: int) -> int:
 
 
 def answer(
-    trainer: Trainer, tokenizer: Tokenizer | None, step: int, when: str, prompt: str, plain: bool, max_tokens: int
-) -> Sample:
-    """Answer one prompt in the shape that the rows have: plain text goes on, a conversation is replied to."""
+    trainer: Trainer, ready: Prepared, prompt: str, max_tokens: int, wished: Callable[[], bool]
+) -> tuple[str, bool] | None:
+    """Answer a prompt in the shape of the rows: plain text goes on, a conversation is replied to. None if stopped.
+
+    The text, and whether the model ended it by itself.
+    """
+    tokenizer = ready.tokenizer
     assert tokenizer is not None
-    if plain:
+    if ready.plain:
         text = tokenizer.bos + prompt
     else:
         asked = pieces(Record("", (Message("user", prompt), Message("assistant", "."))), tokenizer)
         text = asked[0][0]
-    ids = list(trainer.stream(tokenizer.encode(text), max_tokens, tokenizer.stop_ids))
-    return Sample(step, when, prompt, tokenizer.decode(ids), ids[-1] in tokenizer.stop_ids)
+    ids = []
+    for number in trainer.stream(tokenizer.encode(text), max_tokens, tokenizer.stop_ids):
+        if wished():
+            return None
+        ids.append(number)
+    return tokenizer.decode(ids), ids[-1] in tokenizer.stop_ids

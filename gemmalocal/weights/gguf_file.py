@@ -18,7 +18,7 @@ import numpy as np
 
 from gemmalocal import atomic, machine
 from gemmalocal.errors import ModelError
-from gemmalocal.weights import gguf_gemma, tensors, vocabulary
+from gemmalocal.weights import gguf_gemma, gguf_names, tensors, vocabulary
 from gemmalocal.weights.tensors import Tensor
 
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -80,6 +80,12 @@ def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[s
     return target
 
 
+def weights_to_folder(source: Path, folder: Path, progress: Progress) -> None:
+    """Dequantize the tensors alone into an existing folder, of Gemma 4 too; raises `ModelError` as `to_folder`."""
+    reader = _open(source, progress)
+    _write_weights(reader, str(_value(reader, "general.architecture")), folder, progress)
+
+
 def _open(source: Path, progress: Progress) -> gguf.GGUFReader:
     progress("reading the file", 0, 1)
     try:
@@ -100,8 +106,9 @@ def _value(reader: gguf.GGUFReader, key: str, default: Any = None) -> Any:
 def _write_weights(reader: gguf.GGUFReader, architecture: str, folder: Path, progress: Progress) -> None:
     """Write the tensors in the order of the file, one at a time in memory."""
     parts = [
-        Tensor(gguf_gemma.tensor_name(one.name, architecture), _shape(one), partial(_dequantized, one))
+        Tensor(gguf_names.tensor_name(one.name, architecture), _shape(one), partial(_dequantized, one, architecture))
         for one in reader.tensors
+        if one.name != gguf_names.ROPE  # computed from the configuration
     ]
     tensors.write(folder, parts, "F32", lambda done, total: progress("dequantizing", done, total), SHARD)
 
@@ -110,7 +117,7 @@ def _shape(tensor: gguf.ReaderTensor) -> tuple[int, ...]:
     return tuple(int(size) for size in reversed(tensor.shape))
 
 
-def _dequantized(tensor: gguf.ReaderTensor) -> np.ndarray[Any, Any]:
+def _dequantized(tensor: gguf.ReaderTensor, architecture: str) -> np.ndarray[Any, Any]:
     try:
         values: np.ndarray[Any, Any] = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
     except NotImplementedError as error:
@@ -119,7 +126,7 @@ def _dequantized(tensor: gguf.ReaderTensor) -> np.ndarray[Any, Any]:
             "Take a GGUF of another quantization, such as Q8_0.",
         ) from error
     values = values.reshape(_shape(tensor))
-    return values - np.float32(1) if gguf_gemma.adds_one(tensor.name) else values
+    return values - np.float32(1) if gguf_names.adds_one(tensor.name, architecture) else values
 
 
 def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, progress: Progress) -> dict[str, Any]:

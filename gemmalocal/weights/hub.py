@@ -139,14 +139,14 @@ def _explained(name: str) -> Iterator[None]:
         page = f"https://huggingface.co/{name}"
         if get_token() is None:
             raise ModelError(
-                f"{name} is gated, and no token is here.", f"Accept its terms at {page}, then: hf auth login"
+                f"{name} is gated, and no token is here.", f"Accept its terms at {page}, then: gemmalocal login"
             ) from error
         raise ModelError(
             f"{name} is gated, and the owner of your token has not accepted its terms.",
-            f"Accept them at {page}, logged in as the owner of the token (hf auth whoami), and try again.",
+            f"Accept them at {page}, logged in as the owner of the token (gemmalocal whoami), and try again.",
         ) from error
     except errors.RepositoryNotFoundError as error:
-        hint = "Check the name: gemmalocal models lists the published ones. A private one needs: hf auth login"
+        hint = "Check the name: gemmalocal models lists the published ones. A private one needs: gemmalocal login"
         raise ModelError(f"The Hub has no model '{name}' that you may see.", hint) from error
     except errors.HFValidationError as error:
         raise ModelError(f"'{name}' cannot be a name on the Hub.", "Give it as owner/name.") from error
@@ -161,7 +161,7 @@ def _explained(name: str) -> Iterator[None]:
 
 def _refused(name: str, error: Any) -> ModelError:
     if error.response.status_code == 401:
-        return ModelError("The Hub does not take your token.", "Get a new one: hf auth login")
+        return ModelError("The Hub does not take your token.", "Get a new one: gemmalocal login")
     return FetchFailed(
         f"The Hub answered {error.response.status_code} for {name}.",
         "Try again later: files that were finished are kept.",

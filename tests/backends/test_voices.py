@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import mlx.core as mx
 import numpy as np
 import pytest
 import torch
 import transformers
+from safetensors.numpy import load_file, save_file
 
 from gemmalocal import recipe_file
-from gemmalocal.backends import adapters, open_backend
-from gemmalocal.backends.mlx import generate, model
+from gemmalocal.backends import BACKENDS, adapters, open_backend
+from gemmalocal.backends.answers import draw
+from gemmalocal.backends.mlx.generate import MlxRows
 from gemmalocal.backends.protocol import Sampling
+from gemmalocal.backends.torch import attention, lines
+from gemmalocal.backends.torch.frozen import few, product_of_few
+from gemmalocal.backends.torch.generate import TorchRows
 from gemmalocal.errors import ModelError
 from tests.backends.test_generations import configuration
+from tests.conftest import random_weights
+from tests.engine.toy import Babbler
 
-BACKEND = open_backend("mlx")
 NAMES = ["gemma1", "gemma2", "gemma3", "gemma3-vision", "gemma4", "gemma4-vision", "gemma4-experts"]
 STOPS = set(range(0, 320, 13))
 
@@ -47,16 +54,25 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
-def adapter(folder: Path, path: Path, target: Path, *overrides: str) -> Any:
-    """Save an adapter that does something; the trainer it comes from."""
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> Any:
+    return open_backend(request.param)
+
+
+def adapter(backend: Any, folder: Path, path: Path, target: Path, *overrides: str) -> Any:
+    """Save an adapter that does something; a trainer that has it."""
     recipe = recipe_file.load(str(path), [f"model={folder}", "lora.dropout=0", *overrides])
-    made: Any = BACKEND.trainer(folder, recipe)
-    for number, layer in enumerate(made._adapters):
-        layer.lora_b = 0.3 * mx.random.normal(layer.lora_b.shape, key=mx.random.key(number))
-        if "magnitude" in layer:
-            layer.magnitude = layer.magnitude * 1.2
+    made: Any = backend.trainer(folder, recipe)
     target.mkdir()
     made.save(target)
+    random, tensors = np.random.default_rng(4), load_file(target / adapters.WEIGHTS)
+    for name, value in tensors.items():
+        if "lora_B" in name:
+            tensors[name] = (0.3 * random.standard_normal(value.shape)).astype(np.float32)
+        elif "magnitude" in name:
+            tensors[name] = value * np.float32(1.2)
+    save_file(tensors, target / adapters.WEIGHTS, {"format": "pt"})
+    made.load(target)
     return made
 
 
@@ -79,14 +95,13 @@ def some_prompts(count: int = 4) -> list[list[int]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_voice_says_what_the_trained_model_says_alone(
-    folders: dict[str, Path], recipe_path: Path, tmp_path: Path, name: str
+    backend: Any, folders: dict[str, Path], recipe_path: Path, tmp_path: Path, name: str
 ) -> None:
-    folder = folders[name]
-    small = adapter(folder, recipe_path, tmp_path / "small", "lora.target_modules=[q_proj,down_proj]", "lora.rank=2")
-    large = adapter(folder, recipe_path, tmp_path / "large", "method=dora", "lora.layers=2")
-    base: Any = BACKEND.generator(folder)
-    together: Any = BACKEND.generator(folder, [tmp_path / "small", tmp_path / "large"])
-    prompts = some_prompts(6)
+    folder, both = folders[name], [tmp_path / "small", tmp_path / "large"]
+    few = ("lora.target_modules=[q_proj,down_proj]", "lora.rank=2")
+    small = adapter(backend, folder, recipe_path, both[0], *few)
+    large = adapter(backend, folder, recipe_path, both[1], "method=dora", "lora.layers=2")
+    together, prompts = backend.generator(folder, both), some_prompts(6)
     found = answers(together, prompts, [0, 1, 2, 1, 2, 0], Sampling(max_tokens=24))
     wanted = [
         list(small.stream(prompts[1], 24, STOPS)),
@@ -95,46 +110,82 @@ def test_each_voice_says_what_the_trained_model_says_alone(
         list(large.stream(prompts[4], 24, STOPS)),
     ]
     assert found[1:5] == wanted
+    base = backend.generator(folder)
     for row in (0, 5):
         assert [found[row]] == answers(base, prompts[row : row + 1], [0], Sampling(max_tokens=24))
     assert len({len(row) for row in found}) > 1  # some have left the batch before others
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_padded_prompt_is_read_as_it_is_alone(folders: dict[str, Path], name: str) -> None:
-    text, prompts = model.load(folders[name], "float32").text, some_prompts(6)
-    together = generate._read(text, generate._cache(text, prompts), prompts)
-    for prompt, states in zip(prompts, together, strict=True):
-        alone = generate._read(text, generate._cache(text, [prompt]), [prompt])[0]
-        np.testing.assert_allclose(np.array(states), np.array(alone), atol=1e-4 * float(mx.max(mx.abs(alone))))
+def test_a_row_is_read_as_it_is_alone(backend: Any, folders: dict[str, Path], name: str) -> None:
+    prompts, generator = some_prompts(6), backend.generator(folders[name])
+    together = scores(backend, generator, prompts)
+    for prompt, found in zip(prompts, together, strict=True):
+        (alone,) = scores(backend, generator, [prompt])
+        np.testing.assert_allclose(found, alone, atol=1e-4 * float(np.abs(alone).max()))
 
 
+def scores(backend: Any, generator: Any, prompts: list[list[int]]) -> Any:
+    """(prompts, vocabulary) of what follows prompts that are read together."""
+    kind = {"mlx": MlxRows, "torch": TorchRows}[backend.name]
+    rows: Any = kind(generator._text, generator._head, voices=[0] * len(prompts))
+    rows.feed(prompts)
+    return rows.logits()
+
+
+@pytest.mark.parametrize("method", ["lora", "dora"])
 @pytest.mark.parametrize("name", ["gemma1", "gemma2", "gemma3", "gemma4"])
-def test_greedy_answers_are_those_of_transformers(folders: dict[str, Path], name: str) -> None:
-    prompts = some_prompts(3)
-    found = answers(BACKEND.generator(folders[name]), prompts, [0, 0, 0], Sampling(max_tokens=20))
+def test_greedy_answers_are_those_of_transformers_and_peft(
+    backend: Any, folders: dict[str, Path], recipe_path: Path, tmp_path: Path, name: str, method: str
+) -> None:
+    from peft import PeftModel
+
+    prompts, place = some_prompts(4), tmp_path / "a"
+    adapter(backend, folders[name], recipe_path, place, f"method={method}")
+    found = answers(backend.generator(folders[name], [place]), prompts, [0, 1, 0, 1], Sampling(max_tokens=20))
     theirs: Any = transformers.AutoModelForCausalLM.from_pretrained(
         folders[name], dtype=torch.float32, attn_implementation="eager"
     )
-    for prompt, ids in zip(prompts, found, strict=True):
-        with torch.no_grad():
-            whole = theirs(torch.tensor([prompt + ids])).logits[0]
-        wanted = whole[len(prompt) - 1 : -1]
-        chosen = wanted[torch.arange(len(ids)), torch.tensor(ids)]
-        assert torch.all(wanted.max(dim=-1).values - chosen < 1e-3)  # the likeliest, or its equal
+    theirs = PeftModel.from_pretrained(theirs, str(place)).eval()
+    settings = {"do_sample": False, "max_new_tokens": 20, "eos_token_id": sorted(STOPS), "pad_token_id": 0}
+    for row, prompt in enumerate(prompts):
+        with contextlib.nullcontext() if row % 2 else theirs.disable_adapter():
+            whole = theirs.generate(input_ids=torch.tensor([prompt]), **settings)[0].tolist()
+        assert found[row] == whole[len(prompt) :]
 
 
-def test_a_long_prompt_is_read_in_pieces(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["gemma1", "gemma2", "gemma3", "gemma4"])
+def test_a_long_prompt_is_read_in_pieces(
+    backend: Any, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
     prompts, sampling = some_prompts(4), Sampling(max_tokens=12)
-    generator = BACKEND.generator(folders["gemma4"])
+    generator = backend.generator(folders[name])
     whole = answers(generator, prompts, [0] * 4, sampling)
-    monkeypatch.setattr(generate, "PREFILL", 28)  # 7 tokens of each at once
+    monkeypatch.setattr(import_module(f"gemmalocal.backends.{backend.name}.generate"), "PREFILL", 28)
+    assert answers(generator, prompts, [0] * 4, sampling) == whole
+    monkeypatch.setattr(attention, "LONG", 4)  # and scores of some queries at a time
+    monkeypatch.setattr(attention, "CHUNK", 5)
     assert answers(generator, prompts, [0] * 4, sampling) == whole
 
 
-def test_draws_are_reproducible_and_blind_to_other_rows(tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
-    adapter(tiny, recipe_path, tmp_path / "a")
-    generator = BACKEND.generator(tiny, [tmp_path / "a"])
+def test_an_answer_outgrows_its_room(folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of torch, which moves what a row remembers to larger tensors now and then."""
+    prompts, sampling = some_prompts(4), Sampling(max_tokens=40)
+    generator = open_backend("torch").generator(folders["gemma3"])
+    whole = answers(generator, prompts, [0] * 4, sampling)
+    monkeypatch.setattr(lines, "BLOCK", 3)
+    assert answers(generator, prompts, [0] * 4, sampling) == whole
+
+
+@pytest.mark.parametrize("engine", ["toy", *BACKENDS])
+def test_draws_are_reproducible_and_blind_to_other_rows(
+    tiny: Path, recipe_path: Path, tmp_path: Path, engine: str
+) -> None:
+    if engine == "toy":
+        generator: Any = Babbler()
+    else:
+        adapter(open_backend(engine), tiny, recipe_path, tmp_path / "a")
+        generator = open_backend(engine).generator(tiny, [tmp_path / "a"])
     prompts = some_prompts(3)
     sampling = Sampling(temperature=1.5, top_p=0.95, top_k=40, seed=3, max_tokens=16)
     found = answers(generator, prompts, [0, 1, 0], sampling)
@@ -144,54 +195,88 @@ def test_draws_are_reproducible_and_blind_to_other_rows(tiny: Path, recipe_path:
     twice = answers(generator, [prompts[0]] * 2, [0, 0], sampling)
     assert twice[0] == found[0]
     assert twice[1] != twice[0]
+    greedy = answers(generator, prompts, [0, 1, 0], Sampling(max_tokens=16))
+    assert greedy == answers(generator, prompts, [0, 1, 0], sampling._replace(top_k=1))
+    assert [row[:5] for row in greedy] == answers(generator, prompts, [0, 1, 0], Sampling(max_tokens=5))
+
+
+def test_engines_draw_the_same(tiny: Path) -> None:
+    sampling = Sampling(temperature=1.0, top_p=0.9, seed=2, max_tokens=16)
+    found = [answers(open_backend(name).generator(tiny), some_prompts(3), [0, 0, 0], sampling) for name in BACKENDS]
+    assert found[0] == found[1]
 
 
 def test_draws_follow_the_probabilities() -> None:
-    from gemmalocal.backends.mlx.generate import _choose
-
-    shares = np.array([0.5, 0.25, 0.15, 0.06, 0.04])
-    logits = mx.array(np.log(np.tile(shares, (400, 1))).astype(np.float32))
+    shares = np.array([0.25, 0.5, 0.15, 0.06, 0.04])
+    logits = np.log(np.tile(shares, (2000, 1))).astype(np.float32)
 
     def drawn(**settings: float) -> Any:
         sampling = Sampling(seed=1, **settings)  # type: ignore[arg-type]
-        ids: Any = _choose(logits, sampling, [(row, 0) for row in range(400)])
-        return np.bincount(np.array(ids), minlength=5) / 400
+        return np.bincount(draw(logits, sampling, [(row, 0) for row in range(2000)]), minlength=5) / 2000
 
-    np.testing.assert_allclose(drawn(temperature=1), shares, atol=0.06)
-    np.testing.assert_allclose(drawn(temperature=0.5), shares**2 / (shares**2).sum(), atol=0.06)
-    np.testing.assert_allclose(drawn(temperature=1, top_k=2), [2 / 3, 1 / 3, 0, 0, 0], atol=0.06)
-    np.testing.assert_allclose(drawn(temperature=1, top_p=0.8), [0.5 / 0.9, 0.25 / 0.9, 0.15 / 0.9, 0, 0], atol=0.06)
-    assert drawn(temperature=1, top_p=0.01)[0] == 1  # the likeliest always stays
+    np.testing.assert_allclose(drawn(temperature=1), shares, atol=0.03)
+    np.testing.assert_allclose(drawn(temperature=0.5), shares**2 / (shares**2).sum(), atol=0.03)
+    np.testing.assert_allclose(drawn(temperature=1, top_k=2), [1 / 3, 2 / 3, 0, 0, 0], atol=0.03)
+    np.testing.assert_allclose(drawn(temperature=1, top_p=0.8), [0.25 / 0.9, 0.5 / 0.9, 0.15 / 0.9, 0, 0], atol=0.03)
+    both = drawn(temperature=1, top_k=3, top_p=0.75)  # 0.75 of what the three have
+    np.testing.assert_allclose(both, [1 / 3, 2 / 3, 0, 0, 0], atol=0.03)
+    assert drawn(temperature=1, top_p=0)[1] == drawn(temperature=1, top_p=0.01)[1] == 1  # the likeliest always stays
     assert drawn(temperature=1, top_k=99).all()
 
 
-def test_an_adapter_of_another_model_is_refused(tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
-    adapter(tiny, recipe_path, tmp_path / "a")
+def test_an_adapter_of_another_model_is_refused(backend: Any, tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
+    adapter(backend, tiny, recipe_path, tmp_path / "a")
     other = tmp_path / "other"
     other.mkdir()
     for file in tiny.iterdir():
         (other / file.name).write_bytes(file.read_bytes())
     config = json.loads((other / "config.json").read_text())
-    from tests.conftest import random_weights
-
-    save = __import__("safetensors.numpy", fromlist=["save_file"]).save_file
     config |= {"intermediate_size": 96, "num_hidden_layers": 1}
     (other / "config.json").write_text(json.dumps(config))
-    save(random_weights(config), other / "model.safetensors", metadata={"format": "pt"})
+    save_file(random_weights(config), other / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match="does not fit the model|has not"):
-        BACKEND.generator(other, [tmp_path / "a"])
+        backend.generator(other, [tmp_path / "a"])
     settings = tmp_path / "a" / adapters.CONFIG
     settings.write_text(json.dumps(json.loads(settings.read_text()) | {"alpha_pattern": {"x": 1}}))
     with pytest.raises(ModelError, match="alpha_pattern"):
-        BACKEND.generator(tiny, [tmp_path / "a"])
+        backend.generator(tiny, [tmp_path / "a"])
     (tmp_path / "a" / adapters.WEIGHTS).unlink()
-    with pytest.raises(ModelError, match="no adapter that can be read"):
-        BACKEND.generator(tiny, [tmp_path / "a"])
+    with pytest.raises(ModelError, match="holds no adapter"):
+        backend.generator(tiny, [tmp_path / "a"])
 
 
-def test_quantized_weights_have_voices_too(tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
-    tuned = adapter(tiny, recipe_path, tmp_path / "q", "quantize=8bit")
-    generator = BACKEND.generator(tiny, [tmp_path / "q"], quantize=8)
-    prompts = some_prompts(2)
-    found = answers(generator, prompts, [0, 1], Sampling(max_tokens=12))
+@pytest.mark.parametrize(("engine", "bits"), [("mlx", 8), ("torch", 8), ("torch", 4)])
+def test_quantized_weights_have_voices_too(
+    tiny: Path, recipe_path: Path, tmp_path: Path, engine: str, bits: int
+) -> None:
+    backend, places = open_backend(engine), [tmp_path / "q", tmp_path / "d"]
+    tuned = adapter(backend, tiny, recipe_path, places[0], f"quantize={bits}bit")
+    stretched = adapter(backend, tiny, recipe_path, places[1], f"quantize={bits}bit", "method=dora")
+    prompts = some_prompts(3)
+    generator = backend.generator(tiny, places, quantize=bits)
+    found = answers(generator, prompts, [0, 1, 2], Sampling(max_tokens=12))
     assert found[1] == list(tuned.stream(prompts[1], 12, STOPS))
+    assert found[2] == list(stretched.stream(prompts[2], 12, STOPS))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_torch_speaks_in_narrow_numbers(tiny: Path, recipe_path: Path, tmp_path: Path, dtype: str) -> None:
+    backend: Any = open_backend("torch")
+    tuned = adapter(backend, tiny, recipe_path, tmp_path / "a", f"dtype={dtype}")
+    generator, (prompt,) = backend.generator(tiny, [tmp_path / "a"], dtype), some_prompts(1)
+    rows = TorchRows(generator._text, generator._head, generator._layers, [0, 1])
+    rows.feed([prompt, prompt])
+    base, found = rows.logits()
+    wanted = tuned.logits(prompt)
+    np.testing.assert_allclose(found, wanted, atol=0.03 * np.abs(wanted).max())
+    assert np.abs(base - wanted).max() > 0.1 * np.abs(wanted).max()
+    assert np.isfinite(answers(generator, [prompt] * 2, [0, 1], Sampling(max_tokens=8))).all()
+
+
+def test_a_product_of_few_rows_is_the_product() -> None:
+    matrix = torch.randn(30, 50, generator=torch.Generator().manual_seed(1)).T
+    for shape in ((1, 50), (1, 2, 50), (2, 2, 50), (4, 50), (50,)):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
+        assert few(x)
+        torch.testing.assert_close(product_of_few(x, matrix), x @ matrix)
+    assert not few(torch.zeros(5, 50))

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from gemmalocal.backends import adapters
+from gemmalocal.backends import adapters, answers
 from gemmalocal.backends.group import ALONE, Group
-from gemmalocal.backends.protocol import Memory, Update
+from gemmalocal.backends.protocol import Memory, Sampling, Update
 from gemmalocal.data.batches import MicroBatch, Shapes
 from gemmalocal.data.examples import Example
 from gemmalocal.engine.loop import Work
@@ -108,3 +108,34 @@ def work(folder: Path, steps: int, held_out: int = 3, **fields: Any) -> Work:
     settings = {"learning_rate": 0.3, "schedule": "constant", "batch_size": 2, "evaluate_every": 4, "save_every": 4}
     spec = TrainSpec(steps=steps, **{**settings, **fields})
     return Work(rows[:8], rows[8:], spec, steps, folder)
+
+
+class Babbler:
+    """A generator without a model: scores are random, and depend on all that a row said and on its voice."""
+
+    def stream(
+        self, prompts: Sequence[Sequence[int]], voices: Sequence[int], sampling: Sampling, stops: set[int]
+    ) -> Iterator[list[int | None]]:
+        return answers.decode(Babble(voices), prompts, voices, sampling, stops)
+
+
+class Babble:
+    """What rows have said so far."""
+
+    def __init__(self, voices: Sequence[int], vocabulary: int = 320) -> None:
+        self._said = [[voice] for voice in voices]
+        self._vocabulary = vocabulary
+
+    def feed(self, ids: Sequence[Sequence[int]]) -> None:
+        for row, more in zip(self._said, ids, strict=True):
+            row += more
+
+    def keep(self, places: Sequence[int]) -> None:
+        self._said = [self._said[place] for place in places]
+
+    def logits(self) -> answers.Floats:
+        scores = [np.random.default_rng(row).standard_normal(self._vocabulary) for row in self._said]
+        return np.array(scores, np.float32)
+
+    def likeliest(self) -> list[int]:
+        return [int(place) for place in self.logits().argmax(1)]

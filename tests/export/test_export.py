@@ -22,8 +22,8 @@ from gemmalocal import recipe_file
 from gemmalocal.backends import adapters
 from gemmalocal.errors import ModelError
 from gemmalocal.export import forms, gguf_types, gguf_write, merge
-from gemmalocal.export.forms import Form
 from gemmalocal.export.source import Source
+from gemmalocal.exports import Form
 from gemmalocal.pipelines.prove import prove
 from gemmalocal.weights import tensors
 
@@ -69,7 +69,7 @@ def exported(home: Path, *words: str) -> tuple[Path, dict[str, Any]]:
 
 @pytest.mark.parametrize(
     "words",
-    [["adapter"], ["merged"], ["merged", "--quantize", "8"], ["gguf"], ["ollama", "--type", "F16"]],
+    [["adapter"], ["mlx-adapter"], ["merged"], ["merged", "--quantize", "8"], ["gguf"], ["ollama", "--type", "F16"]],
     ids=lambda words: "-".join(words).replace("--", ""),
 )
 def test_every_form_keeps_the_tune_and_says_so(home: Path, words: list[str]) -> None:
@@ -85,6 +85,9 @@ def test_every_form_keeps_the_tune_and_says_so(home: Path, words: list[str]) -> 
     assert str(home) not in card
     assert "<polyline" in (folder / "losses.svg").read_text()
     assert not [path for path in folder.parent.iterdir() if path.name.startswith((".", "tmp"))]
+    if words[0] == "mlx-adapter":
+        assert report["reader"] == "the adapter over its base, by mlx-lm itself"
+        assert "--adapter-path" in card
     if words[0] == "ollama":
         (file,) = folder.glob("*.gguf")
         assert f"FROM ./{file.name}" in (folder / "Modelfile").read_text()

@@ -146,8 +146,11 @@ def test_an_endpoint_writes_and_a_second_run_asks_nothing(
     monkeypatch.setenv("MY_KEY", KEY)
     with running() as model:
         model.faults = ["500"]  # it says the key back
-        first = through(model, documents, tiny, "d", "--key-env", "MY_KEY")
+        first = through(model, documents, tiny, "d", "--key-env", "MY_KEY", "--json")
         assert first.returncode == 0, first.stderr
+        told = [event for event in map(json.loads, first.stdout.splitlines()) if event.get("what") == "passages"]
+        assert [event["done"] for event in told] == sorted({event["done"] for event in told})  # it never goes back
+        assert told[0]["done"] == 1  # told at the first answer, not once the whole window has one
         asked, files = len(model.asked), of_files(workspace / "datasets" / "d")
         assert asked == 6
         assert {row["by"] for row in files[datasets.TRAIN] + files[datasets.HELD_OUT]} == {"model"}

@@ -110,6 +110,18 @@ def test_stop_finishes_the_step_and_saves(recipe_path: Path, workspace: Path) ->
     assert run("stop", "long").returncode == 1
 
 
+def test_stop_is_heard_while_prompts_are_answered(recipe_path: Path, workspace: Path) -> None:
+    prompts = json.dumps(["the quote of a:"] * 10_000)
+    job = start(workspace, "talking", recipe_path, f"samples.prompts={prompts}", "samples.max_tokens=50")
+    until(lambda: bool(history.read(job.directory).samples))
+    job.ask(do="stop")
+    until(lambda: not job.alive)
+    state = history.read(job.directory)
+    assert state.status == "stopped"
+    assert len(state.samples) < 10_000
+    assert state.steps[-1].step == 1
+
+
 def test_two_watchers_and_no_second_start(recipe_path: Path, workspace: Path) -> None:
     job = start(workspace, "busy", recipe_path, "train.steps=100000")
     with pytest.raises(JobBusy):

@@ -76,7 +76,7 @@ def record(name: str, events: Sequence[Event], at: float = 1_000_000_000.0) -> P
     return folder
 
 
-def prepared(name: str) -> Path:
+def prepared(name: str, model: str = "gemma-3-270m-demo") -> Path:
     """A dataset's directory, as a preparation of two documents by rules would have left it."""
     folder = paths.datasets() / name
     folder.mkdir(parents=True)
@@ -91,11 +91,40 @@ def prepared(name: str) -> Path:
         Report(report),
         Finished("done", "2 rows in train.jsonl, 2 in held_out.jsonl"),
     ]
-    spec = {"sources": ["/papers"], "task": "qa", "model": "gemma-3-270m-demo", "author": "rules"}
+    spec = {"sources": ["/papers"], "task": "qa", "model": model, "author": "rules"}
     (folder / "job.json").write_text(json.dumps({"kind": "prepare", "spec": spec}))
     (folder / "events.jsonl").write_text("".join(encode(event, 1e9) + "\n" for event in events))
     rows = [{"text": f"row {number}", "source": "/papers/bees.md", "page": 1} for number in range(5)]
     datasets.write(folder, {datasets.TRAIN: rows[:2], datasets.HELD_OUT: rows[2:4], datasets.REJECTED: []}, report)
+    return folder
+
+
+def exported(run: Path, label: str, passed: bool = True) -> Path:
+    """The export of a recorded run, with its proof and its job, as old as the run."""
+    share = 0.994 if passed else 0.41
+    same = " important than money.\nAuthor: Thomas Edison"
+    answers = [
+        {"prompt": PROMPT, "tuned": same, "exported": same if passed else " than a word."},
+        {"prompt": "Quote: A friend is", "tuned": " a gift.", "exported": " a gift."},
+    ]
+    base, tuned = 3.88, 2.35
+    proof = {
+        "form": label, "reader": "the folder, by torch", "tokens": 900, "base": base, "tuned": tuned,
+        "exported": base - share * (base - tuned), "logit_difference": 0.01, "carried": share, "answers": answers,
+        "kept": share, "passed": passed, "least": 0.9,
+    }  # fmt: skip
+    folder, job = run / "exports" / label, run / "exporting" / label
+    folder.mkdir(parents=True)
+    job.mkdir(parents=True)
+    (folder / "proof.json").write_text(json.dumps(proof))
+    with (folder / "model.bin").open("wb") as model:
+        model.truncate(291_500_000)  # sparse
+    (job / "job.json").write_text(json.dumps({"kind": "export", "spec": {"to": None}}))
+    lost = Failed("GemmalocalError", "The export lost the tune.", "Take a --type with more bits: Q8_0 or BF16.", 1)
+    events = [Started("export", 1, 1), Finished("done") if passed else lost]
+    (job / "events.jsonl").write_text("".join(encode(event, 1e9) + "\n" for event in events))
+    for file in (folder / "proof.json", job / "events.jsonl"):
+        os.utime(file, (1e9, 1e9))
     return folder
 
 

@@ -18,6 +18,7 @@ from tests.tui.recorded import RUNS, hold, prepared, record
 from tui.app import GemmalocalApp
 from tui.screens.compare import CompareScreen
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
 from tui.screens.home import HomeScreen
 from tui.screens.preparing import PreparingScreen
@@ -26,12 +27,25 @@ from tui.screens.recipe import RecipeScreen
 from tui.screens.train import TrainScreen
 from tui.widgets.run_table import RunTable
 
-KEYS = [*"ncdestgkxryR?/qj", "enter", "escape", "tab", "up", "down", "left", "right", "space", "ctrl+p", "ctrl+t", "5"]
+KEYS = [
+    *"ncdestgkxryR?/qjahlo",
+    "enter",
+    "escape",
+    "tab",
+    "up",
+    "down",
+    "left",
+    "right",
+    "space",
+    "ctrl+p",
+    "ctrl+t",
+    "5",
+]
 KEYS.remove("q")  # it may quit, and rightly
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
-    for _ in range(200):
+    for _ in range(1200):
         if condition():
             return
         await pilot.pause(0.05)
@@ -124,8 +138,10 @@ async def test_a_problem_stands_at_its_field(recipe_path: Path) -> None:
         await until(pilot, lambda: not app.screen.query(".problem"))
 
 
-@pytest.mark.parametrize("place", ["home", "train", "problem", "recipe", "compare", "documents", "preparing"])
-async def test_no_key_crashes_it(place: str, recipe_path: Path) -> None:
+@pytest.mark.parametrize(
+    "place", ["home", "train", "problem", "recipe", "compare", "documents", "preparing", "dataset"]
+)
+async def test_no_key_crashes_it(place: str, recipe_path: Path, tiny: Path) -> None:
     folder = record("killed", RUNS["killed"])
     text = recipe_path.read_text().replace("rows.jsonl", "nowhere.jsonl")  # what is started fails early
     recipe_path.write_text(text)
@@ -135,7 +151,8 @@ async def test_no_key_crashes_it(place: str, recipe_path: Path) -> None:
         "recipe": lambda: RecipeScreen(recipe_path),
         "compare": lambda: CompareScreen([str(folder)]),
         "documents": DocumentsScreen,
-        "preparing": lambda: PreparingScreen(prepared("docs")),
+        "preparing": lambda: PreparingScreen(prepared("docs", str(tiny))),
+        "dataset": lambda: DatasetScreen(str(prepared("docs", str(tiny)))),
     }
     dice = random.Random(place)
     app = GemmalocalApp()

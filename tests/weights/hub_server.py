@@ -9,15 +9,17 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 COMMIT = "a" * 40
 TOKENS = {"hf_accepted": True, "hf_stranger": False}  # whether its owner has accepted the terms of the gated models
 PIECE = 64 * 1024
+State = TypeVar("State", bound="Hub")
 
 
 @dataclass
@@ -26,6 +28,8 @@ class Repository:
 
     files: dict[str, bytes]
     gated: bool = False
+    private: bool = False
+    kind: str = "model"
     sizes: dict[str, int] = field(default_factory=dict)
 
 
@@ -46,11 +50,10 @@ class Hub:
 
 
 @contextmanager
-def running() -> Iterator[Hub]:
+def running(hub: State, handler: type[Handler] | None = None) -> Iterator[State]:
     """A hub that listens on a free port until the end of the block."""
-    hub = Hub()
     hub.gate.set()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (handler or Handler,), {"hub": hub}))
     server.daemon_threads = True
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -63,9 +66,15 @@ def running() -> Iterator[Hub]:
         server.server_close()
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Handler(BaseHTTPRequestHandler):
     hub: Hub
     protocol_version = "HTTP/1.1"
+    known: Collection[str] = TOKENS
+
+    @property
+    def token(self) -> str:
+        """The one that came with the request, or nothing."""
+        return (self.headers.get("Authorization") or "").removeprefix("Bearer ")
 
     def log_message(self, *args: object) -> None:
         """Keep quiet."""
@@ -79,28 +88,30 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path))
-        about, file = re.fullmatch(r"/api/models/([^/]+/[^/]+)", path), None
+        about, file = re.fullmatch(r"/api/(?:models|datasets)/([^/]+/[^/]+)", path), None
         if not about:
-            file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
+            file = re.fullmatch(r"/(?:datasets/)?([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
         match = about or file
         repository = self.hub.repositories.get(match.group(1)) if match else None
-        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        if repository and (repository.kind == "dataset") != ("datasets/" in path):
+            repository = None
+        token = self.token
         if self.hub.broken:
-            self._refuse(503, "", "Service Unavailable")
-        elif token and token not in TOKENS:
-            self._refuse(401, "", "Invalid credentials in Authorization header")
+            self.refuse(503, "", "Service Unavailable")
+        elif token and token not in self.known:
+            self.refuse(401, "", "Invalid credentials in Authorization header")
         elif repository is None:
-            self._refuse(404 if token else 401, "RepoNotFound", "Repository not found")
+            self.refuse(404 if token else 401, "RepoNotFound", "Repository not found")
         elif about:
             self._describe(about.group(1), repository)
         elif repository.gated and not TOKENS.get(token):
-            self._refuse(403 if token else 401, "GatedRepo", "Access to this model is restricted.")
+            self.refuse(403 if token else 401, "GatedRepo", "Access to this model is restricted.")
         elif file and file.group(2) in repository.files:
             self._file(file.group(2), repository.files[file.group(2)], body)
         else:
-            self._refuse(404, "EntryNotFound", "Entry not found")
+            self.refuse(404, "EntryNotFound", "Entry not found")
 
-    def _refuse(self, status: int, code: str, message: str) -> None:
+    def refuse(self, status: int, code: str, message: str) -> None:
         self.send_response(status)
         if code:
             self.send_header("X-Error-Code", code)
@@ -114,9 +125,20 @@ class _Handler(BaseHTTPRequestHandler):
             for path, content in repository.files.items()
         ]
         gated = "manual" if repository.gated else False
-        known = {"id": name, "modelId": name, "sha": COMMIT, "gated": gated, "siblings": files, "tags": []}
-        content = json.dumps(known).encode()
-        self.send_response(200)
+        known = {
+            "id": name,
+            "sha": COMMIT,
+            "gated": gated,
+            "private": repository.private,
+            "siblings": files,
+            "tags": [],
+        }
+        self.json(known)
+
+    def json(self, answer: dict[str, Any], status: int = 200) -> None:
+        """Answer with an object."""
+        content = json.dumps(answer).encode()
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()

@@ -15,11 +15,13 @@ from gemmalocal.weights.locate import DEMO, locate
 GOLDEN = Path(__file__).parent / "gemma3_ids.json"  # what transformers' own reading of the same file gives
 
 
-def test_the_demo_is_made_once_and_tokenizes_like_transformers(workspace: Path) -> None:
-    told: list[str] = []
-    folder = locate(DEMO, lambda what, done, total: told.append(what))
-    assert folder == workspace / "models" / DEMO
-    assert "dequantizing" in told
+def test_the_demo_is_made_once_and_tokenizes_like_transformers(
+    demo: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, before = demo
+    monkeypatch.setenv("GEMMALOCAL_HOME", str(home))
+    folder = home / "models" / DEMO
+    assert "dequantizing" in before
     assert not list(folder.parent.glob(".*"))
     tokenizer = Tokenizer(folder)
     golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
@@ -27,7 +29,7 @@ def test_the_demo_is_made_once_and_tokenizes_like_transformers(workspace: Path) 
     for text, ids in golden.items():
         assert tokenizer.encode(text) == ids, text
     assert "Gemma Terms" in json.loads((folder / "provenance.json").read_text())["licence"]
-    told.clear()
+    told: list[str] = []
     assert locate(DEMO, lambda what, done, total: told.append(what)) == folder
     assert told == []
 

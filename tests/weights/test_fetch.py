@@ -28,7 +28,7 @@ def hub(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     files = {path.name: path.read_bytes() for path in tiny.iterdir()}
     files |= {"README.md": b"A tiny Gemma.", "LICENSE": b"Terms.", "training_args.bin": b"pickle"}
     files |= {"pytorch_model.bin": b"pickle", "tiny.gguf": b"GGUF", "onnx/model.onnx": b"x", "onnx/config.json": b"{}"}
-    with hub_server.running() as found:
+    with hub_server.running(Hub()) as found:
         found.repositories["someone/tiny"] = Repository(files)
         found.repositories["google/gated"] = Repository(files, gated=True)
         for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
@@ -81,7 +81,7 @@ def test_a_gguf_file_comes_when_it_is_named(hub: Hub) -> None:
 @pytest.mark.parametrize(
     ("model", "environment", "code", "sentence", "remedy"),
     [
-        ("google/gated", {}, 3, "gated, and no token", "hf auth login"),
+        ("google/gated", {}, 3, "gated, and no token", "gemmalocal login"),
         (
             "google/gated",
             {"HF_TOKEN": "hf_stranger"},
@@ -89,7 +89,7 @@ def test_a_gguf_file_comes_when_it_is_named(hub: Hub) -> None:
             "has not accepted its terms",
             "https://huggingface.co/google/",
         ),
-        ("google/gated", {"HF_TOKEN": "hf_wrong"}, 3, "does not take your token", "hf auth login"),
+        ("google/gated", {"HF_TOKEN": "hf_wrong"}, 3, "does not take your token", "gemmalocal login"),
         ("google/nothing", {}, 3, "no model 'google/nothing'", "gemmalocal models"),
         ("google/nothing", {"HF_TOKEN": "hf_accepted"}, 3, "no model 'google/nothing'", "gemmalocal models"),
         ("a/b/c", {}, 3, "cannot be a name", "owner/name"),

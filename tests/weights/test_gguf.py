@@ -17,7 +17,7 @@ from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import ModelError
 from gemmalocal.records import Message
 from gemmalocal.weights import gguf_file, gguf_peek
-from gemmalocal.weights.gguf_gemma import tensor_name
+from gemmalocal.weights.gguf_names import tensor_name
 from tests.weights import ggufs
 
 IDS = [2, 270, 271, 280, 290, 300, 275, 265, 281, 272, 274, 293, 305]  # longer than the sliding window

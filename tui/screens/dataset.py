@@ -20,6 +20,7 @@ from textual.widgets import Footer, Static
 from gemmalocal import datasets, jobs, rows
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Declined, Event, Failed, Progress, Report, Rows, Stage
+from tui.beside import beside
 from tui.screens.ask_number import AskNumberScreen
 from tui.screens.edit_answer import EditAnswerScreen
 from tui.screens.problem import ProblemScreen
@@ -30,7 +31,7 @@ from tui.widgets.row_card import RowCard, known, numbers, trained, written
 from tui.widgets.title_line import TitleLine
 
 POLL = 0.1  # seconds
-STAY = 300.0  # seconds after which the job, which ends when nobody asks, is told that we are still here
+STAY = 120.0  # seconds after which the job, which ends when nobody asks, is told that we are still here
 CARDS = 16  # rows that are drawn at most, from the one at hand
 PAGE = 32  # rows that are asked for at once
 LEAP = 10  # rows that page up and page down move by
@@ -91,7 +92,7 @@ class DatasetScreen(Watching):
     def on_mount(self) -> None:
         """Find the rows, and have them read."""
         self._draw()
-        self.run_worker(self._follow())
+        beside(self, self._follow())
 
     async def _follow(self) -> None:
         try:
@@ -305,7 +306,7 @@ class DatasetScreen(Watching):
     def _change(self, work: Callable[[Path], None], told: str) -> None:
         if self._view is not None and self._view.folder is not None:
             self._busy = True
-            self.run_worker(self._changed(work, self._view.folder, told))
+            beside(self, self._changed(work, self._view.folder, told))
 
     async def _changed(self, work: Callable[[Path], None], folder: Path, told: str) -> None:
         try:

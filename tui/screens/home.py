@@ -13,14 +13,15 @@ from textual.content import Content
 from textual.widgets import DataTable, Footer, Static
 
 from gemmalocal import history, machine, pace, paths, preparing
+from gemmalocal.jobs import Job
 from gemmalocal.runs import Run
 from tui.beside import beside
 from tui.screens.compare import CompareScreen
 from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
+from tui.screens.export import ExportScreen
 from tui.screens.new_run import NewRunScreen
 from tui.screens.pick import PickScreen
-from tui.screens.place import PlaceScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.watching import OpenRun, RunScreen
 from tui.widgets.run_table import RunTable
@@ -47,7 +48,7 @@ class HomeScreen(RunScreen):
         Binding("n", "new", "New"),
         Binding("d", "documents", "Documents"),
         Binding("c", "compare", "Compare"),
-        Binding("e", "place('export')", "Export"),
+        Binding("e", "export", "Export"),
         Binding("t", "dataset", "Dataset"),
         Binding("g", "log", "Log", show=False),
         Binding("k", "kill", "Kill", show=False),
@@ -77,7 +78,7 @@ class HomeScreen(RunScreen):
     async def _machine(self) -> None:
         while True:
             here, self._models, self._datasets = await asyncio.to_thread(
-                lambda: (machine.probe(), _models(), [folder.name for folder in preparing.list_all()])
+                lambda: (machine.probe(), _models(), _datasets())
             )
             self.query_one(TitleLine).right = machine_line(here)
             self._tell_shelf()
@@ -145,9 +146,12 @@ class HomeScreen(RunScreen):
         if source is not None:
             self.app.push_screen(DatasetScreen(source))
 
-    def action_place(self, place: str) -> None:
-        """A screen that is not there yet."""
-        self.app.push_screen(PlaceScreen(place))
+    def action_export(self) -> None:
+        """Take the run at hand away."""
+        if self.run is None:
+            self.notify("There is no run yet: n begins one.")
+        else:
+            self.app.push_screen(ExportScreen(self.run.folder))
 
 
 def machine_line(here: dict[str, Any]) -> str:
@@ -175,6 +179,11 @@ def detail(run: Run) -> Content:
 def _models() -> list[str]:
     """Models that were made here."""
     return sorted(path.parent.name for path in paths.models().glob("*/config.json"))
+
+
+def _datasets() -> list[str]:
+    """Datasets that were prepared here, or are just now."""
+    return [f"{folder.name}{' (being made)' * Job(folder).alive}" for folder in preparing.list_all()]
 
 
 def _rows() -> list[tuple[Content, str]]:

@@ -17,13 +17,14 @@ from gemmalocal.events import Read
 from gemmalocal.jobs import Job
 from gemmalocal.preparing import Preparing
 from gemmalocal.runs import Run
+from tui.beside import beside
 from tui.screens.dataset import DatasetScreen
 from tui.screens.watching import RunScreen
 from tui.widgets.marks import bar, mark
 from tui.widgets.title_line import TitleLine
 
 POLL = 0.25  # seconds
-NAME, COUNT = 26, 8  # cells of the table's columns; the reason has the rest
+NAME, COUNT = 26, 8  # cells of the table's columns, the name's at least; the reason has the rest
 REASONS = 5  # reasons of rejection that are shown
 
 
@@ -62,7 +63,7 @@ class PreparingScreen(RunScreen):
     def on_mount(self) -> None:
         """Follow it, as long as it is looked at."""
         self.query_one(TitleLine).left = self._folder.name
-        self.run_worker(self._follow())
+        beside(self, self._follow())
 
     @property
     def run(self) -> Run | None:
@@ -123,8 +124,9 @@ class PreparingScreen(RunScreen):
         table = self.query_one(DataTable)
         if len(documents) < self._drawn or not table.columns:  # a new attempt, or another width
             table.clear(columns=True)
-            rest = max(10, table.size.width - NAME - COUNT - 8)
-            for label, width in (("Document", NAME), ("Passages", COUNT), ("", rest)):
+            name = max(NAME, table.size.width // 3)
+            rest = max(10, table.size.width - name - COUNT - 8)
+            for label, width in (("Document", name), ("Passages", COUNT), ("", rest)):
                 table.add_column(Text(label, justify="right" if width == COUNT else "left"), width=width)
             self._drawn = 0
         for document in documents[self._drawn :]:

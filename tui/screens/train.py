@@ -17,6 +17,7 @@ from gemmalocal.history import JobState
 from gemmalocal.runs import Run
 from tui.beside import beside
 from tui.screens.compare import CompareScreen
+from tui.screens.export import ExportScreen
 from tui.screens.watching import RunScreen
 from tui.widgets.loss_chart import LossChart
 from tui.widgets.marks import bar, change, mark
@@ -33,6 +34,7 @@ class TrainScreen(RunScreen):
         Binding("k", "kill", "Kill"),
         Binding("x", "delete", "Delete"),
         Binding("c", "compare", "Compare"),
+        Binding("e", "export", "Export"),
         Binding("escape", "app.pop_screen", "Home"),
     ]
 
@@ -108,6 +110,10 @@ class TrainScreen(RunScreen):
     def action_compare(self) -> None:
         """Ask the base and this run the same."""
         self.app.push_screen(CompareScreen([str(self._folder)]))
+
+    def action_export(self) -> None:
+        """Take this run away."""
+        self.app.push_screen(ExportScreen(self._folder))
 
 
 def standing(state: JobState) -> str:

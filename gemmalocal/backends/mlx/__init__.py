@@ -9,6 +9,7 @@ from gemmalocal.backends.mlx.generate import generator  # noqa: E402
 from gemmalocal.backends.mlx.quantized import quantized  # noqa: E402
 from gemmalocal.backends.mlx.ranks import group  # noqa: E402
 from gemmalocal.backends.mlx.rival import rival  # noqa: E402
+from gemmalocal.backends.mlx.stock import stock  # noqa: E402
 from gemmalocal.backends.mlx.train import trainer  # noqa: E402
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "quantized",
     "rival",
     "shapes",
+    "stock",
     "stream_bytes",
     "trainer",
     "weight_bytes",

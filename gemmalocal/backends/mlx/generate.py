@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,9 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.models.cache import BatchKVCache, BatchRotatingKVCache, RotatingKVCache, make_prompt_cache
 
-from gemmalocal.backends.mlx import model, voices
+from gemmalocal.backends import answers
+from gemmalocal.backends.mlx import model
+from gemmalocal.backends.mlx import voices as overlays
 from gemmalocal.backends.mlx.faults import translated
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.protocol import Sampling
@@ -31,65 +33,59 @@ class MlxGenerator:
 
     def __init__(self, folder: Path, adapters: Sequence[Path], dtype: str, quantize: int | None) -> None:
         self._text = model.load(folder, dtype, quantize).text
-        self._layers = voices.overlay(self._text, adapters)
+        self._layers = overlays.overlay(self._text, adapters)
         self._head = Head(self._text)
 
     def stream(
         self, prompts: Sequence[Sequence[int]], voices: Sequence[int], sampling: Sampling, stops: set[int]
     ) -> Iterator[list[int | None]]:
         """Answer all prompts at once: each step gives one id for each prompt, None for one that has ended."""
-        draws = [list(voices[:row]).count(voice) for row, voice in enumerate(voices)]
-
-        def select(rows: list[int]) -> None:
-            chosen = [voices[row] for row in rows]
-            for layer in self._layers:
-                layer.select(mx.array(chosen) if any(chosen) else None)
-
-        return decode(self._text, self._head, prompts, sampling, stops, draws, select)
+        rows = MlxRows(self._text, self._head, self._layers, voices)
+        return answers.decode(rows, prompts, voices, sampling, stops)
 
 
-def decode(
-    text: Any,
-    head: Head,
-    prompts: Sequence[Sequence[int]],
-    sampling: Sampling,
-    stops: set[int],
-    draws: Sequence[int],
-    select: Callable[[list[int]], None],
-) -> Iterator[list[int | None]]:
-    """One id for each prompt and step; `draws` has a number for each prompt (see `_choose`).
+class MlxRows:
+    """Rows of different length, padded on the left, in mlx-lm's key-value caches; each has a voice of `layers`."""
 
-    `select` is told which prompts the next batch holds: those that have ended leave it.
-    """
-    rows = list(range(len(prompts)))
-    select(rows)
-    cache = _cache(text, prompts)
+    def __init__(
+        self, text: Any, head: Head, layers: Sequence[overlays.VoicedLinear] = (), voices: Sequence[int] = ()
+    ) -> None:
+        self._text, self._head, self._layers = text, head, layers
+        self._cache: list[Any] | None = None
+        self._voices = list(voices)
+        self._select()
 
-    def choose(hidden: mx.array, step: int) -> mx.array:
-        chosen = _choose(head.logits(hidden), sampling, [(draws[row], step) for row in rows])
-        mx.async_eval(chosen)  # it is computed while the caller is busy with the ids before
-        return chosen
+    def _select(self) -> None:
+        chosen = mx.array(self._voices) if any(self._voices) else None
+        for layer in self._layers:
+            layer.select(chosen)
 
-    with translated():
-        chosen = choose(_read(text, cache, prompts), 0)
-    for step in range(1, sampling.max_tokens + 1):
+    def feed(self, ids: Sequence[Sequence[int]]) -> None:
+        """Go on with these ids; all later calls have one for each row."""
         with translated():
-            ids: Any = chosen.tolist()
-            said: list[int | None] = [None] * len(prompts)
-            for row, number in zip(rows, ids, strict=True):
-                said[row] = number
-            going = [place for place, number in enumerate(ids) if number not in stops]
-            if len(going) < len(rows) and going:
-                rows = [rows[place] for place in going]
-                select(rows)
-                chosen = chosen[mx.array(going)]
-                for layer in cache:
-                    layer.filter(mx.array(going))
-            if going and step < sampling.max_tokens:
-                chosen = choose(text.model(chosen[:, None], cache=cache)[:, -1], step)
-        yield said
-        if not going:
-            return
+            if self._cache is None:
+                self._cache = _cache(self._text, ids)
+            self._logits = self._head.logits(_read(self._text, self._cache, ids))
+            self._likeliest = mx.argmax(self._logits, axis=-1)
+            mx.async_eval(self._likeliest)  # it is computed while the caller is busy with the ids before
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Forget all rows but these."""
+        self._voices = [self._voices[place] for place in places]
+        self._select()
+        for layer in self._cache or ():
+            layer.filter(mx.array(list(places)))
+
+    def likeliest(self) -> list[int]:
+        """The id of the highest score after each row."""
+        with translated():
+            found: Any = self._likeliest.tolist()
+        return list(found)
+
+    def logits(self) -> answers.Floats:
+        """The scores after each row, (rows, vocabulary)."""
+        with translated():
+            return np.array(self._logits.astype(mx.float32))
 
 
 def _cache(text: Any, prompts: Sequence[Sequence[int]]) -> list[Any]:
@@ -103,34 +99,12 @@ def _cache(text: Any, prompts: Sequence[Sequence[int]]) -> list[Any]:
 
 
 def _read(text: Any, cache: list[Any], prompts: Sequence[Sequence[int]]) -> mx.array:
-    """Put the prompts into the cache; the hidden states of their last tokens, (prompts, width)."""
+    """Put ids into the cache; the hidden states of their last ones, (rows, width)."""
     longest = max(map(len, prompts))
     ids = mx.array([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
     chunk = max(1, PREFILL // len(prompts))
     for start in range(0, longest, chunk):
         states = text.model(ids[:, start : start + chunk], cache=cache)[:, -1]
-        mx.eval(states, [one.state for one in cache])
+        if longest > 1:
+            mx.eval(states, [one.state for one in cache])
     return states
-
-
-def _choose(logits: mx.array, sampling: Sampling, places: list[tuple[int, int]]) -> mx.array:
-    """The next ids (rows,) of logits (rows, vocabulary); a row draws by the seed and its place (number, step)."""
-    if sampling.temperature == 0:
-        return mx.argmax(logits, axis=-1)
-    logits = logits.astype(mx.float32) / sampling.temperature
-    if kept := min(sampling.top_k, logits.shape[-1]):
-        limit = mx.min(mx.topk(logits, kept, axis=-1), axis=-1, keepdims=True)
-        logits = mx.where(logits >= limit, logits, -mx.inf)
-    if sampling.top_p < 1:
-        order = mx.argsort(-logits, axis=-1)
-        shares = mx.softmax(mx.take_along_axis(logits, order, axis=-1), axis=-1, precise=True)
-        before = mx.cumsum(shares, axis=-1) - shares  # the likeliest one always stays
-        ranked = mx.where(before < max(sampling.top_p, 1e-6), mx.take_along_axis(logits, order, axis=-1), -mx.inf)
-        logits = mx.put_along_axis(logits, order, ranked, axis=-1)
-    noise = [mx.random.gumbel(logits.shape[1:], key=_key(sampling.seed, *place)) for place in places]
-    return mx.argmax(logits + mx.stack(noise), axis=-1)
-
-
-def _key(*numbers: int) -> mx.array:
-    """A key of its own for each sequence of numbers."""
-    return mx.random.key(int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0]))

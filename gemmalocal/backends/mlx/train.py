@@ -14,11 +14,11 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from numpy.typing import NDArray
 
-from gemmalocal.backends import adapters, whole
+from gemmalocal.backends import adapters, answers, whole
 from gemmalocal.backends.group import ALONE, Group
 from gemmalocal.backends.mlx import attention, device, lora, model
 from gemmalocal.backends.mlx.faults import translated
-from gemmalocal.backends.mlx.generate import decode
+from gemmalocal.backends.mlx.generate import MlxRows
 from gemmalocal.backends.mlx.lanes import Lanes
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.mlx.ranks import MlxGroup
@@ -179,7 +179,7 @@ class MlxTrainer:
         for adapter in self._adapters:
             adapter.draw(None)
         sampling = Sampling(max_tokens=max_tokens)
-        for (number,) in decode(self._model, self._head, [ids], sampling, stops, [0], lambda rows: None):
+        for (number,) in answers.decode(MlxRows(self._model, self._head), [ids], [0], sampling, stops):
             assert number is not None
             yield number
 

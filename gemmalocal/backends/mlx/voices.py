@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +12,6 @@ import mlx.nn as nn
 from gemmalocal.backends import adapters
 from gemmalocal.backends.mlx import lora
 from gemmalocal.errors import ModelError
-
-BASE = "Give it the base model that it was trained on."
-Scale = Callable[[int], float]  # of a rank
 
 
 class VoicedLinear(nn.Module):
@@ -67,32 +62,11 @@ def overlay(text: Any, folders: Sequence[Path]) -> list[VoicedLinear]:
     """Lay the adapters in `folders`, voices from 1 on, over a text model; raises `ModelError` for one of another."""
     found: dict[str, VoicedLinear] = {}
     for voice, folder in enumerate(folders, 1):
-        scale, tensors = _read(folder)
-        for name, parts in tensors.items():
+        for name, part in adapters.parts(folder).items():
             if name not in found:
                 found[name] = _replaced(text, name, len(folders) + 1, folder)
-            found[name].add(voice, _adapter(found[name].linear, parts, scale, folder, name))
+            found[name].add(voice, _adapter(found[name].linear, part, folder, name))
     return list(found.values())
-
-
-def _read(folder: Path) -> tuple[Scale, dict[str, dict[str, mx.array]]]:
-    """A function of a rank to its scale, and of each layer the tensors by our names."""
-    try:
-        config = json.loads((folder / adapters.CONFIG).read_text(encoding="utf-8"))
-        loaded: Any = mx.load(str(folder / adapters.WEIGHTS))
-        scale = partial(adapters.scale, config)
-        scale(1)  # without an alpha it is none
-        tensors: dict[str, dict[str, mx.array]] = {}
-        for name, value in loaded.items():
-            layer, _, part = adapters.from_disk(name).rpartition(".")
-            tensors.setdefault(layer, {})[part] = value.astype(mx.float32)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise ModelError(
-            f"{folder} holds no adapter that can be read: {error}", "Give a LoRA in PEFT's layout."
-        ) from error
-    if config.get("alpha_pattern"):
-        raise ModelError(f"The adapter in {folder} has an alpha_pattern.", "Only one lora_alpha for all is understood.")
-    return scale, tensors
 
 
 def _replaced(text: Any, name: str, voices: int, folder: Path) -> VoicedLinear:
@@ -106,19 +80,17 @@ def _replaced(text: Any, name: str, voices: int, folder: Path) -> VoicedLinear:
     except (KeyError, IndexError, TypeError):
         linear = None
     if not isinstance(linear, nn.Linear | nn.QuantizedLinear):
-        raise ModelError(f"The adapter in {folder} is for a layer that the model has not: {name}.", BASE)
+        raise ModelError(f"The adapter in {folder} is for a layer that the model has not: {name}.", adapters.OTHER_BASE)
     block[last] = VoicedLinear(linear, voices)
     return block[last]
 
 
-def _adapter(linear: nn.Module, parts: dict[str, mx.array], scale: Scale, folder: Path, name: str) -> lora.LoraLinear:
-    rows, columns = lora.sizes(linear)
-    rank = len(parts.get("lora_b", mx.zeros((1, 0)))[0])
-    wanted = {"lora_a": (rank, columns), "lora_b": (rows, rank)} | (
-        {"magnitude": (rows,)} if "magnitude" in parts else {}
-    )
-    if {part: value.shape for part, value in parts.items()} != wanted:
-        raise ModelError(f"The adapter in {folder} does not fit the model at {name}.", BASE)
-    made = (lora.DoraLinear if "magnitude" in parts else lora.LoraLinear)(linear, scale(rank), 0.0, parts["lora_a"])
-    made.update(parts)
+def _adapter(linear: nn.Module, part: adapters.Part, folder: Path, name: str) -> lora.LoraLinear:
+    if not part.fits(*lora.sizes(linear)):
+        raise ModelError(f"The adapter in {folder} does not fit the model at {name}.", adapters.OTHER_BASE)
+    kind = lora.LoraLinear if part.magnitude is None else lora.DoraLinear
+    made = kind(linear, part.scale, 0.0, mx.array(part.lora_a))
+    made.lora_b = mx.array(part.lora_b)
+    if part.magnitude is not None:
+        made.magnitude = mx.array(part.magnitude)
     return made

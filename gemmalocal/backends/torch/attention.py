@@ -7,6 +7,7 @@ computed again in the backward pass (https://arxiv.org/abs/2112.05682).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 
+from gemmalocal.backends.torch.lines import Row
 from gemmalocal.fit import LONG
 
 NAME = "gemmalocal"
@@ -31,40 +33,44 @@ def attend(
     sliding_window: int | None = None,
     softcap: float | None = None,
     rows: list[int] | None = None,
+    before: Sequence[Row] = (),
     **others: Any,
 ) -> tuple[Tensor, None]:
     """(1, heads, tokens, dims) to (1, tokens, heads, dims), as transformers wants it; `rows` are lengths of the rows.
 
-    A single query after a key-value cache sees all keys, or those of the window.
+    With `before`, one for each of them, rows go on from what they remember, and remember this too.
     """
-    if query.shape[2] == 1 and sliding_window:
-        key, value = key[:, :, -sliding_window:], value[:, :, -sliding_window:]
-    share = query.shape[1] // key.shape[1]
-    if share > 1:
-        key, value = (each.unsqueeze(2).expand(-1, -1, share, -1, -1).flatten(1, 2) for each in (key, value))
-    if not rows or len(rows) == 1:
-        return _row(query, key, value, scaling, sliding_window, softcap).transpose(1, 2), None
-    pieces = [
-        _row(*part, scaling, sliding_window, softcap).transpose(1, 2)
-        for part in zip(query.split(rows, 2), key.split(rows, 2), value.split(rows, 2), strict=True)
-    ]
-    return torch.cat(pieces, dim=1), None
+    rows = rows or [query.shape[2]]
+    parts = list(zip(query.split(rows, 2), key.split(rows, 2), value.split(rows, 2), strict=True))
+    if before:
+        parts = [
+            (own, *row.see(module, keys, values, sliding_window))
+            for row, (own, keys, values) in zip(before, parts, strict=True)
+        ]
+    pieces = [_row(*part, scaling, sliding_window, softcap).transpose(1, 2) for part in parts]
+    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1), None
 
 
 def _row(query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None, softcap: float | None) -> Tensor:
-    """One row's attention: (1, heads, length, dims) to the same."""
-    length = query.shape[2]
-    slides = window is not None and length > window
-    if not slides and softcap is None:
-        return F.scaled_dot_product_attention(query, key, value, is_causal=length > 1, scale=scale)
+    """One row's attention, (1, heads, length, dims) to the same; the queries are those of the last keys."""
+    length, share = query.shape[2], query.shape[1] // key.shape[1]
+    if length == 1:  # it sees all keys; the heads of one key are as good as several queries
+        queries = query.unflatten(1, (-1, share)).squeeze(3)
+        return _scored(queries, key, value, scale, None, softcap).flatten(1, 2).unsqueeze(2)
+    if share > 1:
+        key, value = (each.unsqueeze(2).expand(-1, -1, share, -1, -1).flatten(1, 2) for each in (key, value))
+    before = key.shape[2] - length
+    slides = window is not None and before + length > window
+    if not slides and not before and softcap is None:
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
     if not slides and length <= LONG:
-        before = key.shape[2] - length
         return _scored(query, key, value, scale, _mask(0, before, before + length, None, query), softcap)
     found = []
     for start in range(0, length, CHUNK):
-        end, first = min(length, start + CHUNK), max(0, start - window) if window else 0
-        given = (query[:, :, start:end], key[:, :, first:end], value[:, :, first:end])
-        mask = _mask(first, start, end, window, query)
+        end = min(length, start + CHUNK)
+        first, last = max(0, before + start - window) if window else 0, before + end
+        given = (query[:, :, start:end], key[:, :, first:last], value[:, :, first:last])
+        mask = _mask(first, before + start, last, window, query)
         found.append(checkpoint(_scored, *given, scale, mask, softcap, use_reentrant=False, preserve_rng_state=False))
     return torch.cat(found, dim=2)
 
@@ -77,12 +83,15 @@ def _mask(first: int, start: int, end: int, window: int | None, like: Tensor) ->
     return causal & (queries < keys + window) if window else causal
 
 
-def _scored(query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor, softcap: float | None) -> Tensor:
-    """Attention with all scores at once."""
+def _scored(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None, softcap: float | None
+) -> Tensor:
+    """Attention with all scores at once; without a mask, all queries see all keys."""
     if softcap is None:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
     scores = torch.tanh(query @ key.transpose(-1, -2) * (scale / softcap)) * softcap
-    scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
     return torch.softmax(scores, dim=-1, dtype=torch.float32).to(value.dtype) @ value
 
 

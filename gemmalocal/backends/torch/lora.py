@@ -71,9 +71,13 @@ class DoraLinear(LoraLinear):
         own = ((self.lora_b @ (self.lora_a @ self.lora_a.T)) * self.lora_b).sum(1)
         return (self._square + 2 * self._scale * mixed + self._scale**2 * own).sqrt()
 
+    def stretch(self) -> Tensor:
+        """What each output is multiplied by (out,)."""
+        return self.magnitude / self._norm()
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out), in the dtype of `x`."""
-        return super().forward(x) * (self.magnitude / self._norm()).to(x.dtype)
+        return super().forward(x) * self.stretch().to(x.dtype)
 
 
 def attach(layers: dict[int, nn.Module], spec: LoraSpec, seed: int, dora: bool) -> list[LoraLinear]:

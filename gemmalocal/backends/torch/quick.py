@@ -1,4 +1,7 @@
-"""Gemma's norms and gated blocks with less memory and fewer passes than by autograd, one operation at a time."""
+"""Gemma's norms and gated blocks with less memory and fewer passes than by autograd, one operation at a time.
+
+Linear layers multiply few rows as `frozen.product_of_few` does.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from gemmalocal.backends.torch.frozen import few, product_of_few
 
 
 class _RmsNorm(torch.autograd.Function):
@@ -67,6 +72,16 @@ def quicken(text: nn.Module) -> None:
             module.__class__ = _subclass(plain, NORMS[plain.__name__])
         elif plain.__name__ in GATED:
             module.__class__ = _subclass(plain, _gated)
+        elif plain is nn.Linear and module.bias is None:
+            module.__class__ = QuickLinear
+
+
+class QuickLinear(nn.Linear):
+    """A linear layer without a bias."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """(..., in) to (..., out)."""
+        return product_of_few(input, self.weight.T) if few(input) else F.linear(input, self.weight)
 
 
 def _subclass(plain: type, forward: Any) -> type:

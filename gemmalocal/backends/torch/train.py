@@ -13,13 +13,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import DynamicCache
 
-from gemmalocal.backends import adapters, whole
+from gemmalocal.backends import adapters, answers, whole
 from gemmalocal.backends.group import ALONE, Group
-from gemmalocal.backends.protocol import Memory, Update
+from gemmalocal.backends.protocol import Memory, Sampling, Update
 from gemmalocal.backends.torch import attention, device, frozen, lora, model, optimizers, resident
 from gemmalocal.backends.torch.faults import translated
+from gemmalocal.backends.torch.generate import TorchRows
 from gemmalocal.backends.torch.loss import Head
 from gemmalocal.backends.torch.ranks import TorchGroup
 from gemmalocal.data.batches import MicroBatch
@@ -164,19 +164,13 @@ class TorchTrainer:
                 total += self._head.loss(self._hidden(packed), packed.targets, gradient=False).total
         return total, sum(part.supervised for part in parts)
 
-    @torch.no_grad()
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
-        """Answer greedily through transformers' key-value cache."""
+        """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
         self._no_dropout()
-        cache = DynamicCache(config=self._text.config)
-        given = torch.tensor([list(ids)], device=self._device)
-        for _ in range(max_tokens):
-            states = self._text.model(input_ids=given, past_key_values=cache, use_cache=True).last_hidden_state
-            token = int(self._head.logits(states[0, -1:].float()).argmax())
-            yield token
-            if token in stops:
-                return
-            given = torch.tensor([[token]], device=self._device)
+        sampling = Sampling(max_tokens=max_tokens)
+        for (number,) in answers.decode(TorchRows(self._text, self._head), [ids], [0], sampling, stops):
+            assert number is not None
+            yield number
 
     def save(self, directory: Path) -> None:
         """Write what is trained, the optimizer and the random state."""

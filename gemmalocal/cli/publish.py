@@ -1,0 +1,115 @@
+"""push, login, logout and whoami: what was made here, on the Hugging Face Hub."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gemmalocal import datasets, history
+from gemmalocal.cli import errands
+from gemmalocal.errors import RecipeError
+
+TOKEN = "GEMMALOCAL_TOKEN"  # the job inherits it, and its directory does not hold it
+
+
+@click.command()
+@click.argument("source", metavar="RUN|DATASET")
+@click.argument("name", metavar="OWNER/NAME")
+@click.option("--form", help="Which export of RUN, such as gguf-Q8_0, or gguf if there is one; else the adapter.")
+@click.option("--dataset", "is_dataset", is_flag=True, help="Push a dataset: its name, or a folder with train.jsonl.")
+@click.option("--private", is_flag=True, help="Only you see it.")
+@click.option("--dry-run", "dry", is_flag=True, help="List the files and sizes; the Hub is not asked.")
+@click.option("--json", "as_json", is_flag=True, help="What was sent, as one JSON object.")
+def push(source: str, name: str, form: str | None, is_dataset: bool, private: bool, dry: bool, as_json: bool) -> int:
+    """Send an export of RUN whose proof passed, or a dataset, to OWNER/NAME on the Hugging Face Hub.
+
+    The card and the licence's notice go along; logs, checkpoints and paths of this machine do not. The adapter is
+    exported if it was not yet. Interrupted, the same command goes on: what the Hub has is not sent again.
+    """
+    if is_dataset and form:
+        raise RecipeError("--form is for a run.", "A dataset goes as Parquet with its card.")
+    folder = datasets.find(source) if is_dataset and not Path(source).is_dir() else None
+    spec = {
+        "path": str((folder or (Path(source) if is_dataset else history.find_run(source))).absolute()),
+        "kind": "dataset" if is_dataset else "model",
+        "name": name,
+        "form": form,
+        "private": private,
+        "dry": dry,
+    }
+    code, report = errands.run("push", spec)
+    if report and as_json:
+        click.echo(json.dumps(report, ensure_ascii=False))
+    elif report:
+        click.echo("\n".join(_table(report)))
+    return code
+
+
+def _table(report: dict[str, Any]) -> list[str]:
+    files = report["files"]
+    width = max(len(file["name"]) for file in files)
+    lines = [f"{file['name']:<{width}}  {_size(file['bytes'])}" for file in files]
+    total = f"{len(files)} files, {_size(sum(file['bytes'] for file in files)).strip()}"
+    if report["dry"]:
+        seen = "private" if report["private"] else "public"
+        return [*lines, f"{total}. They would go to the {report['kind']} {report['repository']}, {seen} if it is new."]
+    state = ("new, " if report["created"] else "") + ("private" if report["private"] else "public")
+    return [*lines, f"{total}, {state}", report["url"]]
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:>9.1f} MB" if count >= 100_000 else f"{count / 1e3:>9.1f} kB"
+
+
+@click.command()
+@click.option("--token-stdin", is_flag=True, help="Read the token from stdin.")
+@click.option("--browser", is_flag=True, help="Log in on a page of the Hub: an address and a code are shown.")
+def login(token_stdin: bool, browser: bool) -> int:
+    """Log in to the Hugging Face Hub with a token, which is asked for and not shown, or with --browser.
+
+    It is kept in huggingface_hub's store, where `hf` finds it too. To push, it must be one that may write.
+    """
+    if token_stdin and browser:
+        raise RecipeError("--token-stdin and --browser do not go together.")
+    if not browser:
+        typed = sys.stdin.isatty() and not token_stdin
+        token = click.prompt("Token (it is not shown)", hide_input=True, err=True) if typed else sys.stdin.readline()
+        os.environ[TOKEN] = token.strip()
+    code, report = errands.run("account", {"do": "login", "variable": None if browser else TOKEN})
+    os.environ.pop(TOKEN, None)
+    if report:
+        click.echo("\n".join(_known(report)))
+    return code
+
+
+@click.command()
+def logout() -> int:
+    """Forget the Hub's tokens that are kept on this machine."""
+    code, _ = errands.run("account", {"do": "logout"})
+    return code
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def whoami(as_json: bool) -> int:
+    """Say whose token is here, and what it may do."""
+    code, report = errands.run("account", {"do": "whoami"})
+    if report:
+        click.echo(json.dumps(report) if as_json else "\n".join(_known(report)))
+    return code
+
+
+def _known(report: dict[str, Any]) -> list[str]:
+    may = {"read": "may only read", "write": "may write", "fineGrained": "has chosen rights"}
+    lines = [report["name"], f"token: {may.get(report['role'], 'of a login by browser')}, from {report['source']}"]
+    if report["organizations"]:
+        lines.append("organizations: " + ", ".join(report["organizations"]))
+    return lines
+
+
+COMMANDS = (push, login, logout, whoami)

@@ -1,0 +1,113 @@
+"""What llama.cpp must know of a Gemma beside its tensors. Source: llama.cpp's convert_hf_to_gguf.py."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gemmalocal.catalog import FULL, SLIDING
+from gemmalocal.errors import ModelError
+from gemmalocal.weights.gguf_gemma import query_scale
+from gemmalocal.weights.tensors import Floats
+
+Shapes = Mapping[str, tuple[int, ...]]
+USUAL = 6  # of so many layers of Gemma 3 the last one is full
+NEVER = 1e30  # what divides the frequency of a pair of numbers that is not turned
+
+
+def metadata(architecture: str, config: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
+    """Of a text model's config.json and its tensors (llama.cpp's names), by keys without the architecture in front."""
+    heads = config["num_attention_heads"]
+    size = config.get("head_dim") or config["hidden_size"] // heads
+    found = {
+        "context_length": config.get("max_position_embeddings", 8192),
+        "embedding_length": config["hidden_size"],
+        "block_count": config["num_hidden_layers"],
+        "feed_forward_length": config["intermediate_size"],
+        "attention.head_count": heads,
+        "attention.head_count_kv": config.get("num_key_value_heads", heads),
+        "attention.layer_norm_rms_epsilon": float(config.get("rms_norm_eps", 1e-6)),
+        "attention.key_length": size,
+        "attention.value_length": size,
+        "rope.freq_base": _rope(config, FULL, "rope_theta", 1e6 if architecture in ("gemma3", "gemma4") else 1e4),
+    }
+    if architecture == "gemma":
+        return found
+    found["attention.sliding_window"] = config.get("sliding_window") or 4096
+    if architecture != "gemma4":
+        _check_scale(architecture, config | {"head_dim": size})
+    if architecture == "gemma2":
+        for key in ("attn_logit_softcapping", "final_logit_softcapping"):
+            found[key] = float(config.get(key) or {"a": 50.0, "f": 30.0}[key[0]])
+        return found
+    found["rope.freq_base_swa"] = _rope(config, SLIDING, "rope_local_base_freq", 1e4)
+    if architecture == "gemma4":
+        return found | _gemma4(config, shapes)
+    if (every := _pattern(config)) != USUAL:
+        found["attention.sliding_window_pattern"] = every
+    scaling = config.get("rope_scaling") or (config.get("rope_parameters") or {}).get(FULL) or {}
+    if scaling.get("rope_type", scaling.get("type")) == "linear":
+        found |= {"rope.scaling.type": "linear", "rope.scaling.factor": float(scaling["factor"])}
+    return found
+
+
+def _check_scale(architecture: str, config: dict[str, Any]) -> None:
+    """llama.cpp knows how Gemma 2 and 3 scale their queries from the count of layers, and cannot be told."""
+    own, known = config.get("query_pre_attn_scalar"), query_scale(architecture, config)
+    if own is not None and own != known:
+        raise ModelError(
+            f"Its queries are scaled for a width of {own}, and llama.cpp would take {known}.", "Export it as merged."
+        )
+
+
+def _pattern(config: dict[str, Any]) -> int:
+    """Every how many layers one of Gemma 3 is full, in the words of transformers 4 or 5; raises `ModelError`."""
+    kinds = config.get("layer_types")
+    if not kinds:
+        return int(config.get("sliding_window_pattern") or USUAL)
+    every = kinds.index(FULL) + 1 if FULL in kinds else len(kinds) + 1
+    if kinds != [SLIDING if (layer + 1) % every else FULL for layer in range(len(kinds))]:
+        raise ModelError("Its full layers are not evenly spaced, which GGUF cannot say.", "Export it as merged.")
+    return every
+
+
+def _gemma4(config: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
+    """Sizes that differ by layer are taken from the tensors, since transformers 4 and 5 write them in other words."""
+    kinds: list[str] = config["layer_types"]
+    head = {kind: shapes[f"blk.{kinds.index(kind)}.attn_q_norm.weight"][0] for kind in kinds}
+    keys = {kind: shapes[f"blk.{kinds.index(kind)}.attn_k.weight"][0] // head[kind] for kind in kinds}
+    wide = [shapes[f"blk.{layer}.ffn_up.weight"][0] for layer in range(len(kinds))]
+    full, sliding = head.get(FULL, head[kinds[0]]), head.get(SLIDING, head[kinds[0]])
+    found = {
+        "feed_forward_length": wide[0] if len(set(wide)) == 1 else wide,
+        "attention.head_count_kv": keys[kinds[0]] if len(set(keys.values())) == 1 else [keys[kind] for kind in kinds],
+        "attention.sliding_window_pattern": [kind == SLIDING for kind in kinds],
+        "attention.shared_kv_layers": config.get("num_kv_shared_layers") or 0,
+        "embedding_length_per_layer_input": config.get("hidden_size_per_layer_input") or 0,
+    }
+    for part in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
+        found |= {part: full, f"{part}_swa": sliding}
+    if cap := config.get("final_logit_softcapping"):
+        found["final_logit_softcapping"] = float(cap)
+    if config.get("num_experts"):
+        found["expert_count"] = config["num_experts"]
+        found["expert_used_count"] = config["top_k_experts"]
+        found["expert_feed_forward_length"] = config["moe_intermediate_size"]
+    return found
+
+
+def rope_divisors(config: dict[str, Any], head: int) -> Floats:
+    """Gemma 4's full layers turn a part of a head's pairs only: what their frequencies are divided by (head / 2,)."""
+    own = (config.get("rope_parameters") or {}).get(FULL)
+    share = own.get("partial_rotary_factor", 1.0) if own else 0.25  # as transformers takes it
+    turned = int(head * share / 2)
+    return np.array([1.0] * turned + [NEVER] * (head // 2 - turned), np.float32)
+
+
+def _rope(config: dict[str, Any], kind: str, key: str, default: float) -> float:
+    """A base of rotary positions, as transformers 4 or 5 writes it."""
+    own = config.get("rope_parameters") or {}
+    nested = own.get(kind, own) if isinstance(own, dict) else {}
+    return float(nested.get("rope_theta", config.get(key, default)))

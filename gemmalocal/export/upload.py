@@ -1,0 +1,132 @@
+"""Files into a repository of the Hub: what it has by its hash is not sent again, so an upload that was cut goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Literal, NamedTuple
+
+from gemmalocal.errors import USAGE
+from gemmalocal.export.publish import Item
+from gemmalocal.weights import account
+from gemmalocal.weights.account import HubRefused
+
+Tell = Callable[[str, int, int], None]
+Kind = Literal["model", "dataset"]
+UNIT = 1_000  # progress counts kilobytes
+
+
+class Sent(NamedTuple):
+    """Where it is, whether the repository is new, and whether only its owner sees it."""
+
+    url: str
+    created: bool
+    private: bool
+
+
+def check_name(name: str) -> None:
+    """Raise `HubRefused` for what is no owner/name; the network is not asked."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+
+    try:
+        if name.count("/") != 1:
+            raise HFValidationError
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise HubRefused(f"'{name}' cannot be a name on the Hub.", "Give it as owner/name.", USAGE) from error
+
+
+def send(name: str, kind: Kind, items: Sequence[Item], private: bool, message: str, tell: Tell) -> Sent:
+    """Create the repository if it is not there, and make one commit of all files; raises `HubRefused`.
+
+    `tell` is given kilobytes, and may raise to stop: then nothing is committed, and what was sent whole is kept.
+    """
+    from huggingface_hub import CommitOperationAdd, HfApi
+
+    api = HfApi()
+    total, done = sum(item.size for item in items), 0
+    with account.explained(f"sending to {name}"):
+        created, hidden = _repository(api, name, kind, private)
+        operations = [CommitOperationAdd(item.name, _source(item)) for item in items]
+        for item, operation in zip(items, operations, strict=True):
+            tell(item.name, done // UNIT, total // UNIT)
+            with _counted(partial(_tell, tell, item, done, total)):
+                api.preupload_lfs_files(name, [operation], repo_type=kind, free_memory=False)
+            done += item.size
+        tell("committing", total // UNIT, total // UNIT)
+        api.create_commit(name, operations, commit_message=message, repo_type=kind)
+    prefix = "datasets/" if kind == "dataset" else ""
+    return Sent(f"{api.endpoint}/{prefix}{name}", created, hidden)
+
+
+def _tell(tell: Tell, item: Item, before: int, total: int, sent: int) -> None:
+    """Of `sent` bytes of an item; one that is tried again is sent more than once."""
+    tell(item.name, (before + min(sent, item.size)) // UNIT, total // UNIT)
+
+
+def _source(item: Item) -> Any:
+    return item.content if isinstance(item.content, bytes) else str(item.content)
+
+
+def _repository(api: Any, name: str, kind: Kind, private: bool) -> tuple[bool, bool]:
+    """Whether it was created now, and whether it is private; never one that is public where it was to be private."""
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        known = api.repo_info(name, repo_type=kind)
+    except RepositoryNotFoundError:
+        api.create_repo(name, repo_type=kind, private=True if private else None)
+        return True, private
+    if private and not known.private:
+        raise HubRefused(
+            f"{name} is there already, and public.", "Make it private in its settings, or take a new name."
+        )
+    return False, bool(known.private)
+
+
+@contextmanager
+def _counted(tell: Callable[[int], None]) -> Iterator[None]:
+    """Tell the bytes of one file that were sent so far, inside of the block.
+
+    huggingface_hub takes a bar of ours for downloads only. For uploads these are what it moves on, one for each of its
+    protocols (LFS and Xet); where a later version has them no more, a file is told when it is whole.
+    """
+    from huggingface_hub.utils import _xet_progress_reporting as theirs
+
+    sent: int | None = 0  # of LFS; None once Xet, which moves bars of that class too, has reported
+
+    def more(count: float | None = 1) -> None:
+        nonlocal sent
+        if sent is not None:
+            sent += int(count or 0)
+            tell(sent)
+
+    def reported(group: Any, *files: Any) -> None:
+        nonlocal sent
+        sent = None
+        tell(group.total_bytes_completed)
+
+    bar, report = getattr(theirs, "tqdm", None), getattr(theirs, "XetUploadProgressReporter", None)
+    with _first(bar, "update", more), _first(report, "update_progress", reported):
+        yield
+
+
+@contextmanager
+def _first(owner: Any, method: str, told: Callable[..., None]) -> Iterator[None]:
+    """Have `told` called with what a method of a class is called with, before it."""
+    plain = getattr(owner, method, None)
+
+    def both(self: Any, *words: Any, **named: Any) -> Any:
+        told(*words, **named)
+        return plain(self, *words, **named)  # type: ignore[misc]
+
+    if plain is None:
+        yield
+        return
+    setattr(owner, method, both)
+    try:
+        yield
+    finally:
+        setattr(owner, method, plain)

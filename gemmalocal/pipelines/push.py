@@ -1,0 +1,84 @@
+"""A run's export, or a dataset, to a repository on the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import datasets, history
+from gemmalocal.errors import DatasetError
+from gemmalocal.events import Event, Finished, Report, Stage
+from gemmalocal.export import exports, publish, upload
+from gemmalocal.export.publish import Item
+from gemmalocal.pipelines import convert, export
+from gemmalocal.pipelines.beside import Stopped, beside
+from gemmalocal.weights import account
+
+Commands = Callable[[], list[dict[str, Any]]]
+MADE_HERE = ("job.json", datasets.REPORT, datasets.REJECTED)  # a folder with one of these is a dataset of ours
+
+
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
+    """`spec`: path (a run or a dataset), kind (model or dataset), form (or None), name, private, dry."""
+    name, kind, private = spec["name"], spec["kind"], spec["private"]
+    upload.check_name(name)
+    try:
+        if not spec["dry"]:
+            yield Stage("asking the Hub who you are")
+            account.whoami().check(name)  # before an export, which takes its time
+        collect = _dataset if kind == "dataset" else _model
+        items = yield from collect(spec, directory, commands)
+        files = {"files": [{"name": item.name, "bytes": item.size} for item in items]}
+        about = {"repository": name, "kind": kind, "private": private, "dry": spec["dry"], **files}
+        if spec["dry"]:
+            yield Report(about)
+            yield Finished("done")
+            return
+        yield Stage(f"sending to {name}")
+        message = f"{Path(spec['path']).name}, by gemmalocal"
+        sent = yield from beside(lambda tell: upload.send(name, kind, items, private, message, tell), commands)
+    except Stopped:
+        yield Finished(
+            "stopped", "what was sent whole is kept, and nothing is in the repository yet; the same command goes on"
+        )
+        return
+    yield Report({**about, **sent._asdict()})
+    yield Finished("done")
+
+
+def _model(spec: dict[str, Any], directory: Path, commands: Commands) -> Generator[Event, None, list[Item]]:
+    """The files of an export; the adapter is exported now if it was not."""
+    folder = Path(spec["path"])
+    form = spec["form"] or ("merged" if history.result(folder).name == "model" else "adapter")
+    found = exports.find(folder, form)
+    if found is None and form == "adapter":
+        details = {"form": "adapter", "dtype": "bfloat16", "bits": None, "type": "Q8_0", "to": None}
+        yield from _quietly(export.run({"run": str(folder), **details}, directory, commands))
+        found = exports.find(folder, form)
+    if found is None:
+        raise exports.missing(folder, form)
+    return publish.model(found, spec["name"])
+
+
+def _dataset(spec: dict[str, Any], directory: Path, commands: Commands) -> Generator[Event, None, list[Item]]:
+    """The files of a folder that is ready for the Hub; a dataset of ours is written as one first."""
+    folder = Path(spec["path"])
+    if any((folder / name).is_file() for name in MADE_HERE) or not (folder / "README.md").is_file():
+        if not (folder / datasets.TRAIN).is_file():
+            raise DatasetError(f"{folder} is no dataset.", f"It needs {datasets.TRAIN}, or rows and a README.md.")
+        ready = directory / "hub"
+        rows = folder if (folder / datasets.HELD_OUT).is_file() else folder / datasets.TRAIN
+        details = {"path": str(rows), "form": "hub", "out": str(ready), "name": spec["name"].partition("/")[2]}
+        yield from _quietly(convert.run(details, directory, commands))
+        folder = ready
+    return publish.dataset(folder)
+
+
+def _quietly(events: Iterator[Event]) -> Iterator[Event]:
+    """Another pipeline's work as a part of this one: its report and its last word are not ours."""
+    for event in events:
+        if isinstance(event, Finished) and event.outcome == "stopped":
+            raise Stopped
+        if not isinstance(event, Finished | Report):
+            yield event

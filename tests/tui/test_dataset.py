@@ -1,0 +1,143 @@
+"""The dataset screen by keys: rows as they are trained, dropped, accepted and edited; files of others left alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.pilot import Pilot
+from textual.widgets import Input, OptionList, Static, TextArea
+
+from gemmalocal import datasets, paths
+from tests.pipelines.test_prepare import BEES, LIGHT
+from tests.tui.recorded import prepared
+from tests.tui.test_app import until
+from tui.app import GemmalocalApp
+from tui.screens.dataset import DatasetScreen
+from tui.screens.documents import DocumentsScreen
+from tui.screens.preparing import PreparingScreen
+from tui.screens.problem import ProblemScreen
+from tui.screens.report import ReportScreen
+from tui.widgets.row_card import RowCard
+from tui.widgets.sources import Sources
+from tui.widgets.title_line import TitleLine
+
+
+def card(screen: DatasetScreen) -> str:
+    return str(screen.query(RowCard).first(RowCard).content)
+
+
+def right(screen: DatasetScreen) -> str:
+    return screen.query_one(TitleLine).right
+
+
+async def shown(pilot: Pilot[None], screen: DatasetScreen) -> None:
+    """Until its first rows are there, as they are trained."""
+    await until(pilot, lambda: "tokens," in card(screen) and not screen._busy)
+
+
+async def test_documents_to_rows_one_dropped_and_accepted_again(tmp_path: Path, tiny: Path) -> None:
+    papers = tmp_path / "papers"
+    papers.mkdir()
+    (papers / "light.md").write_text(LIGHT)
+    (papers / "bees.md").write_text(BEES)
+    folder = paths.datasets() / "docs"
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        spec = {"author": "rules", "model": str(tiny), "held_out": 0.5, "passage_tokens": 400}
+        await app.push_screen(DocumentsScreen(spec=spec))
+        app.screen.query_one(Sources).add([str(papers)])
+        await pilot.pause()
+        await pilot.press("ctrl+r")
+        await until(pilot, lambda: isinstance(app.screen, PreparingScreen) and app.screen.check_action("open", ()))
+        await pilot.press("o")
+        await until(pilot, lambda: isinstance(app.screen, DatasetScreen))
+        screen = app.screen
+        assert isinstance(screen, DatasetScreen)
+        await shown(pilot, screen)
+        before = datasets.read(folder / datasets.TRAIN)
+        assert right(screen) == f"row 1 of {len(before)}"
+        assert "<eos>" in card(screen)
+        await pilot.press("j")
+        second = card(screen)
+        assert second.startswith("2  ")
+        await pilot.press("d")
+        await until(pilot, lambda: right(screen) == f"row 2 of {len(before) - 1}")
+        await shown(pilot, screen)
+        assert card(screen) != second
+        assert datasets.read(folder / datasets.TRAIN) == [before[0], *before[2:]]
+        await pilot.press("s", "s", "end")
+        await until(pilot, lambda: "was dropped by hand" in card(screen))
+        await pilot.press("a")
+        await until(pilot, lambda: len(datasets.read(folder / datasets.TRAIN)) == len(before))
+        assert datasets.read(folder / datasets.TRAIN)[-1] == before[1]
+        assert datasets.DROPPED not in {row["reason"] for row in datasets.read(folder / datasets.REJECTED)}
+        await until(pilot, lambda: not screen._busy)
+        await pilot.press("s", "e")
+        await until(pilot, lambda: app.screen.query("TextArea"))
+        app.screen.query_one(TextArea).text = "Six wicks."
+        await pilot.press("ctrl+s")
+        place = screen._at["train"]
+        await until(pilot, lambda: datasets.answer(datasets.read(folder / datasets.TRAIN)[place]) == "Six wicks.")
+        await until(pilot, lambda: "Six wicks.<eos>" in card(screen))
+        assert screen._job is not None
+        errand = screen._job.directory
+        await pilot.press("escape")
+        await until(pilot, lambda: not errand.exists())
+
+
+async def test_a_file_of_somebody_else_is_only_looked_at(recipe_path: Path, rows: Path) -> None:
+    with rows.open("a") as file:
+        file.write('\nno row\n{"prompt": "<b>of</b>", "completion": " markup"}')
+    before = rows.read_bytes()
+    app = GemmalocalApp()
+    async with app.run_test(size=(130, 40)) as pilot:
+        screen = DatasetScreen(str(recipe_path))
+        await app.push_screen(screen)
+        await shown(pilot, screen)
+        assert "read only" in str(screen.query_one("#about", Static).content)
+        assert [screen.check_action(name, ()) for name in ("edit", "drop", "accept")] == [None, None, False]
+        assert "left out" in str(screen.query_one("#numbers", Static).content)
+        await pilot.press("d", "e", "a")
+        await pilot.press("l")
+        assert isinstance(app.screen, ReportScreen)
+        assert "is not JSON" in app.screen._text.plain
+        await pilot.press("escape", "g")
+        await pilot.press("7", "enter")
+        await until(pilot, lambda: card(screen).startswith("7  rows.jsonl:"))
+        await pilot.press("s")
+        await until(pilot, lambda: screen.query_one(TitleLine).left == "tiny · held-out")
+        await shown(pilot, screen)
+    assert rows.read_bytes() == before
+
+
+async def test_without_the_model_rows_are_shown_as_written_and_can_be_changed() -> None:
+    folder = prepared("docs", "/no/model")
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = DatasetScreen("docs")
+        await app.push_screen(screen)
+        await until(pilot, lambda: isinstance(app.screen, ProblemScreen))
+        await pilot.press("escape")
+        assert "as they are written" in str(screen.query_one("#about", Static).content)
+        assert "row 0" in card(screen)
+        await pilot.press("d")
+        await until(pilot, lambda: right(screen) == "row 1 of 1")
+        assert "row 1" in card(screen)
+        assert [row["text"] for row in datasets.read(folder / datasets.REJECTED)] == ["row 0"]
+
+
+async def test_rows_are_picked_at_home_or_named(rows: Path, tiny: Path) -> None:
+    prepared("docs")
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("t")
+        await until(pilot, lambda: app.screen.query("OptionList") and app.screen.query_one(OptionList).option_count > 3)
+        assert "docs" in str(app.screen.query_one(OptionList).get_option_at_index(0).prompt)
+        app.screen.query_one(Input).focus()
+        await pilot.press(*str(rows.parent / "nothing.jsonl"), "enter")
+        await until(pilot, lambda: isinstance(app.screen, ProblemScreen))
+        assert "There are no rows at" in str(app.screen.query_one("#sentence", Static).content)
+        await pilot.press("escape")
+        assert isinstance(app.screen, DatasetScreen)
+        await pilot.press("escape")
+        assert app.screen is app.screen_stack[0]

@@ -1,0 +1,225 @@
+"""A run to take away: the forms, what each is for, an export under way, and the proofs of those that were made."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import Footer, Static
+
+from gemmalocal import exports, history, machine, pace
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.exports import Contents, Export, Offer
+from gemmalocal.jobs import Job
+from gemmalocal.runs import Run
+from tui.beside import beside
+from tui.screens.problem import ProblemScreen
+from tui.screens.watching import Watching
+from tui.widgets import proof
+from tui.widgets.export_list import ExportList, megabytes, standing
+from tui.widgets.marks import bar
+from tui.widgets.title_line import TitleLine
+
+POLL = 0.25  # seconds
+
+
+class Seen(NamedTuple):
+    """A run's folder as it was when looked at: whether it has made anything, of what exports are made, free bytes."""
+
+    spec: dict[str, Any]
+    trained: bool
+    made_of: Contents | None
+    free: int
+    exports: list[Export]
+
+
+class ExportScreen(Watching):
+    """Exports of the run in `folder`."""
+
+    BINDINGS = [
+        Binding("s", "stop", "Stop"),
+        Binding("g", "log", "Log"),
+        Binding("y", "copy", "Copy its path"),
+        Binding("escape", "app.pop_screen", "Back"),
+    ]
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._found = False
+        self._seen: Seen | None = None
+
+    def compose(self) -> ComposeResult:
+        """Title, forms and exports, what is known of the one under the cursor, keys."""
+        yield TitleLine()
+        with Vertical(id="sides"):
+            yield ExportList()
+            with VerticalScroll(id="about-scroll"):
+                yield Static(id="about")
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Look, for as long as we are here."""
+        self.query_one(TitleLine).left = f"Export {self._folder.name}"
+        self.query_one(ExportList).focus()
+        beside(self, self._look())
+
+    def seen(self, runs: list[Run]) -> None:
+        """Leave if the run was deleted."""
+        here = any(run.folder == self._folder for run in runs)
+        if self._found and not here:
+            self.notify(f"{self._folder.name} is gone.", markup=False)
+            self.app.pop_screen()
+        self._found = here
+
+    async def _look(self) -> None:
+        while True:
+            try:
+                self._take(await asyncio.to_thread(look, self._folder))
+            except OSError:  # it is being deleted
+                self._seen = None
+            await asyncio.sleep(POLL)
+
+    def _take(self, now: Seen) -> None:
+        before, self._seen = self._seen, now
+        if not self.is_attached:
+            return
+        live = {export.label for export in before.exports if export.live} if before else set()
+        for export in now.exports:
+            if export.label in live and not export.live:
+                passed = export.trouble is None
+                words = f"{export.label}: {standing(export).plain}"
+                self.notify(words, severity="information" if passed else "error", markup=False)
+        if before is None or before._replace(free=0) != now._replace(free=0):
+            self.query_one(ExportList).show(exports.offers(now.spec), now.exports, now.made_of)
+            self._tell()
+
+    def _tell(self) -> None:
+        title, listed = self.query_one(TitleLine), self.query_one(ExportList)
+        if (now := self._seen) is None:
+            return
+        title.right = f"{Path(str(now.spec.get('model', '?'))).name} · {now.free / 1e9:,.0f} GB free"
+        if (export := listed.export) is not None:
+            about = of_export(export)
+        elif (offer := listed.offer) is not None:
+            about = of_offer(offer, now)
+        else:
+            about = Content("")
+        self.query_one("#about", Static).update(about)
+        self.refresh_bindings()
+
+    def on_option_list_option_highlighted(self) -> None:
+        """Another form or export."""
+        self.query_one("#about-scroll").scroll_home(animate=False)
+        self._tell()
+
+    def on_option_list_option_selected(self) -> None:
+        """Export in the form under the cursor."""
+        if self._seen is None or (offer := self.query_one(ExportList).offer) is None:
+            return
+        if not self._seen.trained:
+            self.notify(NOTHING.format(self._folder.name), severity="warning", markup=False)
+            return
+        beside(self, self._start(offer.forms[0]))
+
+    async def _start(self, form: exports.Form) -> None:
+        try:
+            await asyncio.to_thread(exports.start, self._folder, form)
+        except (GemmalocalError, OSError) as error:
+            self.app.push_screen(ProblemScreen("It could not be exported", str(error), getattr(error, "hint", "")))
+        else:
+            self.notify(f"{form.label} is being made; it goes on when this screen, or the app, is left.", markup=False)
+
+    @property
+    def _at_hand(self) -> Export | None:
+        """The export under the cursor, or that of the form under it."""
+        if self._seen is None:
+            return None
+        listed = self.query_one(ExportList)
+        label = listed.offer.forms[0].label if listed.offer else listed.export and listed.export.label
+        return next((export for export in self._seen.exports if export.label == label), None)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether the export at hand can be stopped, has a log, has a path."""
+        if action not in ("stop", "log", "copy"):
+            return True
+        export = self._at_hand if self.is_mounted else None
+        if export is None:
+            return False
+        return {"stop": export.live, "log": export.job.is_dir(), "copy": export.proof is not None}[action]
+
+    def action_stop(self) -> None:
+        """Ask for an end; nothing is kept."""
+        if (export := self._at_hand) is not None:
+            Job(export.job).ask(do="stop")
+            self.notify(f"{export.label} stops; nothing of it is kept.", markup=False)
+
+    def action_log(self) -> None:
+        """What the job printed."""
+        if (export := self._at_hand) is not None:
+            words = (export.trouble.message, export.trouble.hint) if export.trouble else ("", "")
+            self.app.push_screen(ProblemScreen(export.label, *words, export.job))
+
+    def action_copy(self) -> None:
+        """The export's folder, to the clipboard."""
+        if (export := self._at_hand) is not None:
+            self.app.copy_to_clipboard(str(export.folder))
+            self.notify(f"Copied: {export.folder}", markup=False)
+
+
+NOTHING = "{} has made nothing yet: let it finish, or stop it, which keeps what it learned."
+
+
+def look(folder: Path) -> Seen:
+    """What there is to export, and what was exported; reads files."""
+    spec = history.spec(folder)
+    trained = history.result(folder).is_dir()
+    made_of = exports.contents(folder, spec) if trained else None
+    return Seen(spec, trained, made_of, machine.room(folder)[1], exports.of_run(folder))
+
+
+def of_offer(offer: Offer, now: Seen) -> Content:
+    """What a form is for, where it goes, how large it will be, and what there is of it already."""
+    form = offer.forms[0]
+    parts: list[Any] = [(form.label, "bold"), f"\n{offer.words}\n"]
+    if now.made_of:
+        needed = exports.size(form, now.made_of)
+        parts += [f"About {megabytes(needed)}, in exports/{form.label} of the run.\n"]
+    if not now.trained:
+        parts += ["\n", (NOTHING.format("This run"), "$text-warning")]
+        return Content.assemble(*parts)
+    made = next((export for export in now.exports if export.label == form.label), None)
+    if made is None:
+        parts.append("\nIt is loaded again when it is written, and must have kept the tune.")
+    elif made.live:
+        parts += ["\n", of_export(made)]
+    else:
+        parts += ["\n", standing(made), "; Enter makes it anew. Its proof is in the list below."]
+    return Content.assemble(*parts)
+
+
+def of_export(export: Export) -> Content:
+    """An export under way, or its proof, or why there is none."""
+    parts: list[Any] = []
+    if export.live:
+        progress = export.state.progress
+        parts += [(export.state.stage or "starting", "bold"), "\n"]
+        if progress:
+            left = f"  {pace.duration(progress.left)} left" if progress.left else ""
+            parts.append(f"{bar(progress.done / max(1, progress.total), 24)} {progress.what}{left}\n")
+        parts += [(f"{notice}\n", "$text-muted") for notice in export.state.notices[-1:]]
+        return Content.assemble(*parts)
+    if export.trouble is not None:
+        parts += [(export.trouble.message, "bold $text-error"), f" {export.trouble.hint}\n\n"]
+    elif export.state.status == "stopped":
+        parts.append("It was stopped; nothing of that attempt was kept.\n\n")
+    elif export.proof is None:
+        parts.append(f"It is no longer there: {export.folder}")
+    if export.proof is not None:
+        parts += [proof.table(export.proof), "\n", (str(export.folder), "$text-muted")]
+    return Content.assemble(*parts)

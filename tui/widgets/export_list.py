@@ -1,0 +1,119 @@
+"""The forms that a run can be exported in, each with the variant at hand, and the exports that were made."""
+
+from __future__ import annotations
+
+from textual.binding import Binding
+from textual.content import Content
+from textual.widgets import OptionList
+from textual.widgets.option_list import Option
+
+from gemmalocal.exports import Contents, Export, Offer, size
+from tui.widgets.marks import STYLES, mark
+
+LABEL, BYTES = 24, 9  # cells
+HEADING = "Exports of this run"
+
+
+class ExportList(OptionList):
+    """Handed forms and exports by `show`; the cursor stays where it is while they change."""
+
+    HELP = "**Enter** exports in the form under the cursor, **← →** choose its variant. Below: what was made."
+
+    BINDINGS = [
+        Binding("enter", "select", "Export"),
+        Binding("left", "variant(-1)", "Variant", key_display="← →"),
+        Binding("right", "variant(1)", "Variant", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._offers: list[Offer] = []
+        self._exports: list[Export] = []
+        self._chosen: dict[str, int] = {}  # by a form's name: which of its variants
+        self._made_of: Contents | None = None
+
+    @property
+    def offer(self) -> Offer | None:
+        """The form under the cursor, its variant at hand first; None on an export."""
+        at = self.highlighted
+        if at is None or at >= len(self._offers):
+            return None
+        offer = self._offers[at]
+        variant = self._chosen.get(offer.name, 0)
+        return Offer(offer.words, (*offer.forms[variant:], *offer.forms[:variant]))
+
+    @property
+    def export(self) -> Export | None:
+        """The export under the cursor; None on a form."""
+        at = self.highlighted
+        place = -1 if at is None else at - len(self._offers) - 1  # a heading is between
+        return self._exports[place] if 0 <= place < len(self._exports) else None
+
+    def show(self, offers: list[Offer], exports: list[Export], made_of: Contents | None) -> None:
+        """Draw these; sizes are left out where it is not known what they are `made_of`."""
+        here = self.highlighted_option
+        self._offers, self._exports, self._made_of = offers, exports, made_of
+        lines = [(offer.name, self._form_line(offer)) for offer in offers]
+        options = [Option(line, id=name) for name, line in lines]
+        if exports:
+            options.append(Option(Content.styled(f"\n{HEADING}", "bold $accent"), id="heading", disabled=True))
+        options += [Option(export_line(export), id=export.label + "/") for export in exports]
+        if [option.id for option in options] == [option.id for option in self.options]:
+            for option in options:
+                self.replace_option_prompt(str(option.id), option.prompt)
+            return
+        self.clear_options()
+        self.add_options(options)
+        ids = [option.id for option in options]
+        self.highlighted = ids.index(here.id) if here is not None and here.id in ids else 0
+
+    def _form_line(self, offer: Offer) -> Content:
+        form = offer.forms[self._chosen.get(offer.name, 0)]
+        variant = f"‹ {form.detail} ›" if len(offer.forms) > 1 else ""
+        made = next((export for export in self._exports if export.label == form.label), None)
+        about = f"~{megabytes(size(form, self._made_of))}" if self._made_of else ""
+        return Content.assemble(
+            (f"{offer.name:<9}", "bold"), f"{variant:<{LABEL - 9}}", about.rjust(BYTES), "  ", standing(made)
+        )
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What is exported is a form."""
+        return self.offer is not None if action in ("select", "variant") else True
+
+    def action_variant(self, by: int) -> None:
+        """Another variant of the form under the cursor."""
+        if (offer := self.offer) is not None:
+            count = len(offer.forms)
+            self._chosen[offer.name] = (self._chosen.get(offer.name, 0) + by) % count
+            self.show(self._offers, self._exports, self._made_of)
+            assert self.highlighted is not None
+            self.post_message(self.OptionHighlighted(self, self.options[self.highlighted], self.highlighted))
+
+
+def export_line(export: Export) -> Content:
+    """Label, bytes and standing of an export."""
+    made = megabytes(export.bytes) if export.proof else ""
+    return Content.assemble(f"{export.label:<{LABEL}}", made.rjust(BYTES), "  ", standing(export))
+
+
+def standing(export: Export | None) -> Content:
+    """How an export stands, in a few words."""
+    if export is None:
+        return Content("")
+    if export.live:
+        progress = export.state.progress
+        share = f" {100 * progress.done // max(1, progress.total)} %" if progress else ""
+        return Content.styled(f"{mark('live')} {progress.what if progress else 'live'}{share}", STYLES["live"])
+    if export.proof is None:
+        status = export.state.status
+        return Content.styled(f"{mark(status)} {status}", STYLES.get(status, ""))
+    kept = export.proof["kept"]
+    share = "" if kept is None else f"kept {100 * kept:.1f} %"
+    if not export.proof["passed"]:
+        return Content.styled(f"{mark('failed')} FAILED {share}", STYLES["failed"])
+    return Content.styled(f"{mark('done')} {share or 'passed'}", STYLES["done"])
+
+
+def megabytes(count: int) -> str:
+    """Bytes, for reading."""
+    return f"{count / 1e6:,.0f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
