@@ -130,7 +130,7 @@ class Endpoint:
         if status in (401, 403):
             hint = "--key-env names the environment variable that holds the key." if not self._key else "Check the key."
             raise EndpointError(f"{self.url} does not let us in ({status}).", hint)
-        if response.headers.get("content-type", "").startswith("text/html"):
+        if _is_page(response) and status != 429 and status < 500:  # else a proxy says that the server is not up to it
             message = f"{self.url} answers with a web page ({status}), not as a model's endpoint."
             raise EndpointError(message, "The address most often ends in /v1.")
         if status == 404:
@@ -156,6 +156,8 @@ class Endpoint:
 
     def _said(self, response: httpx2.Response) -> str:
         """What the server says about its error, on one line."""
+        if _is_page(response):
+            return "it sends a web page"
         try:
             text = response.read().decode("utf-8", "replace")
             error = json.loads(text)
@@ -170,6 +172,10 @@ class Endpoint:
     def _clean(self, text: str) -> str:
         """A text without the key."""
         return text.replace(self._key, BLOT) if self._key else text
+
+
+def _is_page(response: httpx2.Response) -> bool:
+    return response.headers.get("content-type", "").startswith("text/html")
 
 
 def _is_stream(response: httpx2.Response) -> bool:

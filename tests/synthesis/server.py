@@ -90,8 +90,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(int(fault), json.dumps({"error": {"message": f"no luck with {key}"}}))
         elif fault.startswith("429 "):
             self._send(429, "{}", {"Retry-After": fault.removeprefix("429 ")})
-        elif fault == "html":
-            self._send(200, "<html>Sign in</html>", {"Content-Type": "text/html; charset=utf-8"})
+        elif fault.endswith("html"):  # as "502 html"
+            status = int(fault.removesuffix("html") or 200)
+            self._send(status, "<html>Sign in</html>", {"Content-Type": "text/html; charset=utf-8"})
         elif fault == "truncated":
             self._send(200, '{"choices": [{"message": {"content": "hal')
         elif fault == "silent":

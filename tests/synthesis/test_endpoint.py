@@ -55,6 +55,7 @@ def test_the_model_is_listed_or_left_out_and_addresses_are_understood() -> None:
     ("fault", "waits"),
     [
         ("500", [2]),
+        ("502 html", [2]),
         ("truncated", [2]),
         ("cut", [2]),
         ("429 7", [7]),
@@ -80,7 +81,8 @@ def test_retry_after_may_be_a_date() -> None:
     [
         ("401", "does not let us in (401)"),
         ("404", "knows no such model or path"),
-        ("html", "answers with a web page"),
+        ("html", "answers with a web page (200)"),
+        ("404 html", "answers with a web page (404)"),
         ("429 9999", "wants no request for 9999 seconds"),
     ],
 )
@@ -99,6 +101,7 @@ def test_what_cannot_pass_is_said_at_once(fault: str, says: str) -> None:
     ("fault", "times", "says"),
     [
         ("500", 4, "failed (500): no luck with Bearer [key]"),
+        ("502 html", 4, "failed (502): it sends a web page"),
         ("silent", 4, "fell silent"),
         ("cut", 4, "broke off"),
         ("truncated", 4, "breaks off"),
