@@ -44,8 +44,8 @@ class Hand:
 
 
 def place(name: str) -> Path:
-    """The folder of a dataset by its name in the workspace, or by its path; it need not be there."""
-    if "/" in name or Path(name).expanduser().is_dir():
+    """The folder of a dataset by its name in the workspace, or by a path (`./name`); it need not be there."""
+    if "/" in name or name in (".", "..", "~"):
         return Path(name).expanduser().resolve()
     if not re.fullmatch(r"[\w][\w.-]*", name):
         raise DatasetError(f"'{name}' cannot be a dataset's name.", "Use letters, digits, '-', '_' and '.'.")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding
+from textual.command import CommandPalette
 from textual.screen import Screen
 
 from gemmalocal.runs import Run
@@ -95,6 +96,11 @@ class GemmalocalApp(App[None]):
         while len(self.screen_stack) > 1:
             self.pop_screen()
         self.push_screen(TrainScreen(folder))
+
+    def action_command_palette(self) -> None:
+        """The palette, unless it is there already, be it under another screen."""
+        if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):
+            super().action_command_palette()
 
     def action_help(self) -> None:
         """Help for what has the focus, and its keys; or away with it."""
