@@ -20,6 +20,7 @@ from textual.widgets import Footer, Static
 from gemmalocal import datasets, jobs, rows
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Declined, Event, Failed, Progress, Report, Rows, Stage
+from tui.beside import beside
 from tui.screens.ask_number import AskNumberScreen
 from tui.screens.edit_answer import EditAnswerScreen
 from tui.screens.problem import ProblemScreen
@@ -91,7 +92,7 @@ class DatasetScreen(Watching):
     def on_mount(self) -> None:
         """Find the rows, and have them read."""
         self._draw()
-        self.run_worker(self._follow())
+        beside(self, self._follow())
 
     async def _follow(self) -> None:
         try:
@@ -305,7 +306,7 @@ class DatasetScreen(Watching):
     def _change(self, work: Callable[[Path], None], told: str) -> None:
         if self._view is not None and self._view.folder is not None:
             self._busy = True
-            self.run_worker(self._changed(work, self._view.folder, told))
+            beside(self, self._changed(work, self._view.folder, told))
 
     async def _changed(self, work: Callable[[Path], None], folder: Path, told: str) -> None:
         try:

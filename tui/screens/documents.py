@@ -14,6 +14,7 @@ from textual.widgets import Button, Footer, Input, Label
 
 from gemmalocal import datasets, history, preparing
 from gemmalocal.errors import GemmalocalError
+from tui.beside import beside
 from tui.screens.browse import BrowseScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.pick import PickScreen
@@ -125,7 +126,7 @@ class DocumentsScreen(Watching):
         if self._wanted is None:
             self.notify("First choose documents, and mend what the form marks.", severity="warning")
             return
-        self.run_worker(self._start(self._wanted, self.query_one("#name", Input).value), exclusive=True, group="start")
+        beside(self, self._start(self._wanted, self.query_one("#name", Input).value), exclusive=True, group="start")
 
     async def _start(self, wanted: Preparation, name: str) -> None:
         try:

@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui.beside import beside
 from tui.widgets.sources import PathInput
 
 Offers = list[tuple[Content, str]]
@@ -38,7 +39,7 @@ class PickScreen(ModalScreen[str | None]):
 
     def on_mount(self) -> None:
         """Read the list."""
-        self.run_worker(self._fill())
+        beside(self, self._fill())
 
     async def _fill(self) -> None:
         offers = await asyncio.to_thread(self._offers)

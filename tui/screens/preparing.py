@@ -17,6 +17,7 @@ from gemmalocal.events import Read
 from gemmalocal.jobs import Job
 from gemmalocal.preparing import Preparing
 from gemmalocal.runs import Run
+from tui.beside import beside
 from tui.screens.dataset import DatasetScreen
 from tui.screens.watching import RunScreen
 from tui.widgets.marks import bar, mark
@@ -62,7 +63,7 @@ class PreparingScreen(RunScreen):
     def on_mount(self) -> None:
         """Follow it, as long as it is looked at."""
         self.query_one(TitleLine).left = self._folder.name
-        self.run_worker(self._follow())
+        beside(self, self._follow())
 
     @property
     def run(self) -> Run | None:
