@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gemmalocal import history
-from gemmalocal.backends import open_backend
-from gemmalocal.backends.protocol import Backend
+from gemmalocal.backends import BACKENDS, installed, open_backend
 from gemmalocal.data import store
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints
 from gemmalocal.engine.speak import Template, Voice, form
-from gemmalocal.errors import BackendUnavailable, ModelError
+from gemmalocal.errors import ModelError
 from gemmalocal.events import Event, Notice, Stage
 from gemmalocal.pipelines.beside import beside
 from gemmalocal.recipe import Recipe
@@ -22,7 +21,7 @@ from gemmalocal.weights.locate import locate
 
 
 class Weights(NamedTuple):
-    """What one generator holds: a model folder, as which numbers, and the engine that was asked for."""
+    """What one generator holds: a model folder, as which numbers, and the engine."""
 
     folder: Path
     dtype: str
@@ -70,7 +69,7 @@ def _seat(entry: dict[str, Any]) -> Generator[Event, None, Seat]:
     if adapter and recipe.method == "full":
         folder, adapter = adapter, None
     tokenizer = Tokenizer(folder, recipe.data.thinking)
-    weights = Weights(folder, recipe.weight_dtype, recipe.bits, recipe.backend)
+    weights = Weights(folder, recipe.weight_dtype, recipe.bits, _engine(recipe))
     return Seat(entry["name"], weights, adapter, tokenizer, _form(run, recipe, tokenizer), recipe.data.template)
 
 
@@ -103,15 +102,17 @@ def _form(run: Path, recipe: Recipe, tokenizer: Tokenizer) -> str:
 
 def _loaded(weights: Weights, seats: Sequence[Seat]) -> Iterator[Voice]:
     folders = list(dict.fromkeys(one.adapter for one in seats if one.adapter))
-    generator = _backend(weights.engine).generator(weights.folder, folders, weights.dtype, weights.bits)
+    generator = open_backend(weights.engine).generator(weights.folder, folders, weights.dtype, weights.bits)
     for one in seats:
         number = folders.index(one.adapter) + 1 if one.adapter else 0
         yield Voice(one.name, generator, number, one.tokenizer, one.form, one.template)
 
 
-def _backend(engine: str) -> Backend:
-    """The engine asked for if it can answer several at once, else the one that is at home here."""
-    for name in (engine, "auto"):
-        if hasattr(backend := open_backend(name), "generator"):
-            return backend
-    raise BackendUnavailable("No engine that is installed here can hold a chat yet: that is MLX.", "pip install mlx-lm")
+def _engine(recipe: Recipe) -> str:
+    """The engine that the recipe names, if it is installed here; else the one that is at home here.
+
+    Adapters cross, so a run that was trained elsewhere can speak; but each engine rounds quantized weights in its own
+    way, and an adapter fits those best that it was trained on.
+    """
+    named = recipe.backend if recipe.backend in BACKENDS and installed(recipe.backend) else "auto"
+    return open_backend(named).name

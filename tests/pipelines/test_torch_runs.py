@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from gemmalocal import backends, history
 from gemmalocal.backends import adapters, mlx, open_backend
 from gemmalocal.errors import BackendUnavailable
+from tests.pipelines.test_prepare import LIGHT
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -20,19 +22,41 @@ def run(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_recipe_trains_with_torch_and_doctor_knows_it(recipe_path: Path, workspace: Path) -> None:
-    whole = run("train", str(recipe_path), "--set", "backend=torch", "--name", "whole")
-    assert whole.returncode == 0, whole.stderr
-    folder = workspace / "runs" / "whole"
-    assert {adapters.WEIGHTS, adapters.CONFIG} <= {path.name for path in (folder / "adapter").iterdir()}
-    state = history.read(folder)
-    assert state.plan["engine"] == "torch"
-    assert len(state.steps) == 12
-    told = run("doctor", "--json")
-    assert told.returncode == 0, told.stderr
-    engine = json.loads(told.stdout)["engines"]["torch"]
-    assert engine["gflops"] > 0
-    assert engine["why"]
+@pytest.fixture
+def no_mlx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that are started from here on find no MLX, as on a machine where it was not installed."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text(
+        "import sys\nsys.modules['mlx'] = sys.modules['mlx_lm'] = None\n"
+    )
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    monkeypatch.setenv("PYTHONPATH", path.rstrip(os.pathsep))
+
+
+@pytest.mark.usefixtures("no_mlx")
+def test_all_that_speaks_does_so_without_mlx(recipe_path: Path, workspace: Path, tiny: Path, tmp_path: Path) -> None:
+    refused = run("train", str(recipe_path), "--set", "backend=mlx", "--set", "train.steps=2")
+    assert refused.returncode == 3
+    assert "'mlx' is not installed" in refused.stderr
+    for name, backend in (("one", "auto"), ("elsewhere", "torch")):
+        trained = run(
+            "train", str(recipe_path), "--set", f"backend={backend}", "--set", "train.steps=4", "--name", name
+        )
+        assert trained.returncode == 0, trained.stderr
+    job = workspace / "runs" / "elsewhere" / "job.json"  # as if it came from a machine that has MLX
+    job.write_text(job.read_text().replace('"backend": "torch"', '"backend": "mlx"'))
+    asked = run("chat", "one", "elsewhere", "--prompt", "the quote of a:", "--max-tokens", "5", "--json")
+    assert asked.returncode == 0, asked.stderr
+    assert "sets of weights" not in asked.stderr
+    said = [answer["text"] for answer in json.loads(asked.stdout)["answers"]]
+    state = history.read(workspace / "runs" / "one")
+    samples = {one.when: one.text for one in state.samples}
+    assert said == [samples["before"], samples["after"], samples["after"]]
+    (tmp_path / "light.md").write_text(LIGHT)
+    prepared = run("prepare", str(tmp_path / "light.md"), "--to", "d", "--model", str(tiny), "--json")
+    assert prepared.returncode == 0, prepared.stderr
+    events = [json.loads(line) for line in prepared.stdout.splitlines()]
+    assert next(event["data"] for event in events if event["event"] == "report")["asked"] > 0
 
 
 def test_auto_takes_what_the_machine_is_made_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def product_of_few(x: Tensor, matrix: Tensor) -> Tensor:
     full rate: `x @ matrix` takes up to twice as long for one row and ten times as long for two. So a row's result is
     also bit for bit the same whichever rows are beside it.
     """
-    rows = x.flatten(0, -2)
+    rows = x.reshape(-1, x.shape[-1])
     padded = F.pad(rows, (0, 0, 0, FEW - len(rows)))
     return (matrix.T @ padded.T).T[: len(rows)].contiguous().view(*x.shape[:-1], -1)
 
