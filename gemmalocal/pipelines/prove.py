@@ -49,40 +49,67 @@ class Said:
     answers: list[str]
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the run itself says: the base's summed loss and scores after each prompt, and the tuned model."""
+
+    asked: Asked
+    base: float
+    before: list[Logits]
+    tuned: Said
+
+
 def prove(form: Form, found: Source, folder: Path, tell: Tell) -> Proof:
     """The proof of the export in `folder`; it is read by the other engine where that is possible and installed."""
+    tell("asking the run", 0, 3)
+    known = ask_run(found)
+    tell("asking the export", 1, 3)
+    proof = ask_export(form, found, folder, known)
+    tell("asking the export", 3, 3)
+    return proof
+
+
+def ask_run(found: Source) -> Known:
+    """What an export must say too; raises `ModelError` for a run without its rows."""
     if not store.exists(found.run / "examples"):
         raise ModelError("The run was made by an older version, and its rows are gone.", "Train it again.")
     train, held_out, _ = store.load(found.run / "examples")
     rows = held_out.spaced(found.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
     asked = Asked(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], Tokenizer(found.base))
-    own = history.read(found.run).plan.get("engine", "mlx")
-    tell("asking the run", 0, 3)
-    trainer = open_backend(own).trainer(found.base, _recipe(found.recipe, found.recipe.quantize))
-    base, tokens = loop.summed_loss(rows, found.recipe.train, trainer)
+    own = open_backend(_own(found))
+    trainer = own.trainer(found.base, _recipe(found.recipe, found.recipe.quantize))
+    base, _ = loop.summed_loss(rows, found.recipe.train, trainer)
     before = [trainer.logits(prompt) for prompt in asked.prompts]
     if found.adapter:
         trainer.load(found.adapter)
-        tuned = _said(asked, found.recipe, trainer)
     else:
-        del trainer
-        tuned = _said(asked, found.recipe, open_backend(own).trainer(found.result, _recipe(found.recipe, "none")))
-    tell("asking the export", 1, 3)
-    engine, how, said = _read_again(form, found, folder, own, asked)
-    tell("asking the export", 3, 3)
-    texts = zip(asked.prompts, tuned.answers, said.answers, strict=True)
+        del trainer  # two whole models need not be in memory
+        trainer = own.trainer(found.result, _recipe(found.recipe, "none"))
+    return Known(asked, base, before, _said(asked, found.recipe, trainer))
+
+
+def ask_export(form: Form, found: Source, folder: Path, known: Known) -> Proof:
+    """The export in `folder` against what is known of its run."""
+    engine, how, said = _read_again(form, found, folder, _own(found), known.asked)
+    tuned, tokens = known.tuned, known.tuned.tokens
+    texts = zip(known.asked.prompts, tuned.answers, said.answers, strict=True)
     differences = [np.abs(one - other).mean() for one, other in zip(tuned.logits, said.logits, strict=True)]
     return Proof(
         form.label,
         f"{how}, by {engine}",
         tokens,
-        base / tokens,
+        known.base / tokens,
         tuned.loss / tokens,
         said.loss / tokens,
         float(np.mean(differences)),
-        float(np.mean([_carried(*three) for three in zip(before, tuned.logits, said.logits, strict=True)])),
-        [Answer(asked.tokenizer.decode(prompt), one, other) for prompt, one, other in texts],
+        float(np.mean([_carried(*three) for three in zip(known.before, tuned.logits, said.logits, strict=True)])),
+        [Answer(known.asked.tokenizer.decode(prompt), one, other) for prompt, one, other in texts],
     )
+
+
+def _own(found: Source) -> str:
+    """The engine that trained the run."""
+    return str(history.read(found.run).plan.get("engine", "mlx"))
 
 
 def _read_again(form: Form, found: Source, folder: Path, own: str, asked: Asked) -> tuple[str, str, Said]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,8 @@ from gemmalocal.export.source import Source
 from gemmalocal.exports import Form
 from gemmalocal.pipelines.prove import prove
 from gemmalocal.weights import tensors
+from gemmalocal.weights.tensors import Tensor
+from tests.conftest import CONFIG, random_weights
 
 IDS = torch.tensor([[2, 40, 270, 9, 281, 30]])
 
@@ -49,19 +53,28 @@ def home(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
         "train: {steps: 40, batch_size: 4, learning_rate: 2e-3, evaluate_every: 20}\n"
         "samples: {prompts: ['the a:'], max_tokens: 5}\n"
     )
-    done = command(folder, "train", str(folder / "tune.yaml"), "--name", "tune")
-    assert done.returncode == 0, done.stderr
+    trained(folder, "tune")
     return folder
+
+
+def trained(home: Path, name: str, *words: str) -> Path:
+    """A run of the home's recipe, changed by `words`."""
+    done = command(home, "train", str(home / "tune.yaml"), "--name", name, *words)
+    assert done.returncode == 0, done.stderr
+    return home / "runs" / name
 
 
 @pytest.fixture
 def source(home: Path, tiny: Path) -> Source:
-    run = home / "runs" / "tune"
+    return opened(home / "runs" / "tune", tiny)
+
+
+def opened(run: Path, tiny: Path) -> Source:
     return Source(run, recipe_file.load(str(run / "recipe.yaml")), tiny, run / "adapter")
 
 
-def exported(home: Path, *words: str) -> tuple[Path, dict[str, Any]]:
-    done = command(home, "export", "tune", "--json", *words)
+def exported(home: Path, *words: str, run: str = "tune") -> tuple[Path, dict[str, Any]]:
+    done = command(home, "export", run, "--json", *words)
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     return Path(report["path"]), report
@@ -93,9 +106,15 @@ def test_every_form_keeps_the_tune_and_says_so(home: Path, words: list[str]) -> 
         assert f"FROM ./{file.name}" in (folder / "Modelfile").read_text()
 
 
-def test_merging_equals_peft(source: Source, tiny: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["lora", "dora"])
+def test_merging_equals_peft(home: Path, source: Source, tiny: Path, tmp_path: Path, method: str) -> None:
     from peft import PeftModel
 
+    if method == "dora":
+        run = trained(home, "dora", "--set", "method=dora", "--set", "train.steps=20")
+        source = opened(run, tiny)
+        _, report = exported(home, "--to", "mlx-adapter", run="dora")
+        assert report["kept"] > 0.97
     forms.write_merged(tmp_path, tiny, source.tensors(), "float32", lambda *what: None)
     ours = AutoModelForCausalLM.from_pretrained(tmp_path)
     theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), str(source.result))
@@ -104,6 +123,22 @@ def test_merging_equals_peft(source: Source, tiny: Path, tmp_path: Path) -> None
         wanted = theirs(IDS).logits
         torch.testing.assert_close(ours(IDS).logits, wanted, atol=2e-5, rtol=1e-4)
         assert (plain(IDS).logits - wanted).abs().max() > 0.1
+
+
+def test_a_whole_model_is_exported_as_what_it_is(home: Path) -> None:
+    recipe = home / "tune.yaml"
+    lines = [line for line in recipe.read_text().splitlines() if not line.startswith("lora")]
+    (home / "whole.yaml").write_text("\n".join(["method: full", *lines]))
+    done = command(home, "train", str(home / "whole.yaml"), "--name", "whole", "--set", "train.learning_rate=1e-3")
+    assert done.returncode == 0, done.stderr
+    for words in (["merged", "--dtype", "float32"], ["gguf", "--type", "BF16"]):
+        folder, report = exported(home, "--to", *words, run="whole")
+        assert report["tuned"] < 0.9 * report["base"]
+        assert report["kept"] > 0.97
+        assert "lora" not in (folder / "README.md").read_text()
+    refused = command(home, "export", "whole", "--to", "mlx-adapter")
+    assert refused.returncode == 3
+    assert "A full fine-tune has no adapter." in refused.stderr
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
@@ -130,9 +165,11 @@ def test_sabotage_is_caught(source: Source, tiny: Path, tmp_path: Path, share: f
 
 
 def test_a_failed_proof_is_an_exit_code_and_stays_in_the_folder(home: Path) -> None:
-    done = command(home, "export", "tune", "--to", "gguf", "--type", "Q4_0", "--json")
+    done = command(home, "export", "tune", "--to", "gguf", "--type", "Q4_K_M", "--json")
     report = json.loads(done.stdout)
     assert done.returncode == (0 if report["passed"] else 1)
+    assert "GB in" in done.stderr
+    assert "11 tensors as Q5_0: their rows do not fit Q4_K" in done.stderr
     again = command(home, "export", "tune", "--to", "gguf", "--quantize", "4")
     assert again.returncode == 2
     assert "--quantize is for merged" in again.stderr
@@ -173,6 +210,42 @@ def test_packing_equals_the_gguf_packages_own(form: str) -> None:
     np.testing.assert_array_equal(
         gguf_write.pack(values, kind).view(np.uint8), gguf.quants.quantize(values, kind).view(np.uint8)
     )
+
+
+MORE = ("attn_v.weight", "ffn_down.weight")  # in the layers 0, 3, 6 and 7 of eight, where types are mixed
+FALLEN = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
+
+
+@pytest.mark.parametrize("form", gguf_types.FORMS)
+@pytest.mark.parametrize("width", [256, 64])
+def test_a_file_holds_the_bytes_of_libggufs_quantizers(tiny: Path, tmp_path: Path, width: int, form: str) -> None:
+    config = CONFIG | {"hidden_size": width, "intermediate_size": width, "num_hidden_layers": 8, "vocab_size": 320}
+    config |= {"num_key_value_heads": 4, "head_dim": width // 4, "query_pre_attn_scalar": width // 4}
+    weights = random_weights(config)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    shutil.copyfile(tiny / "tokenizer.json", tmp_path / "tokenizer.json")
+    parts = [Tensor(name, value.shape, partial(np.copy, value)) for name, value in weights.items()]
+    planned = gguf_write.plan(tmp_path, parts, form)
+    gguf_write.write(tmp_path / "x.gguf", tmp_path, planned, "x", lambda *what: None)
+    found = gguf.GGUFReader(tmp_path / "x.gguf").tensors
+    assert len(found) == len(weights)
+    assert planned.size == sum(tensor.n_bytes for tensor in found)
+    names, fallen = gguf.get_tensor_name_map(gguf.MODEL_ARCH.GEMMA3, 8), 0
+    stored = {names.get_name(name, try_suffixes=(".weight",)): value for name, value in weights.items()}
+    for tensor in found:
+        values, kind = stored[tensor.name], form.removesuffix("_M")
+        if values.ndim == 1:
+            values, kind = values + np.float32(1), "F32"
+        elif form in ("Q4_0", "Q4_K_M", "Q5_K_M") and tensor.name == "token_embd.weight":
+            kind = "Q6_K"
+        elif form.endswith("_M") and tensor.name.endswith(MORE) and tensor.name.split(".")[1] in "0367":
+            kind = "Q6_K"
+        if width == 64 and kind in FALLEN:
+            kind, fallen = FALLEN[kind], fallen + 1
+        assert tensor.tensor_type.name == kind, tensor.name
+        expected = libgguf.quantize_rows(values, gguf.GGMLQuantizationType[kind])
+        assert tensor.data.tobytes() == expected.tobytes(), tensor.name
+    assert planned.fallbacks.total() == fallen
 
 
 @pytest.mark.parametrize(("form", "most"), [("Q4_K_M", 0.1), ("Q5_K_M", 0.05), ("Q6_K", 0.025)])
