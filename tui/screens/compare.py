@@ -24,7 +24,7 @@ from tui.widgets.title_line import TitleLine
 POLL = 0.1  # seconds
 SETTINGS = {"temperature": float, "top_p": float, "top_k": int, "seed": int, "max_tokens": int}
 START = {"temperature": 0, "max_tokens": 128, "seed": 0}
-HELP = "Ask, or set: /temperature 0.8  /top_p  /top_k  /seed  /max_tokens  /system TEXT.  Empty line: ← = → vote"
+HELP = "Ask. ← = → vote. /temperature 0.8 /top_p /top_k /seed /max_tokens /system"
 
 
 class CompareScreen(Watching):
@@ -103,6 +103,8 @@ class CompareScreen(Watching):
             for place, name in enumerate(self._talk.names)
         ]
         await self.query_one("#columns").mount_all(columns)
+        for scroll in self.query(".column VerticalScroll").results(VerticalScroll):
+            scroll.anchor()  # at the end of what is said, until somebody scrolls
 
     def _over(self) -> None:
         assert self._job is not None
@@ -119,9 +121,6 @@ class CompareScreen(Watching):
         for place, said in enumerate(self.query(".said").results(Static)):
             other = (1 if place == 0 else 0) if self._differ and len(self._talk.names) > 1 else None
             said.update(column(self._talk.remembered, place, other))
-            scroll = said.parent
-            if isinstance(scroll, VerticalScroll) and scroll.scroll_y >= scroll.max_scroll_y - 2:
-                scroll.scroll_end(animate=False)
         votes = "   ".join(f"{name} {count}" for name, count in zip(self._talk.names, self._talk.tally, strict=True))
         settings = "  ".join(f"{name} {value}" for name, value in self._settings.items())
         self.query_one("#tally", Static).update(

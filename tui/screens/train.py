@@ -12,7 +12,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Footer, Static
 
-from gemmalocal import machine, pace
+from gemmalocal import history, machine, pace
 from gemmalocal.history import JobState
 from gemmalocal.runs import Run
 from tui.beside import beside
@@ -106,6 +106,12 @@ class TrainScreen(RunScreen):
             trouble.update(Content.assemble((f"{run.trouble.message} ", "bold $text-error"), run.trouble.hint))
         self.query_one("#samples", Static).update(samples(state))
         self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What a run made can be compared and exported, once it has made something."""
+        if action in ("compare", "export"):
+            return history.result(self._folder).is_dir()
+        return super().check_action(action, parameters)
 
     def action_compare(self) -> None:
         """Ask the base and this run the same."""

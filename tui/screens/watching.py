@@ -58,9 +58,9 @@ class RunScreen(Watching):
     """A screen with a run at hand; only the actions that its state allows are offered."""
 
     BINDINGS = [
-        Binding("s", "stop", "Stop, keep"),
+        Binding("s", "stop", "Stop"),
         Binding("r", "resume", "Resume"),
-        Binding("R", "resume_smaller", "Resume in less memory"),
+        Binding("R", "resume_smaller", "in less memory"),
     ]
 
     STOPS = "{} stops after this step and saves. Resume goes on from there."

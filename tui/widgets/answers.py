@@ -16,12 +16,14 @@ def column(exchanges: list[Exchange], voice: int, other: int | None = None) -> C
     parts: list[Content] = []
     for exchange in exchanges:
         answer = exchange.answers[voice]
-        best = " (better)" if exchange.vote == voice else ""
-        parts.append(Content.assemble(("› ", "$accent"), (exchange.asked.text, "$text-muted"), (best, "bold $success")))
-        text = answer.text.strip("\n")
+        parts.append(Content.assemble(("› ", "$accent"), (exchange.asked.text, "$text-muted")))
+        text = answer.text.strip()
         marked = other is not None and answer.done and exchange.answers[other].done
-        parts.append(differing(text, exchange.answers[other].text) if marked and other is not None else Content(text))
-        parts.append(Content.styled(f"{figures(answer)}\n", "$text-muted"))
+        parts.append(
+            differing(text, exchange.answers[other].text.strip()) if marked and other is not None else Content(text)
+        )
+        best = ("better · ", "bold $text-success") if exchange.vote == voice else ""
+        parts.append(Content.assemble(best, (f"{figures(answer)}\n", "$text-muted")))
     return Content("\n").join(parts)
 
 

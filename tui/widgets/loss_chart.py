@@ -47,9 +47,9 @@ class LossChart(Widget):
     def render_line(self, y: int) -> Strip:
         """One line out of the picture, which is drawn anew only for new points or another size."""
         if self._drawn is None or self._drawn[0] != self.size:
-            self._drawn = (self.size, self._draw())
+            self._drawn = (self.size, [strip.apply_style(self.rich_style) for strip in self._draw()])
         strips = self._drawn[1]
-        return strips[y] if y < len(strips) else Strip.blank(self.size.width)
+        return strips[y] if y < len(strips) else Strip.blank(self.size.width, self.rich_style)
 
     def notify_style_update(self) -> None:
         """Another theme: other colours."""

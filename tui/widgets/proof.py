@@ -17,8 +17,9 @@ def table(proof: dict[str, Any]) -> Content:
     passed, least = proof["passed"], proof.get("least", LEAST)
     share = "there was no gain to keep" if kept is None else f"{100 * kept:.1f} % of the gain"
     parts: list[Any] = [
+        ("proof".ljust(LABEL), "$text-muted"),
         ("PASSED" if passed else "FAILED", "bold $text-success" if passed else "bold $text-error"),
-        f": it {'kept' if passed else 'lost'} the tune; at least {100 * least:.0f} % are asked for\n",
+        f", at least {100 * least:.0f} % must be kept\n",
         *_row("held-out loss", f"base {proof['base']:.4f}   run {proof['tuned']:.4f}   export {proof['exported']:.4f}"),
         *_row("kept", share),
         *_row("carried", f"{100 * proof['carried']:.1f} % of the shift of logits"),
