@@ -32,7 +32,7 @@ def push(source: str, name: str, form: str | None, is_dataset: bool, private: bo
     exported if it was not yet. Interrupted, the same command goes on: what the Hub has is not sent again.
     """
     if is_dataset and form:
-        raise RecipeError("--form is for a run.", "A dataset goes as Parquet with its card.")
+        raise RecipeError("--form is for a run.", "A dataset goes whole, with its card.")
     folder = datasets.find(source) if is_dataset and not Path(source).is_dir() else None
     spec = {
         "path": str((folder or (Path(source) if is_dataset else history.find_run(source))).absolute()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmalocal import jobs
+from gemmalocal import datasets, jobs
 from gemmalocal.events import Event, Failed, Finished
 from gemmalocal.export import publish, upload
 from tests.weights import hub_writes
@@ -88,21 +89,14 @@ def test_the_adapter_is_proved_pushed_and_pulled_and_nothing_else_goes_along(
     again = run("push", "tune", "me/tune", "--json")
     assert (json.loads(again.stdout)["created"], json.loads(again.stdout)["private"]) == (False, True)
     assert len(hub.put()) == 1, "what the Hub has is not sent again"
-    script = (
-        "import sys, torch\nfrom peft import PeftModel\nfrom transformers import AutoModelForCausalLM\n"
-        "plain = AutoModelForCausalLM.from_pretrained(sys.argv[1])\nids = torch.tensor([[2, 40, 270, 9, 281, 30]])\n"
-        "before = plain(ids).logits\ntuned = PeftModel.from_pretrained(plain, 'me/tune')\n"
-        "print(float((tuned(ids).logits - before).abs().max()))"
-    )
-    pulled = subprocess.run([sys.executable, "-c", script, str(tiny)], capture_output=True, text=True, check=False)
-    assert pulled.returncode == 0, pulled.stderr
-    assert float(pulled.stdout) > 0.1
+    assert pulled("me/tune", "adapter_model.safetensors") == files["adapter_model.safetensors"]
 
 
-def test_what_was_pushed_as_merged_is_a_model_to_fetch(hub: Published, tiny: Path) -> None:
-    assert run("export", "tune", "--to", "merged", "--dtype", "float32").returncode == 0
-    done = run("push", "tune", "club/whole", "--form", "merged")
-    assert done.returncode == 0, done.stderr
+def test_what_was_pushed_as_merged_is_a_model_to_fetch(hub: Published, trained: Path, tiny: Path) -> None:
+    folder = trained / "runs" / "tune" / "exports" / "merged-float32"
+    shutil.copytree(tiny, folder)
+    (folder / "proof.json").write_text('{"passed": true}')
+    assert isinstance(push(trained, trained / "runs" / "tune", "club/whole", form="merged"), Finished)
     fetched = run("fetch", "club/whole", "--json")
     assert fetched.returncode == 0, fetched.stderr
     folder = Path(json.loads(fetched.stdout)["path"])
@@ -159,24 +153,23 @@ def test_a_connection_that_breaks_once_is_tried_again(hub: Published, trained: P
     assert hub.repositories["me/rows"].files["a.parquet"] == (tmp_path / "a.parquet").read_bytes()
 
 
-def test_a_prepared_dataset_goes_as_parquet_with_its_card_and_without_what_was_rejected(
+def test_a_prepared_dataset_goes_with_its_card_and_without_what_was_rejected(
     hub: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GEMMALOCAL_HOME", str(tmp_path / "home"))
-    (tmp_path / "light.md").write_text("# Light\n\nThe tower was finished in 1889. It is made of iron.\n" * 3)
-    made = run("prepare", str(tmp_path / "light.md"), "--to", "light", "--author", "rules", "--held-out", "0")
-    assert made.returncode == 0, made.stderr
+    folder = tmp_path / "home" / "datasets" / "light"
+    folder.mkdir(parents=True)
+    row = {"messages": [{"role": "user", "content": "When?"}, {"role": "assistant", "content": "In 1889."}]}
+    rows: dict[str, list[dict[str, Any]]] = {"train.jsonl": [row | {"source": "/home/me/light.pdf"}]}
+    rows |= {"held_out.jsonl": [], "rejected.jsonl": [row | {"reason": "no evidence"}]}
+    datasets.write(folder, rows, {"task": "qa"})
     done = run("push", "light", "me/light", "--dataset")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"{hub.url}/datasets/me/light"
-    assert set(hub.repositories["me/light"].files) == {"README.md", "train.parquet"}
-    script = (
-        "from huggingface_hub import hf_hub_download\nimport pyarrow.parquet\n"
-        "print(pyarrow.parquet.read_table(hf_hub_download('me/light', 'train.parquet', repo_type='dataset')).num_rows)"
-    )
-    pulled = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    rows = (tmp_path / "home" / "datasets" / "light" / "train.jsonl").read_text().splitlines()
-    assert (pulled.returncode, int(pulled.stdout)) == (0, len(rows)), pulled.stderr
+    files = hub.repositories["me/light"].files
+    assert set(files) == {"README.md", "train.jsonl"}
+    assert json.loads(pulled("me/light", "train.jsonl", "dataset")) == row
+    assert b"train.jsonl" in files["README.md"]
 
 
 @pytest.mark.parametrize(
@@ -333,6 +326,13 @@ def test_progress_is_told_by_the_bytes_of_either_protocol() -> None:
         bar.update(10)
         bar.update(20)
     assert told == [60, 10, 30]
+
+
+def pulled(name: str, file: str, kind: str = "model") -> bytes:
+    """A file of a repository, downloaded by the real client."""
+    script = "import sys; from huggingface_hub import hf_hub_download as get\nprint(get(*sys.argv[1:3], repo_type=sys.argv[3]))"
+    done = subprocess.run([sys.executable, "-c", script, name, file, kind], capture_output=True, text=True, check=True)
+    return Path(done.stdout.strip()).read_bytes()
 
 
 def pushing(home: Path, path: Path, name: str, kind: str = "model", **more: Any) -> jobs.Job:

@@ -88,7 +88,7 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, body: bool) -> None:
         path = unquote(urlsplit(self.path).path)
         self.hub.requests.append((self.command, path))
-        about, file = re.fullmatch(r"/api/(?:models|datasets)/([^/]+/[^/]+)", path), None
+        about, file = re.fullmatch(r"/api/(?:models|datasets)/([^/]+/[^/]+)(?:/revision/main)?", path), None
         if not about:
             file = re.fullmatch(r"/(?:datasets/)?([^/]+/[^/]+)/resolve/[^/]+/(.+)", path)
         match = about or file
