@@ -127,10 +127,9 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def start(run: Path, form: Form, to: Path | None = None) -> jobs.Job:
-    """Start the export of a run; the job reads from where its events stand now. Raises `RecipeError`, `JobBusy`."""
-    checked(form)
-    spec = {
+def spec(run: Path, form: Form, to: Path | None = None) -> dict[str, Any]:
+    """What the job of an export is told."""
+    return {
         "run": str(run.absolute()),
         "form": form.name,
         "type": form.type,
@@ -138,11 +137,16 @@ def start(run: Path, form: Form, to: Path | None = None) -> jobs.Job:
         "bits": form.bits,
         "to": str(to.expanduser().absolute()) if to else None,
     }
+
+
+def start(run: Path, form: Form, to: Path | None = None) -> jobs.Job:
+    """Start the export of a run; the job reads from where its events stand now. Raises `RecipeError`, `JobBusy`."""
+    wanted = spec(run, checked(form), to)
     old = jobs.Job(run / JOBS / form.label)
     if old.directory.is_dir() and old.alive:
         raise JobBusy(f"{run.name} is being exported as {form.label} already.", "Wait for its end, or stop it.")
     old.skip()
-    job = jobs.start(old.directory, "export", spec)
+    job = jobs.start(old.directory, "export", wanted)
     job.skip_to(old)
     return job
 

@@ -18,7 +18,7 @@ from gemmalocal.events import Event, Failed, Started, encode
 
 PIPELINES = (
     "train", "check", "doctor", "bench", "lengths", "models", "fetch", "import_gguf", "adapter", "prepare", "convert",
-    "chat", "export", "rows", "push", "account",
+    "chat", "export", "rows", "push", "account", "serve",
 )  # fmt: skip
 PACKAGES = ("mlx", "mlx-lm", "torch", "transformers", "bitsandbytes", "numpy", "tokenizers")
 Commands = Callable[[], list[dict[str, Any]]]

@@ -8,7 +8,7 @@ from typing import NoReturn
 import click
 
 from gemmalocal import __version__
-from gemmalocal.cli import adapter, bench, chat, check, errands, export, models, prepare, publish, runs, training
+from gemmalocal.cli import adapter, bench, chat, check, errands, export, models, prepare, publish, runs, serve, training
 from gemmalocal.errors import INTERRUPTED, GemmalocalError
 
 EPILOG = """Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing,
@@ -30,6 +30,7 @@ COMMANDS = (
     *models.COMMANDS,
     export.export,
     *publish.COMMANDS,
+    *serve.COMMANDS,
     *adapter.COMMANDS,
     *errands.COMMANDS,
     *bench.COMMANDS,

@@ -15,10 +15,17 @@ from gemmalocal.jobs import Job
 POLL = 0.1  # seconds
 
 
-def follow(job: Job, tell: Callable[[Event], None], json: bool = False, stoppable: bool = True) -> int:
+def follow(
+    job: Job,
+    tell: Callable[[Event], None],
+    json: bool = False,
+    stoppable: bool = True,
+    ending: str = "Stopping after this step; Ctrl-C again to force it.",
+) -> int:
     """Print the job until it ends; the exit code.
 
     A first Ctrl-C asks for a stop, a second forces it; one that may not stop the job only looks away.
+    `ending` is what is said to the first.
     """
     asked = 0
     last: Event | None = None
@@ -43,7 +50,7 @@ def follow(job: Job, tell: Callable[[Event], None], json: bool = False, stoppabl
             if asked > 1:
                 job.kill()
             else:
-                click.echo("\nStopping after this step; Ctrl-C again to force it.", err=True)
+                click.echo(f"\n{ending}", err=True)
                 job.ask(do="stop")
     return exit_code(job, last, bool(asked))
 

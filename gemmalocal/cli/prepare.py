@@ -23,7 +23,9 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
-@click.option("--to", metavar="DATASET", help="A name in the workspace, or a folder (./NAME); of a .yaml file its own name.")
+@click.option(
+    "--to", metavar="DATASET", help="A name in the workspace, or a folder (./NAME); of a .yaml file its own name."
+)
 @click.option("--task", type=click.Choice(["qa", "cot", "summary", "rewrite", "text"]), help="qa if not given.")
 @click.option("--author", type=click.Choice(["model", "rules"]), help="rules: no model is asked.")
 @click.option("--model", help="The author, as in a recipe; its tokens are what passages are measured in.")

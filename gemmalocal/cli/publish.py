@@ -33,9 +33,8 @@ def push(source: str, name: str, form: str | None, is_dataset: bool, private: bo
     """
     if is_dataset and form:
         raise RecipeError("--form is for a run.", "A dataset goes whole, with its card.")
-    folder = datasets.find(source) if is_dataset and not Path(source).is_dir() else None
     spec = {
-        "path": str((folder or (Path(source) if is_dataset else history.find_run(source))).absolute()),
+        "path": str((_rows(source) if is_dataset else history.find_run(source)).absolute()),
         "kind": "dataset" if is_dataset else "model",
         "name": name,
         "form": form,
@@ -48,6 +47,12 @@ def push(source: str, name: str, form: str | None, is_dataset: bool, private: bo
     elif report:
         click.echo("\n".join(_table(report)))
     return code
+
+
+def _rows(source: str) -> Path:
+    """A dataset's folder, or any other that is there."""
+    folder = datasets.place(source)
+    return folder if folder.is_dir() else datasets.find(source)
 
 
 def _table(report: dict[str, Any]) -> list[str]:

@@ -34,7 +34,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     form = exports.checked(Form(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
     try:
         yield Stage("finding the model")
-        found = yield from beside(lambda tell: _source(Path(spec["run"]), tell), commands)
+        found = yield from beside(lambda tell: opened(Path(spec["run"]), tell), commands)
         target = Path(spec["to"]) if spec["to"] else found.run / exports.MADE / form.label
         target.parent.mkdir(parents=True, exist_ok=True)
         parts = found.tensors() if form.of_weights else []
@@ -66,7 +66,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield Finished("done", f"{form.label} in {target}")
 
 
-def _source(folder: Path, tell: Tell) -> Source:
+def opened(folder: Path, tell: Tell) -> Source:
+    """A run with what it made; raises `ModelError` if that is nothing yet."""
     recipe = Recipe.model_validate(history.spec(folder))
     result = history.result(folder)
     if not result.is_dir():

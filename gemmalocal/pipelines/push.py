@@ -6,10 +6,10 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import datasets, history
+from gemmalocal import datasets, exports, history
 from gemmalocal.errors import DatasetError
 from gemmalocal.events import Event, Finished, Report, Stage
-from gemmalocal.export import exports, publish, upload
+from gemmalocal.export import proved, publish, upload
 from gemmalocal.export.publish import Item
 from gemmalocal.pipelines import convert, export
 from gemmalocal.pipelines.beside import Stopped, beside
@@ -51,13 +51,12 @@ def _model(spec: dict[str, Any], directory: Path, commands: Commands) -> Generat
     """The files of an export; the adapter is exported now if it was not."""
     folder = Path(spec["path"])
     form = spec["form"] or ("merged" if history.result(folder).name == "model" else "adapter")
-    found = exports.find(folder, form)
+    found = proved.find(folder, form)
     if found is None and form == "adapter":
-        details = {"form": "adapter", "dtype": "bfloat16", "bits": None, "type": "Q8_0", "to": None}
-        yield from _quietly(export.run({"run": str(folder), **details}, directory, commands))
-        found = exports.find(folder, form)
+        yield from _quietly(export.run(exports.spec(folder, exports.Form("adapter")), directory, commands))
+        found = proved.find(folder, form)
     if found is None:
-        raise exports.missing(folder, form)
+        raise proved.missing(folder, form)
     return publish.model(found, spec["name"])
 
 

@@ -330,7 +330,7 @@ def test_progress_is_told_by_the_bytes_of_either_protocol() -> None:
 
 def pulled(name: str, file: str, kind: str = "model") -> bytes:
     """A file of a repository, downloaded by the real client."""
-    script = "import sys; from huggingface_hub import hf_hub_download as get\nprint(get(*sys.argv[1:3], repo_type=sys.argv[3]))"
+    script = "import sys, huggingface_hub as hub\nprint(hub.hf_hub_download(*sys.argv[1:3], repo_type=sys.argv[3]))"
     done = subprocess.run([sys.executable, "-c", script, name, file, kind], capture_output=True, text=True, check=True)
     return Path(done.stdout.strip()).read_bytes()
 

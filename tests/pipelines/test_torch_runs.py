@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gemmalocal import backends, history
-from gemmalocal.backends import adapters, mlx, open_backend
+from gemmalocal.backends import mlx, open_backend
 from gemmalocal.errors import BackendUnavailable
 from tests.pipelines.test_prepare import LIGHT
 

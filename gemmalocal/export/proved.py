@@ -1,4 +1,4 @@
-"""The exports of a run that are there, and which of them may go out."""
+"""Which exports of a run may go out: those that kept the tune of what it made last."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 from gemmalocal import history
 from gemmalocal.errors import GemmalocalError, RecipeError
 from gemmalocal.export.proof import REMEDIES
-
-PROOF = "proof.json"
+from gemmalocal.exports import MADE, PROOF
 
 
 def find(run: Path, form: str) -> Path | None:
@@ -18,7 +17,7 @@ def find(run: Path, form: str) -> Path | None:
 
     Raises `RecipeError` if several begin so, `GemmalocalError` if its proof failed or is older than what the run made.
     """
-    made = {proof.parent.name: proof.parent for proof in (run / "exports").glob(f"[!.]*/{PROOF}")}
+    made = {proof.parent.name: proof.parent for proof in (run / MADE).glob(f"[!.]*/{PROOF}")}
     fitting = [form] if form in made else sorted(label for label in made if label.startswith(f"{form}-"))
     if len(fitting) > 1:
         raise RecipeError(f"{run.name} has {' and '.join(fitting)}.", f"Name one whole: --form {fitting[0]}")
@@ -36,7 +35,7 @@ def find(run: Path, form: str) -> Path | None:
 
 def missing(run: Path, form: str) -> RecipeError:
     """What to say where `find` found nothing."""
-    made = sorted(proof.parent.name for proof in (run / "exports").glob(f"[!.]*/{PROOF}"))
+    made = sorted(proof.parent.name for proof in (run / MADE).glob(f"[!.]*/{PROOF}"))
     there = f" It has: {', '.join(made)}." if made else ""
     kind = form.partition("-")[0]
     return RecipeError(

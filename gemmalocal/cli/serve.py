@@ -1,0 +1,54 @@
+"""serve: what a run made, for programs that speak OpenAI's protocol."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import click
+
+from gemmalocal import history, jobs
+from gemmalocal.cli.follow import follow
+from gemmalocal.cli.narrate import Narrator
+from gemmalocal.events import Event, Report
+
+
+@click.command()
+@click.argument("run")
+@click.option("--form", help="An export of RUN (gguf, merged-4bit, ...); else the base with the run's adapter.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65_535))
+@click.option("--json", "as_json", is_flag=True, help="The address as one JSON object, once it answers.")
+def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> int:
+    """Serve what RUN made to programs that speak OpenAI's protocol, until Ctrl-C.
+
+    By mlx-lm's own server, or for a GGUF by llama.cpp's (pip install xllamacpp).
+    """
+    spec = {"run": str(history.find_run(run).absolute()), "form": form, "host": host, "port": port}
+    job = jobs.errand("serve", spec)
+    narrator = Narrator()
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Report):
+            narrator.close()
+            click.echo(json.dumps(event.data) if as_json else "\n".join(_words(event.data)))
+        else:
+            narrator(event)
+
+    try:
+        return follow(job, tell, ending="Ending the server; Ctrl-C again to force it.")
+    finally:
+        narrator.close()
+        shutil.rmtree(job.directory, ignore_errors=True)
+
+
+def _words(data: dict[str, Any]) -> list[str]:
+    body: dict[str, Any] = {"model": data["model"]}
+    body |= {"messages": [{"role": "user", "content": "Hello"}]} if data["chat"] else {"prompt": "Quote:"}
+    path = "chat/completions" if data["chat"] else "completions"
+    lines = [data["url"], f"curl {data['url']}/{path} -H 'Content-Type: application/json' -d '{json.dumps(body)}'"]
+    return lines if data["chat"] else [*lines, "(a base model without a chat template: completions, and no chat)"]
+
+
+COMMANDS = (serve,)
