@@ -185,7 +185,7 @@ def of_run(run: Path) -> list[Export]:
     """The exports of a run, those that are being made first, then the newest."""
     files = [*run.glob(f"{MADE}/*/{PROOF}"), *run.glob(f"{JOBS}/*/job.json")]
     labels = {path.parent.name for path in files if not path.parent.name.startswith(".")}  # aside: not whole yet
-    return sorted((_look(run, label) for label in labels), key=lambda one: (not one.live, -one.at))
+    return sorted((_look(run, label) for label in labels), key=lambda one: (not one.live, -one.at, one.label))
 
 
 def _look(run: Path, label: str) -> Export:

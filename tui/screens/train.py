@@ -13,12 +13,14 @@ from textual.content import Content
 from textual.widgets import Footer, Static
 
 from gemmalocal import history, machine, pace
+from gemmalocal.events import Step
 from gemmalocal.history import JobState
 from gemmalocal.runs import Run
 from tui.beside import beside
 from tui.screens.compare import CompareScreen
 from tui.screens.export import ExportScreen
 from tui.screens.watching import RunScreen
+from tui.widgets.curve import Curve
 from tui.widgets.loss_chart import LossChart
 from tui.widgets.marks import bar, change, mark
 from tui.widgets.title_line import TitleLine
@@ -43,6 +45,8 @@ class TrainScreen(RunScreen):
         self._folder = folder
         self._run: Run | None = None
         self._memory = 0
+        self._curve, self._counted = Curve(), 0
+        self._newest: Step | None = None
 
     def compose(self) -> ComposeResult:
         """Title, what it does, chart and numbers, samples, keys."""
@@ -94,11 +98,8 @@ class TrainScreen(RunScreen):
         title.right = standing(state)
         self.query_one("#doing", Static).update(doing(state))
         last = state.steps[-1].steps if state.steps else 1
-        self.query_one(LossChart).show(
-            [(step.step, step.loss) for step in state.steps],
-            [(one.step, one.loss) for one in state.evaluations],
-            last,
-        )
+        held_out = [(one.step, one.loss) for one in state.evaluations]
+        self.query_one(LossChart).show(self._grown(state.steps), held_out, last)
         self.query_one("#numbers", Static).update(numbers(state, self._memory))
         trouble = self.query_one("#trouble", Static)
         trouble.display = run.trouble is not None
@@ -106,6 +107,16 @@ class TrainScreen(RunScreen):
             trouble.update(Content.assemble((f"{run.trouble.message} ", "bold $text-error"), run.trouble.hint))
         self.query_one("#samples", Static).update(samples(state))
         self.refresh_bindings()
+
+    def _grown(self, steps: list[Step]) -> Curve:
+        """The curve with the steps that came since; from the first one where the run has gone back."""
+        count = self._counted
+        if count > len(steps) or (count and steps[count - 1] is not self._newest):
+            self._curve, count = Curve(), 0
+        for step in steps[count:]:
+            self._curve.add(step.step, step.loss)
+        self._counted, self._newest = len(steps), steps[-1] if steps else None
+        return self._curve
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What a run made can be compared and exported, once it has made something."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -12,6 +12,8 @@ from rich.style import Style
 from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
+
+from tui.widgets.curve import Bucket, Curve
 
 AXIS = 6  # cells of the numbers on the left
 BLANK = 0x2800
@@ -24,21 +26,21 @@ Point = tuple[float, float]  # step, loss
 
 
 class LossChart(Widget):
-    """Handed points by `show`; draws any number of them, in time that grows with the width, not with the steps."""
+    """Handed losses by `show`; draws any number of them in time that does not grow with the steps."""
 
     DEFAULT_CSS = "LossChart { height: 1fr; }"
     COMPONENT_CLASSES = {"loss-chart--train", "loss-chart--smooth", "loss-chart--held-out", "loss-chart--axis"}
 
     def __init__(self) -> None:
         super().__init__()
-        self._train: list[Point] = []
+        self._train: list[Bucket] = []
         self._held_out: list[Point] = []
         self._last = 1.0
         self._drawn: tuple[Size, list[Strip]] | None = None
 
-    def show(self, train: Sequence[Point], held_out: Sequence[Point], steps: int) -> None:
+    def show(self, train: Curve, held_out: Sequence[Point], steps: int) -> None:
         """Draw these, on an axis of `steps` steps; in order of their steps. What is no number is left out."""
-        self._train = [point for point in train if math.isfinite(point[1])]
+        self._train = train.buckets
         self._held_out = [point for point in held_out if math.isfinite(point[1])]
         self._last = max(1, steps)
         self._drawn = None
@@ -61,11 +63,12 @@ class LossChart(Widget):
         axis = self.get_component_rich_style("loss-chart--axis", partial=True)
         if width < 8 or height < 3:
             return []
-        values = [loss for _, loss in (*self._train, *self._held_out)]
-        if not values:
+        values = [loss for _, loss in self._held_out]
+        lows, highs = [one.low for one in self._train], [one.high for one in self._train]
+        if not (values or lows):
             middle = Strip([Segment("no steps yet".center(self.size.width), axis)])
             return [Strip.blank(self.size.width)] * (height // 2) + [middle]
-        grid = Grid(width, height, self._last, min(values), max(values))
+        grid = Grid(width, height, self._last, min(lows + values), max(highs + values))
         train = grid.ranges(self._train)
         line = grid.line(smoothed(self._train, 2 * width))
         circles = {grid.cell(*point) for point in self._held_out}
@@ -117,18 +120,16 @@ class Grid:
         """The cell of a point."""
         return self.column(step) // 2, self.row(loss) // 4
 
-    def ranges(self, points: list[Point]) -> Mask:
+    def ranges(self, buckets: list[Bucket]) -> Mask:
         """For each dot column the range from the lowest to the highest loss in it."""
+        spans: dict[int, tuple[float, float]] = {}
+        for bucket in buckets:
+            for column in range(self.column(bucket.first), self.column(bucket.last) + 1):
+                low, high = spans.get(column, (bucket.low, bucket.high))
+                spans[column] = min(low, bucket.low), max(high, bucket.high)
         mask: Mask = {}
-        steps, losses = [step for step, _ in points], [loss for _, loss in points]
-        start = 0
-        for column in range(2 * self._width):
-            end = bisect_right(steps, (column + 1) * self._last / (2 * self._width - 1), start)
-            end = max(end, start)
-            if end > start:
-                piece = losses[start:end]
-                _fill(mask, column, self.row(max(piece)), self.row(min(piece)))
-            start = end
+        for column, (low, high) in spans.items():
+            _fill(mask, column, self.row(high), self.row(low))
         return mask
 
     def line(self, points: list[Point]) -> Mask:
@@ -163,11 +164,13 @@ def _fill(mask: Mask, column: int, top: int, bottom: int) -> None:
         mask[place] = mask.get(place, 0) | DOTS[row % 4][column % 2]
 
 
-def smoothed(points: list[Point], most: int) -> list[Point]:
+def smoothed(buckets: list[Bucket], most: int) -> list[Point]:
     """The mean of the steps up to each, at `most` steps evenly taken."""
-    if len(points) < 2:
-        return points
-    sums = [0.0, *accumulate(loss for _, loss in points)]
-    window = max(LEAST, len(points) // SMOOTH)
-    places = sorted({round(n * (len(points) - 1) / most) for n in range(most + 1)})
-    return [(points[n][0], (sums[n + 1] - sums[max(0, n + 1 - window)]) / min(window, n + 1)) for n in places]
+    sums = [0.0, *accumulate(bucket.sum for bucket in buckets)]
+    counts = [0, *accumulate(bucket.steps for bucket in buckets)]
+    window = max(LEAST, counts[-1] // SMOOTH)
+    points = []
+    for n in sorted({round(n * (len(buckets) - 1) / most) for n in range(most + 1)}) if buckets else ():
+        start = bisect_left(counts, counts[n + 1] - window, 0, n)
+        points.append((buckets[n].last, (sums[n + 1] - sums[start]) / (counts[n + 1] - counts[start])))
+    return points
