@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from gemmalocal import paths
+from gemmalocal.datasets import TRAIN
 from gemmalocal.errors import RecipeError
 from gemmalocal.preparation import Preparation
 from gemmalocal.recipe import Recipe
@@ -90,10 +91,16 @@ def _whole(
 
 
 def anchored(recipe: Recipe, folder: Path) -> Recipe:
-    """With an absolute data path; a relative one is looked for in `folder`, beside the caller, and among datasets."""
+    """With an absolute data path.
+
+    A name is one of a dataset that was prepared here; else a relative path is looked for in `folder` and beside the
+    caller.
+    """
     if ":" in recipe.data.path or Path(recipe.data.path).is_absolute():
         return recipe
-    places = (folder / recipe.data.path, Path(recipe.data.path), paths.datasets() / recipe.data.path)
+    prepared = paths.datasets() / recipe.data.path
+    places = [prepared] if (prepared / TRAIN).is_file() else []
+    places += [folder / recipe.data.path, Path(recipe.data.path)]
     where = next((place for place in places if place.exists()), Path(recipe.data.path))
     data = recipe.data.model_copy(update={"path": str(where.resolve())})
     return recipe.model_copy(update={"data": data})

@@ -102,3 +102,14 @@ def test_all_problems_of_a_preparation_at_once(tmp_path: Path) -> None:
     assert f"{path}:5: endpoint.modle: there is no such key; did you mean 'model'?" in message
     assert f"{path}:6: concurrency: there is no such key; did you mean 'endpoint.concurrency'?" in message
     assert "threshold: Input should be less than or equal to 10" in message
+
+
+def test_a_name_is_a_prepared_dataset_before_it_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMMALOCAL_HOME", str(tmp_path / "home"))
+    beside, prepared = tmp_path / "docs", tmp_path / "home" / "datasets" / "docs"
+    beside.mkdir()
+    (tmp_path / "r.yaml").write_text("model: m\ndata: {path: docs}\ntrain: {steps: 1}\n")
+    assert recipe_file.load(str(tmp_path / "r.yaml")).data.path == str(beside)
+    prepared.mkdir(parents=True)
+    (prepared / "train.jsonl").write_text("")
+    assert recipe_file.load(str(tmp_path / "r.yaml")).data.path == str(prepared)
