@@ -17,6 +17,13 @@ STEPS, ROUNDS = 6, 2
 @click.command()
 @click.option("--model", default="gemma-3-270m-demo", show_default=True, help="A folder, a Hub name, or the demo's.")
 @click.option("--backend", default="auto", show_default=True, help="The engine, as in a recipe.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
+    default="auto",
+    show_default=True,
+    help="Of our frozen weights, as in a recipe; the stock trainer keeps its own.",
+)
 @click.option("--rows", help="Rows of prompt and completion; made-up word problems if not given.")
 @click.option("--steps", default=STEPS, show_default=True, type=click.IntRange(2), help="Steps of 4 rows each.")
 @click.option(
@@ -30,7 +37,14 @@ STEPS, ROUNDS = 6, 2
 )
 @click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
 def bench(
-    model: str, backend: str, rows: str | None, steps: int, rounds: int, lengths: list[int], as_json: bool
+    model: str,
+    backend: str,
+    dtype: str,
+    rows: str | None,
+    steps: int,
+    rounds: int,
+    lengths: list[int],
+    as_json: bool,
 ) -> int:
     """Train the same rows with us and with the stock trainer, in turns, each in a process of its own, and compare.
 
@@ -38,10 +52,11 @@ def bench(
     logits, and how much of the machine's matrix-product rate the useful work reaches.
     """
     if lengths:
-        if (rows, steps, rounds) != (None, STEPS, ROUNDS):
-            raise click.UsageError("--lengths trains one step on made-up rows: leave --rows, --steps and --rounds out.")
+        if (rows, steps, rounds, dtype) != (None, STEPS, ROUNDS, "auto"):
+            raise click.UsageError("--lengths trains one step on made-up rows: leave --rows, --steps, ... out.")
         return compare(model, backend, lengths, as_json)
-    spec = {"model": model, "backend": backend, "rows": rows and str(Path(rows).resolve()), "steps": steps}
+    spec = {"model": model, "backend": backend, "dtype": dtype, "steps": steps}
+    spec["rows"] = rows and str(Path(rows).resolve())
     figures: dict[str, Any] = {}
     for who in ("ours", "stock") * rounds:
         code, report = run("bench", {**spec, "who": who})

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.protocol import Trainer
@@ -23,7 +23,7 @@ BATCH, MADE_UP, LONGEST = 4, 120, 1024
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
-    """`spec`: model, backend, rows (or None), steps, and who trains: ours or stock."""
+    """`spec`: model, backend, dtype, rows (or None), steps, and who trains: ours or stock."""
     yield Stage(f"preparing ({spec['who']})")
     folder = locate(spec["model"], lambda *what: None)
     tokenizer = Tokenizer(folder)
@@ -37,7 +37,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield Report(backend.rival(folder, pairs, BATCH, spec["steps"], LONGEST))
         yield Finished("done")
         return
-    trainer = backend.trainer(folder, recipe(folder, spec["steps"], BATCH, LONGEST))
+    trainer = backend.trainer(folder, recipe(folder, spec["steps"], BATCH, LONGEST, spec["dtype"]))
     trainer.memory()  # loading is not counted
     figures: dict[str, Any] = {}
     yield from measure(trainer, examples, spec["steps"], figures)
@@ -48,10 +48,17 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield Finished("done")
 
 
-def recipe(folder: Path, steps: int, batch_size: int, max_length: int) -> Recipe:
+def recipe(
+    folder: Path,
+    steps: int,
+    batch_size: int,
+    max_length: int,
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
+) -> Recipe:
     """What both trainers are measured with; the rows are given to the trainer, not read from `data`."""
     return Recipe(
         model=str(folder),
+        dtype=dtype,
         data=DataSpec(path="", max_length=max_length),
         lora=LoraSpec(rank=8, alpha=16),
         train=TrainSpec(steps=steps, batch_size=batch_size, learning_rate=1e-4, schedule="constant"),

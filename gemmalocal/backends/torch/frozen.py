@@ -1,4 +1,4 @@
-"""Products with frozen weights: as they are, in float16 under a float32 stream, or quantized.
+"""Products with frozen weights: as they are, in float16 or bfloat16 under a float32 stream, or quantized.
 
 None of them keeps its input for the backward pass; only the weights are needed there.
 """
@@ -26,6 +26,8 @@ def product(x: Tensor, matrix: Tensor) -> Tensor:
     """
     if x.dtype == matrix.dtype:
         return product_of_few(x, matrix) if few(x) else x @ matrix
+    if matrix.dtype == torch.bfloat16:  # of float32's range
+        return (x.to(matrix.dtype) @ matrix).to(x.dtype)
     scale = x.abs().amax(-1, keepdim=True).clamp_min(TINIEST)
     return ((x / scale).to(matrix.dtype) @ matrix).to(x.dtype).mul_(scale)
 
