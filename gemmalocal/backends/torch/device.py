@@ -41,9 +41,7 @@ def precision(kind: str, capability: tuple[int, int] | None, asked: str) -> Prec
         why = "no bfloat16 before Ampere, and Gemma 3 overflows where all is float16: only weights and products are"
         return Precision(torch.float16, torch.float32, why)
     if asked == "bfloat16" and kind == "cpu":
-        why = (
-            "products in bfloat16 are twice as fast where the CPU has them (AVX512-BF16, AMX), all else is slower in it"
-        )
+        why = "products in bfloat16 are twice as fast where the CPU has them (AVX512-BF16, AMX); all else is not"
         return Precision(torch.bfloat16, torch.float32, why)
     return Precision(DTYPES[asked], DTYPES[asked], f"{asked} throughout")
 
