@@ -157,8 +157,8 @@ class Recipe(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
         description="Of the frozen weights; auto is float32 on a CPU, bfloat16 on a CUDA card that has it and else "
-        "float16 (products only), on a Mac as stored. On a CPU torch uses bfloat16 in products only, which are twice as "
-        "fast where the CPU has them.",
+        "float16 (products only), on a Mac as stored. On a CPU torch uses bfloat16 in products only, which are twice "
+        "as fast where the CPU has them.",
     )
     data: DataSpec
     lora: LoraSpec = Field(default_factory=LoraSpec)
