@@ -169,7 +169,7 @@ def test_a_failed_proof_is_an_exit_code_and_stays_in_the_folder(home: Path) -> N
     report = json.loads(done.stdout)
     assert done.returncode == (0 if report["passed"] else 1)
     assert "GB in" in done.stderr
-    assert "11 tensors as Q5_0: their rows do not fit Q4_K" in done.stderr
+    assert "12 tensors as Q5_0: their rows do not fit Q4_K" in done.stderr
     again = command(home, "export", "tune", "--to", "gguf", "--quantize", "4")
     assert again.returncode == 2
     assert "--quantize is for merged" in again.stderr
