@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.command import CommandPalette
 from textual.screen import Screen
@@ -18,6 +18,7 @@ from tui.screens.home import HomeScreen
 from tui.screens.train import TrainScreen
 from tui.screens.watching import JobStarted, OpenRun, Watching
 from tui.theme import DARK, LIGHT, THEMES
+from tui.type_ahead import TypeAhead
 from tui.watch import Watcher
 
 SHEETS = ("home", "train", "recipe", "compare", "documents", "dataset", "export")
@@ -27,7 +28,7 @@ LATER = ("gemmalocal.recipe_file", "gemmalocal.outlook", "gemmalocal.preparation
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
 
 
-class GemmalocalApp(App[None]):
+class GemmalocalApp(TypeAhead):
     """Looks at job directories, and draws."""
 
     TITLE = "gemmalocal"

@@ -212,7 +212,7 @@ async def test_home(stage: Stage) -> None:
 async def test_new_run_and_confirm(stage: Stage) -> None:
     async def recipes(pilot: Pilot[None]) -> None:
         await pilot.press("n")
-        await until(pilot, lambda: pilot.app.screen.query_one("#recipes", OptionList).option_count)
+        await until(pilot, lambda: pilot.app.screen.query_one("#offers", OptionList).option_count)
 
     await check("new-run", recipes)
     stage.learned(last=Finished("done"))

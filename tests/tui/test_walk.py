@@ -37,7 +37,7 @@ async def test_from_an_empty_folder_to_a_comparison(recipe_path: Path, monkeypat
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: app.screen.query_one("#welcome").display)
         await press(pilot, "n")
-        await until(pilot, lambda: app.focused is not None and app.focused.id == "recipes")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "offers")
         assert "Enter" in str(app.screen_stack[0].query_one("#welcome", Static).content)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, RecipeScreen))

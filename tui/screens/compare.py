@@ -61,6 +61,11 @@ class CompareScreen(Watching):
         self._draw()
         beside(self, self._follow())
 
+    @property
+    def ready(self) -> bool:
+        """There is somebody to ask."""
+        return self._job is not None or self._doing == "not running"
+
     async def _follow(self) -> None:
         try:
             self._job = await asyncio.to_thread(chats.start, self._runs, True, self._settings)

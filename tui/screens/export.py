@@ -69,6 +69,11 @@ class ExportScreen(Watching):
         self.query_one(ExportList).focus()
         beside(self, self._look())
 
+    @property
+    def ready(self) -> bool:
+        """The list is there."""
+        return self._seen is not None
+
     def seen(self, runs: list[Run]) -> None:
         """Leave if the run was deleted."""
         here = any(run.folder == self._folder for run in runs)

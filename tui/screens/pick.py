@@ -27,6 +27,7 @@ class PickScreen(ModalScreen[str | None]):
     def __init__(self, title: str, offers: Callable[[], Offers], prompt: str = "") -> None:
         super().__init__()
         self._title, self._offers, self._prompt = title, offers, prompt
+        self.ready = False  # keys wait for the list
 
     def compose(self) -> ComposeResult:
         """Title, list, line, keys."""
@@ -50,6 +51,7 @@ class PickScreen(ModalScreen[str | None]):
         if offers:
             options.highlighted = 0
             options.focus()
+        self.ready = True
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """That one."""
