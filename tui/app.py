@@ -35,8 +35,9 @@ class GemmalocalApp(TypeAhead):
     CSS_PATH = ["app.tcss", *(f"screens/{name}.tcss" for name in SHEETS)]
     BINDINGS = [
         Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("f1", "help", "Help"),  # where ? is written
         Binding("q", "quit", "Quit"),
-        Binding("ctrl+q", "quit", "Quit", show=False, priority=True),
+        Binding("ctrl+q", "quit", "Quit", priority=True),
     ]
 
     def __init__(self) -> None:

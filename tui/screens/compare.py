@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from gemmalocal import chats, history, talk
 from gemmalocal.errors import GemmalocalError
@@ -18,6 +18,7 @@ from tui.beside import beside
 from tui.screens.problem import ProblemScreen
 from tui.screens.watching import Watching
 from tui.widgets.answers import column
+from tui.widgets.keys import Keys
 from tui.widgets.question import Question
 from tui.widgets.title_line import TitleLine
 
@@ -31,7 +32,7 @@ class CompareScreen(Watching):
     """A chat with the base and `runs`; none means the newest run with a result."""
 
     BINDINGS = [
-        Binding("escape", "leave", "Stop answer, back", priority=True),
+        Binding("escape", "leave", "Stop, back", priority=True),
         Binding("ctrl+r", "again", "Again"),
         Binding("ctrl+g", "differences", "Differences"),
         Binding("ctrl+s", "save", "Save"),
@@ -53,7 +54,7 @@ class CompareScreen(Watching):
         yield Horizontal(id="columns")
         yield Static(id="tally", markup=False)
         yield Question(placeholder=HELP, id="question")
-        yield Footer(compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Start the job, and follow it."""

@@ -10,7 +10,7 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import DataTable, Static
 
 from gemmalocal import history, machine, pace, paths, preparing
 from gemmalocal.jobs import Job
@@ -24,6 +24,7 @@ from tui.screens.pick import PickScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.recipes import recipes
 from tui.screens.watching import OpenRun, RunScreen
+from tui.widgets.keys import Keys
 from tui.widgets.run_table import RunTable
 from tui.widgets.title_line import TitleLine
 
@@ -62,7 +63,7 @@ class HomeScreen(RunScreen):
         yield RunTable()
         yield Static(id="detail")
         yield Static(id="shelf")
-        yield Footer(compact=True)
+        yield Keys()
 
     def __init__(self) -> None:
         super().__init__()

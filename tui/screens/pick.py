@@ -10,10 +10,11 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.beside import beside
+from tui.widgets.keys import Keys
 from tui.widgets.sources import PathInput
 
 Offers = list[tuple[Content, str]]
@@ -36,7 +37,7 @@ class PickScreen(ModalScreen[str | None]):
             yield OptionList(id="offers")
             if self._prompt:
                 yield PathInput(self._prompt)
-            yield Footer(compact=True)
+            yield Keys()
 
     def on_mount(self) -> None:
         """Read the list."""
