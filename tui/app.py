@@ -37,7 +37,7 @@ class GemmalocalApp(TypeAhead):
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("f1", "help", "Help"),  # where ? is written
         Binding("q", "quit", "Quit"),
-        Binding("ctrl+q", "quit", "Quit", priority=True),
+        Binding("ctrl+q", "app.quit", "Quit", priority=True),
     ]
 
     def __init__(self) -> None:

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
-from gemmalocal.events import Failed, Finished
+from gemmalocal import recipe_file
+from gemmalocal.cli.check import lines
+from gemmalocal.events import Failed, Finished, Report
+from gemmalocal.pipelines import check as check_pipeline
 from tests.tui.drawn import DIVERGED, README, README_SIZE, Arrive, Stage, check, draw, hold_to, keys, nowhere
 from tests.tui.recorded import RUNS, exported, exporting, real, record
 from tests.tui.test_app import until
@@ -108,11 +112,13 @@ async def test_recipe(stage: Stage) -> None:
     await check("recipe-save", saved)
 
 
-async def test_recipe_checked(stage: Stage, recipe_path: Path) -> None:
+async def test_recipe_checked(stage: Stage, recipe_path: Path, tmp_path: Path) -> None:
+    recipe = recipe_file.load(str(recipe_path)).model_dump(mode="json")
+    (report,) = [event.data for event in check_pipeline.run(recipe, tmp_path, list) if isinstance(event, Report)]
+    shown = Text.from_ansi("\n".join(lines({**report, "model": "tiny-gemma3"})))
+
     async def checked(pilot: Pilot[None]) -> None:
-        await pilot.app.push_screen(RecipeScreen(recipe_path))
-        await pilot.press("ctrl+t")
-        await until(pilot, lambda: isinstance(pilot.app.screen, ReportScreen))
+        await pilot.app.push_screen(ReportScreen("Check of tiny", shown))
 
     await check("recipe-checked", checked)
 

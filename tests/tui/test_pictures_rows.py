@@ -45,17 +45,22 @@ STATES: dict[str, list[Event]] = {
     ],
     "killed": [*DOCUMENTS[3:], Now("asking gemma-3-4b-it"), Counted(61, REASONS), Progress("passages", 88, 229, 754.0)],
 }
-ROWS: list[Row] = [
-    {
-        "messages": [
-            {"role": "user", "content": "how long is the notice period?"},
-            {"role": "assistant", "content": "three months, to the end of a quarter."},
-        ],
-        "source": "/papers/handbook.pdf", "page": 12, "heading": "Leaving", "evidence": "three months", "by": "rules",
-    },
-    {"text": "a bee is no wasp.\n" * 3, "source": "/papers/bees.md", "score": 4},
-    {"text": "and the queen, who lays them all, is fed by the others for as long as she lives. " * 6, "source": "/b.md"},
-]  # fmt: skip
+
+
+def row(asked: str, answer: str, source: str, **more: object) -> Row:
+    """A row as a preparation writes it."""
+    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
+    return {"messages": turns, "source": f"/papers/{source}", **more}
+
+
+NOTICE, QUARTER = "how long is the notice period?", "three months, to the end of a quarter."
+ROWS = [
+    row(NOTICE, QUARTER, "handbook.pdf", page=12, heading="Leaving", evidence="three months", by="rules"),
+    row("what is a bee?", "a bee is no wasp.\nit has hair.", "bees.md", score=4),
+    row("and the queen?", "she lays them all, and is fed by others for as long as she lives. " * 7, "bees.md"),
+    row(NOTICE, QUARTER, "old handbook.pdf", page=3),
+]
+HELD_OUT = [row("who feeds her?", "the others.", "bees.md")]
 
 
 def documents(*words: str, sources: list[str] = SOURCES) -> Arrive:
@@ -145,7 +150,7 @@ def dataset(folder: Path, *words: str) -> Arrive:
 
 
 async def test_dataset(stage: Stage, tiny: Path) -> None:
-    folder = prepared("handbook", str(tiny), ROWS, ROWS[:1])
+    folder = prepared("handbook", str(tiny), ROWS, HELD_OUT)
     await check("dataset", dataset(folder))
     await check("dataset-numbers", dataset(folder, "h"))
     await check("dataset-problems", dataset(folder, "l"))
@@ -159,6 +164,6 @@ async def test_dataset(stage: Stage, tiny: Path) -> None:
 
 async def test_dataset_without_rows_or_without_its_model(stage: Stage) -> None:
     await check("dataset-empty", dataset(prepared("nothing", "/no/model", [], []), "escape"))
-    folder = prepared("handbook", "/no/model", ROWS, ROWS[:1])
+    folder = prepared("handbook", "/no/model", ROWS, HELD_OUT)
     await check("dataset-failed", dataset(folder))
     await check("dataset-as-written", dataset(folder, "escape"))

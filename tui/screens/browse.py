@@ -51,6 +51,7 @@ class BrowseScreen(ModalScreen[list[str]]):
 class MarkTree(DirectoryTree):
     """A tree without hidden files, in which space marks."""
 
+    ICON_NODE, ICON_NODE_EXPANDED, ICON_FILE = "▸ ", "▾ ", "  "  # emoji are not as wide everywhere
     BINDINGS = [Binding("space", "mark", "Mark"), Binding("enter", "select_cursor", "Open, mark")]
 
     def __init__(self, folder: Path) -> None:

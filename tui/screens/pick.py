@@ -20,6 +20,16 @@ from tui.widgets.sources import PathInput
 Offers = list[tuple[Content, str]]
 
 
+class Offered(OptionList):
+    """A list that says how one is taken."""
+
+    BINDINGS = [Binding("enter", "select", "Choose")]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where there is something to take."""
+        return self.highlighted is not None if action == "select" else True
+
+
 class PickScreen(ModalScreen[str | None]):
     """Gives the id of one of `offers()`, which runs off the event loop; with a `prompt`, or what was written."""
 
@@ -34,7 +44,7 @@ class PickScreen(ModalScreen[str | None]):
         """Title, list, line, keys."""
         with Vertical(classes="dialog large"):
             yield Static(self._title, classes="dialog-title", markup=False)
-            yield OptionList(id="offers")
+            yield Offered(id="offers")
             if self._prompt:
                 yield PathInput(self._prompt)
             yield Keys()
@@ -47,7 +57,7 @@ class PickScreen(ModalScreen[str | None]):
         offers = await asyncio.to_thread(self._offers)
         if not self.is_attached:
             return
-        options = self.query_one("#offers", OptionList)
+        options = self.query_one(Offered)
         options.add_options([Option(words, id=name) for words, name in offers] or [Option("none yet", disabled=True)])
         if offers:
             options.highlighted = 0

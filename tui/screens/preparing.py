@@ -137,8 +137,11 @@ class PreparingScreen(RunScreen):
     def on_resize(self) -> None:
         """The reason's column has another width."""
         if self._run is not None:
-            self.query_one(DataTable).clear(columns=True)
+            table = self.query_one(DataTable)
+            row = table.cursor_row
+            table.clear(columns=True)
             self._fill(self._state.documents)
+            table.move_cursor(row=row)
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Another document: all that is known of it."""

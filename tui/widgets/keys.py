@@ -10,8 +10,6 @@ from textual.screen import Screen
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey, FooterLabel
 
-PALETTE = "-command-palette"
-
 
 class Keys(Footer):
     """Leaves out the palette first, then from the end; help (?) lists every key."""
@@ -38,27 +36,28 @@ class Keys(Footer):
 
 def fitting(keys: list[FooterKey], room: int) -> Iterator[FooterKey | FooterLabel]:
     """Of `keys`, what takes at most `room` cells; an ellipsis tells that some are not shown."""
-    if sum(map(width, keys)) > room:
-        keys = [key for key in keys if not key.has_class(PALETTE)]
-    left_out = False
-    while sum(map(width, keys)) + 2 * left_out > room:
-        optional = [key for key in keys if not always(key)]
-        if not optional:
-            break
-        keys.remove(optional[-1])
-        left_out = True
-    for key in keys:
-        if left_out and always(key):
-            left_out = False
-            yield FooterLabel("… ")
-        yield key
+    palette = [key for key in keys if key.has_class("-command-palette")]
+    others = [key for key in keys if key not in palette and not _rank(key)]
+    last = {
+        key.description: key for key in sorted(keys, key=_rank) if _rank(key)
+    }  # q rather than ^q
+    always = list(last.values())
+    if sum(map(width, others + always + palette)) > room:
+        palette = []
+    shown = list(others)
+    while shown and sum(map(width, shown + always)) + 2 * (shown != others) > room:
+        shown.pop()
+    yield from shown
+    if shown != others:
+        yield FooterLabel("… ")
+    yield from always + palette
 
 
-def always(key: FooterKey) -> bool:
-    """Whether it leads back, out, or to help."""
-    return key.key == "escape" or key.action in ("help", "quit")
+def _rank(key: FooterKey) -> int:
+    """Where among the last, if it leads back, to help or out; else 0."""
+    return 1 if key.key == "escape" else {"help": 2, "app.quit": 3, "quit": 4}.get(key.action, 0)
 
 
 def width(key: FooterKey) -> int:
-    """Cells that a key takes with the gap after it; the palette's has a line before it."""
-    return cell_len(key.key_display) + cell_len(key.description) + 2 + key.has_class(PALETTE)
+    """Cells that a key takes with the gaps around it; the palette's has a line before it."""
+    return cell_len(key.key_display) + cell_len(key.description) + 2 + key.has_class("-command-palette")
