@@ -34,6 +34,8 @@ class TypeAhead(App[None]):
 
     async def on_event(self, event: events.Event) -> None:
         """A key goes on at once if nothing is under way; else it waits its turn."""
+        if isinstance(event, events.Key) and event.key == "ctrl+j":  # Enter, before the terminal was ours
+            event = events.Key("enter", "\r")
         if not isinstance(event, events.Key) or event.is_forwarded or (event.key in AT_ONCE and self.screen_stack):
             await super().on_event(event)
         elif self._busy or not self._open_to(event):

@@ -63,6 +63,7 @@ class PickScreen(ModalScreen[str | None]):
             options.highlighted = 0
             options.focus()
         self.ready = True
+        self.refresh_bindings()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """That one."""

@@ -43,6 +43,8 @@ class RecipeScreen(Watching):
         Binding("ctrl+r", "start", "Start"),
         Binding("ctrl+t,c", "check", "Check", key_display="^t"),
         Binding("ctrl+s", "save", "Save"),
+        Binding("down", "app.focus_next", "Fields", key_display="↑↓"),
+        Binding("up", "app.focus_previous", show=False),
         Binding("escape", "back", "Back"),
     ]
 

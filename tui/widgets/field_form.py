@@ -26,11 +26,10 @@ class FieldForm(VerticalScroll):
     """Fields of `schema` but those `without`; holds only what differs from the defaults, as a recipe file does."""
 
     can_focus = False
-    BINDINGS = [
-        Binding("down", "app.focus_next", "Next", show=False),
-        Binding("up", "app.focus_previous", "Previous", show=False),
+    BINDINGS = [  # where a scroll has its own
+        Binding("down", "app.focus_next", "Fields", key_display="↑↓"),
+        Binding("up", "app.focus_previous", show=False),
     ]
-
     class Edited(Message):
         """A field has changed."""
 
