@@ -153,13 +153,17 @@ async def test_dataset(stage: Stage, tiny: Path) -> None:
     folder = prepared("handbook", str(tiny), ROWS, HELD_OUT)
     await check("dataset", dataset(folder))
     await check("dataset-numbers", dataset(folder, "h"))
-    await check("dataset-problems", dataset(folder, "l"))
     await check("dataset-go", dataset(folder, "g"))
     await check("dataset-edit", dataset(folder, "e"))
     datasets.edit(folder, datasets.TRAIN, ROWS[0], "three months.")
     await check("dataset-edited", dataset(folder))
     datasets.drop(folder, datasets.TRAIN, ROWS[1])
     await check("dataset-dropped", dataset(folder, "s", "s"))
+
+
+async def test_dataset_with_rows_that_are_left_out(stage: Stage, tiny: Path) -> None:
+    lines: list[Row] = [*ROWS, {"text": "no chat"}, {"messages": []}]
+    await check("dataset-problems", dataset(prepared("mixed", str(tiny), lines, HELD_OUT), "l"))
 
 
 async def test_dataset_without_rows_or_without_its_model(stage: Stage) -> None:

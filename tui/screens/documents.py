@@ -40,7 +40,8 @@ class DocumentsScreen(Watching):
         Binding("ctrl+r", "start", "Start"),
         Binding("ctrl+o", "browse", "Browse"),
         Binding("ctrl+l", "earlier", "Earlier ones"),
-        Binding("down", "app.focus_next", "Fields", key_display="↑↓"),
+        Binding("tab", "app.focus_next", "Fields"),
+        Binding("down", "app.focus_next", show=False),
         Binding("escape", "app.pop_screen", "Back"),
         Binding("up", "app.focus_previous", show=False),
     ]

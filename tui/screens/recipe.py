@@ -43,7 +43,8 @@ class RecipeScreen(Watching):
         Binding("ctrl+r", "start", "Start"),
         Binding("ctrl+t,c", "check", "Check", key_display="^t"),
         Binding("ctrl+s", "save", "Save"),
-        Binding("down", "app.focus_next", "Fields", key_display="↑↓"),
+        Binding("tab", "app.focus_next", "Fields"),
+        Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
         Binding("escape", "back", "Back"),
     ]

@@ -27,7 +27,7 @@ class FieldForm(VerticalScroll):
 
     can_focus = False
     BINDINGS = [  # where a scroll has its own
-        Binding("down", "app.focus_next", "Fields", key_display="↑↓"),
+        Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
     ]
     class Edited(Message):
