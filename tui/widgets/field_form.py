@@ -30,6 +30,7 @@ class FieldForm(VerticalScroll):
         Binding("down", "app.focus_next", show=False),
         Binding("up", "app.focus_previous", show=False),
     ]
+
     class Edited(Message):
         """A field has changed."""
 

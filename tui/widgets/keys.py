@@ -38,9 +38,7 @@ def fitting(keys: list[FooterKey], room: int) -> Iterator[FooterKey | FooterLabe
     """Of `keys`, what takes at most `room` cells; an ellipsis tells that some are not shown."""
     palette = [key for key in keys if key.has_class("-command-palette")]
     others = [key for key in keys if key not in palette and not _rank(key)]
-    last = {
-        key.description: key for key in sorted(keys, key=_rank) if _rank(key)
-    }  # q rather than ^q
+    last = {key.description: key for key in sorted(keys, key=_rank) if _rank(key)}  # q rather than ^q
     always = list(last.values())
     if sum(map(width, others + always + palette)) > room:
         palette = []
