@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
@@ -23,6 +24,7 @@ from tui.widgets.question import Question
 from tui.widgets.title_line import TitleLine
 
 POLL = 0.1  # seconds
+JUST = 1.5  # seconds after an answer in which Escape was meant to stop it
 SETTINGS = {"temperature": float, "top_p": float, "top_k": int, "seed": int, "max_tokens": int}
 START = {"temperature": 0, "max_tokens": 128, "seed": 0}
 HELP = "Ask. ← = → vote. /temperature 0.8 /top_p /top_k /seed /max_tokens /system"
@@ -46,6 +48,7 @@ class CompareScreen(Watching):
         self._job: Job | None = None
         self._talk = talk.Talk()
         self._settings: dict[str, float | str] = dict(START)
+        self._whole_at = 0.0  # when the last answer came to its end
         self._system, self._doing, self._differ = "", "starting", False
 
     def compose(self) -> ComposeResult:
@@ -83,8 +86,10 @@ class CompareScreen(Watching):
             self._draw()
 
     async def _take(self, event: Event) -> None:
-        names = self._talk.names
+        names, before = self._talk.names, self._answering
         talk.fold(self._talk, event)
+        if before and not self._answering:
+            self._whole_at = time.monotonic()
         match event:
             case Stage():
                 self._doing = event.name
@@ -195,6 +200,9 @@ class CompareScreen(Watching):
         """Stop an answer under way; else leave, and let the chat end."""
         if self._answering and self._job is not None:
             self._job.ask(do="stop")
+        elif time.monotonic() - self._whole_at < JUST:
+            self.notify("The answer has just ended by itself. Escape leaves.")
+            self._whole_at = 0.0
         else:
             self.app.pop_screen()
 
