@@ -25,6 +25,7 @@ from tui.widgets.title_line import TitleLine
 
 POLL = 0.1  # seconds
 JUST = 1.5  # seconds after an answer in which Escape was meant to stop it
+NEVER = float("-inf")
 SETTINGS = {"temperature": float, "top_p": float, "top_k": int, "seed": int, "max_tokens": int}
 START = {"temperature": 0, "max_tokens": 128, "seed": 0}
 HELP = "Ask. ← = → vote. /temperature 0.8 /top_p /top_k /seed /max_tokens /system"
@@ -48,7 +49,7 @@ class CompareScreen(Watching):
         self._job: Job | None = None
         self._talk = talk.Talk()
         self._settings: dict[str, float | str] = dict(START)
-        self._whole_at = 0.0  # when the last answer came to its end
+        self._whole_at = NEVER  # when the last answer came to its end
         self._system, self._doing, self._differ = "", "starting", False
 
     def compose(self) -> ComposeResult:
@@ -202,7 +203,7 @@ class CompareScreen(Watching):
             self._job.ask(do="stop")
         elif time.monotonic() - self._whole_at < JUST:
             self.notify("The answer has just ended by itself. Escape leaves.")
-            self._whole_at = 0.0
+            self._whole_at = NEVER
         else:
             self.app.pop_screen()
 
