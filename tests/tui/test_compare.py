@@ -43,7 +43,7 @@ async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.Mo
         assert "› the" in said
         assert "tok/s" in said
         await pilot.press("escape")  # meant to stop the answer, which has ended
-        assert app.screen is screen
+        assert app.screen_stack[-1:] == [screen]
         await pilot.press("right")
         await until(pilot, lambda: screen._talk.tally == [0, 1])
         await pilot.press("ctrl+g", "ctrl+s")

@@ -97,8 +97,9 @@ async def test_recipe(stage: Stage) -> None:
         await pilot.press("tab", "delete", *"google/gemma-9")
         rank = next(one for one in pilot.app.screen.query(Input) if "lora.rank" in str(getattr(one, "HELP", "")))
         rank.value = "0"
-        rank.focus()
         await until(pilot, lambda: pilot.app.screen.query(".problem"))
+        await pilot.pause()
+        rank.focus()
 
     async def saved(pilot: Pilot[None]) -> None:
         await recipe(pilot)

@@ -47,6 +47,11 @@ class FieldForm(VerticalScroll):
                 yield Label(section, classes="section")
             yield field
 
+    def on_resize(self) -> None:
+        """What is written in stays in sight, whatever comes above or below."""
+        if (at := self.screen.focused) is not None and self in at.ancestors:
+            at.scroll_visible(animate=False)
+
     def fill(self, tree: dict[str, Any]) -> None:
         """Show a recipe's nested keys; says nothing of it."""
         with self.prevent(Input.Changed, Choice.Changed):
