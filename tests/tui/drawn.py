@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Input
+from textual.widgets import Input, TextArea
 
 from gemmalocal import chats, jobs, machine
 from gemmalocal.events import Event, Failed, Step
@@ -86,7 +86,8 @@ def same(monkeypatch: pytest.MonkeyPatch, folder: Path, told: Callable[[], Path]
     monkeypatch.setattr("gemmalocal.recipe_file.FOLDERS", (shelf,))
     monkeypatch.setattr(machine, "probe", lambda: dict(HERE))
     monkeypatch.setattr(machine, "room", lambda path: (path, 60_000_000_000))
-    monkeypatch.setattr(Input.cursor_blink, "_default", False)
+    for line in (Input, TextArea):
+        monkeypatch.setattr(line.cursor_blink, "_default", False)
     monkeypatch.setattr(chats, "start", lambda *words: jobs.Job(told()))
 
 
