@@ -116,7 +116,9 @@ def _hash(store: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(store.iterdir()):
         if path.suffix != ".txt":
-            digest.update(path.read_bytes())
+            with path.open("rb") as file:
+                while block := file.read(1 << 22):
+                    digest.update(block)
     return digest.hexdigest()[:16]
 
 
