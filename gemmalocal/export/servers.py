@@ -16,6 +16,7 @@ from gemmalocal.errors import BackendUnavailable
 PROMPTS = "1GB"  # of memory for the prompts of earlier requests: mlx-lm's own is ten of any length
 TAIL = 8192  # bytes of the log's end
 LINE = 400  # characters
+ERROR, ENDING = " E ", 14  # llama.cpp's mark in a line, and how many lines it takes to end
 
 
 class Server:
@@ -37,13 +38,16 @@ class Server:
 
     @property
     def last_words(self) -> str:
-        """The last line of its log, and the signal that ended it, if one did."""
+        """The last line of its log, with the signal if one ended it; or the first of llama.cpp's errors at the end."""
         with self._log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             lines = file.read().decode("utf-8", "replace").split("\n")
-        said = next((line.strip()[-LINE:] for line in reversed(lines) if line.strip()), "it said nothing")
+        said = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
         code = self._process.poll()
-        return said if code is None or code >= 0 else f"{said} ({signal.Signals(-code).name})"
+        if code is not None and code < 0:
+            return f"{said[-1][-LINE:]} ({signal.Signals(-code).name})"
+        causes = [line.partition(ERROR)[2] for line in said[-ENDING:] if ERROR in line]  # the later ones follow from it
+        return (causes or said[-1:])[0][-LINE:]
 
     def end(self) -> None:
         """End it, and free its port."""

@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.export import servers
+from gemmalocal.export import llama, servers
 from gemmalocal.records import Message
 
 COMMAND = [sys.executable, "-m", "gemmalocal"]
@@ -141,7 +141,7 @@ def test_a_base_model_chats_in_gemmas_turns(home: Path, tiny: Path, form: list[s
     tokenizer = Tokenizer(tiny)
     assert not tokenizer.has_template
     asked = [{"role": "system", "content": "the sea"}, {"role": "user", "content": PROMPT}]
-    turns = tokenizer.render([Message(one["role"], one["content"]) for one in asked], True)  # type: ignore[arg-type]
+    turns = tokenizer.render([Message(one["role"], one["content"]) for one in asked], True)
     end = tokenizer.encoder.token_to_id("<end_of_turn>")
     with served(home, *form) as server, httpx2.Client(timeout=60, trust_env=False) as client:
         more = {"model": "tune", "max_tokens": 6, "temperature": 0}
@@ -171,6 +171,13 @@ def test_nothing_outlives_a_command_or_a_job_that_is_killed(home: Path, form: li
     assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
 
 
+def test_llama_cpp_allocates_one_context_and_not_the_models_longest() -> None:
+    settings = llama.parameters("model.gguf", "tune", "")
+    assert 0 < settings.n_ctx <= 8192  # 0 is the model's own
+    assert settings.n_parallel == 1
+    assert settings.cache_ram_mib <= 1024
+
+
 def test_a_server_that_dies_is_told_with_its_last_words(home: Path) -> None:
     process, _, port = begun(home, "--form", "gguf")
     ((server,),) = [job.children() for job in psutil.Process(process.pid).children()]
@@ -191,7 +198,7 @@ def test_a_server_that_does_not_come_up_says_why(home: Path, tmp_path: Path) -> 
     done = subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "did not come up: " in done.stderr
-    assert "load" in done.stderr.partition("did not come up: ")[2]
+    assert "exceeds remaining file size" in done.stderr.partition("did not come up: ")[2]
 
     log = tmp_path / "server.txt"
     server = servers.mlx(tmp_path / "nowhere", None, "tune", True, "127.0.0.1", 8089, log)
