@@ -50,11 +50,15 @@ def called(home: Path, *words: str) -> str:
     return done.stdout
 
 
-def begun(home: Path, *words: str) -> tuple[subprocess.Popen[str], dict[str, Any], int]:
-    """The serve command, the server's address and model, and its port."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+def begun(home: Path, *words: str) -> tuple[subprocess.Popen[str], dict[str, Any], int]:
+    """The serve command, the server's address and model, and its port."""
+    port = free_port()
     process = subprocess.Popen(
         [*COMMAND, "serve", "tune", "--port", str(port), "--json", *words],
         env={**os.environ, "GEMMALOCAL_HOME": str(home)},
@@ -194,14 +198,14 @@ def test_a_server_that_does_not_come_up_says_why(home: Path, tmp_path: Path) -> 
     (file,) = (home / "runs" / "torn").glob("exports/*/*.gguf")
     os.truncate(file, 5000)
     environment = {**os.environ, "GEMMALOCAL_HOME": str(home)}
-    words = ["serve", "torn", "--form", "gguf", "--port", "8089"]
+    words = ["serve", "torn", "--form", "gguf", "--port", str(free_port())]
     done = subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "did not come up: " in done.stderr
     assert "exceeds remaining file size" in done.stderr.partition("did not come up: ")[2]
 
     log = tmp_path / "server.txt"
-    server = servers.mlx(tmp_path / "nowhere", None, "tune", True, "127.0.0.1", 8089, log)
+    server = servers.mlx(tmp_path / "nowhere", None, "tune", True, "127.0.0.1", free_port(), log)
     while server.alive:
         time.sleep(0.1)
     assert str(tmp_path / "nowhere") in server.last_words
