@@ -25,8 +25,11 @@ ATTEMPT = b"--- an attempt begins: "  # opens each attempt's part of log.txt
 TAIL = 16_384  # bytes of a log's end
 
 
-def start(directory: Path, kind: str, spec: dict[str, Any]) -> Job:
-    """Start a child process for the job in `directory`; raises `JobBusy` if one lives there already."""
+def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -> Job:
+    """Start a child process for the job in `directory`; raises `JobBusy` if one lives there already.
+
+    It outlives this process, unless it is `tied` to it and its pipeline holds on to its `lifeline`.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     lock = (directory / "lock").open("a+")
     if not _acquire(lock.fileno()):
@@ -40,7 +43,7 @@ def start(directory: Path, kind: str, spec: dict[str, Any]) -> Job:
             log.flush()
             process = subprocess.Popen(
                 [sys.executable, "-m", "gemmalocal.worker", str(directory)],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
@@ -62,10 +65,10 @@ def follow(directory: Path, kind: str, spec: dict[str, Any]) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", "gemmalocal.worker", str(directory), job])
 
 
-def errand(kind: str, spec: dict[str, Any]) -> Job:
-    """Start a short-lived job in a folder of its own, which is the caller's to remove."""
+def errand(kind: str, spec: dict[str, Any], tied: bool = False) -> Job:
+    """Start a short-lived job in a folder of its own, which is the caller's to remove; `tied` as for `start`."""
     paths.errands().mkdir(parents=True, exist_ok=True)
-    return start(Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=paths.errands())), kind, spec)
+    return start(Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=paths.errands())), kind, spec, tied)
 
 
 def _acquire(descriptor: int) -> bool:
