@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def test_what_is_refused_has_its_reason_and_a_remedy(tmp_path: Path, name: str, 
     with pytest.raises(DocumentError, match=f"{name} {said}") as caught:
         read(str(tmp_path / name))
     assert caught.value.hint or name.endswith((".html", ".jsonl"))
+
+
+def test_a_library_that_is_missing_is_not_blamed_on_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "a.html"
+    page.write_text("<html><body><p>A pump wants oil, and a dry pump is a loud pump.</p></body></html>")
+    assert "wants oil" in read(str(page)).text
+    monkeypatch.setitem(sys.modules, "trafilatura", None)  # what an import finds that fails
+    with pytest.raises(DocumentError, match=r"a\.html cannot be read: a library is missing \(.*trafilatura") as caught:
+        read(str(page))
+    assert "install gemmalocal again" in caught.value.hint
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
