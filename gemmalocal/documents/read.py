@@ -101,7 +101,8 @@ def _told(source: str) -> Iterator[None]:
         ) from error
     except ImportError as error:  # the file may be whole
         raise DocumentError(
-            f"{source} cannot be read: a library is missing ({error.msg}).", "Bring pip up to date, and install gemmalocal again."
+            f"{source} cannot be read: a library is missing ({error.msg}).",
+            "Bring pip up to date, and install gemmalocal again.",
         ) from error
     except Exception as error:  # libraries raise what they like on broken files; each means that this one is
         why = f"{type(error).__name__}: {error}".splitlines()[0][:200].rstrip(": .")

@@ -13,13 +13,16 @@ TURNS = """<start_of_turn>user
 <start_of_turn>model
 {{ .Response }}<end_of_turn>
 """
-PLAIN = "{{ .Prompt }}{{ .Response }}"
+PLAIN = "{{ .Prompt }}%s{{ .Response }}"
 STOPS = ("<end_of_turn>", "<start_of_turn>", "<eos>")
 
 
-def modelfile(file: str, chat: bool, parameters: Mapping[str, Any]) -> str:
-    """`file` is the GGUF's name beside it; `chat` whether the model was tuned in turns or on plain text."""
-    lines = [f"FROM ./{file}", f'TEMPLATE """{TURNS if chat else PLAIN}"""']
+def modelfile(file: str, chat: bool, parameters: Mapping[str, Any], between: str = "") -> str:
+    """`file` is the GGUF's name beside it; `chat` whether the model was tuned in turns or on plain text.
+
+    Plain rows had `between` after their prompts.
+    """
+    lines = [f"FROM ./{file}", f'TEMPLATE """{TURNS if chat else PLAIN % between}"""']
     lines += [f'PARAMETER stop "{stop}"' for stop in (STOPS if chat else STOPS[-1:])]
     lines += [f"PARAMETER {key} {value}" for key, value in parameters.items()]
     lines.append(
