@@ -166,6 +166,22 @@ def deliver(
         ],
     }
     report = {
+        **_of_making(wanted, gathered, written),
+        "by": dict(Counter(row["by"] for row in files[datasets.TRAIN] + files[datasets.HELD_OUT])),
+        "rejected": _reasons(rejected),
+        "split": how,
+        "train": _counts(train, files[datasets.TRAIN], tokenizer),
+        "held_out": _counts(apart, files[datasets.HELD_OUT], tokenizer),
+    }
+    if not train:
+        raise DatasetError("No row is left to train on.", _why(report))
+    datasets.write(directory, files, report)
+    return report
+
+
+def _of_making(wanted: Preparation, gathered: Gathered, written: Written) -> dict[str, Any]:
+    """What was read and asked, and what did not become rows, in numbers."""
+    return {
         "task": wanted.task,
         "author": written.author.title,
         "documents": gathered.documents,
@@ -180,16 +196,7 @@ def deliver(
         "answers_known": written.known,
         "left_to_rules": dict(written.losses.most_common()),
         "without_rows": dict(written.silent.most_common()),
-        "by": dict(Counter(row["by"] for row in files[datasets.TRAIN] + files[datasets.HELD_OUT])),
-        "rejected": _reasons(rejected),
-        "split": how,
-        "train": _counts(train, files[datasets.TRAIN], tokenizer),
-        "held_out": _counts(apart, files[datasets.HELD_OUT], tokenizer),
     }
-    if not train:
-        raise DatasetError("No row is left to train on.", _why(report))
-    datasets.write(directory, files, report)
-    return report
 
 
 def _reasons(rejected: Sequence[Rejection]) -> dict[str, int]:
