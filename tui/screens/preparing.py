@@ -66,6 +66,11 @@ class PreparingScreen(RunScreen):
         beside(self, self._follow())
 
     @property
+    def folder(self) -> Path:
+        """Which preparation it is."""
+        return self._folder
+
+    @property
     def run(self) -> Run | None:
         """The preparation as a job."""
         return self._run
