@@ -32,7 +32,10 @@ class EndpointSpec(Section):
 class Preparation(Section):
     """Everything that decides a dataset."""
 
-    sources: list[str] = Field(min_length=1, description="Files, folders and globs; for rewrite: rows, as in a recipe.")
+    sources: list[str] = Field(
+        min_length=1,
+        description="Files, folders, globs, hf:owner/name and youtube:ID; for rewrite: rows, as in a recipe.",
+    )
     task: Task = Field(
         "qa",
         description="Questions and answers, the same with the reasoning (cot), summaries, other words for the "

@@ -118,6 +118,25 @@ def test_each_row_is_a_document(tmp_path: Path) -> None:
     assert second.text == "q: two\nn: 3"
 
 
+def test_each_row_of_a_hub_dataset_is_a_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    place = tmp_path / "set"
+    place.mkdir()
+    (place / "train.jsonl").write_text('{"title": "T", "text": "one"}\n{"title": "U", "text": " "}\n')
+    (place / "test.jsonl").write_text('{"title": "V", "text": "two"}\n')
+    assert find([f"hf:{place}"]) == [f"hf:{place}"]
+    first, second = read_each(f"hf:{place}")
+    assert isinstance(first, Document)
+    assert (first.source, first.title, first.text) == (f"hf:{place}#1", "T", "one")
+    assert isinstance(second, Document)  # all its columns are the text then
+    (test,) = read_each(f"hf:{place}:test")
+    assert isinstance(test, Document)
+    assert (test.source, test.text) == (f"hf:{place}:test#1", "two")
+    with pytest.raises(DocumentError, match="hf:nobody/nothing-of-that-name cannot be had") as caught:
+        list(read_each("hf:nobody/nothing-of-that-name"))
+    assert "network" in caught.value.hint
+
+
 def test_rows_as_one_document(tmp_path: Path) -> None:
     document = read(str(rows(tmp_path)))
     assert [(section.heading, section.text) for section in document.sections] == [("T", "one"), ("", "q: two\nn: 3")]
