@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -24,6 +25,8 @@ class EndpointSpec(Section):
     def _web_address(self) -> EndpointSpec:
         if not self.url.startswith(("http://", "https://")):
             raise ValueError("url must begin with http:// or https://")
+        if "@" in urlsplit(self.url).netloc:  # it would be told and kept, as no key may be
+            raise ValueError("url must hold no password: key_env names the variable that holds the key")
         if self.key_env is not None and not self.key_env.isidentifier():
             raise ValueError("key_env is the name of an environment variable, not the key")
         return self

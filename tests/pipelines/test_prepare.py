@@ -316,6 +316,7 @@ def test_what_was_done_by_hand_holds_when_it_is_made_again(documents: Path, tiny
         (["--threshold", "5"], "goes with --judge"),
         (["--judge", "--author", "rules"], "nobody to judge"),
         (["--endpoint", "localhost:1234"], "url must begin with http"),
+        (["--endpoint", "http://me:sk-secret@localhost:1234"], "url must hold no password"),
         (["--prompts", "/no/such"], "holds no prompt"),
     ],
 )
@@ -323,6 +324,7 @@ def test_options_that_do_not_fit_are_a_sentence(documents: Path, tiny: Path, opt
     done = prepared(documents, tiny, "d", *options)
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
+    assert "sk-secret" not in done.stderr
     assert "Traceback" not in done.stderr
 
 
