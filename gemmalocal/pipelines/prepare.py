@@ -30,6 +30,7 @@ from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
 
 NAMED = 5  # reasons, and refused sources, that are told one by one
+TOGETHER = 512  # texts whose tokens are counted at once
 LISTED = 100  # refused sources, and warnings, that the report lists beside their number; all are in files
 
 
@@ -208,9 +209,10 @@ def _counts(candidates: Sequence[Candidate], rows: Sequence[datasets.Row], token
     """Of the candidates of one side, and the rows that they became."""
     texts = [turn["content"] for row in rows for turn in row.get("messages", ())]
     texts += [row["text"] for row in rows if "text" in row]
+    blocks = (texts[start : start + TOGETHER] for start in range(0, len(texts), TOGETHER))
     return {
         "rows": len(rows),
-        "tokens": sum(map(len, tokenizer.encode_batch(texts))),
+        "tokens": sum(len(ids) for block in blocks for ids in tokenizer.encode_batch(block)),
         "documents": len({candidate.piece.document for candidate in candidates}),
     }
 
