@@ -24,6 +24,7 @@ from gemmalocal import recipe_file
 from gemmalocal.backends import adapters
 from gemmalocal.errors import ModelError
 from gemmalocal.export import forms, gguf_types, gguf_write, merge
+from gemmalocal.export.ollama import modelfile
 from gemmalocal.export.source import Source
 from gemmalocal.exports import Form
 from gemmalocal.pipelines.prove import prove
@@ -104,6 +105,12 @@ def test_every_form_keeps_the_tune_and_says_so(home: Path, words: list[str]) -> 
     if words[0] == "ollama":
         (file,) = folder.glob("*.gguf")
         assert f"FROM ./{file.name}" in (folder / "Modelfile").read_text()
+
+
+def test_ollama_asks_a_model_without_turns_as_its_rows_did() -> None:
+    assert '"""{{ .Prompt }}\n{{ .Response }}"""' in modelfile("a.gguf", False, {}, "\n")
+    assert '"""{{ .Prompt }}{{ .Response }}"""' in modelfile("a.gguf", False, {})
+    assert "<start_of_turn>model\n{{ .Response }}" in modelfile("a.gguf", True, {}, "\n")
 
 
 @pytest.mark.parametrize("method", ["lora", "dora"])
