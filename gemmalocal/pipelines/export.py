@@ -11,6 +11,7 @@ from typing import Any
 
 from gemmalocal import atomic, exports, history, machine, pace
 from gemmalocal.backends import crossing, open_backend
+from gemmalocal.data import store
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import GemmalocalError, ModelError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
@@ -88,7 +89,10 @@ def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path
     if isinstance(what, Plan):
         file = forms.write_gguf(aside, found.whole, what, found.run.name, tell)
         if form.name == "ollama":
-            text = ollama.modelfile(file.name, Tokenizer(found.whole), found.licence, {"temperature": 0.7})
+            rows, tokenizer = found.run / "examples", Tokenizer(found.whole)
+            between = store.about(rows).get("between", "") if store.exists(rows) else ""
+            template = ollama.template(tokenizer, between)
+            text = ollama.modelfile(file.name, template, tokenizer, found.licence, {"temperature": 0.7})
             (aside / "Modelfile").write_text(text, encoding="utf-8")
     elif form.name == "adapter":
         for path in _adapter(found).iterdir():

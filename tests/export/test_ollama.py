@@ -52,13 +52,14 @@ def test_the_template_is_the_models_own(own: str, system: str, tiny: Path, tmp_p
 def test_a_model_of_plain_text_goes_on_from_its_prompt(tiny: Path, tmp_path: Path) -> None:
     tokenizer = speaking(tiny, tmp_path, "")
     assert filled(ollama.template(tokenizer), Prompt="Quote: ", Response="x") == "Quote: x"
+    assert filled(ollama.template(tokenizer, "\n"), Prompt="Why?", Response="x") == "Why?\nx"
 
 
 @pytest.mark.parametrize(("model_type", "known"), [("gemma3_text", GEMMA_TERMS), ("gemma4_text", APACHE)])
 def test_the_licence_is_the_bases(model_type: str, known: object, tiny: Path, tmp_path: Path) -> None:
     found = licence(model_type)
     assert found is known
-    written = ollama.modelfile("x.gguf", speaking(tiny, tmp_path, TURNS), found, {"temperature": 0.7})
+    written = ollama.modelfile("x.gguf", "{{ .Prompt }}", speaking(tiny, tmp_path, TURNS), found, {"temperature": 0.7})
     assert written.startswith("FROM ./x.gguf\n")
     assert 'PARAMETER stop "<end_of_turn>"\n' in written
     assert 'PARAMETER stop "<eos>"\n' in written
