@@ -4,6 +4,7 @@ A row is a JSON object with `messages` or `text`, and what is known of it (sourc
 `train.jsonl` and `held_out.jsonl` are what a recipe reads, `rejected.jsonl` has each row's `reason` and the side it
 would be on, `by_hand.json` what a person accepted, dropped and edited, which holds when the dataset is made again,
 `asked.jsonl` what an author answered, `refused.jsonl` the sources that could not be read, each with its `reason`,
+`warnings.jsonl` those whose text looks wrong, each with its `warning`,
 `report.json` the counts, and the checksums by which an edit of the files themselves is known.
 """
 
@@ -24,7 +25,7 @@ from gemmalocal.records import Message, Record
 
 TRAIN, HELD_OUT, REJECTED = "train.jsonl", "held_out.jsonl", "rejected.jsonl"
 BY_HAND, ASKED, REPORT = "by_hand.json", "asked.jsonl", "report.json"
-REFUSED = "refused.jsonl"
+REFUSED, WARNINGS = "refused.jsonl", "warnings.jsonl"
 DROPPED = "was dropped by hand"  # the reason of such a row
 Row = dict[str, Any]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
@@ -24,6 +26,8 @@ class EndpointSpec(Section):
     def _web_address(self) -> EndpointSpec:
         if not self.url.startswith(("http://", "https://")):
             raise ValueError("url must begin with http:// or https://")
+        if "@" in urlsplit(self.url).netloc:  # it would be told and kept, as no key may be
+            raise ValueError("url must hold no password: key_env names the variable that holds the key")
         if self.key_env is not None and not self.key_env.isidentifier():
             raise ValueError("key_env is the name of an environment variable, not the key")
         return self
@@ -32,7 +36,10 @@ class EndpointSpec(Section):
 class Preparation(Section):
     """Everything that decides a dataset."""
 
-    sources: list[str] = Field(min_length=1, description="Files, folders and globs; for rewrite: rows, as in a recipe.")
+    sources: list[str] = Field(
+        min_length=1,
+        description="Files, folders, globs, hf:owner/name and youtube:ID; for rewrite: rows, as in a recipe.",
+    )
     task: Task = Field(
         "qa",
         description="Questions and answers, the same with the reasoning (cot), summaries, other words for the "
@@ -52,9 +59,17 @@ class Preparation(Section):
     judge: bool = Field(False, description="Let the author score each row from 1 to 10.")
     threshold: int = Field(7, ge=1, le=10, description="The lowest score that the judge lets pass.")
     balance: float | None = Field(
-        5.0, ge=1, description="Rows a file may give, in medians of all files; none for no limit."
+        5.0, ge=1, description="Rows a file may give, in medians of all files; none for no limit, as for text."
     )
     held_out: float = Field(0.1, ge=0, le=0.5, description="Share of the documents held out, by a hash of their text.")
     max_documents: int | None = Field(None, ge=1, description="Stop reading after so many documents.")
     password_env: str | None = Field(None, description="The NAME of the variable that holds the documents' password.")
     seed: int = Field(0, ge=0, description="Decides the words of rules, and what a sampling author says.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_texts(cls, given: Any) -> Any:
+        """Plain text is learned whole: no file has a share, unless one is asked for."""
+        if isinstance(given, Mapping) and given.get("task") == "text":
+            return {"balance": None, **given}
+        return given

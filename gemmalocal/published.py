@@ -10,9 +10,32 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-GEMMA_TERMS = "Gemma Terms of Use, https://ai.google.dev/gemma/terms"
-APACHE = "Apache-2.0"
 GROUP_BITS = 0.5  # MLX keeps a float16 scale and bias for every 64 quantized weights
+
+
+@dataclass(frozen=True)
+class Licence:
+    """Of weights: `key` as the Hub and GGUF write it, `terms` for people, `notice` for copies of them."""
+
+    key: str
+    terms: str
+    notice: str
+
+
+# https://ai.google.dev/gemma/terms, 3.1: the notice that goes with every copy.
+GEMMA_TERMS = Licence(
+    "gemma",
+    "Gemma Terms of Use, https://ai.google.dev/gemma/terms",
+    "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms",
+)
+APACHE = Licence(
+    "apache-2.0", "Apache-2.0", "Licensed under the Apache License 2.0, https://www.apache.org/licenses/LICENSE-2.0"
+)
+
+
+def licence(model_type: str) -> Licence:
+    """Of a model by what its config.json calls it: Gemma 4 is Apache's, those before it Google's own terms."""
+    return APACHE if model_type.startswith("gemma4") else GEMMA_TERMS
 
 
 @dataclass(frozen=True)
@@ -136,7 +159,7 @@ MODELS: tuple[Model, ...] = tuple(
         name,
         size,
         bits,
-        APACHE if key.startswith("4") else GEMMA_TERMS,
+        (APACHE if key.startswith("4") else GEMMA_TERMS).terms,
         gated=name.startswith("google/") and not key.startswith("4"),
     )
     for key, size in SIZES.items()

@@ -19,11 +19,16 @@ class Message:
 
 @dataclass(frozen=True)
 class Record:
-    """Messages, or (if there are none) plain text that is supervised from its first to its last token."""
+    """Messages, or (if there are none) plain text that is supervised from its first to its last token.
+
+    `between` stands between a prompt and its completion where a model has no chat template: what somebody wrote as
+    prompt and completion is joined as it is, turns of a conversation are not.
+    """
 
     source: str
     messages: tuple[Message, ...] = ()
     text: str = ""
+    between: str = ""
 
     @property
     def key(self) -> int:

@@ -1,6 +1,6 @@
-"""A child that ends with whoever asked it: its input is a pipe, whose other end nobody holds once the asker is gone.
+"""A job that ends with whoever asked for it, by its lifeline: after a `kill -9` of the app too.
 
-So it ends after a `kill -9` of the app too. Runs, preparations and exports are not tied: they outlive the app.
+Runs, preparations and exports are not tied: they outlive the app.
 """
 
 from __future__ import annotations
@@ -10,27 +10,25 @@ import os
 import shutil
 import signal
 import stat
-import threading
 import time
+from functools import partial
 from pathlib import Path
 
-from gemmalocal import paths
+from gemmalocal import lifeline, paths
 
 GRACE = 5.0  # seconds for what was asked before
 
 
 def watch(directory: Path) -> None:
-    """From now on, end this process group when nobody holds the other end; nothing if our input is no pipe.
+    """From now on, end this process group when whoever asked is gone; nothing if the job is not tied.
 
     An errand is killed, and its folder goes with it; a chat is told to end first, which keeps what it is writing.
     """
     if stat.S_ISFIFO(os.fstat(0).st_mode):
-        threading.Thread(target=_watch, args=(directory,), daemon=True).start()
+        lifeline.hold(partial(_end, directory))
 
 
-def _watch(directory: Path) -> None:
-    while os.read(0, 1024):
-        pass
+def _end(directory: Path) -> None:
     if directory.parent == paths.errands():
         shutil.rmtree(directory, ignore_errors=True)
     else:

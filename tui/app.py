@@ -12,11 +12,13 @@ from textual.binding import Binding
 from textual.command import CommandPalette
 from textual.screen import Screen
 
+from gemmalocal import preparing
 from gemmalocal.runs import Run
 from tui.beside import beside
 from tui.screens.home import HomeScreen
+from tui.screens.preparing import PreparingScreen
 from tui.screens.train import TrainScreen
-from tui.screens.watching import JobStarted, OpenRun, Watching
+from tui.screens.watching import JobStarted, OpenRun, PreparationStarted, Watching
 from tui.theme import DARK, LIGHT, THEMES
 from tui.type_ahead import TypeAhead
 from tui.watch import Watcher
@@ -44,6 +46,8 @@ class GemmalocalApp(TypeAhead):
         super().__init__()
         self._watcher = Watcher()
         self._seen: list[Run] | None = None
+        self._preparations = Watcher(preparing.list_all)
+        self._prepared: list[Run] = []
 
     def get_default_screen(self) -> Screen[None]:
         """Home."""
@@ -63,6 +67,8 @@ class GemmalocalApp(TypeAhead):
         while True:
             await asyncio.sleep(POLL)
             self._take(await asyncio.to_thread(self._watcher.look))
+            before, self._prepared = self._prepared, await asyncio.to_thread(self._preparations.look)
+            self._tell_endings(before, self._prepared)
 
     def _take(self, now: list[Run]) -> None:
         """Hand on what is new."""
@@ -72,12 +78,12 @@ class GemmalocalApp(TypeAhead):
             self._tell_endings(before or [], now)
 
     def _tell_endings(self, before: list[Run], now: list[Run]) -> None:
-        """A run that ended while its screen is not the one that is looked at."""
+        """A run, or a preparation, that ended while its screen is not the one that is looked at."""
         live = {run.folder for run in before if run.state.status == "live"}
         for run in now:
-            looked_at = isinstance(self.screen, TrainScreen) and self.screen.folder == run.folder
+            looked_at = isinstance(self.screen, TrainScreen | PreparingScreen) and self.screen.folder == run.folder
             if run.folder in live and run.state.status != "live" and not looked_at:
-                words = f": {run.trouble.message}" if run.trouble else ""
+                words = f": {told}" if (told := _last_words(run)) else ""
                 severity = ENDINGS.get(run.state.status, "information")
                 self.notify(f"{run.name} {run.state.status}{words}", severity=severity, markup=False)  # type: ignore[arg-type]
 
@@ -89,6 +95,10 @@ class GemmalocalApp(TypeAhead):
     def on_job_started(self, event: JobStarted) -> None:
         """Its exit code will be known."""
         self._watcher.adopt(event.job)
+
+    def on_preparation_started(self, event: PreparationStarted) -> None:
+        """Its end will be told, wherever it is made."""
+        self._preparations.add(event.folder)
 
     def on_open_run(self, event: OpenRun) -> None:
         """Look at a run, with nothing but home behind it."""
@@ -120,3 +130,11 @@ class GemmalocalApp(TypeAhead):
 
     def _other_theme(self) -> None:
         self.theme = LIGHT.name if self.theme != LIGHT.name else DARK.name
+
+
+def _last_words(run: Run) -> str:
+    """Why it came to no good end, or how many rows a preparation made; a run's end needs no more words."""
+    if run.trouble is not None:
+        return run.trouble.message
+    made = run.state.last_word
+    return made.message if made is not None and run.state.kind == "prepare" else ""

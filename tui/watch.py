@@ -1,8 +1,9 @@
-"""The one poller: looks at every run's directory, off the event loop, and says how each run is."""
+"""The one poller: looks at job directories of one kind, off the event loop, and says how each job is."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,25 +15,40 @@ from gemmalocal.runs import Run
 
 
 class Watcher:
-    """Remembers what it has read. `look` is for one thread at a time; `adopt` may be called from any."""
+    """Remembers what it has read. `look` is for one thread at a time; `adopt` and `add` may be called from any.
 
-    def __init__(self) -> None:
+    `listed` gives the folders that it looks at: runs, or preparations.
+    """
+
+    def __init__(self, listed: Callable[[], list[Path]] = history.list_runs) -> None:
+        self._listed = listed
         self._runs: dict[Path, _Tracker] = {}
         self._adopted: deque[Job] = deque()
+        self._elsewhere: deque[Path] = deque()
 
     def adopt(self, job: Job) -> None:
         """A job that this process started: its exit code will be known."""
         self._adopted.append(job)
 
+    def add(self, folder: Path) -> None:
+        """A job's folder that may not be listed, as it is not in the workspace."""
+        self._elsewhere.append(folder)
+
     def look(self) -> list[Run]:
-        """All runs, live ones first, then the newest; the same objects as last time where nothing is new."""
+        """All jobs, live ones first, then the newest; the same objects as last time where nothing is new."""
         while self._adopted:
             job = self._adopted.popleft()
             self._runs.setdefault(job.directory, _Tracker(job.directory)).take(job)
-        folders = _folders()
+        folders = dict.fromkeys([*self._folders(), *(one for one in list(self._elsewhere) if one.is_dir())])
         self._runs = {folder: self._runs.get(folder) or _Tracker(folder) for folder in folders}
         seen = [run for tracker in self._runs.values() if (run := tracker.look()) is not None]
         return sorted(seen, key=lambda run: (run.state.status != "live", -run.at))
+
+    def _folders(self) -> list[Path]:
+        try:
+            return self._listed()
+        except OSError:  # one was deleted while they were listed
+            return []
 
 
 class _Tracker:
@@ -79,13 +95,6 @@ class _Tracker:
         except OSError:
             return None
         return self._last
-
-
-def _folders() -> list[Path]:
-    try:
-        return history.list_runs()
-    except OSError:  # one was deleted while they were listed
-        return []
 
 
 def _spec(folder: Path) -> dict[str, Any]:

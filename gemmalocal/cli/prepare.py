@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemmalocal import datasets, preparing
+from gemmalocal import datasets, paths, preparing
 from gemmalocal.cli import errands
 from gemmalocal.cli.training import DETACH, JSON, look_on
 from gemmalocal.errors import RecipeError
@@ -121,8 +121,9 @@ def _said(row: dict[str, Any]) -> str:
 @click.option("--json", "as_json", is_flag=True, help="What was written, as one JSON object.")
 def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
     """Write DATASET (a prepared one, or any rows, as in a recipe) as chat, ShareGPT, Alpaca, ... for other programs."""
-    named = ":" not in dataset and not os.path.exists(dataset)
-    path = str(datasets.find(dataset)) if named else preparing.whole(dataset)
+    prepared = (paths.datasets() / dataset / datasets.TRAIN).is_file()  # before a folder that is called so too
+    elsewhere = ":" in dataset or (os.path.exists(dataset) and not prepared)
+    path = preparing.whole(dataset) if elsewhere else str(datasets.find(dataset))
     name = os.path.basename(dataset.rstrip("/")) or "dataset"
     target = os.path.abspath(out or f"{name.replace(':', '-')}-{form}")
     code, report = errands.run("convert", {"path": path, "form": form, "out": target, "name": name})

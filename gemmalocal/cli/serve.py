@@ -23,7 +23,8 @@ from gemmalocal.events import Event, Report
 def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> int:
     """Serve what RUN made to programs that speak OpenAI's protocol, until Ctrl-C.
 
-    By mlx-lm's own server, or for a GGUF by llama.cpp's (pip install xllamacpp).
+    By mlx-lm's own server, or for a GGUF by llama.cpp's (pip install xllamacpp), which takes one request of up to 8192
+    tokens at a time. Whatever model a request names, RUN's answers.
     """
     spec = {"run": str(history.find_run(run).absolute()), "form": form, "host": host, "port": port}
     job = jobs.errand("serve", spec)
@@ -48,7 +49,9 @@ def _words(data: dict[str, Any]) -> list[str]:
     body |= {"messages": [{"role": "user", "content": "Hello"}]} if data["chat"] else {"prompt": "Quote:"}
     path = "chat/completions" if data["chat"] else "completions"
     lines = [data["url"], f"curl {data['url']}/{path} -H 'Content-Type: application/json' -d '{json.dumps(body)}'"]
-    return lines if data["chat"] else [*lines, "(a base model without a chat template: completions, and no chat)"]
+    return (
+        lines if data["chat"] else [*lines, "(a base model without a chat template; chat/completions: Gemma's turns)"]
+    )
 
 
 COMMANDS = (serve,)

@@ -46,14 +46,15 @@ Made = list[Example | Rejected]  # of one record; more than one if it was split
 def pieces(record: Record, tokenizer: Tokenizer) -> list[Piece]:
     """A record as text in order, each piece supervised or not; raises `TemplateRefused`.
 
-    A model without a chat template gets a single prompt and completion as plain text.
+    A model without a chat template gets a single prompt and completion as plain text, `record.between` after the
+    prompt.
     """
     if record.text:
         return [(tokenizer.bos, False), (record.text + tokenizer.eos, True)]
     roles = [message.role for message in record.messages]
     if not tokenizer.has_template and roles == ["user", "assistant"]:
         prompt, completion = (message.content for message in record.messages)
-        return [(tokenizer.bos + prompt, False), (completion + tokenizer.eos, True)]
+        return [(tokenizer.bos + prompt + record.between, False), (completion + tokenizer.eos, True)]
     return _turns(record.messages, tokenizer)
 
 

@@ -15,6 +15,7 @@ ROOM = 0.9  # of max_length: a longer prompt leaves its reply little room
 SAME, ENOUGH = 0.2, 20  # the share of rows whose reply is the same, among so many rows or more
 COUNTERS, COMPARED = 64, 500  # replies that are counted at once, and their characters that are compared
 AROUND = 30  # characters shown on each side of what was found
+SPACELESS = 0x0E00  # from Thai on, scripts put no spaces between words
 
 PLACEHOLDERS = {"nan", "none", "null", "n/a", "undefined", "todo", "-", "...", "…"}
 TEXT_RULES = {
@@ -40,12 +41,13 @@ class Lint:
         self._replies = Counter[str]()
         self._first: dict[str, str] = {}  # the source of each of these
 
-    def __call__(self, record: Record, made: Made) -> None:
-        """Look at one record."""
+    def __call__(self, record: Record, made: Made, chat: bool = True) -> None:
+        """Look at one record; `chat` is whether the model has a template that sets its turns apart."""
         if not any(isinstance(one, Example) for one in made):
             return  # it is left out already
         self._rows += 1
-        for kind, example in (*_text(record), *_reply(record), *self._room(record, made)):
+        seam = () if chat else _seam(record)
+        for kind, example in (*_text(record), *_reply(record), *seam, *self._room(record, made)):
             self._findings.warn(kind, record.source, example)
         if record.reply:
             self._count(record)
@@ -93,3 +95,14 @@ def _reply(record: Record) -> Iterator[tuple[str, str]]:
     asked = next(message.content for message in reversed(record.messages) if message.role == "user")
     if reply == asked.strip():
         yield "has a reply that only repeats the prompt", reply[:80]
+
+
+def _seam(record: Record) -> Iterator[tuple[str, str]]:
+    """A prompt and a completion that a model without a chat template reads as one word."""
+    if [message.role for message in record.messages] != ["user", "assistant"] or record.between:
+        return
+    prompt, completion = (message.content for message in record.messages)
+    ends = prompt[-1:] + completion[:1]
+    if len(ends) == 2 and all(not mark.isspace() and ord(mark) < SPACELESS for mark in ends):
+        example = f"{prompt[-AROUND:]}{completion[:AROUND]}"
+        yield "has no space or line end between its prompt and its reply (the model has no chat template)", example

@@ -12,6 +12,7 @@ from gemmalocal.records import ROLES, Message, Record
 Columns = Mapping[str, Any]
 Reader = Callable[[str, Columns], Record]
 ROLE_NAMES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
+LINE = "\n"  # between a question and its answer, for a model without a chat template
 PAIRS = (("prompt", "completion"), ("prompt", "response"), ("question", "answer"))
 
 
@@ -70,8 +71,8 @@ def _names(columns: Columns) -> str:
     return ", ".join(list(map(str, columns))[:12])[:200] or "none"
 
 
-def _pair(source: str, prompt: str, completion: str) -> Record:
-    return Record(source, (Message("user", prompt), Message("assistant", completion)))
+def _pair(source: str, prompt: str, completion: str, between: str = "") -> Record:
+    return Record(source, (Message("user", prompt), Message("assistant", completion)), between=between)
 
 
 def _prompt(source: str, columns: Columns) -> Record:
@@ -84,7 +85,7 @@ def _instruction(source: str, columns: Columns) -> Record:
     question = _string(columns, "instruction")
     if isinstance(extra := columns.get("input"), str) and extra.strip():
         question = f"{question}\n\n{extra}"
-    return _pair(source, question, _string(columns, "output" if "output" in columns else "response"))
+    return _pair(source, question, _string(columns, "output" if "output" in columns else "response"), LINE)
 
 
 def _text(source: str, columns: Columns) -> Record:
@@ -106,7 +107,7 @@ def _chat(source: str, columns: Columns) -> Record:
         raise Unusable("has an assistant message before any user's")
     if role := next((role for role, after in zip(talk, talk[1:], strict=False) if role == after), None):
         raise Unusable(f"has two {role} messages in a row (the models' templates want turns)")
-    return Record(source, messages)
+    return Record(source, messages, between=LINE)
 
 
 def _message(turn: Any) -> Message:

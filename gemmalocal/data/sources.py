@@ -8,7 +8,8 @@ from functools import partial
 from importlib import resources, util
 from pathlib import Path
 
-from gemmalocal.documents import rows
+from gemmalocal.documents import hub, rows
+from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.rows import At, Rows
 from gemmalocal.errors import DatasetError
 
@@ -30,8 +31,8 @@ def find(path: str) -> list[Source]:
 
     Raises `DatasetError` if there is nothing to read there.
     """
-    if path.startswith("hf:"):
-        return [_hub(path.removeprefix("hf:"))]
+    if path.startswith(hub.PREFIX):
+        return [_hub(path)]
     place = _resource(path.removeprefix("package:")) if path.startswith("package:") else Path(path)
     if place.is_dir():
         return _folder(place)
@@ -83,14 +84,10 @@ def _file(file: Path) -> Source:
 
 
 def _hub(place: str) -> Source:
-    name, _, split = place.partition(":")
-    import datasets
-
     try:
-        table = datasets.load_dataset(name, split=split or "train")
-    except Exception as error:  # the library raises a dozen kinds; each means that the rows cannot be had
-        hint = "Fetching needs a network and HF_HUB_OFFLINE unset; once fetched it works offline."
-        raise DatasetError(f"The Hub dataset '{name}' cannot be had: {error}", hint) from error
+        name, table = hub.load(place)
+    except Unreadable as problem:
+        raise DatasetError(f"The Hub dataset '{place.removeprefix(hub.PREFIX)}' {problem}.", problem.hint) from problem
 
     def read(at: At) -> Rows:
         for number, row in enumerate(table, 1):

@@ -126,6 +126,12 @@ def exists(folder: Path) -> bool:
     return (folder / ROWS).is_file()
 
 
+def about(folder: Path) -> dict[str, Any]:
+    """What `close` was told about a store."""
+    found: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    return found
+
+
 def load(folder: Path) -> tuple[Examples, Examples, dict[str, Any]]:
     """The training and the held-out examples of a store, and what `close` was told about them."""
     rows = np.load(folder / ROWS)
@@ -133,5 +139,5 @@ def load(folder: Path) -> tuple[Examples, Examples, dict[str, Any]]:
     return (
         Examples(folder, rows, train),
         Examples(folder, rows, held_out),
-        json.loads((folder / ABOUT).read_text(encoding="utf-8")),
+        about(folder),
     )

@@ -15,8 +15,12 @@ from gemmalocal.errors import ModelError
 from gemmalocal.records import Message
 
 TURNS = (  # Gemma 1 to 3, for models that bring no template; the published one, in our words
-    "{{ bos_token }}{% for message in messages %}<start_of_turn>"
-    "{{ 'model' if message.role == 'assistant' else message.role }}\n{{ message.content | trim }}<end_of_turn>\n"
+    "{{ bos_token }}{% set system, turns = '', messages %}"
+    "{% if messages and messages[0].role == 'system' %}"
+    "{% set system, turns = messages[0].content ~ '\n\n', messages[1:] %}{% endif %}"
+    "{% for message in turns %}<start_of_turn>"
+    "{{ 'model' if message.role == 'assistant' else message.role }}\n"
+    "{{ ((system if loop.first else '') ~ message.content) | trim }}<end_of_turn>\n"
     "{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
 TURN_ENDS = ("<end_of_turn>", "<turn|>")

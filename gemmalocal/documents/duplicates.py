@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import unicodedata
-from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 SHINGLE = 6  # characters, blind to case, width and punctuation: no words are needed, so Chinese text works as well
 # Of `likeness`. Texts on one matter by different hands reach 0.21, copied or lightly revised ones most often 0.4 and
 # more (Clough and Stevenson's corpus); sections of one manual that only share phrases stay below.
 THRESHOLD = 0.4
 OF_RECORDS = 0.95  # rows of a table share their form: the names of columns, phrases, most of their values
+FIRST = 1024  # originals that there is room for to begin with
 HASHES, BANDS = 240, 120  # two hashes a band: texts that are alike to 0.4 share one of 120 in 99 % of cases
-
-
-class Text(NamedTuple):
-    """What is kept of one: numbers in place of its shingles."""
-
-    name: str
-    sketch: Any
-    size: int  # of its set of shingles
 
 
 class NearDuplicates:
@@ -29,7 +23,9 @@ class NearDuplicates:
         from rensa import RMinHashLSH
 
         self._threshold = threshold
-        self._originals: list[Text] = []
+        self._names: list[str] = []
+        self._sketches = np.empty((FIRST, HASHES), np.uint32)  # of each original, in the order they came
+        self._sizes = np.empty(FIRST, np.int64)  # of their sets of shingles
         self._index = RMinHashLSH(threshold, HASHES, BANDS)
 
     def original(self, name: str, text: str, threshold: float | None = None) -> str | None:
@@ -37,35 +33,42 @@ class NearDuplicates:
 
         A `threshold` that is given goes before the one for all.
         """
-        new = _text(name, text)
-        near = ((likeness(new, self._originals[key]), key) for key in self._index.query(new.sketch))
-        best, key = max(near, default=(0.0, -1))
-        if best >= (threshold or self._threshold):
-            return self._originals[key].name
-        self._index.insert(len(self._originals), new.sketch)
-        self._originals.append(new)
+        from rensa import RMinHash
+
+        found = shingles(text)
+        sketch = RMinHash(HASHES, 0)
+        sketch.update(list(found))
+        numbers = np.array(sketch.digest(), np.uint32)
+        near: list[int] = sorted(self._index.query(sketch))
+        if near:
+            alike = likeness(numbers, len(found), self._sketches[near], self._sizes[near])
+            if alike.max() >= (threshold or self._threshold):
+                return self._names[near[int(alike.argmax())]]
+        self._remember(name, numbers, len(found))
+        self._index.insert(len(self._names) - 1, sketch)
         return None
 
+    def _remember(self, name: str, numbers: NDArray[np.uint32], size: int) -> None:
+        place = len(self._names)
+        if place == len(self._sizes):  # twice the room
+            self._sketches = np.concatenate([self._sketches, np.empty_like(self._sketches)])
+            self._sizes = np.concatenate([self._sizes, np.empty_like(self._sizes)])
+        self._names.append(name)
+        self._sketches[place], self._sizes[place] = numbers, size
 
-def _text(name: str, text: str) -> Text:
-    from rensa import RMinHash
 
-    found = shingles(text)
-    sketch = RMinHash(HASHES, 0)
-    sketch.update(list(found))
-    return Text(name, sketch, len(found))
+def likeness(
+    new: NDArray[np.uint32], size: int, old: NDArray[np.uint32], sizes: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """How much of a new text each earlier one has: shared shingles by the new text's, estimated from their sketches.
 
-
-def likeness(new: Text, old: Text) -> float:
-    """How much of a new text an earlier one has: shared shingles by the new text's, estimated from both sketches.
-
-    Where the earlier text is the longer one, by the geometric mean of both (Ochiai's coefficient): a text that was cut
-    out of one twice as long is found, which Jaccard's likeness misses, a section with its line in a table of contents
-    is not, which containment would take.
+    `new` is (HASHES,), `old` (texts, HASHES), the result (texts,). Where the earlier text is the longer one, by the
+    geometric mean of both (Ochiai's coefficient): a text that was cut out of one twice as long is found, which
+    Jaccard's likeness misses, a section with its line in a table of contents is not, which containment would take.
     """
-    jaccard = new.sketch.jaccard(old.sketch)
-    shared = jaccard * (new.size + old.size) / (1 + jaccard)
-    return float(shared / math.sqrt(new.size * max(new.size, old.size)))
+    jaccard = (old == new).mean(axis=1)
+    shared = jaccard * (size + sizes) / (1 + jaccard)
+    return np.asarray(shared / np.sqrt(size * np.maximum(size, sizes)), np.float64)
 
 
 def shingles(text: str) -> set[str]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from gemmalocal.documents import clean, packed, quality, rows, tables, youtube
+from gemmalocal.documents import clean, hub, packed, quality, rows, tables, youtube
 from gemmalocal.documents.document import Content, Document, Section, Unreadable
 from gemmalocal.documents.find import shown
 from gemmalocal.documents.text import LARGEST_TEXT
@@ -70,21 +70,35 @@ def read(source: str, password: str | None = None) -> Document:
 
 
 def read_each(source: str, password: str | None = None) -> Iterator[Document | Rejected]:
-    """As `read`, but each row of a file of rows (of any size) is a document, called "rows.jsonl:3"."""
+    """As `read`, but each row of a file of rows (of any size) is a document, called "rows.jsonl:3".
+
+    So is each row of a Hub dataset, `hf:owner/name[:split]`.
+    """
+    if source.startswith(hub.PREFIX):
+        with _told(source):
+            name, table = hub.load(source)
+            numbered = ((f"{name}#{number}", dict(row)) for number, row in enumerate(table, 1))
+            yield from _each(source, name, tables.of_rows(numbered))
+        return
     if Path(source.removesuffix(".gz")).suffix.lower() not in ROWS:
         yield read(source, password)
         return
     with _told(source), _opened(source) as (file, _):
-        for row in tables.contents(file):
-            place = row.source if isinstance(row, Rejected) else row[0]
-            name = shown(source + place.removeprefix(file.name))
-            if isinstance(row, Rejected):
-                yield replace(row, source=name)
-                continue
-            try:
-                yield _document(name, row[1])
-            except Unreadable as problem:
-                yield Rejected(name, str(problem))
+        yield from _each(source, file.name, tables.contents(file))
+
+
+def _each(source: str, file: str, rows: Iterator[tuple[str, Content] | Rejected]) -> Iterator[Document | Rejected]:
+    """Rows as documents; in their places the source is named in full instead of its `file`."""
+    for row in rows:
+        place = row.source if isinstance(row, Rejected) else row[0]
+        name = shown(source + place.removeprefix(file))
+        if isinstance(row, Rejected):
+            yield replace(row, source=name)
+            continue
+        try:
+            yield _document(name, row[1])
+        except Unreadable as problem:
+            yield Rejected(name, str(problem))
 
 
 @contextmanager
@@ -98,6 +112,11 @@ def _told(source: str) -> Iterator[None]:
     except OSError as error:
         raise DocumentError(
             f"{source} cannot be read: {error.strerror or error}.", "Check that it is whole, and yours."
+        ) from error
+    except ImportError as error:  # the file may be whole
+        raise DocumentError(
+            f"{source} cannot be read: a library is missing ({error.msg}).",
+            "Bring pip up to date, and install gemmalocal again.",
         ) from error
     except Exception as error:  # libraries raise what they like on broken files; each means that this one is
         why = f"{type(error).__name__}: {error}".splitlines()[0][:200].rstrip(": .")

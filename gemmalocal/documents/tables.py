@@ -31,7 +31,11 @@ def contents(file: Path) -> Iterator[tuple[str, Content] | Rejected]:
 
 def _contents(file: Path) -> Iterator[tuple[str, Content] | Rejected]:
     names = _names(file) if file.suffix.lower() in (".csv", ".tsv") else ()
-    found = rows.table(file, _unheard, names) if names else rows.read(file, _unheard)
+    yield from of_rows(rows.table(file, _unheard, names) if names else rows.read(file, _unheard))
+
+
+def of_rows(found: rows.Rows) -> Iterator[tuple[str, Content] | Rejected]:
+    """Each row as text, in its place."""
     for row in found:
         if isinstance(row, Rejected):
             yield row

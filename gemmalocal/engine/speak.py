@@ -28,11 +28,13 @@ class Voice:
     tokenizer: Tokenizer
     form: str
     template: Template = None
+    between: str = ""  # what its rows have between a prompt and a completion
 
     def prompt(self, text: str, system: str, before: Sequence[tuple[str, str]]) -> str:
         """What the model is given: for chat after the questions and answers `before`, else alone."""
         if self.form != "chat":
-            return self.tokenizer.bos + (f"{system}\n\n" if system else "") + shaped(text, self.template)
+            opening = f"{system}\n\n" if system else ""
+            return self.tokenizer.bos + opening + shaped(text, self.template) + self.between
         said = [Message(role, part) for pair in before for role, part in zip(("user", "assistant"), pair, strict=True)]
         first = [Message("system", system)] if system else []
         return self.tokenizer.render([*first, *said, Message("user", text)], ask=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from gemmalocal import __version__, published, recipe_file
+from gemmalocal import __version__, recipe_file
 from gemmalocal.export.proof import Proof
 from gemmalocal.export.source import Source
 from gemmalocal.exports import Form
@@ -38,7 +38,7 @@ def card(found: Source, state: JobState, form: Form, proof: Proof, folder: Path)
     """README.md of the export in `folder`; no path of this machine and nothing secret is in it."""
     base = _base(found)
     data = ModelCardData(
-        license="gemma",
+        license=found.licence.key,
         base_model=base if "/" in base and not Path(base).exists() else None,
         library_name="mlx" if form.bits else LIBRARIES.get(form.name, "gguf"),
         pipeline_tag="text-generation",
@@ -51,7 +51,7 @@ def card(found: Source, state: JobState, form: Form, proof: Proof, folder: Path)
             f"---\n{data.to_yaml()}\n---",
             f"# {found.run.name}",
             f"{base}, tuned by [gemmalocal](https://pypi.org/project/gemmalocal/) {__version__}; this is its "
-            f"`{form.label}` form. {published.GEMMA_TERMS}.",
+            f"`{form.label}` form. {found.licence.terms}.",
             "## How to use it\n\n" + use,
             "## Does it hold the tune?\n\n" + _proof(proof),
             "## Losses\n\n" + _losses(state),
@@ -116,7 +116,9 @@ def _hash(store: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(store.iterdir()):
         if path.suffix != ".txt":
-            digest.update(path.read_bytes())
+            with path.open("rb") as file:
+                while block := file.read(1 << 22):
+                    digest.update(block)
     return digest.hexdigest()[:16]
 
 

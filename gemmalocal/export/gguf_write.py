@@ -20,6 +20,7 @@ from gemmalocal.catalog import FULL
 from gemmalocal.export import gguf_types, spm
 from gemmalocal.export.gguf_metadata import metadata, rope_divisors
 from gemmalocal.export.merge import place
+from gemmalocal.published import licence
 from gemmalocal.weights import gguf_names
 from gemmalocal.weights.gguf_names import EMBEDDING, OUTPUT, ROPE
 from gemmalocal.weights.tensors import Floats, Tensor
@@ -75,6 +76,7 @@ def write(path: Path, base: Path, plan: Plan, title: str, progress: Progress) ->
     writer = gguf.GGUFWriter(path, plan.architecture)
     shapes = {name: tensor.shape for name, tensor in plan.tensors.items()}
     _describe(writer, metadata(plan.architecture, plan.config, shapes), plan.form, title)
+    writer.add_license(licence(str(plan.config["model_type"])).key)
     spm.describe(writer, base, plan.architecture, shapes[EMBEDDING][0])
     for name, tensor in plan.tensors.items():
         kind = plan.kinds[name]
@@ -112,7 +114,6 @@ def pack(values: Floats, kind: Kind) -> NDArray[Any]:
 def _describe(writer: gguf.GGUFWriter, metadata: dict[str, Any], form: str, title: str) -> None:
     writer.add_type(gguf.GGUFType.MODEL)
     writer.add_name(title)
-    writer.add_license("gemma")
     writer.add_file_type(int(gguf_types.FORMS[form][1]))
     writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
     for key, value in metadata.items():

@@ -11,6 +11,7 @@ from typing import Any
 
 from gemmalocal import paths
 from gemmalocal.errors import ModelError
+from gemmalocal.published import APACHE, GEMMA_TERMS, Licence
 from gemmalocal.weights import hub
 
 OF_MODELS = (*hub.SETTINGS, *hub.PAPERS, *hub.WEIGHTS, "*.gguf", "Modelfile", "losses.svg")
@@ -19,11 +20,8 @@ NEVER = ("job.json", "events.jsonl", "inbox.jsonl", "provenance.json")
 BASES = ("base_model_name_or_path", "_name_or_path", "model")  # keys of a configuration that may hold a folder
 TEXTS = ("*config.json", "proof.json", "README.md", "Modelfile", "*.svg", "*.jinja")  # read for folders of this machine
 HERE = "PATH_OF_THIS_FOLDER"  # what a card says where its reader puts a name
-# https://ai.google.dev/gemma/terms, 3.1: the notice that goes with every copy, and that files were modified.
-NOTICE = (
-    "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms\n\n"
-    "This is a modified version: it was tuned with gemmalocal.\n"
-)
+# Both licences want it told that files were modified; the notice itself goes with every copy.
+MODIFIED = "This is a modified version: it was tuned with gemmalocal."
 
 
 @dataclass(frozen=True)
@@ -43,8 +41,8 @@ def model(folder: Path, name: str) -> list[Item]:
     """The files of an export that go into the repository `name`; raises `ModelError` if one tells of this machine."""
     items = [Item(path.name, _as_published(path, name)) for path in _files(folder, OF_MODELS)]
     known = {item.name for item in items}
-    if "NOTICE" not in known and "license: gemma" in _text(items, "README.md"):
-        items.append(Item("NOTICE", NOTICE.encode()))
+    if "NOTICE" not in known and (licence := _licence(_text(items, "README.md"))):
+        items.append(Item("NOTICE", f"{licence.notice}\n\n{MODIFIED}\n".encode()))
     return _checked(items)
 
 
@@ -82,6 +80,10 @@ def _checked(items: list[Item]) -> list[Item]:
                 "Take it out of the file; names of that kind come from a recipe or from rows.",
             )
     return items
+
+
+def _licence(card: str) -> Licence | None:
+    return next((one for one in (GEMMA_TERMS, APACHE) if f"license: {one.key}\n" in card), None)
 
 
 def _text(items: list[Item], name: str) -> str:

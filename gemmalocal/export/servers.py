@@ -2,79 +2,77 @@
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
+import signal
 import sys
+from importlib import util
 from pathlib import Path
-from typing import Protocol
 
+from gemmalocal import lifeline
+from gemmalocal.data.tokenizer import TURNS
 from gemmalocal.errors import BackendUnavailable
 
-
-class Server(Protocol):
-    """A server that was started; `name` is what a request calls the model."""
-
-    name: str
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs."""
-
-    def end(self) -> None:
-        """End it, and free its port."""
+PROMPTS = "1GB"  # of memory for the prompts of earlier requests: mlx-lm's own is ten of any length
+TAIL = 8192  # bytes of the log's end
+LINE = 400  # characters
+ERROR, ENDING = " E ", 14  # llama.cpp's mark in a line, and how many lines it takes to end
 
 
-class MlxServer:
-    """mlx_lm.server in a child, on a model's folder and, if given, an adapter's in mlx-lm's layout."""
+class Server:
+    """A server in a child process that ends with this one; its log is a file of its own."""
 
-    name = "default_model"
-
-    def __init__(self, model: Path, adapter: Path | None, host: str, port: int) -> None:
-        from huggingface_hub import constants
-
-        Path(constants.HF_HUB_CACHE).mkdir(parents=True, exist_ok=True)  # its list of models dies without
-        words = ["--model", str(model), "--host", host, "--port", str(port)]
-        words += ["--adapter-path", str(adapter)] if adapter else []
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "gemmalocal.backends.mlx.serve", *words],
-            stdin=subprocess.DEVNULL,
-            # A request may name another model: without the network only one that is here is found.
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        )
+    def __init__(self, module: str, words: list[str], log: Path) -> None:
+        self._log = log
+        with log.open("ab") as file:
+            self._process = lifeline.start(
+                [sys.executable, "-m", module, *words],
+                file,
+                {**os.environ, "HF_HUB_OFFLINE": "1"},  # what it serves is here
+            )
 
     @property
     def alive(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None
 
+    @property
+    def last_words(self) -> str:
+        """The last line of its log, with the signal if one ended it; or the first of llama.cpp's errors at the end."""
+        with self._log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+        said = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
+        code = self._process.poll()
+        if code is not None and code < 0:
+            return f"{said[-1][-LINE:]} ({signal.Signals(-code).name})"
+        causes = [line.partition(ERROR)[2] for line in said[-ENDING:] if ERROR in line]  # the later ones follow from it
+        return (causes or said[-1:])[0][-LINE:]
+
     def end(self) -> None:
         """End it, and free its port."""
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()  # it has nothing to save
+        self._process.communicate()
 
 
-class LlamaServer:
-    """llama.cpp's server in this process, by xllamacpp, on a GGUF file; raises `BackendUnavailable` without it."""
+def mlx(model: Path, adapter: Path | None, name: str, template: bool, host: str, port: int, log: Path) -> Server:
+    """mlx-lm's on a model's folder and, if given, an adapter's in mlx-lm's layout.
 
-    def __init__(self, file: Path, host: str, port: int) -> None:
-        try:
-            import xllamacpp
-        except ImportError as error:
-            raise BackendUnavailable("A GGUF is served by llama.cpp.", "pip install xllamacpp") from error
-        settings = xllamacpp.CommonParams()
-        settings.model.path, settings.hostnames, settings.port = str(file), [host], port
-        settings.use_jinja, settings.ui = True, False
-        self.name = file.stem
-        self._server = xllamacpp.Server(settings)
+    `name` is what it lists; a model without a chat `template` gets Gemma's turns. Earlier prompts are kept up to 1 GB.
+    """
+    words = ["--name", name, "--model", str(model), "--host", host, "--port", str(port)]
+    words += ["--prompt-cache-bytes", PROMPTS]
+    words += ["--adapter-path", str(adapter)] if adapter else []
+    words += [] if template else ["--chat-template", TURNS]
+    return Server("gemmalocal.backends.mlx.serve", words, log)
 
-    @property
-    def alive(self) -> bool:
-        """As long as this process."""
-        return True
 
-    def end(self) -> None:
-        """It ends with this process."""
+def llama(file: Path, name: str, template: bool, host: str, port: int, log: Path) -> Server:
+    """llama.cpp's on a GGUF file, by xllamacpp; raises `BackendUnavailable` without it.
+
+    One request at a time, of up to 8192 tokens (`gemmalocal.export.llama` says why). `name` and `template` as for mlx.
+    """
+    if util.find_spec("xllamacpp") is None:
+        raise BackendUnavailable("A GGUF is served by llama.cpp.", "pip install xllamacpp")
+    given = {"file": str(file), "name": name, "template": "" if template else TURNS, "host": host, "port": port}
+    return Server("gemmalocal.export.llama", [json.dumps(given)], log)

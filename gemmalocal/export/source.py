@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from gemmalocal.export.merge import merged
+from gemmalocal.published import Licence, licence
 from gemmalocal.recipe import Recipe
 from gemmalocal.weights.tensors import Tensor
 
@@ -28,6 +30,12 @@ class Source:
     def whole(self) -> Path:
         """A folder with the configuration and the tokenizer of what it made."""
         return self.base if self.adapter else self.result
+
+    @property
+    def licence(self) -> Licence:
+        """Of the base's weights, which what was made of them keeps."""
+        config = json.loads((self.base / "config.json").read_text(encoding="utf-8"))
+        return licence(str(config["model_type"]))
 
     def tensors(self) -> list[Tensor]:
         """The whole tuned model, in float32; raises `ModelError`."""

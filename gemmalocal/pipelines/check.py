@@ -11,7 +11,7 @@ import numpy as np
 
 from gemmalocal import pace
 from gemmalocal.backends import open_backend
-from gemmalocal.data.examples import shown
+from gemmalocal.data.examples import Made, shown
 from gemmalocal.data.lint import Lint
 from gemmalocal.data.store import Examples
 from gemmalocal.errors import DatasetError
@@ -20,6 +20,7 @@ from gemmalocal.pipelines.budget import Budget, budget, load_of
 from gemmalocal.pipelines.prepared import Prepared, prepare
 from gemmalocal.pipelines.train import steps
 from gemmalocal.recipe import Recipe
+from gemmalocal.records import Record
 
 SHOWN = 3
 LONGEST, TAIL = 4096, 512  # tokens of a row that are shown at most, and those of its end among them
@@ -48,8 +49,13 @@ def survey(recipe: Recipe, ready: Prepared, place: Path) -> Generator[Event, Non
     Where none can be trained on, the problems are reported before the `DatasetError` is raised.
     """
     lint = Lint(ready.findings, recipe.data.max_length)
+
+    def look(record: Record, made: Made) -> None:
+        assert ready.tokenizer is not None
+        lint(record, made, ready.tokenizer.has_template)
+
     try:
-        for event in prepare(recipe, ready, place, weights=False, look=lint):
+        for event in prepare(recipe, ready, place, weights=False, look=look):
             if not isinstance(event, Notice):  # the report says it all
                 yield event
     except DatasetError:

@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from gemmalocal import atomic, exports, history, machine
+from gemmalocal import atomic, exports, history, machine, pace
 from gemmalocal.backends import crossing, open_backend
+from gemmalocal.data import store
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import GemmalocalError, ModelError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
@@ -42,7 +43,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         needed = plan.size if plan else forms.needed(form, parts, found.adapter)
         remedy = "Make room, or give --to a folder on another disk."
         machine.check_room(target.parent, needed, "The export takes about", remedy)
-        yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {max(1, round(3 * needed / BYTES_PER_SECOND))} s or so")
+        yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {_time(found.run, needed)} or so, with the proof")
         for (wanted, instead), count in plan.fallbacks.items() if plan else ():
             yield Notice(f"{count} tensors as {instead.name}: their rows do not fit {wanted.name}")
         with atomic.new_folder(target) as aside:
@@ -66,6 +67,14 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield Finished("done", f"{form.label} in {target}")
 
 
+def _time(run: Path, needed: int) -> str:
+    """How long writing `needed` bytes will take, and asking base, tuned and exported for all held-out rows."""
+    state = history.read(run)
+    looked_at = state.evaluations[-1].tokens if state.evaluations else 0
+    proof = pace.Pace(run.name, "", pace.of(state.steps) or 0.0).estimate(0, 0, 3, looked_at)
+    return pace.duration(max(1.0, 3 * needed / BYTES_PER_SECOND + proof))
+
+
 def opened(folder: Path, tell: Tell) -> Source:
     """A run with what it made; raises `ModelError` if that is nothing yet."""
     recipe = Recipe.model_validate(history.spec(folder))
@@ -80,7 +89,10 @@ def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path
     if isinstance(what, Plan):
         file = forms.write_gguf(aside, found.whole, what, found.run.name, tell)
         if form.name == "ollama":
-            text = ollama.modelfile(file.name, Tokenizer(found.whole).has_template, {"temperature": 0.7})
+            rows, tokenizer = found.run / "examples", Tokenizer(found.whole)
+            between = store.about(rows).get("between", "") if store.exists(rows) else ""
+            template = ollama.template(tokenizer, between)
+            text = ollama.modelfile(file.name, template, tokenizer, found.licence, {"temperature": 0.7})
             (aside / "Modelfile").write_text(text, encoding="utf-8")
     elif form.name == "adapter":
         for path in _adapter(found).iterdir():

@@ -29,7 +29,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         provenance = {
             "source": f"{source.name}: GGUF, dequantized to float32",
             "sha256": gguf_file.checksum(source, tell),
-            "licence": published.GEMMA_TERMS,
+            "licence": published.GEMMA_TERMS.terms,
         }
         return gguf_file.to_folder(source, target, tell, provenance)
 
@@ -39,7 +39,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return
-    yield Report({"model": name, "path": str(target), "licence": published.GEMMA_TERMS})
+    yield Report({"model": name, "path": str(target), "licence": published.GEMMA_TERMS.terms})
     yield Finished("done")
 
 

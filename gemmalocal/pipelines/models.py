@@ -59,8 +59,7 @@ def _found(found: Found, width: int, memory: int) -> dict[str, Any]:
 def _licence(found: Found, known: Model | None) -> str:
     if known:
         return known.licence
-    family = str(found.config.get("model_type", ""))
-    return published.APACHE if family.startswith("gemma4") else published.GEMMA_TERMS
+    return published.licence(str(found.config.get("model_type", ""))).terms
 
 
 def _published(model: Model, width: int, memory: int) -> dict[str, Any]:

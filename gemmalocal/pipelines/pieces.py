@@ -101,6 +101,8 @@ def _read(place: str, password: str | None, came: Gathered) -> Iterator[Document
 def _told(source: str, came: Gathered) -> Read:
     """What came of one source, as an event: rows that were refused beside others are a warning."""
     warnings = [warning for _, warning in came.warnings[:TOLD]]
+    if (more := len(came.warnings) - TOLD) > 0:
+        warnings.append(f"{more} more warnings.")
     reason = came.refused[0][1] if came.refused else ""
     if not came.documents:
         return Read(source, 0, reason or (f"It is the same as {came.same[0]}." if came.same else ""), warnings)

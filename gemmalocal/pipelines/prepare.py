@@ -21,7 +21,7 @@ from gemmalocal.pipelines.authors import Author, open_author
 from gemmalocal.pipelines.beside import Stopped, Teller, beside
 from gemmalocal.pipelines.pieces import Gathered, gather
 from gemmalocal.preparation import Preparation
-from gemmalocal.synthesis import curate
+from gemmalocal.synthesis import curate, rules
 from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
 from gemmalocal.synthesis.create import WINDOW, Made, Order, Rejection, create, judged
 from gemmalocal.synthesis.piece import Candidate
@@ -30,7 +30,8 @@ from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
 
 NAMED = 5  # reasons, and refused sources, that are told one by one
-LISTED = 100  # refused sources, and warnings, that the report lists; all refused ones are in a file
+TOGETHER = 512  # texts whose tokens are counted at once
+LISTED = 100  # refused sources, and warnings, that the report lists beside their number; all are in files
 
 
 @dataclass
@@ -41,6 +42,7 @@ class Written:
     kept: list[Candidate] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     losses: Counter[str] = field(default_factory=Counter)  # why an author failed, and for how many pieces
+    silent: Counter[str] = field(default_factory=Counter)  # why pieces gave no row, kept or rejected, and how many
     asked: int = 0
     known: int = 0  # answers that were there already
 
@@ -48,6 +50,8 @@ class Written:
         """Add what came of a piece, or of a judgement."""
         self.kept += made.kept
         self.rejected += made.rejected
+        if not made.kept and not made.rejected:
+            self.silent[rules.silence(made.piece)] += 1
         if made.lost:
             self.losses[made.lost.partition(": ")[0].partition(" (")[0]] += 1
 
@@ -69,7 +73,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         tokenizer = Tokenizer(folder)
         yield Stage("reading the rows" if wanted.task == "rewrite" else "reading the documents")
         gathered = yield from beside(lambda tell: gather(wanted, tokenizer, tell), commands)
-        _save_refused(gathered, directory)
+        _save(directory / datasets.REFUSED, "reason", gathered.refused)
+        _save(directory / datasets.WARNINGS, "warning", gathered.warnings)
         yield from map(Notice, _of_sources(gathered))
         if not gathered.pieces:
             raise DatasetError(
@@ -162,18 +167,7 @@ def deliver(
         ],
     }
     report = {
-        "task": wanted.task,
-        "author": written.author.title,
-        "documents": gathered.documents,
-        "refused_sources": len(gathered.refused),
-        "refused": [{"source": source, "reason": reason} for source, reason in gathered.refused[:LISTED]],
-        "warnings": [{"source": source, "warning": warning} for source, warning in gathered.warnings[:LISTED]],
-        "same_documents": len(gathered.same),
-        "passages": len(gathered.pieces),
-        "near_copies": gathered.copies,
-        "asked": written.asked,
-        "answers_known": written.known,
-        "left_to_rules": dict(written.losses.most_common()),
+        **_of_making(wanted, gathered, written),
         "by": dict(Counter(row["by"] for row in files[datasets.TRAIN] + files[datasets.HELD_OUT])),
         "rejected": _reasons(rejected),
         "split": how,
@@ -186,6 +180,26 @@ def deliver(
     return report
 
 
+def _of_making(wanted: Preparation, gathered: Gathered, written: Written) -> dict[str, Any]:
+    """What was read and asked, and what did not become rows, in numbers."""
+    return {
+        "task": wanted.task,
+        "author": written.author.title,
+        "documents": gathered.documents,
+        "refused_sources": len(gathered.refused),
+        "refused": [{"source": source, "reason": reason} for source, reason in gathered.refused[:LISTED]],
+        "warned": len(gathered.warnings),
+        "warnings": [{"source": source, "warning": warning} for source, warning in gathered.warnings[:LISTED]],
+        "same_documents": len(gathered.same),
+        "passages": len(gathered.pieces),
+        "near_copies": gathered.copies,
+        "asked": written.asked,
+        "answers_known": written.known,
+        "left_to_rules": dict(written.losses.most_common()),
+        "without_rows": dict(written.silent.most_common()),
+    }
+
+
 def _reasons(rejected: Sequence[Rejection]) -> dict[str, int]:
     """How many were rejected for each kind of reason, the most frequent first."""
     return dict(Counter(reason.partition(": ")[0] for _, reason in rejected).most_common())
@@ -195,19 +209,18 @@ def _counts(candidates: Sequence[Candidate], rows: Sequence[datasets.Row], token
     """Of the candidates of one side, and the rows that they became."""
     texts = [turn["content"] for row in rows for turn in row.get("messages", ())]
     texts += [row["text"] for row in rows if "text" in row]
+    blocks = (texts[start : start + TOGETHER] for start in range(0, len(texts), TOGETHER))
     return {
         "rows": len(rows),
-        "tokens": sum(map(len, tokenizer.encode_batch(texts))),
+        "tokens": sum(len(ids) for block in blocks for ids in tokenizer.encode_batch(block)),
         "documents": len({candidate.piece.document for candidate in candidates}),
     }
 
 
-def _save_refused(gathered: Gathered, directory: Path) -> None:
-    """All sources that could not be read, with why; what comes after may fail, and this is then what helps."""
-    lines = (
-        json.dumps({"source": source, "reason": reason}, ensure_ascii=False) for source, reason in gathered.refused
-    )
-    atomic.write_text(directory / datasets.REFUSED, "".join(f"{line}\n" for line in lines))
+def _save(file: Path, what: str, told: Sequence[tuple[str, str]]) -> None:
+    """All sources that could not be read, or look wrong, with why; what comes after may fail: this is what helps."""
+    lines = (json.dumps({"source": source, what: words}, ensure_ascii=False) for source, words in told)
+    atomic.write_text(file, "".join(f"{line}\n" for line in lines))
 
 
 def _of_sources(gathered: Gathered) -> Iterator[str]:
@@ -217,6 +230,8 @@ def _of_sources(gathered: Gathered) -> Iterator[str]:
         yield f"refused: {more} more, see {datasets.REFUSED}"
     for source, warning in gathered.warnings[:NAMED]:
         yield f"{source}: {warning}"
+    if (more := len(gathered.warnings) - NAMED) > 0:
+        yield f"{more} more warnings, see {datasets.WARNINGS}"
     if gathered.same:
         yield f"{len(gathered.same)} documents are the same as others and were left out"
     if gathered.copies:
@@ -226,10 +241,9 @@ def _of_sources(gathered: Gathered) -> Iterator[str]:
 
 def _of_rows(report: dict[str, Any]) -> Iterator[str]:
     yield f"written by {report['author']}; {report['asked']} prompts asked, {report['answers_known']} answers known"
-    for reason, count in list(report["left_to_rules"].items())[:NAMED]:
-        yield f"{count} passages left to the rules: {reason}"
-    for reason, count in list(report["rejected"].items())[:NAMED]:
-        yield f"{count} rows rejected: the row {reason}"
+    yield from _most(report["left_to_rules"], "{} passages left to the rules: {}")
+    yield from _most(report["without_rows"], "{} passages gave no row: they {}")
+    yield from _most(report["rejected"], "{} rows rejected: the row {}")
     for side in ("train", "held_out"):
         numbers = report[side]
         counts = f"{numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"
@@ -237,6 +251,16 @@ def _of_rows(report: dict[str, Any]) -> Iterator[str]:
     yield f"held out: {report['split']}"
 
 
+def _most(counts: dict[str, int], words: str) -> Iterator[str]:
+    """The most frequent reasons, and how many more there are."""
+    for reason, count in list(counts.items())[:NAMED]:
+        yield words.format(count, reason)
+    if rest := list(counts.values())[NAMED:]:
+        yield words.format(sum(rest), f"... ({len(rest)} more reasons, see {datasets.REPORT})")
+
+
 def _why(report: dict[str, Any]) -> str:
-    reasons = [f"{count} rows: {reason}" for reason, count in list(report["rejected"].items())[:3]]
-    return "; ".join(reasons) or "The rules found no sentence to ask about: name a model, or an endpoint, that can."
+    if reasons := [f"{count} rows: {reason}" for reason, count in list(report["rejected"].items())[:3]]:
+        return "; ".join(reasons)
+    silent = "; ".join(f"{count} passages {reason}" for reason, count in report["without_rows"].items())
+    return f"{silent or 'There was nothing to ask about'}. Name a model, or an endpoint, that can."

@@ -35,6 +35,7 @@ class Prepared:
     train: Examples = field(init=False)
     held_out: Examples = field(init=False)
     plain: bool = False  # whether the rows are plain text
+    between: str = ""  # see `Record.between`
 
 
 Look = Callable[[Record, Made], None]
@@ -57,7 +58,7 @@ def prepare(
         into.records = Records(recipe.data, into.findings)
         yield from _stored(recipe.data, into, into.records, into.tokenizer, place, look)
     into.train, into.held_out, about = store.load(place)
-    into.plain = about["plain"]
+    into.plain, into.between = about["plain"], about.get("between", "")  # stores of before have none
     cut = into.train.cut + into.held_out.cut
     if cut:
         yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
@@ -68,12 +69,12 @@ def _stored(
 ) -> Iterator[Event]:
     """Rows to examples on disk, one at a time."""
     examples = array("i")  # of each record
-    plain, told = False, 0
+    plain, between, told = False, "", 0
     with store.writing(place) as writer:
         for record, made in to_examples(records, tokenizer, data.max_length, data.long_rows):
             if look is not None:
                 look(record, made)
-            plain = plain if examples else bool(record.text)
+            plain, between = (plain, between) if examples else (bool(record.text), record.between)
             usable = [one for one in made if isinstance(one, Example)]
             for one in made:
                 if isinstance(one, Example):
@@ -90,7 +91,7 @@ def _stored(
         yield from map(Notice, _notices(records, into, data))
         if held_out.all():
             raise DatasetError("No row is left to train on.", "Raise data.max_length, or mend the rows.")
-        writer.close(held_out, {"plain": plain})
+        writer.close(held_out, {"plain": plain, "between": between})
 
 
 def _notices(records: Records, into: Prepared, data: DataSpec) -> Iterator[str]:

@@ -39,6 +39,7 @@ class Seat:
     tokenizer: Tokenizer
     form: str
     template: Template
+    between: str
 
 
 def seat(spec: list[dict[str, Any]]) -> Generator[Event, None, list[Voice]]:
@@ -70,7 +71,8 @@ def _seat(entry: dict[str, Any]) -> Generator[Event, None, Seat]:
         folder, adapter = adapter, None
     tokenizer = Tokenizer(folder, recipe.data.thinking)
     weights = Weights(folder, recipe.weight_dtype, recipe.bits, _engine(recipe))
-    return Seat(entry["name"], weights, adapter, tokenizer, _form(run, recipe, tokenizer), recipe.data.template)
+    shape, between = _form(run, recipe, tokenizer)
+    return Seat(entry["name"], weights, adapter, tokenizer, shape, recipe.data.template, between)
 
 
 def _result(run: Path, step: int | None, recipe: Recipe) -> Path:
@@ -92,12 +94,16 @@ def _result(run: Path, step: int | None, recipe: Recipe) -> Path:
     raise ModelError(f"{run.name} {what}.", f"It has those of steps {steps}." if steps else "Wait for its first one.")
 
 
-def _form(run: Path, recipe: Recipe, tokenizer: Tokenizer) -> str:
-    """The shape of a run's rows, from the examples that it keeps; older runs have none, so from its recipe."""
+def _form(run: Path, recipe: Recipe, tokenizer: Tokenizer) -> tuple[str, str]:
+    """The shape of a run's rows, and what stands between prompt and completion, from the examples that it keeps.
+
+    Older runs have none, so from its recipe.
+    """
     if store.exists(run / "examples"):
         train, _, about = store.load(run / "examples")
-        return form(tokenizer, about["plain"], train[0].ids.tolist() if len(train) else [])
-    return form(tokenizer, isinstance(recipe.data.template, str) or recipe.data.shape == "text", [])
+        shape = form(tokenizer, about["plain"], train[0].ids.tolist() if len(train) else [])
+        return shape, about.get("between", "") if shape == "prompt" else ""
+    return form(tokenizer, isinstance(recipe.data.template, str) or recipe.data.shape == "text", []), ""
 
 
 def _loaded(weights: Weights, seats: Sequence[Seat]) -> Iterator[Voice]:
@@ -105,7 +111,7 @@ def _loaded(weights: Weights, seats: Sequence[Seat]) -> Iterator[Voice]:
     generator = open_backend(weights.engine).generator(weights.folder, folders, weights.dtype, weights.bits)
     for one in seats:
         number = folders.index(one.adapter) + 1 if one.adapter else 0
-        yield Voice(one.name, generator, number, one.tokenizer, one.form, one.template)
+        yield Voice(one.name, generator, number, one.tokenizer, one.form, one.template, one.between)
 
 
 def _engine(recipe: Recipe) -> str:

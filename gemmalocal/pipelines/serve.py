@@ -15,19 +15,23 @@ from gemmalocal.backends import crossing, installed
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import BackendUnavailable, GemmalocalError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
-from gemmalocal.export import proved
-from gemmalocal.export.servers import LlamaServer, MlxServer, Server
+from gemmalocal.export import proved, servers
+from gemmalocal.export.servers import Server
 from gemmalocal.export.source import Source
 from gemmalocal.pipelines.beside import Stopped, beside
 from gemmalocal.pipelines.export import opened
 
 LOOK = 0.2  # seconds between two looks at the inbox and at the server
 PATIENCE = 600.0  # seconds that a model may take to load
+SMALLER = "If memory is short, close other programs, or export a smaller form (--to gguf --type Q4_K_M) and serve that."
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
-    """`spec`: run (a folder), form (an export's, or None for what the run made), host, port. Serves until a stop."""
+    """`spec`: run (a folder), form (an export's, or None for what the run made), host, port.
+
+    Serves until a stop, or until the process that started the errand is gone, however it went.
+    """
     server: Server | None = None
     host, port = spec["host"], spec["port"]
     try:
@@ -37,15 +41,17 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         if host not in LOOPBACK:
             yield Notice(f"whoever reaches {host} may ask this model: the server asks for no key")
         yield Stage("starting the server")
-        server = _started(found, spec["form"], directory, host, port)
-        yield from beside(lambda tell: _loaded(server, host, port, tell), commands)
-        yield Report({"url": _url(host, port), "model": server.name, "chat": Tokenizer(found.whole).has_template})
+        template = Tokenizer(found.whole).has_template
+        server = _started(found, spec["form"], template, directory, host, port)
+        name = found.run.name
+        yield from beside(lambda tell: _loaded(server, name, _url(host, port), tell), commands)
+        yield Report({"url": _url(host, port), "model": name, "chat": template})
         while server.alive:
             if any(item.get("do") == "stop" for item in commands()):
                 yield Finished("done")
                 return
             time.sleep(LOOK)
-        raise GemmalocalError("The server has ended by itself.", "Its last words are in the log.")
+        raise GemmalocalError(f"The server has ended by itself: {server.last_words}", SMALLER)
     except Stopped:
         yield Finished("done")
     finally:
@@ -53,26 +59,27 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
             server.end()
 
 
-def _started(found: Source, form: str | None, directory: Path, host: str, port: int) -> Server:
+def _started(found: Source, form: str | None, template: bool, directory: Path, host: str, port: int) -> Server:
+    log, name = directory / "server.txt", found.run.name
     if form is not None:
         folder = proved.find(found.run, form)
         if folder is None:
             raise proved.missing(found.run, form)
         if file := next(folder.glob("*.gguf"), None):
-            return LlamaServer(file, host, port)
+            return servers.llama(file, name, template, host, port, log)
         if (folder / "config.json").is_file():
-            return MlxServer(folder, None, host, port)
+            return servers.mlx(folder, None, name, template, host, port, log)
     if not installed("mlx"):
         raise BackendUnavailable(
             "A run as it is is served by mlx-lm.",
-            f"gemmalocal export {found.run.name} --to gguf, pip install xllamacpp, and: --form gguf",
+            f"gemmalocal export {name} --to gguf, pip install xllamacpp, and: --form gguf",
         )
     if found.adapter is None:
-        return MlxServer(found.result, None, host, port)
+        return servers.mlx(found.result, None, name, template, host, port, log)
     adapter = directory / "adapter"
     config = json.loads((found.base / "config.json").read_text(encoding="utf-8"))
     crossing.to_mlx(found.adapter, config, adapter)
-    return MlxServer(found.base, adapter, host, port)
+    return servers.mlx(found.base, adapter, name, template, host, port, log)
 
 
 def _check_free(host: str, port: int) -> None:
@@ -93,22 +100,20 @@ def _url(host: str, port: int) -> str:
     return f"http://{host}:{port}/v1"
 
 
-def _loaded(server: Server, host: str, port: int, tell: Callable[[str, int, int], None]) -> None:
+def _loaded(server: Server, model: str, url: str, tell: Callable[[str, int, int], None]) -> None:
     """Wait until it has said a word; raises `GemmalocalError` if it never does."""
-    body = json.dumps({"model": server.name, "prompt": "a", "max_tokens": 1}).encode()
-    ask = urllib.request.Request(f"{_url(host, port)}/completions", body, {"Content-Type": "application/json"})
+    body = json.dumps({"model": model, "prompt": "a", "max_tokens": 1}).encode()
+    ask = urllib.request.Request(f"{url}/completions", body, {"Content-Type": "application/json"})
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
+    while server.alive and time.monotonic() < end:
         tell("loading", 0, 1)
         try:
             with direct.open(ask, timeout=PATIENCE):
                 return
         except urllib.error.HTTPError as error:
-            if error.code != 503:  # llama.cpp's while it loads
-                raise GemmalocalError(f"The server answers {error.code}.", "Its words are in the log.") from error
+            said = error.read().decode("utf-8", "replace").strip() or server.last_words
+            raise GemmalocalError(f"The server answers {error.code}: {said}", SMALLER) from error
         except OSError:
-            if not server.alive:
-                break
-        time.sleep(LOOK)
-    raise GemmalocalError("The server did not come up.", "Its last words are in the log.")
+            time.sleep(LOOK)  # it refuses until its model is loaded
+    raise GemmalocalError(f"The server did not come up: {server.last_words}", SMALLER)

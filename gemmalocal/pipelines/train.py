@@ -194,7 +194,8 @@ def answer(
     if ready.plain:
         text = tokenizer.bos + prompt
     else:
-        asked = pieces(Record("", (Message("user", prompt), Message("assistant", "."))), tokenizer)
+        turns = Message("user", prompt), Message("assistant", ".")
+        asked = pieces(Record("", turns, between=ready.between), tokenizer)
         text = asked[0][0]
     ids = []
     for number in trainer.stream(tokenizer.encode(text), max_tokens, tokenizer.stop_ids):

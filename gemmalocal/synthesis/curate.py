@@ -54,7 +54,7 @@ def balanced(candidates: Sequence[Candidate], most: float | None) -> tuple[list[
     for places in by_file.values():
         places.sort(key=lambda place: (-(candidates[place].score or 0), candidates[place].record.key))
         dropped.update(places[limit:])
-    reason = f"is beyond its file's share: {limit} rows"
+    reason = f"is beyond its file's share: {limit} rows (--balance)"
     return (
         [candidate for place, candidate in enumerate(candidates) if place not in dropped],
         [(candidates[place], reason) for place in sorted(dropped)],

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from itertools import pairwise
 
+from gemmalocal.synthesis.language import SPACELESS
+
 SHORTEST = 8  # letters and digits of a quote that proves something; of a whole short passage fewer do
 SAME = str.maketrans(
     {mark: "'" for mark in "\"'`´‘’‚‛“”„‟«»‹›「」『』"}
@@ -13,15 +15,17 @@ SAME = str.maketrans(
     | {"\u00ad": None, "\u200b": None, "\u2060": None, "\ufeff": None}
 )
 
+JOINT = re.compile(rf"(?<=[{SPACELESS}]) (?=[{SPACELESS}])")  # a line was broken there, or a hand put a space
+
 
 def normal(text: str) -> str:
     """A text as it is compared: NFKC, casefolded, one space for white space, plain quotes and hyphens.
 
-    A hyphen at the end of a line is joined with what follows.
+    A hyphen at the end of a line is joined with what follows; between Chinese or Japanese characters no space counts.
     """
     text = re.sub(r"(?<=\w)[-‐\u00ad]\s*\n\s*(?=\w)", "", text)
     text = unicodedata.normalize("NFKC", text.replace("…", "...")).translate(SAME).casefold()
-    return " ".join(text.split())
+    return JOINT.sub("", " ".join(text.split()))
 
 
 def problem(quote: str, text: str) -> str | None:

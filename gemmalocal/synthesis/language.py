@@ -11,16 +11,23 @@ OWN = frozenset(SMALL.split())
 SHARED = frozenset({"of", "is", "has", "for"})  # with English's neighbours
 SHARE = 0.08  # of an English text's words are such
 UNSPACED = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+SPACELESS = "\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"  # Chinese and Japanese, with their marks
 FOREIGN = 0.02  # of a text's characters may be of a script without spaces between words: names, in a text with spaces
 ABBREVIATION = r"(?<!\b[A-Z]\.)(?<!\b(?:Mr|Ms|Dr|St|vs|cf|No)\.)(?<!\b(?:Mrs|etc|e\.g|i\.e|Inc|Ltd|Fig|Vol)\.)"
-ENDS = re.compile(rf"(?<=[.!?]){ABBREVIATION}(?=\s+[^\sa-z])|(?<=[.!?][\"'”’)])(?=\s+[^\sa-z])|(?<=[。！？।])")
+MARKS = "。！？．｡।။།។"  # what ends a sentence without a space after it
+AFTER = "」』”’）)"  # what may close behind such a mark
+ENDS = re.compile(
+    rf"(?<=[.!?؟۔]){ABBREVIATION}(?=\s+[^\sa-z])|(?<=[.!?][\"'”’)])(?=\s+[^\sa-z])"
+    rf"|(?<=[{MARKS}])(?![{AFTER}{MARKS}])|(?<=[{MARKS}][{AFTER}])(?![{AFTER}とのがをはに、，])"
+)
+WRAPPED = re.compile(rf"(?<=[{SPACELESS}]) ?\n ?(?=[{SPACELESS}])")  # a line's end where no space belongs
 
 
 def sentences(text: str) -> list[str]:
     """The whole sentences of running text: lines that are no prose (tables, lists, headings) are left out."""
     found = []
     for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*•|#]|\d+[.)]\s))", text):
-        block = " ".join(block.split())
+        block = " ".join(WRAPPED.sub("", block).split())
         found += [part.strip() for part in _split(block) if _is_sentence(part.strip())]
     return found
 
@@ -31,7 +38,7 @@ def _split(block: str) -> list[str]:
 
 
 def _is_sentence(text: str) -> bool:
-    if not text or text[-1] not in ".!?。！？।\"'”’)" or text[0] in "|#>-*•":
+    if not text or text[-1] not in f".!?؟۔\"'{MARKS}{AFTER}" or text[0] in "|#>-*•・■●":
         return False
     if unspaced(text):
         return len(text) > 8

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gemmalocal.documents.document import Passage
 from gemmalocal.records import Message, Record
+
+GAP = "____"  # what stands for words to be filled in
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,15 @@ class Candidate:
         told |= {"source": passage.source, "page": passage.page, "heading": passage.heading}
         told |= {"evidence": self.evidence if turns else None, "by": self.by, "score": self.score}
         return {key: value for key, value in told.items() if value not in (None, "")}
+
+
+class Asked(NamedTuple):
+    """A rule's question with its answer, the sentence it stands on, and how one comes from the other."""
+
+    question: str
+    answer: str
+    evidence: str
+    reasoning: str
 
 
 def pair(piece: Piece, question: str, answer: str) -> Record:

@@ -1,7 +1,7 @@
 """Rows without a model: plain, grammatical, and true by construction, since each answer is the passage's own words.
 
 English gets questions from definitions and headings, and gaps to fill. Of other languages that put spaces between
-words only the gaps are asked, without a word of English; of those that do not, nothing.
+words only the gaps are asked, without a word of English; of those that do not, see `spaceless`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,11 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from gemmalocal.synthesis import spaceless
 from gemmalocal.synthesis.language import OWN, english, sentences, unspaced
-from gemmalocal.synthesis.piece import Piece
+from gemmalocal.synthesis.piece import GAP, Asked, Piece
 
-GAP = "____"
 WORDS = range(6, 61)  # of a sentence that stands for itself
 LEANS = (  # what a sentence begins with that leans on the one before it
     "it this that these those he she they we i you there here his her its their such both each another other either "
@@ -29,6 +28,7 @@ DEFINITION = re.compile(
 )
 WORD = re.compile(r"(?<![\w.,'’/-])(?:\d+(?:[.,:]\d+)*|[^\W\d][\w'’-]*\w)(?![\w'’/-]|[.,]\d)")  # what may be a gap
 CODE = re.compile(r"`|\]\(|https?://|[{}<>=|\\]")  # a sentence with such is no prose to leave a word out of
+BROKEN = re.compile(r" \.$|\w- \w")  # a line that is torn, or a word at a line's end
 FRAMES = (
     "Please help me with the following.\n\n{0}",
     "Could you take care of this for me?\n\n{0}",
@@ -37,20 +37,11 @@ FRAMES = (
 )
 
 
-class Asked(NamedTuple):
-    """A question with its answer, the sentence it stands on, and how one comes from the other."""
-
-    question: str
-    answer: str
-    evidence: str
-    reasoning: str
-
-
 def questions(piece: Piece, count: int, seed: int) -> list[Asked]:
     """At most `count` questions about a passage; each answer is a sentence of it."""
     text = piece.passage.text
     if unspaced(text):
-        return []
+        return spaceless.questions(piece, count, seed)
     own = [line for line in sentences(text) if _stands_alone(line)]
     found = list(_definitions(piece, own))[:count] if english(text) else []
     taken = {asked.evidence for asked in found}
@@ -69,12 +60,13 @@ def questions(piece: Piece, count: int, seed: int) -> list[Asked]:
 def summary(piece: Piece) -> str:
     """The two sentences whose words are most frequent in the passage, in their order with an ellipsis; or ''."""
     own = sentences(piece.passage.text)
-    if len(own) < 4 or unspaced(piece.passage.text):
+    if len(own) < 4:
         return ""
-    counts = Counter(word for line in own for word in _words(line))
+    split = spaceless.words if unspaced(piece.passage.text) else _words
+    counts = Counter(word for line in own for word in split(line))
 
     def weight(line: str) -> float:
-        words = _words(line)
+        words = split(line)
         return sum(counts[word] for word in words) / (len(words) + 4)
 
     chosen = sorted(sorted(range(len(own)), key=lambda place: -weight(own[place]))[:2])
@@ -87,6 +79,13 @@ def rewrites(instruction: str, count: int, seed: int) -> list[str]:
         return []
     frames = random.Random(f"{seed}\x00{instruction}").sample(FRAMES, min(count, len(FRAMES)))
     return [frame.format(instruction) for frame in frames]
+
+
+def silence(piece: Piece) -> str:
+    """Why a passage gives the rules nothing to ask about or to shorten, as a verb's phrase."""
+    if not sentences(piece.passage.text):
+        return "have no whole sentence: lists, tables, code, or a script that marks none, as Thai"
+    return "have too few sentences that stand by themselves"
 
 
 def _definitions(piece: Piece, own: list[str]) -> Iterator[Asked]:
@@ -144,7 +143,7 @@ def _says(piece: Piece) -> str:
 def _stands_alone(line: str) -> bool:
     words = re.findall(r"[\w'’-]+", line)
     whole = all(line.count(left) == line.count(right) for left, right in ("()", "[]", "“”")) and not unspaced(line)
-    whole = whole and not line[0].isdigit() and not line.endswith(" .")  # else a list's number, or a broken line
+    whole = whole and not line[0].isdigit() and not BROKEN.search(line)
     return whole and len(words) in WORDS and words[0].lower() not in LEANING and GAP not in line
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from gemmalocal.records import Message, Record
 from gemmalocal.synthesis import rules
+from gemmalocal.synthesis.language import unspaced
 from gemmalocal.synthesis.piece import Candidate, Piece, pair
 
 Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -154,7 +155,8 @@ def _thoughts_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
 
 def _summary_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
     evidence = rules.summary(piece)
-    row = Summary(summary=evidence.replace(" ... ", " "), evidence=evidence) if evidence else None
+    joint = "" if unspaced(evidence) else " "
+    row = Summary(summary=evidence.replace(" ... ", joint), evidence=evidence) if evidence else None
     return [replace(_summary(piece, row), by="rules")] if row else []
 
 

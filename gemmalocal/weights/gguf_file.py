@@ -18,13 +18,13 @@ import numpy as np
 
 from gemmalocal import atomic, machine
 from gemmalocal.errors import ModelError
+from gemmalocal.published import GEMMA_TERMS
 from gemmalocal.weights import gguf_gemma, gguf_names, tensors, vocabulary
 from gemmalocal.weights.tensors import Tensor
 
 Progress = Callable[[str, int, int], None]  # what, done, total
 
 SHARD = 2_000_000_000  # bytes of one safetensors file
-NOTICE = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms\n"
 ENDS = ("<eos>", "<end_of_turn>")
 VOCABULARY = ("tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type")
 
@@ -76,7 +76,7 @@ def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[s
         _write_json(folder / "config.json", config | ids)
         _write_json(folder / "generation_config.json", ids)
         _write_json(folder / "provenance.json", provenance)
-        (folder / "NOTICE").write_text(NOTICE, encoding="utf-8")
+        (folder / "NOTICE").write_text(f"{GEMMA_TERMS.notice}\n", encoding="utf-8")
     return target
 
 

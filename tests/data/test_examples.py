@@ -89,6 +89,16 @@ def test_text_and_plain_pairs(tiny: Path) -> None:
     assert int((pair.ids == tokenizer.bos_id).sum()) == 1
 
 
+def test_turns_stand_apart_where_no_template_sets_them_apart(tiny: Path, tmp_path: Path) -> None:
+    turns = (Message("user", "the quote"), Message("assistant", "and"))
+    record = Record("x", turns, between="\n")
+    example = made(record, Tokenizer(tiny))
+    assert Tokenizer(tiny).decode(example.ids.tolist(), special=True) == "<bos>the quote\nand<eos>"
+    assert supervised(example, Tokenizer(tiny)) == "and<eos>"
+    chatty = Tokenizer(with_template(tiny, tmp_path / "m", TURNS))
+    assert pieces(record, chatty) == pieces(Record("x", turns), chatty)
+
+
 def test_cut_rows_are_marked_and_empty_ones_rejected(tiny: Path) -> None:
     tokenizer = Tokenizer(tiny)
     record = Record("x", (Message("user", "the " * 20), Message("assistant", "and")))

@@ -39,6 +39,17 @@ def dataset(workspace: Path) -> Path:
     return folder
 
 
+def test_a_dataset_goes_before_a_folder_that_is_called_so_too(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "papers" / "mine").mkdir(parents=True)
+    (tmp_path / "papers" / "mine" / "paper.pdf").write_bytes(b"%PDF-")
+    monkeypatch.chdir(tmp_path / "papers")
+    done = run("convert", "mine", "--to", "chat", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == {"train": 3, "test": 1}
+
+
 @pytest.mark.parametrize(
     ("form", "kept"), [("chat", 3), ("sharegpt", 3), ("alpaca", 2), ("prompt", 2), ("text", 3), ("parquet", 3)]
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,28 @@ def test_each_rule(tiny: Path, record: Record, says: str) -> None:
     assert says in found.kind
     assert (found.count, found.sources) == (1, ["a:1"])
     assert found.example
+
+
+@pytest.mark.parametrize(
+    ("prompt", "reply", "between", "chat", "glued"),
+    [
+        ("What is it?", "A lamp.", "", False, True),
+        ("What is it?", "A lamp.", "", True, False),
+        ("What is it?", "A lamp.", "\n", False, False),
+        ("What is it? ", "A lamp.", "", False, False),
+        ("Author:", " A lamp.", "", False, False),
+        ("何ですか？", "灯台です。", "", False, False),
+    ],
+)
+def test_a_reply_glued_to_its_prompt(
+    tiny: Path, prompt: str, reply: str, between: str, chat: bool, glued: bool
+) -> None:
+    findings = Findings()
+    lint = Lint(findings, 512)
+    record = replace(pair(prompt, reply), between=between)
+    ((_, made),) = to_examples([record], Tokenizer(tiny), 512)
+    lint(record, made, chat)
+    assert ["no space or line end" in kind.kind for kind in findings.of("odd")] == [True] * glued
 
 
 def test_replies_with_little_room_or_nothing_to_learn(tiny: Path) -> None:

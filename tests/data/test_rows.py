@@ -69,6 +69,7 @@ def test_shapes_are_detected(tmp_path: Path, row: dict[str, Any], shape: str, me
     found = read(DataSpec(path=write(tmp_path / "a.jsonl", row), split=0))
     assert found.shape == shape
     assert found.train[0].messages == messages
+    assert found.train[0].between == ("\n" if shape in ("chat", "instruction") else "")  # a prompt's bytes are its own
 
 
 def test_templates_take_any_columns(tmp_path: Path) -> None:

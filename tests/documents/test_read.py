@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,6 +52,16 @@ def test_what_is_refused_has_its_reason_and_a_remedy(tmp_path: Path, name: str, 
     with pytest.raises(DocumentError, match=f"{name} {said}") as caught:
         read(str(tmp_path / name))
     assert caught.value.hint or name.endswith((".html", ".jsonl"))
+
+
+def test_a_library_that_is_missing_is_not_blamed_on_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = tmp_path / "a.html"
+    page.write_text("<html><body><p>A pump wants oil, and a dry pump is a loud pump.</p></body></html>")
+    assert "wants oil" in read(str(page)).text
+    monkeypatch.setitem(sys.modules, "trafilatura", None)  # what an import finds that fails
+    with pytest.raises(DocumentError, match=r"a\.html cannot be read: a library is missing \(.*trafilatura") as caught:
+        read(str(page))
+    assert "install gemmalocal again" in caught.value.hint
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
@@ -105,6 +116,25 @@ def test_each_row_is_a_document(tmp_path: Path) -> None:
     assert (first.source, first.title, first.text) == (f"{tmp_path}/a.jsonl:1", "T", "one")
     assert broken.source == f"{tmp_path}/a.jsonl:2"
     assert second.text == "q: two\nn: 3"
+
+
+def test_each_row_of_a_hub_dataset_is_a_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    place = tmp_path / "set"
+    place.mkdir()
+    (place / "train.jsonl").write_text('{"title": "T", "text": "one"}\n{"title": "U", "text": " "}\n')
+    (place / "test.jsonl").write_text('{"title": "V", "text": "two"}\n')
+    assert find([f"hf:{place}"]) == [f"hf:{place}"]
+    first, second = read_each(f"hf:{place}")
+    assert isinstance(first, Document)
+    assert (first.source, first.title, first.text) == (f"hf:{place}#1", "T", "one")
+    assert isinstance(second, Document)  # all its columns are the text then
+    (test,) = read_each(f"hf:{place}:test")
+    assert isinstance(test, Document)
+    assert (test.source, test.text) == (f"hf:{place}:test#1", "two")
+    with pytest.raises(DocumentError, match="hf:nobody/nothing-of-that-name cannot be had") as caught:
+        list(read_each("hf:nobody/nothing-of-that-name"))
+    assert "network" in caught.value.hint
 
 
 def test_rows_as_one_document(tmp_path: Path) -> None:

@@ -80,6 +80,8 @@ def test_turns_fold_the_system_text_and_go_on(chatty: Tokenizer, tokenizer: Toke
     )
     plain = Voice("v", Parrot(), 0, tokenizer, "text", "Q: {q}")
     assert plain.prompt("two", "", [("one", "first")]) == "<bos>Q: two"
+    pairs = Voice("v", Parrot(), 0, tokenizer, "prompt", between="\n")
+    assert pairs.prompt("two", "be brief", []) == "<bos>be brief\n\ntwo\n"
 
 
 def test_the_form_is_that_of_the_rows(chatty: Tokenizer, tokenizer: Tokenizer) -> None:

@@ -93,7 +93,7 @@ def test_every_form_keeps_the_tune_and_says_so(home: Path, words: list[str]) -> 
     assert report["exported"] == pytest.approx(report["base"] - report["kept"] * (report["base"] - report["tuned"]))
     assert json.loads((folder / "proof.json").read_text())["passed"] is True
     card = (folder / "README.md").read_text()
-    assert "license: gemma" in card
+    assert "license: gemma\n" in card
     assert f"{report['exported']:.4f}" in card
     assert str(home) not in card
     assert "<polyline" in (folder / "losses.svg").read_text()
@@ -103,7 +103,9 @@ def test_every_form_keeps_the_tune_and_says_so(home: Path, words: list[str]) -> 
         assert "--adapter-path" in card
     if words[0] == "ollama":
         (file,) = folder.glob("*.gguf")
-        assert f"FROM ./{file.name}" in (folder / "Modelfile").read_text()
+        written = (folder / "Modelfile").read_text()
+        assert f"FROM ./{file.name}" in written
+        assert "Gemma Terms of Use" in written
 
 
 @pytest.mark.parametrize("method", ["lora", "dora"])
@@ -169,6 +171,7 @@ def test_a_failed_proof_is_an_exit_code_and_stays_in_the_folder(home: Path) -> N
     report = json.loads(done.stdout)
     assert done.returncode == (0 if report["passed"] else 1)
     assert "GB in" in done.stderr
+    assert "s or so, with the proof" in done.stderr
     assert "12 tensors as Q5_0: their rows do not fit Q4_K" in done.stderr
     again = command(home, "export", "tune", "--to", "gguf", "--quantize", "4")
     assert again.returncode == 2

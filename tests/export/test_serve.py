@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 import pytest
 
 from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.export import llama, servers
+from gemmalocal.records import Message
 
 COMMAND = [sys.executable, "-m", "gemmalocal"]
 PROMPT = "the quote of a:"
+FORMS = pytest.mark.parametrize("form", [[], ["--form", "gguf"]], ids=["mlx", "gguf"])
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +50,15 @@ def called(home: Path, *words: str) -> str:
     return done.stdout
 
 
-@contextmanager
-def served(home: Path, *words: str) -> Iterator[dict[str, Any]]:
-    """A server's address and model; it is ended by Ctrl-C, and leaves nothing behind."""
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+def begun(home: Path, *words: str) -> tuple[subprocess.Popen[str], dict[str, Any], int]:
+    """The serve command, the server's address and model, and its port."""
+    port = free_port()
     process = subprocess.Popen(
         [*COMMAND, "serve", "tune", "--port", str(port), "--json", *words],
         env={**os.environ, "GEMMALOCAL_HOME": str(home)},
@@ -59,17 +68,32 @@ def served(home: Path, *words: str) -> Iterator[dict[str, Any]]:
     )
     assert process.stdout is not None
     line = process.stdout.readline()
+    assert line, process.communicate()[1]
+    return process, json.loads(line), port
+
+
+@contextmanager
+def served(home: Path, *words: str) -> Iterator[dict[str, Any]]:
+    """A server's address and model; it is ended by Ctrl-C, and leaves nothing behind."""
+    process, server, port = begun(home, *words)
     try:
-        assert line, process.communicate()[1]
-        yield json.loads(line)
+        yield server
     finally:
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
     assert process.returncode == 0, told
+    assert gone(home, port)
+
+
+def gone(home: Path, port: int) -> bool:
+    """Whether nothing is left: no folder, and nobody at the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", port))
-    assert not list(home.glob("errands/*"))
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return not list(home.glob("errands/*"))
 
 
 def streamed(client: httpx2.Client, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
@@ -80,7 +104,7 @@ def streamed(client: httpx2.Client, path: str, body: dict[str, Any]) -> list[dic
     return [json.loads(line) for line in lines[:-1]]
 
 
-@pytest.mark.parametrize("form", [[], ["--form", "gguf"]])
+@FORMS
 def test_both_servers_say_what_the_run_learned(home: Path, tiny: Path, form: list[str]) -> None:
     asked = called(home, "chat", "tune", "--prompt", PROMPT, "--max-tokens", "6", "--json")
     base, tuned = (answer["text"] for answer in json.loads(asked)["answers"])
@@ -92,7 +116,100 @@ def test_both_servers_say_what_the_run_learned(home: Path, tiny: Path, form: lis
         pieces = streamed(client, f"{server['url']}/completions", body)
         assert "".join(piece["choices"][0]["text"] for piece in pieces if piece["choices"]) == tuned
         assert server["chat"] is Tokenizer(tiny).has_template
-        assert client.get(f"{server['url']}/models").json()["object"] == "list"
+        assert [model["id"] for model in client.get(f"{server['url']}/models").json()["data"]] == ["tune"]
+        for name in ("default_model", str(tiny), str(home), "google/gemma-3-270m"):
+            other = {**body, "model": name, "adapters": str(home), "draft_model": str(tiny)}
+            answer = client.post(f"{server['url']}/completions", json=other).raise_for_status().json()
+            assert answer["choices"][0]["text"] == tuned
+
+
+@FORMS
+def test_a_connection_that_ends_with_a_stream_was_said_to(home: Path, form: list[str]) -> None:
+    """Else a client sends its next request on it, and hears nothing."""
+    with served(home, *form) as server:
+        address = httpx2.URL(server["url"])
+        body = json.dumps({"model": "tune", "prompt": PROMPT, "max_tokens": 6, "stream": True})
+        with socket.create_connection((address.host, address.port or 0), timeout=60) as connection:
+            connection.sendall(
+                f"POST /v1/completions HTTP/1.1\r\nHost: {address.host}\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+            )
+            said = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()  # to the end of the connection
+    head, _, told = said.partition("\r\n\r\n")
+    assert "[DONE]" in told
+    assert head.startswith("HTTP/1.0") or "connection: close" in head.lower()
+
+
+@FORMS
+def test_a_base_model_chats_in_gemmas_turns(home: Path, tiny: Path, form: list[str]) -> None:
+    tokenizer = Tokenizer(tiny)
+    assert not tokenizer.has_template
+    asked = [{"role": "system", "content": "the sea"}, {"role": "user", "content": PROMPT}]
+    turns = tokenizer.render([Message(one["role"], one["content"]) for one in asked], True)
+    end = tokenizer.encoder.token_to_id("<end_of_turn>")
+    with served(home, *form) as server, httpx2.Client(timeout=60, trust_env=False) as client:
+        more = {"model": "tune", "max_tokens": 6, "temperature": 0}
+        words = {**more, "prompt": turns.removeprefix(tokenizer.bos)}
+        chat = client.post(f"{server['url']}/chat/completions", json={**more, "messages": asked}).json()
+        plain = client.post(f"{server['url']}/completions", json=words).json()
+        assert chat["choices"][0]["message"]["content"] == plain["choices"][0]["text"]
+        assert chat["usage"]["prompt_tokens"] == plain["usage"]["prompt_tokens"] == len(tokenizer.encode(turns))
+        ending = {**more, "messages": asked, "logit_bias": {str(end): 100}}
+        ended = client.post(f"{server['url']}/chat/completions", json=ending).json()
+        assert ended["choices"][0]["finish_reason"] == "stop"
+        assert not ended["choices"][0]["message"]["content"]
+
+
+@FORMS
+@pytest.mark.parametrize("whom", ["command", "job"])
+def test_nothing_outlives_a_command_or_a_job_that_is_killed(home: Path, form: list[str], whom: str) -> None:
+    process, _, port = begun(home, *form)
+    (job,) = psutil.Process(process.pid).children()
+    (server,) = job.children()
+    (process if whom == "command" else job).kill()
+    process.communicate(timeout=60)
+    deadline = time.monotonic() + 30
+    while not gone(home, port) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert gone(home, port)
+    assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+
+
+def test_llama_cpp_allocates_one_context_and_not_the_models_longest() -> None:
+    settings = llama.parameters("model.gguf", "tune", "")
+    assert 0 < settings.n_ctx <= 8192  # 0 is the model's own
+    assert settings.n_parallel == 1
+    assert settings.cache_ram_mib <= 1024
+
+
+def test_a_server_that_dies_is_told_with_its_last_words(home: Path) -> None:
+    process, _, port = begun(home, "--form", "gguf")
+    ((server,),) = [job.children() for job in psutil.Process(process.pid).children()]
+    server.kill()
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "has ended by itself: " in told
+    assert "(SIGKILL)" in told
+    assert gone(home, port)
+
+
+def test_a_server_that_does_not_come_up_says_why(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / "runs" / "tune", home / "runs" / "torn")
+    (file,) = (home / "runs" / "torn").glob("exports/*/*.gguf")
+    os.truncate(file, 5000)
+    environment = {**os.environ, "GEMMALOCAL_HOME": str(home)}
+    words = ["serve", "torn", "--form", "gguf", "--port", str(free_port())]
+    done = subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "did not come up: " in done.stderr
+    assert "exceeds remaining file size" in done.stderr.partition("did not come up: ")[2]
+
+    log = tmp_path / "server.txt"
+    server = servers.mlx(tmp_path / "nowhere", None, "tune", True, "127.0.0.1", free_port(), log)
+    while server.alive:
+        time.sleep(0.1)
+    assert str(tmp_path / "nowhere") in server.last_words
+    server.end()
 
 
 @pytest.mark.parametrize(

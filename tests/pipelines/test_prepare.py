@@ -8,14 +8,18 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gemmalocal import datasets, jobs
-from gemmalocal.data.tokenizer import TURNS
+from gemmalocal.data import store
+from gemmalocal.data.tokenizer import TURNS, Tokenizer
+from gemmalocal.engine.speak import Voice
+from gemmalocal.events import Event
+from gemmalocal.pipelines.seats import seat
 from gemmalocal.synthesis import ground
 from tests.pipelines.test_runs import LIMIT, run
 from tests.synthesis.server import Model, quiz, running
@@ -107,8 +111,29 @@ def test_rules_alone_make_rows_that_a_recipe_trains_on(
     seen = json.loads(checked.stdout)
     assert seen["train"]["rows"] == len(files[datasets.TRAIN])
     assert seen["held_out"]["rows"] == len(files[datasets.HELD_OUT])
-    trained = run("train", str(recipe_path), *data, "--set", "train.steps=2")
+    trained = run("train", str(recipe_path), *data, "--set", "train.steps=2", "--name", "tuned")
     assert trained.returncode == 0, trained.stderr
+    _asked_as_trained(workspace / "runs" / "tuned", Tokenizer(tiny), files[datasets.TRAIN])
+
+
+def _asked_as_trained(folder: Path, tokenizer: Tokenizer, rows: list[dict[str, Any]]) -> None:
+    """A base model has no template: a line end stands between question and answer, in training and in a chat."""
+    question, answer = (turn["content"] for turn in rows[0]["messages"])
+    examples, _, _ = store.load(folder / "examples")
+    texts = [tokenizer.decode(example.ids.tolist(), special=True) for example in examples]
+    assert f"<bos>{question}\n{answer}<eos>" in texts
+    seats = seat([{"name": "base", "run": str(folder), "base": True}, {"name": "tuned", "run": str(folder)}])
+    assert {voice.prompt(question, "", []) for voice in returned(seats)} == {f"<bos>{question}\n"}
+
+
+def returned(seats: Generator[Event, None, list[Voice]]) -> list[Voice]:
+    """What a generator comes to, its events passed over."""
+    while True:
+        try:
+            next(seats)
+        except StopIteration as end:
+            voices: list[Voice] = end.value
+            return voices
 
 
 @pytest.mark.parametrize("instructed", [True, False])
@@ -291,6 +316,7 @@ def test_what_was_done_by_hand_holds_when_it_is_made_again(documents: Path, tiny
         (["--threshold", "5"], "goes with --judge"),
         (["--judge", "--author", "rules"], "nobody to judge"),
         (["--endpoint", "localhost:1234"], "url must begin with http"),
+        (["--endpoint", "http://me:sk-secret@localhost:1234"], "url must hold no password"),
         (["--prompts", "/no/such"], "holds no prompt"),
     ],
 )
@@ -298,6 +324,7 @@ def test_options_that_do_not_fit_are_a_sentence(documents: Path, tiny: Path, opt
     done = prepared(documents, tiny, "d", *options)
     assert done.returncode == 2, done.stderr
     assert says in done.stderr
+    assert "sk-secret" not in done.stderr
     assert "Traceback" not in done.stderr
 
 

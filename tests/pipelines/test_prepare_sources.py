@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from gemmalocal import datasets, jobs
-from gemmalocal.pipelines.prepare import LISTED
+from gemmalocal.pipelines.pieces import TOLD
+from gemmalocal.pipelines.prepare import LISTED, NAMED
+from gemmalocal.preparation import Preparation
 from tests.documents import made
 from tests.pipelines.test_prepare import LIGHT, documents, of_files, prepared, told, until
 from tests.pipelines.test_runs import run
@@ -102,6 +104,30 @@ def test_killed_while_it_reads_and_started_again_is_the_same_dataset(
     assert of_files(job.directory) == of_files(workspace / "datasets" / "whole")
 
 
+def test_all_warnings_are_counted_and_in_a_file(documents: Path, tiny: Path, workspace: Path) -> None:
+    count = LISTED + 5
+    torn = [
+        json.dumps({"text": f"The {n} p\ufffdmp of brass w\ufffdnts \ufffdil in the spring."}) for n in range(count)
+    ]
+    (documents / "torn.jsonl").write_text("\n".join(torn))
+    done = prepared(documents, tiny, "d", *RULES)
+    report = told(done)
+    assert (report["warned"], len(report["warnings"])) == (count, LISTED)
+    assert len(datasets.read(workspace / "datasets" / "d" / datasets.WARNINGS)) == count
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    notices = [event["text"] for event in events if event["event"] == "notice"]
+    assert f"{count - NAMED} more warnings, see {datasets.WARNINGS}" in notices
+    (read,) = [event for event in events if event["event"] == "read" and event["source"].endswith("torn.jsonl")]
+    assert read["warnings"][-1] == f"{count - TOLD} more warnings."
+
+
+def test_what_gives_no_row_is_counted_with_the_reason(documents: Path, tiny: Path) -> None:
+    (documents / "table.md").write_text("| a | b |\n|---|---|\n| c | d |\n")
+    report = told(prepared(documents, tiny, "d", *RULES))
+    ((reason, count),) = report["without_rows"].items()
+    assert (count, "no whole sentence" in reason) == (1, True)
+
+
 def test_all_that_was_refused_is_in_a_file_even_if_nothing_else_came_of_it(
     documents: Path, tiny: Path, workspace: Path
 ) -> None:
@@ -132,3 +158,9 @@ def test_a_name_that_is_no_text_does_not_stop_the_others(documents: Path, tiny: 
         "bees.md",
         "caf\ufffd.md",
     }
+
+
+def test_a_files_share_is_of_what_is_written_not_of_plain_text() -> None:
+    assert Preparation.model_validate({"sources": ["x"]}).balance == 5
+    assert Preparation.model_validate({"sources": ["x"], "task": "text"}).balance is None
+    assert Preparation.model_validate({"sources": ["x"], "task": "text", "balance": 2}).balance == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,7 @@ def test_rules_ask_sensibly_and_answer_with_the_texts_own_words() -> None:
     ("text", "says"),
     [
         ("Die Lampe ist ein Brenner mit sechs Dochten. Das Licht leuchtet achtzehn Meilen weit über das Meer.", "____"),
-        ("东京是日本的首都。它是一个很大的城市，有很多人。", None),
+        ("ประภาคารคือหอคอยที่ส่องแสง มันถูกสร้างขึ้นในปี 1871 ผู้ดูแลสามคนทำงานที่นั่น", None),
         ("dh_installinit debian/package.init を編集して dh_make の example を使うことができます。", None),
     ],
 )
@@ -138,6 +139,56 @@ def test_other_languages_get_gaps_without_a_word_of_english_or_nothing(text: str
         left, right = one.question.split(says)
         assert one.answer.startswith(left)
         assert one.answer.endswith(right)
+
+
+JAPANESE = """灯台とは、船に位置を知らせるための塔である。この灯台は古いものです。
+レンズは172個のガラスのプリズムでできています。
+三人の守り手が四時間ごとに交代で勤務します。「霧が出た。」と言われると、守り手は圧縮空気でサイレンを
+鳴らします。"""
+CHINESE = """灯塔是给船只指示位置的塔。它很古老。透镜由172块玻璃棱镜组成。
+最重要的是保持清洁。守塔人每晚写日志，并且把灯擦干净。"""
+
+
+@pytest.mark.parametrize(
+    ("text", "asks"),
+    [
+        (
+            JAPANESE,
+            {
+                "灯台について教えてください。": "灯台とは、船に位置を知らせるための塔である。",
+                "「Light」の「光」には何と書かれていますか？": "レンズは172個のガラスのプリズムでできています。",
+                "「Light」からの次の文の空欄を埋めてください：三人の守り手が四時間ごとに交代で____します。": (
+                    "三人の守り手が四時間ごとに交代で勤務します。"
+                ),
+                "「Light」からの次の文の空欄を埋めてください："
+                "「霧が出た。」と言われると、守り手は圧縮空気で____を鳴らします。": (
+                    "「霧が出た。」と言われると、守り手は圧縮空気でサイレンを鳴らします。"
+                ),
+            },
+        ),
+        (
+            CHINESE,
+            {
+                "请介绍一下灯塔。": "灯塔是给船只指示位置的塔。",
+                "《Light》中“光”一节说了什么？": "透镜由172块玻璃棱镜组成。",
+                "请填写《Light》中下面句子的空白：守塔人每晚写日志，____。": "守塔人每晚写日志，并且把灯擦干净。",
+            },
+        ),
+    ],
+)
+def test_text_without_spaces_is_asked_about_in_its_own_language(text: str, asks: dict[str, str]) -> None:
+    of = replace(piece(text), passage=replace(piece(text).passage, heading="光"))
+    asked = rules.questions(of, 9, seed=0)
+    assert {one.question: one.answer for one in asked} == asks
+    assert all(ground.problem(one.evidence, text) is None for one in asked)
+    shorter = rules.summary(of)
+    assert 0 < len(shorter) < len(text)
+    assert ground.problem(shorter, text) is None
+
+
+def test_a_passage_that_gives_nothing_says_why() -> None:
+    assert "no whole sentence" in rules.silence(piece("| a | b |\n| c | d |"))
+    assert "too few sentences" in rules.silence(piece("However, it is so."))
 
 
 def candidate(question: str, document: str = "d", score: int | None = None) -> Candidate:

@@ -124,6 +124,16 @@ def prepared(
     return folder
 
 
+def preparing(folder: Path) -> Path:
+    """The directory of a preparation that has not come to its end."""
+    folder.mkdir(parents=True)
+    spec = {"sources": ["/papers"], "task": "qa", "model": "gemma-3-270m-demo", "author": "rules"}
+    (folder / "job.json").write_text(json.dumps({"kind": "prepare", "spec": spec}))
+    events = [Started("prepare", 1, 1), Stage("reading the documents"), Read("/papers/bees.md", 2)]
+    (folder / "events.jsonl").write_text("".join(encode(event, 1e9) + "\n" for event in events))
+    return folder
+
+
 def exported(run: Path, label: str, passed: bool = True) -> Path:
     """The export of a recorded run, with its proof and its job, as old as the run."""
     share = 0.994 if passed else 0.41

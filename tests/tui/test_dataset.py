@@ -72,7 +72,9 @@ async def test_documents_to_rows_one_dropped_and_accepted_again(tmp_path: Path, 
         assert datasets.read(folder / datasets.TRAIN)[-1] == before[1]
         assert datasets.DROPPED not in {row["reason"] for row in datasets.read(folder / datasets.REJECTED)}
         await until(pilot, lambda: not screen._busy)
-        await pilot.press("s", "e")
+        await pilot.press("s")
+        await until(pilot, lambda: screen._row(screen._at["train"])[0] is not None)  # its page has come
+        await pilot.press("e")
         await until(pilot, lambda: app.screen.query("TextArea"))
         app.screen.query_one(TextArea).text = "Six wicks."
         await pilot.press("ctrl+s")

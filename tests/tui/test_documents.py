@@ -8,13 +8,16 @@ import pytest
 from textual.widgets import DataTable, Input, OptionList, Static
 
 from gemmalocal import datasets, paths
+from gemmalocal.events import Finished, encode
 from tests.pipelines.test_prepare import BEES, LIGHT
+from tests.tui.recorded import hold, preparing
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
 from tui.screens.browse import BrowseScreen, MarkTree
 from tui.screens.documents import DocumentsScreen
 from tui.screens.home import HomeScreen
 from tui.screens.preparing import PreparingScreen
+from tui.screens.watching import PreparationStarted
 from tui.widgets.choice import Choice
 from tui.widgets.sources import Sources, completed
 
@@ -65,6 +68,39 @@ async def test_from_home_to_rows(papers: Path, tiny: Path) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, PreparingScreen) and app.screen.run)
         assert app.screen.query_one(DataTable).row_count == 3  # a past one looks the same
+
+
+@pytest.mark.parametrize("listed", [True, False])
+async def test_the_end_of_a_preparation_is_told_where_it_is_not_looked_at(tmp_path: Path, listed: bool) -> None:
+    """Also of one outside of the workspace, which the form announces."""
+    folder = preparing((paths.datasets() if listed else tmp_path / "mine") / "docs")
+    child = hold(folder)
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        if not listed:
+            app.screen.post_message(PreparationStarted(folder))
+        await until(pilot, lambda: [run.state.status for run in app._prepared] == ["live"])
+        app.push_screen(PreparingScreen(folder))
+        await until(pilot, lambda: isinstance(app.screen, PreparingScreen) and app.screen.run)
+        await pilot.press("escape")
+        with (folder / "events.jsonl").open("a") as file:
+            file.write(encode(Finished("done", "7 rows in train.jsonl"), 1.0) + "\n")
+        child.communicate("\n")
+        told = "docs done: 7 rows in train.jsonl"
+        await until(pilot, lambda: told in [note.message for note in app._notifications])
+
+
+async def test_the_end_of_a_preparation_is_not_told_on_its_own_screen() -> None:
+    folder = preparing(paths.datasets() / "docs")
+    child = hold(folder)
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(PreparingScreen(folder))
+        await until(pilot, lambda: [run.state.status for run in app._prepared] == ["live"])
+        child.communicate("\n")
+        await until(pilot, lambda: [run.state.status for run in app._prepared] == ["killed"])
+        await pilot.pause()
+        assert not list(app._notifications)
 
 
 async def test_marks_in_the_tree_are_the_sources(papers: Path) -> None:

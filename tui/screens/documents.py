@@ -20,7 +20,7 @@ from tui.screens.confirm import ConfirmScreen
 from tui.screens.pick import PickScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
-from tui.screens.watching import Watching
+from tui.screens.watching import PreparationStarted, Watching
 from tui.widgets.field_help import FieldHelp
 from tui.widgets.keys import Keys
 from tui.widgets.marks import mark
@@ -144,6 +144,7 @@ class DocumentsScreen(Watching):
             self.app.push_screen(ProblemScreen("The preparation could not be started", *words))
             return
         if self.is_attached:
+            self.post_message(PreparationStarted(folder))
             self.app.push_screen(PreparingScreen(folder, job))
 
 

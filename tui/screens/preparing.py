@@ -67,6 +67,11 @@ class PreparingScreen(RunScreen):
         beside(self, self._follow())
 
     @property
+    def folder(self) -> Path:
+        """Which preparation it is."""
+        return self._folder
+
+    @property
     def run(self) -> Run | None:
         """The preparation as a job."""
         return self._run
@@ -217,4 +222,6 @@ def counts(state: Preparing) -> Content:
         parts += ["\n", (f"{count:>9,} ", "$text-muted"), (f"the row {reason}", "$text-muted")]
     if (more := len(state.rejected) - REASONS) > 0:
         parts.append((f"\n{'':>10}and {more} more reasons", "$text-muted"))
+    if silent := sum(state.report.get("without_rows", {}).values()):
+        parts += ["\n", (f"{silent:>7,}", "bold"), " passages gave no row"]
     return Content.assemble(*parts)

@@ -29,6 +29,14 @@ class JobStarted(Message):
         self.job = job
 
 
+class PreparationStarted(Message):
+    """A child process of ours makes a dataset in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+
 class OpenRun(Message):
     """Somebody wants to look at a run."""
 
