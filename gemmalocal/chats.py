@@ -15,12 +15,14 @@ from gemmalocal.errors import UnknownRun
 def start(runs: Sequence[str], base: bool, sampling: dict[str, Any], errand: bool = False) -> jobs.Job:
     """Start a chat in a folder of its own, among the chats, or as an errand, whose folder the caller removes.
 
-    `runs` are names, RUN or RUN@STEP; the newest with a result if there are none. Raises `UnknownRun`.
+    It ends with whoever asked for it. `runs` are names, RUN or RUN@STEP; the newest with a result if there are none.
+    Raises `UnknownRun`.
     """
     spec = {"voices": voices(runs or [_newest()], base), "sampling": sampling}
     place = paths.errands() if errand else paths.chats()
     place.mkdir(parents=True, exist_ok=True)
-    return jobs.start(Path(tempfile.mkdtemp(prefix=time.strftime("chat-%Y%m%d-%H%M%S-"), dir=place)), "chat", spec)
+    folder = Path(tempfile.mkdtemp(prefix=time.strftime("chat-%Y%m%d-%H%M%S-"), dir=place))
+    return jobs.start(folder, "chat", spec, tied=True)
 
 
 def voices(runs: Sequence[str], base: bool) -> list[dict[str, Any]]:

@@ -115,7 +115,10 @@ def read(directory: Path) -> JobState:
 
 def death(job: Job) -> GemmalocalError:
     """Why a job that was killed died, as far as its log and, for a child of ours, its exit code tell."""
-    return postmortem.explain(job.log_tail(), job.exit_code)
+    cause = postmortem.explain(job.log_tail(), job.exit_code)
+    if postmortem.LESS_MEMORY in cause.hint and kind(job.directory) != "train":  # it has no such settings
+        return type(cause)(cause.message, postmortem.AGAIN)
+    return cause
 
 
 def trouble(directory: Path, state: JobState) -> GemmalocalError | None:

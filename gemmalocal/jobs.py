@@ -28,7 +28,7 @@ TAIL = 16_384  # bytes of a log's end
 def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -> Job:
     """Start a child process for the job in `directory`; raises `JobBusy` if one lives there already.
 
-    It outlives this process, unless it is `tied` to it and its pipeline holds on to its `lifeline`.
+    One that is `tied` ends with the returned object, or with this process, however that ends.
     """
     directory.mkdir(parents=True, exist_ok=True)
     lock = (directory / "lock").open("a+")
@@ -65,10 +65,10 @@ def follow(directory: Path, kind: str, spec: dict[str, Any]) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", "gemmalocal.worker", str(directory), job])
 
 
-def errand(kind: str, spec: dict[str, Any], tied: bool = False) -> Job:
-    """Start a short-lived job in a folder of its own, which is the caller's to remove; `tied` as for `start`."""
+def errand(kind: str, spec: dict[str, Any]) -> Job:
+    """Start a short-lived job, tied to us, in a folder of its own, which is the caller's to remove."""
     paths.errands().mkdir(parents=True, exist_ok=True)
-    return start(Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=paths.errands())), kind, spec, tied)
+    return start(Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=paths.errands())), kind, spec, tied=True)
 
 
 def _acquire(descriptor: int) -> bool:

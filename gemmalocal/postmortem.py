@@ -14,6 +14,9 @@ from gemmalocal.errors import GemmalocalError, OutOfMemory, WorkKilled
 LESS_MEMORY = "--set train.micro_batch=1 --set train.checkpointing=true"
 
 
+AGAIN = "If it was memory: close other programs, or take a smaller model, and start it again."
+
+
 class Cause(NamedTuple):
     """`signs` are a library's words; any of them in a text tells the cause."""
 

@@ -12,7 +12,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import __version__, history, launcher
+from gemmalocal import __version__, history, launcher, tie
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Event, Failed, Started, encode
 
@@ -122,4 +122,5 @@ if __name__ == "__main__":
     launched = launcher.found()
     if given and launched:
         sys.exit(follow(Path(folder), json.loads(given[0]), launched.rank))
+    tie.watch(Path(folder))
     sys.exit(run(Path(folder)))

@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.command import CommandPalette
 from textual.screen import Screen
@@ -20,6 +20,7 @@ from tui.screens.preparing import PreparingScreen
 from tui.screens.train import TrainScreen
 from tui.screens.watching import JobStarted, OpenRun, PreparationStarted, Watching
 from tui.theme import DARK, LIGHT, THEMES
+from tui.type_ahead import TypeAhead
 from tui.watch import Watcher
 
 SHEETS = ("home", "train", "recipe", "compare", "documents", "dataset", "export")
@@ -29,15 +30,16 @@ LATER = ("gemmalocal.recipe_file", "gemmalocal.outlook", "gemmalocal.preparation
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
 
 
-class GemmalocalApp(App[None]):
+class GemmalocalApp(TypeAhead):
     """Looks at job directories, and draws."""
 
     TITLE = "gemmalocal"
     CSS_PATH = ["app.tcss", *(f"screens/{name}.tcss" for name in SHEETS)]
     BINDINGS = [
         Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("f1", "help", "Help"),  # where ? is written
         Binding("q", "quit", "Quit"),
-        Binding("ctrl+q", "quit", "Quit", show=False, priority=True),
+        Binding("ctrl+q", "app.quit", "Quit", priority=True),
     ]
 
     def __init__(self) -> None:

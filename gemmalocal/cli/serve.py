@@ -27,7 +27,7 @@ def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> in
     tokens at a time. Whatever model a request names, RUN's answers.
     """
     spec = {"run": str(history.find_run(run).absolute()), "form": form, "host": host, "port": port}
-    job = jobs.errand("serve", spec, tied=True)
+    job = jobs.errand("serve", spec)
     narrator = Narrator()
 
     def tell(event: Event) -> None:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import lifeline
 from gemmalocal.backends import crossing, installed
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import BackendUnavailable, GemmalocalError
@@ -33,9 +30,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """`spec`: run (a folder), form (an export's, or None for what the run made), host, port.
 
-    Serves until a stop, or until the process that started the errand (`tied`) is gone, however it went.
+    Serves until a stop, or until the process that started the errand is gone, however it went.
     """
-    lifeline.hold(last=partial(shutil.rmtree, directory, ignore_errors=True))
     server: Server | None = None
     host, port = spec["host"], spec["port"]
     try:

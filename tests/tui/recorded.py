@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from gemmalocal import datasets, paths
 from gemmalocal.events import (
@@ -86,10 +87,27 @@ def record(name: str, events: Sequence[Event], at: float = 1_000_000_000.0) -> P
     return folder
 
 
-def prepared(name: str, model: str = "gemma-3-270m-demo") -> Path:
-    """A dataset's directory, as a preparation of two documents by rules would have left it."""
+def preparation(name: str, events: Sequence[Event], model: str) -> Path:
+    """The directory of a preparation that has said so much."""
     folder = paths.datasets() / name
     folder.mkdir(parents=True)
+    spec = {"sources": ["/papers"], "task": "qa", "model": model, "author": "rules"}
+    (folder / "job.json").write_text(json.dumps({"kind": "prepare", "spec": spec}))
+    (folder / "events.jsonl").write_text("".join(encode(event, 1e9) + "\n" for event in events))
+    (folder / "log.txt").write_text("reading\n")
+    return folder
+
+
+BEES = [{"text": f"row {number}", "source": "/papers/bees.md", "page": 1} for number in range(4)]
+
+
+def prepared(
+    name: str,
+    model: str = "gemma-3-270m-demo",
+    train: Sequence[dict[str, Any]] = BEES[:2],
+    held_out: Sequence[dict[str, Any]] = BEES[2:],
+) -> Path:
+    """A dataset's directory, as a preparation of two documents by rules would have left it."""
     counts = {"rows": 2, "tokens": 20, "documents": 1}
     report = {"author": "nobody: rules", "train": counts, "held_out": counts, "rejected": {"has no evidence": 1}}
     events = [
@@ -101,11 +119,8 @@ def prepared(name: str, model: str = "gemma-3-270m-demo") -> Path:
         Report(report),
         Finished("done", "2 rows in train.jsonl, 2 in held_out.jsonl"),
     ]
-    spec = {"sources": ["/papers"], "task": "qa", "model": model, "author": "rules"}
-    (folder / "job.json").write_text(json.dumps({"kind": "prepare", "spec": spec}))
-    (folder / "events.jsonl").write_text("".join(encode(event, 1e9) + "\n" for event in events))
-    rows = [{"text": f"row {number}", "source": "/papers/bees.md", "page": 1} for number in range(5)]
-    datasets.write(folder, {datasets.TRAIN: rows[:2], datasets.HELD_OUT: rows[2:4], datasets.REJECTED: []}, report)
+    folder = preparation(name, events, model)
+    datasets.write(folder, {datasets.TRAIN: train, datasets.HELD_OUT: held_out, datasets.REJECTED: []}, report)
     return folder
 
 

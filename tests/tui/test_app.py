@@ -73,7 +73,7 @@ async def test_an_empty_workspace_welcomes_and_three_keys_start_a_run(
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.screen.query_one("#welcome").display)
         await pilot.press("n")
-        await until(pilot, lambda: app.focused is not None and app.focused.id == "recipes")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "offers")
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, RecipeScreen) and app.focused is not None)
         await pilot.press("enter")

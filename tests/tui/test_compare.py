@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from textual.widgets import Static
 
 from gemmalocal import jobs, paths
@@ -20,7 +21,8 @@ from tui.screens.train import TrainScreen
 from tui.widgets.answers import differing
 
 
-async def test_ask_vote_save_and_leave(recipe_path: Path) -> None:
+async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tui.screens.compare.JUST", 1e9)
     words = ["train", str(recipe_path), "--name", "tiny", "--set", "samples.prompts=[]"]
     done = subprocess.run([sys.executable, "-m", "gemmalocal", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -40,6 +42,8 @@ async def test_ask_vote_save_and_leave(recipe_path: Path) -> None:
         said = str(screen.query(".said").results(Static).__next__().content)
         assert "› the" in said
         assert "tok/s" in said
+        await pilot.press("escape")  # meant to stop the answer, which has ended
+        assert app.screen_stack[-1:] == [screen]
         await pilot.press("right")
         await until(pilot, lambda: screen._talk.tally == [0, 1])
         await pilot.press("ctrl+g", "ctrl+s")

@@ -30,6 +30,7 @@ async def press(pilot: Pilot[None], key: str) -> None:
 
 async def test_from_an_empty_folder_to_a_comparison(recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gemmalocal.recipe_file.FOLDERS", (recipe_path.parent,))
+    monkeypatch.setattr("tui.screens.compare.JUST", 0.0)  # Escape leaves at once
     text = recipe_path.read_text().replace("steps: 12", f"steps: {STEPS}").replace("1e-2", "1e-3")
     recipe_path.with_name("quotes.yaml").write_text(text)
     recipe_path.unlink()
@@ -37,7 +38,7 @@ async def test_from_an_empty_folder_to_a_comparison(recipe_path: Path, monkeypat
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: app.screen.query_one("#welcome").display)
         await press(pilot, "n")
-        await until(pilot, lambda: app.focused is not None and app.focused.id == "recipes")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "offers")
         assert "Enter" in str(app.screen_stack[0].query_one("#welcome", Static).content)
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, RecipeScreen))

@@ -6,7 +6,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
+
+from tui.widgets.keys import Keys
 
 
 class AskNumberScreen(ModalScreen[int | None]):
@@ -23,7 +25,7 @@ class AskNumberScreen(ModalScreen[int | None]):
         with Vertical(classes="dialog"):
             yield Static(self._question, classes="dialog-title", markup=False)
             yield Input(type="integer")
-            yield Footer(compact=True)
+            yield Keys()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """That one, if it is one."""

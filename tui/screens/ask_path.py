@@ -8,7 +8,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
+
+from tui.widgets.keys import Keys
 
 
 class AskPathScreen(ModalScreen[Path | None]):
@@ -27,7 +29,7 @@ class AskPathScreen(ModalScreen[Path | None]):
             yield Static(self._question, classes="dialog-title", markup=False)
             yield Input(str(self._path))
             yield Static(id="warning", markup=False)
-            yield Footer(compact=True)
+            yield Keys()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it, or warn."""

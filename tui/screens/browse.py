@@ -11,9 +11,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import DirectoryTree, Footer, Static
+from textual.widgets import DirectoryTree, Static
 from textual.widgets.directory_tree import DirEntry
 from textual.widgets.tree import TreeNode
+
+from tui.widgets.keys import Keys
 
 
 class BrowseScreen(ModalScreen[list[str]]):
@@ -34,7 +36,7 @@ class BrowseScreen(ModalScreen[list[str]]):
         with Vertical(classes="dialog large"):
             yield Static("Documents: mark files and folders", classes="dialog-title")
             yield MarkTree(self._folder)
-            yield Footer(compact=True)
+            yield Keys()
 
     def action_add(self) -> None:
         """Those that are marked."""
@@ -49,6 +51,7 @@ class BrowseScreen(ModalScreen[list[str]]):
 class MarkTree(DirectoryTree):
     """A tree without hidden files, in which space marks."""
 
+    ICON_NODE, ICON_NODE_EXPANDED, ICON_FILE = "▸ ", "▾ ", "  "  # emoji are not as wide everywhere
     BINDINGS = [Binding("space", "mark", "Mark"), Binding("enter", "select_cursor", "Open, mark")]
 
     def __init__(self, folder: Path) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Footer, Input, Static
+from textual.widgets import Input, Static
 
 from gemmalocal import chats, history, talk
 from gemmalocal.errors import GemmalocalError
@@ -18,10 +19,13 @@ from tui.beside import beside
 from tui.screens.problem import ProblemScreen
 from tui.screens.watching import Watching
 from tui.widgets.answers import column
+from tui.widgets.keys import Keys
 from tui.widgets.question import Question
 from tui.widgets.title_line import TitleLine
 
 POLL = 0.1  # seconds
+JUST = 1.5  # seconds after an answer in which Escape was meant to stop it
+NEVER = float("-inf")
 SETTINGS = {"temperature": float, "top_p": float, "top_k": int, "seed": int, "max_tokens": int}
 START = {"temperature": 0, "max_tokens": 128, "seed": 0}
 HELP = "Ask. ← = → vote. /temperature 0.8 /top_p /top_k /seed /max_tokens /system"
@@ -31,7 +35,7 @@ class CompareScreen(Watching):
     """A chat with the base and `runs`; none means the newest run with a result."""
 
     BINDINGS = [
-        Binding("escape", "leave", "Stop answer, back", priority=True),
+        Binding("escape", "leave", "Stop, back", priority=True),
         Binding("ctrl+r", "again", "Again"),
         Binding("ctrl+g", "differences", "Differences"),
         Binding("ctrl+s", "save", "Save"),
@@ -45,6 +49,7 @@ class CompareScreen(Watching):
         self._job: Job | None = None
         self._talk = talk.Talk()
         self._settings: dict[str, float | str] = dict(START)
+        self._whole_at = NEVER  # when the last answer came to its end
         self._system, self._doing, self._differ = "", "starting", False
 
     def compose(self) -> ComposeResult:
@@ -53,13 +58,18 @@ class CompareScreen(Watching):
         yield Horizontal(id="columns")
         yield Static(id="tally", markup=False)
         yield Question(placeholder=HELP, id="question")
-        yield Footer(compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Start the job, and follow it."""
         self.query_one(Question).focus()
         self._draw()
         beside(self, self._follow())
+
+    @property
+    def ready(self) -> bool:
+        """There is somebody to ask."""
+        return self._job is not None or self._doing == "not running"
 
     async def _follow(self) -> None:
         try:
@@ -77,8 +87,10 @@ class CompareScreen(Watching):
             self._draw()
 
     async def _take(self, event: Event) -> None:
-        names = self._talk.names
+        names, before = self._talk.names, self._answering
         talk.fold(self._talk, event)
+        if before and not self._answering:
+            self._whole_at = time.monotonic()
         match event:
             case Stage():
                 self._doing = event.name
@@ -189,6 +201,9 @@ class CompareScreen(Watching):
         """Stop an answer under way; else leave, and let the chat end."""
         if self._answering and self._job is not None:
             self._job.ask(do="stop")
+        elif time.monotonic() - self._whole_at < JUST:
+            self.notify("The answer has just ended by itself. Escape leaves.")
+            self._whole_at = NEVER
         else:
             self.app.pop_screen()
 

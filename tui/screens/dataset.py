@@ -15,7 +15,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from gemmalocal import datasets, jobs, rows
 from gemmalocal.errors import GemmalocalError
@@ -26,6 +26,7 @@ from tui.screens.edit_answer import EditAnswerScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
 from tui.screens.watching import Watching
+from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
 from tui.widgets.row_card import RowCard, known, numbers, trained, written
 from tui.widgets.title_line import TitleLine
@@ -87,7 +88,7 @@ class DatasetScreen(Watching):
                     yield RowCard(classes="" if place else "current")
             with VerticalScroll(id="numbers-box", can_focus=False):
                 yield Static(id="numbers")
-        yield Footer(compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Find the rows, and have them read."""

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Button, Footer, Input, Label
+from textual.widgets import Button, Input, Label
 
 from gemmalocal import datasets, history, preparing
 from gemmalocal.errors import GemmalocalError
@@ -22,6 +22,7 @@ from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.watching import PreparationStarted, Watching
 from tui.widgets.field_help import FieldHelp
+from tui.widgets.keys import Keys
 from tui.widgets.marks import mark
 from tui.widgets.sources import Sources
 from tui.widgets.title_line import TitleLine
@@ -39,8 +40,9 @@ class DocumentsScreen(Watching):
         Binding("ctrl+r", "start", "Start"),
         Binding("ctrl+o", "browse", "Browse"),
         Binding("ctrl+l", "earlier", "Earlier ones"),
-        Binding("escape", "app.pop_screen", "Back"),
+        Binding("tab", "app.focus_next", "Fields"),
         Binding("down", "app.focus_next", show=False),
+        Binding("escape", "app.pop_screen", "Back"),
         Binding("up", "app.focus_previous", show=False),
     ]
 
@@ -67,7 +69,7 @@ class DocumentsScreen(Watching):
         with Vertical(id="start-line"):
             yield Button("Start (^r)", id="start", variant="primary", compact=True)
         yield FieldHelp("Start begins it; it goes on when the app is closed.")
-        yield Footer(compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Fill the form; the focus is where documents are named."""

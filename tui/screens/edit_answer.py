@@ -6,7 +6,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static, TextArea
+from textual.widgets import Static, TextArea
+
+from tui.widgets.keys import Keys
 
 
 class EditAnswerScreen(ModalScreen[str | None]):
@@ -29,7 +31,7 @@ class EditAnswerScreen(ModalScreen[str | None]):
                 with VerticalScroll(id="asked", can_focus=False):
                     yield Static(self._asked, markup=False)
             yield TextArea(self._answer, id="answer", compact=True)
-            yield Footer(compact=True)
+            yield Keys()
 
     def on_mount(self) -> None:
         """Write at once."""

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from gemmalocal import exports, history, machine, pace
 from gemmalocal.errors import GemmalocalError
@@ -22,6 +22,7 @@ from tui.screens.problem import ProblemScreen
 from tui.screens.watching import Watching
 from tui.widgets import proof
 from tui.widgets.export_list import ExportList, megabytes, standing
+from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
 from tui.widgets.title_line import TitleLine
 
@@ -44,7 +45,7 @@ class ExportScreen(Watching):
     BINDINGS = [
         Binding("s", "stop", "Stop"),
         Binding("g", "log", "Log"),
-        Binding("y", "copy", "Copy its path"),
+        Binding("y", "copy", "Copy path"),
         Binding("escape", "app.pop_screen", "Back"),
     ]
 
@@ -61,13 +62,18 @@ class ExportScreen(Watching):
             yield ExportList()
             with VerticalScroll(id="about-scroll"):
                 yield Static(id="about")
-        yield Footer(compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Look, for as long as we are here."""
         self.query_one(TitleLine).left = f"Export {self._folder.name}"
         self.query_one(ExportList).focus()
         beside(self, self._look())
+
+    @property
+    def ready(self) -> bool:
+        """The list is there."""
+        return self._seen is not None
 
     def seen(self, runs: list[Run]) -> None:
         """Leave if the run was deleted."""

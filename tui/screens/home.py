@@ -10,7 +10,7 @@ from typing import Any
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import DataTable, Static
 
 from gemmalocal import history, machine, pace, paths, preparing
 from gemmalocal.jobs import Job
@@ -20,10 +20,11 @@ from tui.screens.compare import CompareScreen
 from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
 from tui.screens.export import ExportScreen
-from tui.screens.new_run import NewRunScreen
 from tui.screens.pick import PickScreen
 from tui.screens.recipe import RecipeScreen
+from tui.screens.recipes import recipes
 from tui.screens.watching import OpenRun, RunScreen
+from tui.widgets.keys import Keys
 from tui.widgets.run_table import RunTable
 from tui.widgets.title_line import TitleLine
 
@@ -62,11 +63,11 @@ class HomeScreen(RunScreen):
         yield RunTable()
         yield Static(id="detail")
         yield Static(id="shelf")
-        yield Footer(compact=True)
+        yield Keys()
 
     def __init__(self) -> None:
         super().__init__()
-        self._runs: list[Run] = []
+        self._runs: list[Run] | None = None  # not seen yet
         self._models: list[str] = []
         self._datasets: list[str] = []
 
@@ -89,6 +90,11 @@ class HomeScreen(RunScreen):
         """The run under the cursor."""
         return self.query_one(RunTable).current if self.is_mounted else None
 
+    @property
+    def ready(self) -> bool:
+        """The runs were seen, and the table has the focus if there are any."""
+        return self._runs is not None
+
     def seen(self, runs: list[Run]) -> None:
         """Fill the table; on an empty folder, the welcome instead."""
         table = self.query_one(RunTable)
@@ -105,7 +111,7 @@ class HomeScreen(RunScreen):
         return bool(self._runs) if action in ("compare", "export") else super().check_action(action, parameters)
 
     def _tell_shelf(self) -> None:
-        self.query_one("#shelf", Static).update(shelf(self._runs, self._models, self._datasets))
+        self.query_one("#shelf", Static).update(shelf(self._runs or [], self._models, self._datasets))
 
     def _tell(self) -> None:
         run = self.run
@@ -127,11 +133,11 @@ class HomeScreen(RunScreen):
 
     def action_new(self) -> None:
         """Choose a recipe, then look at it."""
-        self.app.push_screen(NewRunScreen(), self._chosen)
+        self.app.push_screen(PickScreen("New run: by which recipe?", recipes), self._chosen)
 
-    def _chosen(self, recipe: Path | None) -> None:
+    def _chosen(self, recipe: str | None) -> None:
         if recipe is not None:
-            self.app.push_screen(RecipeScreen(recipe))
+            self.app.push_screen(RecipeScreen(Path(recipe)))
 
     def action_compare(self) -> None:
         """Ask the base and the run at hand the same; the newest with a result if this one has none."""

@@ -10,13 +10,24 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Input, OptionList, Static
+from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.beside import beside
+from tui.widgets.keys import Keys
 from tui.widgets.sources import PathInput
 
 Offers = list[tuple[Content, str]]
+
+
+class Offered(OptionList):
+    """A list that says how one is taken."""
+
+    BINDINGS = [Binding("enter", "select", "Choose")]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where there is something to take."""
+        return self.highlighted is not None if action == "select" else True
 
 
 class PickScreen(ModalScreen[str | None]):
@@ -27,15 +38,16 @@ class PickScreen(ModalScreen[str | None]):
     def __init__(self, title: str, offers: Callable[[], Offers], prompt: str = "") -> None:
         super().__init__()
         self._title, self._offers, self._prompt = title, offers, prompt
+        self.ready = False  # keys wait for the list
 
     def compose(self) -> ComposeResult:
         """Title, list, line, keys."""
         with Vertical(classes="dialog large"):
             yield Static(self._title, classes="dialog-title", markup=False)
-            yield OptionList(id="offers")
+            yield Offered(id="offers")
             if self._prompt:
                 yield PathInput(self._prompt)
-            yield Footer(compact=True)
+            yield Keys()
 
     def on_mount(self) -> None:
         """Read the list."""
@@ -45,11 +57,13 @@ class PickScreen(ModalScreen[str | None]):
         offers = await asyncio.to_thread(self._offers)
         if not self.is_attached:
             return
-        options = self.query_one("#offers", OptionList)
+        options = self.query_one(Offered)
         options.add_options([Option(words, id=name) for words, name in offers] or [Option("none yet", disabled=True)])
         if offers:
             options.highlighted = 0
             options.focus()
+        self.ready = True
+        self.refresh_bindings()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """That one."""

@@ -10,7 +10,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.content import Content
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import DataTable, Static
 
 from gemmalocal import datasets, history, pace, preparing
 from gemmalocal.events import Read
@@ -20,6 +20,7 @@ from gemmalocal.runs import Run
 from tui.beside import beside
 from tui.screens.dataset import DatasetScreen
 from tui.screens.watching import RunScreen
+from tui.widgets.keys import Keys
 from tui.widgets.marks import bar, mark
 from tui.widgets.title_line import TitleLine
 
@@ -58,7 +59,7 @@ class PreparingScreen(RunScreen):
         yield Static(id="detail", markup=False)
         yield Static(id="counts")
         yield Static(id="trouble")
-        yield Footer(compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Follow it, as long as it is looked at."""
@@ -141,8 +142,11 @@ class PreparingScreen(RunScreen):
     def on_resize(self) -> None:
         """The reason's column has another width."""
         if self._run is not None:
-            self.query_one(DataTable).clear(columns=True)
+            table = self.query_one(DataTable)
+            row = table.cursor_row
+            table.clear(columns=True)
             self._fill(self._state.documents)
+            table.move_cursor(row=row)
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Another document: all that is known of it."""

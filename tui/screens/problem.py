@@ -9,10 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from gemmalocal.jobs import Job
 from tui.beside import beside
+from tui.widgets.keys import Keys
 
 REFRESH = 1.0  # seconds
 LINES = 400  # of a log that are shown
@@ -41,7 +42,7 @@ class ProblemScreen(ModalScreen[None]):
             yield Static(remedy, id="remedy", markup=False)
             with VerticalScroll(id="log-scroll"):
                 yield Static(id="log", markup=False)
-            yield Footer(compact=True)
+            yield Keys()
 
     def on_mount(self) -> None:
         """Read the log now, and again."""

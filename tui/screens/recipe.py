@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Button, Footer, Static
+from textual.widgets import Button, Static
 
 from gemmalocal import atomic, jobs, pace, runs
 from gemmalocal.errors import GemmalocalError
@@ -23,6 +23,7 @@ from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
 from tui.screens.watching import JobStarted, OpenRun, Watching
 from tui.widgets.field_help import FieldHelp
+from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
 from tui.widgets.title_line import TitleLine
 
@@ -42,6 +43,9 @@ class RecipeScreen(Watching):
         Binding("ctrl+r", "start", "Start"),
         Binding("ctrl+t,c", "check", "Check", key_display="^t"),
         Binding("ctrl+s", "save", "Save"),
+        Binding("tab", "app.focus_next", "Fields"),
+        Binding("down", "app.focus_next", show=False),
+        Binding("up", "app.focus_previous", show=False),
         Binding("escape", "back", "Back"),
     ]
 
@@ -74,7 +78,7 @@ class RecipeScreen(Watching):
                 yield Static(id="plan")
                 yield Button("Start (Enter)", id="start", variant="primary", compact=True)
         yield FieldHelp("Start begins the run; it goes on when the app is closed.")
-        yield Footer(compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Fill the form from the file; the focus is on Start, so that Enter is enough."""
@@ -109,6 +113,7 @@ class RecipeScreen(Watching):
         self.query_one(TitleLine).right = count
         self.query_one("#start", Button).disabled = bool(problems)
         if self._recipe is None:
+            self.workers.cancel_group(self, "plan")  # or one on its way would be put over the problems
             words = [f"{key}: {message}" for key, message in problems.items()]
             self.query_one("#plan", Static).update(Content("\n".join(words)))
         else:

@@ -7,7 +7,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
+
+from tui.widgets.keys import Keys
 
 
 class ReportScreen(ModalScreen[None]):
@@ -25,7 +27,7 @@ class ReportScreen(ModalScreen[None]):
             yield Static(self._title, classes="dialog-title", markup=False)
             with VerticalScroll():
                 yield Static(self._text)
-            yield Footer(compact=True)
+            yield Keys()
 
     def action_copy(self) -> None:
         """All of it, without colours."""

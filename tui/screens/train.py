@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from gemmalocal import history, machine, pace
 from gemmalocal.events import Step
@@ -21,6 +21,7 @@ from tui.screens.compare import CompareScreen
 from tui.screens.export import ExportScreen
 from tui.screens.watching import RunScreen
 from tui.widgets.curve import Curve
+from tui.widgets.keys import Keys
 from tui.widgets.loss_chart import LossChart
 from tui.widgets.marks import bar, change, mark
 from tui.widgets.title_line import TitleLine
@@ -32,11 +33,11 @@ class TrainScreen(RunScreen):
     """Draws the run in `folder`."""
 
     BINDINGS = [
+        Binding("c", "compare", "Compare"),
+        Binding("e", "export", "Export"),
         Binding("g", "log", "Log"),
         Binding("k", "kill", "Kill"),
         Binding("x", "delete", "Delete"),
-        Binding("c", "compare", "Compare"),
-        Binding("e", "export", "Export"),
         Binding("escape", "app.pop_screen", "Home"),
     ]
 
@@ -58,7 +59,7 @@ class TrainScreen(RunScreen):
         with Vertical(id="below"):
             yield Static(id="trouble")
             yield Static(id="samples")
-        yield Footer(compact=True)
+        yield Keys()
 
     def on_mount(self) -> None:
         """Ask how much memory the machine has."""

@@ -61,6 +61,11 @@ class Watching(Screen[None]):
     def seen(self, runs: list[Run]) -> None:
         """Draw what concerns this screen."""
 
+    @property
+    def ready(self) -> bool:
+        """Whether keys have something to act on; until then they wait."""
+        return True
+
 
 class RunScreen(Watching):
     """A screen with a run at hand; only the actions that its state allows are offered."""
@@ -79,6 +84,11 @@ class RunScreen(Watching):
     def run(self) -> Run | None:
         """The run at hand."""
         raise NotImplementedError
+
+    @property
+    def ready(self) -> bool:
+        """The run was seen."""
+        return self.run is not None
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether the run's state allows an action."""

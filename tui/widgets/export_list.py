@@ -10,7 +10,7 @@ from textual.widgets.option_list import Option
 from gemmalocal.exports import Contents, Export, Offer, size
 from tui.widgets.marks import STYLES, mark
 
-LABEL, BYTES = 24, 9  # cells
+NAME, LABEL, BYTES = 13, 26, 9  # cells
 HEADING = "Exports of this run"
 
 
@@ -73,12 +73,14 @@ class ExportList(OptionList):
         made = next((export for export in self._exports if export.label == form.label), None)
         about = f"~{megabytes(size(form, self._made_of))}" if self._made_of else ""
         return Content.assemble(
-            (f"{offer.name:<9}", "bold"), f"{variant:<{LABEL - 9}}", about.rjust(BYTES), "  ", standing(made)
+            (f"{offer.name:<{NAME}}", "bold"), f"{variant:<{LABEL - NAME}}", about.rjust(BYTES), "  ", standing(made)
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """What is exported is a form."""
-        return self.offer is not None if action in ("select", "variant") else True
+        """What is exported is a form, of a run that has made something."""
+        if action == "select":
+            return self.offer is not None and self._made_of is not None
+        return self.offer is not None if action == "variant" else True
 
     def action_variant(self, by: int) -> None:
         """Another variant of the form under the cursor."""

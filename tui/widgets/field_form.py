@@ -26,9 +26,9 @@ class FieldForm(VerticalScroll):
     """Fields of `schema` but those `without`; holds only what differs from the defaults, as a recipe file does."""
 
     can_focus = False
-    BINDINGS = [
-        Binding("down", "app.focus_next", "Next", show=False),
-        Binding("up", "app.focus_previous", "Previous", show=False),
+    BINDINGS = [  # where a scroll has its own
+        Binding("down", "app.focus_next", show=False),
+        Binding("up", "app.focus_previous", show=False),
     ]
 
     class Edited(Message):
@@ -46,6 +46,11 @@ class FieldForm(VerticalScroll):
                 section = above
                 yield Label(section, classes="section")
             yield field
+
+    def on_resize(self) -> None:
+        """What is written in stays in sight, whatever comes above or below."""
+        if (at := self.screen.focused) is not None and self in at.ancestors:
+            at.scroll_visible(animate=False)
 
     def fill(self, tree: dict[str, Any]) -> None:
         """Show a recipe's nested keys; says nothing of it."""

@@ -24,12 +24,27 @@ class RowCard(Static):
     RowCard.current { border-left: thick $accent; }
     """
 
+    _shown: tuple[str, str, Content] | None = None
+
     def show(self, head: str, right: str, body: Content, width: int) -> int:
-        """A line about the row, its figures at the right, and its text; how many lines that is at least."""
+        """A line about the row, its figures at the right, and its text; how many lines that is at least.
+
+        `width` is about what there is; once it is laid out, the card knows.
+        """
         self.display = True
-        gap = max(2, width - len(head) - len(right))
-        self.update(Content.assemble((head, "bold"), " " * gap, (right, "$text-muted"), "\n", body))
+        self._shown = head, right, body
+        self._lay_out(self.content_size.width or width)
         return 2 + sum(1 + len(line) // max(1, width) for line in body.plain.split("\n"))
+
+    def on_resize(self) -> None:
+        """The figures stay at the right."""
+        self._lay_out(self.content_size.width)
+
+    def _lay_out(self, width: int) -> None:
+        if self._shown is not None:
+            head, right, body = self._shown
+            gap = max(2, width - len(head) - len(right))
+            self.update(Content.assemble((head, "bold"), " " * gap, (right, "$text-muted"), "\n", body))
 
 
 def trained(row: Mapping[str, Any]) -> Content:

@@ -23,6 +23,7 @@ class Sources(Vertical):
     DEFAULT_CSS = """
     Sources { height: auto; }
     Sources OptionList { height: auto; max-height: 5; border: none; padding: 0; background: transparent; }
+    Sources OptionList:focus { border: none; }
     """
 
     class Changed(Message):

@@ -1,0 +1,147 @@
+"""Screens drawn with nothing that moves, and held to pictures that somebody has looked at.
+
+After a wanted change: PICTURES=new pytest tests/tui -k pictures, then look at each picture that git names.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
+
+from gemmalocal import chats, jobs, machine
+from gemmalocal.events import Event, Failed, Step
+from tests.tui.recorded import hold, real, record
+from tests.tui.test_app import until
+from tui.app import GemmalocalApp
+from tui.widgets.run_table import RunTable
+
+SIZES = ((80, 24), (160, 50))
+PICTURES = Path(__file__).parent / "pictures"
+README = Path(__file__).parent.parent.parent / "docs"
+README_SIZE = (100, 30)
+HERE = {
+    "system": "Linux x86_64",
+    "chip": "AMD EPYC Processor",
+    "cores": 2,
+    "memory": 25_300_000_000,
+    "memory_free": 18_000_000_000,
+    "python": "3.11.7",
+}
+RECIPES = {
+    "quotes": "# For a first look, on any machine: finish a quote and name its author.\nmodel: gemma-3-270m-demo\n"
+    "data:\n  path: quotes.jsonl\n  max_length: 128\nlora: {rank: 8, alpha: 16}\ntrain: {steps: 100, batch_size: 4}\n",
+    "instruct": "# Your chat rows, with Gemma 3 1B.\nmodel: google/gemma-3-1b-it\ndata: {path: rows.jsonl}\n"
+    "train: {steps: 100}\n",
+}
+DIVERGED = Failed("TrainingDiverged", "The loss exploded at step 41.", "Lower train.learning_rate, now 2e-2.", 1)
+
+Arrive = Callable[[Pilot[None]], Awaitable[None]]
+
+
+class Stage:
+    """Recorded runs, some of them held alive by a child, and the app drawn with nothing that moves."""
+
+    def __init__(self) -> None:
+        self.chat, self.chat_lives = real("chat"), True  # what a chat that is started says
+        self._children: list[subprocess.Popen[str]] = []
+
+    def live(self, folder: Path) -> Path:
+        """Hold a job's lock, as a living one does."""
+        self._children.append(hold(folder))
+        return folder
+
+    def learned(self, name: str = "quotes-1", upto: int = 100, last: Event | None = None, at: float = 1e9) -> Path:
+        """The real run, as it was at a step; a whole one has an adapter."""
+        events = []
+        for event in real("quotes"):
+            if isinstance(event, Step) and event.step > upto:
+                break
+            events.append(event)
+        folder = record(name, [*events, last] if last else events, at)
+        if upto == 100:
+            (folder / "adapter").mkdir()
+            (folder / "adapter" / "adapter_model.safetensors").write_bytes(bytes(7_600_000))
+        return folder
+
+    def end(self) -> None:
+        """Let the children go."""
+        for child in self._children:
+            child.communicate("\n")
+
+
+def same(monkeypatch: pytest.MonkeyPatch, folder: Path, told: Callable[[], Path]) -> None:
+    """The same machine, recipes and disk for all; `told` makes the directory of a chat that is started."""
+    shelf = folder / "recipes"
+    shelf.mkdir()
+    for name, text in RECIPES.items():
+        (shelf / f"{name}.yaml").write_text(text)
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("gemmalocal.recipe_file.FOLDERS", (shelf,))
+    monkeypatch.setattr(machine, "probe", lambda: dict(HERE))
+    monkeypatch.setattr(machine, "room", lambda path: (path, 60_000_000_000))
+    for line in (Input, TextArea):
+        monkeypatch.setattr(line.cursor_blink, "_default", False)
+    monkeypatch.setattr(chats, "start", lambda *words: jobs.Job(told()))
+
+
+async def still(pilot: Pilot[None]) -> str:
+    """The picture, once it no longer changes."""
+    before, same = "", 0
+    while same < 3:
+        await pilot.pause(0.1)
+        now = pilot.app.export_screenshot()
+        before, same = now, same + 1 if now == before else 0
+    return before
+
+
+async def draw(arrive: Arrive, sizes: tuple[tuple[int, int], ...], theme: str = "") -> list[str]:
+    """The app at each size, once somebody has arrived where the picture is taken."""
+    app = GemmalocalApp()
+    pictures = []
+    async with app.run_test(size=sizes[0]) as pilot:
+        home = app.screen
+        await until(pilot, lambda: home.query_one(RunTable).row_count or home.query_one("#welcome").display)
+        await arrive(pilot)
+        if theme:
+            app.theme = theme
+        for size in sizes:
+            await pilot.resize_terminal(*size)
+            pictures.append(await still(pilot))
+    return pictures
+
+
+def hold_to(file: Path, picture: str) -> None:
+    """A picture is as it was when somebody looked at it; or is written, to be looked at."""
+    if os.environ.get("PICTURES") == "new":
+        file.write_text(picture, encoding="utf-8")
+    if file.read_text(encoding="utf-8") != picture:
+        now = Path(tempfile.gettempdir()) / file.name
+        now.write_text(picture, encoding="utf-8")
+        raise AssertionError(f"{file} no longer shows what is drawn: {now}")
+
+
+async def check(name: str, arrive: Arrive, theme: str = "") -> None:
+    """Draw, and compare."""
+    sizes = SIZES[:1] if theme else SIZES
+    for (width, height), picture in zip(sizes, await draw(arrive, sizes, theme), strict=True):
+        hold_to(PICTURES / f"{name}-{width}x{height}.svg", picture)
+
+
+async def nowhere(pilot: Pilot[None]) -> None:
+    """Stay at home."""
+
+
+def keys(*words: str) -> Arrive:
+    """Press these, at home."""
+
+    async def arrive(pilot: Pilot[None]) -> None:
+        await pilot.press(*words)
+
+    return arrive

@@ -1,0 +1,45 @@
+"""The recipes that a run can begin with: shipped ones, those in the current folder, and those of past runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from textual.content import Content
+
+from gemmalocal import history
+from tui.screens.pick import Offers
+
+FIRST = "quotes"
+SENTENCES = 2  # of a recipe's first comment
+PAST = 5  # newest runs whose recipes are offered
+
+
+def recipes() -> Offers:
+    """Name and what it says of itself, and its file; reads files."""
+    from gemmalocal import recipe_file  # pydantic: not at the app's start
+
+    shipped = [(name, _words(path), path) for name, path in recipe_file.builtin_recipes().items()]
+    here = [
+        (path.name, _words(path) or "in this folder", path.resolve())
+        for path in sorted(Path.cwd().glob("*.y*ml"))
+        if path.is_file() and "\nmodel:" in "\n" + path.read_text(encoding="utf-8", errors="replace")
+    ]
+    past = [
+        (folder.name, "the recipe of this run", folder / "recipe.yaml")
+        for folder in history.list_runs()[:PAST]
+        if (folder / "recipe.yaml").is_file()
+    ]
+    found = sorted(shipped, key=lambda one: one[0] != FIRST) + here + past
+    width = max((len(name) for name, _, _ in found), default=0) + 2
+    return [(Content.assemble((name.ljust(width), "bold"), words), str(path)) for name, words, path in found]
+
+
+def _words(path: Path) -> str:
+    """A recipe's first comment: for whom, and how long."""
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    comment = []
+    for line in lines:
+        if not line.startswith("#"):
+            break
+        comment.append(line.lstrip("# "))
+    return ". ".join(" ".join(comment).split(". ")[:SENTENCES])
