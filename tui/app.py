@@ -16,17 +16,18 @@ from gemmalocal import preparing
 from gemmalocal.runs import Run
 from tui.beside import beside
 from tui.screens.home import HomeScreen
-from tui.screens.preparing import PreparingScreen
-from tui.screens.train import TrainScreen
-from tui.screens.watching import JobStarted, OpenRun, PreparationStarted, Watching
+from tui.screens.watching import JobStarted, OpenRun, PreparationStarted, RunScreen, Watching
 from tui.theme import DARK, LIGHT, THEMES
 from tui.type_ahead import TypeAhead
 from tui.watch import Watcher
 
 SHEETS = ("home", "train", "recipe", "compare", "documents", "dataset", "export")
 POLL = 0.25  # seconds
-# pydantic, and what needs it: after the first frame
-LATER = ("gemmalocal.recipe_file", "gemmalocal.outlook", "gemmalocal.preparation", "tui.widgets.field_form")
+# After the first frame, so that no screen waits for its own import: the others, pydantic, and what needs it.
+LATER = (
+    *(f"tui.screens.{name}" for name in ("pick", "recipe", "train", "compare", "export", "documents")),
+    *("gemmalocal.recipe_file", "gemmalocal.outlook", "gemmalocal.preparation", "tui.widgets.field_form"),
+)
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
 
 
@@ -81,7 +82,7 @@ class GemmalocalApp(TypeAhead):
         """A run, or a preparation, that ended while its screen is not the one that is looked at."""
         live = {run.folder for run in before if run.state.status == "live"}
         for run in now:
-            looked_at = isinstance(self.screen, TrainScreen | PreparingScreen) and self.screen.folder == run.folder
+            looked_at = isinstance(self.screen, RunScreen) and self.screen.folder == run.folder
             if run.folder in live and run.state.status != "live" and not looked_at:
                 words = f": {told}" if (told := _last_words(run)) else ""
                 severity = ENDINGS.get(run.state.status, "information")
@@ -105,6 +106,8 @@ class GemmalocalApp(TypeAhead):
         self._open(event.folder)
 
     def _open(self, folder: Path) -> None:
+        from tui.screens.train import TrainScreen  # see LATER
+
         while len(self.screen_stack) > 1:
             self.pop_screen()
         self.push_screen(TrainScreen(folder))

@@ -16,12 +16,6 @@ from gemmalocal import history, machine, pace, paths, preparing
 from gemmalocal.jobs import Job
 from gemmalocal.runs import Run
 from tui.beside import beside
-from tui.screens.compare import CompareScreen
-from tui.screens.dataset import DatasetScreen
-from tui.screens.documents import DocumentsScreen
-from tui.screens.export import ExportScreen
-from tui.screens.pick import PickScreen
-from tui.screens.recipe import RecipeScreen
 from tui.screens.recipes import recipes
 from tui.screens.watching import OpenRun, RunScreen
 from tui.widgets.keys import Keys
@@ -43,7 +37,7 @@ You may close the app; the run goes on, and is found here again."""
 
 
 class HomeScreen(RunScreen):
-    """Runs first."""
+    """Runs first. Other screens are imported when they are opened, so that the first frame does not wait for them."""
 
     BINDINGS = [
         Binding("n", "new", "New"),
@@ -133,31 +127,45 @@ class HomeScreen(RunScreen):
 
     def action_new(self) -> None:
         """Choose a recipe, then look at it."""
+        from tui.screens.pick import PickScreen
+
         self.app.push_screen(PickScreen("New run: by which recipe?", recipes), self._chosen)
 
     def _chosen(self, recipe: str | None) -> None:
+        from tui.screens.recipe import RecipeScreen
+
         if recipe is not None:
             self.app.push_screen(RecipeScreen(Path(recipe)))
 
     def action_compare(self) -> None:
         """Ask the base and the run at hand the same; the newest with a result if this one has none."""
+        from tui.screens.compare import CompareScreen
+
         has = self.run is not None and history.result(self.run.folder).is_dir()
         self.app.push_screen(CompareScreen([str(self.run.folder)] if has and self.run is not None else []))
 
     def action_documents(self) -> None:
         """Make rows of documents."""
+        from tui.screens.documents import DocumentsScreen
+
         self.app.push_screen(DocumentsScreen())
 
     def action_dataset(self) -> None:
         """Choose rows, then look at them."""
+        from tui.screens.pick import PickScreen
+
         self.app.push_screen(PickScreen("Rows to look at", _rows, "or a file, a folder, hf:owner/name"), self._picked)
 
     def _picked(self, source: str | None) -> None:
+        from tui.screens.dataset import DatasetScreen
+
         if source is not None:
             self.app.push_screen(DatasetScreen(source))
 
     def action_export(self) -> None:
         """Take the run at hand away."""
+        from tui.screens.export import ExportScreen
+
         if self.run is not None:
             self.app.push_screen(ExportScreen(self.run.folder))
 

@@ -86,6 +86,11 @@ class RunScreen(Watching):
         raise NotImplementedError
 
     @property
+    def folder(self) -> Path | None:
+        """The run's that the screen is about; None for a list of them."""
+        return None
+
+    @property
     def ready(self) -> bool:
         """The run was seen."""
         return self.run is not None
