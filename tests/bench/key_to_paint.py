@@ -1,10 +1,10 @@
 """From a key to the frame that shows it, while a run is training on this machine.
 
-    python -m tests.bench.key_to_paint [--keys 200] [--steps 100000]
+    python -m tests.bench.key_to_paint [--keys 100] [--steps 100000]
 
 The app runs in a pseudo terminal of 100 by 30 and shows a run of so many steps, to which ten events a second are
-added, while a process multiplies matrices on all cores. The time is from a key until what it
-alone brings was written: a dialog over the chart, and a letter in a field.
+added, while a process multiplies matrices on all cores. The time is from a key until what it alone brings was written:
+a dialog over the chart, and a letter in a field.
 """
 
 from __future__ import annotations
