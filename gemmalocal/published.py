@@ -159,7 +159,7 @@ MODELS: tuple[Model, ...] = tuple(
         name,
         size,
         bits,
-        (APACHE if key.startswith("4") else GEMMA_TERMS).terms,
+        licence(str(size.config["model_type"])).terms,
         gated=name.startswith("google/") and not key.startswith("4"),
     )
     for key, size in SIZES.items()

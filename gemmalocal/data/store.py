@@ -128,8 +128,7 @@ def exists(folder: Path) -> bool:
 
 def about(folder: Path) -> dict[str, Any]:
     """What `close` was told about a store."""
-    found: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    return found
+    return {"between": "", **json.loads((folder / ABOUT).read_text(encoding="utf-8"))}  # older stores have none
 
 
 def load(folder: Path) -> tuple[Examples, Examples, dict[str, Any]]:

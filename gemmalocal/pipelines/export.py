@@ -90,7 +90,7 @@ def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path
         file = forms.write_gguf(aside, found.whole, what, found.run.name, tell)
         if form.name == "ollama":
             rows, tokenizer = found.run / "examples", Tokenizer(found.whole)
-            between = store.about(rows).get("between", "") if store.exists(rows) else ""
+            between = store.about(rows)["between"] if store.exists(rows) else ""
             template = ollama.template(tokenizer, between)
             text = ollama.modelfile(file.name, template, tokenizer, found.licence, {"temperature": 0.7})
             (aside / "Modelfile").write_text(text, encoding="utf-8")

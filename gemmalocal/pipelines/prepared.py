@@ -58,7 +58,7 @@ def prepare(
         into.records = Records(recipe.data, into.findings)
         yield from _stored(recipe.data, into, into.records, into.tokenizer, place, look)
     into.train, into.held_out, about = store.load(place)
-    into.plain, into.between = about["plain"], about.get("between", "")  # stores of before have none
+    into.plain, into.between = about["plain"], about["between"]
     cut = into.train.cut + into.held_out.cut
     if cut:
         yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")

@@ -102,7 +102,7 @@ def _form(run: Path, recipe: Recipe, tokenizer: Tokenizer) -> tuple[str, str]:
     if store.exists(run / "examples"):
         train, _, about = store.load(run / "examples")
         shape = form(tokenizer, about["plain"], train[0].ids.tolist() if len(train) else [])
-        return shape, about.get("between", "") if shape == "prompt" else ""
+        return shape, about["between"] if shape == "prompt" else ""
     return form(tokenizer, isinstance(recipe.data.template, str) or recipe.data.shape == "text", []), ""
 
 

@@ -25,6 +25,11 @@ class Piece:
     row: Record | None = None
     file: str = ""
 
+    @property
+    def section(self) -> str:
+        """The heading it stands under, without the document's title in front."""
+        return self.passage.heading.removeprefix(self.title).removeprefix(" > ").strip()
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -10,8 +10,9 @@ import random
 import re
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
-from gemmalocal.synthesis import spaceless
+from gemmalocal.synthesis import spaceless, ways
 from gemmalocal.synthesis.language import OWN, english, sentences, unspaced
 from gemmalocal.synthesis.piece import GAP, Asked, Piece
 
@@ -43,18 +44,8 @@ def questions(piece: Piece, count: int, seed: int) -> list[Asked]:
     if unspaced(text):
         return spaceless.questions(piece, count, seed)
     own = [line for line in sentences(text) if _stands_alone(line)]
-    found = list(_definitions(piece, own))[:count] if english(text) else []
-    taken = {asked.evidence for asked in found}
-    if english(text) and len(found) < count:
-        found += _heading(piece, [line for line in own if line not in taken])
-        taken = {asked.evidence for asked in found}
-    chance = random.Random(f"{seed}\x00{text}")
-    spare = [line for line in own if line not in taken]
-    chance.shuffle(spare)
-    for line in spare[: count - len(found)]:
-        if asked := _gap(piece, line, chance):
-            found.append(asked)
-    return found
+    first = (partial(_definitions, piece), partial(_heading, piece)) if english(text) else ()
+    return ways.questions(piece, own, count, seed, first, partial(_gap, piece))
 
 
 def summary(piece: Piece) -> str:
@@ -112,7 +103,7 @@ def _subject(words: str, line: str) -> str:
 
 
 def _heading(piece: Piece, own: list[str]) -> Iterator[Asked]:
-    heading = piece.passage.heading.removeprefix(piece.title).removeprefix(" > ").strip()
+    heading = piece.section
     if own and piece.title and re.search(r"[^\W\d]{3}", heading):
         question = f"What does “{piece.title}” say under “{heading}”?"
         yield Asked(question, own[0], own[0], f"Under “{heading}” it says: “{own[0]}”")

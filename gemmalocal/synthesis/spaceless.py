@@ -10,8 +10,10 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
+from gemmalocal.synthesis import ways
 from gemmalocal.synthesis.language import UNSPACED, sentences
 from gemmalocal.synthesis.piece import GAP, Asked, Piece
 
@@ -75,29 +77,18 @@ def questions(piece: Piece, count: int, seed: int) -> list[Asked]:
     text = piece.passage.text
     language = JAPANESE if KANA.search(text) else CHINESE if re.search(f"[{HAN}]", text) else None
     own = [line for line in sentences(text) if _stands_alone(line, language)]
-    found: list[Asked] = []
-    if language:
-        found = list(_definitions(piece, own, language))[:count]
-        if len(found) < count:
-            found += _heading(piece, _without(own, found), language)
-    chance = random.Random(f"{seed}\x00{text}")
-    spare = _without(own, found)
-    chance.shuffle(spare)
-    for line in spare[: count - len(found)]:
-        if asked := _gap(piece, line, language, chance):
-            found.append(asked)
-    return found
+    first = (
+        (partial(_definitions, piece, language=language), partial(_heading, piece, language=language))
+        if language
+        else ()
+    )
+    return ways.questions(piece, own, count, seed, first, partial(_gap, piece, language))
 
 
 def words(line: str) -> list[str]:
     """What of a sentence is counted in the place of words: pairs of its characters, hiragana alone left out."""
     pairs = (line[place : place + 2] for place in range(len(line) - 1))
     return [two for two in pairs if two.isalnum() and not re.fullmatch("[ぁ-ゖ]+", two)]
-
-
-def _without(own: Sequence[str], found: Sequence[Asked]) -> list[str]:
-    taken = {asked.evidence for asked in found}
-    return [line for line in own if line not in taken]
 
 
 def _definitions(piece: Piece, own: Sequence[str], language: Language) -> Iterator[Asked]:
@@ -108,13 +99,13 @@ def _definitions(piece: Piece, own: Sequence[str], language: Language) -> Iterat
 
 
 def _heading(piece: Piece, own: Sequence[str], language: Language) -> Iterator[Asked]:
-    heading = piece.passage.heading.removeprefix(piece.title).removeprefix(" > ").strip()
+    heading = piece.section
     if own and piece.title and UNSPACED.search(heading):
         question = language.under.format(title=piece.title, heading=heading)
         yield Asked(question, own[0], own[0], _says(piece, own[0], language))
 
 
-def _gap(piece: Piece, line: str, language: Language | None, chance: random.Random) -> Asked | None:
+def _gap(piece: Piece, language: Language | None, line: str, chance: random.Random) -> Asked | None:
     places = [match for match in TELLING.finditer(line) if match.start()]
     if language is JAPANESE:
         places = places or list(KANJI.finditer(line))
