@@ -34,10 +34,16 @@ def stored(folder: Path, examples: list[Example], every: int) -> tuple[store.Exa
     with store.writing(folder) as writer:
         for example in examples:
             writer.add(example)
-        writer.close(np.arange(len(examples)) % every == 0, {"plain": True})
+        writer.close(np.arange(len(examples)) % every == 0, {"plain": True, "between": "\n"})
     train, held_out, about = store.load(folder)
-    assert about == {"plain": True}
+    assert about == {"plain": True, "between": "\n"}
     return train, held_out
+
+
+def test_a_store_of_before_has_nothing_between(tmp_path: Path) -> None:
+    with store.writing(tmp_path / "s") as writer:
+        writer.close(np.zeros(0, bool), {"plain": False})
+    assert store.about(tmp_path / "s") == {"plain": False, "between": ""}
 
 
 def test_what_goes_in_comes_out_on_its_side(tmp_path: Path) -> None:
