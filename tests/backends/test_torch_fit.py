@@ -57,3 +57,27 @@ def test_the_peak_is_as_planned(folder: Path, recipe_path: Path, length: int, ov
     sizes, load = catalog.from_config(CONFIG | SIZES), fit.Load(length, length)
     expected = fit.estimate(sizes, recipe, load, 4, recipe.train.checkpointing is True, engine="torch").total
     assert expected == pytest.approx(int(done.stdout), rel=0.2)
+
+
+LOADING = """
+import sys
+from pathlib import Path
+import torch
+from gemmalocal.backends.torch import device, model, resident
+folder, dtype = Path(sys.argv[1]), sys.argv[2]
+memory = resident.Resident()
+loaded = model.load(folder, device.here(dtype), torch.device("cpu"))
+found = memory()
+print(found.peak, found.active)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process its peak")
+def test_a_file_never_counts_beside_the_weights_made_of_it(folder: Path) -> None:
+    command = [sys.executable, "-c", LOADING, str(folder), "bfloat16"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    peak, active = map(int, done.stdout.split())
+    weights = (folder / "model.safetensors").stat().st_size / 2  # float32 in the file
+    assert weights < active < 1.3 * weights
+    assert peak < 1.6 * weights

@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint as computed_twice
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
-from gemmalocal.backends.torch import attention, quick
+from gemmalocal.backends.torch import attention, quick, resident
 from gemmalocal.backends.torch.device import Precision
 from gemmalocal.backends.torch.frozen import QUANTIZED, FrozenLinear
 from gemmalocal.catalog import FAMILIES
@@ -88,16 +88,16 @@ def _place(text: Any, precision: Precision, device: torch.device, bits: int | No
     for path, module in list(text.named_modules()):
         if isinstance(module, nn.Linear) and module is not text.lm_head and (bits or precision.mixed):
             owner, _, name = path.rpartition(".")
-            setattr(text.get_submodule(owner), name, kind(module.weight.to(device, precision.weights)))
+            setattr(text.get_submodule(owner), name, kind(resident.moved(module.weight, device, precision.weights)))
         elif precision.mixed and isinstance(module, (nn.Linear, nn.Embedding)):
-            module.weight.data = module.weight.data.to(precision.weights)
+            module.weight.data = resident.moved(module.weight.data, device, precision.weights)
             module.register_forward_hook(lambda module, given, found: found.to(precision.stream))
         elif precision.mixed and not isinstance(module, FrozenLinear):
             for parameter in module.parameters(recurse=False):
-                parameter.data = parameter.data.to(precision.stream)
-    if bits or precision.mixed:  # what is left may be the file itself, mapped whole into memory
+                parameter.data = resident.moved(parameter.data, device, precision.stream)
+    if bits:  # what is left may be the file itself, mapped whole into memory
         for parameter in text.parameters():
-            parameter.data = parameter.data.clone()
+            parameter.data = resident.moved(parameter.data, device, parameter.dtype)
     text.to(device)
 
 
