@@ -19,13 +19,15 @@ from gemmalocal import lifeline, paths
 GRACE = 5.0  # seconds for what was asked before
 
 
-def watch(directory: Path) -> None:
-    """From now on, end this process group when whoever asked is gone; nothing if the job is not tied.
+def watch(directory: Path) -> bool:
+    """From now on, end this process group when whoever asked is gone; False if the job is not tied.
 
     An errand is killed, and its folder goes with it; a chat is told to end first, which keeps what it is writing.
     """
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
+    tied = stat.S_ISFIFO(os.fstat(0).st_mode)
+    if tied:
         lifeline.hold(partial(_end, directory))
+    return tied
 
 
 def _end(directory: Path) -> None:

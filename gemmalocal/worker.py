@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ PIPELINES = (
     "chat", "export", "rows", "push", "account", "serve",
 )  # fmt: skip
 PACKAGES = ("mlx", "mlx-lm", "torch", "transformers", "bitsandbytes", "numpy", "tokenizers")
+NICE = 10  # of a run, a preparation, an export
 Commands = Callable[[], list[dict[str, Any]]]
 
 
@@ -105,6 +107,13 @@ def follow(directory: Path, job: dict[str, Any], rank: int) -> int:
     return 0
 
 
+def stand_back() -> None:
+    """Let whatever the user is doing meanwhile come first; on a machine that is left alone this costs nothing."""
+    os.nice(NICE)
+    with suppress(OSError):  # Linux shares the time between sessions before it does so between their processes
+        Path("/proc/self/autogroup").write_text(str(NICE))
+
+
 def _resume_step(directory: Path) -> int:
     """The step of the newest whole checkpoint: a name of digits is only ever given by a rename."""
     folders = [path.name for path in (directory / "checkpoints").glob("[0-9]*") if path.name.isdigit()]
@@ -122,5 +131,6 @@ if __name__ == "__main__":
     launched = launcher.found()
     if given and launched:
         sys.exit(follow(Path(folder), json.loads(given[0]), launched.rank))
-    tie.watch(Path(folder))
+    if not tie.watch(Path(folder)):
+        stand_back()
     sys.exit(run(Path(folder)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,6 +66,7 @@ class GemmalocalApp(TypeAhead):
         self._take(await asyncio.to_thread(self._watcher.look))
         for name in LATER:
             await asyncio.to_thread(importlib.import_module, name)
+        gc.freeze()  # modules and past runs are here to stay: looking through them again stops the app for 80 ms
         while True:
             await asyncio.sleep(POLL)
             self._take(await asyncio.to_thread(self._watcher.look))

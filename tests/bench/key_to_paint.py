@@ -3,8 +3,8 @@
     python -m tests.bench.key_to_paint [--keys 100] [--steps 100000]
 
 The app runs in a pseudo terminal of 100 by 30 and shows a run of so many steps, to which ten events a second are
-added, while a process multiplies matrices on all cores. The time is from a key until what it alone brings was written:
-a dialog over the chart, and a letter in a field.
+added, while a process multiplies matrices on all cores, standing back as a run does. The time is from a key until what
+it alone brings was written: a dialog over the chart, and a letter in a field.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 from gemmalocal.events import Evaluated, Event, Stage, Started, Step, encode
 from tests.tui.recorded import hold, record
 
-BUSY = "import numpy as np\na = np.ones((512, 512), np.float32)\nwhile True: a @ a"
+BUSY = "import numpy as np\nfrom gemmalocal.worker import stand_back\nstand_back()\na = np.ones((512, 512), np.float32)\nwhile True: a @ a"
 EVENTS = 0.1  # seconds between two events
 DIALOG, ASKED, NO, AWAY = b"k", b"No (n)", b"n", b"\x1b"  # what opens it, what it says, and what closes it
 PAUSE = 0.25  # seconds between two keys
@@ -102,7 +102,7 @@ def main() -> None:
         os.environ |= {"GEMMALOCAL_HOME": home, "PYTHONPATH": str(Path.cwd()), "TERM": "xterm-256color"}
         folder = record("long", past(asked.steps))
         child = hold(folder)
-        busy = subprocess.Popen([sys.executable, "-c", BUSY])
+        busy = subprocess.Popen([sys.executable, "-c", BUSY], start_new_session=True)
         ended = threading.Event()
 
         def grow() -> None:

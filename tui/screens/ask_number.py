@@ -5,13 +5,13 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 
 
-class AskNumberScreen(ModalScreen[int | None]):
+class AskNumberScreen(Dialog[int | None]):
     """Gives a whole number."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Back")]

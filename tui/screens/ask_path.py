@@ -7,13 +7,13 @@ from pathlib import Path
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 
 
-class AskPathScreen(ModalScreen[Path | None]):
+class AskPathScreen(Dialog[Path | None]):
     """Gives a path; one that exists is only taken at the second Enter."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Back")]

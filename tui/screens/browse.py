@@ -10,15 +10,15 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import DirectoryTree, Static
 from textual.widgets.directory_tree import DirEntry
 from textual.widgets.tree import TreeNode
 
+from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 
 
-class BrowseScreen(ModalScreen[list[str]]):
+class BrowseScreen(Dialog[list[str]]):
     """Gives the paths that were marked, or else the one under the cursor; nothing for Escape."""
 
     BINDINGS = [

@@ -5,13 +5,13 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static, TextArea
 
+from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 
 
-class EditAnswerScreen(ModalScreen[str | None]):
+class EditAnswerScreen(Dialog[str | None]):
     """Gives the new text; None if it was left as it is."""
 
     BINDINGS = [

@@ -9,11 +9,11 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui.beside import beside
+from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 from tui.widgets.sources import PathInput
 
@@ -30,7 +30,7 @@ class Offered(OptionList):
         return self.highlighted is not None if action == "select" else True
 
 
-class PickScreen(ModalScreen[str | None]):
+class PickScreen(Dialog[str | None]):
     """Gives the id of one of `offers()`, which runs off the event loop; with a `prompt`, or what was written."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Back")]

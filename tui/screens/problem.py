@@ -8,18 +8,18 @@ from pathlib import Path
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
-from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from gemmalocal.jobs import Job
 from tui.beside import beside
+from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 
 REFRESH = 1.0  # seconds
 LINES = 400  # of a log that are shown
 
 
-class ProblemScreen(ModalScreen[None]):
+class ProblemScreen(Dialog[None]):
     """`folder` is the job whose log is shown, if any; it is kept fresh."""
 
     BINDINGS = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby
+from operator import itemgetter
 
 from rich.segment import Segment
 from rich.style import Style
@@ -87,16 +88,18 @@ Mask = dict[tuple[int, int], int]  # column, row of a cell -> its braille dots
 def _cells(
     row: int, width: int, train: Mask, line: Mask, circles: set[tuple[int, int]], styles: list[Style]
 ) -> list[Segment]:
-    segments = []
+    """A row, in as few segments as it has changes of style."""
+    cells: list[tuple[int, str]] = []
     for column in range(width):
         place = (column, row)
         if place in circles:
-            segments.append(Segment(HELD_OUT, styles[2]))
+            cells.append((2, HELD_OUT))
         elif place in line:
-            segments.append(Segment(chr(BLANK + line[place]), styles[1]))
+            cells.append((1, chr(BLANK + line[place])))
         else:
-            segments.append(Segment(chr(BLANK + train[place]) if place in train else " ", styles[0]))
-    return segments
+            cells.append((0, chr(BLANK + train[place]) if place in train else " "))
+    runs = groupby(cells, key=itemgetter(0))
+    return [Segment("".join(text for _, text in run), styles[part]) for part, run in runs]
 
 
 class Grid:
@@ -122,14 +125,18 @@ class Grid:
 
     def ranges(self, buckets: list[Bucket]) -> Mask:
         """For each dot column the range from the lowest to the highest loss in it."""
-        spans: dict[int, tuple[float, float]] = {}
-        for bucket in buckets:
-            for column in range(self.column(bucket.first), self.column(bucket.last) + 1):
-                low, high = spans.get(column, (bucket.low, bucket.high))
-                spans[column] = min(low, bucket.low), max(high, bucket.high)
+        count, scale = 2 * self._width, (2 * self._width - 1) / self._last
+        lows, highs = [math.inf] * count, [-math.inf] * count
+        for first, last, low, high, _, _ in buckets:  # thousands, several times a second
+            for column in range(min(count - 1, int(first * scale)), min(count - 1, int(last * scale)) + 1):
+                if low < lows[column]:
+                    lows[column] = low
+                if high > highs[column]:
+                    highs[column] = high
         mask: Mask = {}
-        for column, (low, high) in spans.items():
-            _fill(mask, column, self.row(high), self.row(low))
+        for column, (low, high) in enumerate(zip(lows, highs, strict=True)):
+            if low <= high:
+                _fill(mask, column, self.row(high), self.row(low))
         return mask
 
     def line(self, points: list[Point]) -> Mask:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
@@ -26,6 +27,7 @@ class TorchGroup:
             torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
         with translated():
             dist.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=PATIENCE)
+        atexit.register(dist.destroy_process_group)  # left to C++, gloo's threads at times abort the process at its end
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
 
     def sum(self, values: Sequence[float]) -> list[float]:

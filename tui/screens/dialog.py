@@ -1,0 +1,70 @@
+"""What every dialog is: a screen over another one, which stays to be seen, dimmed."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+from typing import TypeVar
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
+from rich.style import Style
+from textual.color import Color
+from textual.renderables.background_screen import BackgroundScreen
+from textual.screen import ModalScreen, Screen
+
+FRESH = 1.0  # seconds for which a picture of the screen below is good enough
+Answer = TypeVar("Answer")
+
+
+class Dialog(ModalScreen[Answer]):
+    """A modal screen that opens at once over whatever is below.
+
+    Textual blends all that is below, cell by cell, each time that a part of the dialog is drawn: four times until it is
+    open, and again whenever something moves below. Here a picture of it is blended, at most once a second.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._below: _Below | None = None
+
+    def render(self) -> RenderableType:
+        """What is below the dialog."""
+        wanted = super().render()
+        if not isinstance(wanted, BackgroundScreen):
+            return wanted
+        if self._below is None or not self._below.shows(wanted.screen, wanted.color):
+            self._below = _Below(wanted.screen, wanted.color)
+        return self._below
+
+
+class _Below:
+    """A picture of a screen, with a colour laid over it."""
+
+    def __init__(self, screen: Screen[object], color: Color) -> None:
+        self._screen, self._color, self._size = screen, color, screen.size
+        self._taken, self._segments = 0.0, list[Segment]()
+
+    def shows(self, screen: Screen[object], color: Color) -> bool:
+        """Whether it is of this screen, and not out of date."""
+        still = (screen, screen.size, color) == (self._screen, self._size, self._color)
+        return still and (not self._taken or time.monotonic() - self._taken < FRESH)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if not self._taken:  # not before: only while it is drawn does the screen below know what is below itself
+            drawn = console.render(self._screen._compositor, options)
+            self._segments = list(Segment.simplify(_dimmed(segment, self._color) for segment in drawn))
+            self._taken = time.monotonic()
+        return self._segments
+
+
+def _dimmed(segment: Segment, color: Color) -> Segment:
+    return segment if segment.control else Segment(segment.text, _blended(segment.style or Style(), color))
+
+
+@lru_cache(4096)
+def _blended(style: Style, color: Color) -> Style:
+    """A style as seen through a colour, without what can be clicked."""
+    plain = style.clear_meta_and_links()
+    fore, back = (part and (Color.from_rich_color(part) + color).rich_color for part in (style.color, style.bgcolor))
+    return plain + Style.from_color(fore, back)
