@@ -131,6 +131,6 @@ if __name__ == "__main__":
     launched = launcher.found()
     if given and launched:
         sys.exit(follow(Path(folder), json.loads(given[0]), launched.rank))
-    if not tie.watch(Path(folder)):
+    if not tie.watch(Path(folder)) and launched is None:  # a launcher's processes are equals
         stand_back()
     sys.exit(run(Path(folder)))

@@ -29,6 +29,7 @@ LATER = (
     *(f"tui.screens.{name}" for name in ("pick", "recipe", "train", "compare", "export", "documents")),
     *("gemmalocal.recipe_file", "gemmalocal.outlook", "gemmalocal.preparation", "tui.widgets.field_form"),
 )
+COLLECT = (2000, 10, 100)  # objects until the young are looked through, times until the older, and until all are
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
 
 
@@ -67,6 +68,7 @@ class GemmalocalApp(TypeAhead):
         for name in LATER:
             await asyncio.to_thread(importlib.import_module, name)
         gc.freeze()  # modules and past runs are here to stay: looking through them again stops the app for 80 ms
+        gc.set_threshold(*COLLECT)
         while True:
             await asyncio.sleep(POLL)
             self._take(await asyncio.to_thread(self._watcher.look))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-MOST = 4096  # buckets: more than any terminal has dots in a row
+MOST = 2048  # buckets: more than any terminal has dots in a row
 
 
 class Bucket(NamedTuple):
