@@ -29,7 +29,13 @@ from typing import Any
 from gemmalocal.events import Evaluated, Event, Stage, Started, Step, encode
 from tests.tui.recorded import hold, record
 
-BUSY = "import numpy as np\nfrom gemmalocal.worker import stand_back\nstand_back()\na = np.ones((512, 512), np.float32)\nwhile True: a @ a"
+BUSY = """
+import numpy as np
+from gemmalocal.worker import stand_back
+stand_back()
+a = np.ones((512, 512), np.float32)
+while True: a @ a
+"""
 EVENTS = 0.1  # seconds between two events
 DIALOG, ASKED, NO, AWAY = b"k", b"No (n)", b"n", b"\x1b"  # what opens it, what it says, and what closes it
 PAUSE = 0.25  # seconds between two keys
