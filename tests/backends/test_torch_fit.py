@@ -81,3 +81,33 @@ def test_a_file_never_counts_beside_the_weights_made_of_it(folder: Path) -> None
     weights = (folder / "model.safetensors").stat().st_size / 2  # float32 in the file
     assert weights < active < 1.3 * weights
     assert peak < 1.6 * weights
+
+
+GROWING = """
+import sys
+from pathlib import Path
+import numpy as np
+from gemmalocal import recipe_file
+from gemmalocal.backends import open_backend
+from gemmalocal.backends.torch import resident
+from gemmalocal.data.batches import MicroBatch
+folder, recipe, *overrides = sys.argv[1:]
+made = open_backend("torch").trainer(Path(folder), recipe_file.load(recipe, overrides))
+def over(lengths):
+    for length in lengths:
+        ids = np.full((1, length + 1), 7, np.int32)
+        made.accumulate([MicroBatch(ids, np.ones(ids.shape, np.float32))])
+        made.apply(1e-4)
+    resident.release()
+    return made.memory().active
+print(-over(range(32, 40)) + over(range(40, 72)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process its peak")
+def test_many_lengths_of_rows_take_no_memory(folder: Path, recipe_path: Path) -> None:
+    """Where the CPU has products in bfloat16; where it has none, nothing is kept either way."""
+    command = [sys.executable, "-c", GROWING, str(folder), str(recipe_path), f"model={folder}", "dtype=bfloat16"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) < 16e6

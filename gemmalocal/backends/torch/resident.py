@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import sys
 from pathlib import Path
 
@@ -45,6 +46,15 @@ def exact() -> None:
         options = getattr(ctypes.CDLL(None), "mallopt", None)
         if options:
             options(MMAP_THRESHOLD, 1 << 20)
+
+
+def few_shapes() -> None:
+    """Before the first product: keep what was made for the last 64 shapes of products in bfloat16, not for 1,024.
+
+    Rows come in any length: kept all, it took 15 MB more with every step. This costs no time.
+    """
+    for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):  # oneDNN's and torch's own
+        os.environ.setdefault(cache, "64")
 
 
 def release() -> None:

@@ -56,6 +56,7 @@ class TorchTrainer:
         self._device = device.current()
         frozen.require(recipe.bits)
         self._resident = resident.Resident()
+        resident.few_shapes()
         self._recipe, self._full = recipe, recipe.method == "full"
         precision = device.here(recipe.weight_dtype)
         self._text, self._wrapped = model.load(folder, precision, self._device, recipe.bits)
