@@ -232,7 +232,8 @@ class DatasetScreen(Watching):
         if action in ("edit", "drop", "accept"):
             ours = self._view is not None and self._view.folder is not None and self._total > 0 and not self._busy
             fits = {"drop": self._side != "rejected", "accept": self._side == "rejected"}.get(action, True)
-            return True if ours and fits else (None if fits else False)
+            here = ours and self._row(min(self._at[self._side], self._total - 1))[0] is not None
+            return True if here and fits else (None if fits else False)
         return True
 
     def action_move(self, by: int) -> None:

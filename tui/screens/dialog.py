@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
+from textual.geometry import Region
 from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen, Screen
 
-FRESH = 1.0  # seconds for which a picture of the screen below is good enough
 Answer = TypeVar("Answer")
 
 
@@ -21,12 +20,18 @@ class Dialog(ModalScreen[Answer]):
     """A modal screen that opens at once over whatever is below.
 
     Textual blends all that is below, cell by cell, each time that a part of the dialog is drawn: four times until it is
-    open, and again whenever something moves below. Here a picture of it is blended, at most once a second.
+    open. Here a picture of it is blended, and again only when something has changed below.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._below: _Below | None = None
+
+    def refresh(self, *regions: Region, **how: Any) -> Self:
+        """Draw again; of `regions` a screen below says that it has changed there."""
+        if regions:
+            self._below = None
+        return super().refresh(*regions, **how)
 
     def render(self) -> RenderableType:
         """What is below the dialog."""
@@ -43,18 +48,16 @@ class _Below:
 
     def __init__(self, screen: Screen[object], color: Color) -> None:
         self._screen, self._color, self._size = screen, color, screen.size
-        self._taken, self._segments = 0.0, list[Segment]()
+        self._segments: list[Segment] = []
 
     def shows(self, screen: Screen[object], color: Color) -> bool:
-        """Whether it is of this screen, and not out of date."""
-        still = (screen, screen.size, color) == (self._screen, self._size, self._color)
-        return still and (not self._taken or time.monotonic() - self._taken < FRESH)
+        """Whether it is of this screen, in this size and colour."""
+        return (screen, screen.size, color) == (self._screen, self._size, self._color)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if not self._taken:  # not before: only while it is drawn does the screen below know what is below itself
+        if not self._segments:  # not before: only while it is drawn does the screen below know what is below itself
             drawn = console.render(self._screen._compositor, options)
             self._segments = list(Segment.simplify(_dimmed(segment, self._color) for segment in drawn))
-            self._taken = time.monotonic()
         return self._segments
 
 
