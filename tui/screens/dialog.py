@@ -12,7 +12,9 @@ from textual.color import Color
 from textual.geometry import Region
 from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen, Screen
+from textual.timer import Timer
 
+LATER = 0.1  # seconds until a change below is shown
 Answer = TypeVar("Answer")
 
 
@@ -20,18 +22,25 @@ class Dialog(ModalScreen[Answer]):
     """A modal screen that opens at once over whatever is below.
 
     Textual blends all that is below, cell by cell, each time that a part of the dialog is drawn: four times until it is
-    open. Here a picture of it is blended, and again only when something has changed below.
+    open. Here a picture of it is blended, and again a little after something has changed below.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._below: _Below | None = None
+        self._later: Timer | None = None
 
     def refresh(self, *regions: Region, **how: Any) -> Self:
-        """Draw again; of `regions` a screen below says that it has changed there."""
-        if regions:
-            self._below = None
-        return super().refresh(*regions, **how)
+        """Draw again; of `regions` a screen below says that it has changed there, which can wait."""
+        if not regions or self._below is None:
+            return super().refresh(*regions, **how)
+        if self._later is None:
+            self._later = self.set_timer(LATER, self._look_again)
+        return self
+
+    def _look_again(self) -> None:
+        self._below = self._later = None
+        self.refresh()
 
     def render(self) -> RenderableType:
         """What is below the dialog."""
