@@ -197,9 +197,9 @@ def test_byte_order_marks_blank_lines_and_nul_are_no_trouble(tiny: Path, tmp_pat
     (tmp_path / "rows" / "c.json").write_bytes(b"\xef\xbb\xbf[" + PAIR.encode() + b"]")
     code, report, _ = check(tmp_path / "rows", tiny, tmp_path / "run", split=0)
     assert (code, report["train"]["rows"]) == (0, 3)
-    found = {(kind["effect"], kind["kind"].partition(" (")[0]) for kind in report["problems"]}
+    found = sorted((kind["effect"], kind["kind"].partition(" (")[0]) for kind in report["problems"])
     glued = "has no space or line end between its prompt and its reply"  # as these two rows are
-    assert found == {("odd", "has a control character"), ("odd", glued)}
+    assert found == [("odd", "has a control character"), ("odd", glued)]
 
 
 TRAIN = "train: {steps: 1}\n"

@@ -29,6 +29,7 @@ from tui.screens.recipe import RecipeScreen
 from tui.screens.train import TrainScreen
 from tui.widgets.run_table import RunTable
 
+NAMES = {"?": "question_mark", "/": "slash"}  # as a terminal's keys are called
 PAUSES = (0.0, 0.01, 0.01, 0.1)  # seconds
 KEYS = [
     *"ncdestgkxryR?/qjahlo",
@@ -168,7 +169,8 @@ async def test_no_key_crashes_it(place: str, recipe_path: Path, tiny: Path, monk
             await app.push_screen(screens[place]())
         for _ in range(200):  # in bursts: most come before the one before them has had its effect
             key = dice.choice(KEYS)
-            app.post_message(events.Key(key, key if len(key) == 1 else None))
+            character = key if len(key) == 1 else " " if key == "space" else None
+            app.post_message(events.Key(NAMES.get(key, key), character))
             await asyncio.sleep(dice.choice(PAUSES))
         await until(pilot, lambda: not app._busy)
         assert app.is_running
