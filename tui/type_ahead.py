@@ -12,6 +12,8 @@ from textual.app import App
 from textual.message_pump import MessagePump
 from textual.screen import Screen
 
+from tui.beside import beside
+
 PATIENCE = 5.0  # seconds that a screen may take before keys reach it all the same
 LOOK = 0.02  # seconds between two looks at a screen that is not ready
 ROUNDS = 2  # a key's way up to the app, and that of what its widget says of it, such as a choice
@@ -29,7 +31,7 @@ class TypeAhead(App[None]):
 
     def on_mount(self) -> None:
         """Begin to hand keys on."""
-        self.run_worker(self._hand_on(), group="type-ahead")
+        beside(self, self._hand_on(), group="type-ahead")
         self._typed.set()
 
     async def on_event(self, event: events.Event) -> None:
