@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+SWITCH = 0.0005  # seconds that a thread may keep another from running; Python's own 5 ms are felt, at every frame
+
 
 def main() -> None:
     """Entry point of the console script."""
@@ -13,6 +15,7 @@ def main() -> None:
         command_line()
     from tui.app import GemmalocalApp
 
+    sys.setswitchinterval(SWITCH)
     GemmalocalApp().run()
 
 

@@ -21,4 +21,5 @@ async def test_work_of_an_app_that_is_ending_has_no_screen_and_says_nothing() ->
     async with app.run_test() as pilot:
         beside(app, watch())
         await pilot.pause()
-    assert seen and not app.screen_stack
+    assert seen
+    assert not app.screen_stack

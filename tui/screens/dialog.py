@@ -5,14 +5,17 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, Self, TypeVar
 
-from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
+from textual.css.styles import RulesMap
 from textual.geometry import Region
 from textual.renderables.background_screen import BackgroundScreen
 from textual.screen import ModalScreen, Screen
+from textual.strip import Strip
+from textual.style import Style as VisualStyle
 from textual.timer import Timer
+from textual.visual import RenderOptions, Visual, VisualType
 
 LATER = 0.1  # seconds until a change below is shown
 Answer = TypeVar("Answer")
@@ -42,7 +45,7 @@ class Dialog(ModalScreen[Answer]):
         self._below = self._later = None
         self.refresh()
 
-    def render(self) -> RenderableType:
+    def render(self) -> VisualType:  # type: ignore[override]  # a Visual will do wherever a renderable does
         """What is below the dialog."""
         wanted = super().render()
         if not isinstance(wanted, BackgroundScreen):
@@ -52,26 +55,35 @@ class Dialog(ModalScreen[Answer]):
         return self._below
 
 
-class _Below:
+class _Below(Visual):
     """A picture of a screen, with a colour laid over it."""
 
     def __init__(self, screen: Screen[object], color: Color) -> None:
         self._screen, self._color, self._size = screen, color, screen.size
-        self._segments: list[Segment] = []
+        self._strips: list[Strip] = []
 
     def shows(self, screen: Screen[object], color: Color) -> bool:
         """Whether it is of this screen, in this size and colour."""
         return (screen, screen.size, color) == (self._screen, self._size, self._color)
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if not self._segments:  # not before: only while it is drawn does the screen below know what is below itself
-            drawn = console.render(self._screen._compositor, options)
-            self._segments = list(Segment.simplify(_dimmed(segment, self._color) for segment in drawn))
-        return self._segments
+    def render_strips(self, width: int, height: int | None, style: VisualStyle, options: RenderOptions) -> list[Strip]:
+        """The picture, whatever room is offered: both screens fill the terminal."""
+        if not self._strips:  # not before: only while it is drawn does the screen below know what is below itself
+            self._strips = [_dimmed(strip, self._color) for strip in self._screen._compositor.render_strips()]
+        return self._strips
+
+    def get_optimal_width(self, rules: RulesMap, container_width: int) -> int:
+        """The screen's."""
+        return self._size.width
+
+    def get_height(self, rules: RulesMap, width: int) -> int:
+        """The screen's."""
+        return self._size.height
 
 
-def _dimmed(segment: Segment, color: Color) -> Segment:
-    return segment if segment.control else Segment(segment.text, _blended(segment.style or Style(), color))
+def _dimmed(strip: Strip, color: Color) -> Strip:
+    segments = (Segment(text, _blended(style or Style(), color)) for text, style, _ in strip)
+    return Strip(Segment.simplify(segments), strip.cell_length)
 
 
 @lru_cache(4096)

@@ -97,17 +97,23 @@ class TrainScreen(RunScreen):
         title = self.query_one(TitleLine)
         title.left = f"{run.name} · {Path(str(run.spec.get('model', '?'))).name}"
         title.right = standing(state)
-        self.query_one("#doing", Static).update(doing(state))
+        self._tell("#doing", doing(state), layout=False)
         last = state.steps[-1].steps if state.steps else 1
         held_out = [(one.step, one.loss) for one in state.evaluations]
         self.query_one(LossChart).show(self._grown(state.steps), held_out, last)
-        self.query_one("#numbers", Static).update(numbers(state, self._memory))
-        trouble = self.query_one("#trouble", Static)
-        trouble.display = run.trouble is not None
+        self._tell("#numbers", numbers(state, self._memory), layout=False)
+        self.query_one("#trouble").display = run.trouble is not None
         if run.trouble is not None:
-            trouble.update(Content.assemble((f"{run.trouble.message} ", "bold $text-error"), run.trouble.hint))
-        self.query_one("#samples", Static).update(samples(state))
+            sentence = (f"{run.trouble.message} ", "bold $text-error")
+            self._tell("#trouble", Content.assemble(sentence, run.trouble.hint))
+        self._tell("#samples", samples(state))
         self.refresh_bindings()
+
+    def _tell(self, where: str, content: str | Content, layout: bool = True) -> None:
+        """Show something, where it is news; with `layout` if it may take another room: all is drawn then."""
+        static = self.query_one(where, Static)
+        if static.content != content:
+            static.update(content, layout=layout)
 
     def _grown(self, steps: list[Step]) -> Curve:
         """The curve with the steps that came since; from the first one where the run has gone back."""
