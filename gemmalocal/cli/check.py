@@ -12,7 +12,8 @@ from gemmalocal.cli.errands import run
 from gemmalocal.pace import duration
 from gemmalocal.terminal import printable
 
-BAR = 40  # cells of the histogram's longest bar
+BAR = 34  # cells of the histogram's longest bar
+LABEL = 10  # cells of what a line is about
 
 
 @click.command()
@@ -54,31 +55,34 @@ def problems(report: dict[str, Any]) -> Iterator[str]:
 
 
 def _numbers(report: dict[str, Any]) -> Iterator[str]:
+    """Lines that fit a terminal of 80 columns, and a dialog in it."""
     memory, time, long_rows = report["memory"], report["time"], report["long_rows"]
-    yield f"model {report['model']}, shape {report['shape']}, {report['steps']} steps"
+    yield f"{'model':<{LABEL}}{report['model']}, shape {report['shape']}, {report['steps']} steps"
+    verdict = "it fits" if memory["fits"] else "it may NOT fit"
+    peak, machine = (f"{memory[name] / 1e9:.1f}" for name in ("total", "machine"))
+    yield f"{'memory':<{LABEL}}{peak} of {machine} GB at the peak: {verdict}"
     parts = ", ".join(f"{name} {memory[name] / 1e9:.2f}" for name in ("weights", "activations", "head", "adapter"))
-    yield f"memory    {memory['total'] / 1e9:.1f} of {memory['machine'] / 1e9:.1f} GB at the peak ({parts})"
-    verdict = "fits" if memory["fits"] else "may NOT fit"
-    yield f"          it {verdict}; rows of up to {memory['longest_row']} tokens would, one at a time"
+    yield f"{'':<{LABEL}}{parts} GB"
+    yield f"{'':<{LABEL}}rows of up to {memory['longest_row']} tokens would fit, one at a time"
     took = f"about {duration(time['seconds'])}, " if time["seconds"] is not None else ""
-    yield f"time      {took}{time['why']}"
+    yield f"{'time':<{LABEL}}{took}{time['why']}"
     for side in ("train", "held_out"):
-        numbers = report[side]
-        yield (
-            f"{side.replace('_', '-'):<9}{numbers['rows']:>8} rows {numbers['tokens']:>10} tokens, "
-            f"{numbers['supervised_tokens']} supervised; lengths: median {numbers['length_median']}, "
-            f"95 % {numbers['length_p95']}, longest {numbers['length_max']}"
-        )
+        yield from _side(side.replace("_", "-"), report[side])
+    yield f"{'not used':<{LABEL}}{report['left_out']:>7} rows left out, {report['duplicates']} duplicates"
     cut = report["train"]["cut"] + report["held_out"]["cut"]
-    yield (
-        f"{'not used':<9}{report['left_out']:>8} rows left out, {report['duplicates']} duplicates; longer than "
-        f"{long_rows['max_length']} tokens: {cut} cut, {long_rows['split']} split"
-    )
+    yield f"{'':<{LABEL}}longer than {long_rows['max_length']} tokens: {cut} cut, {long_rows['split']} split"
     bins = report["train"]["histogram"]
     most = max(count for _, _, count in bins)
     for shortest, longest, count in bins:
         bar = "█" * -(-BAR * count // most)
         yield f"{f'{shortest}-{longest}':>17} tokens {bar or '·'} {count}"
+
+
+def _side(name: str, numbers: dict[str, Any]) -> Iterator[str]:
+    counted = f"{numbers['rows']:>7} rows {numbers['tokens']:>10} tokens, {numbers['supervised_tokens']} supervised"
+    yield f"{name:<{LABEL}}{counted}"
+    median, most, longest = (numbers[f"length_{which}"] for which in ("median", "p95", "max"))
+    yield f"{'':<{LABEL}}lengths: median {median}, 95 % up to {most}, longest {longest}"
 
 
 def _problem(problem: dict[str, Any]) -> Iterator[str]:
