@@ -24,7 +24,7 @@ def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> in
     """Serve what RUN made to programs that speak OpenAI's protocol, until Ctrl-C.
 
     By mlx-lm's own server, or for a GGUF by llama.cpp's (pip install xllamacpp), which takes one request of up to 8192
-    tokens at a time. Whatever model a request names, RUN's answers.
+    tokens at a time. Whatever model a request names, RUN's answers. Web pages of other machines are refused.
     """
     spec = {"run": str(history.find_run(run).absolute()), "form": form, "host": host, "port": port}
     job = jobs.errand("serve", spec)

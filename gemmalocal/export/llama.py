@@ -12,12 +12,11 @@ import selectors
 import socket
 import sys
 from http.client import HTTPConnection, HTTPResponse
-from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import urlsplit
 
 from gemmalocal import lifeline
-from gemmalocal.listening import Listener
+from gemmalocal.listening import Listener, NoStrangers
 
 CONTEXT = 8192  # tokens
 PROMPTS_MIB = 1024  # of memory for the prompts of earlier requests; llama.cpp's own is 8192
@@ -41,7 +40,7 @@ def parameters(file: str, name: str, template: str) -> Any:
     return settings
 
 
-class Relay(BaseHTTPRequestHandler):
+class Relay(NoStrangers):
     """Passes requests on to `inner` (host, port), and each answer back as it comes, on a connection of its own."""
 
     protocol_version = "HTTP/1.1"

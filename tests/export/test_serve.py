@@ -141,6 +141,22 @@ def test_a_connection_that_ends_with_a_stream_was_said_to(home: Path, form: list
 
 
 @FORMS
+def test_web_pages_of_other_machines_learn_nothing(home: Path, form: list[str]) -> None:
+    here = ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:1", "http://tauri.localhost", "app://notes"]
+    strangers = ["https://example.org", "http://localhost.example.org", "http://192.168.1.2", "http://[::1", "null"]
+    with served(home, *form) as server, httpx2.Client(timeout=60, trust_env=False) as client:
+        for origin in here:
+            client.get(f"{server['url']}/models", headers={"Origin": origin}).raise_for_status()
+        for origin in strangers:
+            refused = client.get(f"{server['url']}/models", headers={"Origin": origin})
+            assert refused.status_code == 403
+            assert "tune" not in refused.text
+            assert "access-control-allow-origin" not in refused.headers
+            asks = {"Origin": origin, "Access-Control-Request-Method": "POST"}
+            assert client.options(f"{server['url']}/completions", headers=asks).status_code == 403
+
+
+@FORMS
 def test_a_base_model_chats_in_gemmas_turns(home: Path, tiny: Path, form: list[str]) -> None:
     tokenizer = Tokenizer(tiny)
     assert not tokenizer.has_template

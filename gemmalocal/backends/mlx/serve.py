@@ -17,7 +17,7 @@ from mlx_lm.models.cache import LRUPromptCache
 
 from gemmalocal import lifeline
 from gemmalocal.data.tokenizer import TURN_ENDS
-from gemmalocal.listening import Listener
+from gemmalocal.listening import Listener, NoStrangers
 
 DEFAULT = "default_model"  # mlx-lm's name for what its arguments say
 
@@ -43,7 +43,7 @@ class OneModel(server.ModelProvider):
         self.loaded.set()
 
 
-class Handler(server.APIHandler):
+class Handler(server.APIHandler, NoStrangers):
     """Lists the one model, by `name`; mlx-lm's lists the Hub's cache and the model's path."""
 
     name = DEFAULT
@@ -73,7 +73,11 @@ def main() -> None:
 
 def _run(host: str, port: int, provider: OneModel) -> None:
     fingerprint = server.get_system_fingerprint()
-    listener = Listener(host, port, lambda *words: Handler(generator, *words, system_fingerprint=fingerprint))
+
+    def answer(*connection: Any) -> Handler:
+        return Handler(generator, *connection, system_fingerprint=fingerprint)  # type: ignore[call-arg]  # mlx-lm's
+
+    listener = Listener(host, port, answer)
     cache = LRUPromptCache(provider.cli_args.prompt_cache_size, provider.cli_args.prompt_cache_bytes)
     generator = server.ResponseGenerator(provider, cache)
     Thread(target=_open, args=(listener, provider.loaded), daemon=True).start()
