@@ -90,7 +90,7 @@ def fetch(model: str, gguf: str | None, as_json: bool) -> int:
 @click.option("--name", help="The model's name in recipes; the file's if not given.")
 @click.option("--json", "as_json", is_flag=True, help="What was made, as one JSON object.")
 def import_(file: str, name: str | None, as_json: bool) -> int:
-    """Make a model that can be tuned from FILE, a Gemma 1, 2 or 3 in GGUF, or one of Ollama's by its name.
+    """Make a model that can be tuned from FILE, a Gemma 1, 2, 3 or 4 in GGUF, or one of Ollama's by its name.
 
     It is dequantized to float32 in the workspace: 4 bytes a weight. Recipes then find it by its name.
     """

@@ -12,10 +12,9 @@ from gguf import TokenType
 
 from gemmalocal.data.tokenizer import TURN_ENDS, chat_template
 from gemmalocal.errors import ModelError
+from gemmalocal.weights.vocabulary import SHOWN
 
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
-# Special tokens of Gemma 4 that llama.cpp's chat parser must see in the text.
-SHOWN = {"<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", '<|"|>'}
 MARKED = -1000.0  # the score of tokens that are never made by merging; as Google's own files have it
 
 

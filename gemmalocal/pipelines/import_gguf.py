@@ -11,7 +11,7 @@ from gemmalocal import paths, published
 from gemmalocal.errors import ModelError, RecipeError
 from gemmalocal.events import Event, Finished, Report, Stage
 from gemmalocal.pipelines.beside import Stopped, Tell, beside
-from gemmalocal.weights import gguf_file, inventory
+from gemmalocal.weights import gguf_file, gguf_peek, inventory
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
@@ -25,11 +25,13 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         raise RecipeError(f"There is a model '{name}' already.", f"Give another --name, or delete {target}.")
     target.parent.mkdir(parents=True, exist_ok=True)
 
+    licence = published.licence(gguf_peek.architecture(source) or "")
+
     def work(tell: Tell) -> Path:
         provenance = {
             "source": f"{source.name}: GGUF, dequantized to float32",
             "sha256": gguf_file.checksum(source, tell),
-            "licence": published.GEMMA_TERMS.terms,
+            "licence": licence.terms,
         }
         return gguf_file.to_folder(source, target, tell, provenance)
 
@@ -39,7 +41,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return
-    yield Report({"model": name, "path": str(target), "licence": published.GEMMA_TERMS.terms})
+    yield Report({"model": name, "path": str(target), "licence": licence.terms})
     yield Finished("done")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal import history
-from gemmalocal.backends import BACKENDS, installed, open_backend, whole
+from gemmalocal.backends import BACKENDS, installed, open_backend
 from gemmalocal.backends.protocol import Reader
 from gemmalocal.data import store
 from gemmalocal.data.examples import Example
@@ -24,7 +23,7 @@ from gemmalocal.export.source import Source
 from gemmalocal.exports import Form
 from gemmalocal.pipelines.beside import Tell
 from gemmalocal.recipe import LoraSpec, Recipe
-from gemmalocal.weights import gguf_file, gguf_gemma, gguf_names
+from gemmalocal.weights import gguf_file
 
 Logits = NDArray[np.float32]
 PROMPTS, SHARE, ANSWER = 4, 3, 32  # prompts; of plain text, the first third is asked; tokens of an answer
@@ -128,23 +127,9 @@ def _read_again(form: Form, found: Source, folder: Path, own: str, asked: Asked)
     if form.name == "merged":
         return engine, "the folder", _said(asked, found.recipe, backend.trainer(folder, plain))
     with TemporaryDirectory(dir=folder.parent) as place:
-        how, opened = _unpacked(next(folder.glob("*.gguf")), found, Path(place) / "model")
-        return engine, how, _said(asked, found.recipe, backend.trainer(opened, plain))
-
-
-def _unpacked(file: Path, found: Source, target: Path) -> tuple[str, Path]:
-    """A GGUF as a folder that engines read; of Gemma 4, which is not imported, its tensors in the base's place."""
-    config = json.loads((found.whole / "config.json").read_text(encoding="utf-8"))
-    text = config.get("text_config") or config
-    if gguf_names.architecture(text["model_type"]) in gguf_gemma.ARCHITECTURES:
-        return "the GGUF, dequantized by gguf", gguf_file.to_folder(file, target, lambda *what: None, {})
-    target.mkdir()
-    whole.beside(found.whole, target)
-    plain = {key: value for key, value in text.items() if not key.startswith("quantization")}
-    plain |= {"model_type": "gemma4_text", "architectures": ["Gemma4ForCausalLM"]}
-    (target / "config.json").write_text(json.dumps(plain), encoding="utf-8")
-    gguf_file.weights_to_folder(file, target, lambda *what: None)
-    return "the GGUF's tensors, dequantized by gguf, in the base's configuration", target
+        file, opened = next(folder.glob("*.gguf")), Path(place) / "model"
+        gguf_file.to_folder(file, opened, lambda *what: None, {})
+        return engine, "the GGUF, dequantized by gguf", _said(asked, found.recipe, backend.trainer(opened, plain))
 
 
 def _said(asked: Asked, recipe: Recipe, trainer: Reader) -> Said:

@@ -18,15 +18,17 @@ import numpy as np
 
 from gemmalocal import atomic, machine
 from gemmalocal.errors import ModelError
-from gemmalocal.published import GEMMA_TERMS
+from gemmalocal.published import licence
 from gemmalocal.weights import gguf_gemma, gguf_names, tensors, vocabulary
 from gemmalocal.weights.tensors import Tensor
 
 Progress = Callable[[str, int, int], None]  # what, done, total
 
 SHARD = 2_000_000_000  # bytes of one safetensors file
-ENDS = ("<eos>", "<end_of_turn>")
+ENDS = ("<eos>", "<end_of_turn>", "<turn|>")
 VOCABULARY = ("tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type")
+MERGES = "tokenizer.ggml.merges"
+KINDS = {"llama": VOCABULARY, "gemma4": (*VOCABULARY, MERGES)}  # of vocabularies, and what a file must hold of each
 
 
 def checksum(path: Path, progress: Progress) -> str:
@@ -43,7 +45,7 @@ def checksum(path: Path, progress: Progress) -> str:
 def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[str, str]) -> Path:
     """Dequantize `source` into the folder `target` and return it; written aside, so it is whole or not there.
 
-    Raises `ModelError` for a file that is no GGUF or damaged, a model that is no Gemma 1 to 3, and a disk too small.
+    Raises `ModelError` for a file that is no GGUF or damaged, a model that is no Gemma 1 to 4, and a disk too small.
     """
     reader = _open(source, progress)
     architecture = str(_value(reader, "general.architecture"))
@@ -54,21 +56,20 @@ def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[s
         )
     if (_value(reader, "split.count") or 1) > 1:
         raise ModelError(f"{source.name} is one part of several.", "Merge them first: llama-gguf-split --merge")
-    if _value(reader, "tokenizer.ggml.model") != "llama" or not reader.fields.keys() >= set(VOCABULARY):
-        raise ModelError(
-            f"{source.name} does not hold Gemma's SentencePiece vocabulary.", "Take another GGUF of the same model."
-        )
+    kind = _value(reader, "tokenizer.ggml.model")
+    if kind not in KINDS or not reader.fields.keys() >= set(KINDS[kind]):
+        raise ModelError(f"{source.name} does not hold Gemma's vocabulary.", "Take another GGUF of the same model.")
     needed = 4 * sum(int(tensor.n_elements) for tensor in reader.tensors)
     remedy = "Make room, or move the workspace with GEMMALOCAL_HOME."
     machine.check_room(target.parent, needed, "The weights in float32 take", remedy)
-    shapes = {tensor.name: tensor.shape for tensor in reader.tensors}
-    if "token_embd.weight" not in shapes:
+    shapes = {tensor.name: _shape(tensor) for tensor in reader.tensors}
+    if gguf_names.EMBEDDING not in shapes:
         raise ModelError(f"{source.name} has no token embeddings.", "It is not a whole model; download it again.")
     config = gguf_gemma.config(
         architecture,
         lambda key, default=None: _value(reader, key, default),
-        vocabulary=int(shapes["token_embd.weight"][1]),
-        tied="output.weight" not in shapes,
+        shapes,
+        next((int((one.data == 1).sum()) for one in reader.tensors if one.name == gguf_names.ROPE), None),
     )
     with atomic.new_folder(target) as folder:
         ids = _write_tokenizer(reader, folder, progress)
@@ -76,14 +77,8 @@ def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[s
         _write_json(folder / "config.json", config | ids)
         _write_json(folder / "generation_config.json", ids)
         _write_json(folder / "provenance.json", provenance)
-        (folder / "NOTICE").write_text(f"{GEMMA_TERMS.notice}\n", encoding="utf-8")
+        (folder / "NOTICE").write_text(f"{licence(architecture).notice}\n", encoding="utf-8")
     return target
-
-
-def weights_to_folder(source: Path, folder: Path, progress: Progress) -> None:
-    """Dequantize the tensors alone into an existing folder, of Gemma 4 too; raises `ModelError` as `to_folder`."""
-    reader = _open(source, progress)
-    _write_weights(reader, str(_value(reader, "general.architecture")), folder, progress)
 
 
 def _open(source: Path, progress: Progress) -> gguf.GGUFReader:
@@ -133,7 +128,7 @@ def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, progress: Progress) 
     """Write the tokenizer's files; the ids that config.json and generation_config.json want."""
     progress("rebuilding the tokenizer", 0, 1)
     tokens, scores, kinds = (reader.fields[key] for key in VOCABULARY)
-    pieces = [bytes(tokens.parts[index]).decode("utf-8") for index in tokens.data]
+    pieces = _strings(tokens)
     # Gemma's own names first: some files give the turn's end as the text's end.
     usual = {"bos_token": ("<bos>", "bos"), "eos_token": ("<eos>", "eos")}
     usual |= {"unk_token": ("<unk>", "unknown"), "pad_token": ("<pad>", "padding")}
@@ -143,13 +138,13 @@ def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, progress: Progress) 
         for role, (name, key) in usual.items()
     }
     names = {role: pieces[number] for role, number in ids.items()}
-    tokenizer = vocabulary.build(
-        pieces,
-        [float(scores.parts[index][0]) for index in scores.data],
-        [int(kinds.parts[index][0]) for index in kinds.data],
-        names["bos_token"],
-        names["unk_token"],
-    )
+    types = [int(kinds.parts[index][0]) for index in kinds.data]
+    if MERGES in reader.fields:
+        joined = vocabulary.listed(_strings(reader.fields[MERGES]), pieces)
+    else:
+        ranked = [float(scores.parts[index][0]) for index in scores.data]
+        joined = vocabulary.merges(pieces, ranked, vocabulary.added(pieces, types))
+    tokenizer = vocabulary.build(pieces, types, joined, names["bos_token"], names["unk_token"])
     vocabulary.write(tokenizer, folder, names, _value(reader, "tokenizer.chat_template"))
     progress("rebuilding the tokenizer", 1, 1)
     stated = [_value(reader, f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot")]
@@ -159,3 +154,7 @@ def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, progress: Progress) 
         "eos_token_id": sorted(ends),
         "pad_token_id": ids["pad_token"],
     }
+
+
+def _strings(field: gguf.ReaderField) -> list[str]:
+    return [bytes(field.parts[index]).decode("utf-8") for index in field.data]

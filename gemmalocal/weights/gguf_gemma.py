@@ -1,24 +1,29 @@
-"""config.json of the Gemma that a GGUF file's metadata describes: text models of Gemma 1, 2 and 3.
+"""config.json of the Gemma that a GGUF file's metadata describes: text models of Gemma 1, 2, 3 and 4.
 
 Source: llama.cpp's convert_hf_to_gguf.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from gemmalocal.catalog import FULL, SLIDING
 from gemmalocal.errors import ModelError
+from gemmalocal.weights.gguf_names import EMBEDDING, OUTPUT
 
 Value = Callable[..., Any]  # a metadata key, and what to return where it is missing
+Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by llama.cpp's names
 
+PER_LAYER = "per_layer_token_embd.weight"
 LARGEST_LAYERS = {"gemma2": 46, "gemma3": 62}  # the 27B models
 
 
-def config(architecture: str, metadata: Value, vocabulary: int, tied: bool) -> dict[str, Any]:
+def config(architecture: str, metadata: Value, shapes: Shapes, turned: int | None) -> dict[str, Any]:
     """config.json of the model that `metadata` (key, default) describes; ids of special tokens are left to the caller.
 
-    Raises `ModelError` where a size is missing.
+    `turned`: how many pairs of a head's numbers Gemma 4's full layers turn by position, if the file says so. Raises
+    `ModelError` where a size is missing.
     """
 
     def value(key: str, default: Any = None) -> Any:
@@ -26,7 +31,7 @@ def config(architecture: str, metadata: Value, vocabulary: int, tied: bool) -> d
 
     sizes = {
         "hidden_size": value("embedding_length"),
-        "intermediate_size": value("feed_forward_length"),
+        "intermediate_size": min(_each(value("feed_forward_length"))),
         "num_hidden_layers": value("block_count"),
         "num_attention_heads": value("attention.head_count"),
     }
@@ -34,14 +39,16 @@ def config(architecture: str, metadata: Value, vocabulary: int, tied: bool) -> d
         raise ModelError(f"The GGUF file does not say the model's {', '.join(missing)}.", "Download the file again.")
     common = {
         **sizes,
-        "num_key_value_heads": value("attention.head_count_kv", sizes["num_attention_heads"]),
+        "num_key_value_heads": _each(value("attention.head_count_kv", sizes["num_attention_heads"]))[0],
         "head_dim": value("attention.key_length", 256),
         "rms_norm_eps": float(f"{value('attention.layer_norm_rms_epsilon', 1e-6):.6g}"),  # 1e-6 as float32 is not 1e-6
         "max_position_embeddings": value("context_length", 8192),
-        "vocab_size": vocabulary,
-        "tie_word_embeddings": tied,
+        "vocab_size": shapes[EMBEDDING][0],
+        "tie_word_embeddings": OUTPUT not in shapes,
         "dtype": "float32",
     }
+    if architecture == "gemma4":
+        return common | _gemma4(value, common, shapes, turned)
     return common | FAMILIES[architecture](value, common)
 
 
@@ -83,6 +90,51 @@ def _gemma3(value: Value, common: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _gemma4(value: Value, common: dict[str, Any], shapes: Shapes, turned: int | None) -> dict[str, Any]:
+    """In the words of the published files: what full layers have of their own is called global."""
+    slides = value("attention.sliding_window_pattern")
+    if not isinstance(slides, list) or len(slides) != common["num_hidden_layers"]:
+        raise ModelError("The GGUF file does not say which layers see a window.", "Take another GGUF of the model.")
+    kinds = [SLIDING if one else FULL for one in slides]
+    full, sliding = (kinds.index(kind) if kind in kinds else 0 for kind in (FULL, SLIDING))
+    keys = _each(value("attention.head_count_kv"), len(kinds))
+    head, per_layer = common["head_dim"], value("embedding_length_per_layer_input", 0)
+    found = {
+        "architectures": ["Gemma4ForCausalLM"],
+        "model_type": "gemma4_text",
+        "hidden_activation": "gelu_pytorch_tanh",
+        "layer_types": kinds,
+        "head_dim": value("attention.key_length_swa", head),
+        "global_head_dim": head,
+        "num_key_value_heads": keys[sliding],
+        "num_global_key_value_heads": keys[full] if keys[full] != keys[sliding] else None,
+        "attention_k_eq_v": f"blk.{full}.attn_v.weight" not in shapes,
+        "sliding_window": value("attention.sliding_window", 512),
+        "num_kv_shared_layers": value("attention.shared_kv_layers", 0),
+        "use_double_wide_mlp": len(set(_each(value("feed_forward_length")))) > 1,
+        "hidden_size_per_layer_input": per_layer,
+        "vocab_size_per_layer_input": shapes[PER_LAYER][0] if per_layer else common["vocab_size"],
+        "final_logit_softcapping": value("final_logit_softcapping"),
+        "rope_parameters": {
+            SLIDING: {"rope_type": "default", "rope_theta": value("rope.freq_base_swa", 10_000.0)},
+            FULL: {
+                "rope_type": "proportional",
+                "rope_theta": value("rope.freq_base", 1_000_000.0),
+                "partial_rotary_factor": 0.25 if turned is None else 2 * turned / head,
+            },
+        },
+    }
+    if experts := value("expert_count", 0):
+        found |= {"enable_moe_block": True, "num_experts": experts, "top_k_experts": value("expert_used_count")}
+        found["moe_intermediate_size"] = value("expert_feed_forward_length")
+    return found
+
+
+def _each(value: Any, layers: int = 1) -> list[Any]:
+    """A size by layer; files say those that are the same in all layers once."""
+    return value if isinstance(value, list) and value else [value] * layers
+
+
 def query_scale(architecture: str, common: dict[str, Any]) -> int:
     """Only the 27B models scale queries by the width per head instead of the head's size."""
     if common["num_hidden_layers"] == LARGEST_LAYERS[architecture]:
@@ -98,4 +150,4 @@ def _pattern(pattern: Any) -> int:
 
 
 FAMILIES = {"gemma": _gemma, "gemma2": _gemma2, "gemma3": _gemma3}
-ARCHITECTURES = tuple(FAMILIES)
+ARCHITECTURES = (*FAMILIES, "gemma4")

@@ -1,7 +1,8 @@
-"""A SentencePiece vocabulary, as GGUF stores it, to the tokenizer.json that Gemma models ship.
+"""A vocabulary, as GGUF stores it, to the tokenizer.json that Gemma models ship.
 
-Gemma's tokenizer is byte-pair encoding with byte fallback: a piece's score is minus its merge rank, so the merge
-list that `tokenizers` wants can be rebuilt from the pieces alone (as transformers' SentencePiece converter does).
+Gemma's tokenizer is byte-pair encoding with byte fallback. Files of Gemma 4 hold its merges. Those of Gemma 1 to 3
+hold SentencePiece's scores: minus the rank of the merge that makes a piece, so that the merges can be rebuilt from the
+pieces alone (as transformers' SentencePiece converter does).
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers.models import BPE
 
 CONTROL, USER_DEFINED = 3, 4  # llama.cpp's token types; 1 is a normal piece, 6 a byte
-TURN_MARKS = {"<start_of_turn>", "<end_of_turn>"}  # user-defined in the file, special in every published tokenizer
+# Of Gemma 4, what llama.cpp's chat parser must see in the text.
+SHOWN = {"<|channel>", "<channel|>", "<|tool_call>", "<tool_call|>", "<|tool_response>", "<tool_response|>", '<|"|>'}
+SPECIAL = {"<start_of_turn>", "<end_of_turn>", *SHOWN}  # user-defined in the file, special as published
 
 
 def merges(pieces: Sequence[str], scores: Sequence[float], skip: set[str]) -> list[tuple[str, str]]:
@@ -33,13 +36,30 @@ def merges(pieces: Sequence[str], scores: Sequence[float], skip: set[str]) -> li
     return [(left, right) for *_, left, right in found]
 
 
-def build(pieces: Sequence[str], scores: Sequence[float], kinds: Sequence[int], bos: str, unknown: str) -> Tokenizer:
-    """Make a Gemma tokenizer that puts one `bos` in front when asked for special tokens."""
-    added = {piece for piece, kind in zip(pieces, kinds, strict=True) if kind in (CONTROL, USER_DEFINED)}
+def listed(lines: Sequence[str], pieces: Sequence[str]) -> list[tuple[str, str]]:
+    """The merges that a file lists: two pieces with a space between them, of which the first may begin with one.
+
+    Left out are those of pieces that it does not have: it may spell added tokens, such as runs of spaces, otherwise.
+    """
+    known = set(pieces)
+    cuts = ((line, line.find(" ", 1)) for line in lines)
+    halves = ((line[:cut], line[cut + 1 :]) for line, cut in cuts if cut > 0)
+    return [(left, right) for left, right in halves if known >= {left, right, left + right}]
+
+
+def added(pieces: Sequence[str], kinds: Sequence[int]) -> set[str]:
+    """The pieces that are found in a text as they are, before any merge."""
+    return {piece for piece, kind in zip(pieces, kinds, strict=True) if kind in (CONTROL, USER_DEFINED)}
+
+
+def build(
+    pieces: Sequence[str], kinds: Sequence[int], joined: list[tuple[str, str]], bos: str, unknown: str
+) -> Tokenizer:
+    """Make a Gemma tokenizer, of `joined` merges, that puts one `bos` in front when asked for special tokens."""
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     model = BPE(
         vocab=vocabulary,
-        merges=merges(pieces, scores, added),
+        merges=joined,
         unk_token=unknown,
         fuse_unk=True,
         byte_fallback=True,
@@ -53,7 +73,7 @@ def build(pieces: Sequence[str], scores: Sequence[float], kinds: Sequence[int], 
     )
     tokenizer.add_tokens(
         [
-            AddedToken(piece, special=kind == CONTROL or piece in TURN_MARKS, normalized=False)
+            AddedToken(piece, special=kind == CONTROL or piece in SPECIAL, normalized=False)
             for piece, kind in zip(pieces, kinds, strict=True)
             if kind in (CONTROL, USER_DEFINED)
         ]

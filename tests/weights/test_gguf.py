@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import ModelError
 from gemmalocal.records import Message
-from gemmalocal.weights import gguf_file, gguf_peek
+from gemmalocal.weights import gguf_file, gguf_peek, vocabulary
 from gemmalocal.weights.gguf_names import tensor_name
 from tests.weights import ggufs
 
@@ -169,8 +169,11 @@ def test_other_models_and_parts_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="one part of several"):
         imported(tmp_path / "part.gguf", tmp_path / "out")
     ggufs.write(tmp_path / "bpe.gguf", "gemma3", Kind.F16, tokenizer__ggml__model="gpt2")
-    with pytest.raises(ModelError, match="SentencePiece"):
+    with pytest.raises(ModelError, match="vocabulary"):
         imported(tmp_path / "bpe.gguf", tmp_path / "out")
+    ggufs.write(tmp_path / "torn.gguf", "gemma3", Kind.F16, tokenizer__ggml__model="gemma4")
+    with pytest.raises(ModelError, match="vocabulary"):
+        imported(tmp_path / "torn.gguf", tmp_path / "out")
 
 
 def test_too_small_a_disk_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,3 +210,8 @@ def test_a_foreign_tensor_is_refused() -> None:
         tensor_name("blk.0.ssm_in.weight", "gemma3")
     with pytest.raises(ModelError, match="does not have"):
         tensor_name("blk.0.attn_q_norm.weight", "gemma2")
+
+
+def test_merges_are_taken_as_a_file_lists_them() -> None:
+    pieces = ["a", "b", "ab", " ", " a", "▁", "  "]
+    assert vocabulary.listed(["a b", "  a", "▁ ▁", "ab c", "x", ""], pieces) == [("a", "b"), (" ", "a")]
