@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from gemmalocal.backends import open_backend
 from gemmalocal.weights import vocabulary
 from gemmalocal.weights.locate import DEMO, locate
 
+os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub looks once, when an engine brings it in
 open_backend("mlx")  # before a test imports mlx.core: OpenBLAS must come first
 
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
