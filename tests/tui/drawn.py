@@ -108,6 +108,7 @@ async def draw(arrive: Arrive, sizes: tuple[tuple[int, int], ...], theme: str = 
     async with app.run_test(size=sizes[0]) as pilot:
         home = app.screen
         await until(pilot, lambda: home.query_one(RunTable).row_count or home.query_one("#welcome").display)
+        await until(pilot, lambda: home.query("FooterKey"))
         await arrive(pilot)
         if theme:
             app.theme = theme

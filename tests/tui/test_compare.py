@@ -55,7 +55,7 @@ async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.Mo
     assert folder.parent == paths.chats()
     assert json.loads((folder / "transcript.jsonl").read_text())["vote"] == "tiny"
     job = jobs.Job(folder)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while job.alive and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not job.alive, "the chat must not outlive its screen"
