@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from gemmalocal import paths, published
 from gemmalocal.errors import ModelError, RecipeError
-from gemmalocal.events import Event, Finished, Report, Stage
+from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines.beside import Stopped, Tell, beside
 from gemmalocal.weights import gguf_file, gguf_peek, inventory
 
@@ -41,6 +42,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return
+    if left := json.loads((target / "provenance.json").read_text(encoding="utf-8")).get("left_out"):
+        yield Notice(f"left out, since the text model alone is tuned: {left}")
     yield Report({"model": name, "path": str(target), "licence": licence.terms})
     yield Finished("done")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -45,40 +45,50 @@ def checksum(path: Path, progress: Progress) -> str:
 def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[str, str]) -> Path:
     """Dequantize `source` into the folder `target` and return it; written aside, so it is whole or not there.
 
-    Raises `ModelError` for a file that is no GGUF or damaged, a model that is no Gemma 1 to 4, and a disk too small.
+    What is no part of the text model is left out, and named in provenance.json. Raises `ModelError` for a file that is
+    no GGUF or damaged, a model that is no Gemma 1 to 4, and a disk too small.
     """
     reader = _open(source, progress)
-    architecture = str(_value(reader, "general.architecture"))
-    if architecture not in gguf_gemma.ARCHITECTURES:
-        raise ModelError(
-            f"{source.name} holds a '{architecture}' model.",
-            f"GGUF files of these architectures can be imported: {', '.join(gguf_gemma.ARCHITECTURES)}.",
-        )
-    if (_value(reader, "split.count") or 1) > 1:
-        raise ModelError(f"{source.name} is one part of several.", "Merge them first: llama-gguf-split --merge")
-    kind = _value(reader, "tokenizer.ggml.model")
-    if kind not in KINDS or not reader.fields.keys() >= set(KINDS[kind]):
-        raise ModelError(f"{source.name} does not hold Gemma's vocabulary.", "Take another GGUF of the same model.")
-    needed = 4 * sum(int(tensor.n_elements) for tensor in reader.tensors)
+    architecture = _architecture(reader, source.name)
+    text = [one for one in reader.tensors if gguf_names.tower(one.name) is None]
+    needed = 4 * sum(int(tensor.n_elements) for tensor in text)
     remedy = "Make room, or move the workspace with GEMMALOCAL_HOME."
     machine.check_room(target.parent, needed, "The weights in float32 take", remedy)
-    shapes = {tensor.name: _shape(tensor) for tensor in reader.tensors}
+    shapes = {tensor.name: _shape(tensor) for tensor in text}
     if gguf_names.EMBEDDING not in shapes:
         raise ModelError(f"{source.name} has no token embeddings.", "It is not a whole model; download it again.")
     config = gguf_gemma.config(
         architecture,
         lambda key, default=None: _value(reader, key, default),
         shapes,
-        next((int((one.data == 1).sum()) for one in reader.tensors if one.name == gguf_names.ROPE), None),
+        next((int((one.data == 1).sum()) for one in text if one.name == gguf_names.ROPE), None),
     )
+    if towers := {part for one in reader.tensors if (part := gguf_names.tower(one.name))}:
+        provenance = {**provenance, "left_out": ", ".join(sorted(towers))}
     with atomic.new_folder(target) as folder:
-        ids = _write_tokenizer(reader, folder, progress)
-        _write_weights(reader, architecture, folder, progress)
+        ids = _write_tokenizer(reader, folder, config["vocab_size"], progress)
+        _write_weights(text, architecture, folder, progress)
         _write_json(folder / "config.json", config | ids)
         _write_json(folder / "generation_config.json", ids)
         _write_json(folder / "provenance.json", provenance)
         (folder / "NOTICE").write_text(f"{licence(architecture).notice}\n", encoding="utf-8")
     return target
+
+
+def _architecture(reader: gguf.GGUFReader, name: str) -> str:
+    """llama.cpp's name of the model; raises `ModelError` for what cannot be imported."""
+    architecture = str(_value(reader, "general.architecture"))
+    if architecture not in gguf_gemma.ARCHITECTURES:
+        raise ModelError(
+            f"{name} holds a '{architecture}' model.",
+            f"GGUF files of these architectures can be imported: {', '.join(gguf_gemma.ARCHITECTURES)}.",
+        )
+    if (_value(reader, "split.count") or 1) > 1:
+        raise ModelError(f"{name} is one part of several.", "Merge them first: llama-gguf-split --merge")
+    kind = _value(reader, "tokenizer.ggml.model")
+    if kind not in KINDS or not reader.fields.keys() >= set(KINDS[kind]):
+        raise ModelError(f"{name} does not hold Gemma's vocabulary.", "Take another GGUF of the same model.")
+    return architecture
 
 
 def _open(source: Path, progress: Progress) -> gguf.GGUFReader:
@@ -98,11 +108,11 @@ def _value(reader: gguf.GGUFReader, key: str, default: Any = None) -> Any:
     return default if field is None else field.contents()
 
 
-def _write_weights(reader: gguf.GGUFReader, architecture: str, folder: Path, progress: Progress) -> None:
+def _write_weights(text: Sequence[gguf.ReaderTensor], architecture: str, folder: Path, progress: Progress) -> None:
     """Write the tensors in the order of the file, one at a time in memory."""
     parts = [
         Tensor(gguf_names.tensor_name(one.name, architecture), _shape(one), partial(_dequantized, one, architecture))
-        for one in reader.tensors
+        for one in text
         if one.name != gguf_names.ROPE  # computed from the configuration
     ]
     tensors.write(folder, parts, "F32", lambda done, total: progress("dequantizing", done, total), SHARD)
@@ -124,11 +134,11 @@ def _dequantized(tensor: gguf.ReaderTensor, architecture: str) -> np.ndarray[Any
     return values - np.float32(1) if gguf_names.adds_one(tensor.name, architecture) else values
 
 
-def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Write the tokenizer's files; the ids that config.json and generation_config.json want."""
+def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, rows: int, progress: Progress) -> dict[str, Any]:
+    """Write the tokenizer's files, of as many tokens as the embedding has `rows`; the ids that config.json wants."""
     progress("rebuilding the tokenizer", 0, 1)
     tokens, scores, kinds = (reader.fields[key] for key in VOCABULARY)
-    pieces = _strings(tokens)
+    pieces = _strings(tokens)[:rows]  # Ollama's Gemma 3 has one more, for images
     # Gemma's own names first: some files give the turn's end as the text's end.
     usual = {"bos_token": ("<bos>", "bos"), "eos_token": ("<eos>", "eos")}
     usual |= {"unk_token": ("<unk>", "unknown"), "pad_token": ("<pad>", "padding")}
@@ -138,11 +148,11 @@ def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, progress: Progress) 
         for role, (name, key) in usual.items()
     }
     names = {role: pieces[number] for role, number in ids.items()}
-    types = [int(kinds.parts[index][0]) for index in kinds.data]
+    types = [int(kinds.parts[index][0]) for index in kinds.data[:rows]]
     if MERGES in reader.fields:
         joined = vocabulary.listed(_strings(reader.fields[MERGES]), pieces)
     else:
-        ranked = [float(scores.parts[index][0]) for index in scores.data]
+        ranked = [float(scores.parts[index][0]) for index in scores.data[:rows]]
         joined = vocabulary.merges(pieces, ranked, vocabulary.added(pieces, types))
     tokenizer = vocabulary.build(pieces, types, joined, names["bos_token"], names["unk_token"])
     vocabulary.write(tokenizer, folder, names, _value(reader, "tokenizer.chat_template"))

@@ -16,6 +16,7 @@ Value = Callable[..., Any]  # a metadata key, and what to return where it is mis
 Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by llama.cpp's names
 
 PER_LAYER = "per_layer_token_embd.weight"
+LONG = 131_072  # tokens that Gemma 3 takes from 4B on, with its positions scaled by 8
 LARGEST_LAYERS = {"gemma2": 46, "gemma3": 62}  # the 27B models
 
 
@@ -75,17 +76,19 @@ def _gemma2(value: Value, common: dict[str, Any]) -> dict[str, Any]:
 
 
 def _gemma3(value: Value, common: dict[str, Any]) -> dict[str, Any]:
+    """Also of Ollama's own files, which name positions' bases otherwise; from 4B on they say nothing of positions."""
     found = {
         "architectures": ["Gemma3ForCausalLM"],
         "model_type": "gemma3_text",
         "hidden_activation": "gelu_pytorch_tanh",
-        "rope_theta": value("rope.freq_base", 1_000_000.0),
-        "rope_local_base_freq": value("rope.freq_base_swa", 10_000.0),
+        "rope_theta": value("rope.freq_base", value("rope.global.freq_base", 1_000_000.0)),
+        "rope_local_base_freq": value("rope.freq_base_swa", value("rope.local.freq_base", 10_000.0)),
         "sliding_window": value("attention.sliding_window", 1024),
         "sliding_window_pattern": _pattern(value("attention.sliding_window_pattern", 6)),
         "query_pre_attn_scalar": query_scale("gemma3", common),
     }
-    if value("rope.scaling.type") == "linear":  # 4B and larger
+    unsaid = "linear" if value("rope.freq_base") is None and common["max_position_embeddings"] >= LONG else None
+    if value("rope.scaling.type", unsaid) == "linear":
         found["rope_scaling"] = {"rope_type": "linear", "factor": value("rope.scaling.factor", 8.0)}
     return found
 

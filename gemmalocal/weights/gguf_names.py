@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from gemmalocal.errors import ModelError
 
 EMBEDDING, OUTPUT, ROPE = "token_embd.weight", "output.weight", "rope_freqs.weight"
+TOWERS = {"v.": "vision tower", "a.": "audio tower", "mm.": "projector"}  # in Ollama's files beside the text model
 MODEL_TYPES = {
     "gemma": "gemma", "gemma2": "gemma2", "gemma3_text": "gemma3", "gemma3": "gemma3",
     "gemma4_text": "gemma4", "gemma4": "gemma4", "gemma4_unified": "gemma4", "gemma4_unified_text": "gemma4",
@@ -81,6 +82,11 @@ def architecture(model_type: str) -> str:
             f"A '{model_type}' model cannot be written as GGUF yet.", "Gemma 1 to 4 can; export this one as merged."
         )
     return MODEL_TYPES[model_type]
+
+
+def tower(name: str) -> str | None:
+    """What a tensor belongs to that is no part of the text model."""
+    return next((part for prefix, part in TOWERS.items() if name.startswith(prefix)), None)
 
 
 def tensor_name(name: str, architecture: str) -> str:

@@ -43,15 +43,23 @@ def tensors(architecture: str) -> Tensors:
     }
 
 
-def write(path: Path, architecture: str, kind: gguf.GGMLQuantizationType, **more: Any) -> Tensors:
+def write(path: Path, architecture: str, kind: gguf.GGMLQuantizationType, towers: bool = False, **more: Any) -> Tensors:
     """Write a GGUF file; the weights that a reader must find in it, by transformers' names.
 
-    `more` sets metadata: name=value, with __ for a dot.
+    `more` sets metadata: name=value, with __ for a dot, None for what is not there. With `towers` it is as Ollama's own
+    files of multimodal models are, which say nothing of positions.
     """
     writer = gguf.GGUFWriter(path, architecture)
-    _metadata(writer, architecture)
+    _metadata(writer, architecture, [*PIECES, "<image>"] if towers else PIECES)
+    if towers:
+        more["gemma3__rope__freq_base"] = None
+        for name in ("v.blk.0.attn_q.weight", "mm.input_projection.weight"):
+            writer.add_tensor(name, np.ones((4, 4), np.float32))
     for key, value in more.items():
-        writer.add_key_value(key.replace("__", "."), value, gguf.GGUFValueType.get_type(value))
+        name = key.replace("__", ".")
+        writer.kv_data[0].pop(name, None)
+        if value is not None:
+            writer.add_key_value(name, value, gguf.GGUFValueType.get_type(value))
     names = gguf.get_tensor_name_map(ARCHITECTURES[architecture], LAYERS)
     expected: Tensors = {}
     for name, values in tensors(architecture).items():
@@ -70,7 +78,7 @@ def write(path: Path, architecture: str, kind: gguf.GGMLQuantizationType, **more
     return expected
 
 
-def _metadata(writer: gguf.GGUFWriter, architecture: str) -> None:
+def _metadata(writer: gguf.GGUFWriter, architecture: str, pieces: list[str]) -> None:
     writer.add_name("tiny")
     writer.add_context_length(512)
     writer.add_embedding_length(WIDTH)
@@ -90,8 +98,8 @@ def _metadata(writer: gguf.GGUFWriter, architecture: str) -> None:
         writer.add_rope_freq_base(1_000_000.0)
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
-    writer.add_token_list(PIECES)
-    letters, words = len(LETTERS), len(WORDS)
+    writer.add_token_list(pieces)
+    letters, words = len(LETTERS), len(pieces) - len(PIECES) + len(WORDS)
     writer.add_token_scores([0.0] * (len(SPECIAL) + 256) + [-1000.0] * letters + [-float(n) for n in range(words)])
     writer.add_token_types([3, 3, 3, 2, 4, 4] + [6] * 256 + [1] * (letters + words))
     for role, number in (("pad", 0), ("eos", 1), ("bos", 2), ("unk", 3)):

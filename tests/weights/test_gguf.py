@@ -115,7 +115,7 @@ def test_a_file_whose_text_ends_with_the_turn_keeps_both_ends(tmp_path: Path) ->
 
 
 def test_scaled_positions_and_the_global_layers_are_read(tmp_path: Path) -> None:
-    more = {"gemma3__rope__scaling__type": "linear", "gemma3__rope__scaling__factor": 8.0}
+    more: dict[str, Any] = {"gemma3__rope__scaling__type": "linear", "gemma3__rope__scaling__factor": 8.0}
     pattern = [True, False] * 3 + [True]
     ggufs.write(
         tmp_path / "x.gguf", "gemma3", Kind.F16, **more, gemma3__rope__freq_base_swa=20_000.0,
@@ -125,6 +125,24 @@ def test_scaled_positions_and_the_global_layers_are_read(tmp_path: Path) -> None
     assert config["rope_scaling"] == {"rope_type": "linear", "factor": 8.0}
     assert config["rope_local_base_freq"] == 20_000.0
     assert config["sliding_window_pattern"] == 2
+
+
+def test_ollamas_own_gemma_3_is_read(tmp_path: Path) -> None:
+    """With towers, a token for images, nothing on positions from 4B on, and other names for their bases below."""
+    plain = ggufs.write(tmp_path / "4b.gguf", "gemma3", Kind.Q8_0, towers=True, gemma3__context_length=131_072)
+    folder = imported(tmp_path / "4b.gguf", tmp_path / "4b")
+    assert load_file(folder / "model.safetensors").keys() == plain.keys()
+    assert json.loads((folder / "provenance.json").read_text())["left_out"] == "projector, vision tower"
+    config = json.loads((folder / "config.json").read_text())
+    assert config["rope_scaling"] == {"rope_type": "linear", "factor": 8.0}
+    assert (config["rope_theta"], config["rope_local_base_freq"]) == (1_000_000.0, 10_000.0)
+    assert config["vocab_size"] == len(ggufs.PIECES)
+    assert Tokenizer(folder).encoder.get_vocab_size() == len(ggufs.PIECES)
+    bases: dict[str, Any] = {"gemma3__rope__global__freq_base": 500_000.0, "gemma3__rope__local__freq_base": 20_000.0}
+    ggufs.write(tmp_path / "1b.gguf", "gemma3", Kind.Q8_0, gemma3__rope__freq_base=None, **bases)
+    config = json.loads((imported(tmp_path / "1b.gguf", tmp_path / "1b") / "config.json").read_text())
+    assert (config["rope_theta"], config["rope_local_base_freq"]) == (500_000.0, 20_000.0)
+    assert "rope_scaling" not in config
 
 
 def test_a_large_model_is_written_in_shards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -146,6 +146,13 @@ def test_a_folder_with_one_model_can_be_imported(home: Path, workspace: Path) ->
     assert Path(json.loads(done.stdout)["path"]) == workspace / "models" / "tiny"
 
 
+def test_what_an_import_leaves_out_is_told(workspace: Path, tmp_path: Path) -> None:
+    ggufs.write(tmp_path / "seeing.gguf", "gemma3", Kind.Q8_0, towers=True)
+    done = run("import", str(tmp_path / "seeing.gguf"))
+    assert done.returncode == 0, done.stderr
+    assert "left out, since the text model alone is tuned: projector, vision tower" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
