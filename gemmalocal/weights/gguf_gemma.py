@@ -24,7 +24,7 @@ def config(architecture: str, metadata: Value, shapes: Shapes, turned: int | Non
     """config.json of the model that `metadata` (key, default) describes; ids of special tokens are left to the caller.
 
     `turned`: how many pairs of a head's numbers Gemma 4's full layers turn by position, if the file says so. Raises
-    `ModelError` where a size is missing.
+    `ModelError` where a size is missing, or contradicts another.
     """
 
     def value(key: str, default: Any = None) -> Any:
@@ -49,7 +49,10 @@ def config(architecture: str, metadata: Value, shapes: Shapes, turned: int | Non
         "dtype": "float32",
     }
     if architecture == "gemma4":
-        return common | _gemma4(value, common, shapes, turned)
+        try:
+            return common | _gemma4(value, common, shapes, turned)
+        except (IndexError, KeyError) as error:
+            raise ModelError("The GGUF file's sizes and tensors do not agree.", "Download the file again.") from error
     return common | FAMILIES[architecture](value, common)
 
 

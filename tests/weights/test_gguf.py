@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import ModelError
 from gemmalocal.records import Message
-from gemmalocal.weights import gguf_file, gguf_peek, vocabulary
+from gemmalocal.weights import gguf_file, gguf_gemma, gguf_peek, vocabulary
 from gemmalocal.weights.gguf_names import tensor_name
 from tests.weights import ggufs
 
@@ -233,3 +233,21 @@ def test_a_foreign_tensor_is_refused() -> None:
 def test_merges_are_taken_as_a_file_lists_them() -> None:
     pieces = ["a", "b", "ab", " ", " a", "▁", "  "]
     assert vocabulary.listed(["a b", "  a", "▁ ▁", "ab c", "x", ""], pieces) == [("a", "b"), (" ", "a")]
+
+
+@pytest.mark.parametrize(
+    ("slides", "more", "says"),
+    [
+        (None, {}, "which layers see a window"),
+        ([True], {}, "which layers see a window"),
+        ([True, False], {"attention.head_count_kv": [2]}, "do not agree"),
+        ([True, False], {"embedding_length_per_layer_input": 8}, "do not agree"),
+    ],
+)
+def test_a_gemma_4_that_contradicts_itself_is_refused(slides: Any, more: dict[str, Any], says: str) -> None:
+    said = {"embedding_length": 8, "feed_forward_length": 8, "block_count": 2, "attention.head_count": 2, **more}
+    metadata = {f"gemma4.{key}": value for key, value in said.items()} | {
+        "gemma4.attention.sliding_window_pattern": slides
+    }
+    with pytest.raises(ModelError, match=says):
+        gguf_gemma.config("gemma4", metadata.get, {"token_embd.weight": (9, 8)}, None)
