@@ -91,10 +91,23 @@ def _architecture(reader: gguf.GGUFReader, name: str) -> str:
     return architecture
 
 
+class _Reader(gguf.GGUFReader):  # type: ignore[misc]
+    """Sees the mapped file as a plain array: of a memmap, the million views of a vocabulary take thrice as long."""
+
+    @property
+    def data(self) -> np.ndarray[Any, Any]:
+        """The bytes of the file."""
+        return self._data
+
+    @data.setter
+    def data(self, mapped: np.ndarray[Any, Any]) -> None:
+        self._data = np.asarray(mapped)
+
+
 def _open(source: Path, progress: Progress) -> gguf.GGUFReader:
     progress("reading the file", 0, 1)
     try:
-        return gguf.GGUFReader(source)
+        return _Reader(source)
     except (ValueError, OSError, IndexError, KeyError, OverflowError) as error:  # as it meets garbage or the file's end
         raise ModelError(f"{source} cannot be read as GGUF: {error}", "Download the file again.") from error
 
