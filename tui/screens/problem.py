@@ -36,7 +36,7 @@ class ProblemScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
         """The words, then the log."""
         title, sentence, remedy = self._words
-        with Vertical(classes="dialog large"):
+        with Vertical(classes="dialog" if self._folder is None else "dialog large"):
             yield Static(title, classes="dialog-title", markup=False)
             yield Static(sentence, id="sentence", markup=False)
             yield Static(remedy, id="remedy", markup=False)

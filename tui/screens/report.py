@@ -23,7 +23,7 @@ class ReportScreen(Dialog[None]):
 
     def compose(self) -> ComposeResult:
         """Title, text, keys."""
-        with Vertical(classes="dialog large"):
+        with Vertical(classes="dialog large report"):
             yield Static(self._title, classes="dialog-title", markup=False)
             with VerticalScroll():
                 yield Static(self._text)
