@@ -61,7 +61,12 @@ class Preparation(Section):
     balance: float | None = Field(
         5.0, ge=1, description="Rows a file may give, in medians of all files; none for no limit, as for text."
     )
-    held_out: float = Field(0.1, ge=0, le=0.5, description="Share of the documents held out, by a hash of their text.")
+    held_out: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="Share of the documents held out, by a hash of their text; none with over twice that of the rows.",
+    )
     max_documents: int | None = Field(None, ge=1, description="Stop reading after so many documents.")
     password_env: str | None = Field(None, description="The NAME of the variable that holds the documents' password.")
     seed: int = Field(0, ge=0, description="Decides the words of rules, and what a sampling author says.")

@@ -73,6 +73,7 @@ def by_hand(
     )
 
 
+LARGEST = 2  # times the share that is wanted: what a single document may be of it
 Place = tuple[str, int]  # a document's hash, and a passage's number in it
 
 
@@ -84,9 +85,10 @@ def place_of(piece: Piece) -> Place:
 def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -> tuple[set[Place], str]:
     """The places that are held out, and how they were chosen, as a sentence.
 
-    A document is held out by its content's hash, so that it does not change sides when others join. Where that
-    leaves a side without rows, the document with the fewest is held out; where a single document has rows, one of
-    its sections, of a single section a passage. Of a single passage, or of a share of 0, nothing is.
+    A document is held out by its content's hash, so that it does not change sides when others join; one with more than
+    twice the `share` of all rows never is, since a book would take most of them away. Where that leaves a side without
+    rows, the document with the fewest is held out; where a single document has rows, one of its sections, of a single
+    section a passage. Of a single passage, or of a share of 0, nothing is.
     """
     if not share:
         return set(), "nothing, as asked"
@@ -102,7 +104,8 @@ def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -
             sizes[of(piece)] += rows[place_of(piece)]
         filled = {name for name, size in sizes.items() if size}
         if len(filled) > 1:
-            chosen = {name for name in sizes if _share(name) < share}
+            most = LARGEST * share * sum(sizes.values())
+            chosen = {name for name, size in sizes.items() if _share(name) < share and size <= most}
             if not 0 < len(chosen & filled) < len(filled):
                 chosen = {min(filled, key=lambda name: (sizes[name], name))}
             how = f"{len(chosen & filled)} of {len(filled)} {what}"

@@ -213,6 +213,10 @@ def split(pieces: list[Piece], share: float, without: Sequence[Piece] = ()) -> t
     return curate.held_out(pieces, rows, share)
 
 
+def book(name: str, pages: int) -> list[Piece]:
+    return [piece(document=name, number=number) for number in range(pages)]
+
+
 def test_documents_are_held_out_by_their_content() -> None:
     pieces = [piece(document=f"d{n}", number=m) for n in range(200) for m in range(2)]
     places, how = split(pieces, 0.2)
@@ -221,6 +225,8 @@ def test_documents_are_held_out_by_their_content() -> None:
     assert len(places) == 2 * len(documents)
     assert how == f"{len(documents)} of 200 documents"
     assert places <= split([*pieces, piece(document="new")], 0.2)[0]
+    assert not any((f"{n}", 0) in split([*pieces, *book(f"{n}", 300)], 0.2)[0] for n in range(20))  # 3 of 7 rows
+    assert any((f"{n}", 0) in split([*pieces, *book(f"{n}", 100)], 0.2)[0] for n in range(20))
     two = [piece(document="a", number=0), piece(document="a", number=1), piece(document="b")]
     assert split(two, 0.01) == ({("b", 0)}, "1 of 2 documents")
     assert split(two, 0) == (set(), "nothing, as asked")
