@@ -15,7 +15,7 @@ from gemmalocal.backends import open_backend
 from gemmalocal.weights import vocabulary
 from gemmalocal.weights.locate import DEMO, locate
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # huggingface_hub looks once, when an engine brings it in
+os.environ["HF_HUB_OFFLINE"] = "1"  # for all tests: huggingface_hub looks once, when an engine brings it in
 open_backend("mlx")  # before a test imports mlx.core: OpenBLAS must come first
 
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
@@ -48,9 +48,8 @@ CONFIG: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nothing a test does reaches the user's own workspace, or a network."""
+    """Nothing a test does reaches the user's own workspace."""
     monkeypatch.setenv("GEMMALOCAL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return tmp_path / "home"
 
 

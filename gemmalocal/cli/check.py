@@ -57,20 +57,20 @@ def problems(report: dict[str, Any]) -> Iterator[str]:
 def _numbers(report: dict[str, Any]) -> Iterator[str]:
     """Lines that fit a terminal of 80 columns, and a dialog in it."""
     memory, time, long_rows = report["memory"], report["time"], report["long_rows"]
-    yield f"{'model':<{LABEL}}{report['model']}, shape {report['shape']}, {report['steps']} steps"
+    yield _line("model", f"{report['model']}, shape {report['shape']}, {report['steps']} steps")
     verdict = "it fits" if memory["fits"] else "it may NOT fit"
     peak, machine = (f"{memory[name] / 1e9:.1f}" for name in ("total", "machine"))
-    yield f"{'memory':<{LABEL}}{peak} of {machine} GB at the peak: {verdict}"
+    yield _line("memory", f"{peak} of {machine} GB at the peak: {verdict}")
     parts = ", ".join(f"{name} {memory[name] / 1e9:.2f}" for name in ("weights", "activations", "head", "adapter"))
-    yield f"{'':<{LABEL}}{parts} GB"
-    yield f"{'':<{LABEL}}rows of up to {memory['longest_row']} tokens would fit, one at a time"
+    yield _line("", f"{parts} GB")
+    yield _line("", f"rows of up to {memory['longest_row']} tokens would fit, one at a time")
     took = f"about {duration(time['seconds'])}, " if time["seconds"] is not None else ""
-    yield f"{'time':<{LABEL}}{took}{time['why']}"
+    yield _line("time", f"{took}{time['why']}")
     for side in ("train", "held_out"):
         yield from _side(side.replace("_", "-"), report[side])
-    yield f"{'not used':<{LABEL}}{report['left_out']:>7} rows left out, {report['duplicates']} duplicates"
+    yield _line("not used", f"{report['left_out']:>7} rows left out, {report['duplicates']} duplicates")
     cut = report["train"]["cut"] + report["held_out"]["cut"]
-    yield f"{'':<{LABEL}}longer than {long_rows['max_length']} tokens: {cut} cut, {long_rows['split']} split"
+    yield _line("", f"longer than {long_rows['max_length']} tokens: {cut} cut, {long_rows['split']} split")
     bins = report["train"]["histogram"]
     most = max(count for _, _, count in bins)
     for shortest, longest, count in bins:
@@ -78,11 +78,15 @@ def _numbers(report: dict[str, Any]) -> Iterator[str]:
         yield f"{f'{shortest}-{longest}':>17} tokens {bar or '·'} {count}"
 
 
+def _line(label: str, text: str) -> str:
+    return f"{label:<{LABEL}}{text}"
+
+
 def _side(name: str, numbers: dict[str, Any]) -> Iterator[str]:
     counted = f"{numbers['rows']:>7} rows {numbers['tokens']:>10} tokens, {numbers['supervised_tokens']} supervised"
-    yield f"{name:<{LABEL}}{counted}"
+    yield _line(name, counted)
     median, most, longest = (numbers[f"length_{which}"] for which in ("median", "p95", "max"))
-    yield f"{'':<{LABEL}}lengths: median {median}, 95 % up to {most}, longest {longest}"
+    yield _line("", f"lengths: median {median}, 95 % up to {most}, longest {longest}")
 
 
 def _problem(problem: dict[str, Any]) -> Iterator[str]:

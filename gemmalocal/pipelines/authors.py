@@ -35,9 +35,8 @@ def open_author(wanted: Preparation, folder: Path | None, tokenizer: Tokenizer |
     """The author of a preparation; `folder` and `tokenizer` are its model's, if that is to write."""
     settings = {"temperature": wanted.temperature, "max_tokens": wanted.answer_tokens, "seed": wanted.seed}
     if wanted.author == "rules" or wanted.task == "text":
-        return Author(
-            None, "", "nobody: rows are made by rules" if wanted.task != "text" else "nobody: rows are passages"
-        )
+        how = "passages" if wanted.task == "text" else "made by rules"
+        return Author(None, "", f"nobody: rows are {how}")
     if wanted.endpoint is not None:
         return _server(wanted.endpoint, settings)
     assert folder is not None

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import paths, published
+from gemmalocal import paths
 from gemmalocal.errors import ModelError, RecipeError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines.beside import Stopped, Tell, beside
-from gemmalocal.weights import gguf_file, gguf_peek, inventory
+from gemmalocal.weights import gguf_file, inventory
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
@@ -26,13 +26,10 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         raise RecipeError(f"There is a model '{name}' already.", f"Give another --name, or delete {target}.")
     target.parent.mkdir(parents=True, exist_ok=True)
 
-    licence = published.licence(gguf_peek.architecture(source) or "")
-
     def work(tell: Tell) -> Path:
         provenance = {
             "source": f"{source.name}: GGUF, dequantized to float32",
             "sha256": gguf_file.checksum(source, tell),
-            "licence": licence.terms,
         }
         return gguf_file.to_folder(source, target, tell, provenance)
 
@@ -42,9 +39,10 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return
-    if left := json.loads((target / "provenance.json").read_text(encoding="utf-8")).get("left_out"):
-        yield Notice(f"left out, since the text model alone is tuned: {left}")
-    yield Report({"model": name, "path": str(target), "licence": licence.terms})
+    made = json.loads((target / "provenance.json").read_text(encoding="utf-8"))
+    if "left_out" in made:
+        yield Notice(f"left out, since the text model alone is tuned: {made['left_out']}")
+    yield Report({"model": name, "path": str(target), "licence": made["licence"]})
     yield Finished("done")
 
 

@@ -45,8 +45,8 @@ def checksum(path: Path, progress: Progress) -> str:
 def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[str, str]) -> Path:
     """Dequantize `source` into the folder `target` and return it; written aside, so it is whole or not there.
 
-    What is no part of the text model is left out, and named in provenance.json. Raises `ModelError` for a file that is
-    no GGUF or damaged, a model that is no Gemma 1 to 4, and a disk too small.
+    provenance.json gets `provenance`, the licence, and the name of what is no part of the text model and is left out.
+    Raises `ModelError` for a file that is no GGUF or damaged, a model that is no Gemma 1 to 4, and a disk too small.
     """
     reader = _open(source, progress)
     architecture = _architecture(reader, source.name)
@@ -63,15 +63,17 @@ def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[s
         shapes,
         next((int((one.data == 1).sum()) for one in text if one.name == gguf_names.ROPE), None),
     )
+    own = licence(architecture)
+    provenance = {**provenance, "licence": own.terms}
     if towers := {part for one in reader.tensors if (part := gguf_names.tower(one.name))}:
-        provenance = {**provenance, "left_out": ", ".join(sorted(towers))}
+        provenance["left_out"] = ", ".join(sorted(towers))
     with atomic.new_folder(target) as folder:
         ids = _write_tokenizer(reader, folder, config["vocab_size"], progress)
         _write_weights(text, architecture, folder, progress)
         _write_json(folder / "config.json", config | ids)
         _write_json(folder / "generation_config.json", ids)
         _write_json(folder / "provenance.json", provenance)
-        (folder / "NOTICE").write_text(f"{licence(architecture).notice}\n", encoding="utf-8")
+        (folder / "NOTICE").write_text(f"{own.notice}\n", encoding="utf-8")
     return target
 
 

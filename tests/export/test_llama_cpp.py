@@ -18,11 +18,11 @@ from gemmalocal.data.tokenizer import TURNS, Tokenizer
 from gemmalocal.errors import ModelError
 from gemmalocal.export import gguf_write, merge
 from gemmalocal.records import Message
-from gemmalocal.weights import gguf_file
 from gemmalocal.weights.locate import DEMO
 from tests.backends import test_generations as generations
 from tests.export.llama_server import LlamaServer
 from tests.weights.test_demo import GOLDEN
+from tests.weights.test_gguf import imported
 
 NAMES = generations.NAMES
 IDS = [2, *np.random.default_rng(4).integers(6, 300, 40).tolist()]  # longer than the sliding windows
@@ -31,10 +31,6 @@ IDS = [2, *np.random.default_rng(4).integers(6, 300, 40).tolist()]  # longer tha
 def written(folder: Path, file: Path, form: str = "F16") -> Path:
     gguf_write.write(file, folder, gguf_write.plan(folder, merge.merged(folder, None), form), "x", lambda *what: None)
     return file
-
-
-def imported(file: Path, target: Path) -> Path:
-    return gguf_file.to_folder(file, target, lambda *what: None, {})
 
 
 def saved(name: str, tiny: Path, folder: Path, **more: Any) -> Path:

@@ -24,7 +24,7 @@ IDS = [2, 270, 271, 280, 290, 300, 275, 265, 281, 272, 274, 293, 305]  # longer 
 
 
 def imported(source: Path, target: Path) -> Path:
-    return gguf_file.to_folder(source, target, lambda *what: None, {"licence": "x"})
+    return gguf_file.to_folder(source, target, lambda *what: None, {})
 
 
 def logits(folder: Path, **more: Any) -> np.ndarray[Any, Any]:
