@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # On Linux the package index offers torch with gigabytes of CUDA; point pip at a CPU build if you have one.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test check bench system clean
+.PHONY: demo test check bench system go-templates clean
 demo: $(VENV)/.demo
 	$(BIN)/gemmalocal train quotes
 
@@ -29,7 +29,7 @@ $(VENV)/.demo: pyproject.toml | $(VENV)/bin/python system
 	$(BIN)/pip install --quiet -e '.[demo]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python system
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python system go-templates
 	$(BIN)/pip install --quiet '$(TORCH)'
 	$(BIN)/pip install --quiet -e '.[dev,torch]'
 	touch $@
@@ -40,6 +40,11 @@ system:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && apt-get install -y -qq libopenblas0-pthread; \
 	  else echo "OpenBLAS is missing: training will be slow. Debian, Ubuntu: sudo apt-get install libopenblas0-pthread"; fi; fi
+
+# Go's own text/template, which the tests hold Ollama's templates against (1 MB); without it they are skipped.
+go-templates:
+	@if ! command -v tmpl >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  apt-get update -qq && apt-get install -y -qq tmpl; fi
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

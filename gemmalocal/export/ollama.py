@@ -1,41 +1,161 @@
-"""A Modelfile for Ollama beside a GGUF: template, stops and parameters (https://docs.ollama.com/modelfile)."""
+"""A Modelfile for Ollama beside a GGUF: template, stops and parameters (https://docs.ollama.com/modelfile).
+
+Ollama's templates are Go's (https://pkg.go.dev/text/template). Every literal in them is a quoted string, so that
+nothing in a marker is taken for an action, white space counts as written, and no text ends the Modelfile's quotes.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
+from gemmalocal.errors import ModelError
 from gemmalocal.published import Licence
 from gemmalocal.records import Message
 
-SYSTEM, PROMPT, RESPONSE = "{{ .System }}", "{{ .Prompt }}", "{{ .Response }}"
+QUOTES = '"""'
+SYSTEM, ASKED, REPLY = "\ue0f0", "\ue0f1", "\ue0f2"  # private characters: no template has them, or changes them
+OPENINGS = {"user": ASKED, "assistant": REPLY}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The texts around the contents of a conversation; <bos> is not among them, since Ollama adds it."""
+
+    before_system: str
+    after_system: str  # up to the first question
+    before_first: str  # question, where there is no system's text
+    after_asked: str  # up to a reply that is there
+    after_reply: str  # up to the next question
+    ask: str  # after the last question: it opens the model's turn
+
+    def filled(self, messages: Sequence[Message]) -> str:
+        """What Ollama makes of messages that end with a question; the template says the same in Go."""
+        text, before = "", self.before_first
+        for place, message in enumerate(messages):
+            if message.role == "system":
+                text, before = self.before_system + message.content, self.after_system
+            elif message.role == "user":
+                last = place == len(messages) - 1
+                text += before + message.content + (self.ask if last else self.after_asked)
+            else:
+                text, before = text + message.content, self.after_reply
+        return text
+
+    def as_template(self) -> str:
+        """In Go's words. An empty system's text is none; one that is not the first is said as a question is."""
+        return "\n".join(
+            (
+                f"{{{{- $before := {_quoted(self.before_first)} -}}}}",
+                "{{- range $place, $message := .Messages -}}",
+                '{{- if and (eq .Role "system") (eq $place 0) -}}',
+                "{{- if .Content -}}",
+                f"{{{{- {_quoted(self.before_system)} -}}}}{{{{- .Content -}}}}",
+                f"{{{{- $before = {_quoted(self.after_system)} -}}}}",
+                "{{- end -}}",
+                '{{- else if eq .Role "assistant" -}}',
+                f"{{{{- .Content -}}}}{{{{- $before = {_quoted(self.after_reply)} -}}}}",
+                "{{- else -}}",
+                "{{- $before -}}{{- .Content -}}",
+                f"{{{{- if eq (len (slice $.Messages $place)) 1 -}}}}{{{{- {_quoted(self.ask)} -}}}}",
+                f"{{{{- else -}}}}{{{{- {_quoted(self.after_asked)} -}}}}{{{{- end -}}}}",
+                "{{- end -}}",
+                "{{- end -}}",
+            )
+        )
 
 
 def template(tokenizer: Tokenizer, between: str = "") -> str:
-    """Ollama's (Go's) template that says what the model's own says; of a model without one, the prompt as it is.
+    """Ollama's template that says what the model's own says; of a model without one, each prompt stands alone.
 
-    Rows of such a model had `between` after their prompts. The rest is read off what the own template makes of a turn
-    with and without a system's text. Ollama adds <bos>.
+    Rows of such a model had `between` after their prompts. Go's language has no word for what the own template may do
+    to the contents themselves, such as to strip white space around them. Raises `ModelError`.
     """
-    if not tokenizer.has_template:
-        return PROMPT + between + RESPONSE
-    asked = [Message("user", PROMPT)]
-    plain = tokenizer.render(asked, ask=True)
-    led = tokenizer.render([Message("system", SYSTEM), *asked], ask=True)
-    start = len(os.path.commonprefix([plain, led]))
-    end = len(os.path.commonprefix([plain[start:][::-1], led[start:][::-1]]))
-    turn = f"{plain[:start]}{{{{ if .System }}}}{led[start : len(led) - end]}{{{{ end }}}}{plain[start:]}"
-    said = tokenizer.render([*asked, Message("assistant", RESPONSE)], ask=False)
-    return turn.removeprefix(tokenizer.bos) + RESPONSE + said.rpartition(RESPONSE)[2]
+    if tokenizer.has_template:
+        return _layout(tokenizer).as_template()
+    return "\n".join(
+        (
+            '{{- if .System -}}{{- .System -}}{{- "\\n\\n" -}}{{- end -}}',
+            "{{- range $place, $message := .Messages -}}",
+            "{{- if eq (len (slice $.Messages $place)) 1 -}}{{- .Content -}}{{- end -}}",
+            "{{- end -}}",
+            f"{{{{- {_quoted(between)} -}}}}",
+        )
+    )
+
+
+def _layout(tokenizer: Tokenizer) -> Layout:
+    """Read off what the own template makes of conversations of private characters, whole marker by whole marker."""
+    talk = _talk("user", "assistant", "user")
+    try:
+        first, asked, replied, ask = _around(tokenizer, talk)
+        before, after, *rest = _around(tokenizer, [Message("system", SYSTEM), *talk])
+        layout = Layout(before, after, first, asked, replied, ask)
+        longer = _talk("user", "assistant", "user", "assistant", "user")
+        same = rest == [asked, replied, ask] and all(
+            layout.filled(messages) == _rendered(tokenizer, messages)
+            for messages in (talk[:1], [Message("system", SYSTEM), *talk[:1]], longer)
+        )
+    except (TemplateRefused, ValueError) as problem:
+        raise _unsayable(str(problem)) from problem
+    if not same:
+        raise _unsayable("it writes a turn in another way later in a conversation, or after a system's text")
+    return layout
+
+
+def _talk(*roles: str) -> list[Message]:
+    """One turn of each role, no two contents alike."""
+    return [Message(role, OPENINGS[role] * (place + 1)) for place, role in enumerate(roles)]
+
+
+def _rendered(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
+    return tokenizer.render(messages, ask=True).removeprefix(tokenizer.bos)
+
+
+def _around(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[str]:
+    """The texts around the contents of messages; raises `ValueError` where the template changes these."""
+    parts = re.split(f"({SYSTEM}+|{ASKED}+|{REPLY}+)", _rendered(tokenizer, messages))
+    if parts[1::2] != [message.content for message in messages]:
+        raise ValueError("it leaves contents out, changes them, or says them twice")
+    return parts[0::2]
+
+
+def _unsayable(why: str) -> ModelError:
+    return ModelError(
+        f"The model's chat template cannot be said in Ollama's language: {why}.",
+        "Export it as gguf: the template itself is in the file.",
+    )
+
+
+def _quoted(text: str) -> str:
+    """A text as Go writes it; with its quotes escaped, no three of them follow each other."""
+    return json.dumps(text, ensure_ascii=False)
 
 
 def modelfile(file: str, template: str, tokenizer: Tokenizer, licence: Licence, parameters: Mapping[str, Any]) -> str:
-    """The Modelfile's text; `file` is the GGUF's name beside it."""
+    """The Modelfile's text; `file` is the GGUF's name beside it. Raises `ModelError` for what it cannot quote."""
     stops = sorted(tokenizer.decode([end], special=True) for end in tokenizer.stop_ids)
-    lines = [f"FROM ./{file}", f'TEMPLATE """{template}"""']
-    lines += [f'PARAMETER stop "{stop}"' for stop in stops]
+    lines = [f"FROM ./{file}", f"TEMPLATE {_long(template)}"]
+    lines += [f"PARAMETER stop {_short(stop)}" for stop in stops if stop]
     lines += [f"PARAMETER {key} {value}" for key, value in parameters.items()]
-    lines.append(f'LICENSE """{licence.notice}"""')
+    lines.append(f"LICENSE {_long(licence.notice)}")
     return "\n".join(lines) + "\n"
+
+
+def _short(text: str) -> str:
+    """A text that ends with its line."""
+    return f'"{text}"' if '"' not in text and len(text.splitlines()) == 1 else _long(text)
+
+
+def _long(text: str) -> str:
+    """A text of any lines."""
+    if QUOTES in text or text.endswith('"'):
+        raise ModelError(
+            f"A Modelfile cannot quote a text with {QUOTES} in it, or with a quote at its end: {text[:80]!r}.",
+            "Export it as gguf, and write the Modelfile by hand.",
+        )
+    return f"{QUOTES}{text}{QUOTES}"

@@ -87,12 +87,10 @@ def opened(folder: Path, tell: Tell) -> Source:
 def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path, tell: Tell) -> None:
     """`what` is a GGUF's plan, or the tensors of another form."""
     if isinstance(what, Plan):
+        template = _template(found) if form.name == "ollama" else ""  # what it cannot say is told before the work
         file = forms.write_gguf(aside, found.whole, what, found.run.name, tell)
         if form.name == "ollama":
-            rows, tokenizer = found.run / "examples", Tokenizer(found.whole)
-            between = store.about(rows)["between"] if store.exists(rows) else ""
-            template = ollama.template(tokenizer, between)
-            text = ollama.modelfile(file.name, template, tokenizer, found.licence, {"temperature": 0.7})
+            text = ollama.modelfile(file.name, template, _tokenizer(found), found.licence, {"temperature": 0.7})
             (aside / "Modelfile").write_text(text, encoding="utf-8")
     elif form.name == "adapter":
         for path in _adapter(found).iterdir():
@@ -110,6 +108,15 @@ def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path
                 path.rename(aside / path.name)
     else:
         forms.write_merged(aside, found.whole, what, form.dtype, tell)
+
+
+def _tokenizer(found: Source) -> Tokenizer:
+    return Tokenizer(found.whole, found.recipe.data.thinking)
+
+
+def _template(found: Source) -> str:
+    rows = found.run / "examples"
+    return ollama.template(_tokenizer(found), store.about(rows)["between"] if store.exists(rows) else "")
 
 
 def _adapter(found: Source) -> Path:
