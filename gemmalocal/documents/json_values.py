@@ -1,0 +1,284 @@
+"""JSON values out of a file of any size, one at a time: what a file says never ends the process, nor fills its memory.
+
+Python's own decoder reads each value whole (of at most `LONGEST` characters, and as deep as it allows); between them a
+window moves over the file.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from typing import Any, BinaryIO
+
+from gemmalocal.documents.document import Unreadable
+from gemmalocal.documents.lines import LONGEST, NOT_UTF8, At
+
+BLOCK = 1 << 18  # bytes that are read at once
+BLANK = re.compile(r"[ \t\n\r]*")
+OPENING = re.compile(r'\{\s*"[^"\\]{1,80}"\s*:')
+COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
+TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*(")?|[\[\]{}]', re.DOTALL)  # the group: a string's end
+WORD = re.compile(r"[^,\[\]{}]*")
+INDENT = 64  # characters, the most that are looked at
+NEAR = 16  # characters before the end of a window in which an error may only mean that the window ends
+
+
+class Written(float):
+    """A number that is not written as Python writes it: `4.50`, `1e400`. As text it is what was written."""
+
+    def __new__(cls, written: str) -> Written:
+        """The number in `written`."""
+        number = super().__new__(cls, written)
+        number.written = written
+        return number
+
+    written: str
+
+    def __str__(self) -> str:
+        return self.written
+
+
+def _number(written: str) -> float:
+    number = float(written)
+    return number if repr(number) == written else Written(written)
+
+
+def _whole(written: str) -> int | str:
+    """An integer; of more digits than Python turns into text again, the text."""
+    try:
+        return int(written)
+    except ValueError:
+        return written
+
+
+def _no_number(name: str) -> None:
+    """NaN and the infinities are no JSON: they are null."""
+
+
+QUICK = json.JSONDecoder(parse_float=_number, parse_constant=_no_number)
+ANY = json.JSONDecoder(parse_float=_number, parse_constant=_no_number, parse_int=_whole)  # integers of any length
+
+
+def decode(text: str) -> Any:
+    """The one value that a text is; raises `Unreadable` with the reason."""
+    try:
+        try:
+            value = QUICK.decode(text)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            value = ANY.decode(text)
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"is not JSON: {error.msg} (column {error.colno})") from error
+    except RecursionError as error:
+        raise Unreadable("is not JSON that can be read: it is nested too deeply") from error
+    if _pairs(text, 0, len(text)):
+        _whole_characters(value)
+    return value
+
+
+def _pairs(text: str, start: int, end: int) -> bool:
+    """Whether there are escapes that may be half of a pair, which is no text."""
+    return text.find("\\ud", start, end) >= 0 or text.find("\\uD", start, end) >= 0
+
+
+def _sound(values: list[Any]) -> bool:
+    try:
+        _whole_characters(values)
+    except Unreadable:
+        return False
+    return True
+
+
+def _whole_characters(value: Any) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        stray = ord(error.object[error.start])
+        if 0xDC80 <= stray <= 0xDCFF:  # a byte that was no text
+            raise Unreadable(f"{NOT_UTF8}: it has the byte 0x{stray - 0xDC00:02x}") from error
+        raise Unreadable("has half a character: a lone surrogate") from error
+    except RecursionError as error:
+        raise Unreadable("is not JSON that can be read: it is nested too deeply") from error
+
+
+class Broken(Unreadable):
+    """A value that cannot be read, and the line that says so."""
+
+    def __init__(self, why: str, line: int, long: bool = False) -> None:
+        super().__init__(why)
+        self.line, self.long = line, long  # longer than may be held
+
+
+class Values:
+    """A place in a file of JSON, that moves on."""
+
+    def __init__(self, raw: BinaryIO, at: At) -> None:
+        self._raw, self._at = raw, at
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._text, self._place, self._ended, self._damaged = "", 0, False, False
+        self._lines = 1  # the line in which the window begins
+
+    @property
+    def line(self) -> int:
+        """The line of the place, from 1."""
+        return self.line_at(self._place)
+
+    def line_at(self, place: int) -> int:
+        """The line of a place in the window."""
+        return self._lines + self._text.count("\n", 0, place)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing is left but white space."""
+        return not self.peek()
+
+    def peek(self) -> str:
+        """The next character that is no white space; "" at the end."""
+        while True:
+            match = BLANK.match(self._text, self._place)
+            self._place = match.end() if match else self._place
+            if self._place < len(self._text):
+                return self._text[self._place]
+            if not self._more():
+                return ""
+
+    def take(self, mark: str) -> bool:
+        """Pass over a mark, if it is the next."""
+        if self.peek() != mark:
+            return False
+        self._place += 1
+        return True
+
+    def value(self) -> Any:
+        """The next value; raises `Broken`, and stays before it."""
+        self.peek()
+        while True:
+            try:
+                value, end = self._scanned()
+            except json.JSONDecodeError as error:
+                if self._cut(error) and self._grown():
+                    continue
+                if error.pos >= len(self._text):
+                    raise Broken("is not JSON: the file ends within it (it may be cut off)", self.line) from error
+                raise Broken(f"is not JSON: {error.msg}", self.line_at(error.pos)) from error
+            except RecursionError as error:
+                raise Broken("is not JSON that can be read: it is nested too deeply", self.line) from error
+            if end < len(self._text) or not self._grown():
+                break
+        start, self._place = self._place, end
+        if self._damaged or _pairs(self._text, start, end):
+            try:
+                _whole_characters(value)
+            except Unreadable as problem:
+                self._place = start
+                raise Broken(str(problem), self.line) from problem
+        return value
+
+    def run(self) -> list[Any]:
+        """The next values, as far as each stands whole in the window with a comma behind it; none where one is odd."""
+        text, place, read = self._text, self._place, list[Any]()
+        try:
+            while True:
+                value, end = QUICK.scan_once(text, place)  # type: ignore[attr-defined]
+                if (comma := COMMA.match(text, end)) is None:
+                    break
+                read.append(value)
+                place = comma.end()
+        except (StopIteration, ValueError, RecursionError):
+            pass  # `value` says what is wrong, or reads on
+        if not read or self._damaged or (_pairs(text, self._place, place) and not _sound(read)):
+            return []
+        self._place = place
+        return read
+
+    def _scanned(self) -> tuple[Any, int]:
+        try:
+            return QUICK.raw_decode(self._text, self._place)
+        except json.JSONDecodeError:
+            raise
+        except ValueError:
+            return ANY.raw_decode(self._text, self._place)
+
+    def _cut(self, error: json.JSONDecodeError) -> bool:
+        """Whether the window's end may be the only fault."""
+        return error.msg.startswith("Unterminated string") or error.pos > len(self._text) - NEAR
+
+    def _grown(self) -> bool:
+        """Whether there is more, and it may be held: the value at hand is no longer than `LONGEST`."""
+        if len(self._text) - self._place > LONGEST:
+            raise Broken(f"is longer than {LONGEST >> 20} MB", self.line, long=True)
+        return self._more(max(BLOCK, len(self._text) - self._place))
+
+    def _more(self, size: int = BLOCK) -> bool:
+        """Read on; what is behind the place is let go."""
+        read = b"" if self._ended else self._raw.read(size)
+        self._ended = self._ended or not read
+        try:
+            more = self._decoder.decode(read, self._ended)
+        except UnicodeDecodeError:
+            self._damaged = True
+            held, _ = self._decoder.getstate()
+            self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
+            more = self._decoder.decode(held + read, self._ended)
+        self._lines += self._text.count("\n", 0, self._place)
+        self._text, self._place = self._text[self._place :] + more, 0
+        if read:
+            self._at(self._raw.tell())
+        return bool(more) or not self._ended
+
+    def skip(self, held: bool = True) -> bool:
+        """Go behind the value at hand by its brackets alone; False, where its end is not in sight.
+
+        Then the place has not moved, if it was `held`; not held, a value may be of any length.
+        """
+        if self.peek() not in '"[{':
+            match = WORD.match(self._text, self._place)
+            self._place = match.end() if match else self._place
+            return True
+        depth, ahead = 0, 0  # counted from the place, which a new window moves
+        while True:
+            match = TOKEN.search(self._text, self._place + ahead)
+            if match is None or (match[0][0] == '"' and match[1] is None):  # a window may end within a string
+                if (held and len(self._text) - self._place > LONGEST) or not self._more():
+                    return False
+                continue
+            ahead = match.end() - self._place
+            depth += (match[0] in "{[") - (match[0] in "}]")
+            if depth <= 0 or not held:
+                self._place, ahead = self._place + ahead, 0
+            if depth <= 0:
+                return True
+
+    def find(self, mark: str) -> bool:
+        """Go to the next `mark` behind the place; False (and to the end) if there is none."""
+        self._place += 1
+        while (place := self._text.find(mark, self._place)) < 0:
+            self._place = max(self._place, len(self._text) - len(mark) + 1)
+            if not self._more():
+                self._place = len(self._text)
+                return False
+        self._place = place
+        return True
+
+    @property
+    def indent(self) -> str | None:
+        """What stands before the place in its line, if that is white space alone (and known)."""
+        before = self._text[max(0, self._place - INDENT) : self._place]
+        _, end, indent = before.rpartition("\n")
+        return indent if end and not indent.strip() else None
+
+    @property
+    def opening(self) -> str:
+        """How the value at hand begins, up to its first key, if it is an object; else ""."""
+        match = OPENING.match(self._text, self._place)
+        return match[0] if match else ""
+
+    @property
+    def rest(self) -> int:
+        """About how many bytes are left behind the place."""
+        here = self._raw.tell()
+        size = self._raw.seek(0, 2)
+        self._raw.seek(here)
+        return size - here + len(self._text) - self._place
