@@ -22,6 +22,7 @@ from gemmalocal import atomic, paths
 from gemmalocal.errors import DatasetError, JobBusy
 from gemmalocal.jobs import Job
 from gemmalocal.records import Message, Record
+from gemmalocal.terminal import as_json
 
 TRAIN, HELD_OUT, REJECTED = "train.jsonl", "held_out.jsonl", "rejected.jsonl"
 BY_HAND, ASKED, REPORT = "by_hand.json", "asked.jsonl", "report.json"
@@ -125,7 +126,7 @@ def write(
     """
     (folder / REPORT).unlink(missing_ok=True)
     for name, content in rows.items():
-        atomic.write_text(folder / name, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in content))
+        atomic.write_text(folder / name, "".join(as_json(row) + "\n" for row in content))
     new = {name: _checksum(folder / name) for name in (TRAIN, HELD_OUT, REJECTED)}
     whole = {**report, "files": {**new, **(sums or {})}}
     atomic.write_text(folder / REPORT, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")

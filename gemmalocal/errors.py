@@ -82,3 +82,13 @@ class WorkKilled(GemmalocalError):
 
 class TrainingDiverged(GemmalocalError):
     """Losses or gradients that are not finite, or explode, again and again."""
+
+
+class OutputLost(GemmalocalError):
+    """What is printed cannot be written, as to a full disk."""
+
+
+class OutputUnwanted(OutputLost):
+    """Whoever read what is printed has had enough, as `head` has."""
+
+    code = 0

@@ -9,6 +9,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from gemmalocal.terminal import as_json
+
 CONTRACT = 1
 
 
@@ -291,8 +293,8 @@ LAST_WORDS = (Finished, Failed)
 
 
 def encode(event: Event, at: float) -> str:
-    """One line of JSON, without the newline."""
-    return json.dumps({"event": type(event).__name__.lower(), "at": round(at, 3), **asdict(event)}, ensure_ascii=False)
+    """One line of JSON, without the newline; any text can be written, and is read back as it was."""
+    return as_json({"event": type(event).__name__.lower(), "at": round(at, 3), **asdict(event)})
 
 
 def decode(line: str) -> Event:

@@ -35,7 +35,7 @@ class Record:
         """A 64-bit hash of the content, blind to case, width and white space: equal keys are the same record."""
         parts = [f"{message.role}\x00{message.content}" for message in self.messages] or [self.text]
         plain = "\x01".join(" ".join(_normal(part).casefold().split()) for part in parts)
-        return int.from_bytes(hashlib.sha256(plain.encode()).digest()[:8], "big")
+        return int.from_bytes(hashlib.sha256(plain.encode(errors="surrogatepass")).digest()[:8], "big")
 
     @property
     def reply(self) -> str:

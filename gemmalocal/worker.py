@@ -16,6 +16,7 @@ from typing import Any
 from gemmalocal import __version__, history, launcher, tie
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Event, Failed, Started, encode
+from gemmalocal.terminal import visible
 
 PIPELINES = (
     "train", "check", "doctor", "bench", "lengths", "models", "fetch", "import_gguf", "adapter", "prepare", "convert",
@@ -102,7 +103,7 @@ def follow(directory: Path, job: dict[str, Any], rank: int) -> int:
             pass
     except GemmalocalError as error:
         traceback.print_exc()
-        print(f"Process {rank}: {error.message} {error.hint}", file=terminal)
+        print(visible(f"Process {rank}: {error.message} {error.hint}"), file=terminal)
         return error.code
     return 0
 

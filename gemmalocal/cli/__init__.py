@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import click
 
-from gemmalocal import __version__
+from gemmalocal import __version__, faults
 from gemmalocal.cli import adapter, bench, chat, check, errands, export, models, prepare, publish, runs, serve, training
-from gemmalocal.errors import INTERRUPTED, GemmalocalError
+from gemmalocal.cli.say import flush, note, open_streams, styled
+from gemmalocal.errors import INTERRUPTED, GemmalocalError, OutputLost, OutputUnwanted
 
 EPILOG = """Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing,
 4 killed or out of memory, 130 interrupted. GEMMALOCAL_HOME moves the workspace."""
@@ -41,15 +43,41 @@ for command in COMMANDS:
 
 def main() -> NoReturn:
     """Run the command line; every error is a sentence, a remedy and an exit code."""
+    open_streams()
+    code = _run()
+    flush()
+    sys.exit(code)
+
+
+def _run() -> int:
     try:
-        sys.exit(group.main(standalone_mode=False) or 0)
-    except GemmalocalError as error:
-        click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.message}", err=True)
-        if error.hint:
-            click.echo(error.hint, err=True)
-        sys.exit(error.code)
+        return int(group.main(standalone_mode=False, prog_name="gemmalocal") or 0)
     except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
+        return _misused(error)
     except (click.Abort, KeyboardInterrupt):
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
+    except OutputUnwanted as error:
+        return error.code
+    except (GemmalocalError, OSError, RuntimeError) as error:
+        cause = faults.explained(error)
+        if cause is None:
+            raise
+        return _failed(cause)
+
+
+def _failed(error: GemmalocalError) -> int:
+    with suppress(OutputLost):  # then nobody can be told
+        note(styled("Error:", fg="red", bold=True), f" {error.message}")
+        if error.hint:
+            note(error.hint)
+    return error.code
+
+
+def _misused(error: click.ClickException) -> int:
+    """What click says of it, which repeats what was given."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    with suppress(OutputLost):
+        if context is not None:
+            note(f"{context.get_usage()}\nTry '{context.command_path} -h' for help.\n")
+        note(f"Error: {error.format_message()}")
+    return error.exit_code

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import click
 
 from gemmalocal import paths
 from gemmalocal.cli import errands
+from gemmalocal.cli.say import note, say, say_json
 
 
 @click.command()
@@ -27,11 +27,11 @@ def adapter(source: str, target: str, to: str, model: str | None, as_json: bool)
     spec = {"source": str(folder), "target": str(Path(target).expanduser().absolute()), "to": to, "model": model}
     code, report = errands.run("adapter", spec)
     if report and as_json:
-        click.echo(json.dumps(report))
+        say_json(report)
     elif report:
-        click.echo(report["path"])
+        say(report["path"])
         if to == "mlx-lm":
-            click.echo(f"mlx_lm.generate --model {report['folder']} --adapter-path {report['path']}", err=True)
+            note(f"mlx_lm.generate --model {report['folder']} --adapter-path {report['path']}")
     return code
 
 

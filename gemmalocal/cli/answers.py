@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterator
 
 from gemmalocal.talk import Answer, Exchange
+from gemmalocal.terminal import on_line, visible
 
 COLUMN = 36  # characters that a column should have at least
 GAP = " │ "
@@ -47,16 +48,18 @@ class Page:
             yield ""
 
     def _column(self, name: str, answer: Answer) -> list[str]:
-        lines = [f"[{name}]", *wrapped(answer.text.strip("\n") if answer.done else answer.text, self._width)]
+        lines = [
+            f"[{on_line(name, self._width - 2)}]",
+            *wrapped(answer.text.strip("\n") if answer.done else answer.text, self._width),
+        ]
         if answer.done is None:
             return lines[:-1] or lines[:1]
         return [*lines, *wrapped(figures(answer), self._width)]
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """Lines of at most `width` characters; what could steer the terminal is left out."""
-    safe = ("".join(mark for mark in line.expandtabs() if mark.isprintable()) for line in text.split("\n"))
-    return [part for line in safe for part in textwrap.wrap(line, width) or [""]]
+    """Lines of at most `width` characters; what could steer the terminal is written out."""
+    return [part for line in visible(text).split("\n") for part in textwrap.wrap(line.expandtabs(), width) or [""]]
 
 
 def figures(answer: Answer) -> str:

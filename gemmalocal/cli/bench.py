@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from gemmalocal.cli.errands import run
 from gemmalocal.cli.lengths import compare, parsed
+from gemmalocal.cli.say import say, say_json
 
 STEPS, ROUNDS = 6, 2
 
@@ -67,16 +67,14 @@ def bench(
     figures["speed"] = ours["tokens_per_second"] / stock["tokens_per_second"]
     figures["memory"] = ours["peak_bytes"] / stock["peak_bytes"]
     if as_json:
-        click.echo(json.dumps(figures))
+        say_json(figures)
         return 0
     for who, name in (("ours", "gemmalocal"), ("stock", stock["trainer"])):
         one = figures[who]
-        click.echo(
-            f"{name:<18}{one['tokens_per_second']:>7.1f} supervised tok/s, peak {one['peak_bytes'] / 1e9:.2f} GB"
-        )
-    click.echo(f"{'ratio':<18}{figures['speed']:>7.2f} x the speed, {figures['memory']:.2f} of the memory")
-    click.echo(f"useful work reaches {ours['gflops']:.0f} of {ours['limit_gflops']:.0f} GFLOP/s ({ours['device']})")
-    click.echo(f"first batch: loss {ours['loss']:.6f}, by full logits {ours['loss_by_full_logits']:.6f}")
+        say(f"{name:<18}{one['tokens_per_second']:>7.1f} supervised tok/s, peak {one['peak_bytes'] / 1e9:.2f} GB")
+    say(f"{'ratio':<18}{figures['speed']:>7.2f} x the speed, {figures['memory']:.2f} of the memory")
+    say(f"useful work reaches {ours['gflops']:.0f} of {ours['limit_gflops']:.0f} GFLOP/s ({ours['device']})")
+    say(f"first batch: loss {ours['loss']:.6f}, by full logits {ours['loss_by_full_logits']:.6f}")
     return 0
 
 

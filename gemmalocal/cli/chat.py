@@ -14,6 +14,7 @@ from gemmalocal import chats, jobs, paths, talk
 from gemmalocal.cli.answers import Page
 from gemmalocal.cli.follow import exit_code
 from gemmalocal.cli.narrate import Narrator
+from gemmalocal.cli.say import note, say, say_json_line
 from gemmalocal.events import Cleared, Declined, Event, Failed, Finished, Replied, Report, Voted, decode
 
 POLL = 0.05  # seconds
@@ -120,10 +121,10 @@ class Dialogue:
         if isinstance(event, Finished | Failed):
             self._last = event
         if isinstance(event, Declined):
-            click.echo(f"not done: {event.why}", err=True)
+            note(f"not done: {event.why}")
         elif isinstance(event, Report):
             if self._job.directory.parent != paths.errands():
-                click.echo(event.data["transcript"], err=True)
+                note(event.data["transcript"])
         elif not isinstance(event, Finished) or event.message:
             self._narrator(event)
         exchange = self._talk.exchanges[-1] if self._talk.exchanges else None
@@ -131,18 +132,18 @@ class Dialogue:
             return
         if self._json:
             if isinstance(event, Replied) and exchange.whole:
-                click.echo(talk.as_json(self._talk, exchange))
+                say_json_line(talk.as_json(self._talk, exchange))
             return
         self._page = self._page or Page(self.names, shutil.get_terminal_size().columns, sys.stdout.isatty())
         for line in self._page.more(exchange):
-            click.echo(line)
+            say(line)
 
 
 def converse(dialogue: Dialogue, system: str) -> None:
     """Ask each line of stdin; one with a slash in front is a command."""
     typed = sys.stdin.isatty()
     if typed:
-        click.echo(HELP, err=True)
+        note(HELP)
     while not dialogue.over:
         try:
             line = input("> ") if typed else sys.stdin.readline()
@@ -166,9 +167,9 @@ def converse(dialogue: Dialogue, system: str) -> None:
                 if rest in dialogue.names:
                     dialogue.do("vote", voice=dialogue.names.index(rest))
                 else:
-                    click.echo(f"there is: {', '.join(dialogue.names)}", err=True)
+                    note(f"there is: {', '.join(dialogue.names)}")
             case _ if word.startswith("/"):
-                click.echo(HELP, err=True)
+                note(HELP)
             case _:
                 dialogue.do("ask", text=line.strip(), system=system)
 

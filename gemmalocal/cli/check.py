@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 import click
 
 from gemmalocal.cli.errands import run
+from gemmalocal.cli.say import Shown, joined, page, say, say_json, styled
 from gemmalocal.pace import duration
-from gemmalocal.terminal import printable
+from gemmalocal.terminal import on_line, printable
 
 BAR = 34  # cells of the histogram's longest bar
 LABEL = 10  # cells of what a line is about
@@ -32,20 +32,20 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
 
     code, report = run("check", recipe_file.load(recipe, overrides).model_dump(mode="json"))
     if as_json and report:
-        click.echo(json.dumps(report, ensure_ascii=False))
+        say_json(report)
     elif report:
-        click.echo("\n".join(lines(report)))
+        say(page(lines(report)))
     return code
 
 
 def lines(report: dict[str, Any]) -> Iterator[str]:
-    """The report for a person, styled by ANSI sequences; the app shows the same."""
+    """The report for a person, a line at a time, styled or foreign: for `say.page`; the app shows the same."""
     if "train" in report:
         yield from _numbers(report)
     yield from problems(report)
     for row in report.get("rows", []):
-        yield f"\n{row['source']}"
-        yield "".join(_piece(text, supervised) for text, supervised in row["pieces"])
+        yield f"\n{on_line(row['source'])}"
+        yield joined(*(_piece(text, supervised) for text, supervised in row["pieces"]))
 
 
 def problems(report: dict[str, Any]) -> Iterator[str]:
@@ -93,12 +93,12 @@ def _problem(problem: dict[str, Any]) -> Iterator[str]:
     count, colour = problem["count"], "red" if problem["effect"] == "left out" else "yellow"
     detail = f": {printable(problem['detail'])}" if problem["detail"] else ""
     more = ", ..." if count > len(problem["sources"]) else ""
-    head = click.style(f"{problem['effect']:<9}{count:>8} {'row' if count == 1 else 'rows'}", fg=colour)
-    yield f"{head} ({printable(', '.join(problem['sources']))}{more}): the row {problem['kind']}{detail}"
+    head = styled(f"{problem['effect']:<9}{count:>8} {'row' if count == 1 else 'rows'}", fg=colour)
+    yield joined(head, f" ({printable(', '.join(problem['sources']))}{more}): the row {problem['kind']}{detail}")
     if problem["example"]:
-        yield click.style(f"{'':<18}{printable(problem['example'])}", dim=True)
+        yield styled(f"{'':<18}{printable(problem['example'])}", dim=True)
 
 
-def _piece(text: str, supervised: bool) -> str:
-    shown = "⏎\n".join(printable(line) for line in text.split("\n"))
-    return click.style(shown, fg="green", underline=True) if supervised else click.style(shown, dim=True)
+def _piece(text: str, supervised: bool) -> Shown:
+    marked = "⏎\n".join(printable(line) for line in text.split("\n"))
+    return styled(marked, fg="green", underline=True) if supervised else styled(marked, dim=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from typing import Any
 
@@ -11,6 +10,7 @@ import click
 from gemmalocal import jobs, machine, paths
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
+from gemmalocal.cli.say import say, say_json
 from gemmalocal.events import Event, Finished, Report
 
 
@@ -48,20 +48,20 @@ def doctor(as_json: bool) -> int:
     code, report = run("doctor", {})
     findings = {"machine": here, **report, "workspace": str(paths.workspace())}
     if as_json:
-        click.echo(json.dumps(findings))
+        say_json(findings)
         return code
-    click.echo(f"machine    {here['chip']}, {here['cores']} cores, {here['memory'] / 2**30:.0f} GB ({here['system']})")
-    click.echo(f"workspace  {findings['workspace']}")
+    say(f"machine    {here['chip']}, {here['cores']} cores, {here['memory'] / 2**30:.0f} GB ({here['system']})")
+    say(f"workspace  {findings['workspace']}")
     for name, engine in findings.get("engines", {}).items():
         if "missing" in engine:
-            click.echo(f"{name:<10} missing: {engine['missing']}")
+            say(f"{name:<10} missing: {engine['missing']}")
             continue
         rate = f"{engine['gflops']:.0f} GFLOP/s in {engine['dtype']}"
-        click.echo(f"{name:<10} {engine['device']}, BLAS {engine['blas']}, {rate}")
+        say(f"{name:<10} {engine['device']}, BLAS {engine['blas']}, {rate}")
         if engine.get("why"):
-            click.echo(f"           trains in {engine['dtype']}: {engine['why']}")
+            say(f"           trains in {engine['dtype']}: {engine['why']}")
         if engine.get("hint"):
-            click.echo(f"           slow: {engine['hint']}")
+            say(f"           slow: {engine['hint']}")
     return code
 
 

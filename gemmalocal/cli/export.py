@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import click
 
 from gemmalocal import exports, history
 from gemmalocal.cli import errands
+from gemmalocal.cli.say import page, say, say_json
 
 FORMS = [offer.name for offer in exports.OFFERS]
 
@@ -43,9 +43,9 @@ def export(
     chosen = exports.Form(form, dtype, int(quantize) if quantize else None, kind)
     code, report = errands.report(exports.start(history.find_run(run), chosen, Path(folder) if folder else None))
     if report and as_json:
-        click.echo(json.dumps(report, ensure_ascii=False))
+        say_json(report)
     elif report:
-        click.echo("\n".join(table(report)))
+        say(page(table(report)))
     return code
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-import click
-
 from gemmalocal import history, paths
+from gemmalocal.cli.say import note, say_json_line
 from gemmalocal.errors import INTERRUPTED, KILLED
-from gemmalocal.events import Event, Failed, Finished, Started, decode
+from gemmalocal.events import Event, Failed, Finished, Started, Unknown, decode
 from gemmalocal.jobs import Job
 
 POLL = 0.1  # seconds
@@ -37,7 +36,8 @@ def follow(
                 if isinstance(event, Started | Finished | Failed):
                     last = event
                 if json:
-                    click.echo(line)
+                    if not isinstance(event, Unknown):
+                        say_json_line(line)
                 else:
                     tell(event)
             if not alive:
@@ -50,7 +50,7 @@ def follow(
             if asked > 1:
                 job.kill()
             else:
-                click.echo(f"\n{ending}", err=True)
+                note(f"\n{ending}")
                 job.ask(do="stop")
     return exit_code(job, last, bool(asked))
 
@@ -64,7 +64,7 @@ def exit_code(job: Job, last: Event | None, asked: bool) -> int:
             return KILLED
         return INTERRUPTED if asked and last.outcome == "stopped" else 0
     name, cause = job.directory.name, history.death(job)
-    click.echo(f"{name} died. {cause.message} {cause.hint}", err=True)
+    note(f"{name} died. {cause.message} {cause.hint}")
     if job.directory.parent == paths.runs():  # only those can be gone on with
-        click.echo(f"Its log: gemmalocal log {name}. Go on with: gemmalocal resume {name}", err=True)
+        note(f"Its log: gemmalocal log {name}. Go on with: gemmalocal resume {name}")
     return KILLED

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
 from gemmalocal import machine
 from gemmalocal.cli.errands import run
+from gemmalocal.cli.say import page, say, say_json
 from gemmalocal.errors import OutOfMemory
 
 SHORTEST = 16
@@ -53,7 +53,10 @@ def compare(model: str, backend: str, lengths: list[int], as_json: bool) -> int:
             row[column] = None if code else report
         rows.append(judged(row))
     figures = {"lengths": rows, "bytes_per_token": {column: _growth(rows, column) for column in COLUMNS}}
-    click.echo(json.dumps(figures) if as_json else "\n".join(table(figures)))
+    if as_json:
+        say_json(figures)
+    else:
+        say(page(table(figures)))
     return 0
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,12 @@ from typing import Any
 import click
 
 from gemmalocal.cli import errands
+from gemmalocal.cli.say import say, say_json, styled
+from gemmalocal.terminal import on_line
 
 TRAIN = {"yes": "yes", "checkpointing": "yes*", "no": "no", "import": "import", "unknown": "?"}
 CHAT = {True: "yes", False: "no", None: "-"}
+LICENCE = 60  # cells at most
 FIXED = 9 + 6 + 4 + 12 + 4 * 2  # columns beside the name, and the gaps
 
 
@@ -30,7 +32,7 @@ def models(folders: tuple[str, ...], as_json: bool) -> int:
     code, report = errands.run("models", {"folders": [str(Path(folder).resolve()) for folder in folders]})
     if as_json:
         for entry in report.get("models", []):
-            click.echo(json.dumps(entry, ensure_ascii=False))
+            say_json(entry)
     elif report:
         _show(report)
     return code
@@ -38,14 +40,14 @@ def models(folders: tuple[str, ...], as_json: bool) -> int:
 
 def _show(report: dict[str, Any]) -> None:
     width = max(80, shutil.get_terminal_size((100, 24)).columns) - FIXED
-    width = min(width, max(len(_name(entry)) for entry in report["models"]))
-    click.echo(f"{'name':<{width}}  {'size':>9}  train   chat  licence")
+    width = min(width, max(len(on_line(_name(entry))) for entry in report["models"]))
+    say(f"{'name':<{width}}  {'size':>9}  train   chat  licence")
     place = ""
     for entry in report["models"]:
         if place != (place := entry["place"] or "to download"):
-            click.echo(click.style(place, bold=True))
-        click.echo(_row(entry, width))
-    click.echo(
+            say(styled(place, bold=True))
+        say(_row(entry, width))
+    say(
         f"\nFits in {report['memory'] / 1e9:.0f} GB: training at rank 8 on 512 tokens, and chat. ~ is an estimate.\n"
         "*  with checkpointing: less memory, slower\n"
         "import: a GGUF file, to be tuned after: gemmalocal import NAME\n"
@@ -55,11 +57,11 @@ def _show(report: dict[str, Any]) -> None:
 
 
 def _row(entry: dict[str, Any], width: int) -> str:
-    name = _name(entry)
+    name = on_line(_name(entry))
     if len(name) > width:
         name = "…" + name[1 - width :]
     size = f"{'~' if entry['estimated'] else ''}{entry['size'] / 1e9:.2f} GB"
-    licence = "Gemma" if entry["licence"].startswith("Gemma") else entry["licence"]
+    licence = "Gemma" if entry["licence"].startswith("Gemma") else on_line(entry["licence"], LICENCE)
     licence += ", gated" if entry["gated"] else ""
     return f"{name:<{width}}  {size:>9}  {TRAIN[entry['train']]:<6}  {CHAT[entry['chat']]:<4}  {licence}"
 
@@ -81,7 +83,7 @@ def fetch(model: str, gguf: str | None, as_json: bool) -> int:
     """
     code, report = errands.run("fetch", {"model": model, "gguf": gguf})
     if report:
-        click.echo(json.dumps(report) if as_json else report["path"])
+        say_json(report) if as_json else say(report["path"])
     return code
 
 
@@ -97,9 +99,9 @@ def import_(file: str, name: str | None, as_json: bool) -> int:
     path = Path(file).expanduser()
     code, report = errands.run("import_gguf", {"file": str(path.absolute()) if path.exists() else file, "name": name})
     if report and as_json:
-        click.echo(json.dumps(report))
+        say_json(report)
     elif report:
-        click.echo(f"{report['path']}\nIn a recipe: model: {report['model']} ({report['licence']})")
+        say(f"{report['path']}\nIn a recipe: model: {report['model']} ({report['licence']})")
     return code
 
 

@@ -6,9 +6,8 @@ import shutil
 import sys
 import textwrap
 
-import click
-
 from gemmalocal import pace
+from gemmalocal.cli.say import again, note, styled, wipe
 from gemmalocal.events import (
     Evaluated,
     Event,
@@ -24,6 +23,7 @@ from gemmalocal.events import (
     Started,
     Step,
 )
+from gemmalocal.terminal import on_line, visible
 
 WIDTH = 24
 
@@ -71,17 +71,17 @@ class Narrator:
     def close(self) -> None:
         """End a bar that is still on the line."""
         if self._bar:
-            click.echo(err=True)
+            note()
         self._bar = False
 
     def _line(self, text: str, dim: bool = False) -> None:
         if self._bar:
-            click.echo("\r\033[K", err=True, nl=False)
+            wipe()
             self._bar = False
-        click.echo(click.style(text, dim=True) if dim else text, err=True)
+        note(styled(text, dim=True) if dim else text)
 
     def _show(self, text: str) -> None:
-        click.echo(f"\r\033[K{text}", err=True, nl=False)
+        again(text)
         self._bar = True
 
     def _progress(self, event: Progress) -> None:
@@ -103,9 +103,11 @@ class Narrator:
 
     def _sample(self, event: Sample) -> None:
         width = max(30, min(shutil.get_terminal_size().columns, 110) - 12)
-        text = (event.prompt + event.text).strip() + ("" if event.stopped else " ...")
-        lines = [part for line in text.splitlines() for part in textwrap.wrap(line, width)]
-        self._line("\n".join(f"  {'' if number else event.when:>6} │ {line}" for number, line in enumerate(lines)))
+        text = visible(event.prompt + event.text).strip() + ("" if event.stopped else " ...")
+        lines = [part for line in text.split("\n") for part in textwrap.wrap(line, width)]
+        self._line(
+            "\n".join(f"  {'' if number else on_line(event.when, 6):>6} │ {line}" for number, line in enumerate(lines))
+        )
 
     def _evaluated(self, event: Evaluated) -> None:
         change = ""

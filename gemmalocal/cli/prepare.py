@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import click
 
 from gemmalocal import datasets, paths, preparing
 from gemmalocal.cli import errands
+from gemmalocal.cli.say import say, say_json, styled
 from gemmalocal.cli.training import DETACH, JSON, look_on
 from gemmalocal.errors import RecipeError
 from gemmalocal.terminal import printable
@@ -102,10 +102,10 @@ def accept(dataset: str, rows: tuple[int, ...]) -> None:
         chosen = datasets.lines(folder / datasets.REJECTED, rows)
         datasets.accept(folder, chosen)
         for row in chosen:
-            click.echo(_said(row))
+            say(_said(row))
         return
     for number, row in datasets.numbered(folder / datasets.REJECTED).items():
-        click.echo(f"{number:>5}  {click.style(row['reason'], fg='yellow')}\n       {_said(row)}")
+        say(f"{number:>5}  ", styled(row["reason"], fg="yellow"), f"\n       {_said(row)}")
 
 
 def _said(row: dict[str, Any]) -> str:
@@ -128,7 +128,7 @@ def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
     target = os.path.abspath(out or f"{name.replace(':', '-')}-{form}")
     code, report = errands.run("convert", {"path": path, "form": form, "out": target, "name": name})
     if report:
-        click.echo(json.dumps(report) if as_json else report["path"])
+        say_json(report) if as_json else say(report["path"])
     return code
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -12,7 +11,9 @@ import click
 
 from gemmalocal import datasets, history
 from gemmalocal.cli import errands
+from gemmalocal.cli.say import page, say, say_json
 from gemmalocal.errors import RecipeError
+from gemmalocal.terminal import on_line
 
 TOKEN = "GEMMALOCAL_TOKEN"  # the job inherits it, and its directory does not hold it
 
@@ -43,9 +44,9 @@ def push(source: str, name: str, form: str | None, is_dataset: bool, private: bo
     }
     code, report = errands.run("push", spec)
     if report and as_json:
-        click.echo(json.dumps(report, ensure_ascii=False))
+        say_json(report)
     elif report:
-        click.echo("\n".join(_table(report)))
+        say(page(_table(report)))
     return code
 
 
@@ -57,8 +58,9 @@ def _rows(source: str) -> Path:
 
 def _table(report: dict[str, Any]) -> list[str]:
     files = report["files"]
-    width = max(len(file["name"]) for file in files)
-    lines = [f"{file['name']:<{width}}  {_size(file['bytes'])}" for file in files]
+    names = [on_line(file["name"]) for file in files]
+    width = max(map(len, names))
+    lines = [f"{name:<{width}}  {_size(file['bytes'])}" for name, file in zip(names, files, strict=True)]
     total = f"{len(files)} files, {_size(sum(file['bytes'] for file in files)).strip()}"
     if report["dry"]:
         seen = "private" if report["private"] else "public"
@@ -88,7 +90,7 @@ def login(token_stdin: bool, browser: bool) -> int:
     code, report = errands.run("account", {"do": "login", "variable": None if browser else TOKEN})
     os.environ.pop(TOKEN, None)
     if report:
-        click.echo("\n".join(_known(report)))
+        say(page(_known(report)))
     return code
 
 
@@ -105,7 +107,7 @@ def whoami(as_json: bool) -> int:
     """Say whose token is here, and what it may do."""
     code, report = errands.run("account", {"do": "whoami"})
     if report:
-        click.echo(json.dumps(report) if as_json else "\n".join(_known(report)))
+        say_json(report) if as_json else say(page(_known(report)))
     return code
 
 

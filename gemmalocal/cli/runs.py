@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,12 @@ import click
 from gemmalocal import history
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
+from gemmalocal.cli.say import note, say, say_json
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import Job
+from gemmalocal.terminal import on_line
+
+NAME, WHY = 64, 400  # cells at most
 
 
 @click.command()
@@ -23,17 +26,17 @@ def runs(as_json: bool) -> None:
     rows = [summary(folder) for folder in history.list_runs()]
     if as_json:
         for row in rows:
-            click.echo(json.dumps(row))
+            say_json(row)
         return
     if not rows:
-        click.echo("No runs yet. Start one with: gemmalocal train quotes", err=True)
+        note("No runs yet. Start one with: gemmalocal train quotes")
     for row in rows:
         loss = f"held-out {row['held_out']:.3f}" if row["held_out"] is not None else ""
         marks = [f"{row[what]} {what}" for what in ("skipped", "rollbacks") if row[what]]
         figures = "  ".join([loss, *marks] if loss else marks)
-        click.echo(f"{row['name']:<24} {row['status']:<8} step {row['step']}/{row['steps']:<6} {figures}")
+        say(f"{on_line(row['name'], NAME):<24} {row['status']:<8} step {row['step']}/{row['steps']:<6} {figures}")
         if row["why"]:
-            click.echo(f"  {row['why']}")
+            say(f"  {on_line(row['why'], WHY)}")
 
 
 def summary(folder: Path) -> dict[str, Any]:
@@ -76,10 +79,10 @@ def stop(run: str, force: bool) -> None:
         raise GemmalocalError(f"{job.directory.name} is not running.")
     if force:
         job.kill()
-        click.echo(f"{job.directory.name} was killed.", err=True)
+        note(f"{job.directory.name} was killed.")
     else:
         job.ask(do="stop")
-        click.echo(f"{job.directory.name} will stop after this step and save.", err=True)
+        note(f"{job.directory.name} will stop after this step and save.")
 
 
 @click.command()
@@ -90,7 +93,7 @@ def log(run: str, lines: int) -> None:
     path = history.find_run(run) / "log.txt"
     with path.open(encoding="utf-8", errors="replace") as file:
         for line in deque(file, maxlen=lines):
-            click.echo(line, nl=False)
+            say(line.rstrip("\n"))
 
 
 COMMANDS = (runs, watch, stop, log)

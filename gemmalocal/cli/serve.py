@@ -11,6 +11,7 @@ import click
 from gemmalocal import history, jobs
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
+from gemmalocal.cli.say import page, say, say_json
 from gemmalocal.events import Event, Report
 
 
@@ -33,7 +34,7 @@ def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> in
     def tell(event: Event) -> None:
         if isinstance(event, Report):
             narrator.close()
-            click.echo(json.dumps(event.data) if as_json else "\n".join(_words(event.data)))
+            say_json(event.data) if as_json else say(page(_words(event.data)))
         else:
             narrator(event)
 

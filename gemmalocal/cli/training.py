@@ -12,6 +12,7 @@ import click
 from gemmalocal import history, jobs, launcher, paths, runs
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
+from gemmalocal.cli.say import say
 from gemmalocal.errors import KILLED, RecipeError
 
 SET = click.option(
@@ -77,7 +78,7 @@ def _follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool,
 def look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
     """Tell a job until it ends, or leave it; its directory goes to stdout."""
     if detach:
-        click.echo(job.directory)
+        say(str(job.directory))
         return 0
     if launcher.found():
         _end_with(job)
@@ -87,7 +88,7 @@ def look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
     finally:
         narrator.close()
     if not as_json:
-        click.echo(job.directory)
+        say(str(job.directory))
     return code
 
 

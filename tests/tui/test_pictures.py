@@ -11,6 +11,7 @@ from textual.widgets import Input, OptionList, Static
 
 from gemmalocal import recipe_file
 from gemmalocal.cli.check import lines
+from gemmalocal.cli.say import page
 from gemmalocal.events import Failed, Finished, Report
 from gemmalocal.pipelines import check as check_pipeline
 from tests.tui.drawn import DIVERGED, README, README_SIZE, Arrive, Stage, check, draw, hold_to, keys, nowhere
@@ -116,7 +117,7 @@ async def test_recipe(stage: Stage) -> None:
 async def test_recipe_checked(stage: Stage, recipe_path: Path, tmp_path: Path) -> None:
     recipe = recipe_file.load(str(recipe_path)).model_dump(mode="json")
     (report,) = [event.data for event in check_pipeline.run(recipe, tmp_path, list) if isinstance(event, Report)]
-    shown = Text.from_ansi("\n".join(lines({**report, "model": "tiny-gemma3"})))
+    shown = Text.from_ansi(page(lines({**report, "model": "tiny-gemma3"})))
 
     async def checked(pilot: Pilot[None]) -> None:
         await pilot.app.push_screen(ReportScreen("Check of tiny", shown))

@@ -261,11 +261,12 @@ class DatasetScreen(Watching):
     def action_problems(self) -> None:
         """What is wrong or odd, by kind."""
         from gemmalocal.cli.check import problems
+        from gemmalocal.cli.say import page
 
         if not self._report.get("problems"):
             self.notify("Nothing was found wrong or odd." if self._report else "The rows are not read yet.")
             return
-        text = Text.from_ansi("\n".join(problems(self._report)))
+        text = Text.from_ansi(page(problems(self._report)))
         self.app.push_screen(ReportScreen("What is left out, and what is odd", text))
 
     def action_go(self) -> None:

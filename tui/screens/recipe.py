@@ -179,8 +179,9 @@ class RecipeScreen(Watching):
 
     def _show(self, report: dict[str, Any]) -> None:
         from gemmalocal.cli.check import lines
+        from gemmalocal.cli.say import page
 
-        self.app.push_screen(ReportScreen(f"Check of {self.stem}", Text.from_ansi("\n".join(lines(report)))))
+        self.app.push_screen(ReportScreen(f"Check of {self.stem}", Text.from_ansi(page(lines(report)))))
 
     def _problem(self, title: str, error: Exception) -> None:
         words = (error.message, error.hint) if isinstance(error, GemmalocalError) else (str(error), "")
