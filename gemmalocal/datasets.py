@@ -26,7 +26,9 @@ from gemmalocal.terminal import as_json
 
 TRAIN, HELD_OUT, REJECTED = "train.jsonl", "held_out.jsonl", "rejected.jsonl"
 BY_HAND, ASKED, REPORT = "by_hand.json", "asked.jsonl", "report.json"
+CHANGE = "changing.json"  # a change by hand that is under way: the new content of each file that it changes
 REFUSED, WARNINGS = "refused.jsonl", "warnings.jsonl"
+SIDES = (TRAIN, HELD_OUT, REJECTED)
 DROPPED = "was dropped by hand"  # the reason of such a row
 Row = dict[str, Any]
 
@@ -117,26 +119,19 @@ def answered(row: Row, text: str) -> Row:
     return {**new, "messages": turns}
 
 
-def write(
-    folder: Path, rows: Mapping[str, Sequence[Row]], report: dict[str, Any], sums: Mapping[str, str] | None = None
-) -> None:
-    """Replace files of rows, and last the report; without one, nothing is taken for an edit by hand.
-
-    `sums` are checksums that stay as they are.
-    """
+def write(folder: Path, rows: Mapping[str, Sequence[Row]], report: dict[str, Any]) -> None:
+    """Replace files of rows, and last the report; without one, nothing is taken for an edit by hand."""
     (folder / REPORT).unlink(missing_ok=True)
     for name, content in rows.items():
-        atomic.write_text(folder / name, "".join(as_json(row) + "\n" for row in content))
-    new = {name: _checksum(folder / name) for name in (TRAIN, HELD_OUT, REJECTED)}
-    whole = {**report, "files": {**new, **(sums or {})}}
-    atomic.write_text(folder / REPORT, json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+        atomic.write_text(folder / name, _lines(content))
+    sums = {name: _checksum(folder / name) for name in SIDES}
+    atomic.write_text(folder / REPORT, _report({**report, "files": sums}))
 
 
 def report(folder: Path) -> dict[str, Any]:
     """What was counted when the dataset was made; empty if it is not known."""
     file = folder / REPORT
-    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return found
+    return _object(file) if file.is_file() else {}
 
 
 def edited(folder: Path) -> list[str]:
@@ -150,9 +145,13 @@ def by_hand(folder: Path) -> Hand:
     file = folder / BY_HAND
     if not file.is_file():
         return Hand()
-    found = json.loads(file.read_text(encoding="utf-8"))
-    answers = {int(name): text for name, text in found["edited"].items()}
-    return Hand(set(found["accepted"]), set(found["dropped"]), answers)
+    content = _object(file)
+    try:
+        answers = {int(name): str(text) for name, text in content["edited"].items()}
+        return Hand(set(map(int, content["accepted"])), set(map(int, content["dropped"])), answers)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        hint = "Mend it; without it, what was changed by hand is forgotten when the dataset is made again."
+        raise DatasetError(f"{file} is damaged: it does not say what was changed by hand.", hint) from error
 
 
 def lines(file: Path, numbers: Iterable[int]) -> list[Row]:
@@ -169,7 +168,8 @@ def accept(folder: Path, rows: Sequence[Row]) -> None:
 
     Raises `DatasetError` for one that is not there (any more), `JobBusy` while the dataset is being made.
     """
-    hand, left = _opened(folder), read(folder / REJECTED)
+    settle(folder)
+    hand, left = by_hand(folder), read(folder / REJECTED)
     for row in rows:
         _take_out(row, left, REJECTED)
         hand.accepted.add(_origin(row))
@@ -183,7 +183,8 @@ def accept(folder: Path, rows: Sequence[Row]) -> None:
 
 def drop(folder: Path, name: str, row: Row) -> None:
     """Move a row of the file `name` (`TRAIN` or `HELD_OUT`) to the rejected ones; raises as `accept`."""
-    hand, left = _opened(folder), read(folder / name)
+    settle(folder)
+    hand, left = by_hand(folder), read(folder / name)
     _take_out(row, left, name)
     hand.dropped.add(_origin(row))
     hand.accepted.discard(_origin(row))
@@ -195,7 +196,8 @@ def edit(folder: Path, name: str, row: Row, text: str) -> None:
     """Give a row of the file `name` another answer; raises as `accept`, and `DatasetError` for an empty one."""
     if not text.strip():
         raise DatasetError("An answer cannot be empty.", "Drop the row instead.")
-    hand, rows = _opened(folder), read(folder / name)
+    settle(folder)
+    hand, rows = by_hand(folder), read(folder / name)
     place = _take_out(row, rows, name)
     rows.insert(place, answered(row, text))
     hand.edited[_origin(row)] = text
@@ -207,11 +209,23 @@ def _origin(row: Row) -> int:
     return int(row.get("was", key(row)))
 
 
-def _opened(folder: Path) -> Hand:
-    """What was done by hand so far, to add to."""
+def settle(folder: Path) -> None:
+    """Bring a change by hand to its end that was cut short; raises `JobBusy` while the dataset is being made."""
     if (folder / "lock").exists() and Job(folder).alive:
         raise JobBusy(f"{folder.name} is being made.", "Change its rows once that has ended.")
-    return by_hand(folder)
+    finish_change(folder)
+
+
+def finish_change(folder: Path) -> None:
+    """The same for whoever has the dataset to itself: a change is written down whole before any file changes."""
+    file = folder / CHANGE
+    if not file.is_file():
+        return
+    for name, content in _object(file).items():
+        if name != REPORT:
+            atomic.write_text(folder / name, content)
+    atomic.write_text(folder / REPORT, _object(file)[REPORT])
+    file.unlink()
 
 
 def _take_out(row: Row, rows: list[Row], name: str) -> int:
@@ -229,9 +243,21 @@ def _change(folder: Path, hand: Hand, rows: Mapping[str, Sequence[Row]]) -> None
     A file that was edited by other means stays known as such, so that no preparation writes over it.
     """
     told = {"accepted": sorted(hand.accepted), "dropped": sorted(hand.dropped), "edited": hand.edited}
-    atomic.write_text(folder / BY_HAND, json.dumps(told, ensure_ascii=False) + "\n")
+    files = {BY_HAND: json.dumps(told, ensure_ascii=False) + "\n", **{name: _lines(rows[name]) for name in rows}}
     known = report(folder)
-    write(folder, rows, known, {name: known["files"][name] for name in edited(folder)})
+    sums = {name: _sum(files[name].encode()) if name in files else _checksum(folder / name) for name in SIDES}
+    sums |= {name: known["files"][name] for name in edited(folder)}
+    files[REPORT] = _report({**known, "files": sums})
+    atomic.write_text(folder / CHANGE, json.dumps(files, ensure_ascii=False))
+    finish_change(folder)
+
+
+def _lines(rows: Iterable[Row]) -> str:
+    return "".join(as_json(row) + "\n" for row in rows)
+
+
+def _report(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 def _plain(row: Row) -> Row:
@@ -239,4 +265,19 @@ def _plain(row: Row) -> Row:
 
 
 def _checksum(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return _sum(file.read_bytes())
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _object(file: Path) -> dict[str, Any]:
+    """A JSON object of ours; raises `DatasetError` for a file that holds something else."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise DatasetError(f"{file} is damaged: it is no JSON object.", "Mend or delete the file.")
+    return content

@@ -57,16 +57,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny Gemma 3 and its tokenizer."""
     folder = tmp_path_factory.mktemp("tiny-gemma3")
-    pieces = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *LETTERS, *WORDS]
-    kinds = [3, 3, 3, 2, 4, 4] + [6] * 256 + [1] * (len(LETTERS) + len(WORDS))
-    scores = [0.0] * len(SPECIAL) + [0.0] * 256 + [-1000.0] * len(LETTERS) + [-float(n) for n in range(len(WORDS))]
-    joined = vocabulary.merges(pieces, scores, vocabulary.added(pieces, kinds))
-    tokenizer = vocabulary.build(pieces, kinds, joined, "<bos>", "<unk>")
-    names = {"bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    vocabulary.write(tokenizer, folder, names, None)
-    config = {**CONFIG, "vocab_size": len(pieces)}
-    (folder / "config.json").write_text(json.dumps(config))
-    save_file(random_weights(config), folder / "model.safetensors", metadata={"format": "pt"})
+    write_tiny(folder)
     return folder
 
 
@@ -78,6 +69,20 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
         patch.setenv("GEMMALOCAL_HOME", str(home))
         locate(DEMO, lambda what, done, total: told.append(what))
     return home, told
+
+
+def write_tiny(folder: Path) -> None:
+    """Fill a folder with a two-layer random Gemma 3 and a tokenizer."""
+    pieces = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *LETTERS, *WORDS]
+    kinds = [3, 3, 3, 2, 4, 4] + [6] * 256 + [1] * (len(LETTERS) + len(WORDS))
+    scores = [0.0] * len(SPECIAL) + [0.0] * 256 + [-1000.0] * len(LETTERS) + [-float(n) for n in range(len(WORDS))]
+    joined = vocabulary.merges(pieces, scores, vocabulary.added(pieces, kinds))
+    tokenizer = vocabulary.build(pieces, kinds, joined, "<bos>", "<unk>")
+    names = {"bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>"}
+    vocabulary.write(tokenizer, folder, names, None)
+    config = {**CONFIG, "vocab_size": len(pieces)}
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(random_weights(config), folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def random_weights(config: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:

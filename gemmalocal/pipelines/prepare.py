@@ -63,6 +63,7 @@ class Written:
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """Make the dataset in `directory`, or go on with it; refuses to write over what a person edited."""
     wanted = Preparation.model_validate(spec)
+    datasets.finish_change(directory)
     if changed := datasets.edited(directory):
         hint = "Name another dataset, or delete the file: it is made anew."
         raise DatasetError(f"{' and '.join(changed)} in {directory} was edited by hand.", hint)

@@ -86,3 +86,34 @@ def test_what_cannot_be_done_changes_nothing(folder: Path) -> None:
     (folder / datasets.TRAIN).write_text(json.dumps(row) + "\nnonsense\n")
     with pytest.raises(DatasetError, match=r"train.jsonl:2 is no row"):
         datasets.read(folder / datasets.TRAIN)
+
+
+def test_a_change_that_was_cut_short_is_finished_by_the_next(folder: Path) -> None:
+    """What a kill leaves: the change is written down, and some of its files are still the old ones."""
+    first, second = datasets.read(folder / datasets.TRAIN)[:2]
+    before = {name: (folder / name).read_bytes() for name in (*datasets.SIDES, datasets.REPORT)}
+    datasets.drop(folder, datasets.TRAIN, first)
+    files = [*datasets.SIDES, datasets.BY_HAND, datasets.REPORT]
+    after = {name: (folder / name).read_bytes() for name in files}
+    change = {name: content.decode() for name, content in after.items()}
+    for name, content in before.items():
+        (folder / name).write_bytes(content)
+    (folder / datasets.BY_HAND).unlink()
+    (folder / datasets.CHANGE).write_text(json.dumps(change))
+    datasets.settle(folder)
+    assert {name: (folder / name).read_bytes() for name in files} == after
+    assert not (folder / datasets.CHANGE).exists()
+    datasets.drop(folder, datasets.TRAIN, second)
+    assert datasets.edited(folder) == []
+
+
+@pytest.mark.parametrize("name", [datasets.BY_HAND, datasets.REPORT])
+@pytest.mark.parametrize("content", ["", "null", "[]", "7", "[" * 9000, '{"accepted": 3, "dropped": [], "edited": {}}'])
+def test_a_damaged_file_is_a_sentence_that_names_it(folder: Path, name: str, content: str) -> None:
+    if name == datasets.REPORT and content.startswith("{"):
+        content = "{"
+    row = datasets.read(folder / datasets.TRAIN)[0]
+    (folder / name).write_text(content)
+    with pytest.raises(DatasetError, match=name):
+        datasets.drop(folder, datasets.TRAIN, row)
+    assert row in datasets.read(folder / datasets.TRAIN)
