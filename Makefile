@@ -18,6 +18,15 @@ bench: $(VENV)/.demo
 	-$(BIN)/pip install --quiet 'markitdown[pdf]'
 	$(BIN)/python -m tests.bench.documents $(VENV)/documents
 
+# Faults put in the way of every kind of job: `make faults COUNT=1000 SEED=0`; long work, and whether anything grows.
+COUNT ?= 1000
+SEED ?= 0
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults --count $(COUNT) --seed $(SEED)
+
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.faults.soak
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
