@@ -3,46 +3,69 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from gemmalocal import asides
 
 
 def write_text(path: Path, text: str) -> None:
     """Replace `path` by `text` (UTF-8); a reader sees the old file or the new one, never a half."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
+    aside = asides.path_of(path)
+    try:
+        with aside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    except BaseException:
+        asides.discard(aside)
+        raise
     sync_folder(path.parent)
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder to fill; on success it becomes `path` in one rename, on failure nothing is left.
+def new_folder(path: Path, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """Yield a folder to fill; on success it becomes `path` in one rename, on failure nothing of it is left.
 
-    An older folder at `path` is replaced.
+    An older one at `path` is replaced, whole: it is moved aside first, and comes back if the new one does not get
+    there, also after a kill (`asides`). `check` is called with it just before, and may raise.
     """
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    try:
+    asides.settle(path)
+    with asides.folder(path) as aside:
         yield aside
         for file in sorted(aside.rglob("*")):
             if file.is_file():
                 with file.open("rb") as handle:
                     os.fsync(handle.fileno())
         sync_folder(aside)
-        if path.exists():
-            shutil.rmtree(path)
-        aside.rename(path)
+        if os.path.lexists(path):
+            if check:
+                check(path)
+            _replace(path, aside)
+        else:
+            aside.rename(path)
+            sync_folder(path.parent)
+
+
+def _replace(path: Path, aside: Path) -> None:
+    """New is aside already; old aside, new in, old away."""
+    old = asides.path_of(path, asides.OLD)
+    with asides.held(path):
+        path.rename(old)
+        try:
+            aside.rename(path)
+        except BaseException:
+            old.rename(path)
+            raise
         sync_folder(path.parent)
-    except BaseException:
-        shutil.rmtree(aside, ignore_errors=True)
-        raise
+    asides.discard(old)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder; it is renamed first, so that nobody meets half of it. Raises `OSError`."""
+    asides.remove(path)
 
 
 def sync_folder(path: Path) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import atomic, paths
+from gemmalocal import atomic, paths, targets
 from gemmalocal.errors import DatasetError, JobBusy
 from gemmalocal.jobs import Job
 from gemmalocal.records import Message, Record
@@ -50,7 +50,7 @@ class Hand:
 def place(name: str) -> Path:
     """The folder of a dataset by its name in the workspace, or by a path (`./name`); it need not be there."""
     if "/" in name or name in (".", "..", "~"):
-        return Path(name).expanduser().resolve()
+        return targets.place(name)
     if not re.fullmatch(r"[\w][\w.-]*", name):
         raise DatasetError(f"'{name}' cannot be a dataset's name.", "Use letters, digits, '-', '_' and '.'.")
     return paths.datasets() / name
@@ -66,7 +66,8 @@ def find(name: str) -> Path:
 
 
 def room(folder: Path) -> None:
-    """Raise `DatasetError` if a dataset must not be made in a folder: it holds something else."""
+    """Raise `DatasetError` or `RecipeError` if a dataset must not be made in a folder: it holds something else."""
+    targets.check_place(folder)
     if folder.exists() and not ours(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder} holds other files.", "Name a new folder, or an empty one.")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gemmalocal import catalog, history, jobs
+from gemmalocal import catalog, history, jobs, targets
 from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
 from gemmalocal.history import JobState
 
@@ -19,7 +19,7 @@ DTYPES = {"bfloat16": 2, "float16": 2, "float32": 4}  # bytes of a number
 BITS = (8, 4)
 TYPES = {"Q8_0": 8.5, "F16": 16, "BF16": 16, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q4_K_M": 4.9, "Q4_0": 4.55}  # bits of one
 LEAST = 0.9  # share of the held-out gain below which an export has failed
-MADE, JOBS, PROOF = "exports", "exporting", "proof.json"
+MADE, JOBS, PROOF = targets.EXPORTS, "exporting", targets.PROOF
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,19 @@ def spec(run: Path, form: Form, to: Path | None = None) -> dict[str, Any]:
         "type": form.type,
         "dtype": form.dtype,
         "bits": form.bits,
-        "to": str(to.expanduser().absolute()) if to else None,
+        "to": str(targets.place(to)) if to else None,
     }
+
+
+def target(wanted: dict[str, Any], label: str) -> Path:
+    """Where an export of that spec goes; raises `RecipeError` if it must not."""
+    return targets.wanted(wanted["to"] or Path(wanted["run"]) / MADE / label, targets.replaceable)
 
 
 def start(run: Path, form: Form, to: Path | None = None) -> jobs.Job:
     """Start the export of a run; the job reads from where its events stand now. Raises `RecipeError`, `JobBusy`."""
     wanted = spec(run, checked(form), to)
+    target(wanted, form.label)
     old = jobs.Job(run / JOBS / form.label)
     if old.directory.is_dir() and old.alive:
         raise JobBusy(f"{run.name} is being exported as {form.label} already.", "Wait for its end, or stop it.")

@@ -13,7 +13,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import __version__, history, launcher, tie
+from gemmalocal import __version__, asides, history, launcher, tie
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Event, Failed, Started, encode
 from gemmalocal.terminal import visible
@@ -64,6 +64,7 @@ def versions() -> dict[str, str]:
 
 def run(directory: Path) -> int:
     """Work on the job in `directory` to its end; the exit code."""
+    asides.sweep(directory)  # ours alone: the lock is held
     job = json.loads((directory / "job.json").read_text(encoding="utf-8"))
     attempt = history.attempts(directory) + 1
     with (directory / "events.jsonl").open("a+b", buffering=0) as file:

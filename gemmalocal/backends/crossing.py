@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from safetensors.numpy import save_file
 
-from gemmalocal import atomic
+from gemmalocal import atomic, targets
 from gemmalocal.backends import adapters
 from gemmalocal.errors import ModelError
 
@@ -149,6 +149,6 @@ def _where(modules: Iterable[str]) -> tuple[list[int], list[str]]:
 
 
 def _write(target: Path, weights: str, tensors: Tensors, config: dict[str, Any]) -> None:
-    with atomic.new_folder(target) as folder:
+    with atomic.new_folder(target, targets.empty) as folder:
         save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, folder / weights)
         (folder / CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
-from gemmalocal import atomic
+from gemmalocal import atomic, manifest
 
 WEIGHTS = "model.safetensors"
 LEFT = (".safetensors", ".safetensors.index.json", ".gguf", ".bin", ".pth", ".pt")  # the base's own weights
@@ -22,5 +22,5 @@ def deliver(checkpoint: Path, base: Path, target: Path) -> None:
 def beside(base: Path, folder: Path, dropped: Collection[str] = ()) -> None:
     """Copy what belongs to a model beside its weights: configuration, tokenizer, template, licence."""
     for path in base.iterdir():
-        if path.is_file() and not path.name.endswith(LEFT) and path.name not in dropped:
+        if path.is_file() and not path.name.endswith(LEFT) and path.name not in (*dropped, manifest.MANIFEST):
             shutil.copyfile(path, folder / path.name)

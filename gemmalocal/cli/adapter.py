@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gemmalocal import paths
+from gemmalocal import paths, targets
 from gemmalocal.cli import errands
 from gemmalocal.cli.say import note, say, say_json
 
@@ -24,7 +24,7 @@ def adapter(source: str, target: str, to: str, model: str | None, as_json: bool)
     """
     run = paths.runs() / source / "adapter"
     folder = run if run.is_dir() else Path(source).expanduser().absolute()
-    spec = {"source": str(folder), "target": str(Path(target).expanduser().absolute()), "to": to, "model": model}
+    spec = {"source": str(folder), "target": str(targets.wanted(target, targets.empty)), "to": to, "model": model}
     code, report = errands.run("adapter", spec)
     if report and as_json:
         say_json(report)

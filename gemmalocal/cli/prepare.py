@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemmalocal import datasets, paths, preparing
+from gemmalocal import datasets, paths, preparing, targets
 from gemmalocal.cli import errands
 from gemmalocal.cli.say import say, say_json, styled
 from gemmalocal.cli.training import DETACH, JSON, look_on
@@ -125,7 +125,7 @@ def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
     elsewhere = ":" in dataset or (os.path.exists(dataset) and not prepared)
     path = preparing.whole(dataset) if elsewhere else str(datasets.find(dataset))
     name = os.path.basename(dataset.rstrip("/")) or "dataset"
-    target = os.path.abspath(out or f"{name.replace(':', '-')}-{form}")
+    target = str(targets.wanted(out or f"{name.replace(':', '-')}-{form}", targets.empty))
     code, report = errands.run("convert", {"path": path, "form": form, "out": target, "name": name})
     if report:
         say_json(report) if as_json else say(report["path"])

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from gemmalocal import targets
 from gemmalocal.backends import crossing
 from gemmalocal.errors import RecipeError
 from gemmalocal.events import Event, Finished, Report, Stage
@@ -16,9 +17,7 @@ from gemmalocal.weights.locate import locate
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """`spec`: source and target (folders), to (mlx-lm or peft), model (or None, if the adapter names it)."""
-    source, target, to = Path(spec["source"]), Path(spec["target"]), spec["to"]
-    if target.exists():
-        raise RecipeError(f"{target} is there already.", "Give a folder that is not.")
+    source, target, to = Path(spec["source"]), targets.wanted(spec["target"], targets.empty), spec["to"]
     if crossing.is_mlx(source) == (to == "mlx-lm"):
         raise RecipeError(f"{source} is in that layout already.", "Use it as it is.")
     base = spec["model"] or _base(source)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import atomic, datasets
+from gemmalocal import atomic, datasets, targets
 from gemmalocal.data import forms
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.shapes import Unusable
@@ -19,9 +19,7 @@ from gemmalocal.records import Rejected
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """Write the rows at `spec["path"]` in `spec["form"]` into the folder `spec["out"]`, whole or not at all."""
-    source, out = Path(spec["path"]), Path(spec["out"])
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise DatasetError(f"{out} is there already.", "Name another with --out, or remove it.")
+    source, out = Path(spec["path"]), targets.wanted(spec["out"], targets.empty, directory)
     sides = {"train": source / datasets.TRAIN, "test": source / datasets.HELD_OUT}
     if not all(file.is_file() for file in sides.values()):
         sides = {"train": source}
@@ -29,7 +27,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     report: dict[str, Any] = {"path": str(out), "form": spec["form"]}
     out.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with atomic.new_folder(out) as folder:
+        with atomic.new_folder(out, targets.empty) as folder:
             written = dict[str, tuple[str, int]]()
             for split, file in sides.items():
                 if file.is_file() and not file.stat().st_size:

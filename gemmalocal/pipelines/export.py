@@ -6,10 +6,9 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from gemmalocal import atomic, exports, history, machine, pace
+from gemmalocal import asides, atomic, exports, history, machine, manifest, pace, targets
 from gemmalocal.backends import crossing, open_backend
 from gemmalocal.data import store
 from gemmalocal.data.tokenizer import Tokenizer
@@ -36,7 +35,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     try:
         yield Stage("finding the model")
         found = yield from beside(lambda tell: opened(Path(spec["run"]), tell), commands)
-        target = Path(spec["to"]) if spec["to"] else found.run / exports.MADE / form.label
+        target = exports.target(spec, form.label)
         target.parent.mkdir(parents=True, exist_ok=True)
         parts = found.tensors() if form.of_weights else []
         plan = gguf_write.plan(found.whole, parts, form.type) if form.of_gguf else None
@@ -46,7 +45,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {_time(found.run, needed)} or so, with the proof")
         for (wanted, instead), count in plan.fallbacks.items() if plan else ():
             yield Notice(f"{count} tensors as {instead.name}: their rows do not fit {wanted.name}")
-        with atomic.new_folder(target) as aside:
+        with atomic.new_folder(target, targets.replaceable) as aside:
             yield Stage(f"writing {form.label}")
             yield from beside(lambda tell: _write(form, found, plan or parts, aside, tell), commands)
             yield Stage("reading it again, for the proof")
@@ -55,6 +54,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
             state = history.read(found.run)
             (aside / "losses.svg").write_text(curve(state), encoding="utf-8")
             (aside / "README.md").write_text(card(found, state, form, proof, aside), encoding="utf-8")
+            yield from beside(lambda tell: manifest.write(aside), commands)
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return
@@ -99,8 +99,8 @@ def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path
         config = json.loads((found.base / "config.json").read_text(encoding="utf-8"))
         crossing.to_mlx(_adapter(found), config, aside)
     elif form.bits:
-        with TemporaryDirectory(dir=aside.parent) as place:
-            whole, small = Path(place) / "whole", Path(place) / "small"
+        with asides.folder(aside / "float32") as place:
+            whole, small = place / "whole", place / "small"
             whole.mkdir()
             forms.write_merged(whole, found.whole, what, "float32", tell)
             open_backend("mlx").quantized(whole, small, form.bits)  # type: ignore[attr-defined]

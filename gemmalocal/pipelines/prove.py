@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gemmalocal import history
+from gemmalocal import asides, history
 from gemmalocal.backends import BACKENDS, installed, open_backend
 from gemmalocal.backends.protocol import Reader
 from gemmalocal.data import store
@@ -126,8 +125,8 @@ def _read_again(form: Form, found: Source, folder: Path, own: str, asked: Asked)
         return engine, "the adapter over its base", _said(asked, found.recipe, trainer)
     if form.name == "merged":
         return engine, "the folder", _said(asked, found.recipe, backend.trainer(folder, plain))
-    with TemporaryDirectory(dir=folder.parent) as place:
-        file, opened = next(folder.glob("*.gguf")), Path(place) / "model"
+    with asides.folder(folder / "again") as place:
+        file, opened = next(folder.glob("*.gguf")), place / "model"
         gguf_file.to_folder(file, opened, lambda *what: None, {})
         return engine, "the GGUF, dequantized by gguf", _said(asked, found.recipe, backend.trainer(opened, plain))
 
