@@ -15,7 +15,7 @@ from typing import Any
 
 from gemmalocal import __version__, asides, history, launcher, tie
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.events import Event, Failed, Started, encode
+from gemmalocal.events import Event, Failed, Notice, Started, encode
 from gemmalocal.terminal import visible
 
 PIPELINES = (
@@ -74,7 +74,10 @@ def run(directory: Path) -> int:
         def say(event: Event) -> None:
             file.write(encode(event, time.time()).encode() + b"\n")
 
-        say(Started(job["kind"], os.getpid(), attempt, versions(), _resume_step(directory)))
+        step, told = _settled(directory)
+        say(Started(job["kind"], os.getpid(), attempt, versions(), step))
+        for text in told:
+            say(Notice(text))
         try:
             if job["kind"] not in PIPELINES:
                 raise GemmalocalError(f"This version knows no job of kind '{job['kind']}'.")
@@ -116,10 +119,13 @@ def stand_back() -> None:
         Path("/proc/self/autogroup").write_text(str(NICE))
 
 
-def _resume_step(directory: Path) -> int:
-    """The step of the newest whole checkpoint: a name of digits is only ever given by a rename."""
-    folders = [path.name for path in (directory / "checkpoints").glob("[0-9]*") if path.name.isdigit()]
-    return int(max(folders, default="0"))
+def _settled(directory: Path) -> tuple[int, list[str]]:
+    """The step of the newest whole checkpoint, 0 if there is none, and what is to be told of damaged ones."""
+    if not (directory / "checkpoints").is_dir():
+        return 0, []
+    from gemmalocal.engine import checkpoints
+
+    return checkpoints.settle(directory / "checkpoints")
 
 
 def _ends_whole(path: Path) -> bool:

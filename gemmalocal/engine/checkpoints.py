@@ -1,17 +1,26 @@
-"""Which checkpoints exist, which is best, which may go; each is whole or not there."""
+"""Which checkpoints exist, which are whole, which is best, which may go."""
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from gemmalocal import atomic
-from gemmalocal.backends import adapters
-from gemmalocal.backends.protocol import Trainer
+from safetensors import SafetensorError, safe_open
 
-STATE = "state.json"
+from gemmalocal import atomic, hashes
+from gemmalocal.backends import adapters, whole
+from gemmalocal.backends.protocol import Trainer
+from gemmalocal.errors import ModelError
+
+STATE = "state.json"  # the standing, and each file's size and hash
+FILES = "files"  # the key of the hashes
+DAMAGED = "damaged-"  # before the name of a checkpoint that was left out, until training has come so far again
 
 
 @dataclass
@@ -35,59 +44,187 @@ def publish(folder: Path, trainer: Trainer, standing: Standing, keep: int) -> Pa
     Only planned ones count, and what was not planned goes with the next: so a run that was stopped and resumed has the
     same ones to go back to as a run that was not.
     """
-    path = folder / f"{standing.step:06d}"
+    path = place(folder, standing.step)
     with atomic.new_folder(path) as aside:
         trainer.save(aside)
-        (aside / STATE).write_text(json.dumps(asdict(standing)), encoding="utf-8")
-    kept = {*_planned(folder)[-keep:], path, folder / f"{standing.best_step:06d}"}
+        record = {**asdict(standing), FILES: _marks(aside)}
+        (aside / STATE).write_text(hashes.seal(record), encoding="utf-8")
+    kept = {*_planned(folder)[-keep:], path, place(folder, standing.best_step)}
     for old in existing(folder):
         if old not in kept:
-            shutil.rmtree(old)
+            atomic.remove(old)
+    for damaged in _set_aside(folder):
+        if _step(damaged) <= standing.step:
+            atomic.remove(damaged)
     return path
 
 
+def _marks(folder: Path) -> hashes.Marks:
+    """Hashes of what was just written, while the disk takes it: what the disk needs longer for costs no time."""
+    with ThreadPoolExecutor(1) as beside:
+        marks = beside.submit(hashes.marks, folder)
+        for path in folder.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        return marks.result()
+
+
+def place(folder: Path, step: int) -> Path:
+    """Where the checkpoint of a step lies."""
+    return folder / f"{step:06d}"
+
+
 def existing(folder: Path) -> list[Path]:
-    """All whole checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("[0-9]*") if (path / STATE).is_file())
+    """All checkpoints, oldest first; `damage` tells which are whole."""
+    return sorted((path for path in folder.glob("[0-9]*") if path.name.isdecimal()), key=_step)
+
+
+def _set_aside(folder: Path) -> list[Path]:
+    return list(folder.glob(f"{DAMAGED}[0-9]*"))
+
+
+def _step(path: Path) -> int:
+    return int(path.name.removeprefix(DAMAGED))
 
 
 def standing(path: Path) -> Standing:
-    """What a checkpoint says of its run."""
-    return Standing(**json.loads((path / STATE).read_text(encoding="utf-8")))
+    """What a checkpoint says of its run; raises `ModelError` if that is damaged."""
+    try:
+        return _read(path)[0]
+    except hashes.Damaged as error:
+        raise _no_use(path, str(error)) from error
+
+
+def _read(path: Path) -> tuple[Standing, hashes.Marks | None]:
+    """Of a checkpoint, and the marks of its files, which older versions did not keep; raises `hashes.Damaged`."""
+    try:
+        values, sealed = hashes.unseal((path / STATE).read_text(encoding="utf-8"))
+        marks = values.pop(FILES, None)
+        if sealed != isinstance(marks, dict):
+            raise hashes.Damaged(hashes.CHANGED)
+        return Standing(**values), marks
+    except FileNotFoundError:
+        raise hashes.Damaged(f"{STATE} is missing") from None
+    except (OSError, UnicodeDecodeError):
+        raise hashes.Damaged(f"{STATE} cannot be read") from None
+    except TypeError:
+        raise hashes.Damaged(f"{STATE} {hashes.CHANGED}") from None
+    except hashes.Damaged as error:
+        raise hashes.Damaged(f"{STATE} {error}") from None
+
+
+def damage(path: Path) -> str:
+    """What is wrong with a checkpoint, in a few words; empty if it is whole."""
+    try:
+        _, marks = _read(path)
+    except hashes.Damaged as error:
+        return str(error)
+    return hashes.said(hashes.damage(path, marks) if marks is not None else dict(_broken(path)))
+
+
+def _broken(path: Path) -> Iterator[tuple[str, str]]:
+    """Files of a checkpoint without hashes that cannot be opened."""
+    if not any((path / name).is_file() for name in (adapters.WEIGHTS, whole.WEIGHTS)):
+        yield adapters.WEIGHTS, "is missing"
+    for file in sorted(path.iterdir()):
+        try:
+            if file.suffix == ".safetensors":
+                with safe_open(file, "numpy"):
+                    pass
+            elif file.suffix == ".json":
+                json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError, SafetensorError):
+            yield file.name, "is damaged"
+
+
+def settle(folder: Path) -> tuple[int, list[str]]:
+    """Put checkpoints that are damaged out of the way, down to the newest whole one: its step, and what to tell.
+
+    If none is whole they stay where they are, and `restore` says so.
+    """
+    damaged: dict[Path, str] = {}
+    for path in reversed(existing(folder)):
+        if not (why := damage(path)):
+            break
+        damaged[path] = why
+    else:
+        return 0, []
+    for bad in damaged:
+        aside = bad.with_name(f"{DAMAGED}{bad.name}")
+        if aside.exists():
+            atomic.remove(aside)
+        bad.rename(aside)
+    return _step(path), [
+        f"the checkpoint of step {_step(bad)} is damaged ({why}): it is left out, and training goes on from step "
+        f"{_step(path)}"
+        for bad, why in damaged.items()
+    ]
 
 
 def restore(folder: Path, trainer: Trainer) -> Standing:
-    """Take up the newest checkpoint."""
-    path = existing(folder)[-1]
+    """Take up the newest checkpoint; raises `ModelError` if it is damaged."""
+    path = checked(existing(folder)[-1])
     trainer.restore(path)
     return standing(path)
 
 
-def go_back(folder: Path, now: Standing, factor: float) -> None:
+def checked(path: Path) -> Path:
+    """A checkpoint that is whole; raises `ModelError`."""
+    if why := damage(path):
+        raise _no_use(path, why)
+    return path
+
+
+def _no_use(path: Path, why: str) -> ModelError:
+    others = [str(_step(one)) for one in existing(path.parent) if one != path and not damage(one)]
+    again = f"None of this run is whole. Train it again: gemmalocal train {path.parent.parent / 'recipe.yaml'}"
+    remedy = f"Whole are those of steps {', '.join(others)}." if others else again
+    return ModelError(f"The checkpoint of step {_step(path)} is damaged: {why}.", remedy)
+
+
+def go_back(folder: Path, now: Standing, factor: float) -> str:
     """Make the checkpoint to go back to from bad steps the newest, with `factor` and the roll-backs in its state.
 
     Newer ones are dropped: those that were not planned, and one that no good step followed, for it may be what went
     wrong. The best one stays in any case; before there is a best, that is the untrained adapter (`best_step` 0).
+    Returns what to tell of damaged ones. Raises `ModelError` if none is whole.
     """
     *older, path = _planned(folder)
-    while older and int(path.name) != now.best_step and int(path.name) >= now.step - now.bad:
+    told = []
+    while older and ((why := damage(path)) or (_step(path) != now.best_step and _step(path) >= now.step - now.bad)):
+        told += [f"; the checkpoint of step {_step(path)} is damaged ({why})"] if why else []
         path = older.pop()
+    checked(path)
     for newer in existing(folder):
-        if newer.name > path.name:
-            shutil.rmtree(newer)
-    found = replace(standing(path), bad=0, factor=factor, rollbacks=now.rollbacks + 1)
-    atomic.write_text(path / STATE, json.dumps(asdict(found)))
+        if _step(newer) > _step(path):
+            atomic.remove(newer)
+    found, marks = _read(path)
+    record = asdict(replace(found, bad=0, factor=factor, rollbacks=now.rollbacks + 1))
+    atomic.write_text(path / STATE, json.dumps(record) if marks is None else hashes.seal({**record, FILES: marks}))
+    return "".join(told)
 
 
 def _planned(folder: Path) -> list[Path]:
-    return [path for path in existing(folder) if standing(path).planned]
+    """Those by the recipe's plan, oldest first, without those that do not even say so."""
+    found = []
+    for path in existing(folder):
+        with suppress(hashes.Damaged):
+            found += [path] if _read(path)[0].planned else []
+    return found
 
 
-def chosen(folder: Path) -> Path:
-    """The checkpoint whose adapter is a run's result: the best, or the newest if none beat the untrained model."""
+def chosen(folder: Path) -> tuple[Path, str]:
+    """The checkpoint whose adapter is a run's result, and what to tell if it should have been another one.
+
+    That is the best, or the newest if none beat the untrained model, or if the best is damaged.
+    """
     newest = existing(folder)[-1]
     best = standing(newest).best_step
-    return folder / f"{best:06d}" if best else newest
+    if not best or best == _step(newest):
+        return newest, ""
+    if not (why := damage(place(folder, best))):
+        return place(folder, best), ""
+    return newest, f"the best checkpoint, of step {best}, is damaged ({why}): that of step {_step(newest)} is taken"
 
 
 def deliver(checkpoint: Path, target: Path) -> None:

@@ -46,7 +46,7 @@ def roll_back(folder: Path, trainer: Trainer, standing: Standing, why: str) -> t
             "at the rows, or set dtype to float32.",
         )
     if trainer.group.rank == 0:
-        checkpoints.go_back(folder, standing, standing.factor / 2)
+        why += checkpoints.go_back(folder, standing, standing.factor / 2)
     wait(trainer.group)
     found = checkpoints.restore(folder, trainer)
     return found, Rollback(standing.step, found.step, found.factor, f"{PATIENCE} bad steps in a row; at the last {why}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gemmalocal import atomic, hashes
 from gemmalocal.data import store
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.examples import Example, Made, to_examples
@@ -53,10 +56,15 @@ def prepare(
         yield Stage("finding the model")
         into.folder = yield from beside(lambda tell: locate(recipe.model, tell, weights))
         into.tokenizer = Tokenizer(into.folder, recipe.data.thinking)
+    vocabulary = _vocabulary(into.folder)
     if not store.exists(place):
         yield Stage("reading the rows")
         into.records = Records(recipe.data, into.findings)
-        yield from _stored(recipe.data, into, into.records, into.tokenizer, place, look)
+        yield from _stored(recipe.data, into, into.records, into.tokenizer, place, look, vocabulary)
+    else:
+        if wrong := store.damage(place):
+            yield from _made_again(recipe.data, into.tokenizer, place, wrong)
+        store.check_ids(place, vocabulary)
     into.train, into.held_out, about = store.load(place)
     into.plain, into.between = about["plain"], about["between"]
     cut = into.train.cut + into.held_out.cut
@@ -64,8 +72,47 @@ def prepare(
         yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
 
 
+def _vocabulary(folder: Path) -> int | None:
+    """How many ids a model knows; None where its configuration does not say."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        size = (config.get("text_config") or config).get("vocab_size", config.get("vocab_size"))
+    except (OSError, ValueError, AttributeError):
+        return None
+    return size if isinstance(size, int) else None
+
+
+def _made_again(data: DataSpec, tokenizer: Tokenizer, place: Path, wrong: dict[str, str]) -> Iterator[Event]:
+    """Make what is `wrong` with a store again, if its rows still give what it held; raises `DatasetError`."""
+    yield Notice(f"the run's examples are damaged: {hashes.said(wrong)}")
+    if set(wrong) == {store.SOURCES}:  # nothing that is trained
+        return
+    again = place.with_name(f"{place.name}-again")
+    shutil.rmtree(again, ignore_errors=True)
+    yield Stage("reading the rows again")
+    afresh = Prepared(tokenizer=tokenizer)
+    try:
+        records = Records(data, afresh.findings)
+        for event in _stored(data, afresh, records, tokenizer, again, None, None):
+            if not isinstance(event, Notice):
+                yield event
+    except DatasetError as error:
+        raise store.lost(wrong, f" They cannot be made again: {error.message}") from error
+    if not store.same(again, place, wrong):
+        atomic.remove(again)
+        raise store.lost(wrong, f" They cannot be made again: the rows of {data.path} have changed since.")
+    store.mend(place, again, wrong)
+    yield Notice("they were made again from the rows, which have not changed")
+
+
 def _stored(
-    data: DataSpec, into: Prepared, records: Records, tokenizer: Tokenizer, place: Path, look: Look | None
+    data: DataSpec,
+    into: Prepared,
+    records: Records,
+    tokenizer: Tokenizer,
+    place: Path,
+    look: Look | None,
+    vocabulary: int | None,
 ) -> Iterator[Event]:
     """Rows to examples on disk, one at a time."""
     examples = array("i")  # of each record
@@ -91,7 +138,7 @@ def _stored(
         yield from map(Notice, _notices(records, into, data))
         if held_out.all():
             raise DatasetError("No row is left to train on.", "Raise data.max_length, or mend the rows.")
-        writer.close(held_out, {"plain": plain, "between": between})
+        writer.close(held_out, {"plain": plain, "between": between}, vocabulary)
 
 
 def _notices(records: Records, into: Prepared, data: DataSpec) -> Iterator[str]:

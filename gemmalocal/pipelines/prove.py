@@ -71,6 +71,8 @@ def ask_run(found: Source) -> Known:
     """What an export must say too; raises `ModelError` for a run without its rows."""
     if not store.exists(found.run / "examples"):
         raise ModelError("The run was made by an older version, and its rows are gone.", "Train it again.")
+    if wrong := store.damage(found.run / "examples"):
+        raise store.lost(wrong)
     train, held_out, _ = store.load(found.run / "examples")
     rows = held_out.spaced(found.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
     asked = Asked(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], Tokenizer(found.base))

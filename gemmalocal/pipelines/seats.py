@@ -83,10 +83,10 @@ def _result(run: Path, step: int | None, recipe: Recipe) -> Path:
     if step is None and result.is_dir():
         return result
     if step is None and kept and int(kept[-1].name):
-        return kept[-1]
+        return checkpoints.checked(kept[-1])
     for checkpoint in kept:
         if int(checkpoint.name) == step:
-            return checkpoint
+            return checkpoints.checked(checkpoint)
     if full and step is not None:
         raise ModelError(f"{run.name} is a full fine-tune: only its result can speak.", f"Leave @{step} out.")
     steps = ", ".join(str(int(one.name)) for one in kept if int(one.name))

@@ -98,7 +98,7 @@ def _lead(
         lambda checkpoint: deliver(recipe, checkpoint, ready.folder, directory),
     )
     if ending.outcome in ("done", "early") and recipe.samples.prompts:
-        chosen = checkpoints.chosen(work.folder)
+        chosen, _ = checkpoints.chosen(work.folder)
         yield Stage("answering the prompts after training")
         trainer.restore(chosen)
         yield from answers(int(chosen.name), "after", recipe.samples.prompts)
@@ -133,6 +133,7 @@ def steps_within(
         trainer.release()
         trainer.shapes = decided.shapes
         yield Report({"plan": decided.plan})
+        yield from map(Notice, checkpoints.settle(work.folder)[1])
         yield from loop.train(work, trainer, loop.resume(work, trainer), brake, sample)
     except OutOfMemory as error:
         error.hint = f"{remedy}. {error.hint}"
@@ -164,11 +165,13 @@ def _delivered(events: Iterator[Event], folder: Path, put: Callable[[Path], Path
             else:
                 yield event
     except TrainingDiverged as error:
-        if checkpoints.existing(folder) and (trained := int(checkpoints.chosen(folder).name)):
-            result = put(checkpoints.chosen(folder))
+        if checkpoints.existing(folder) and (trained := int((best := checkpoints.chosen(folder)[0]).name)):
+            result = put(best)
             error.hint += f" What it had learned before, at step {trained}, is in {result.name}/."
         raise
-    chosen = checkpoints.chosen(folder)
+    chosen, lost = checkpoints.chosen(folder)
+    if lost:
+        yield Notice(lost)
     result = put(chosen)
     where = f"the {result.name} of step {int(chosen.name)} is in {result.name}/"
     return Finished(ending.outcome, f"{ending.message}; {where}")

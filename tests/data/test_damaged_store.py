@@ -1,0 +1,115 @@
+"""Examples that the disk has changed: named, made again from rows that have not changed, or refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gemmalocal import recipe_file
+from gemmalocal.data import store
+from gemmalocal.data.examples import Example
+from gemmalocal.errors import DatasetError, ModelError
+from gemmalocal.events import Notice
+from gemmalocal.pipelines.prepared import Prepared, prepare
+from tests.data.test_store import made, stored
+from tests.engine.test_damaged_checkpoints import HARM, cut, flip
+
+FILES = [store.IDS, store.WEIGHTS, store.ROWS, store.SOURCES, store.ABOUT, store.HASHES]
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("harm", HARM)
+def test_each_damage_is_named(tmp_path: Path, name: str, harm: str) -> None:
+    stored(tmp_path / "s", made(), 5)
+    assert store.damage(tmp_path / "s") == {}
+    HARM[harm][0](tmp_path / "s" / name)
+    assert set(store.damage(tmp_path / "s")) == {name}
+
+
+def told(recipe_path: Path, place: Path) -> list[str]:
+    events = prepare(recipe_file.load(str(recipe_path)), Prepared(), place)
+    return [event.text for event in events if isinstance(event, Notice)]
+
+
+def content(place: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in place.iterdir()}
+
+
+@pytest.mark.parametrize("name", [*FILES, "two"])
+def test_they_are_made_again_from_rows_that_have_not_changed(recipe_path: Path, tmp_path: Path, name: str) -> None:
+    place = tmp_path / "run" / "examples"
+    told(recipe_path, place)
+    before = content(place)
+    for file in (store.IDS, store.ROWS) if name == "two" else (name,):
+        flip(place / file)
+    notices = told(recipe_path, place)
+    assert name in notices[0] or name == "two"
+    assert any("made again" in notice for notice in notices) == (name != store.SOURCES)
+    if name != store.SOURCES:  # these are only names, and are left
+        assert content(place) == before
+    assert [path.name for path in place.parent.iterdir()] == ["examples"]
+
+
+@pytest.mark.parametrize("harm", [flip, cut, Path.unlink])
+@pytest.mark.parametrize("rows_are", ["changed", "gone"])
+def test_they_are_refused_if_the_rows_changed(
+    recipe_path: Path, rows: Path, tmp_path: Path, harm: Callable[[Path], None], rows_are: str
+) -> None:
+    place = tmp_path / "run" / "examples"
+    told(recipe_path, place)
+    harm(place / store.IDS)
+    rows.write_text(rows.read_text().replace("x7", "y7")) if rows_are == "changed" else rows.unlink()
+    with pytest.raises(DatasetError, match=r"damaged: ids.bin .*cannot be made again") as caught:
+        told(recipe_path, place)
+    assert ("have changed since" in caught.value.message) == (rows_are == "changed")
+    assert "new run" in caught.value.hint
+
+
+def test_a_store_of_before_the_hashes_opens_and_is_held_against_itself(recipe_path: Path, tmp_path: Path) -> None:
+    place = tmp_path / "run" / "examples"
+    told(recipe_path, place)
+    before = content(place)
+    about = json.loads(before[store.ABOUT])
+    del about["sealed"]
+    (place / store.ABOUT).write_text(json.dumps(about))
+    (place / store.HASHES).unlink()
+    assert store.damage(place) == {}
+    assert told(recipe_path, place) == []
+    cut(place / store.WEIGHTS)
+    with pytest.raises(DatasetError, match=r"weights.bin has .* bytes instead of"):
+        store.load(place)
+
+
+@pytest.mark.parametrize(("number", "shown"), [(100, "100"), (10**8, "100,000,000"), (-1, "-1")])
+def test_ids_beyond_the_vocabulary_are_refused(tmp_path: Path, number: int, shown: str) -> None:
+    def write(vocabulary: int | None) -> None:
+        with store.writing(tmp_path / "s") as writer:
+            writer.add(Example(np.array([1, number, 99], np.int32), np.ones(3, np.float32), "a:1"))
+            writer.close(np.zeros(1, bool), {"plain": True}, vocabulary)
+
+    with pytest.raises(ModelError, match=f"token {shown}, .* below 100 only"):
+        write(100)
+    assert not store.exists(tmp_path / "s")
+    write(None)  # as older versions wrote it
+    with pytest.raises(ModelError, match=f"token {shown}, "):
+        store.check_ids(tmp_path / "s", 100)
+    store.check_ids(tmp_path / "s", None)
+
+
+def test_rows_are_held_against_the_model_that_is_there(recipe_path: Path, tiny: Path, tmp_path: Path) -> None:
+    place = tmp_path / "run" / "examples"
+    told(recipe_path, place)
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in tiny.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    config = json.loads((tiny / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "vocab_size": 20}))
+    recipe_path.write_text(recipe_path.read_text().replace(str(tiny), str(other)))
+    for folder in (place, tmp_path / "new" / "examples"):
+        with pytest.raises(ModelError, match="below 20 only"):
+            told(recipe_path, folder)
