@@ -1,33 +1,38 @@
-"""mlx-lm's own server, with one model and no other: `python -m gemmalocal.backends.mlx.serve --name NAME`, its words.
+"""mlx-lm's own engine behind our front: `python -m gemmalocal.backends.mlx.serve --name NAME`, then mlx-lm's words.
 
-By itself it loads what a request names, without the adapter, from the machine or the Hub.
+mlx-lm's server by itself loads what a request names, from the machine or the Hub, without the adapter; its HTTP ends,
+or never answers, by requests that are not what it expects. So of it only what loads and batches is used.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
-from threading import Event, Thread
+from collections.abc import Callable
+from threading import Thread
 from typing import Any
 
+import mlx.core as mx
 from mlx_lm import server
 from mlx_lm.models.cache import LRUPromptCache
 
 from gemmalocal import lifeline
+from gemmalocal.backends.mlx import served
 from gemmalocal.data.tokenizer import TURN_ENDS
-from gemmalocal.listening import Listener, NoStrangers
+from gemmalocal.listening import Listener
+from gemmalocal.serving.engine import Ask, Limits, Told
+from gemmalocal.serving.front import Front
 
 DEFAULT = "default_model"  # mlx-lm's name for what its arguments say
+ROOM = 32_768  # tokens of context where a configuration does not say
+OFTEN = 3  # failures in a row after which the server ends: the engine is broken, and not a request
 
 
 class OneModel(server.ModelProvider):
-    """Gives the model of the arguments, whatever a request names; `loaded` is set when it is there."""
+    """Gives the model of the arguments, whatever a request names; `limits` are those of it."""
 
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        super().__init__(arguments)
-        self.loaded = Event()
+    limits: Limits
 
     def load(self, model_path: str, adapter_path: str | None = None, draft_model_path: str | None = None) -> Any:
         """The one model and its tokenizer."""
@@ -40,23 +45,86 @@ class OneModel(server.ModelProvider):
         for end in TURN_ENDS:
             if end in known:
                 self.tokenizer.add_eos_token(end)
-        self.loaded.set()
+        rows = self.model(mx.array([[next(iter(self.tokenizer.eos_token_ids))]])).shape[-1]
+        self.limits = Limits(rows, _positions(self.model.args), self.tokenizer.has_tool_calling)
 
 
-class Handler(server.APIHandler, NoStrangers):
-    """Lists the one model, by `name`; mlx-lm's lists the Hub's cache and the model's path."""
+class Cache(LRUPromptCache):
+    """Always leaves a token to read: mlx-lm's leaves none of a prompt that it has whole, and fails on that."""
 
-    name = DEFAULT
+    def fetch_nearest_cache(self, model: Any, tokens: list[int]) -> Any:
+        """The nearest cache, and the tokens that it lacks."""
+        if len(tokens) < 2:
+            return None, tokens
+        cache, rest = super().fetch_nearest_cache(model, tokens[:-1])
+        return cache, [*rest, tokens[-1]]
 
-    def handle_models_request(self) -> None:
-        """Answer GET /v1/models."""
-        self._set_completion_headers(200)
-        self.end_headers()
-        models = [{"id": self.name, "object": "model", "created": self.created, "owned_by": "gemmalocal"}]
-        self.wfile.write(json.dumps({"object": "list", "data": models}).encode())
 
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Requests are not logged: the log's last line says why the server ended."""
+class Generator(server.ResponseGenerator):
+    """mlx-lm's, which goes on after an error, and takes prompts of ids and those whose log probabilities are asked."""
+
+    def __init__(self, provider: OneModel, cache: LRUPromptCache, loaded: Callable[[], None]) -> None:
+        self._loaded, self._failures = loaded, 0
+        self.waiting: set[served.Sink] = set()
+        super().__init__(provider, cache)
+
+    def _run_generate(self) -> None:
+        while self._failures < OFTEN:
+            try:
+                self.model_provider.load_default()
+                self._loaded()
+                self._generate()
+                return
+            except Exception as error:  # mlx-lm's thread would end: those who wait are told, others go on
+                served.log(error)
+                self._failures += 1
+                for sink in list(self.waiting):
+                    sink.put(error)
+
+    def _tokenize(self, tokenizer: Any, request: Any, args: Any) -> Any:
+        ids = request.prompt
+        found = ([*ids], [[*ids]], ["assistant"], "normal", None) if isinstance(ids, list) else None
+        found = found or super()._tokenize(tokenizer, request, args)
+        room = self.model_provider.limits.context - len(found[0])
+        served.check(found[0], room, self.model_provider.limits.context)
+        args.max_tokens = min(args.max_tokens, room)
+        self._failures = 0
+        return found
+
+    def _serve_single(self, request: Any, stream: Any) -> None:
+        sink, asked, args = request
+        sink.alone = True
+        try:
+            if sink.ask.scores:
+                prompt, *_ = self._tokenize(self.model_provider.tokenizer, asked, args)
+                cache = sink.score(self.model_provider.model, prompt)
+                self.prompt_cache.insert_cache(self.model_provider.model_key, prompt[:-1], cache)
+        except Exception as error:
+            sink.put(error)
+            return
+        super()._serve_single(request, stream)
+
+
+class Engine:
+    """The front's engine."""
+
+    def __init__(self, generator: Generator, provider: OneModel) -> None:
+        self._generator, self._provider = generator, provider
+
+    @property
+    def limits(self) -> Limits:
+        """Of the one model."""
+        return self._provider.limits
+
+    def start(self, ask: Ask, tell: Callable[[Told], None]) -> Callable[[], None]:
+        """Put it into mlx-lm's queue."""
+        sink = served.Sink(ask, tell, self._provider.tokenizer, self._generator.waiting)
+        self._generator.requests.put((sink, served.request(ask), served.arguments(ask, self.limits)))
+        return sink.end
+
+    def text(self, ids: list[int]) -> str:
+        """As mlx-lm's tokenizer has it."""
+        return str(self._provider.tokenizer.decode(ids))
 
 
 def main() -> None:
@@ -65,29 +133,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--name", required=True)
     own, theirs = parser.parse_known_args()
-    Handler.name, sys.argv[1:] = own.name, theirs
+    Front.name, sys.argv[1:] = own.name, theirs
     # Their `main` reads the arguments and takes these names from its module; it has no other way to be given classes.
     server.ModelProvider, server.run = OneModel, _run
     server.main()
 
 
 def _run(host: str, port: int, provider: OneModel) -> None:
-    fingerprint = server.get_system_fingerprint()
+    Front.known = frozenset([host.lower()])
+    listener = Listener(host, port, Front)
+    cache = Cache(provider.cli_args.prompt_cache_size, provider.cli_args.prompt_cache_bytes)
+    opened = Thread(target=listener.open, daemon=True)
 
-    def answer(*connection: Any) -> Handler:
-        return Handler(generator, *connection, system_fingerprint=fingerprint)  # type: ignore[call-arg]  # mlx-lm's
+    def loaded() -> None:
+        if opened.ident is None:
+            opened.start()
 
-    listener = Listener(host, port, answer)
-    cache = LRUPromptCache(provider.cli_args.prompt_cache_size, provider.cli_args.prompt_cache_bytes)
-    generator = server.ResponseGenerator(provider, cache)
-    Thread(target=_open, args=(listener, provider.loaded), daemon=True).start()
-    generator.join()  # only an error ends its thread, which has logged it; mlx-lm's would answer 404 from here on
+    generator = Generator(provider, cache, loaded)
+    Front.engine = Engine(generator, provider)
+    generator.join()  # only errors end its thread, which has logged them
     os._exit(1)
 
 
-def _open(listener: Listener, loaded: Event) -> None:
-    loaded.wait()
-    listener.open()
+def _positions(arguments: Any) -> int:
+    """How many the model has."""
+    text = getattr(arguments, "text_config", None) or {}
+    found = getattr(arguments, "max_position_embeddings", None) or text.get("max_position_embeddings")
+    return int(found or ROOM)
 
 
 if __name__ == "__main__":

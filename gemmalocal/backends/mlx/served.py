@@ -1,0 +1,204 @@
+"""One answer of mlx-lm's engine: from what the front asks to its arguments, and from what it gives to the front's."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+from mlx_lm import server
+from mlx_lm.generate import TextStateMachine
+from mlx_lm.models.cache import make_prompt_cache
+
+from gemmalocal.serving.engine import Ask, Begun, Limits, Piece, Refused, Token, Told
+
+CHUNK = 128  # tokens of a prompt that are scored at a time: their logits are as wide as the vocabulary
+BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+
+
+class Left(Exception):
+    """Whoever asked has gone."""
+
+
+class Sink:
+    """What mlx-lm takes for a queue: it tells the front what is put into it, in the thread that generates.
+
+    While mlx-lm works on one request `alone`, what `put` raises ends it; in a batch it would end all.
+    """
+
+    def __init__(self, ask: Ask, tell: Callable[[Told], None], tokenizer: Any, waiting: set[Sink]) -> None:
+        self.ask, self.alone, self._tell, self._tokenizer, self._waiting = ask, False, tell, tokenizer, waiting
+        self._ended = False
+        self._context: Any = None
+        self._scores: tuple[Token, ...] = ()
+        self._calls = 0
+        waiting.add(self)
+
+    def end(self) -> None:
+        """No more of it is wanted."""
+        self._ended = True
+        self._waiting.discard(self)
+        if self._context is not None:
+            self._context.stop()
+
+    def put(self, item: Any) -> None:
+        """Take what mlx-lm gives: a context, progress, responses, None, or an error."""
+        if isinstance(item, Exception):
+            self._waiting.discard(self)
+            self._tell(_refused(item))
+        elif isinstance(item, server.GenerationContext):
+            self._begin(item)
+        elif isinstance(item, server.Response):
+            self._tell(self._piece(item))
+        if item is None:
+            self._waiting.discard(self)
+        if self._ended and self.alone:
+            raise Left
+
+    def score(self, model: Any, prompt: list[int]) -> Any:
+        """Find the log probability of each of a prompt's tokens; the cache of all but the last."""
+        cache = make_prompt_cache(model)
+        skip = int(isinstance(self.ask.prompt, str) and prompt[0] == self._tokenizer.bos_token_id)  # it is ours
+        found = [self._token(prompt[0], None)]
+        for start in range(0, len(prompt) - 1, CHUNK):
+            self.put((start, len(prompt)))
+            ids, after = prompt[start : start + CHUNK], prompt[start + 1 : start + CHUNK + 1]
+            logits = model(mx.array([ids[: len(after)]]), cache=cache)[0].astype(mx.float32)
+            lines = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+            mx.eval(lines, [layer.state for layer in cache])
+            tops = [self._top(line) for line in lines] if self.ask.top else [()] * len(after)
+            said = np.array(mx.take_along_axis(lines, mx.array(after)[:, None], axis=-1)[:, 0])
+            found += [
+                self._token(one, float(logprob), top) for one, logprob, top in zip(after, said, tops, strict=True)
+            ]
+        self._scores = tuple(found[skip:])
+        return cache
+
+    def _begin(self, context: Any) -> None:
+        self._context = context
+        self._machine = context.text_sm.make_state(context.initial_state)
+        self._state, self._tool = context.initial_state, ""
+        if self._ended:
+            context.stop()
+        self._tell(Begun(len(context.prompt), self._scores))
+
+    def _piece(self, response: Any) -> Piece:
+        parts = {"normal": "", "reasoning": ""}
+        calls: list[dict[str, Any]] = []
+        for state, text in self._segments(response):
+            if self._state == "tool" and state != "tool":
+                calls += self._called()
+            if state == "tool":
+                self._tool += text
+            else:
+                parts[state] = parts.get(state, "") + text
+            self._state = state
+        finish = response.finish_reason
+        if finish and self._state == "tool":
+            calls += self._called()
+        if finish == "stop" and self._calls:
+            finish = "tool_calls"
+        tokens = () if finish in ("stop", "tool_calls") or self.ask.top is None else (self._spoken(response),)
+        return Piece(parts["normal"], parts["reasoning"], tuple(calls), tokens, 1, finish)
+
+    def _segments(self, response: Any) -> list[tuple[str, str]]:
+        """The text by what it is; control sequences are not in it."""
+        if response.finish_reason == "stop" or response.finish_reason == "length":
+            self._machine, segments = TextStateMachine.split(self._machine, response.text)
+            self._machine, flushed, state = TextStateMachine.flush(self._machine)
+        else:
+            self._machine, segments = TextStateMachine.split(self._machine, response.text)
+            return list(segments)
+        return [*segments, (state, flushed)]
+
+    def _called(self) -> list[dict[str, Any]]:
+        """The calls in what was said to tools; what is no call is left out."""
+        text, self._tool = self._tool, ""
+        try:
+            parsed = self._context.tool_parser(text, self.ask.tools)
+        except (ValueError, LookupError, TypeError):
+            return []
+        calls = []
+        for call in parsed if isinstance(parsed, list) else [parsed]:
+            function = {"name": call["name"], "arguments": json.dumps(call["arguments"], ensure_ascii=False)}
+            name = call.get("id") or f"call_{uuid.uuid4().hex[:24]}"
+            calls.append({"index": self._calls, "id": name, "type": "function", "function": function})
+            self._calls += 1
+        return calls
+
+    def _spoken(self, response: Any) -> Token:
+        top = [self._token(one["id"], one["logprob"]) for one in response.top_tokens]
+        return self._token(response.token, response.logprob, tuple(sorted(top, key=lambda one: -(one.logprob or 0))))
+
+    def _top(self, line: mx.array) -> tuple[Token, ...]:
+        ids = np.array(mx.argpartition(-line, kth=(self.ask.top or 1) - 1)[: self.ask.top])
+        said = np.array(line)[ids]
+        return tuple(self._token(int(ids[place]), float(said[place])) for place in np.argsort(-said))
+
+    def _token(self, number: int, logprob: float | None, top: tuple[Token, ...] = ()) -> Token:
+        text = str(self._tokenizer.convert_ids_to_tokens(number))
+        byte = BYTE.fullmatch(text)
+        raw = bytes.fromhex(byte[1]) if byte else text.replace("▁", " ").encode()
+        return Token(raw.decode("utf-8", "replace"), raw, logprob, top)
+
+
+def request(ask: Ask) -> Any:
+    """mlx-lm's request; its messages are its own, which it changes."""
+    kind = "text" if ask.messages is None else "chat"
+    return server.CompletionRequest(kind, ask.prompt, deepcopy(ask.messages or []), deepcopy(ask.tools), None)
+
+
+def arguments(ask: Ask, limits: Limits) -> Any:
+    """mlx-lm's arguments. A request with a seed, or whose prompt is scored, is served alone."""
+    top_k = ask.top_k if ask.top_k < limits.vocabulary else 0
+    penalty = 0.0 if ask.repetition_penalty == 1 else ask.repetition_penalty
+    every = limits.context
+    return server.GenerationArguments(
+        model=server.ModelDescription("default_model", "default_model", None),
+        sampling=server.SamplingArguments(ask.temperature, ask.top_p, top_k, ask.min_p, 0.0, 0.1),
+        logits=server.LogitsProcessorArguments(
+            ask.logit_bias or None, penalty, every, ask.presence_penalty, every, ask.frequency_penalty, every
+        ),
+        stop_words=[],  # the front's: mlx-lm cuts them out and goes on
+        max_tokens=ask.max_tokens,
+        num_draft_tokens=0,
+        logprobs=ask.top is not None,
+        top_logprobs=ask.top or -1,
+        seed=ask.seed if ask.seed is not None else 0 if ask.scores else None,
+        chat_template_kwargs=None if ask.thinking is None else {"enable_thinking": ask.thinking},
+    )
+
+
+def check(prompt: list[int], room: int, context: int) -> None:
+    """Raise `Refused` for a prompt that is empty, or leaves no `room` for an answer."""
+    if not prompt:
+        raise Refused("The prompt has no token.", param="prompt")
+    if room < 1:
+        raise Refused(
+            f"This model's maximum context length is {context} tokens, and the prompt has {len(prompt)}.",
+            param="messages",
+            code="context_length_exceeded",
+        )
+
+
+def log(error: Exception) -> None:
+    """Into the server's log, with where it came from."""
+    logging.error("a request failed", exc_info=error)
+
+
+def _refused(error: Exception) -> Refused:
+    """What mlx-lm raised, as the protocol's: while it reads a conversation, the conversation is what is wrong."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, MemoryError) or "allocate" in str(error):
+        return Refused("The machine's memory does not hold this request.", 503, code="out_of_memory")
+    if type(error).__module__.startswith("jinja2"):
+        return Refused(f"The messages do not fit the model's chat template: {str(error)[:300]}", param="messages")
+    log(error)
+    return Refused("The server failed at this request; its log says how.", 500)

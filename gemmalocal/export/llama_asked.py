@@ -1,0 +1,191 @@
+"""One answer of llama.cpp's server: from what the front asks to its requests, and from what it sends to the front's."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from threading import Thread
+from typing import Any
+
+from gemmalocal.serving.engine import Ask, Begun, Limits, Piece, Refused, Token, Told
+
+DATA = b"data: "
+FORCED = 1e6  # a bias that makes a token sure; llama.cpp tells the log probabilities from before it
+ENDS = {"eos": "stop", "word": "stop", "limit": "length", "none": "length"}
+
+
+class Inner:
+    """The server's address."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._address = (host, port)
+
+    def connect(self) -> HTTPConnection:
+        """A connection for one request."""
+        connection = HTTPConnection(*self._address)
+        connection.connect()
+        return connection
+
+    def get(self, path: str, body: dict[str, Any] | None = None) -> Any:
+        """A short answer as a whole."""
+        with closing(self.connect()) as connection:
+            return json.loads(_sent(connection, path, body).read())
+
+    def size(self) -> tuple[int, int]:
+        """How many tokens its model has, and how many it was trained to read at a time."""
+        told = self.get("/v1/models")["data"][0]["meta"]
+        return int(told["n_vocab"]), int(told["n_ctx_train"])
+
+    def ids(self, text: str) -> list[int]:
+        """A text's ids, after the beginning's."""
+        found: list[int] = self.get("/tokenize", {"content": text, "add_special": True, "parse_special": True})[
+            "tokens"
+        ]
+        return found
+
+    def text(self, ids: list[int]) -> str:
+        """The text of ids."""
+        return str(self.get("/detokenize", {"tokens": ids})["content"])
+
+
+class Answering:
+    """Asks, and tells what comes, until the end or until it is ended."""
+
+    def __init__(self, inner: Inner, limits: Limits, ask: Ask, tell: Callable[[Told], None]) -> None:
+        self._inner, self._limits, self._ask, self._tell = inner, limits, ask, tell
+        self._ended = False
+        self._connection: HTTPConnection | None = None
+
+    def begin(self) -> Callable[[], None]:
+        """Ask; what is returned ends it."""
+        Thread(target=self._run, daemon=True).start()
+        return self._end
+
+    def _end(self) -> None:
+        self._ended = True
+        with suppress(OSError, AttributeError):  # there is none, or it has ended; else llama.cpp stops by it
+            self._connection.sock.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+
+    def _run(self) -> None:
+        try:
+            (self._complete if self._ask.messages is None else self._chat)()
+        except Refused as refused:
+            self._tell(refused)
+        except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
+            if not self._ended:
+                self._tell(Refused(f"llama.cpp's server failed at this request: {str(error)[:200]}", 500))
+
+    def _complete(self) -> None:
+        prompt = self._ask.prompt
+        ids = self._inner.ids(prompt) if isinstance(prompt, str) else prompt
+        if not ids:
+            raise Refused("The prompt has no token.", param="prompt")
+        if len(ids) >= self._limits.context:
+            said = f"This model's maximum context length is {self._limits.context} tokens, and the prompt has"
+            raise Refused(f"{said} {len(ids)}.", param="prompt", code="context_length_exceeded")
+        scores = tuple(self._scores(ids)) if self._ask.scores else ()
+        self._tell(Begun(len(ids), scores[int(isinstance(prompt, str)) :]))
+        body = {**self._settings(), "prompt": ids, "n_predict": self._ask.max_tokens, "return_tokens": True}
+        body |= {} if self._ask.top is None else {"n_probs": max(1, self._ask.top)}
+        for event in self._events("/completion", body):
+            tokens = tuple(self._token(one) for one in event.get("completion_probabilities", ()))
+            finish = ENDS[event["stop_type"]] if event.get("stop") else None
+            self._tell(Piece(event["content"], tokens=tokens, count=len(event.get("tokens", ())), finish=finish))
+
+    def _chat(self) -> None:
+        ask = self._ask
+        body = {**self._settings(), "messages": ask.messages, "max_tokens": ask.max_tokens}
+        body |= {"stream_options": {"include_usage": True}}
+        body |= {"tools": ask.tools, "tool_choice": ask.tool_choice} if ask.tools else {}
+        body |= {"response_format": ask.schema} if ask.schema else {}
+        body |= {} if ask.thinking is None else {"chat_template_kwargs": {"enable_thinking": ask.thinking}}
+        body |= {} if ask.top is None else {"logprobs": True, "top_logprobs": max(1, ask.top)}
+        finish = None
+        for event in self._events("/v1/chat/completions", body):
+            for choice in event["choices"]:
+                self._tell(self._spoken(choice))
+                finish = choice["finish_reason"] or finish
+            if usage := event.get("usage"):
+                last = Piece(count=usage["completion_tokens"], prompt_tokens=usage["prompt_tokens"], finish=finish)
+                self._tell(last)
+
+    def _spoken(self, choice: dict[str, Any]) -> Piece:
+        """A chunk of a chat; its end waits for the count of tokens, which comes after it."""
+        delta, logprobs = choice["delta"], choice.get("logprobs") or {}
+        tokens = tuple(self._token(one) for one in logprobs.get("content") or ())
+        calls = tuple(delta.get("tool_calls") or ())
+        return Piece(delta.get("content") or "", delta.get("reasoning_content") or "", calls, tokens)
+
+    def _settings(self) -> dict[str, Any]:
+        ask = self._ask
+        return {
+            "stream": True,
+            "temperature": ask.temperature,
+            "top_p": ask.top_p,
+            "top_k": min(ask.top_k, self._limits.vocabulary),
+            "min_p": ask.min_p,
+            "repeat_penalty": ask.repetition_penalty,
+            "repeat_last_n": self._limits.context,
+            "presence_penalty": ask.presence_penalty,
+            "frequency_penalty": ask.frequency_penalty,
+            "logit_bias": [[number, bias] for number, bias in ask.logit_bias.items()],
+            **({} if ask.seed is None else {"seed": ask.seed}),
+        }
+
+    def _events(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """What it streams; raises `Refused` for its errors."""
+        if self._ended:
+            return
+        self._connection = self._inner.connect()
+        with closing(self._connection):
+            for line in _sent(self._connection, path, body):
+                if line.startswith(DATA) and line.strip() != DATA + b"[DONE]":
+                    event = json.loads(line.removeprefix(DATA))
+                    if "error" in event:
+                        raise _refused(event, 500)
+                    yield event
+                elif line.startswith(b"error: "):
+                    raise _refused({"error": json.loads(line.removeprefix(b"error: "))}, 500)
+
+    def _scores(self, ids: list[int]) -> Iterator[Token]:
+        """The log probability of each of a prompt's tokens, which llama.cpp tells of those that it says: made to."""
+        yield Token(self._inner.text(ids[:1]), b"", None)
+        for place in range(1, len(ids)):
+            if self._ended:
+                raise Refused("ended", 500)
+            yield self._forced(ids[:place], ids[place])
+
+    def _forced(self, before: list[int], number: int) -> Token:
+        body = {"prompt": before, "n_predict": 1, "temperature": 0, "logit_bias": [[number, FORCED]]}
+        body |= {"n_probs": max(1, self._ask.top or 0), "cache_prompt": True}
+        told = self._inner.get("/completion", body).get("completion_probabilities")
+        if told:
+            return self._token(told[0])
+        raise Refused("llama.cpp tells no log probability of a token that is a part of a letter.")
+
+    def _token(self, told: dict[str, Any]) -> Token:
+        top = tuple(self._token(one) for one in told.get("top_logprobs", ())[: self._ask.top or 0])
+        return Token(str(told["token"]), bytes(told.get("bytes") or ()), float(told["logprob"]), top)
+
+
+def _sent(connection: HTTPConnection, path: str, body: dict[str, Any] | None) -> HTTPResponse:
+    """Ask; raises `Refused` for an error's status."""
+    written = None if body is None else json.dumps(body).encode()
+    connection.request("GET" if body is None else "POST", path, written, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise _refused(json.loads(answer.read()), answer.status)
+    return answer
+
+
+def _refused(told: dict[str, Any], status: int) -> Refused:
+    error = told.get("error")
+    error = error if isinstance(error, dict) else {"message": str(error)}
+    kind = error.get("type")
+    if kind == "exceed_context_size_error":
+        said = f"This model's maximum context length is {error.get('n_ctx')} tokens, and the prompt has"
+        return Refused(f"{said} {error.get('n_prompt_tokens')}.", param="messages", code="context_length_exceeded")
+    return Refused(str(error.get("message"))[:500], int(error.get("code", status)))

@@ -1,0 +1,187 @@
+"""The protocol's objects: choices as they grow, whole or in chunks, and errors."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from gemmalocal.serving.engine import Ask, Begun, Piece, Token
+from gemmalocal.serving.requests import Chat, Completion
+from gemmalocal.serving.stops import Stops
+
+LEAST = -9999.0  # a log probability in place of minus infinity, which is no JSON
+KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+
+
+def error(status: int, message: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:
+    """What was wrong."""
+    kind = KINDS.get(status, "server_error" if status >= 500 else "invalid_request_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+class Choice:
+    """One answer as it comes: what of it may be said, and when it ends."""
+
+    def __init__(self, index: int, request: Completion | Chat, echo: str) -> None:
+        self.index, self._echo = index, echo
+        self._silent = isinstance(request, Completion) and not request.max_tokens
+        self._stops = Stops(request.stop)
+        self._come = self._said = 0  # letters
+        self._waiting: list[tuple[int, Token]] = []  # tokens, with their places among the letters
+        self.finish: str | None = None
+        self.prompt_tokens = self.tokens = 0
+
+    def begin(self, begun: Begun) -> Piece:
+        """The prompt's part of it: nothing, but for what is echoed."""
+        self.prompt_tokens = begun.prompt_tokens or 0
+        return Piece(self._echo, tokens=begun.scores)
+
+    def add(self, piece: Piece) -> Piece:
+        """What of it may be said by now; the choice ends with the piece's `finish`, or at a stop word."""
+        self.prompt_tokens = self.prompt_tokens or piece.prompt_tokens or 0
+        if self._silent:
+            self.finish = "length"
+            return Piece(finish=self.finish)
+        self.tokens += piece.count
+        self._waiting += [(self._come, token) for token in piece.tokens]
+        self._come += len(piece.text)
+        text = self._stops(piece.text, piece.finish is not None)
+        self._said += len(text)
+        self.finish = "stop" if self._stops.met else piece.finish
+        return Piece(text, piece.reasoning, piece.tool_calls, self._ready(), finish=self.finish)
+
+    def _ready(self) -> tuple[Token, ...]:
+        """The tokens of what was said; those of a stop word, and after it, never are."""
+        whole = self.finish is not None and not self._stops.met
+        ready = tuple(token for place, token in self._waiting if whole or place < self._said)
+        self._waiting = self._waiting[len(ready) :]
+        return ready
+
+
+class Answer:
+    """One response: its choices, its name and its count of tokens."""
+
+    def __init__(self, request: Completion | Chat, asks: Sequence[Ask], model: str, echoes: Sequence[str]) -> None:
+        self._chat = isinstance(request, Chat)
+        self._prompts = 1 if isinstance(request, Chat) else len(request.prompt)
+        self.choices = [Choice(index, request, echo) for index, echo in enumerate(echoes)]
+        self._logprobs = asks[0].top is not None
+        self._head = {
+            "id": f"{'chatcmpl' if self._chat else 'cmpl'}-{uuid.uuid4().hex}",
+            "object": "chat.completion" if self._chat else "text_completion",
+            "created": int(time.time()),
+            "model": model,
+        }
+
+    @property
+    def ended(self) -> bool:
+        """Whether all its choices are."""
+        return all(choice.finish for choice in self.choices)
+
+    @property
+    def usage(self) -> dict[str, int]:
+        """Tokens; a prompt counts once, however many answers it has."""
+        each = len(self.choices) // self._prompts
+        asked = sum(choice.prompt_tokens for choice in self.choices[::each])
+        said = sum(choice.tokens for choice in self.choices)
+        return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
+
+    def whole(self, pieces: Sequence[Sequence[Piece]]) -> dict[str, Any]:
+        """The response at once, of what was let out of each choice."""
+        bodies = [self._body(choice, _joined(said), False) for choice, said in zip(self.choices, pieces, strict=True)]
+        return {**self._head, "choices": bodies, "usage": self.usage}
+
+    def opening(self) -> list[dict[str, Any]]:
+        """The chunks that a chat's stream opens with: whose turn it is."""
+        if not self._chat:
+            return []
+        delta = {"role": "assistant", "content": ""}
+        return [self._chunk({"index": choice.index, "delta": delta, "finish_reason": None}) for choice in self.choices]
+
+    def chunk(self, choice: Choice, piece: Piece) -> dict[str, Any]:
+        """A piece of one choice."""
+        return self._chunk(self._body(choice, piece, True))
+
+    def last(self) -> dict[str, Any]:
+        """The chunk with the usage, which has no choices."""
+        return {**self._chunk(None), "usage": self.usage}
+
+    def _chunk(self, body: dict[str, Any] | None) -> dict[str, Any]:
+        kind = "chat.completion.chunk" if self._chat else "text_completion"
+        return {**self._head, "object": kind, "choices": [] if body is None else [body]}
+
+    def _body(self, choice: Choice, piece: Piece, delta: bool) -> dict[str, Any]:
+        body: dict[str, Any] = {"index": choice.index, "finish_reason": piece.finish, "logprobs": None}
+        if not self._chat:
+            body["text"] = piece.text
+        elif delta:
+            body["delta"] = _delta(piece)
+        else:
+            body["message"] = {"role": "assistant", "content": None, "refusal": None, **_message(piece)}
+        if self._logprobs:
+            body["logprobs"] = _spoken(piece.tokens) if self._chat else _listed(piece.tokens)
+        return body
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    """Many as one."""
+    return Piece(
+        "".join(piece.text for piece in pieces),
+        "".join(piece.reasoning for piece in pieces),
+        tuple(call for piece in pieces for call in piece.tool_calls),
+        tuple(token for piece in pieces for token in piece.tokens),
+        finish=pieces[-1].finish if pieces else None,
+    )
+
+
+def _delta(piece: Piece) -> dict[str, Any]:
+    delta: dict[str, Any] = {"content": piece.text} if piece.text else {}
+    delta |= {"reasoning_content": piece.reasoning} if piece.reasoning else {}
+    return delta | ({"tool_calls": list(piece.tool_calls)} if piece.tool_calls else {})
+
+
+def _message(piece: Piece) -> dict[str, Any]:
+    calls: dict[int, dict[str, Any]] = {}
+    for part in piece.tool_calls:  # their arguments may come in parts
+        call = calls.setdefault(
+            part["index"], {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+        )
+        call["id"] = call["id"] or part.get("id", "")
+        for name in ("name", "arguments"):
+            call["function"][name] += part["function"].get(name) or ""
+    message: dict[str, Any] = {"content": piece.text if piece.text or not calls else None}
+    message |= {"reasoning_content": piece.reasoning} if piece.reasoning else {}
+    return message | ({"tool_calls": list(calls.values())} if calls else {})
+
+
+def _number(logprob: float | None) -> float | None:
+    return None if logprob is None else max(LEAST, logprob)
+
+
+def _listed(tokens: Sequence[Token]) -> dict[str, Any]:
+    """Log probabilities as /v1/completions has them."""
+    places, length = list[int](), 0
+    for token in tokens:
+        places.append(length)
+        length += len(token.text)
+    tops = [
+        None if token.logprob is None else {one.text: _number(one.logprob) for one in token.top} for token in tokens
+    ]
+    return {
+        "tokens": [token.text for token in tokens],
+        "token_logprobs": [_number(token.logprob) for token in tokens],
+        "top_logprobs": [top if token.logprob is not None else None for top, token in zip(tops, tokens, strict=True)],
+        "text_offset": places,
+    }
+
+
+def _spoken(tokens: Sequence[Token]) -> dict[str, Any]:
+    """Log probabilities as /v1/chat/completions has them."""
+
+    def plain(token: Token) -> dict[str, Any]:
+        return {"token": token.text, "logprob": _number(token.logprob), "bytes": list(token.raw)}
+
+    content = [{**plain(token), "top_logprobs": [plain(one) for one in token.top]} for token in tokens]
+    return {"content": content, "refusal": None}
