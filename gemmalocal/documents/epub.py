@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from gemmalocal.documents.document import Content, Section, Unreadable
 from gemmalocal.documents.html import body
+from gemmalocal.documents.markup import bounded
 from gemmalocal.documents.packed import check
 from gemmalocal.documents.text import decode
 
@@ -30,7 +31,7 @@ def read_epub(file: Path, password: str | None = None) -> Content:
         sections: list[Section] = []
         for chapter in chapters:
             try:
-                sections += body(decode(book.read(chapter))).sections
+                sections += body(bounded(decode(book.read(chapter)))).sections
             except (Unreadable, KeyError):  # a page of pictures only, or one that is not there
                 continue
     if not sections:
@@ -39,14 +40,15 @@ def read_epub(file: Path, password: str | None = None) -> Content:
 
 
 def _chapters(package: Any, folder: str) -> list[str]:
-    """The names in the zip file of what the spine lists, but for the table of contents."""
+    """The names in the zip file of what the spine lists, each once, but for the table of contents."""
     items = {item.get("id"): item for item in package.iterfind(".//{*}manifest/{*}item")}
     spine = [items.get(entry.get("idref")) for entry in package.iterfind(".//{*}spine/{*}itemref")]
-    return [
+    names = (
         posixpath.normpath(posixpath.join(folder, unquote(item.get("href", ""))))
         for item in spine
         if item is not None and item.get("media-type") in PAGES and "nav" not in item.get("properties", "").split()
-    ]
+    )
+    return list(dict.fromkeys(names))
 
 
 def _locked(book: zipfile.ZipFile) -> set[str]:

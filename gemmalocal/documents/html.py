@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.documents.document import Content, Sections, Unreadable, table
+from gemmalocal.documents.markup import bounded
 from gemmalocal.documents.text import decode
 
 MARK = "\u2e3b"  # stands before a heading, with its level, while trafilatura works: it drops many headings
@@ -33,6 +34,7 @@ def read_html(file: Path, password: str | None = None) -> Content:
 
 def page(html: str) -> Content:
     """Text by section of a page's source; raises `Unreadable` if it has none."""
+    html = bounded(html)
     main = article(html) if len(html) <= LONGEST else Content("", [])
     if sum(len(section.text) for section in main.sections) >= LEAST:
         return main

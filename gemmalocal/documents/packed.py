@@ -15,11 +15,14 @@ from gemmalocal.documents.document import Unreadable
 LARGEST = 512 << 20  # bytes of one file, packed or unpacked
 CHUNK = 1 << 20
 TOO_LARGE = f"is too large: more than {LARGEST >> 20} MB"
+LARGEST_MARKUP = 128 << 20  # bytes of a part that is parsed whole: the tree takes ten times as much memory
+MARKUP = (".xml", ".rels", ".xhtml", ".html", ".htm", ".opf", ".ncx")
+SUSPECT, EXPANSION = 32 << 20, 200  # bytes unpacked, and times its packed size, that no document of people reaches
 SMALLER = "Split it into smaller files."
 
 
 def check(file: Path) -> None:
-    """Raise `Unreadable` for a zip file that is damaged, or unpacks to more than `LARGEST`.
+    """Raise `Unreadable` for a zip file that is damaged, or unpacks to more than documents do.
 
     `zipfile` gives no more of a member than its directory says, so the sum of that holds.
     """
@@ -28,8 +31,15 @@ def check(file: Path) -> None:
             members = packed.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
         raise Unreadable(f"is damaged: {error}", "Fetch or save it again.") from error
-    if sum(member.file_size for member in members) > LARGEST:
+    size = sum(member.file_size for member in members)
+    if size > LARGEST:
         raise Unreadable(f"{TOO_LARGE} unpacked", SMALLER)
+    if size > SUSPECT and size > EXPANSION * file.stat().st_size:
+        raise Unreadable(
+            f"unpacks to {size // file.stat().st_size} times its size, as no document does", "Leave it out."
+        )
+    if any(member.file_size > LARGEST_MARKUP and member.filename.lower().endswith(MARKUP) for member in members):
+        raise Unreadable(f"is too large: a part of it has more than {LARGEST_MARKUP >> 20} MB of markup", SMALLER)
 
 
 @contextmanager

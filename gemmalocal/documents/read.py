@@ -69,6 +69,11 @@ def read(source: str, password: str | None = None) -> Document:
             return _document(source, _reader(kind)(file, password))
 
 
+def is_remote(source: str) -> bool:
+    """Does a source name something of the network, and no file?"""
+    return source.startswith(hub.PREFIX) or youtube.is_address(source)
+
+
 def read_each(source: str, password: str | None = None) -> Iterator[Document | Rejected]:
     """As `read`, but each row of a file of rows (of any size) is a document, called "rows.jsonl:3".
 
@@ -118,6 +123,10 @@ def _told(source: str) -> Iterator[None]:
             f"{source} cannot be read: a library is missing ({error.msg}).",
             "Bring pip up to date, and install gemmalocal again.",
         ) from error
+    except MemoryError as error:
+        raise DocumentError(f"{source} takes more memory to read than there is.", packed.SMALLER) from error
+    except RecursionError as error:
+        raise DocumentError(f"{source} cannot be read: what it holds is nested too deep.", "Leave it out.") from error
     except Exception as error:  # libraries raise what they like on broken files; each means that this one is
         why = f"{type(error).__name__}: {error}".splitlines()[0][:200].rstrip(": .")
         raise DocumentError(f"{source} is damaged ({why}).", "Fetch or save it again.") from error
@@ -171,7 +180,9 @@ def _reader(kind: str) -> Reader:
 
 
 def _document(source: str, content: Content) -> Document:
-    """Clean what a reader found; raises `Unreadable` if nothing is left."""
+    """Clean what a reader found; raises `Unreadable` if nothing is left, or far too much is there."""
+    if sum(len(part.text) for part in content.sections) > LARGEST_TEXT:
+        raise Unreadable(f"gives too much text: more than {LARGEST_TEXT >> 20} million characters", packed.SMALLER)
     cleaned = (Section(clean.plain(part.text), _line(part.heading), part.page) for part in content.sections)
     sections = tuple(section for section in cleaned if section.text)
     if not sections:

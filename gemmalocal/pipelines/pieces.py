@@ -12,9 +12,9 @@ from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.documents.document import Document, Passage
 from gemmalocal.documents.duplicates import OF_RECORDS, NearDuplicates
 from gemmalocal.documents.find import find, shown
+from gemmalocal.documents.isolated import IsolatedReader, Items
 from gemmalocal.documents.passages import Cutter
-from gemmalocal.documents.read import read_each
-from gemmalocal.errors import GemmalocalError
+from gemmalocal.errors import DocumentError, GemmalocalError
 from gemmalocal.events import Read
 from gemmalocal.pipelines.beside import Teller
 from gemmalocal.preparation import Preparation
@@ -59,42 +59,60 @@ def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Teller) -> Gathered:
 def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell: Teller) -> None:
     password = os.environ.get(wanted.password_env) if wanted.password_env else None
     places = find(wanted.sources)
-    cut, near = Cutter(tokenizer.encoder, wanted.passage_tokens), NearDuplicates()
-    seen = dict[str, str]()  # content, and the document that had it first
-    for number, place in enumerate(places):
-        came = Gathered()
-        for document in _read(place, password, came):
-            tell("documents", number, len(places))  # a stop is noticed after each row
-            content = _content(document)
-            if (first := seen.setdefault(content, document.source)) != document.source:
-                came.same.append(first)
-                continue
-            came.documents += 1
-            alike = OF_RECORDS if document.source != shown(place) else None
-            for passage in cut(document):
-                if near.original(f"{document.source}#{passage.number}", passage.text, alike) is None:
-                    came.pieces.append(Piece(content, document.title, passage, file=shown(place)))
-                else:
-                    came.copies += 1
-            if found.documents + came.documents == wanted.max_documents:
-                break
-        found.add(came)
-        tell.say(_told(shown(place), came))
-        if found.documents == wanted.max_documents:
-            return
+    cutting = _Cutting(Cutter(tokenizer.encoder, wanted.passage_tokens))
+    done = 0
+
+    def progress() -> None:
+        tell("documents", done, len(places))  # which is when a stop is noticed
+
+    with IsolatedReader(password, progress) as reader:
+        for place, items in reader.read_all(places):
+            came = Gathered()
+            for document in _read(place, items, came):
+                progress()
+                cutting.add(document, shown(place), came)
+                if found.documents + came.documents == wanted.max_documents:
+                    break
+            found.add(came)
+            tell.say(_told(shown(place), came))
+            if found.documents == wanted.max_documents:
+                return
+            done += 1
     tell("documents", len(places), len(places))
 
 
-def _read(place: str, password: str | None, came: Gathered) -> Iterator[Document]:
+class _Cutting:
+    """Documents to pieces, without what came before."""
+
+    def __init__(self, cut: Cutter) -> None:
+        self._cut, self._near = cut, NearDuplicates()
+        self._seen = dict[str, str]()  # content, and the document that had it first
+
+    def add(self, document: Document, file: str, came: Gathered) -> None:
+        """The pieces of a document of `file`, added to what `came` of that."""
+        content = _content(document)
+        if (first := self._seen.setdefault(content, document.source)) != document.source:
+            came.same.append(first)
+            return
+        came.documents += 1
+        alike = OF_RECORDS if document.source != file else None
+        for passage in self._cut(document):
+            if self._near.original(f"{document.source}#{passage.number}", passage.text, alike) is None:
+                came.pieces.append(Piece(content, document.title, passage, file=file))
+            else:
+                came.copies += 1
+
+
+def _read(place: str, items: Items, came: Gathered) -> Iterator[Document]:
     """The document at a place, or of a file of rows each; what cannot be read is noted in `came`."""
     try:
-        for document in read_each(place, password):
+        for document in items:
             if isinstance(document, Rejected):
                 came.refused.append((document.source, f"The row {document.reason}."))
                 continue
             came.warnings += [(document.source, warning) for warning in document.warnings]
             yield document
-    except GemmalocalError as error:
+    except DocumentError as error:
         came.refused.append((shown(place), f"{error.message} {error.hint}".strip()))
 
 
