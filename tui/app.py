@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from rich.text import Text
 from textual.app import SystemCommand
 from textual.binding import Binding
-from textual.command import CommandPalette
+from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from gemmalocal import preparing
 from gemmalocal.runs import Run
+from gemmalocal.terminal import on_line
+from tui import border
 from tui.beside import beside
 from tui.screens.home import HomeScreen
+from tui.screens.palette import Palette
 from tui.screens.watching import JobStarted, OpenRun, PreparationStarted, RunScreen, Watching
 from tui.theme import DARK, LIGHT, THEMES
 from tui.type_ahead import TypeAhead
@@ -24,6 +31,7 @@ from tui.watch import Watcher
 
 SHEETS = ("home", "train", "recipe", "compare", "documents", "dataset", "export")
 POLL = 0.25  # seconds
+NAME = 64  # cells of a run's name in the palette, at most
 # After the first frame, so that no screen waits for its own import: the others, pydantic, and what needs it.
 LATER = (
     *(f"tui.screens.{name}" for name in ("pick", "recipe", "train", "compare", "export", "documents")),
@@ -32,9 +40,35 @@ LATER = (
 COLLECT = (2000, 10, 100)  # objects until the young are looked through, times until the older, and until all are
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
 
+border.build()
+
+
+class RunCommands(Provider):
+    """The runs in the palette; as texts, as what is a plain string there is read as markup."""
+
+    async def discover(self) -> Hits:
+        """All of them."""
+        assert isinstance(self.app, GemmalocalApp)
+        for words, standing, work in self.app.openable:
+            yield DiscoveryHit(Text(words), work, words, standing)
+
+    async def search(self, query: str) -> Hits:
+        """Those whose name has these letters, which are marked."""
+        assert isinstance(self.app, GemmalocalApp)
+        matcher = self.matcher(query)
+        for words, standing, work in self.app.openable:
+            score, places = matcher.fuzzy_search.match(query, words)
+            if score:
+                found = Text(words)
+                for place in places:
+                    found.stylize("bold underline", place, place + 1)
+                yield Hit(score, found, work, words, standing)
+
 
 class GemmalocalApp(TypeAhead):
     """Looks at job directories, and draws."""
+
+    COMMANDS = TypeAhead.COMMANDS | {RunCommands}
 
     TITLE = "gemmalocal"
     CSS_PATH = ["app.tcss", *(f"screens/{name}.tcss" for name in SHEETS)]
@@ -51,10 +85,23 @@ class GemmalocalApp(TypeAhead):
         self._seen: list[Run] | None = None
         self._preparations = Watcher(preparing.list_all)
         self._prepared: list[Run] = []
+        self._guard = border.Guard()
 
     def get_default_screen(self) -> Screen[None]:
         """Home."""
         return HomeScreen()
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """Textual's, and the border's."""
+        return [*super().get_line_filters(), self._guard]
+
+    def notify(self, message: str, **how: Any) -> None:
+        """A toast; what it says is never markup."""
+        super().notify(message, **{**how, "markup": False})
+
+    def copy_to_clipboard(self, text: str) -> None:
+        """A text, without what cannot be encoded."""
+        super().copy_to_clipboard(text.encode("utf-8", "replace").decode())
 
     def on_mount(self) -> None:
         """Colours; then look, for as long as the app lives."""
@@ -90,7 +137,7 @@ class GemmalocalApp(TypeAhead):
             if run.folder in live and run.state.status != "live" and not looked_at:
                 words = f": {told}" if (told := _last_words(run)) else ""
                 severity = ENDINGS.get(run.state.status, "information")
-                self.notify(f"{run.name} {run.state.status}{words}", severity=severity, markup=False)  # type: ignore[arg-type]
+                self.notify(f"{run.name} {run.state.status}{words}", severity=severity, markup=False)
 
     def on_shown(self) -> None:
         """Hand a screen what was last seen; one that is being closed has no widgets any more."""
@@ -119,7 +166,7 @@ class GemmalocalApp(TypeAhead):
     def action_command_palette(self) -> None:
         """The palette, unless it is there already, be it under another screen."""
         if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):
-            super().action_command_palette()
+            self.push_screen(Palette())
 
     def action_help(self) -> None:
         """Help for what has the focus, and its keys; or away with it."""
@@ -132,8 +179,14 @@ class GemmalocalApp(TypeAhead):
         """What the palette offers, beside the keys of the screen."""
         yield from super().get_system_commands(screen)
         yield SystemCommand("Light or dark", "The other of gemmalocal's own themes", self._other_theme)
-        for run in self._seen or []:
-            yield SystemCommand(f"Open {run.name}", f"{run.state.status}", lambda folder=run.folder: self._open(folder))
+
+    @property
+    def openable(self) -> list[tuple[str, str, Callable[[], None]]]:
+        """The runs that can be opened: in words, how they stand, and how."""
+        return [
+            (f"Open {on_line(run.name, NAME)}", run.state.status, partial(self._open, run.folder))
+            for run in self._seen or []
+        ]
 
     def _other_theme(self) -> None:
         self.theme = LIGHT.name if self.theme != LIGHT.name else DARK.name
