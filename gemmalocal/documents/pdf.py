@@ -9,12 +9,26 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gemmalocal.documents import clean, quality
+from gemmalocal.documents import clean, heads, hyphens, pdf_forms, quality
 from gemmalocal.documents.document import Content, Sections, Unreadable
+from gemmalocal.documents.pdf_text import Line, lines_of
 
 SCANNED = 20  # characters; a page with fewer, and an image, is a picture of text
+LARGE = 1.2  # times the usual height: a title
 SHOWN = 8  # numbers of pages that a warning names
 OCR = "Recognise its text first; ocrmypdf, for one, makes a PDF with text of it."
+
+
+class Page(NamedTuple):
+    """Lines, how far from the page's top each stands (0 to 1; None where that is not known), and which are large."""
+
+    lines: list[str]
+    places: list[float | None]
+    titles: set[int]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
 
 
 class Heading(NamedTuple):
@@ -34,13 +48,18 @@ def read_pdf(file: Path, password: str | None = None) -> Content:
         title = _title(pdf)
         outline = list(_outline(pdf))
         pages, scanned = _pages(pdf)
-    if not "".join(pages).strip():
+    if not any(page.lines for page in pages):
         if scanned:
             raise Unreadable("holds only images of text, no text layer", OCR)
         raise Unreadable("is empty: there is no text on its pages")
-    pages = _better(pages, file, password)
-    warnings = (f"Without a text layer, so not read: {_numbers(scanned)}. {OCR}",) if scanned else ()
-    return Content(title, _sections(pages, outline), warnings)
+    texts = [page.text for page in pages]
+    better = _better(texts, file, password)
+    if better is not texts:
+        pages = [page if new == page.text else _unplaced(new) for page, new in zip(pages, better, strict=True)]
+    whole = hyphens.join([page.lines for page in pages])
+    lines, stripped = heads.strip(heads.Pages(whole, [page.places for page in pages], [page.titles for page in pages]))
+    warnings = (f"Without a text layer, so not read: {_numbers(scanned)}. {OCR}" if scanned else "", stripped)
+    return Content(title, _sections(lines, outline), tuple(filter(None, warnings)))
 
 
 def _open(file: Path, password: str | None) -> Any:
@@ -48,7 +67,9 @@ def _open(file: Path, password: str | None) -> Any:
     from pypdfium2 import raw
 
     try:
-        return pypdfium2.PdfDocument(file, password=password)
+        pdf = pypdfium2.PdfDocument(file, password=password)
+        pdf_forms.prepare(pdf)
+        return pdf
     except pypdfium2.PdfiumError as error:
         if error.err_code == raw.FPDF_ERR_PASSWORD:
             why = "is encrypted" if password is None else "is encrypted with another password"
@@ -58,25 +79,55 @@ def _open(file: Path, password: str | None) -> Any:
         raise Unreadable("is damaged: it is no whole PDF", "Fetch or save it again.") from error
 
 
-def _pages(pdf: Any) -> tuple[list[str], list[int]]:
-    """The text of each page, and the numbers from 1 of those that only hold images, or are broken."""
+def _pages(pdf: Any) -> tuple[list[Page], list[int]]:
+    """Each page, and the numbers from 1 of those that only hold images, or are broken."""
     import pypdfium2
 
-    texts: list[str] = []
+    pages: list[Page] = []
     scanned: list[int] = []
     for number in range(len(pdf)):
         try:
             page = pdf[number]
         except pypdfium2.PdfiumError:  # a page whose object is broken; the others are read
-            texts.append("")
+            pages.append(Page([], [], set()))
             scanned.append(number + 1)
             continue
-        with closing(page), closing(page.get_textpage()) as found:
-            text = found.get_text_bounded().replace("\r\n", "\n")
-            if len(text.strip()) < SCANNED and _pictured(page):
+        with closing(page), closing(page.get_textpage()) as textpage:
+            lines = lines_of(textpage, pdf_forms.values(pdf, page))
+            if sum(len(line.text) for line in lines) < SCANNED and _pictured(page):
                 scanned.append(number + 1)
-        texts.append(text)
-    return texts, scanned
+            pages.append(Page([line.text for line in lines], _places(page, lines), _titles(lines)))
+    return pages, scanned
+
+
+def _places(page: Any, lines: Sequence[Line]) -> list[float | None]:
+    """How far from the top of a page, as it is shown, each line's middle is."""
+    turned = page.get_rotation()
+    left, bottom, right, top = page.get_bbox()
+    width, height = (right - left) or 1, (top - bottom) or 1
+    across = turned in (90, 270)
+    places: list[float | None] = []
+    for line in lines:
+        if line.box is None:
+            places.append(None)
+            continue
+        box = line.box
+        place = ((box.left + box.right) / 2 - left) / width if across else (top - (box.bottom + box.top) / 2) / height
+        places.append(1 - place if turned in (180, 270) else place)
+    return places
+
+
+def _titles(lines: Sequence[Line]) -> set[int]:
+    """Which of a page's outer lines are clearly larger than most."""
+    heights = sorted(line.box.top - line.box.bottom for line in lines if line.box)
+    usual = heights[len(heights) // 2] if heights else 0.0
+    outer = {*range(min(heads.EDGE, len(lines))), *range(max(len(lines) - heads.EDGE, 0), len(lines))}
+    return {at for at in outer if (box := lines[at].box) and box.top - box.bottom > LARGE * usual}
+
+
+def _unplaced(text: str) -> Page:
+    lines = [line for line in text.splitlines() if line.strip()]
+    return Page(lines, [None] * len(lines), set())
 
 
 def _pictured(page: Any) -> bool:
@@ -87,7 +138,8 @@ def _pictured(page: Any) -> bool:
 
 def _better(pages: list[str], file: Path, password: str | None) -> list[str]:
     """The pages, and instead of those that PDFium reads badly what pypdf makes of them, where that is better."""
-    bad = [number for number, text in enumerate(pages) if quality.backwards(text) or _lost(text)]
+    rtl = quality.right_to_left("".join(pages))
+    bad = [number for number, text in enumerate(pages) if (rtl and quality.backwards(text)) or _lost(text)]
     if not bad:
         return pages
     better = list(pages)
@@ -136,13 +188,15 @@ def _outline(pdf: Any) -> Iterator[Heading]:
             yield Heading(mark.level + 1, title, page)
 
 
-def _sections(pages: Sequence[str], outline: Sequence[Heading]) -> list[Any]:
+def _sections(pages: Sequence[Sequence[str]], outline: Sequence[Heading]) -> list[Any]:
     """Pages cut at the lines where a heading of the outline stands; where none does, at the page's first."""
-    lines = [[line for line in page.splitlines() if line.strip()] for page in clean.join_hyphens(pages)]
+    headings: dict[int, list[Heading]] = {}
+    for heading in outline:
+        headings.setdefault(heading.page, []).append(heading)
     sections = Sections()
-    for number, page in enumerate(clean.without_running_heads(lines)):
+    for number, page in enumerate(pages):
         sections.page = number + 1
-        starts = _starts(page, [heading for heading in outline if heading.page == number])
+        starts = _starts(page, headings[number]) if number in headings else {}
         for place, line in enumerate(page):
             for heading in starts.get(place, ()):
                 sections.heading(heading.level, heading.title, "")

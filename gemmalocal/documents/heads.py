@@ -1,0 +1,204 @@
+"""Running heads and feet of pages: short lines at the edge that return on page after page, but for a number."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+EDGE = 2  # lines at the top and at the foot of a page that may be running
+FEWEST = 4  # pages; of fewer nothing can be said to return
+MOST = 0.5  # a line on more of the pages than this (or of the odd, or of the even ones) returns
+ALIKE = 16  # characters at the beginning of a chapter's running head
+LONGEST = 120  # characters
+ZONE = 0.15  # of the page's height, in which a head or a foot stands
+GAP = 1.6  # of the distance between lines: what is parted from the text by more is no line of it
+AHEAD = 50  # by which a page's number may be ahead of its place, beside other words
+SHOWN = 3  # lines that are told
+NUMBER = re.compile(r"\d+|\b[ivxlc]+\b(?=\W*$)", re.IGNORECASE)
+PAGE = re.compile(
+    r"(?:page|pages|p|pg|seite|s|pagina|página|pág|стр|of|von|de|di|sur|из|第|页|頁|ページ|#|\W|_)*", re.IGNORECASE
+)
+DECIMAL = re.compile("#[.,]#")  # an amount
+ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+
+
+class Edge(NamedTuple):
+    """A line at the top (where 0) or at the foot (1) of a page: which page and line, and its text but for numbers."""
+
+    page: int
+    line: int
+    where: int
+    mask: str
+
+
+class Pages(NamedTuple):
+    """Lines by page, how far from the top each stands (0 to 1; None where that is not known), and which are large."""
+
+    lines: list[list[str]]
+    places: list[list[float | None]]
+    titles: list[set[int]]
+
+
+def strip(pages: Pages) -> tuple[list[list[str]], str]:
+    """The lines without running ones, and a sentence about those; "" if there are none. No page is emptied."""
+    edges = [edge for page in range(len(pages.lines)) for edge in _edges(pages, page)]
+    running = _running(pages, edges)
+    gone: dict[int, set[int]] = {}
+    for page, line in running:
+        gone.setdefault(page, set()).add(line)
+    kept, told = [], []
+    for number, lines in enumerate(pages.lines):
+        out = gone.get(number, set())
+        if len(out) >= len(lines):
+            kept.append(lines)
+            continue
+        kept.append([line for place, line in enumerate(lines) if place not in out])
+        told += [lines[place] for place in sorted(out)]
+    return kept, _told(told)
+
+
+def _told(lines: Sequence[str]) -> str:
+    if not lines:
+        return ""
+    kinds = dict.fromkeys(_masked(line) for line in lines)
+    first = {_masked(line): line for line in reversed(lines)}
+    shown = ", ".join(f"'{first[kind]}'" for kind in list(kinds)[:SHOWN])
+    number = f"{len(lines)} lines" if len(lines) > 1 else "1 line"
+    return f"Left out as running heads and page numbers: {number} at the edges of pages, such as {shown}."
+
+
+def _edges(pages: Pages, page: int) -> Iterator[Edge]:
+    lines = pages.lines[page]
+    for place in dict.fromkeys((*range(min(EDGE, len(lines))), *range(max(len(lines) - EDGE, 0), len(lines)))):
+        if len(lines[place]) <= LONGEST and place not in pages.titles[page]:
+            mask = _masked(lines[place])
+            if place < EDGE:
+                yield Edge(page, place, 0, mask)
+            if len(lines) - place <= EDGE:
+                yield Edge(page, place, 1, mask)
+
+
+def _running(pages: Pages, edges: Sequence[Edge]) -> set[tuple[int, int]]:
+    """The page and line of each running head or foot."""
+    returning = _returning(pages, edges)
+    records = _records(pages, edges, returning)
+    good = dict[tuple[int, str], bool]()
+    running = set[tuple[int, int]]()
+    for edge in edges:
+        key = (edge.where, edge.mask)
+        if key in returning and key not in good:
+            good[key] = _counts(pages, [other for other in edges if (other.where, other.mask) == key])
+        stands = _is_at_edge(pages, edge) and (edge.page not in records or _parted(pages, edge))
+        if (good.get(key) and (stands or _is_number(edge.mask))) or _of_chapter(pages, edge):
+            running.add((edge.page, edge.line))
+    return {(page, line) for page, line in running if _outermost(pages, running, page, line)}
+
+
+def _returning(pages: Pages, edges: Sequence[Edge]) -> set[tuple[int, str]]:
+    found = set[tuple[int, str]]()
+    full = [page for page, lines in enumerate(pages.lines) if lines]
+    for group in (full, [page for page in full if page % 2], [page for page in full if not page % 2]):
+        if len(group) < FEWEST:
+            continue
+        members = set(group)
+        seen = Counter({(edge.page, edge.where, edge.mask) for edge in edges if edge.page in members})
+        often = Counter((where, mask) for _, where, mask in seen)
+        found |= {key for key, count in often.items() if count > MOST * len(group)}
+    return found
+
+
+def _records(pages: Pages, edges: Sequence[Edge], returning: set[tuple[int, str]]) -> set[int]:
+    """Pages that are forms, not text: two lines that follow each other without a gap return at their top."""
+    heads = Counter(
+        edge.page
+        for edge in edges
+        if edge.where == 0 and (0, edge.mask) in returning and not _is_number(edge.mask) and not _parted(pages, edge)
+    )
+    forms = {page for page, count in heads.items() if count >= EDGE}
+    return set(range(len(pages.lines))) if len(forms) > MOST * len(pages.lines) else forms
+
+
+def _counts(pages: Pages, edges: Sequence[Edge]) -> bool:
+    """Do the numbers of a returning line go with the pages, or with chapters, or stay? An invoice's do not."""
+    rows = [(edge.page, _numbers(pages.lines[edge.page][edge.line])) for edge in edges]
+    if _is_number(edges[0].mask):
+        return any(
+            Counter(numbers[column] - page for page, numbers in rows).most_common(1)[0][1] >= MOST * len(rows)
+            for column in range(min(len(numbers) for _, numbers in rows))
+        )
+    words = re.findall(r"[^\W\d_]+", edges[0].mask)
+    for column in range(min(len(numbers) for _, numbers in rows)):
+        values = [(page, numbers[column]) for page, numbers in rows]
+        ahead, often = Counter(value - page for page, value in values).most_common(1)[0]
+        paged = often >= 0.8 * len(values) and -AHEAD < ahead <= max(AHEAD, len(pages.lines))
+        if paged and len(words) < 2 and not all(_parted(pages, edge) for edge in edges):
+            return False  # "Question 7"
+        if not paged and len({value for _, value in values}) > len(values) / 2:
+            return False
+    return True
+
+
+def _numbers(line: str) -> list[int]:
+    return [int(number) if number.isdigit() else _roman(number.lower()) for number in NUMBER.findall(line)]
+
+
+def _roman(number: str) -> int:
+    values = [ROMAN[letter] for letter in number]
+    return sum(-one if one < other else one for one, other in zip(values, [*values[1:], 0], strict=True))
+
+
+def _is_number(mask: str) -> bool:
+    return "#" in mask and PAGE.fullmatch(mask) is not None and not DECIMAL.search(mask)
+
+
+def _is_at_edge(pages: Pages, edge: Edge) -> bool:
+    place = pages.places[edge.page][edge.line]
+    return place is None or (place < ZONE if edge.where == 0 else place > 1 - ZONE)
+
+
+def _parted(pages: Pages, edge: Edge) -> bool:
+    """Is there more than a line's distance between an edge line, with those beyond it, and the text?"""
+    places = pages.places[edge.page]
+    inner = edge.line + 1 if edge.where == 0 else edge.line - 1
+    distances = sorted(
+        abs(one - other)
+        for one, other in zip(places, places[1:], strict=False)
+        if one is not None and other is not None and one != other
+    )
+    own, text = places[edge.line], places[inner] if 0 <= inner < len(places) else None
+    if own is None or text is None or not distances:
+        return False
+    return abs(text - own) > GAP * distances[len(distances) // 2]
+
+
+def _of_chapter(pages: Pages, edge: Edge) -> bool:
+    """Is it a first line that a page nearby has too, parted from the text, or with a number that counts the pages?"""
+    own = edge.mask[:ALIKE]
+    if edge.line or edge.where or not _is_at_edge(pages, edge):
+        return False
+    line = pages.lines[edge.page][0]
+    counted = "#" in edge.mask and len(own) == ALIKE
+    for other in range(max(edge.page - 2, 0), min(edge.page + 3, len(pages.lines))):
+        first = next(iter(pages.lines[other]), "")
+        if other != edge.page and first == line and len(pages.lines) >= FEWEST and _parted(pages, edge):
+            return True
+        if other != edge.page and counted and _masked(first).startswith(own):
+            numbers, theirs = _numbers(line), _numbers(first)
+            steps = {one - two for one, two in zip(theirs, numbers, strict=False)}
+            if other - edge.page in steps and any(abs(n - edge.page) <= max(AHEAD, len(pages.lines)) for n in numbers):
+                return True
+    return False
+
+
+def _outermost(pages: Pages, running: set[tuple[int, int]], page: int, line: int) -> bool:
+    """Is all between a line and the page's edge running too?"""
+    last = len(pages.lines[page])
+    return all((page, at) in running for at in range(line)) or all(
+        (page, at) in running for at in range(line + 1, last)
+    )
+
+
+def _masked(line: str) -> str:
+    return NUMBER.sub("#", " ".join(line.split()))

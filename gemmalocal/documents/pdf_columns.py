@@ -1,0 +1,118 @@
+"""Two columns of text that a PDF draws line by line, read one after the other."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from ctypes import byref, c_double
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from gemmalocal.documents.pdf_text import Characters, Span
+
+FEWEST = 5  # lines side by side
+SAMPLE, SOME = 20, 3  # rectangles of a page's middle, and lines among them, by which it is known for one of columns
+WIDEST = 0.8  # of a line's height: a wider gap may be one between columns
+FILLED = 0.55  # of a column's width that its lines fill at the least; the cells of a table fill less
+WORDS = 3  # of a line at the least
+WORD = re.compile(r"[^\W\d]\S*")
+
+
+class Piece(NamedTuple):
+    """A line's part on each side of the gutter; one that crosses it is neither."""
+
+    whole: Span
+    left: Span | None
+    right: Span | None
+
+
+def one_after_the_other(chars: Characters, spans: list[Span]) -> list[Span]:
+    """The lines, and of a page with two columns side by side those of the left one first."""
+    count = chars.raw.FPDFText_CountRects(chars.handle, 0, -1)
+    if len(spans) < FEWEST or count < len(spans) + FEWEST:
+        return spans
+    middle = max((count - SAMPLE) // 2, 0)
+    gutter = _gutter(_rects(chars, middle, min(count, middle + SAMPLE)))
+    if gutter is None:
+        return spans
+    middle = max((len(spans) - SAMPLE) // 2, 0)
+    if not _is_prose(chars, [_split(chars, span, gutter) for span in spans[middle : middle + SAMPLE]], SOME):
+        return spans
+    pieces = [_split(chars, span, gutter) for span in spans]
+    return _reordered(pieces) if _is_prose(chars, pieces, FEWEST) else spans
+
+
+def _rects(chars: Characters, start: int, end: int) -> list[list[float]]:
+    """Left, top, right and bottom of pieces of text as they were drawn."""
+    sides = (c_double * 4)()
+    given = [byref(c_double.from_buffer(sides, 8 * side)) for side in range(4)]
+    rects = []
+    for index in range(start, end):
+        chars.raw.FPDFText_GetRect(chars.handle, index, *given)
+        rects.append(sides[:])
+    return rects
+
+
+def _gutter(rects: Sequence[list[float]]) -> float | None:
+    """Where the right column begins: at most pieces that stand behind a wide gap; None if these are too few."""
+    starts = Counter[int]()
+    before = [0.0] * 4
+    for rect in rects:
+        if rect[0] - before[2] > WIDEST * (before[1] - before[3]) and rect[3] < before[1] and before[3] < rect[1]:
+            starts[round(rect[0] / 2)] += 1
+        before = rect
+    if not starts:
+        return None
+    place, often = max(((place, starts[place] + starts[place + 1]) for place in starts), key=lambda pair: pair[1])
+    return 2 * place - 1.0 if often >= SOME else None
+
+
+def _split(chars: Characters, span: Span, gutter: float) -> Piece:
+    start, end = span
+    low, high = start, end  # the first character behind the gutter is in between
+    while low < high:
+        middle = (low + high) // 2
+        if chars.box(middle).left < gutter:
+            low = middle + 1
+        else:
+            high = middle
+    if low == start:
+        return Piece(span, None, span)
+    if low == end:
+        return Piece(span, span, None)
+    left = start + len(chars.text[start:low].rstrip())
+    box = chars.box(left - 1)
+    if chars.box(low).left - box.right < WIDEST * box.height * 0.6:
+        return Piece(span, None, None)
+    return Piece(span, (start, left), (low, end))
+
+
+def _is_prose(chars: Characters, pieces: Sequence[Piece], fewest: int) -> bool:
+    """Are both sides lines of words that fill their column? A table's cells do not."""
+    both = [(piece.left, piece.right) for piece in pieces if piece.left and piece.right]
+    if len(both) < fewest:
+        return False
+    for side in zip(*both, strict=True):
+        if median(len(WORD.findall(chars.text[start:end])) for start, end in side) < WORDS:
+            return False
+        edges = [(chars.box(start).left, chars.box(end - 1).right) for start, end in side]
+        width = max(right for _, right in edges) - min(left for left, _ in edges)
+        if median(right - left for left, right in edges) < FILLED * width:
+            return False
+    return True
+
+
+def _reordered(pieces: Sequence[Piece]) -> list[Span]:
+    """Each block of lines that keep to their column: its left side, then its right."""
+    spans: list[Span] = []
+    left: list[Span] = []
+    right: list[Span] = []
+    for piece in pieces:
+        if piece.left is None and piece.right is None:
+            spans += [*left, *right, piece.whole]
+            left, right = [], []
+        left += [piece.left] if piece.left else []
+        right += [piece.right] if piece.right else []
+    return [*spans, *left, *right]
