@@ -2,55 +2,51 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jinja2.exceptions import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Tokenizer as Encoder
 
+from gemmalocal.data.chat_template import CONFIG, TURNS, ChatTemplate, chosen, read_json
 from gemmalocal.errors import ModelError
 from gemmalocal.records import Message
+from gemmalocal.templates import Declined, TemplateFault, Templates
 
-TURNS = (  # Gemma 1 to 3, for models that bring no template; the published one, in our words
-    "{{ bos_token }}{% set system, turns = '', messages %}"
-    "{% if messages and messages[0].role == 'system' %}"
-    "{% set system, turns = messages[0].content ~ '\n\n', messages[1:] %}{% endif %}"
-    "{% for message in turns %}<start_of_turn>"
-    "{{ 'model' if message.role == 'assistant' else message.role }}\n"
-    "{{ ((system if loop.first else '') ~ message.content) | trim }}<end_of_turn>\n"
-    "{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
-)
+__all__ = ["TURNS", "TURN_ENDS", "TemplateRefused", "Tokenizer"]
 TURN_ENDS = ("<end_of_turn>", "<turn|>")
+MEND = "Mend it, or take another: --set data.chat_template=FILE, or none for rows that are written in turns already."
+PROBE = "\ue0f0"  # a private character, which no template has
 
 
 class TemplateRefused(Exception):
-    """A conversation that the model's chat template does not allow; the message says why."""
+    """A conversation that the model's chat template does not allow; the message says why, as a verb's phrase."""
 
 
 class Tokenizer:
-    """Text to ids and back, and conversations to text in the model's own template."""
+    """Text to ids and back, and conversations to text in the model's own template, or in the one that is given."""
 
-    def __init__(self, folder: Path, thinking: bool = False) -> None:
-        """Read a model folder; raises `ModelError` if it has no usable tokenizer."""
+    def __init__(self, folder: Path, thinking: bool = False, template: ChatTemplate | None = None) -> None:
+        """Read a model folder; raises `ModelError` if it has no usable tokenizer or chat template."""
         if not (folder / "tokenizer.json").is_file():
             raise ModelError(f"{folder} has no tokenizer.json.", "Fetch the model again, with all its files.")
         self._encoder = Encoder.from_file(str(folder / "tokenizer.json"))
         self._thinking = thinking
-        config = _read_json(folder / "tokenizer_config.json")
-        self.bos = _content(config.get("bos_token")) or "<bos>"
-        self.eos = _content(config.get("eos_token")) or "<eos>"
-        template = chat_template(folder)
-        self.has_template = template is not None
-        environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-        environment.globals["raise_exception"] = _refuse
-        self._template = environment.from_string(TURNS if template is None else template)
-        self.folds_system = "<turn|>" not in str(template)  # Gemma 1 to 3 have no system role
+        config = read_json(folder / CONFIG)
+        self._special = _special(config)
+        self.bos, self.eos = self._special["bos_token"], self._special["eos_token"]
+        self.template = template or chosen(folder, None)
+        self.has_template = self.template.wraps
+        self._templates = Templates()
+        try:
+            self._compiled = self._templates.compile(self.template.source, self.template.file)
+        except TemplateFault as fault:
+            raise _broken(fault) from fault
+        self.fault = ""  # of the template, the last one that left a conversation out
         self.bos_id = self._id(self.bos)
         ends = [self._encoder.token_to_id(text) for text in (self.eos, *TURN_ENDS)]
-        stops = _read_json(folder / "generation_config.json").get("eos_token_id", [])
+        stops = read_json(folder / "generation_config.json").get("eos_token_id", [])
         self.stop_ids = {end for end in ends if end is not None} | set(stops if isinstance(stops, list) else [stops])
 
     def _id(self, text: str) -> int:
@@ -78,47 +74,80 @@ class Tokenizer:
         return str(self._encoder.decode(list(ids), skip_special_tokens=not special))
 
     def render(self, messages: Sequence[Message], ask: bool) -> str:
-        """A conversation in the model's template; `ask` opens the model's turn. Raises `TemplateRefused`."""
-        turns = [{"role": message.role, "content": message.content} for message in self._folded(messages)]
+        """A conversation in the model's template; `ask` opens the model's turn.
+
+        Raises `TemplateRefused` for a conversation that does not fit, `ModelError` for a template that fits none.
+        """
         try:
-            return self._template.render(
-                messages=turns,
-                bos_token=self.bos,
-                eos_token=self.eos,
-                add_generation_prompt=ask,
-                enable_thinking=self._thinking,
-            )
-        except TemplateError as error:
-            raise TemplateRefused(f"does not fit the chat template: {error}") from error
+            return self._filled(self._folded(messages), ask)
+        except Declined as refusal:
+            raise TemplateRefused(f"does not fit the chat template: {refusal}") from refusal
+        except TemplateFault as fault:
+            if fault.endless or self._fits_none():
+                raise _broken(fault) from fault
+            self.fault = str(fault)
+            raise TemplateRefused(f"does not fit the chat template: {fault}") from fault
+
+    def _filled(self, messages: Sequence[Message], ask: bool) -> str:
+        values = {
+            **self._special,
+            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "tools": None,
+            "documents": None,
+            "add_generation_prompt": ask,
+            "enable_thinking": self._thinking,
+        }
+        return self._templates.render(self._compiled, values, sum(len(message.content) for message in messages))
+
+    @cached_property
+    def folds_system(self) -> bool:
+        """Whether the template has no place for a system's text, as those of Gemma 1 and 2: then it goes before the
+        first question."""
+        try:
+            return PROBE not in self._filled([Message("system", PROBE), Message("user", "a")], True)
+        except Declined:
+            return True
+        except TemplateFault:
+            return False
+
+    def _fits_none(self) -> bool:
+        """Whether the template is at fault even for a single question."""
+        try:
+            self._filled([Message("user", "a")], True)
+        except TemplateFault:
+            return True
+        except Declined:
+            return False
+        return False
 
     def _folded(self, messages: Sequence[Message]) -> Sequence[Message]:
-        if not self.folds_system or not messages or messages[0].role != "system":
+        if not messages or messages[0].role != "system":
             return messages
         if len(messages) < 2:
             raise TemplateRefused("has a system message and nothing else")
+        if not self.folds_system:
+            return messages
         first = messages[1]
         return [Message(first.role, f"{messages[0].content}\n\n{first.content}"), *messages[2:]]
 
 
-def chat_template(folder: Path) -> str | None:
-    """The Jinja template that a model's folder brings, in a file of its own or its tokenizer's configuration."""
-    own = folder / "chat_template.jinja"
-    if own.is_file():
-        return own.read_text(encoding="utf-8")
-    found = _read_json(folder / "tokenizer_config.json").get("chat_template")
-    return found if isinstance(found, str) else None
+def broken(fault: str) -> ModelError:
+    """What is said of a template that is at fault."""
+    return ModelError(f"The chat template cannot be used: {fault}.", MEND)
 
 
-def _refuse(message: str) -> None:
-    raise TemplateError(message)
+def _broken(fault: TemplateFault) -> ModelError:
+    return broken(str(fault))
 
 
-def _content(token: Any) -> str | None:
-    return token.get("content") if isinstance(token, dict) else token
+def _special(config: dict[str, Any]) -> dict[str, str]:
+    """The tokenizer's special tokens by their names in templates, such as `bos_token`."""
+    named = {name: value for name, value in config.items() if name.endswith("_token")}
+    more = config.get("extra_special_tokens")
+    texts = {name: _content(value) for name, value in {**named, **(more if isinstance(more, dict) else {})}.items()}
+    return {"bos_token": "<bos>", "eos_token": "<eos>", **{name: text for name, text in texts.items() if text}}
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
+def _content(token: Any) -> str:
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else ""

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import gguf
 from gguf import TokenType
 
-from gemmalocal.data.tokenizer import TURN_ENDS, chat_template
+from gemmalocal.data.chat_template import of_model
+from gemmalocal.data.tokenizer import TURN_ENDS
 from gemmalocal.errors import ModelError
 from gemmalocal.weights.vocabulary import SHOWN
 
@@ -80,11 +81,11 @@ def describe(writer: gguf.GGUFWriter, base: Path, architecture: str, count: int)
     writer.add_eos_token_id(ids["<eos>"])
     writer.add_unk_token_id(ids["<unk>"])
     writer.add_pad_token_id(ids["<pad>"])
-    template = chat_template(base)
+    template = of_model(base)
     if template and (ends := [ids[text] for text in TURN_ENDS if text in ids]):
         writer.add_eot_token_id(ends[0])
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(False)
     if template:
-        writer.add_chat_template(template)
+        writer.add_chat_template(template.source)

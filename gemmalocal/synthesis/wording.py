@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, FileSystemLoader, StrictUndefined
-from jinja2.exceptions import TemplateError
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from gemmalocal.errors import RecipeError
 from gemmalocal.records import Message
 from gemmalocal.synthesis.asking import Prompt
 from gemmalocal.synthesis.piece import Candidate, Piece
 from gemmalocal.synthesis.tasks import Task, Verdict, instruction, schema
+from gemmalocal.templates import Declined, TemplateFault, Templates
 
 OWN = Path(__file__).parent / "prompts"
 
@@ -26,12 +25,8 @@ class Wording:
         names = {file.name for file in OWN.glob("*.j2")}
         if folder and not any((folder / name).is_file() for name in names):
             raise RecipeError(f"{folder} holds no prompt.", f"Put one or more of {', '.join(sorted(names))} into it.")
-        self._templates = ImmutableSandboxedEnvironment(
-            loader=ChoiceLoader([FileSystemLoader(place) for place in places]),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+        loader = ChoiceLoader([FileSystemLoader(place) for place in places])
+        self._templates = Templates(loader, StrictUndefined)
 
     def ask(self, task: Task, piece: Piece, count: int) -> Prompt:
         """Ask for at most `count` rows about a piece."""
@@ -68,8 +63,6 @@ class Wording:
 
     def _fill(self, name: str, **values: object) -> str:
         try:
-            return self._templates.get_template(f"{name}.j2").render(**values).strip()
-        except TemplateError as error:
-            raise RecipeError(
-                f"The prompt {name}.j2 cannot be filled: {error}.", f"It may use {', '.join(values)}."
-            ) from error
+            return self._templates.render(self._templates.named(f"{name}.j2"), values).strip()
+        except (TemplateFault, Declined) as error:
+            raise RecipeError(f"A prompt cannot be filled: {error}.", f"It may use {', '.join(values)}.") from error
