@@ -29,14 +29,18 @@ def read_epub(file: Path, password: str | None = None) -> Content:
         if locked:
             raise Unreadable("is encrypted (DRM)", "Use a copy without.")
         sections: list[Section] = []
+        hidden = 0
         for chapter in chapters:
             try:
-                sections += body(bounded(decode(book.read(chapter)))).sections
+                content = body(bounded(decode(book.read(chapter))))
+                sections += content.sections
+                hidden += bool(content.warnings)
             except (Unreadable, KeyError):  # a page of pictures only, or one that is not there
                 continue
     if not sections:
         raise Unreadable("is empty: there is no text in its chapters")
-    return Content(title, sections)
+    where = "1 chapter" if hidden == 1 else f"{hidden} chapters"
+    return Content(title, sections, (f"Hidden text was left out of {where}.",) if hidden else ())
 
 
 def _chapters(package: Any, folder: str) -> list[str]:

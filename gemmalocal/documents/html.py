@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.documents.document import Content, Sections, Unreadable, table
+from gemmalocal.documents.html_shown import show
 from gemmalocal.documents.markup import bounded
 from gemmalocal.documents.text import decode
 
@@ -49,11 +50,13 @@ def article(html: str) -> Content:
     tree = trafilatura.load_html(html.encode("utf-8", "replace"))
     if tree is None:
         return Content("", [])
+    hidden = show(tree)
     title = " ".join((tree.findtext(".//title") or "").split())
     for heading in list(tree.iter(*HEADINGS)):
         _mark(heading)
     text = trafilatura.extract(tree, include_comments=False, include_tables=True, favor_recall=True) or ""
     text = re.sub(r"(?m)^-\n", "- ", text)  # an item of a list
+    text = re.sub(r"(?m)^( *)- (?=(?:-|-?\d+\.|[a-zA-Z]\.|[ivxlcdmIVXLCDM]+\.) )", r"\1", text)  # that has its own mark
     sections = Sections()
     for block in re.split(f"\n(?=-? *{MARK})", text):
         first, _, rest = block.partition("\n")
@@ -63,7 +66,7 @@ def article(html: str) -> Content:
             rest = block
         sections.add(re.sub(f"{MARK}[1-6]", "", rest))
     sections.end()
-    return Content(title or sections.title, sections.found)
+    return Content(title or sections.title, sections.found, hidden.told)
 
 
 def _mark(heading: Any) -> None:
@@ -84,13 +87,15 @@ def body(html: str) -> Content:
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
     tree = etree.fromstring(html.encode("utf-8", "replace"), parser)
     sections = Sections()
+    hidden: tuple[str, ...] = ()
     if tree is not None:
+        hidden = show(tree).told
         _walk(tree, sections)
     sections.end()
     if not sections.found:
         raise Unreadable("is empty: there is no text on the page")
     title = " ".join((tree.findtext(".//title") or "").split())
-    return Content(title or sections.title, sections.found)
+    return Content(title or sections.title, sections.found, hidden)
 
 
 def _walk(tree: Any, sections: Sections) -> None:
