@@ -31,7 +31,7 @@ class Aside:
     @property
     def abandoned(self) -> bool:
         """Whether its process is gone: neither does it run nor does anybody hold the lock on it."""
-        return not _works(self.pid, self.path) and not _is_held(self.path)
+        return not _works(self.pid, self.path) and not is_held(self.path)
 
     @property
     def bytes(self) -> int:
@@ -165,7 +165,8 @@ def _works(pid: int, path: Path) -> bool:
         return False
 
 
-def _is_held(path: Path) -> bool:
+def is_held(path: Path) -> bool:
+    """Whether somebody holds a lock on a file or a folder; False for what is not there."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
     except OSError:

@@ -6,11 +6,12 @@ An export lies in `exports/LABEL` of its run, or where it was wished; the job th
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gemmalocal import catalog, history, jobs, targets
+from gemmalocal import asides, catalog, history, jobs, manifest, targets
 from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
 from gemmalocal.history import JobState
 
@@ -18,6 +19,8 @@ Name = Literal["adapter", "mlx-adapter", "merged", "gguf", "ollama"]
 DTYPES = {"bfloat16": 2, "float16": 2, "float32": 4}  # bytes of a number
 BITS = (8, 4)
 TYPES = {"Q8_0": 8.5, "F16": 16, "BF16": 16, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q4_K_M": 4.9, "Q4_0": 4.55}  # bits of one
+INDEX = "model.safetensors.index.json"
+TEXTS = ("", ".json", ".md", ".svg", ".jinja", ".txt")  # of files that hold no weights
 LEAST = 0.9  # share of the held-out gain below which an export has failed
 MADE, JOBS, PROOF = targets.EXPORTS, "exporting", targets.PROOF
 
@@ -147,6 +150,7 @@ def target(wanted: dict[str, Any], label: str) -> Path:
 def start(run: Path, form: Form, to: Path | None = None) -> jobs.Job:
     """Start the export of a run; the job reads from where its events stand now. Raises `RecipeError`, `JobBusy`."""
     wanted = spec(run, checked(form), to)
+    settle(run)
     target(wanted, form.label)
     old = jobs.Job(run / JOBS / form.label)
     if old.directory.is_dir() and old.alive:
@@ -205,9 +209,44 @@ def _look(run: Path, label: str) -> Export:
         files.append(target / PROOF)
     except (OSError, ValueError):
         proof = None
+    trouble = history.trouble(job, state)
+    if proof is not None and (problem := harm(target)):
+        proof, trouble = None, GemmalocalError(f"It is not whole: {problem}.", "Export it again.")
     at = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
     made = folder_bytes(target) if proof else 0
-    return Export(label, target, job, state, proof, made, history.trouble(job, state), at)
+    return Export(label, target, job, state, proof, made, trouble, at)
+
+
+def harm(folder: Path) -> str | None:
+    """Why an export is not whole, in words, by what its manifest says of names and sizes; None if it is.
+
+    One of an older version, which has no manifest, must have its weights, and all files that their index names.
+    """
+    if known := manifest.read(folder):
+        return manifest.missing(folder, known)
+    if (folder / manifest.MANIFEST).exists():
+        return "its list of files is damaged"
+    try:
+        files = {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8")) if INDEX in files else {"weight_map": {}}
+        missing = sorted(set(index["weight_map"].values()) - files.keys())
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return f"{INDEX} cannot be read"
+    if missing or not any(size and Path(name).suffix not in TEXTS for name, size in files.items()):
+        return f"{missing[0] if missing else 'the file of its weights'} is missing"
+    return None
+
+
+def settle(run: Path) -> None:
+    """Put back the exports of a run that were being replaced when a kill came, and remove what it left half done."""
+    for job in run.glob(f"{JOBS}/*"):
+        with suppress(GemmalocalError, OSError, ValueError, LookupError, TypeError):
+            if to := history.spec(job)["to"]:
+                asides.settle(Path(to))
+    asides.sweep(run / MADE)
+    if not busy(run):
+        for place in (run / MADE).glob("tmp????????"):  # float32 copies of older versions
+            asides.discard(place)
 
 
 def busy(run: Path) -> bool:

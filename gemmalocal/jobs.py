@@ -14,14 +14,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gemmalocal import atomic, paths
+from gemmalocal import asides, atomic, paths
 from gemmalocal.errors import JobBusy
 from gemmalocal.events import Event, decode
 
 ATTEMPT = b"--- an attempt begins: "  # opens each attempt's part of log.txt
+LINGERS = 3600.0  # seconds that a dead errand's folder stays: whoever asked may still read it
 TAIL = 16_384  # bytes of a log's end
 
 
@@ -68,7 +70,29 @@ def follow(directory: Path, kind: str, spec: dict[str, Any]) -> NoReturn:
 def errand(kind: str, spec: dict[str, Any]) -> Job:
     """Start a short-lived job, tied to us, in a folder of its own, which is the caller's to remove."""
     paths.errands().mkdir(parents=True, exist_ok=True)
+    for folder in dead_errands():
+        settle_errand(folder)
     return start(Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=paths.errands())), kind, spec, tied=True)
+
+
+def dead_errands() -> list[Path]:
+    """The folders of errands that nobody works on nor reads any more: whoever asked was killed with its child."""
+    found = []
+    for folder in paths.errands().glob("[!.]*"):
+        with suppress(OSError):
+            quiet = time.time() - max(path.stat().st_mtime for path in (folder, *folder.glob("*.jsonl")))
+            if quiet > LINGERS and (folder / "lock").exists() and not Job(folder).alive:
+                found.append(folder)
+    return found
+
+
+def settle_errand(folder: Path) -> None:
+    """Remove a dead errand, and what it left beside the folder that it wrote for a person."""
+    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+        spec = json.loads((folder / "job.json").read_text(encoding="utf-8"))["spec"]
+        if target := spec.get("out") or spec.get("target"):
+            asides.settle(Path(target))
+    asides.discard(folder)
 
 
 def _acquire(descriptor: int) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 MANIFEST = ".gemmalocal-manifest.json"
 LARGEST = 1 << 24  # bytes of a manifest that is believed
 BLOCK = 4 << 20  # bytes that are hashed at once
+EDITABLE = ("README.md", "Modelfile")  # a person may change these before they are used or sent
 LITTER = (".DS_Store",)  # that a file manager leaves anywhere
 
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -62,7 +63,7 @@ def missing(folder: Path, known: Manifest) -> str | None:
             size = (folder / name).stat().st_size
         except OSError:
             return f"{name} is missing"
-        if size != entry.bytes:
+        if size != entry.bytes and name not in EDITABLE:
             return f"{name} has {size:,} bytes instead of {entry.bytes:,}"
     return None
 
@@ -79,7 +80,7 @@ def damage(folder: Path, known: Manifest, progress: Progress | None = None) -> s
                 progress("checking the files", before + count, total)
 
         try:
-            if sha256(folder / name, tell) != entry.sha256:
+            if name not in EDITABLE and sha256(folder / name, tell) != entry.sha256:
                 return f"{name} is not as it was written"
         except OSError as error:
             return f"{name} cannot be read ({error.strerror or error})"

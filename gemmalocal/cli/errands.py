@@ -7,11 +7,13 @@ from typing import Any
 
 import click
 
-from gemmalocal import jobs, machine, paths
+from gemmalocal import asides, jobs, machine, paths
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import say, say_json
 from gemmalocal.events import Event, Finished, Report
+
+SHOWN = 8  # of what was left
 
 
 def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
@@ -41,12 +43,15 @@ def report(job: jobs.Job) -> tuple[int, dict[str, Any]]:
 
 
 @click.command()
+@click.option("--clean", is_flag=True, help="Remove what killed processes left; put back what they were replacing.")
 @click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
-def doctor(as_json: bool) -> int:
-    """Say what this machine has, and what is missing."""
+def doctor(clean: bool, as_json: bool) -> int:
+    """Say what this machine has, what is missing, and what killed processes left in the workspace."""
+    if clean:
+        _clean()
     here = machine.probe()
     code, report = run("doctor", {})
-    findings = {"machine": here, **report, "workspace": str(paths.workspace())}
+    findings = {"machine": here, **report, "workspace": str(paths.workspace()), "left": left()}
     if as_json:
         say_json(findings)
         return code
@@ -62,7 +67,35 @@ def doctor(as_json: bool) -> int:
             say(f"           trains in {engine['dtype']}: {engine['why']}")
         if engine.get("hint"):
             say(f"           slow: {engine['hint']}")
+    _say_left(findings["left"])
     return code
+
+
+def left() -> list[dict[str, Any]]:
+    """What killed processes left in the workspace: paths in it, and their bytes."""
+    found = [aside.path for aside in asides.below(paths.workspace()) if aside.abandoned]
+    home = paths.workspace()
+    return [
+        {"path": str(path.relative_to(home)), "bytes": asides.tree_bytes(path)}
+        for path in sorted({*found, *jobs.dead_errands()})
+    ]
+
+
+def _clean() -> None:
+    asides.sweep(paths.workspace())
+    for folder in jobs.dead_errands():
+        jobs.settle_errand(folder)
+
+
+def _say_left(found: list[dict[str, Any]]) -> None:
+    if not found:
+        return
+    total = sum(one["bytes"] for one in found)
+    say(f"left over  {total / 1e6:,.1f} MB by processes that were killed; gone at their next start, or: doctor --clean")
+    for one in found[:SHOWN]:
+        say(f"           {one['path']}  {one['bytes'] / 1e6:,.1f} MB")
+    if len(found) > SHOWN:
+        say(f"           {len(found) - SHOWN} more")
 
 
 COMMANDS = (doctor,)

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gemmalocal.exports import LEAST
+from gemmalocal.exports import LEAST, TYPES
 
 CARRIED = 0.9  # the same of the shift of logits; half an adapter can bring most of the gain, and is not the adapter
-REMEDIES = {
-    "merged": "Export it with --dtype float32, or with more bits.",
-    "gguf": "Take a --type with more bits: Q8_0 or BF16.",
-    "ollama": "Take a --type with more bits: Q8_0 or BF16.",
+REMEDIES = {  # by a form's label; those of GGUF's types with fewer bits are computed
+    "merged-4bit": "Take --quantize 8, or leave --quantize out.",
+    "merged-8bit": "Leave --quantize out, with --dtype bfloat16 or float32.",
+    "merged-bfloat16": "Export it with --dtype float32.",
+    "merged-float16": "Export it with --dtype float32, or bfloat16, which holds larger numbers.",
+    "merged-float32": "No form is more exact: is the base's folder still the one that it was trained on?",
+    "gguf-F16": "Take --type BF16, which holds larger numbers, or export it as merged with --dtype float32.",
+    "gguf-BF16": "Take --type F16, which keeps more digits, or export it as merged with --dtype float32.",
     "adapter": "Export it again; if that does not help, the base is not the one that it was trained on.",
     "mlx-adapter": "mlx-lm computes this model otherwise than it was trained; export it as merged.",
 }
@@ -61,8 +65,18 @@ class Proof:
     @property
     def remedy(self) -> str:
         """What to do if it did not pass."""
-        return REMEDIES.get(self.form) or REMEDIES[self.form.partition("-")[0]]
+        return remedy(self.form)
 
     def as_dict(self) -> dict[str, Any]:
         """For proof.json."""
         return {**asdict(self), "kept": self.kept, "passed": self.passed, "least": LEAST}
+
+
+def remedy(label: str) -> str:
+    """What would help an export of that label (`gguf-Q4_0`) that lost the tune: never what it is already."""
+    label = label.replace("ollama-", "gguf-")
+    bits = TYPES.get(label.removeprefix("gguf-"))
+    if label in REMEDIES or bits is None:
+        return REMEDIES.get(label, "Export it again.")
+    *others, last = sorted((name for name in TYPES if TYPES[name] > bits), key=TYPES.__getitem__)
+    return f"Take a --type with more bits: {', '.join(others)} or {last}."

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import history
+from gemmalocal import exports, history, manifest
 from gemmalocal.errors import GemmalocalError, RecipeError
-from gemmalocal.export.proof import REMEDIES
+from gemmalocal.export.proof import remedy
 from gemmalocal.exports import MADE, PROOF
 
 
 def find(run: Path, form: str) -> Path | None:
     """The folder of an export by its label (`gguf-Q8_0`) or the beginning of one (`gguf`); None if there is none.
 
-    Raises `RecipeError` if several begin so, `GemmalocalError` if its proof failed or is older than what the run made.
+    Raises `RecipeError` if several begin so, `GemmalocalError` if its proof failed, or if it is not as it was written.
     """
+    exports.settle(run)
     made = {proof.parent.name: proof.parent for proof in (run / MADE).glob(f"[!.]*/{PROOF}")}
     fitting = [form] if form in made else sorted(label for label in made if label.startswith(f"{form}-"))
     if len(fitting) > 1:
@@ -24,13 +26,30 @@ def find(run: Path, form: str) -> Path | None:
     if not fitting:
         return None
     folder = made[fitting[0]]
-    proof: dict[str, Any] = json.loads((folder / PROOF).read_text(encoding="utf-8"))
-    if not proof.get("passed"):
+    proof: Any = None
+    with suppress(OSError, ValueError, RecursionError):
+        proof = json.loads((folder / PROOF).read_text(encoding="utf-8"))
+    if not isinstance(proof, dict):
+        raise _not_whole(run, folder, f"{PROOF} cannot be read")
+    if proof.get("passed") is not True:
         raise GemmalocalError(
             f"The export {folder.name} of {run.name} lost the tune: its proof failed.",
-            REMEDIES.get(folder.name.partition("-")[0], "Export it again."),
+            remedy(folder.name),
         )
-    return None if _stale(run, folder) else folder
+    if _stale(run, folder):
+        return None
+    known = manifest.read(folder)
+    if problem := exports.harm(folder) or (known and manifest.damage(folder, known)):
+        raise _not_whole(run, folder, problem)
+    return folder
+
+
+def _not_whole(run: Path, folder: Path, problem: str) -> GemmalocalError:
+    name = folder.name if folder.name.endswith("adapter") else folder.name.partition("-")[0]
+    return GemmalocalError(
+        f"The export {folder.name} of {run.name} is not whole: {problem}.",
+        f"Make it again: gemmalocal export {run.name} --to {name}",
+    )
 
 
 def missing(run: Path, form: str) -> RecipeError:

@@ -16,7 +16,7 @@ from typing import Any
 import gguf
 import numpy as np
 
-from gemmalocal import atomic, machine
+from gemmalocal import asides, atomic, machine
 from gemmalocal.errors import ModelError
 from gemmalocal.published import licence
 from gemmalocal.weights import gguf_gemma, gguf_names, tensors, vocabulary
@@ -67,6 +67,7 @@ def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[s
     provenance = {**provenance, "licence": own.terms}
     if towers := {part for one in reader.tensors if (part := gguf_names.tower(one.name))}:
         provenance["left_out"] = ", ".join(sorted(towers))
+    asides.sweep(target.parent)
     with atomic.new_folder(target) as folder:
         ids = _write_tokenizer(reader, folder, config["vocab_size"], progress)
         _write_weights(text, architecture, folder, progress)

@@ -8,7 +8,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import atomic, machine
+from gemmalocal import asides, atomic, machine
 from gemmalocal.errors import FAILED, ModelError
 
 Progress = Callable[[str, int, int], None]
@@ -34,6 +34,7 @@ def fetch(name: str, progress: Progress, weights: bool = True, gguf: str | None 
     """
     from huggingface_hub import hf_hub_download
 
+    _sweep(name)
     patterns = PAPERS if gguf else (*SETTINGS, *PAPERS, *(WEIGHTS if weights else ()))
     with _explained(name):
         commit, sizes = _listing(name)
@@ -78,6 +79,16 @@ def _check_kind(name: str, sizes: dict[str, int], wanted: dict[str, int], weight
         if quantized:
             hint = f"Take one of its GGUF files: gemmalocal fetch {name} --gguf {quantized[0]}"
         raise ModelError(f"{name} holds no safetensors model.", hint)
+
+
+def _sweep(name: str) -> None:
+    """Remove what killed downloads of a model left: huggingface_hub begins a file anew, under a lock that we ask."""
+    from huggingface_hub import constants
+
+    cache, repository = Path(constants.HF_HUB_CACHE), f"models--{name.replace('/', '--')}"
+    for part in (cache / repository / "blobs").glob("*.incomplete"):
+        if not asides.is_held(cache / ".locks" / repository / f"{part.name.partition('.')[0]}.lock"):
+            asides.discard(part)
 
 
 def _cached(name: str, file: str, commit: str) -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from importlib import import_module, util
 from pathlib import Path
 
-from gemmalocal import paths
+from gemmalocal import asides, paths
 from gemmalocal.errors import ModelError
 from gemmalocal.weights import hub
 
@@ -49,7 +48,7 @@ def demo(progress: Progress) -> Path:
     from gemmalocal.weights import gguf_file
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    file = target.parent / f".{DEMO}.{os.getpid()}.gguf"
+    file = asides.path_of(target.with_name(f"{DEMO}.gguf"))
     try:
         progress("putting the file together", 0, 1)
         with file.open("wb") as whole:

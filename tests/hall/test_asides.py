@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from gemmalocal import asides, atomic
+from gemmalocal.cli import errands
 from gemmalocal.errors import RecipeError
 
 OLD, NEW = {"a.txt": "old", "b.bin": "of old"}, {"a.txt": "new", "c.bin": "of new", "d.bin": "too"}
@@ -167,3 +169,27 @@ def test_what_is_left_is_found_with_its_size(tmp_path: Path) -> None:
     fill(tmp_path / "deep" / f".x.{2**22 + 1}.tmp", OLD)
     (found,) = asides.below(tmp_path)
     assert (found.name, found.bytes, found.abandoned) == ("x", 9, True)
+
+
+def test_doctor_names_what_is_left_and_cleans(workspace: Path) -> None:
+    gone = 2**22 + 1
+    left = workspace / "runs" / "a" / "exports" / f".merged-float32.{gone}.tmp"
+    left.mkdir(parents=True)
+    fill(left, OLD)
+    fill(left.parent / f".adapter.{gone}.old", OLD)
+    errand = workspace / "errands" / "check-x"
+    errand.mkdir(parents=True)
+    (errand / "lock").touch()
+    out = fill(workspace.parent / "out", NEW)
+    fill(out.parent / f".out.{gone}.tmp", OLD)
+    (errand / "job.json").write_text(json.dumps({"kind": "convert", "spec": {"out": str(out)}}))
+    assert len(errands.left()) == 2, "an errand that just ended may still be read"
+    os.utime(errand, (1, 1))
+    found = {one["path"]: one["bytes"] for one in errands.left()}
+    assert found[f"runs/a/exports/.merged-float32.{gone}.tmp"] == 9
+    assert len(found) == 3
+    errands._clean()
+    assert errands.left() == []
+    assert content(left.parent / "adapter") == OLD
+    assert not errand.exists()
+    assert sorted(path.name for path in out.parent.iterdir() if "out" in path.name) == ["out"]

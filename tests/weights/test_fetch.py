@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal import jobs
+from gemmalocal import asides, jobs
 from gemmalocal.events import Failed, Finished, Progress, Report
 from tests.weights import hub_server
 from tests.weights.hub_server import Hub, Repository
@@ -196,3 +196,20 @@ def until(done: object) -> None:
     while not done():
         assert time.monotonic() < end, "it takes too long"
         time.sleep(0.05)
+
+
+def test_what_a_killed_download_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    from gemmalocal.weights import hub as ours
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    blobs, locks = tmp_path / "models--me--tiny" / "blobs", tmp_path / ".locks" / "models--me--tiny"
+    for folder in (blobs, locks):
+        folder.mkdir(parents=True)
+    for name in ("abc.12ab34cd.incomplete", "def.12ab34cd.incomplete", "whole"):
+        (blobs / name).write_text("x")
+    (locks / "def.lock").touch()
+    with asides.held(locks / "def.lock"):  # somebody downloads it now
+        ours._sweep("me/tiny")
+    assert sorted(path.name for path in blobs.iterdir()) == ["def.12ab34cd.incomplete", "whole"]

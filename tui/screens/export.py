@@ -84,6 +84,7 @@ class ExportScreen(Watching):
         self._found = here
 
     async def _look(self) -> None:
+        await asyncio.to_thread(exports.settle, self._folder)
         while True:
             try:
                 self._take(await asyncio.to_thread(look, self._folder))

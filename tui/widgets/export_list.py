@@ -108,6 +108,7 @@ def standing(export: Export | None) -> Content:
         return Content.styled(f"{mark('live')} {progress.what if progress else 'live'}{share}", STYLES["live"])
     if export.proof is None:
         status = export.state.status
+        status = "failed" if status == "done" and export.trouble is not None else status  # not whole
         return Content.styled(f"{mark(status)} {status}", STYLES.get(status, ""))
     kept = export.proof["kept"]
     share = "" if kept is None else f"kept {100 * kept:.1f} %"
