@@ -7,6 +7,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+MANY = 1_000_000_000
+MOST_ROWS = 65_536  # in a step
+
 LongRows = Literal["cut", "drop", "split"]
 Modules = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 ALL_MODULES: list[Modules] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
@@ -15,7 +18,7 @@ ALL_MODULES: list[Modules] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj
 class Section(BaseModel):
     """Base of the sections: strict about keys, frozen once read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _braces(text: str) -> str:
@@ -78,27 +81,29 @@ class LoraSpec(Section):
     """The adapter (LoRA, https://arxiv.org/abs/2106.09685, or DoRA, https://arxiv.org/abs/2402.09353)."""
 
     rank: int = Field(8, ge=1, le=512, description="Width of the adapter.")
-    alpha: float = Field(16, gt=0, description="The update is scaled by alpha / rank.")
+    alpha: float = Field(16, gt=0, le=1_000_000, description="The update is scaled by alpha / rank.")
     dropout: float = Field(0, ge=0, lt=1, description="Dropout on the adapter's input.")
     target_modules: Annotated[list[Modules], Field(min_length=1)] = Field(
         ALL_MODULES, description="The projections that get an adapter."
     )
-    layers: int | Literal["all"] = Field("all", description="How many layers, counted from the last; or all.")
+    layers: Annotated[int, Field(ge=1, le=MANY)] | Literal["all"] = Field(
+        "all", description="How many layers, counted from the last; or all."
+    )
 
 
 class TrainSpec(Section):
     """The optimization."""
 
-    steps: int | None = Field(None, ge=1, description="Optimizer steps; or give epochs.")
-    epochs: float | None = Field(None, gt=0, description="Passes over the training rows; or give steps.")
-    batch_size: int = Field(4, ge=1, description="Rows in a batch.")
-    accumulation: int = Field(1, ge=1, description="Batches whose gradients are summed for one step.")
-    micro_batch: int | Literal["auto"] = Field(
+    steps: int | None = Field(None, ge=1, le=MANY, description="Optimizer steps; or give epochs.")
+    epochs: float | None = Field(None, gt=0, le=1_000_000, description="Passes over the training rows; or give steps.")
+    batch_size: int = Field(4, ge=1, le=MOST_ROWS, description="Rows in a batch.")
+    accumulation: int = Field(1, ge=1, le=MOST_ROWS, description="Batches whose gradients are summed for one step.")
+    micro_batch: Annotated[int, Field(ge=1, le=MOST_ROWS)] | Literal["auto"] = Field(
         "auto", description="Rows computed at once; changes memory, not results."
     )
     learning_rate: float = Field(2e-4, gt=0, description="The highest learning rate.")
     schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="How the rate falls after warmup.")
-    warmup: int = Field(0, ge=0, description="Steps over which the rate rises to its highest.")
+    warmup: int = Field(0, ge=0, le=MANY, description="Steps over which the rate rises to its highest.")
     optimizer: Literal["adamw", "adafactor", "lion", "paged_adamw_8bit"] = Field(
         "adamw", description="adafactor and lion keep less state, paged_adamw_8bit (torch with CUDA only) a quarter."
     )
@@ -107,14 +112,16 @@ class TrainSpec(Section):
     checkpointing: bool | Literal["auto"] = Field(
         "auto", description="Recompute activations: less memory, about a third slower; auto if it would not fit else."
     )
-    seed: int = Field(0, ge=0, description="Decides the order of rows, the adapter's start and dropout.")
-    evaluate_every: int = Field(25, ge=1, description="Steps between two looks at the held-out loss.")
+    seed: int = Field(0, ge=0, lt=2**63, description="Decides the order of rows, the adapter's start and dropout.")
+    evaluate_every: int = Field(25, ge=1, le=MANY, description="Steps between two looks at the held-out loss.")
     evaluation_rows: int = Field(
-        512, ge=1, description="The most held-out rows that are looked at, evenly spaced among all."
+        512, ge=1, le=MANY, description="The most held-out rows that are looked at, evenly spaced among all."
     )
-    save_every: int = Field(25, ge=1, description="Steps between two checkpoints.")
-    keep: int = Field(2, ge=1, description="Newest checkpoints that are kept, beside the best.")
-    early_stop: int | None = Field(None, ge=1, description="Stop after so many evaluations without a better one.")
+    save_every: int = Field(25, ge=1, le=MANY, description="Steps between two checkpoints.")
+    keep: int = Field(2, ge=1, le=MANY, description="Newest checkpoints that are kept, beside the best.")
+    early_stop: int | None = Field(
+        None, ge=1, le=MANY, description="Stop after so many evaluations without a better one."
+    )
 
     @property
     def rows_per_step(self) -> int:
@@ -130,6 +137,12 @@ class TrainSpec(Section):
     def _one_length(self) -> TrainSpec:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs, and not both")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_that_fit(self) -> TrainSpec:
+        if self.rows_per_step > MOST_ROWS:
+            raise ValueError(f"batch_size x accumulation is {self.rows_per_step:,} rows a step, at most {MOST_ROWS:,}")
         return self
 
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import difflib
 import glob
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from gemmalocal import paths
+from gemmalocal import other_names, overrides, paths, yaml_text
 from gemmalocal.datasets import TRAIN
 from gemmalocal.errors import RecipeError
 from gemmalocal.preparation import Preparation
@@ -39,16 +38,17 @@ def find(name: str) -> Path:
     raise RecipeError(f"There is no recipe '{name}'.", hint)
 
 
-def load(name: str, overrides: Sequence[str] = ()) -> Recipe:
-    """Read a recipe and apply `key.sub=value` overrides; raises `RecipeError` with all problems.
+def load(name: str, items: Sequence[str] = (), tell: Callable[[str], None] = lambda text: None) -> Recipe:
+    """Read a recipe and put `key.sub=value` items over it; raises `RecipeError` with all problems.
 
     A relative data path means a file beside the recipe if there is one, else beside the caller, else a dataset of
-    the workspace.
+    the workspace. What an item changes beside its own key is told.
     """
     path = find(name)
-    tree = parse(path)
-    lines = dict(_lines(tree))
-    problems = [problem for item in overrides if (problem := _override(tree, item))]
+    tree, lines = _parsed(path)
+    problems, told = overrides.apply(tree, items, Recipe)
+    for text in told:
+        tell(text)
     return anchored(_whole(tree, Recipe, path, lines, problems), path.parent)
 
 
@@ -57,8 +57,7 @@ def load_preparation(path: Path, options: dict[str, Any]) -> Preparation:
 
     A relative source, or folder of prompts, means one beside the file if there is one, else beside the caller.
     """
-    tree = parse(path)
-    lines = dict(_lines(tree))
+    tree, lines = _parsed(path)
     for name, value in options.items():
         if isinstance(value, dict) and isinstance(tree.get(name), dict):
             tree[name].update(value)
@@ -118,8 +117,8 @@ def from_tree(tree: dict[str, Any], schema: type[Whole]) -> tuple[Whole | None, 
 def scalar(text: str) -> Any:
     """What a text means as a value in YAML; the text itself if it is no YAML."""
     try:
-        return YAML(typ="safe").load(text) if text.strip() else None
-    except YAMLError:
+        return yaml_text.parse(text).value if text.strip() else None
+    except yaml_text.NotUnderstood:
         return text
 
 
@@ -131,57 +130,43 @@ def dump(recipe: Recipe) -> str:
 
 
 def parse(path: Path) -> Any:
-    """A recipe file's nested keys, with their lines, not yet validated; raises `RecipeError`."""
+    """A recipe file's nested keys, not yet validated; raises `RecipeError`."""
+    return _parsed(path).value
+
+
+def _parsed(path: Path) -> yaml_text.Parsed:
+    """A recipe file's nested keys, not yet validated, with their lines; raises `RecipeError`."""
     try:
-        tree = YAML().load(path.read_text(encoding="utf-8"))
-    except MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise RecipeError(f"{path}:{line}: this is not YAML: {error.problem}.") from error
-    except YAMLError as error:
-        raise RecipeError(f"{path}:1: this is not YAML: {str(error).splitlines()[0]}.") from error
+        with path.open("rb") as file:
+            content = file.read(4 * yaml_text.LONGEST + 1).decode("utf-8-sig")
+        parsed = yaml_text.parse(content)
+    except yaml_text.NotUnderstood as error:
+        raise RecipeError(f"{path}:{error.line}: {error.why}.") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise RecipeError(f"{path}:{line}: this is not UTF-8 text.", "Save it as UTF-8.") from error
     except OSError as error:
         raise RecipeError(f"{path} cannot be read: {error.strerror}.") from error
-    if not isinstance(tree, dict):
+    if not isinstance(parsed.value, dict):
         raise RecipeError(
             f"{path}:1: it must hold keys, a line each, such as model: gemma-3-270m-demo.", "See recipes/quotes.yaml."
         )
-    return tree
-
-
-def _lines(tree: Any, prefix: tuple[str | int, ...] = ()) -> Iterable[tuple[tuple[str | int, ...], int]]:
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield (*prefix, key), tree.lc.key(key)[0] + 1  # type: ignore[attr-defined]
-            yield from _lines(value, (*prefix, key))
-
-
-def _override(tree: Any, item: str) -> str | None:
-    key, equals, value = item.partition("=")
-    if not equals:
-        return f"--set {item}: write it as key=value, for example --set train.steps=50."
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        if not isinstance(tree.get(parent), dict):
-            tree[parent] = {}
-        tree = tree[parent]
-    tree[last] = YAML(typ="safe").load(value) if value.strip() else None
-    return None
+    return parsed
 
 
 def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path, schema: type[BaseModel]) -> str:
     place, message = _problem(details, schema)
     line = next((lines[place[:depth]] for depth in range(len(place), 0, -1) if place[:depth] in lines), 1)
-    return f"{path}:{line}: {'.'.join(map(str, place))}: {message}"
+    return f"{path}:{line}: {overrides.short('.'.join(map(str, place)))}: {message}"
 
 
 def _problem(details: Any, schema: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:
     """Where in a recipe, and what, one of pydantic's errors means."""
     place = tuple(part for part in details["loc"] if part not in ("PromptTemplate", "str", "int") and _plain(part))
     message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "extra_forbidden":
+    if details["type"] == "extra_forbidden" and (said := other_names.answer(str(place[-1]))):
+        message = f"there is no such key; {said}"
+    elif details["type"] == "extra_forbidden":
         known = _keys_at(place[:-1], schema)
         near = difflib.get_close_matches(str(place[-1]), known, 1) or _elsewhere(str(place[-1]), schema)
         message = "there is no such key" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}")
@@ -190,7 +175,9 @@ def _problem(details: Any, schema: type[BaseModel]) -> tuple[tuple[str | int, ..
     elif details["type"] == "model_type":
         message = f"must hold keys: {', '.join(_keys_at(place, schema))}"
     elif "input" in details and not isinstance(details["input"], dict):
-        message += f" (it is {details['input']!r})"
+        message += f" (it is {overrides.short(repr(details['input']))})"
+        if details["type"] == "string_type" and isinstance(details["input"], int | float):
+            message += ": put it in quotes"
     return place, message
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from gemmalocal.cli.errands import run
-from gemmalocal.cli.say import Shown, joined, page, say, say_json, styled
+from gemmalocal.cli.say import Shown, joined, note, page, say, say_json, styled
 from gemmalocal.pace import duration
 from gemmalocal.terminal import on_line, printable
 
@@ -30,7 +30,7 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
     """
     from gemmalocal import recipe_file
 
-    code, report = run("check", recipe_file.load(recipe, overrides).model_dump(mode="json"))
+    code, report = run("check", recipe_file.load(recipe, overrides, note).model_dump(mode="json"))
     if as_json and report:
         say_json(report)
     elif report:

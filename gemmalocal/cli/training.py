@@ -12,7 +12,7 @@ import click
 from gemmalocal import history, jobs, launcher, paths, runs
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
-from gemmalocal.cli.say import say
+from gemmalocal.cli.say import note, say
 from gemmalocal.errors import KILLED, RecipeError
 
 SET = click.option(
@@ -37,7 +37,7 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
     """
     from gemmalocal import recipe_file
 
-    loaded = recipe_file.load(recipe, overrides)
+    loaded = recipe_file.load(recipe, overrides, note)
     _follow_if_launched(paths.runs() / runs.checked(name) if name else None, loaded.model_dump(mode="json"), detach)
     return look_on(runs.begin(loaded, name, Path(recipe).stem), as_json, detach)
 
