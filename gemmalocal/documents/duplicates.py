@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import unicodedata
+from array import array
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gemmalocal.documents.lsh import BandIndex
 
 SHINGLE = 6  # characters, blind to case, width and punctuation: no words are needed, so Chinese text works as well
 # Of `likeness`. Texts on one matter by different hands reach 0.21, copied or lightly revised ones most often 0.4 and
 # more (Clough and Stevenson's corpus); sections of one manual that only share phrases stay below.
 THRESHOLD = 0.4
 OF_RECORDS = 0.95  # rows of a table share their form: the names of columns, phrases, most of their values
-FIRST = 1024  # originals that there is room for to begin with
-HASHES, BANDS = 240, 120  # two hashes a band: texts that are alike to 0.4 share one of 120 in 99 % of cases
+HASHES = 240  # two a band: texts that are alike to 0.4 share one of 120 bands in 99 % of cases
 
 
 class NearDuplicates:
-    """Tells for each of a stream of texts which earlier one it nearly repeats; keeps 240 numbers of each original."""
+    """Tells for each of a stream of texts which earlier one it nearly repeats; keeps two kilobytes of each original."""
 
     def __init__(self, threshold: float = THRESHOLD) -> None:
-        from rensa import RMinHashLSH
-
         self._threshold = threshold
-        self._names: list[str] = []
-        self._sketches = np.empty((FIRST, HASHES), np.uint32)  # of each original, in the order they came
-        self._sizes = np.empty(FIRST, np.int64)  # of their sets of shingles
-        self._index = RMinHashLSH(threshold, HASHES, BANDS)
+        self._names: list[str] = []  # of the originals, in the order they came
+        self._sizes = array("q")  # of their sets of shingles
+        self._index = BandIndex(HASHES)
 
     def original(self, name: str, text: str, threshold: float | None = None) -> str | None:
         """The name of the most alike earlier text, if it is at least as alike as the threshold; else remember this.
@@ -39,22 +38,16 @@ class NearDuplicates:
         sketch = RMinHash(HASHES, 0)
         sketch.update(list(found))
         numbers = np.array(sketch.digest(), np.uint32)
-        near: list[int] = sorted(self._index.query(sketch))
-        if near:
-            alike = likeness(numbers, len(found), self._sketches[near], self._sizes[near])
+        near = self._index.candidates(numbers)
+        if len(near):
+            sizes = np.frombuffer(self._sizes, np.int64)[near]
+            alike = likeness(numbers, len(found), self._index.sketches[near], sizes)
             if alike.max() >= (threshold or self._threshold):
                 return self._names[near[int(alike.argmax())]]
-        self._remember(name, numbers, len(found))
-        self._index.insert(len(self._names) - 1, sketch)
-        return None
-
-    def _remember(self, name: str, numbers: NDArray[np.uint32], size: int) -> None:
-        place = len(self._names)
-        if place == len(self._sizes):  # twice the room
-            self._sketches = np.concatenate([self._sketches, np.empty_like(self._sketches)])
-            self._sizes = np.concatenate([self._sizes, np.empty_like(self._sizes)])
         self._names.append(name)
-        self._sketches[place], self._sizes[place] = numbers, size
+        self._sizes.append(len(found))
+        self._index.add(numbers)
+        return None
 
 
 def likeness(

@@ -11,8 +11,9 @@ from pathlib import Path
 def find(sources: Sequence[str]) -> list[str]:
     """The documents that `sources` name, each once, as `read` takes them.
 
-    Of folders every file, however deep, in order of its path; hidden files, and those in hidden folders, are left
-    out unless they are named. What is not there, or not of a kind that is read, stays in the list: `read` says why.
+    Of folders every file, however deep, in order of its path. Hidden files, and those in hidden folders or in folders
+    of our own jobs (a dataset may lie beside its sources), are left out unless they are named. What is not there, or
+    not of a kind that is read, stays in the list: `read` says why.
     """
     return list(dict.fromkeys(found for source in sources for found in _named(source)))
 
@@ -47,7 +48,11 @@ def _below(folder: Path) -> Iterator[Path]:
         if path.name.startswith(".") or path.name == "__MACOSX":
             continue
         if path.is_dir():
-            if not path.is_symlink():  # a link to a folder may lead in a circle
+            if not path.is_symlink() and not _is_job(path):  # a link to a folder may lead in a circle
                 yield from _below(path)
         else:
             yield path
+
+
+def _is_job(folder: Path) -> bool:
+    return all((folder / name).is_file() for name in ("job.json", "events.jsonl"))

@@ -187,7 +187,7 @@ def _document(source: str, content: Content) -> Document:
     sections = tuple(section for section in cleaned if section.text)
     if not sections:
         raise Unreadable("is empty: there is no text in it", "Leave it out.")
-    title = _line(content.title) or Path(source).stem
+    title = _line(content.title) or shown(Path(source).stem)
     document = Document(shown(source), title, sections, content.warnings)
     return replace(document, warnings=(*content.warnings, *quality.warnings(document.text)))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.tokenizer import Tokenizer
@@ -139,24 +139,25 @@ def _content(document: Document) -> str:
 def _rows(wanted: Preparation, found: Gathered, tell: Teller) -> None:
     for number, source in enumerate(wanted.sources):
         tell("rows", number, len(wanted.sources))
-        before = len(found.pieces)
+        before, name = len(found.pieces), shown(source)
         try:
             records = Records(DataSpec(path=source))
-            found.pieces += _of_rows(records, source)
+            found.pieces += _of_rows(records, name)
         except GemmalocalError as error:
-            found.refused.append((source, f"{error.message} {error.hint}".strip()))
-            tell.say(Read(source, 0, found.refused[-1][1]))
+            found.refused.append((name, shown(f"{error.message} {error.hint}".strip())))
+            tell.say(Read(name, 0, found.refused[-1][1]))
             continue
         found.documents += 1
-        notices = records.findings.notices()
-        found.warnings += [(source, notice) for notice in notices]
-        tell.say(Read(source, len(found.pieces) - before, warnings=notices))
+        notices = [shown(notice) for notice in records.findings.notices()]
+        found.warnings += [(name, notice) for notice in notices]
+        tell.say(Read(name, len(found.pieces) - before, warnings=notices))
     tell("rows", len(wanted.sources), len(wanted.sources))
 
 
 def _of_rows(records: Records, file: str) -> Iterator[Piece]:
     """Rows with one question and one reply: only those can be said in other words."""
     for record in records:
+        record = replace(record, source=shown(record.source))
         roles = [message.role for message in record.messages]
         if roles in (["user", "assistant"], ["system", "user", "assistant"]):
             yield Piece(f"{record.key:016x}", "", Passage(record.source, 0, record.reply), record, file)

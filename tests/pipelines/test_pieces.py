@@ -1,0 +1,57 @@
+"""Sources to pieces, in this process: names that are no text, folders of our own, what dies on its way."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.documents.find import find
+from gemmalocal.events import encode
+from gemmalocal.pipelines.beside import Teller
+from gemmalocal.pipelines.pieces import Gathered, gather
+from gemmalocal.preparation import Preparation
+
+
+def gathered(tiny: Path, *sources: str, task: str = "text", **more: object) -> Gathered:
+    """The pieces of sources; what is told of them can be written down."""
+    tell = Teller()
+    wanted = Preparation.model_validate({"sources": list(sources), "author": "rules", "task": task, **more})
+    found = gather(wanted, Tokenizer(tiny), tell)
+    while not tell.news.empty():
+        event = tell.news.get()
+        assert event is not None
+        encode(event, 0.0).encode()
+    for piece in found.pieces:
+        json.dumps([piece.file, piece.title, piece.passage.source], ensure_ascii=False).encode()
+    json.dumps([found.refused, found.warnings], ensure_ascii=False).encode()
+    return found
+
+
+@pytest.mark.skipif("sys.platform == 'darwin'", reason="file names are Unicode there")
+def test_names_that_are_no_text_are_told_with_a_mark(tmp_path: Path, tiny: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/dir\xe9"))
+    folder.mkdir()
+    (folder / os.fsdecode(b"a\xff.md")).write_text("A pump wants oil in the spring.")
+    (folder / os.fsdecode(b"b\xff.zip")).write_text("x")
+    (folder / os.fsdecode(b"c\xff.jsonl")).write_text('{"prompt": "a", "completion": "b"}\n{"text": 3\n')
+    (folder / "good.txt").write_text("A valve is made of brass.")
+    found = gathered(tiny, str(folder))
+    assert found.documents == 3
+    assert {Path(piece.title).name for piece in found.pieces} >= {"a\ufffd", "good"}
+    assert [Path(source).name for source, _ in found.refused] == ["b\ufffd.zip", "c\ufffd.jsonl:2"]
+    rewritten = gathered(tiny, str(folder / os.fsdecode(b"c\xff.jsonl")), task="rewrite")
+    assert len(rewritten.pieces) == 1
+    assert len(rewritten.warnings) == 1
+
+
+def test_a_dataset_beside_its_sources_is_none_of_them(tmp_path: Path) -> None:
+    for name in ("a.md", "set/job.json", "set/events.jsonl", "set/train.jsonl", "deep/set/job.json", "deep/b.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    (tmp_path / "deep" / "set" / "events.jsonl").write_text("x")
+    assert find([str(tmp_path)]) == [f"{tmp_path}/a.md", f"{tmp_path}/deep/b.md"]
+    assert len(find([str(tmp_path / "set")])) == 3
