@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import atomic, paths, targets
+from gemmalocal import asides, atomic, paths, targets
 from gemmalocal.errors import DatasetError, JobBusy
 from gemmalocal.jobs import Job
 from gemmalocal.records import Message, Record
@@ -219,6 +219,7 @@ def settle(folder: Path) -> None:
 
 def finish_change(folder: Path) -> None:
     """The same for whoever has the dataset to itself: a change is written down whole before any file changes."""
+    asides.sweep(folder)
     file = folder / CHANGE
     if not file.is_file():
         return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +73,7 @@ def delete(folder: Path) -> None:
     """Remove a run with its checkpoints and adapter; raises `JobBusy` if it lives."""
     if jobs.Job(folder).alive or exports.busy(folder):
         raise JobBusy(f"{folder.name} is running, or is being exported.", "Stop it first.")
-    shutil.rmtree(folder)
+    atomic.remove(folder)
 
 
 def _changed(folder: Path, overrides: Sequence[str]) -> Recipe | None:

@@ -14,6 +14,7 @@ from typing import Any
 from gemmalocal import datasets, exports, history, paths, preparing
 from gemmalocal.errors import USAGE
 from gemmalocal.events import Failed
+from gemmalocal.manifest import MANIFEST
 from tests.faults import damage
 from tests.faults.attempt import NOTHING, Ended, Task, attempt, begin
 from tests.faults.inject import Injection, Way
@@ -232,4 +233,5 @@ def _difference(product: Hashes, truth: Hashes) -> str:
 
 
 def _litter(home: Path) -> list[str]:
-    return sorted(str(path.relative_to(home)) for path in home.rglob(".*"))[:4]
+    hidden = [path for path in home.rglob(".*") if path.name != MANIFEST]
+    return sorted(str(path.relative_to(home)) for path in hidden)[:4]
