@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 import string
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 MANY = 1_000_000_000
 MOST_ROWS = 65_536  # in a step
@@ -50,12 +62,43 @@ class PromptTemplate(Section):
     completion: Template = Field(description="What it must learn to say, for example ' {a}'.")
 
 
+class DataSource(Section):
+    """One of several places where rows are; a name alone is its path."""
+
+    path: str = Field(min_length=1, description="As data.path: a file, a glob, a folder, or hf:owner/name[:split].")
+    weight: float = Field(
+        1, gt=0, le=1000, description="How often its rows are trained on in an epoch: 2 is twice, 0.5 every second row."
+    )
+    rows: int | None = Field(None, ge=1, description="The most rows that are taken of it.")
+    template: Template | PromptTemplate | None = Field(None, description="Its own template.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _short(self, whole: SerializerFunctionWrapHandler) -> Any:
+        return self.path if self == DataSource(path=self.path) else whole(self)
+
+
+def _one_or_several(value: Any) -> str:
+    return "several" if isinstance(value, list | tuple) else "one"
+
+
+Sources = Annotated[
+    Annotated[str, Tag("one")] | Annotated[list[DataSource], Field(min_length=1), Tag("several")],
+    Discriminator(_one_or_several),
+]
+
+
 class DataSpec(Section):
     """Where the rows are and how they become text."""
 
-    path: str = Field(
-        description="A file (.jsonl, .json, .csv, .tsv, .parquet, .txt, .md), a folder of them, a dataset that was "
-        "prepared, hf:owner/name[:split], or package:module/file.json."
+    path: Sources = Field(
+        description="A file (.jsonl, .json, .csv, .tsv, .parquet, .txt, .md), a glob, a folder of them, a dataset that "
+        "was prepared, hf:owner/name[:split], or package:module/file.json; or a list of these, each alone or as "
+        "{path: a.jsonl, weight: 2, rows: 500, template: '{text}'}."
     )
     shape: Literal["auto", "chat", "prompt", "instruction", "text"] = Field("auto", description="The shape of a row.")
     template: Template | PromptTemplate | None = Field(
@@ -74,7 +117,36 @@ class DataSpec(Section):
         description="What becomes of a longer row: it is cut, dropped, or split (plain text into windows with a BOS "
         "each, a conversation between whole turns; what cannot be split is cut).",
     )
+    rows: int | None = Field(
+        None, ge=1, description="The most rows that are taken, before some are held out; all if not given."
+    )
+    draw: Literal["first", "random"] = Field(
+        "first", description="Which rows are taken where their number is limited: the first, or drawn by draw_seed."
+    )
+    draw_seed: int = Field(0, ge=0, description="Another number draws other rows.")
+    duplicates: Literal["drop", "keep"] = Field(
+        "drop", description="What becomes of rows that are equal to one before them, line ends at their end aside."
+    )
+    merge_turns: bool = Field(
+        False, description="Make one of several messages of the same role in a row, with an empty line between."
+    )
     thinking: bool = Field(False, description="Gemma 4's thinking mode, the same in training and in answers.")
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _one_place(cls, value: Any) -> Any:
+        return [value] if isinstance(value, Mapping) else value
+
+    @property
+    def sources(self) -> list[DataSource]:
+        """Each place where rows are."""
+        return [DataSource(path=self.path)] if isinstance(self.path, str) else self.path
+
+    @property
+    def name(self) -> str:
+        """The places in words: the first, and how many more."""
+        first, more = self.sources[0].path, len(self.sources) - 1
+        return f"{first} and {more} more" if more else first
 
 
 class LoraSpec(Section):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import glob
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -18,7 +18,9 @@ from gemmalocal.errors import RecipeError
 from gemmalocal.preparation import Preparation
 from gemmalocal.recipe import Recipe
 
+KINDS = ("PromptTemplate", "str", "int", "one", "several")  # of a value that may be of several
 Whole = TypeVar("Whole", bound=BaseModel)
+ELSEWHERE = ("hf:", "package:")  # rows that are no files of the user's
 FOLDERS = (Path(__file__).parent / "recipes", Path(__file__).parent.parent / "recipes")
 
 
@@ -90,19 +92,27 @@ def _whole(
 
 
 def anchored(recipe: Recipe, folder: Path) -> Recipe:
-    """With an absolute data path.
+    """With absolute data paths.
 
     A name is one of a dataset that was prepared here; else a relative path is looked for in `folder` and beside the
     caller.
     """
-    if ":" in recipe.data.path or Path(recipe.data.path).is_absolute():
-        return recipe
-    prepared = paths.datasets() / recipe.data.path
+    if isinstance(recipe.data.path, str):
+        path: Any = _anchored(recipe.data.path, folder)
+    else:
+        path = [place.model_copy(update={"path": _anchored(place.path, folder)}) for place in recipe.data.path]
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": path})})
+
+
+def _anchored(path: str, folder: Path) -> str:
+    place = Path(path).expanduser()
+    if path.startswith(ELSEWHERE) or place.is_absolute():
+        return path if path.startswith(ELSEWHERE) else str(place)
+    prepared = paths.datasets() / path
     places = [prepared] if (prepared / TRAIN).is_file() else []
-    places += [folder / recipe.data.path, Path(recipe.data.path)]
-    where = next((place for place in places if place.exists()), Path(recipe.data.path))
-    data = recipe.data.model_copy(update={"path": str(where.resolve())})
-    return recipe.model_copy(update={"data": data})
+    places += [folder / place, place]
+    where = next((name for name in places if name.exists() or glob.glob(str(name), recursive=True)), place)
+    return str(where.absolute() if glob.has_magic(path) and not where.exists() else where.resolve())
 
 
 def from_tree(tree: dict[str, Any], schema: type[Whole]) -> tuple[Whole | None, dict[str, str]]:
@@ -162,7 +172,7 @@ def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path,
 
 def _problem(details: Any, schema: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:
     """Where in a recipe, and what, one of pydantic's errors means."""
-    place = tuple(part for part in details["loc"] if part not in ("PromptTemplate", "str", "int") and _plain(part))
+    place = tuple(part for part in details["loc"] if part not in KINDS and _plain(part))
     message = details["msg"].removeprefix("Value error, ")
     if details["type"] == "extra_forbidden" and (said := other_names.answer(str(place[-1]))):
         message = f"there is no such key; {said}"
@@ -195,14 +205,23 @@ def _elsewhere(key: str, schema: type[BaseModel]) -> list[str]:
 def _keys_at(place: tuple[str | int, ...], schema: type[BaseModel]) -> list[str]:
     section = schema
     for part in place:
-        if (inner := _section(section, str(part))) is None:
+        if isinstance(part, int):  # one of a list
+            continue
+        if (inner := _section(section, part)) is None:
             break
         section = inner
     return list(section.model_fields)
 
 
 def _section(schema: type[BaseModel], name: str) -> type[BaseModel] | None:
-    """What the key `name` holds, if that is keys (or nothing)."""
+    """What the key `name` holds, if that is keys, or a list of such (or nothing)."""
     field = schema.model_fields.get(name)
-    kinds = (field.annotation, *get_args(field.annotation)) if field else ()
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    return next(_models(field.annotation), None) if field else None
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections in a type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)

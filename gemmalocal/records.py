@@ -7,14 +7,16 @@ import unicodedata
 from dataclasses import dataclass
 
 ROLES = ("system", "user", "assistant")
+LINE_ENDS = "\r\n"
 
 
 @dataclass(frozen=True)
 class Message:
-    """One turn; `role` is one of `ROLES`."""
+    """One turn; `role` is one of `ROLES`. A reply is `learned`, unless its row gives it no weight."""
 
     role: str
     content: str
+    learned: bool = True
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,16 @@ class Record:
 
     @property
     def key(self) -> int:
-        """A 64-bit hash of the content, blind to case, width and white space: equal keys are the same record."""
+        """A 64-bit hash of the content, blind to case, width and white space: records of one key are near copies."""
         parts = [f"{message.role}\x00{message.content}" for message in self.messages] or [self.text]
         plain = "\x01".join(" ".join(_normal(part).casefold().split()) for part in parts)
-        return int.from_bytes(hashlib.sha256(plain.encode(errors="surrogatepass")).digest()[:8], "big")
+        return _hash(plain)
+
+    @property
+    def identity(self) -> int:
+        """A 64-bit hash of the content as it is, line ends at the end of a text aside: equal ones are duplicates."""
+        parts = [f"{turn.role}\x00{turn.content.rstrip(LINE_ENDS)}\x00{turn.learned:d}" for turn in self.messages]
+        return _hash("\x01".join(parts or [self.text.rstrip(LINE_ENDS)]))
 
     @property
     def reply(self) -> str:
@@ -63,6 +71,10 @@ class Rejected:
     def detail(self) -> str:
         """What the reason says beyond its kind."""
         return self.reason.partition(": ")[2]
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:8], "big")
 
 
 def _normal(text: str) -> str:

@@ -67,13 +67,21 @@ def offers() -> list[tuple[str, str, str]]:
         (name, f"recipe: {recipe_file.parse(file)['data']['path']}", str(file))
         for name, file in recipe_file.builtin_recipes().items()
     ]
-    runs = [(folder.name, f"run: {Path(spec['data']['path']).name}", str(folder)) for folder, spec in _past()]
+    runs = [(folder.name, f"run: {_named(spec['data']['path'])}", str(folder)) for folder, spec in _past()]
     return prepared + shipped + runs
 
 
 def _view(name: str, spec: dict[str, Any]) -> View:
-    path = Path(spec["data"]["path"])
-    return View(name, spec, path if datasets.ours(path) else None)
+    path = spec["data"]["path"]
+    return View(name, spec, Path(path) if isinstance(path, str) and datasets.ours(Path(path)) else None)
+
+
+def _named(path: str | list[Any]) -> str:
+    """The rows of a recipe in a word: the last part of their path, of several the first's and how many more."""
+    if isinstance(path, str):
+        return Path(path).name
+    first = path[0]["path"] if isinstance(path[0], dict) else str(path[0])
+    return f"{Path(first).name}{f' and {len(path) - 1} more' if len(path) > 1 else ''}"
 
 
 def _prepared(folder: Path) -> View:
@@ -92,7 +100,8 @@ def _past() -> list[tuple[Path, dict[str, Any]]]:
     for folder in history.list_runs()[:PAST]:
         try:
             spec = history.spec(folder)
-            if isinstance(spec["model"], str) and isinstance(spec["data"]["path"], str):
+            if isinstance(spec["model"], str) and isinstance(spec["data"]["path"], str | list):
+                _named(spec["data"]["path"])
                 found.append((folder, spec))
         except (OSError, ValueError, LookupError, TypeError):
             continue

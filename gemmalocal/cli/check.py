@@ -49,7 +49,9 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
 
 
 def problems(report: dict[str, Any]) -> Iterator[str]:
-    """What is wrong or odd with the rows, by kind."""
+    """What is to be known of the rows, and what is wrong or odd with them, by kind."""
+    for sentence in report.get("notes", []):
+        yield _line("rows", printable(sentence))
     for problem in report["problems"]:
         yield from _problem(problem)
 

@@ -1,4 +1,4 @@
-"""A record to ids and weights: every assistant turn and its terminator is supervised, nothing else.
+"""A record to ids and weights: every learned assistant turn and its terminator is supervised, nothing else.
 
 Pieces are tokenized one by one, as generation does it: the prompt that a model meets later has the same ids.
 """
@@ -54,7 +54,10 @@ def pieces(record: Record, tokenizer: Tokenizer) -> list[Piece]:
     roles = [message.role for message in record.messages]
     if not tokenizer.has_template and roles == ["user", "assistant"]:
         prompt, completion = (message.content for message in record.messages)
-        return [(tokenizer.bos + prompt + record.between, False), (completion + tokenizer.eos, True)]
+        return [
+            (tokenizer.bos + prompt + record.between, False),
+            (completion + tokenizer.eos, record.messages[1].learned),
+        ]
     return _turns(record.messages, tokenizer)
 
 
@@ -74,7 +77,7 @@ def _turns(messages: tuple[Message, ...], tokenizer: Tokenizer) -> list[Piece]:
         # What the template opens a reply with, but leaves out of history (Gemma 4's empty thought), belongs to the
         # last turn, where the model will meet it.
         opening = asked[len(shared) :] if index == len(messages) - 1 else ""
-        found += [(shared[len(written) :] + opening, False), (reply[:end], True), (reply[end:], False)]
+        found += [(shared[len(written) :] + opening, False), (reply[:end], message.learned), (reply[end:], False)]
         written = answered
     return found
 

@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.data.shapes import Unusable
+from gemmalocal.data.cells import Unusable
 from gemmalocal.records import Record
 
 Row = dict[str, Any]

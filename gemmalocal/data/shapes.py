@@ -3,118 +3,177 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
 
+from gemmalocal.data import cells, turns
+from gemmalocal.data.cells import Columns, Unusable
+from gemmalocal.data.remarks import Remarks
 from gemmalocal.recipe import PromptTemplate
-from gemmalocal.records import ROLES, Message, Record
+from gemmalocal.records import Message, Record
 
-Columns = Mapping[str, Any]
 Reader = Callable[[str, Columns], Record]
-ROLE_NAMES = {"human": "user", "gpt": "assistant", "model": "assistant", "bot": "assistant"}
 LINE = "\n"  # between a question and its answer, for a model without a chat template
-PAIRS = (("prompt", "completion"), ("prompt", "response"), ("question", "answer"))
-
-
-class Unusable(Exception):
-    """A row that does not have the shape it should have; the message says why, as a verb's phrase."""
+AS_WRITTEN = (("prompt", "completion"), ("prompt", "response"), ("question", "answer"))  # joined byte by byte
+QUESTIONS = ("prompt", "question", "query", "input", "inputs", "problem", "source", "user", "human")
+ANSWERS = ("response", "answer", "output", "completion", "solution", "target", "targets", "assistant", "reply")
+PAIRS = (
+    *AS_WRITTEN,
+    *((asked, answered) for asked in QUESTIONS for answered in ANSWERS if (asked, answered) not in AS_WRITTEN),
+)
+REPLIES = ("output", "response", "completion", "answer")  # to an instruction
+MORE = ("input", "context")  # what an instruction is about: Alpaca's name, and Dolly's
+ALWAYS = frozenset({*turns.SYSTEM, *turns.WEIGHTS})  # columns with a known meaning beside any shape's
 
 
 def detect(columns: Columns) -> str:
     """The name of a row's shape; raises `Unusable` if none fits."""
-    if "messages" in columns or "conversations" in columns:
+    if turns.holder(columns):
         return "chat"
-    if "instruction" in columns and ("output" in columns or "response" in columns):
+    if "instruction" in columns and any(name in columns for name in REPLIES):
         return "instruction"
-    if any(prompt in columns and completion in columns for prompt, completion in PAIRS):
+    if _pair_of(columns) is not None:
         return "prompt"
     if "text" in columns:
         return "text"
-    raise Unusable(f"has columns of no known shape (data.template makes text of any): {_names(columns)}")
+    raise Unusable(f"has columns of no known shape (data.template makes text of any): {cells.names(columns)}")
 
 
-def reader(shape: str, template: str | PromptTemplate | None) -> Reader:
-    """A function of (source, columns) to a record; it raises `Unusable`. A template wins over the shape."""
+def _pair_of(columns: Columns) -> tuple[str, str] | None:
+    return next((pair for pair in PAIRS if pair[0] in columns and pair[1] in columns), None)
+
+
+@cache
+def _known(names: tuple[str, ...]) -> frozenset[str]:
+    return ALWAYS.union(names)
+
+
+def _plain_names(columns: Columns) -> Columns:
+    """The columns by their names in small letters: `Question `, `System Prompt`."""
+    return {str(name).strip().lower().replace(" ", "_"): value for name, value in columns.items()}
+
+
+def _held(columns: Columns) -> Columns:
+    """The columns that hold something: where files of several shapes were joined, each row has the names of all."""
+    return {name: value for name, value in columns.items() if not cells.missing(value)}
+
+
+class Shapes:
+    """Rows of one source to records."""
+
+    def __init__(self, shape: str, template: str | PromptTemplate | None, merge: bool, remarks: Remarks) -> None:
+        self.shape = "template" if template else shape  # what the last row had; auto before the first
+        self._auto = self.shape == "auto"
+        self._template = _templated(template) if template else None
+        self._merge, self._remarks = merge, remarks
+        self._readers = {
+            "chat": self._chat,
+            "prompt": self._prompt,
+            "instruction": self._instruction,
+            "text": self._text,
+        }
+
+    def __call__(self, source: str, columns: Columns) -> Record:
+        """A row as a record; raises `Unusable`. A template wins over the shape."""
+        self._remarks.at(source)
+        if self._template is not None:
+            fill, used = self._template
+            self._remarks.columns(columns, used)
+            return fill(source, columns)
+        if self._auto:
+            self.shape, columns = self._detected(columns)
+        return self._readers[self.shape](source, columns)
+
+    def _detected(self, columns: Columns) -> tuple[str, Columns]:
+        held = _held(columns) if None in columns.values() else columns
+        try:
+            return detect(held), held
+        except Unusable as problem:
+            refused = problem
+        for named in (columns, _held(columns), _plain_names(_held(columns))):
+            with suppress(Unusable):
+                return detect(named), named
+        if self.shape != "auto":
+            return self.shape, columns  # its reader says what a row of the shape before it misses
+        raise refused
+
+    def _weighed(self, columns: Columns) -> None:
+        if not turns.weighed(columns, self._remarks):
+            raise Unusable("has a weight of 0, so that nothing of it is trained on")
+
+    def _used(self, columns: Columns, *names: str, media: bool = True) -> None:
+        """Say of a row which columns are used, and refuse what is not text."""
+        cells.no_media(columns, media)
+        self._weighed(columns)
+        self._remarks.columns(columns, _known(names))
+
+    def _talk(self, source: str, columns: Columns, told: list[Message], between: str = LINE) -> Record:
+        told = list(turns.with_system(columns, told, self._remarks))
+        return Record(source, turns.conversation(told, self._remarks, self._merge), between=between)
+
+    def _prompt(self, source: str, columns: Columns) -> Record:
+        asked, answered = _pair_of(columns) or next((pair for pair in PAIRS if pair[0] in columns), PAIRS[0])
+        self._used(columns, asked, answered)
+        prompt, completion = columns.get(asked), columns.get(answered)
+        between = "" if (asked, answered) in AS_WRITTEN else LINE
+        told: list[Message] = []
+        if turns.is_turns(prompt):
+            told += turns.messages(turns.listed(prompt), self._remarks, learned=False)
+        else:
+            told.append(Message("user", cells.content(columns, asked)))
+        if turns.is_turns(completion):
+            told += turns.messages(turns.listed(completion), self._remarks)
+        else:
+            told.append(Message("assistant", cells.content(columns, answered)))
+        written = not turns.is_turns(prompt) and not turns.is_turns(completion)
+        return self._talk(source, columns, told, between if written else LINE)
+
+    def _instruction(self, source: str, columns: Columns) -> Record:
+        answered = next((name for name in REPLIES if name in columns), REPLIES[0])
+        about = next((name for name in MORE if not cells.missing(columns.get(name))), MORE[0])
+        self._used(columns, "instruction", about, answered)
+        question = cells.content(columns, "instruction")
+        if not cells.missing(columns.get(about)):
+            question = f"{question}\n\n{cells.content(columns, about)}"
+        return self._talk(
+            source, columns, [Message("user", question), Message("assistant", cells.content(columns, answered))]
+        )
+
+    def _text(self, source: str, columns: Columns) -> Record:
+        self._used(columns, "text", media=False)
+        for name in turns.SYSTEM:
+            if not cells.missing(columns.get(name)):
+                self._remarks.unused(name)
+        return Record(source, text=cells.text(columns, "text"))
+
+    def _chat(self, source: str, columns: Columns) -> Record:
+        name = turns.holder(columns)
+        told = turns.listed(columns.get(name))
+        if not told:
+            raise Unusable("has no list of messages")
+        self._used(columns, name)
+        return self._talk(source, columns, list(turns.messages(told, self._remarks)))
+
+
+def _templated(template: str | PromptTemplate) -> tuple[Reader, frozenset[str]]:
+    """A reader by a template, and the columns that it names."""
     if isinstance(template, str):
-        whole = _filler(template)
-        return lambda source, columns: Record(source, text=whole(columns))
-    if template is not None:
-        prompt, completion = _filler(template.prompt), _filler(template.completion)
-        return lambda source, columns: _pair(source, prompt(columns), completion(columns))
-    return {"chat": _chat, "prompt": _prompt, "instruction": _instruction, "text": _text}[shape]
+        whole, used = _filler(template)
+        return lambda source, columns: Record(source, text=whole(columns)), used
+    (prompt, asked), (completion, answered) = _filler(template.prompt), _filler(template.completion)
+
+    def fill(source: str, columns: Columns) -> Record:
+        return Record(source, (Message("user", prompt(columns)), Message("assistant", completion(columns))))
+
+    return fill, asked | answered
 
 
-def _filler(template: str) -> Callable[[Columns], str]:
+def _filler(template: str) -> tuple[Callable[[Columns], str], frozenset[str]]:
     """A function that puts a row's columns into a template; a name is a column as it is, dots and all."""
     parts = [(literal, name) for literal, name, _, _ in string.Formatter().parse(template)]
 
     def fill(columns: Columns) -> str:
-        return "".join(literal + (_string(columns, name) if name else "") for literal, name in parts)
+        return "".join(literal + (cells.text(columns, name) if name else "") for literal, name in parts)
 
-    return fill
-
-
-def _string(columns: Columns, name: str) -> str:
-    value = columns.get(name)
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        value = str(value)
-    if isinstance(value, str):
-        if not value.strip():
-            raise Unusable(f"has nothing in '{name}'")
-        return value
-    if name not in columns:
-        raise Unusable(f"has no '{name}': it has {_names(columns)}")
-    raise Unusable(f"has no text in '{name}': it is {type(value).__name__ if value is not None else 'null'}")
-
-
-def _names(columns: Columns) -> str:
-    return ", ".join(list(map(str, columns))[:12])[:200] or "none"
-
-
-def _pair(source: str, prompt: str, completion: str, between: str = "") -> Record:
-    return Record(source, (Message("user", prompt), Message("assistant", completion)), between=between)
-
-
-def _prompt(source: str, columns: Columns) -> Record:
-    fitting = [pair for pair in PAIRS if pair[0] in columns] or [PAIRS[0]]
-    prompt, completion = next((pair for pair in fitting if pair[1] in columns), fitting[0])
-    return _pair(source, _string(columns, prompt), _string(columns, completion))
-
-
-def _instruction(source: str, columns: Columns) -> Record:
-    question = _string(columns, "instruction")
-    if isinstance(extra := columns.get("input"), str) and extra.strip():
-        question = f"{question}\n\n{extra}"
-    return _pair(source, question, _string(columns, "output" if "output" in columns else "response"), LINE)
-
-
-def _text(source: str, columns: Columns) -> Record:
-    return Record(source, text=_string(columns, "text"))
-
-
-def _chat(source: str, columns: Columns) -> Record:
-    turns = columns.get("messages") or columns.get("conversations")
-    if not isinstance(turns, list) or not turns:
-        raise Unusable("has no list of messages")
-    messages = tuple(_message(turn) for turn in turns)
-    roles = [message.role for message in messages]
-    talk = roles[1:] if roles[0] == "system" else roles
-    if "assistant" not in roles:
-        raise Unusable("has no assistant message to learn from")
-    if "system" in talk:
-        raise Unusable("has a system message that is not the first")
-    if talk[0] != "user":
-        raise Unusable("has an assistant message before any user's")
-    if role := next((role for role, after in zip(talk, talk[1:], strict=False) if role == after), None):
-        raise Unusable(f"has two {role} messages in a row (the models' templates want turns)")
-    return Record(source, messages, between=LINE)
-
-
-def _message(turn: Any) -> Message:
-    if not isinstance(turn, dict):
-        raise Unusable("has a message that is no object")
-    role = str(turn.get("role") or turn.get("from"))
-    role = ROLE_NAMES.get(role, role)
-    if role not in ROLES:
-        raise Unusable(f"has a message of an unknown role: '{role}'")
-    return Message(role, _string(turn, "content" if "content" in turn else "value"))
+    return fill, frozenset(name for _, name in parts if name)

@@ -1,21 +1,24 @@
-"""Where rows are (files, folders, Hub datasets, installed packages), as things to be read one after the other."""
+"""Where rows are (files, globs, folders, Hub datasets, installed packages), as things to be read one after another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import glob
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import resources, util
 from pathlib import Path
+from typing import Any
 
-from gemmalocal.documents import hub, rows
+from gemmalocal.data import folders
+from gemmalocal.data.folders import Holding
+from gemmalocal.documents import hub, packed, rows, splits
 from gemmalocal.documents.document import Unreadable
+from gemmalocal.documents.json_rows import json_tree, parts
 from gemmalocal.documents.rows import At, Rows
 from gemmalocal.errors import DatasetError
 
-HELD_OUT_NAMES = ("valid", "validation", "held_out")
-PREPARED = ("train.jsonl", "held_out.jsonl")  # a folder that holds both is a dataset: nothing else in it is rows
-NOT_ROWS = ("readme", "license", "licence", "changelog", "notice")  # what folders of rows are described by
+PACKAGE = "package:"
 
 
 @dataclass(frozen=True)
@@ -24,45 +27,132 @@ class Source:
 
     size: int
     read: Callable[[At], Rows]
+    held_out: bool = False
 
 
-def find(path: str) -> list[Source]:
-    """The sources at `path`: a file, a folder, `hf:owner/name[:split]` or `package:module/file.json`.
+@dataclass
+class Found:
+    """What one place holds, and what is to be said of it; `ours`: it was prepared here."""
 
-    Raises `DatasetError` if there is nothing to read there.
+    sources: list[Source]
+    notes: list[str] = field(default_factory=list)
+    ours: bool = False
+
+    @property
+    def brings_held_out(self) -> bool:
+        """Whether rows to be held out came with it."""
+        return any(source.held_out for source in self.sources)
+
+
+def find(path: str) -> Found:
+    """What is at `path`: a file, a glob, a folder, `hf:owner/name[:split]` or `package:module/file.json`.
+
+    Files, folders, splits and lists are held out or left out by their names. Raises `DatasetError` if there is nothing
+    to read.
     """
     if path.startswith(hub.PREFIX):
-        return [_hub(path)]
-    place = _resource(path.removeprefix("package:")) if path.startswith("package:") else Path(path)
+        return _hub(path)
+    if path.startswith(PACKAGE):
+        return Found([_file(_resource(path.removeprefix(PACKAGE)))])
+    place = Path(path).expanduser()
     if place.is_dir():
         return _folder(place)
-    if not place.is_file():
-        raise DatasetError(f"There are no rows at {path}: no such file.", "Check data.path in the recipe.")
-    return [_file(place)]
+    if place.is_file():
+        return _in_file(place)
+    if glob.has_magic(path):
+        return _matching(place)
+    raise DatasetError(f"There are no rows at {path}: no such file.", "Check data.path in the recipe.")
 
 
-def held_out(path: str) -> list[Source]:
-    """The file of held-out rows that a folder brings with it (valid.jsonl and the like), if it does."""
-    if ":" in path or not Path(path).is_dir():
-        return []
-    files = (Path(path) / f"{name}{suffix}" for name in HELD_OUT_NAMES for suffix in rows.READERS)
-    return [_file(file) for file in files if file.is_file()][:1]
-
-
-def _folder(folder: Path) -> list[Source]:
-    if all((folder / name).is_file() for name in PREPARED):
-        return [_file(folder / PREPARED[0])]
-    files = [
-        file
-        for file in sorted(folder.iterdir())
-        if file.suffix.lower() in rows.READERS
-        and file.stem.lower() not in (*HELD_OUT_NAMES, "test", *NOT_ROWS)
-        and not file.name.startswith(".")
-        and file.is_file()
-    ]
+def _matching(pattern: Path) -> Found:
+    """The files and folders of a glob, each read as if it was named, but by sides as if they were in one folder."""
+    matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]
+    files = [match for match in matches if match.is_file() and folders.suffix(match) in rows.READERS]
     if not files:
-        raise DatasetError(f"{folder} holds no rows.", f"Put {', '.join(rows.READERS)} files into it.")
-    return [_file(file) for file in files]
+        raise DatasetError(f"There are no rows at {pattern}: no file that is read matches.", "Check data.path.")
+    sides = folders.sorted_out(files)
+    unread = [match.name for match in matches if match.is_file() and match not in files]
+    return _holding(Holding(sides, unread), str(pattern))
+
+
+def _folder(folder: Path) -> Found:
+    try:
+        held = folders.look(folder)
+    except OSError as error:
+        raise DatasetError(
+            f"{folder} cannot be opened: {error.strerror or error}.", "Check that it is yours."
+        ) from error
+    if not any(held.sides.values()):
+        raise DatasetError(
+            f"{folder} holds no rows{f': not read {folders.listed(held.unread)}' if held.unread else ''}.",
+            f"Put {', '.join(rows.READERS)} files into it.",
+        )
+    return _holding(held, str(folder))
+
+
+def _holding(held: Holding, name: str) -> Found:
+    """Files by side; those of the held-out side come first."""
+    found = Found([], ours=held.ours)
+    for side in (splits.HELD_OUT, splits.TRAIN):
+        for file in held.sides[side]:
+            inside = _in_file(file)
+            found.notes += inside.notes
+            found.sources += [replace(one, held_out=one.held_out or side == splits.HELD_OUT) for one in inside.sources]
+    found.sources.sort(key=lambda source: not source.held_out)
+    if not held.ours:
+        found.notes += _told(
+            name, [file.name for file in held.sides[splits.HELD_OUT]], [file.name for file in held.sides[splits.TEST]]
+        )
+        if held.unread:
+            found.notes.append(f"not read in {name}: {folders.listed(held.unread)}")
+    return found
+
+
+def _told(name: str, held_out: Sequence[str], test: Sequence[str]) -> list[str]:
+    """What is said of sides that came by their names."""
+    told = []
+    if held_out:
+        told.append(f"held out of {name} by name: {folders.listed(held_out)}")
+    if test:
+        instead = "" if held_out else "; a share of the other rows is held out instead (data.split)"
+        told.append(f"left out of {name} by name, for a last test: {folders.listed(test)}{instead}")
+    return told
+
+
+def _in_file(file: Path) -> Found:
+    """A file; an object in a .json file may hold several lists, that are sides by their names."""
+    if folders.suffix(file) != ".json" or file.suffix == ".gz":
+        return Found([_file(file)])
+    held = parts(file)
+    notes = [f"lists in {file.name} that are not read: {folders.listed(_counted(held.others))}"] if held.others else []
+    sides = {name: splits.side_of(name) for name in held.lists}
+    if len(sides) < 2 or not any(sides.values()):
+        return Found([_file(file)], notes)
+    chosen = _split(sides)
+    size = file.stat().st_size // max(1, len(chosen))
+    sources = [
+        Source(size, partial(_part, file, name), held_out=side == splits.HELD_OUT)
+        for name, side in sorted(chosen.items(), key=lambda pair: pair[1] != splits.HELD_OUT)
+    ]
+    held_out = [name for name, side in chosen.items() if side == splits.HELD_OUT]
+    return Found(sources, notes + _told(file.name, held_out, [name for name in sides if name not in chosen]))
+
+
+def _split(sides: dict[str, str]) -> dict[str, str]:
+    """The splits that are read: not those for a test, unless there are no others to train on."""
+    chosen = {name: side for name, side in sides.items() if side != splits.TEST}
+    if any(side != splits.HELD_OUT for side in chosen.values()):
+        return chosen
+    return {name: splits.TRAIN if side == splits.TEST or not set(sides) - set(chosen) else side
+            for name, side in sides.items()}  # fmt: skip
+
+
+def _part(file: Path, name: str, at: At) -> Rows:
+    yield from json_tree(file, at, name)
+
+
+def _counted(lists: dict[str, int]) -> list[str]:
+    return [f"{name} ({count})" for name, count in lists.items()]
 
 
 def _resource(place: str) -> Path:
@@ -78,20 +168,44 @@ def _resource(place: str) -> Path:
 
 
 def _file(file: Path) -> Source:
-    if file.suffix.lower() not in rows.READERS:
+    if folders.suffix(file) not in rows.READERS:
         raise DatasetError(f"{file.name} is not of a kind that can be read.", f"Use {', '.join(rows.READERS)}.")
-    return Source(file.stat().st_size, partial(rows.read, file))
+    return Source(file.stat().st_size, partial(_unpacked if file.suffix == ".gz" else rows.read, file))
 
 
-def _hub(place: str) -> Source:
+def _unpacked(file: Path, at: At) -> Rows:
+    with packed.unpacked(file) as plain:
+        yield from rows.read(plain, lambda place: None)
+
+
+def _hub(place: str) -> Found:
     try:
-        name, table = hub.load(place)
+        if ":" in place.removeprefix(hub.PREFIX):
+            name, table = hub.load(place)
+            return Found([_table(name, table)])
+        name, tables = hub.splits(place)
     except Unreadable as problem:
         raise DatasetError(f"The Hub dataset '{place.removeprefix(hub.PREFIX)}' {problem}.", problem.hint) from problem
+    sides = {split: splits.side_of(split) for split in tables}
+    chosen = {split: side for split, side in _split(sides).items() if side}
+    chosen = chosen if splits.TRAIN in chosen.values() else dict.fromkeys(list(tables)[:1], splits.TRAIN)
+    sources = [
+        _table(name, tables[split], held_out=side == splits.HELD_OUT)
+        for split, side in sorted(chosen.items(), key=lambda pair: pair[1] != splits.HELD_OUT)
+    ]
+    held_out = [split for split, side in chosen.items() if side == splits.HELD_OUT]
+    unread = [split for split in tables if split not in chosen]
+    test = [split for split in unread if sides[split] == splits.TEST]
+    notes = _told(name, held_out, test)
+    if others := [split for split in unread if split not in test]:
+        notes.append(f"splits of {name} that are not read: {folders.listed(others)} (name one as {place}:{others[0]})")
+    return Found(sources, notes)
 
+
+def _table(name: str, table: Any, held_out: bool = False) -> Source:
     def read(at: At) -> Rows:
         for number, row in enumerate(table, 1):
             at(number)
             yield f"{name}#{number}", dict(row)
 
-    return Source(len(table), read)
+    return Source(len(table), read, held_out)

@@ -2,7 +2,8 @@
 
 A folder with `ids.bin` (tokens,) int32, `weights.bin` (tokens,) uint8, 0 or 1, `rows.npy` (rows,) with `ROW`'s
 fields, `sources.txt` with a line for each row, `about.json`, and `hashes.json` with the files' sizes and hashes, which
-older ones lack. Example n lies between the ends of n - 1 and n.
+older ones lack; where rows have weights, `times.npy` (rows,) int64, how often each is trained on in an epoch. Example n
+lies between the ends of n - 1 and n.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from gemmalocal.manifest import sha256
 
 ROW = np.dtype([("end", "<i8"), ("supervised", "<i4"), ("cut", "?"), ("held_out", "?")])
 IDS, WEIGHTS, ROWS, SOURCES, ABOUT = "ids.bin", "weights.bin", "rows.npy", "sources.txt", "about.json"
-HASHES, FILES = "hashes.json", "files"
+HASHES, FILES, TIMES = "hashes.json", "files", "times.npy"
 CHUNK = 1 << 24  # ids that are looked at together
 
 
@@ -108,20 +109,32 @@ class Writer:
         self._supervised.append(example.supervised)
         self._cut.append(example.cut)
 
-    def close(self, held_out: NDArray[np.bool_], about: dict[str, Any], vocabulary: int | None = None) -> None:
+    def close(
+        self,
+        held_out: NDArray[np.bool_],
+        about: dict[str, Any],
+        vocabulary: int | None = None,
+        times: NDArray[np.int64] | None = None,
+    ) -> None:
         """Write which of the examples are held out, (rows,), and what else is to be known of them.
 
+        `times`, (rows,), is how often each is trained on in an epoch; once if it is not given.
         Raises `ModelError` for an id that is not below `vocabulary`.
         """
         rows = np.empty(len(self._ends), ROW)
         rows["end"], rows["supervised"], rows["cut"] = self._ends, self._supervised, self._cut
         rows["held_out"] = held_out
-        table = io.BytesIO()
-        np.save(table, rows)
-        whole = (_File(self._folder / ROWS, table.getvalue()), _File(self._folder / ABOUT, hashes.seal(about).encode()))
+        whole = [_File(self._folder / ROWS, _array(rows)), _File(self._folder / ABOUT, hashes.seal(about).encode())]
+        whole += [_File(self._folder / TIMES, _array(times))] if times is not None else []
         files = {file.name: file.close() for file in (self._ids, self._weights, self._sources, *whole)}
         (self._folder / HASHES).write_text(hashes.seal({FILES: files}), encoding="utf-8")
         check_ids(self._folder, vocabulary)
+
+
+def _array(values: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
 
 
 class _File:
@@ -181,11 +194,26 @@ def load(folder: Path) -> tuple[Examples, Examples, dict[str, Any]]:
         raise lost(wrong)
     rows = np.load(folder / ROWS)
     train, held_out = (np.flatnonzero(rows["held_out"] == side) for side in (False, True))
+    if (times := _times(folder, len(rows))) is not None:
+        train = np.repeat(train, times[train])
     return (
         Examples(folder, rows, train),
         Examples(folder, rows, held_out),
         about(folder),
     )
+
+
+def _times(folder: Path, rows: int) -> NDArray[np.int64] | None:
+    """How often each example is trained on in an epoch; None where all are once."""
+    try:
+        times: NDArray[np.int64] = np.load(folder / TIMES, allow_pickle=False)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        raise lost({TIMES: "is damaged"}) from error
+    if times.shape != (rows,) or times.dtype != np.int64 or (rows and int(times.min()) < 0):
+        raise lost({TIMES: "is damaged"})
+    return times
 
 
 def damage(folder: Path) -> dict[str, str]:

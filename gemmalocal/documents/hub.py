@@ -15,10 +15,20 @@ def load(source: str) -> tuple[str, Any]:
     Raises `Unreadable` if it is neither in the library's cache nor to be had.
     """
     name, _, split = source.removeprefix(PREFIX).partition(":")
+    return name, _loaded(name, split or "train")
+
+
+def splits(source: str) -> tuple[str, dict[str, Any]]:
+    """The name of `hf:owner/name` and all its splits with their rows; raises `Unreadable` as `load` does."""
+    name = source.removeprefix(PREFIX)
+    return name, dict(_loaded(name, None))
+
+
+def _loaded(name: str, split: str | None) -> Any:
     import datasets
 
     try:
-        return name, datasets.load_dataset(name, split=split or "train")
+        return datasets.load_dataset(name, split=split)
     except Exception as error:  # the library raises a dozen kinds; each means that the rows cannot be had
         hint = "Fetching needs a network and HF_HUB_OFFLINE unset; once fetched it works offline."
         why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

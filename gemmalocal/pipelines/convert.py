@@ -8,8 +8,8 @@ from typing import Any
 
 from gemmalocal import atomic, datasets, targets
 from gemmalocal.data import forms
+from gemmalocal.data.cells import Unusable
 from gemmalocal.data.dataset import Records
-from gemmalocal.data.shapes import Unusable
 from gemmalocal.errors import DatasetError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines.beside import Stopped, Tell, beside

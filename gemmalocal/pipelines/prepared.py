@@ -100,7 +100,7 @@ def _made_again(data: DataSpec, tokenizer: Tokenizer, place: Path, wrong: dict[s
         raise store.lost(wrong, f" They cannot be made again: {error.message}") from error
     if not store.same(again, place, wrong):
         atomic.remove(again)
-        raise store.lost(wrong, f" They cannot be made again: the rows of {data.path} have changed since.")
+        raise store.lost(wrong, f" They cannot be made again: the rows of {data.name} have changed since.")
     store.mend(place, again, wrong)
     yield Notice("they were made again from the rows, which have not changed")
 
@@ -136,14 +136,14 @@ def _stored(
         counts = np.array(examples)
         held_out = np.repeat(records.held_out(counts > 0), counts)
         yield from map(Notice, _notices(records, into, data))
-        if held_out.all():
+        times = np.repeat(records.times(), counts)
+        if (held_out | (times == 0)).all():
             raise DatasetError("No row is left to train on.", "Raise data.max_length, or mend the rows.")
-        writer.close(held_out, {"plain": plain, "between": between}, vocabulary)
+        writer.close(held_out, {"plain": plain, "between": between}, vocabulary, times if (times != 1).any() else None)
 
 
 def _notices(records: Records, into: Prepared, data: DataSpec) -> Iterator[str]:
-    if records.duplicates:
-        yield f"{records.duplicates} duplicate rows left out"
+    yield from records.notes()
     if into.split:
         yield f"{into.split} rows of more than {data.max_length} tokens split"
     yield from into.findings.notices()

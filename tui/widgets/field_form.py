@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator
 from copy import copy
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -20,6 +20,8 @@ from textual.widgets import Input, Label, Static
 
 from gemmalocal import recipe_file
 from tui.widgets.choice import Choice
+
+LIST = ("[", "{")  # how a list, or one thing of it, begins
 
 
 class FieldForm(VerticalScroll):
@@ -112,6 +114,16 @@ class Field(Horizontal):
         return _text(self._default, plain=True)
 
     @property
+    def _is_text(self) -> bool:
+        """Whether what is written is meant as it stands: text, or (where it looks so) a list."""
+        return self._info.annotation is str or self._may_be_list
+
+    @property
+    def _may_be_list(self) -> bool:
+        kinds = [get_origin(part) or part for part in map(_bare, get_args(self._info.annotation))]
+        return str in kinds and list in kinds
+
+    @property
     def help(self) -> str:
         """Description and bounds."""
         return " ".join(part for part in (self._info.description, bounds(self._info)) if part)
@@ -128,7 +140,7 @@ class Field(Horizontal):
     def fill(self, value: Any) -> None:
         """Show a value; None is the default."""
         if isinstance(self._editor, Input):
-            self._editor.value = "" if value is None else _text(value, self._info.annotation is str)
+            self._editor.value = "" if value is None else _text(value, self._is_text)
         else:
             text = _text(self._default if value is None else value, plain=True)
             self._editor.value = text if text in self._choices else self._plain
@@ -139,7 +151,12 @@ class Field(Horizontal):
         if isinstance(self._editor, Input):
             if not text.strip():
                 return None
-            return text.strip() if self._info.annotation is str else recipe_file.scalar(text)
+            text = text.strip()
+            return (
+                text
+                if self._is_text and not (text.startswith(LIST) and self._may_be_list)
+                else recipe_file.scalar(text)
+            )
         return None if text == self._plain else recipe_file.scalar(text)
 
     def show(self, problem: str) -> None:
@@ -173,6 +190,11 @@ def _optional(info: FieldInfo) -> FieldInfo:
     info = copy(info)
     info.default = None
     return info
+
+
+def _bare(annotation: Any) -> Any:
+    """A type without what is said of it."""
+    return _bare(get_args(annotation)[0]) if get_origin(annotation) is Annotated else annotation
 
 
 def _section(annotation: Any) -> type[BaseModel] | None:

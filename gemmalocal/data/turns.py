@@ -1,0 +1,141 @@
+"""Conversations, as the many programs write them, to messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gemmalocal.data import cells
+from gemmalocal.data.cells import Columns, Unusable
+from gemmalocal.data.remarks import PART_WEIGHT, TRAILS, Remarks
+from gemmalocal.documents.document import Unreadable
+from gemmalocal.documents.json_values import decode
+from gemmalocal.records import ROLES, Message
+
+CONVERSATIONS = ("messages", "conversations", "conversation", "contents", "dialog", "dialogue", "turns", "chat")
+PLAIN = CONVERSATIONS[:2]  # that mean nothing else
+SYSTEM = ("system", "system_prompt", "system_message", "system_instruction", "systemInstruction")
+WEIGHTS = ("weight", "train", "loss")  # OpenAI's, Axolotl's and ms-swift's name
+SPEAKERS, CONTENTS = ("role", "from", "speaker", "author"), ("content", "value", "text", "parts", "message")
+KEYS = {*SPEAKERS, *CONTENTS, *WEIGHTS}
+ROLE_NAMES = {
+    **dict.fromkeys(("human", "prompter"), "user"),
+    **dict.fromkeys(("gpt", "model", "bot", "ai", "chatgpt"), "assistant"),
+    "developer": "system",
+}
+BETWEEN = "\n\n"  # turns that are merged
+
+
+def holder(columns: Columns) -> str:
+    """The column that holds a conversation; "" if none does."""
+    return next((name for name in CONVERSATIONS if name in columns and (name in PLAIN or _several(columns[name]))), "")
+
+
+def _several(value: Any) -> bool:
+    return (isinstance(value, (list, dict)) and bool(value)) or (isinstance(value, str) and value.lstrip()[:1] == "[")
+
+
+def listed(value: Any) -> list[Any]:
+    """The turns in a cell: a list, one written as JSON, or columns of them; empty if it is none of these."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = decode(value)
+        except Unreadable as problem:
+            raise Unusable(f"has messages as text: it {problem}") from problem
+    if isinstance(value, dict):
+        columns = {key: held for key, held in value.items() if isinstance(held, list)}
+        if len({len(held) for held in columns.values()}) == 1:
+            value = [dict(zip(columns, turn, strict=True)) for turn in zip(*columns.values(), strict=True)]
+    return value if isinstance(value, list) else []
+
+
+def is_turns(value: Any) -> bool:
+    """Whether a cell holds a list of messages, and no text."""
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(isinstance(turn, dict) and _key(turn, SPEAKERS) for turn in value)
+    )
+
+
+def messages(turns: Sequence[Any], remarks: Remarks, learned: bool = True) -> Iterator[Message]:
+    """Each turn as a message; an empty system message is none. Raises `Unusable`."""
+    for turn in turns:
+        if not isinstance(turn, dict):
+            raise Unusable("has a message that is no object")
+        said = str(turn.get(_key(turn, SPEAKERS) or "role"))
+        role = ROLE_NAMES.get(said.lower(), said.lower())
+        if role not in ROLES:
+            raise Unusable(f"has a message of an unknown role: '{said}'")
+        name = _key(turn, CONTENTS) or "content"
+        if role == "system" and cells.missing(turn.get(name)):
+            continue
+        for key in turn.keys() - KEYS:
+            if not cells.missing(turn[key]):
+                remarks.unused(f"messages.{key}")
+        yield Message(role, cells.content(turn, name), role != "assistant" or (learned and weighed(turn, remarks)))
+
+
+def weighed(columns: Columns, remarks: Remarks) -> bool:
+    """Whether a row, or a reply, is to be learned; weights between 0 and 1, and above, are said to count as 1."""
+    for name in WEIGHTS:
+        if name in columns and (weight := cells.number(columns[name])) is not None:
+            if weight not in (0, 1):
+                remarks.odd(PART_WEIGHT, f"{name}: {columns[name]}")
+            if weight <= 0:
+                return False
+    return True
+
+
+def conversation(told: Sequence[Message], remarks: Remarks, merge: bool) -> tuple[Message, ...]:
+    """Messages that a model's template takes: a system message first, then turns; raises `Unusable`."""
+    if not told:
+        raise Unusable("has no list of messages")
+    turns = tuple(_merged(told)) if merge else tuple(told)
+    roles = [message.role for message in turns]
+    talk = roles[1:] if roles[0] == "system" else roles
+    if "assistant" not in roles:
+        raise Unusable("has no assistant message to learn from")
+    if "system" in talk:
+        raise Unusable("has a system message that is not the first")
+    if talk[0] != "user":
+        raise Unusable("has an assistant message before any user's")
+    if role := next((role for role, after in zip(talk, talk[1:], strict=False) if role == after), None):
+        raise Unusable(f"has two {role} messages in a row (data.merge_turns makes one of them)")
+    if not any(message.learned for message in turns if message.role == "assistant"):
+        raise Unusable("has a weight of 0, so that nothing of it is trained on")
+    if talk[-1] == "user":
+        remarks.odd(TRAILS, turns[-1].content)
+    return turns
+
+
+def with_system(columns: Columns, told: Sequence[Message], remarks: Remarks) -> Sequence[Message]:
+    """Messages under the row's own system message, if it has one in a column of its own."""
+    name = next((name for name in SYSTEM if name in columns and not cells.missing(columns[name])), None)
+    if name is None:
+        return told
+    if told and told[0].role == "system":
+        remarks.unused(name)
+        return told
+    return [Message("system", cells.content(columns, name)), *told]
+
+
+def _merged(told: Sequence[Message]) -> Iterator[Message]:
+    """Turns of one role in a row as one."""
+    at_hand: Message | None = None
+    for message in told:
+        if at_hand is None or message.role != at_hand.role:
+            if at_hand:
+                yield at_hand
+            at_hand = message
+        elif message.learned != at_hand.learned:
+            raise Unusable(f"has {message.role} messages in a row of which only some have a weight of 0")
+        else:
+            at_hand = replace(at_hand, content=at_hand.content + BETWEEN + message.content)
+    if at_hand:
+        yield at_hand
+
+
+def _key(turn: Columns, keys: Sequence[str]) -> str | None:
+    return next((key for key in keys if key in turn), None)
