@@ -18,12 +18,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gemmalocal import asides, atomic, paths
+from gemmalocal import asides, atomic, holder, paths
 from gemmalocal.errors import JobBusy
 from gemmalocal.events import Event, decode
 
 ATTEMPT = b"--- an attempt begins: "  # opens each attempt's part of log.txt
 LINGERS = 3600.0  # seconds that a dead errand's folder stays: whoever asked may still read it
+BEGINS = 5.0  # seconds in which a process that was started must have signed its lock
 TAIL = 16_384  # bytes of a log's end
 
 
@@ -40,6 +41,7 @@ def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) 
     with lock:
         atomic.write_text(directory / "job.json", json.dumps({"kind": kind, "spec": spec}, indent=2))
         (directory / "inbox.jsonl").write_text("")
+        lock.truncate(0)  # of the one before; the child signs itself
         with (directory / "log.txt").open("ab") as log:
             log.write(ATTEMPT + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
             log.flush()
@@ -51,8 +53,6 @@ def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) 
                 start_new_session=True,
                 pass_fds=[lock.fileno()],
             )
-        lock.truncate(0)
-        lock.write(str(process.pid))
     return Job(directory, process)
 
 
@@ -169,9 +169,20 @@ class Job:
             inbox.write(json.dumps(command) + "\n")
 
     def kill(self) -> None:
-        """End the job's whole process group at once."""
-        if self.alive and (group := (self.directory / "lock").read_text().strip()):
-            try:
-                os.killpg(int(group), signal.SIGKILL)
-            except ProcessLookupError:
+        """End the job's whole process group at once; one that has just begun is waited for until it has signed."""
+        lock, end = self.directory / "lock", time.monotonic() + BEGINS
+        while self.alive and time.monotonic() < end:
+            ours = self._process.pid if self._process is not None and self._process.returncode is None else None
+            if (group := holder.group(lock) or ours) is not None:
+                holder.signal_group(group)
                 return
+            time.sleep(0.02)
+
+    def ended(self, seconds: float) -> bool:
+        """Whether nobody holds the job's lock any more, within so many seconds."""
+        end = time.monotonic() + seconds
+        while self.alive:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True

@@ -13,7 +13,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import __version__, asides, history, launcher, tie
+from gemmalocal import __version__, asides, history, holder, launcher, tie
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Event, Failed, Notice, Started, encode
 from gemmalocal.terminal import visible
@@ -139,6 +139,7 @@ if __name__ == "__main__":
     launched = launcher.found()
     if given and launched:
         sys.exit(follow(Path(folder), json.loads(given[0]), launched.rank))
+    holder.sign(Path(folder) / "lock")
     if not tie.watch(Path(folder)) and launched is None:  # a launcher's processes are equals
         stand_back()
     sys.exit(run(Path(folder)))

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from gemmalocal import history
+from gemmalocal import history, holder
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import note, say, say_json
@@ -17,6 +17,8 @@ from gemmalocal.jobs import Job
 from gemmalocal.terminal import on_line
 
 NAME, WHY = 64, 400  # cells at most
+
+DEATH = 10.0  # seconds in which a process that was killed must be gone
 
 
 @click.command()
@@ -78,11 +80,28 @@ def stop(run: str, force: bool) -> None:
     if not job.alive:
         raise GemmalocalError(f"{job.directory.name} is not running.")
     if force:
-        job.kill()
-        note(f"{job.directory.name} was killed.")
+        _force(job)
     else:
         job.ask(do="stop")
         note(f"{job.directory.name} will stop after this step and save.")
+
+
+def _force(job: Job) -> None:
+    """Kill a job, and say what came of it; raises `GemmalocalError` if it lives on."""
+    name = job.directory.name
+    job.kill()
+    if not job.ended(DEATH):
+        alive = ", ".join(map(str, holder.holders(job.directory / "lock"))) or "unknown"
+        raise GemmalocalError(
+            f"{name} could not be killed: it still runs (process {alive}).",
+            "The system lets a process that waits for a disk die later; look again with: gemmalocal runs",
+        )
+    state = history.read(job.directory)
+    if state.status != "killed":
+        note(f"{name} had just ended by itself: {state.status}.")
+        return
+    kept = f"its newest checkpoint is of step {state.saved.step}" if state.saved else "it had saved no checkpoint"
+    note(f"{name} was killed; {kept}." if state.kind == "train" else f"{name} was killed.")
 
 
 @click.command()

@@ -128,7 +128,7 @@ def test_an_upload_that_was_cut_goes_on(hub: Published, trained: Path, tmp_path:
     job = pushing(trained, folder, "me/rows", "dataset")
     until(lambda: len(hub.put()) == 2)
     if end == "killed":
-        os.killpg(int((job.directory / "lock").read_text()), signal.SIGKILL)
+        os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
     else:
         job.ask(do="stop")
         until(lambda: '"stopping"' in (job.directory / "events.jsonl").read_text())

@@ -229,7 +229,7 @@ def test_killed_and_started_again_is_the_same_dataset_and_nothing_is_asked_twice
         job = jobs.Job(workspace / "datasets" / "killed")
         until(lambda: len(model.asked) == answers + 1)  # so the answers before are kept
         known = set(model.answered)
-        os.killpg(int((job.directory / "lock").read_text()), signal.SIGKILL)
+        os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
         until(lambda: not job.alive)
         assert not (job.directory / datasets.TRAIN).exists()
         with (job.directory / datasets.ASKED).open("ab") as torn:

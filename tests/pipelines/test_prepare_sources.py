@@ -97,7 +97,7 @@ def test_killed_while_it_reads_and_started_again_is_the_same_dataset(
     detached = prepared(documents, tiny, "killed", "--author", "rules", "--detach")
     job = jobs.Job(Path(detached.stdout.strip()))
     until(lambda: any(json.loads(line)["event"] == "read" for line in job.lines()))
-    os.killpg(int((job.directory / "lock").read_text()), signal.SIGKILL)
+    os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
     until(lambda: not job.alive)
     assert run("resume", "killed").returncode == 0
     told(prepared(documents, tiny, "whole", *RULES))

@@ -108,7 +108,7 @@ def test_who_is_killed_ends_the_others_and_resume_goes_on(
     job = jobs.Job(workspace / "runs" / "cut")
     until(lambda: steps_seen(job) >= 5 or process.poll() is not None)
     family = psutil.Process(process.pid).children(recursive=True)
-    own = int((job.directory / "lock").read_text())
+    own = int((job.directory / "lock").read_text().split()[0])
     follower = next(one for one in family if one.pid != own and "gemmalocal.worker" in one.cmdline())
     follower.kill()
     said, _ = process.communicate(timeout=120)

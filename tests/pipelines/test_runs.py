@@ -81,7 +81,7 @@ def test_killed_and_resumed_equals_never_killed(recipe_path: Path, workspace: Pa
     until(lambda: not whole.alive)
     job = start(workspace, "killed", recipe_path)
     until(lambda: steps_seen(job) >= after or not job.alive)
-    os.killpg(int((job.directory / "lock").read_text()), signal.SIGKILL)
+    os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
     until(lambda: not job.alive)
     if history.read(job.directory).status == "killed":
         with (job.directory / "events.jsonl").open("a") as torn:
