@@ -55,6 +55,21 @@ class Content(NamedTuple):
     warnings: tuple[str, ...] = ()
 
 
+class Hidden(NamedTuple):
+    """How many pieces of text were left out because nobody sees them, and their characters."""
+
+    pieces: int
+    characters: int
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """A sentence about it, or none."""
+        if not self.pieces:
+            return ()
+        number = "1 piece" if self.pieces == 1 else f"{self.pieces} pieces"
+        return (f"Hidden text was left out: {number}, {self.characters} characters.",)
+
+
 class Unreadable(Exception):
     """A file, or a piece of one, that cannot be read: the message is why, as a verb's phrase; `hint` the remedy."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from gemmalocal.documents import formulas, marks
+from gemmalocal.documents.counters import counted
+from gemmalocal.documents.document import Hidden
 
 INVISIBLE = re.compile(
     r"(?:^|[;\s])(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|opacity\s*:\s*0?(?:\.0+)?\s*(?:;|!|$)"
@@ -23,37 +24,6 @@ RUBY = ("rt", "rp", "rtc")
 WITHIN = "a abbr b bdi bdo cite code data del dfn em font i ins kbd mark q s samp small span strong u var"
 INLINE = frozenset(WITHIN.split())  # elements that are part of a line
 MARKED = 40  # characters before a superscript that tell what it is
-LETTERS = {"a": "abcdefghijklmnopqrstuvwxyz", "A": "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
-ROMAN = (
-    (1000, "m"),
-    (900, "cm"),
-    (500, "d"),
-    (400, "cd"),
-    (100, "c"),
-    (90, "xc"),
-    (50, "l"),
-    (40, "xl"),
-    (10, "x"),
-    (9, "ix"),
-    (5, "v"),
-    (4, "iv"),
-    (1, "i"),
-)
-
-
-class Hidden(NamedTuple):
-    """How many pieces of text were left out because nobody sees them, and their characters."""
-
-    pieces: int
-    characters: int
-
-    @property
-    def told(self) -> tuple[str, ...]:
-        """A sentence about it, or none."""
-        if not self.pieces:
-            return ()
-        number = "1 piece" if self.pieces == 1 else f"{self.pieces} pieces"
-        return (f"Hidden text was left out: {number}, {self.characters} characters.",)
 
 
 def show(tree: Any) -> Hidden:
@@ -182,7 +152,7 @@ def _number(items: Any) -> None:
     for item in own:
         if re.fullmatch(r"-?\d{1,9}", item.get("value", "")):
             count = int(item.get("value"))
-        _begin(item, f"{_counted(count, items.get('type', '1'))}. " if items.tag == "ol" else "- ")
+        _begin(item, f"{counted(count, items.get('type', '1'))}. " if items.tag == "ol" else "- ")
         count += step
 
 
@@ -192,19 +162,3 @@ def _begin(item: Any, mark: str) -> None:
         node = node[0]
     if "".join(item.itertext()).strip():
         node.text = mark + (node.text or "").lstrip()
-
-
-def _counted(count: int, kind: str) -> str:
-    if kind in LETTERS and 1 <= count <= 26:
-        return LETTERS[kind][count - 1]
-    if kind in ("i", "I") and 1 <= count < 4000:
-        text = "".join(_roman(count))
-        return text if kind == "i" else text.upper()
-    return str(count)
-
-
-def _roman(count: int) -> Iterator[str]:
-    for value, letters in ROMAN:
-        while count >= value:
-            yield letters
-            count -= value
