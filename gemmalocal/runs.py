@@ -15,7 +15,9 @@ from gemmalocal.history import JobState
 if TYPE_CHECKING:  # pydantic is only loaded when a recipe is read
     from gemmalocal.recipe import Recipe
 
-CHANGEABLE = ("train.micro_batch", "train.checkpointing")
+MEMORY = ("train.micro_batch", "train.checkpointing")  # change nothing that is learned
+LONGER = ("train.steps", "train.epochs", "train.early_stop")  # also of a run that has finished
+CHANGEABLE = (*MEMORY, *LONGER)
 
 
 @dataclass(frozen=True)
@@ -56,10 +58,11 @@ def resume(folder: Path, overrides: Sequence[str] = ()) -> jobs.Job:
     Raises `GemmalocalError` if the run has finished, `RecipeError` for what cannot change, `JobBusy` if it lives.
     """
     kind = history.kind(folder)
-    if kind == "train" and history.read(folder).status in ("done", "early"):
-        result = history.result(folder)
-        raise GemmalocalError(f"{folder.name} has finished already.", f"Its {result.name}: {result}")
+    if overrides and kind != "train":
+        raise RecipeError(f"{folder.name} is no training run: it has no keys to set.", "Leave --set out.")
     changed = _changed(folder, overrides)
+    if kind == "train":
+        _check_goes_on(folder, changed, {item.partition("=")[0].strip() for item in overrides})
     old = jobs.Job(folder)
     old.skip()
     job = jobs.start(folder, kind, changed.model_dump(mode="json") if changed else history.spec(folder))
@@ -77,15 +80,44 @@ def delete(folder: Path) -> None:
 
 
 def _changed(folder: Path, overrides: Sequence[str]) -> Recipe | None:
-    """A run's recipe with what may change in its midst: how much memory it takes, not what it learns."""
+    """A run's recipe with what may change in its midst: how much memory it takes, and how long it trains."""
     for item in overrides:
         if (key := item.partition("=")[0].strip()) not in CHANGEABLE:
-            raise RecipeError(f"{key} cannot change in the midst of a run.", f"Only {' and '.join(CHANGEABLE)} can.")
+            raise RecipeError(
+                f"{key} cannot change in the midst of a run.",
+                f"Only {', '.join(CHANGEABLE)} can. For anything else begin a new run: "
+                f"gemmalocal train {folder / 'recipe.yaml'} --set {item}",
+            )
     if not overrides:
         return None
     from gemmalocal import recipe_file
 
     return recipe_file.load(str(folder / "recipe.yaml"), overrides)
+
+
+def _check_goes_on(folder: Path, changed: Recipe | None, keys: set[str]) -> None:
+    """Raise `GemmalocalError` if a run has nothing left to train, also with what changed."""
+    state = history.read(folder)
+    trained = state.steps[-1].step if state.steps else 0
+    longer = changed if changed and keys.intersection(LONGER) else None
+    if state.status in ("done", "early") and longer is None:
+        result = history.result(folder)
+        more = f"gemmalocal resume {folder.name} --set train.steps={2 * max(1, trained)}"
+        if state.status == "early":
+            more = f"gemmalocal resume {folder.name} --set train.early_stop=null"
+        raise GemmalocalError(f"{folder.name} has finished already.", f"Its {result.name}: {result}. To go on: {more}")
+    if longer is None:
+        return
+    if longer.train.steps is not None and longer.train.steps <= trained and state.status != "early":
+        raise RecipeError(
+            f"{folder.name} has trained {trained} steps; train.steps={longer.train.steps} is not more.",
+            "Give how many it shall have in all.",
+        )
+    if state.status == "early" and "train.early_stop" not in keys:
+        raise RecipeError(
+            f"{folder.name} stopped early, at step {trained}: nothing was better for long enough.",
+            "To go on all the same, give train.early_stop=null, or a larger number, too.",
+        )
 
 
 def _keep(recipe: Recipe, folder: Path) -> None:

@@ -49,7 +49,7 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help=f"Change {' or '.join(runs.CHANGEABLE)}: less memory.",
+    help=f"Change {' or '.join(runs.MEMORY)}: less memory; or {', '.join(runs.LONGER)}: more steps, also when done.",
 )
 @JSON
 @DETACH

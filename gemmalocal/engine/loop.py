@@ -49,6 +49,8 @@ def train(
     Raises `TrainingDiverged`; the checkpoints are whole then.
     """
     spec, outcome, why = work.spec, "", ""
+    if 0 < standing.step < work.steps and _enough(spec, standing):
+        outcome = "early"  # it was killed just before it said so
     if standing.step == 0:
         yield from _begin(work, trainer, standing)
     while standing.step < work.steps and not outcome:
@@ -66,7 +68,7 @@ def train(
         if last or (standing.step % spec.evaluate_every == 0 and outcome != "strained"):
             yield from _judged(work, trainer, standing)
             yield from sample(standing.step)
-        if not (last or outcome) and spec.early_stop is not None and standing.unimproved >= spec.early_stop:
+        if not (last or outcome) and _enough(spec, standing):
             outcome = "early"
         improved = standing.best_step == standing.step
         ended = last or outcome == "early"
@@ -80,6 +82,11 @@ def train(
             "at the rows"
         )
     yield Finished(outcome or "done", f"{standing.step} of {work.steps} steps{why and f'; {why}'}")
+
+
+def _enough(spec: TrainSpec, standing: Standing) -> bool:
+    """Whether nothing was better for so long that training stops early."""
+    return spec.early_stop is not None and standing.unimproved >= spec.early_stop
 
 
 def _begin(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]:

@@ -17,8 +17,9 @@ from gemmalocal.data.store import lengths
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.brake import Brake
 from gemmalocal.engine.checkpoints import Standing
-from gemmalocal.errors import OutOfMemory, TrainingDiverged
-from gemmalocal.events import Event, Finished, Notice, Report, Sample, Stage
+from gemmalocal.engine.schedule import learning_rate
+from gemmalocal.errors import OutOfMemory, RecipeError, TrainingDiverged
+from gemmalocal.events import Event, Finished, Notice, Report, Sample, Stage, Step
 from gemmalocal.pipelines import together
 from gemmalocal.pipelines.budget import Budget, budget, load_of
 from gemmalocal.pipelines.prepared import Prepared, prepare
@@ -29,7 +30,8 @@ from gemmalocal.records import Message, Record
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """Train, or go on from the newest checkpoint in `directory`; on rank 0 of a group, or as one that follows it."""
     recipe = Recipe.model_validate(spec)
-    before = history.read(directory).plan
+    past = history.read(directory)
+    before = past.plan
     goes_on = before.get("engine") if recipe.backend == "auto" else None  # the optimizer's state is an engine's own
     backend = open_backend(goes_on or recipe.backend)
     group = backend.group()
@@ -56,6 +58,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     elif len(held_out) < len(ready.held_out):
         yield Notice(f"{len(held_out):,} of {len(ready.held_out):,} held-out rows are looked at (evaluation_rows)")
     standing = loop.resume(work, trainer)
+    yield from _other_length(work, standing, past.steps[-1] if past.steps else None)
     wished = together.Wish(list if group.rank else commands)
     brake = together.brake(wished, group)
     with macos.awake():
@@ -147,6 +150,28 @@ def deliver(recipe: Recipe, checkpoint: Path, base: Path, directory: Path) -> Pa
         return directory / "model"
     checkpoints.deliver(checkpoint, directory / "adapter")
     return directory / "adapter"
+
+
+def _other_length(work: loop.Work, standing: Standing, last: Step | None) -> Iterator[Notice]:
+    """What it means that a run goes on to another number of steps than it was planned for; `last` is its last step.
+
+    Raises `RecipeError` if it has trained more than that.
+    """
+    if standing.step > work.steps:
+        raise RecipeError(
+            f"The run has trained {standing.step} steps, and shall have {work.steps} in all.", "Give it more."
+        )
+    if last is None or not standing.step or last.steps == work.steps:
+        return
+    more = f"it goes on to {work.steps} steps in all, planned were {last.steps}"
+    if work.spec.schedule == "constant":
+        yield Notice(f"{more}; the learning rate stays what it was")
+        return
+    rate = learning_rate(work.spec, standing.step + 1, work.steps) * standing.factor
+    yield Notice(
+        f"{more}; the learning rate was {last.learning_rate:.3g}, and now follows a {work.spec.schedule} of "
+        f"{work.steps} steps, from {rate:.3g} down: not the same as if that had been planned from the beginning"
+    )
 
 
 def _left_out(folder: Path) -> Iterator[Notice]:
