@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gemmalocal import asides
 
 
-def write_text(path: Path, text: str) -> None:
-    """Replace `path` by `text` (UTF-8); a reader sees the old file or the new one, never a half."""
+def private(path: str, flags: int) -> int:
+    """An opener: what it makes is the user's alone."""
+    return os.open(path, flags, 0o600)
+
+
+def write_text(path: Path, text: str, shared: bool = False) -> None:
+    """Replace `path` by `text` (UTF-8); a reader sees the old file or the new one, never a half.
+
+    A new file is the user's alone, unless `shared`; an older one keeps its mode.
+    """
     aside = asides.path_of(path)
     try:
-        with aside.open("w", encoding="utf-8") as file:
+        with open(aside, "w", encoding="utf-8", opener=None if shared else private) as file:
+            with suppress(OSError):
+                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

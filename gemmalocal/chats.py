@@ -20,7 +20,7 @@ def start(runs: Sequence[str], base: bool, sampling: dict[str, Any], errand: boo
     """
     spec = {"voices": voices(runs or [_newest()], base), "sampling": sampling}
     place = paths.errands() if errand else paths.chats()
-    place.mkdir(parents=True, exist_ok=True)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=time.strftime("chat-%Y%m%d-%H%M%S-"), dir=place))
     return jobs.start(folder, "chat", spec, tied=True)
 

@@ -26,6 +26,8 @@ ATTEMPT = b"--- an attempt begins: "  # opens each attempt's part of log.txt
 LINGERS = 3600.0  # seconds that a dead errand's folder stays: whoever asked may still read it
 BEGINS = 5.0  # seconds in which a process that was started must have signed its lock
 TAIL = 16_384  # bytes of a log's end
+PRIVATE = 0o077  # what jobs make is the user's alone: it holds what people wrote
+SHARED = ("fetch", "import_gguf", "adapter", "convert")  # these make what others may use, as do exports to a folder
 
 
 def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -> Job:
@@ -33,16 +35,17 @@ def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) 
 
     One that is `tied` ends with the returned object, or with this process, however that ends.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    lock = (directory / "lock").open("a+")
+    for folder in (directory.parent, directory):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.fdopen(atomic.private(str(directory / "lock"), os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+")
     if not _acquire(lock.fileno()):
         lock.close()
         raise JobBusy(f"{directory.name} is already running.", f"Look on with: gemmalocal watch {directory.name}")
     with lock:
         atomic.write_text(directory / "job.json", json.dumps({"kind": kind, "spec": spec}, indent=2))
-        (directory / "inbox.jsonl").write_text("")
+        open(directory / "inbox.jsonl", "w", opener=atomic.private).close()
         lock.truncate(0)  # of the one before; the child signs itself
-        with (directory / "log.txt").open("ab") as log:
+        with open(directory / "log.txt", "ab", opener=atomic.private) as log:
             log.write(ATTEMPT + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
             log.flush()
             process = subprocess.Popen(
@@ -52,6 +55,7 @@ def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) 
                 stderr=log,
                 start_new_session=True,
                 pass_fds=[lock.fileno()],
+                umask=-1 if kind in SHARED or spec.get("to") else PRIVATE,
             )
     return Job(directory, process)
 
@@ -61,6 +65,7 @@ def follow(directory: Path, kind: str, spec: dict[str, Any]) -> NoReturn:
 
     It replaces this process, so the launcher sees its end and can end it. Ctrl-C is left to rank 0.
     """
+    os.umask(PRIVATE)
     directory.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     job = json.dumps({"kind": kind, "spec": spec})

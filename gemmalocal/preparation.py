@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from pydantic import Field, model_validator
 
 from gemmalocal.recipe import Section
 
+KEY = re.compile(r"(sk|pk|rk|gsk|hf|xai|nvapi|key|AIza)[-_]?[A-Za-z0-9_-]{16,}")  # what keys look like
 Task = Literal["qa", "cot", "summary", "rewrite", "text"]
 
 
@@ -26,9 +28,14 @@ class EndpointSpec(Section):
     def _web_address(self) -> EndpointSpec:
         if not self.url.startswith(("http://", "https://")):
             raise ValueError("url must begin with http:// or https://")
-        if "@" in urlsplit(self.url).netloc:  # it would be told and kept, as no key may be
+        parts = urlsplit(self.url)  # all of it is told and kept, as no key may be
+        if "@" in parts.netloc:
             raise ValueError("url must hold no password: key_env names the variable that holds the key")
-        if self.key_env is not None and not self.key_env.isidentifier():
+        if parts.query or parts.fragment:
+            raise ValueError("url must end with its path, with no ? or #: key_env names the variable that holds a key")
+        if any(KEY.fullmatch(part) for part in parts.path.split("/")):
+            raise ValueError("url must hold no key: key_env names the variable that holds it")
+        if self.key_env is not None and (not self.key_env.isidentifier() or KEY.fullmatch(self.key_env)):
             raise ValueError("key_env is the name of an environment variable, not the key")
         return self
 

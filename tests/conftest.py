@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from gemmalocal.backends import open_backend
 from gemmalocal.weights import vocabulary
 from gemmalocal.weights.locate import DEMO, locate
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # `nohup make test &` ignores it, as children then would
 os.environ["HF_HUB_OFFLINE"] = "1"  # for all tests: huggingface_hub looks once, when an engine brings it in
 open_backend("mlx")  # before a test imports mlx.core: OpenBLAS must come first
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from typing import Any
 
 import click
@@ -27,6 +28,7 @@ def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> in
     By mlx-lm's own server, or for a GGUF by llama.cpp's (pip install xllamacpp), which takes one request of up to 8192
     tokens at a time. Whatever model a request names, RUN's answers. Web pages of other machines are refused.
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # it is how this ends, in a script's background too
     spec = {"run": str(history.find_run(run).absolute()), "form": form, "host": host, "port": port}
     job = jobs.errand("serve", spec)
     narrator = Narrator()

@@ -22,6 +22,7 @@ class Inner:
 
     def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)
+        self.letter = self.ids("a")[-1]
 
     def connect(self) -> HTTPConnection:
         """A connection for one request."""
@@ -41,10 +42,8 @@ class Inner:
 
     def ids(self, text: str) -> list[int]:
         """A text's ids, after the beginning's."""
-        found: list[int] = self.get("/tokenize", {"content": text, "add_special": True, "parse_special": True})[
-            "tokens"
-        ]
-        return found
+        told = self.get("/tokenize", {"content": text, "add_special": True, "parse_special": True})
+        return list(map(int, told["tokens"]))
 
     def text(self, ids: list[int]) -> str:
         """The text of ids."""
@@ -86,14 +85,29 @@ class Answering:
         if len(ids) >= self._limits.context:
             said = f"This model's maximum context length is {self._limits.context} tokens, and the prompt has"
             raise Refused(f"{said} {len(ids)}.", param="prompt", code="context_length_exceeded")
-        scores = tuple(self._scores(ids)) if self._ask.scores else ()
-        self._tell(Begun(len(ids), scores[int(isinstance(prompt, str)) :]))
         body = {**self._settings(), "prompt": ids, "n_predict": self._ask.max_tokens, "return_tokens": True}
+        if self._ask.scores:
+            self._score(ids, body, int(isinstance(prompt, str)))
+            return
+        self._tell(Begun(len(ids)))
         body |= {} if self._ask.top is None else {"n_probs": max(1, self._ask.top)}
+        counted = 0
         for event in self._events("/completion", body):
             tokens = tuple(self._token(one) for one in event.get("completion_probabilities", ()))
             finish = ENDS[event["stop_type"]] if event.get("stop") else None
-            self._tell(Piece(event["content"], tokens=tokens, count=len(event.get("tokens", ())), finish=finish))
+            count = int(event["tokens_predicted"]) - counted  # some give no text, as parts of a letter
+            counted += count
+            self._tell(Piece(event["content"], tokens=tokens, count=count, finish=finish))
+
+    def _score(self, ids: list[int], body: dict[str, Any], ours: int) -> None:
+        """Tell all at once, with the log probability of every token, but for those that are `ours` at the beginning."""
+        first = Token(self._inner.text(ids[:1]), b"", None)
+        told = [first, *(self._forced(ids[:place], ids[place]) for place in range(1, len(ids)))]
+        self._tell(Begun(len(ids), tuple(told[ours:])))
+        said = self._get({**body, "stream": False})
+        new = said["tokens"]
+        tokens = tuple(self._forced([*ids, *new[:place]], new[place]) for place in range(len(new)))
+        self._tell(Piece(said["content"], tokens=tokens, count=len(new), finish=ENDS[said["stop_type"]]))
 
     def _chat(self) -> None:
         ask = self._ask
@@ -150,21 +164,24 @@ class Answering:
                 elif line.startswith(b"error: "):
                     raise _refused({"error": json.loads(line.removeprefix(b"error: "))}, 500)
 
-    def _scores(self, ids: list[int]) -> Iterator[Token]:
-        """The log probability of each of a prompt's tokens, which llama.cpp tells of those that it says: made to."""
-        yield Token(self._inner.text(ids[:1]), b"", None)
-        for place in range(1, len(ids)):
-            if self._ended:
-                raise Refused("ended", 500)
-            yield self._forced(ids[:place], ids[place])
-
     def _forced(self, before: list[int], number: int) -> Token:
-        body = {"prompt": before, "n_predict": 1, "temperature": 0, "logit_bias": [[number, FORCED]]}
-        body |= {"n_probs": max(1, self._ask.top or 0), "cache_prompt": True}
-        told = self._inner.get("/completion", body).get("completion_probabilities")
-        if told:
+        """The log probability of a token, which llama.cpp tells of those that it says: so it is made to."""
+        body: dict[str, Any] = {"prompt": before, "n_predict": 1, "temperature": 0, "cache_prompt": True}
+        sure = [[number, FORCED]]
+        said = self._get({**body, "logit_bias": sure, "n_probs": max(1, self._ask.top or 0)})
+        if told := said.get("completion_probabilities"):
             return self._token(told[0])
-        raise Refused("llama.cpp tells no log probability of a token that is a part of a letter.")
+        # A part of a letter is told only among the likeliest beside another token.
+        other = {"logit_bias": [[self._inner.letter, FORCED]], "n_probs": self._limits.vocabulary}
+        (told,) = self._get({**body, **other})["completion_probabilities"]
+        likeliest = told["top_logprobs"]
+        (mine,) = [one for one in likeliest if one["id"] == number]
+        return self._token({**mine, "top_logprobs": likeliest})
+
+    def _get(self, body: dict[str, Any]) -> Any:
+        if self._ended:
+            raise Refused("The client has gone.", 499)
+        return self._inner.get("/completion", body)
 
     def _token(self, told: dict[str, Any]) -> Token:
         top = tuple(self._token(one) for one in told.get("top_logprobs", ())[: self._ask.top or 0])

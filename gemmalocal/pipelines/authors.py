@@ -46,7 +46,8 @@ def open_author(wanted: Preparation, folder: Path | None, tokenizer: Tokenizer |
         (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.safetensors"))
     ]
     name = json.dumps([str(folder), weights, settings])
-    title = wanted.model if tokenizer.has_template else f"{wanted.model} (a base model: it words questions only)"
+    known = Path(wanted.model).name if Path(wanted.model).expanduser().is_dir() else wanted.model
+    title = known if tokenizer.has_template else f"{known} (a base model: it words questions only)"
     return Author(ask, name, title, instructed=tokenizer.has_template)
 
 
@@ -58,7 +59,7 @@ def _server(spec: EndpointSpec, settings: dict[str, float | int]) -> Author:
         raise EndpointError(f"The environment variable {spec.key_env} is not set.", "It should hold the server's key.")
     server = Endpoint(spec.url, spec.model, key, spec.concurrency, spec.timeout, settings)
     name = json.dumps([server.url, server.model, settings])
-    return Author(server, name, f"{server.model or 'the model'} at {server.url}", close=server.close)
+    return Author(server, name, f"{server.title or 'the model'} at {server.url}", close=server.close)
 
 
 class Local:

@@ -177,6 +177,15 @@ def _listed(tokens: Sequence[Token]) -> dict[str, Any]:
     }
 
 
+def _by_text(tokens: Sequence[Token]) -> dict[str, float]:
+    """Log probabilities by text; of those with the same text, as parts of letters have, the highest."""
+    found: dict[str, float] = {}
+    for token in tokens:
+        if token.logprob is not None:
+            found[token.text] = max(found.get(token.text, LEAST), token.logprob)
+    return found
+
+
 def _spoken(tokens: Sequence[Token]) -> dict[str, Any]:
     """Log probabilities as /v1/chat/completions has them."""
 

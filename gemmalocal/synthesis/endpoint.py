@@ -1,7 +1,7 @@
 """A server that speaks OpenAI's chat protocol, asked by HTTP: what goes wrong is said, retried where that helps.
 
 Nothing but the named address is contacted, redirects are not followed, and the key is in the request's header only:
-where a server repeats it, in an error or an answer, it is blotted out.
+where a server repeats it, in an error, an answer or a model's name, it is blotted out before anything is cut or kept.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ import httpx2
 
 from gemmalocal.errors import EndpointError
 from gemmalocal.synthesis.asking import Prompt, Unanswered
+from gemmalocal.synthesis.secret import Secret
 
 TRIES = 4
 LONGEST_WAIT = 120.0  # seconds that a server's Retry-After may ask for
 IN_A_ROW = 4  # prompts without an answer, after which the endpoint is given up
 LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
-BLOT = "[key]"
+SAID = 500  # letters of an error
+LONGEST = 4 * 2**20  # letters of an answer: no row is as long
 
 
 class Trouble(Exception):
@@ -49,12 +51,13 @@ class Endpoint:
         """`settings` go into each request as they are (temperature, max_tokens, seed)."""
         self.url = url.rstrip("/").removesuffix("/chat/completions")
         self.url += "" if self.url.endswith("/v1") else "/v1"
-        self._key, self._concurrency, self._settings, self._sleep = key, concurrency, settings or {}, sleep
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._secret, self._concurrency, self._settings, self._sleep = Secret(key), concurrency, settings or {}, sleep
+        headers = {"Authorization": f"Bearer {self._secret.key}"} if self._secret.key else {}
         local = httpx2.URL(self.url).host in LOCAL  # a proxy is for what is elsewhere
         self._client = httpx2.Client(timeout=httpx2.Timeout(timeout, connect=10), headers=headers, trust_env=not local)
         self._structured = True  # until the server says that it knows no response_format
         self.model = model or self._listed()
+        self.title = _title(self._secret.clean(self.model or ""))  # what may be told and kept
 
     def __call__(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
         """Ask a few at a time; raises `EndpointError` when nothing more is to be hoped for.
@@ -93,11 +96,12 @@ class Endpoint:
         tries = 0
         while True:
             try:
-                return self._clean(self._once(prompt))
+                return self._secret.clean(self._once(prompt))
             except Trouble as trouble:
                 tries += 1
                 if tries == TRIES or not trouble.again:
-                    raise Trouble(self._clean(str(trouble))) from None  # the log shows what an error came from
+                    said = self._secret.clean(str(trouble))[:SAID]
+                    raise Trouble(said) from None  # the log shows what an error came from
                 self._sleep(trouble.wait if trouble.wait is not None else 2.0**tries)
 
     def _once(self, prompt: Prompt) -> str:
@@ -122,14 +126,18 @@ class Endpoint:
         except httpx2.TimeoutException as error:
             raise Trouble(f"{self.url} fell silent in the midst of an answer, or gave none in time.") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
-            raise Trouble(f"The connection to {self.url} broke: {self._clean(str(error))}.") from error
+            raise Trouble(f"The connection to {self.url} broke: {self._secret.clean(str(error))}.") from error
 
     def _check(self, response: httpx2.Response) -> None:
         """Raise what a status, or a web page in place of an answer, means."""
         status = response.status_code
         if status in (401, 403):
-            hint = "--key-env names the environment variable that holds the key." if not self._key else "Check the key."
+            unsaid = "--key-env names the environment variable that holds the key."
+            hint = "Check the key." if self._secret.key else unsaid
             raise EndpointError(f"{self.url} does not let us in ({status}).", hint)
+        if status in range(300, 400):
+            message = f"{self.url} sends us to another address ({status}), where the key and the texts may not go."
+            raise EndpointError(message, "Name that address, if it is the one that is meant.")
         if _is_page(response) and status != 429 and status < 500:  # else a proxy says that the server is not up to it
             message = f"{self.url} answers with a web page ({status}), not as a model's endpoint."
             raise EndpointError(message, "The address most often ends in /v1.")
@@ -149,9 +157,9 @@ class Endpoint:
     def _listed(self) -> str | None:
         """The first model that the server lists; None if it does not say (mlx_lm.server may drop the connection)."""
         try:
-            found = self._client.get(f"{self.url}/models", timeout=10)
-            return str(found.json()["data"][0]["id"]) if found.status_code == 200 else None
-        except (httpx2.HTTPError, ValueError, LookupError, TypeError):
+            with self._client.stream("GET", f"{self.url}/models", timeout=10) as found:
+                return str(json.loads(_read(found))["data"][0]["id"]) if found.status_code == 200 else None
+        except (httpx2.HTTPError, Trouble, ValueError, LookupError, TypeError):
             return None
 
     def _said(self, response: httpx2.Response) -> str:
@@ -159,7 +167,7 @@ class Endpoint:
         if _is_page(response):
             return "it sends a web page"
         try:
-            text = response.read().decode("utf-8", "replace")
+            text = _read(response).decode("utf-8", "replace")
             error = json.loads(text)
             error = error.get("error", error) if isinstance(error, dict) else error
             text = str(error.get("message", error)) if isinstance(error, dict) else str(error)
@@ -167,11 +175,7 @@ class Endpoint:
             return "it does not say why"
         except ValueError:
             pass
-        return " ".join(self._clean(text).split())[:200] or "it does not say why"
-
-    def _clean(self, text: str) -> str:
-        """A text without the key."""
-        return text.replace(self._key, BLOT) if self._key else text
+        return " ".join(self._secret.clean(text).split())[:200] or "it does not say why"
 
 
 def _is_page(response: httpx2.Response) -> bool:
@@ -185,19 +189,40 @@ def _is_stream(response: httpx2.Response) -> bool:
 def _events(response: httpx2.Response) -> Iterator[str]:
     """The pieces of a streamed answer; comments are passed over, an end without its mark is `Trouble`."""
     ended = False
+    length = 0
     for event in httpx2.EventSource(response):
         if event.data.strip() == "[DONE]":
             return
         choice = _choice(event.data)
-        yield (choice.get("delta") or {}).get("content") or ""
+        piece = str((choice.get("delta") or {}).get("content") or "")
+        length += len(piece)
+        if length > LONGEST:
+            raise Trouble("The answer does not end.", again=False)
+        yield piece
         ended = ended or choice.get("finish_reason") is not None
     if not ended:
         raise Trouble("The answer broke off.")
 
 
 def _whole(response: httpx2.Response) -> str:
-    choice = _choice(response.read().decode("utf-8", "replace"))
+    choice = _choice(_read(response).decode("utf-8", "replace"))
     return str((choice.get("message") or {}).get("content") or "")
+
+
+def _read(response: httpx2.Response) -> bytes:
+    """The body; raises `Trouble` for one that does not end."""
+    body = bytearray()
+    for block in response.iter_bytes():
+        body += block
+        if len(body) > LONGEST:
+            raise Trouble("The answer does not end.", again=False)
+    return bytes(body)
+
+
+def _title(model: str) -> str:
+    """A model's name without the folders of the machine that it lies on; the Hub's owner/name stays."""
+    path = model.startswith(("/", "~", ".", "file:")) or "\\" in model or model[1:2] == ":" or model.count("/") > 1
+    return model.replace("\\", "/").rstrip("/").rpartition("/")[2] if path else model
 
 
 def _choice(text: str) -> dict[str, Any]:
@@ -205,7 +230,7 @@ def _choice(text: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
         if error := found.get("error"):
-            raise Trouble(f"The server failed in the midst of its answer: {str(error)[:200]}")
+            raise Trouble(f"The server failed in the midst of its answer: {error}")
         choices = found["choices"]
         return dict(choices[0]) if choices else {}
     except (ValueError, LookupError, TypeError, AttributeError) as error:

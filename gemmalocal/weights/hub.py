@@ -130,7 +130,7 @@ def _point_main_at(snapshot: Path) -> None:
     """Make the cache's `main` this commit, so that it is found by name without the network."""
     refs = snapshot.parent.parent / "refs"
     refs.mkdir(exist_ok=True)
-    atomic.write_text(refs / "main", snapshot.name)
+    atomic.write_text(refs / "main", snapshot.name, shared=True)  # the cache is everybody's
 
 
 @contextmanager

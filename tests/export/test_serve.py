@@ -43,9 +43,20 @@ def home(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
     return folder
 
 
+def test_what_people_wrote_is_theirs_alone(home: Path, tiny: Path) -> None:
+    """Of runs, chats and datasets, whatever the shell's umask lets others read."""
+    (home / "light.md").write_text("# Light\n\nThe lighthouse of Ulm was built in 1888. Its lamp burns oil. " * 3)
+    words = ["--to", "d", "--author", "rules", "--model", str(tiny), "--task", "text"]
+    called(home, "prepare", str(home / "light.md"), *words)
+    called(home, "chat", "tune", "--prompt", PROMPT, "--max-tokens", "2")
+    paths = [path for part in ("runs", "chats", "datasets") for path in (home / part / "x").parent.glob("**/*")]
+    assert {"adapter", "recipe.yaml", "job.json", "train.jsonl", "log.txt"} <= {path.name for path in paths}
+    assert not [path for path in paths if path.stat().st_mode & 0o077]
+
+
 def called(home: Path, *words: str) -> str:
     environment = {**os.environ, "GEMMALOCAL_HOME": str(home)}
-    done = subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, check=False, umask=0o022)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -65,6 +76,7 @@ def begun(home: Path, *words: str) -> tuple[subprocess.Popen[str], dict[str, Any
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # as a script's background has it
     )
     assert process.stdout is not None
     line = process.stdout.readline()

@@ -28,6 +28,7 @@ class Model:
     gate: threading.Event = field(default_factory=threading.Event)
     stream: bool = True
     url: str = ""
+    listed: str = "listed"
 
 
 def quiz(body: Body) -> str:
@@ -66,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.close()
             return
-        self._send(200, json.dumps({"data": [{"id": "listed"}]}))
+        self._send(200, json.dumps({"data": [{"id": self.model.listed}]}))
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -88,6 +89,8 @@ class _Handler(BaseHTTPRequestHandler):
         if fault.isdigit():
             key = self.headers.get("Authorization", "")
             self._send(int(fault), json.dumps({"error": {"message": f"no luck with {key}"}}))
+        elif fault.startswith("307 "):
+            self._send(307, "{}", {"Location": fault.removeprefix("307 ")})
         elif fault.startswith("429 "):
             self._send(429, "{}", {"Retry-After": fault.removeprefix("429 ")})
         elif fault.endswith("html"):  # as "502 html"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from email.utils import formatdate
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import pytest
 
 from gemmalocal.errors import EndpointError
+from gemmalocal.preparation import EndpointSpec
 from gemmalocal.records import Message
 from gemmalocal.synthesis.asking import Prompt, Unanswered
 from gemmalocal.synthesis.endpoint import Endpoint
+from gemmalocal.synthesis.secret import Secret
 from tests.synthesis.server import Model, running
 
 KEY = "sk-very-secret"
@@ -124,6 +127,88 @@ def test_an_endpoint_that_only_fails_is_given_up() -> None:
         with pytest.raises(EndpointError, match="4 prompts in a row"):
             ask(endpoint(model), *(prompt(str(n)) for n in range(50)))
         assert len(model.asked) < 60
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        KEY,
+        json.dumps(KEY + "x"),
+        "".join(f"\\u{ord(letter):04X}" for letter in KEY),
+        "".join(f"%{ord(letter):02x}" for letter in KEY),
+        "".join(f"&#{ord(letter)};" for letter in KEY),
+        "".join(f"&#x{ord(letter):x};" for letter in KEY),
+    ],
+)
+def test_a_key_that_comes_back_is_blotted_out_however_it_is_written(written: str) -> None:
+    with running() as model:
+        model.answer = lambda body: f"a {written} b"
+        assert "[key]" in ask(endpoint(model), prompt())[0]
+        assert Secret(KEY).clean(f"{'x' * 199}{written}").startswith("x" * 199 + "[key]" if written[0] != '"' else "x")
+
+
+@pytest.mark.parametrize("key", ['a"b/c\\d', "sk.*+(?", "sk-" + "x" * 4000])
+def test_keys_of_any_letters_are_found(key: str) -> None:
+    assert key not in json.loads(Secret(key).clean(json.dumps({"row": f"my {key}"})))["row"]
+    assert Secret(f"{key}\n").key == key  # as a file gives it
+
+
+@pytest.mark.parametrize("key", ["two words", "schlüssel", "a\r\nHost: b", "\x00"])
+def test_what_is_no_key_is_told_without_it(key: str) -> None:
+    with pytest.raises(EndpointError) as caught:
+        Endpoint("http://localhost:1", "m", key=key)
+    assert key not in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("listed", "title"),
+    [
+        ("/home/ann/models/gemma.gguf", "gemma.gguf"),
+        ("C:\\Users\\ann\\gemma.gguf", "gemma.gguf"),
+        ("~/models/gemma/", "gemma"),
+        ("models/of/ann", "ann"),
+        ("google/gemma-3-270m", "google/gemma-3-270m"),
+        (f"gemma of {KEY}", "gemma of [key]"),
+    ],
+)
+def test_models_are_told_without_folders_and_keys(listed: str, title: str) -> None:
+    with running() as model:
+        model.listed = listed
+        server = endpoint(model, model=None)
+        assert (server.model, server.title) == (listed, title)
+
+
+def test_nobody_is_sent_elsewhere_with_the_key() -> None:
+    with running() as other, running() as model:
+        model.faults = [f"307 {other.url}/chat/completions"]
+        with pytest.raises(EndpointError, match="another address"):
+            ask(endpoint(model), prompt())
+        assert not other.asked
+
+
+def test_an_answer_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gemmalocal.synthesis.endpoint.LONGEST", 1000)
+    for stream in (True, False):
+        with running() as model:
+            model.stream, model.answer = stream, lambda body: "word " * 1000
+            (answer,) = ask(endpoint(model), prompt()).values()
+            assert answer == Unanswered("The answer does not end.")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"url": "http://me:word@host/v1"},
+        {"url": "http://host/v1?api_key=abc"},
+        {"url": "http://host/v1#abc"},
+        {"url": "http://host/sk-abcdefghijklmnopqrstuvwxyz/v1"},
+        {"url": "http://host/v1", "key_env": "hf_abcdefghijklmnopqrstuvwxyz"},
+        {"url": "http://host/v1", "key_env": "sk-abc"},
+    ],
+)
+def test_no_key_is_taken_where_it_would_be_kept(given: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="key_env"):
+        EndpointSpec.model_validate(given)
 
 
 def test_nothing_listens() -> None:

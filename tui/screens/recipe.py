@@ -200,7 +200,7 @@ class RecipeScreen(Watching):
         if path is None or self._recipe is None:
             return
         try:
-            atomic.write_text(path, recipe_file.dump(self._recipe))
+            atomic.write_text(path, recipe_file.dump(self._recipe), shared=True)
         except OSError as error:
             self._problem("It could not be saved", error)
         else:

@@ -58,7 +58,7 @@ class Sink:
             self._tell(self._piece(item))
         if item is None:
             self._waiting.discard(self)
-        if self._ended and self.alone:
+        elif self._ended and self.alone and not isinstance(item, Exception):
             raise Left
 
     def score(self, model: Any, prompt: list[int]) -> Any:
@@ -104,7 +104,8 @@ class Sink:
             calls += self._called()
         if finish == "stop" and self._calls:
             finish = "tool_calls"
-        tokens = () if finish in ("stop", "tool_calls") or self.ask.top is None else (self._spoken(response),)
+        silent = response.finish_reason == "stop" and not self.ask.scores  # the end's mark; those who score count it
+        tokens = () if silent or self.ask.top is None else (self._spoken(response),)
         return Piece(parts["normal"], parts["reasoning"], tuple(calls), tokens, 1, finish)
 
     def _segments(self, response: Any) -> list[tuple[str, str]]:
