@@ -86,28 +86,37 @@ class Answering:
             said = f"This model's maximum context length is {self._limits.context} tokens, and the prompt has"
             raise Refused(f"{said} {len(ids)}.", param="prompt", code="context_length_exceeded")
         body = {**self._settings(), "prompt": ids, "n_predict": self._ask.max_tokens, "return_tokens": True}
-        if self._ask.scores:
+        if self._ask.top is not None:
             self._score(ids, body, int(isinstance(prompt, str)))
             return
         self._tell(Begun(len(ids)))
-        body |= {} if self._ask.top is None else {"n_probs": max(1, self._ask.top)}
         counted = 0
         for event in self._events("/completion", body):
-            tokens = tuple(self._token(one) for one in event.get("completion_probabilities", ()))
             finish = ENDS[event["stop_type"]] if event.get("stop") else None
             count = int(event["tokens_predicted"]) - counted  # some give no text, as parts of a letter
             counted += count
-            self._tell(Piece(event["content"], tokens=tokens, count=count, finish=finish))
+            self._tell(Piece(event["content"], count=count, finish=finish))
 
     def _score(self, ids: list[int], body: dict[str, Any], ours: int) -> None:
-        """Tell all at once, with the log probability of every token, but for those that are `ours` at the beginning."""
-        first = Token(self._inner.text(ids[:1]), b"", None)
-        told = [first, *(self._forced(ids[:place], ids[place]) for place in range(1, len(ids)))]
-        self._tell(Begun(len(ids), tuple(told[ours:])))
-        said = self._get({**body, "stream": False})
-        new = said["tokens"]
-        tokens = tuple(self._forced([*ids, *new[:place]], new[place]) for place in range(len(new)))
-        self._tell(Piece(said["content"], tokens=tokens, count=len(new), finish=ENDS[said["stop_type"]]))
+        """Tell all at once, with log probabilities; those that are `ours` at the beginning of the prompt are left out.
+
+        In a stream llama.cpp tells none of tokens that are parts of a letter.
+        """
+        scores: list[Token] = []
+        if self._ask.scores:
+            scores = [Token(self._inner.text(ids[:1]), b"", None)]
+            scores += [self._forced(ids[:place], ids[place]) for place in range(1, len(ids))]
+        self._tell(Begun(len(ids), tuple(scores[ours:])))
+        said = self._get({**body, "stream": False, "n_probs": max(1, self._ask.top or 0)})
+        new, told = said["tokens"], said.get("completion_probabilities", ())
+        if len(told) == len(new):
+            tokens = tuple(map(self._token, told))
+        else:
+            tokens = tuple(self._forced([*ids, *new[:place]], new[place]) for place in range(len(new)))
+        finish = ENDS[said["stop_type"]]
+        if finish == "stop" and not self._ask.scores:
+            tokens = tokens[:-1]  # the end's mark; those who score count it
+        self._tell(Piece(said["content"], tokens=tokens, count=len(new), finish=finish))
 
     def _chat(self) -> None:
         ask = self._ask
@@ -181,7 +190,9 @@ class Answering:
     def _get(self, body: dict[str, Any]) -> Any:
         if self._ended:
             raise Refused("The client has gone.", 499)
-        return self._inner.get("/completion", body)
+        self._connection = self._inner.connect()
+        with closing(self._connection):
+            return json.loads(_sent(self._connection, "/completion", body).read())
 
     def _token(self, told: dict[str, Any]) -> Token:
         top = tuple(self._token(one) for one in told.get("top_logprobs", ())[: self._ask.top or 0])

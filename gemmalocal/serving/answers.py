@@ -166,13 +166,11 @@ def _listed(tokens: Sequence[Token]) -> dict[str, Any]:
     for token in tokens:
         places.append(length)
         length += len(token.text)
-    tops = [
-        None if token.logprob is None else {one.text: _number(one.logprob) for one in token.top} for token in tokens
-    ]
+    tops = [None if token.logprob is None else _by_text((token, *token.top)) for token in tokens]
     return {
         "tokens": [token.text for token in tokens],
         "token_logprobs": [_number(token.logprob) for token in tokens],
-        "top_logprobs": [top if token.logprob is not None else None for top, token in zip(tops, tokens, strict=True)],
+        "top_logprobs": tops,
         "text_offset": places,
     }
 
