@@ -43,7 +43,7 @@ class NearDuplicates:
             sizes = np.frombuffer(self._sizes, np.int64)[near]
             alike = likeness(numbers, len(found), self._index.sketches[near], sizes)
             if alike.max() >= (threshold or self._threshold):
-                return self._names[near[int(alike.argmax())]]
+                return self._names[int(near[int(alike.argmax())])]
         self._names.append(name)
         self._sizes.append(len(found))
         self._index.add(numbers)

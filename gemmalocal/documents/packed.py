@@ -14,6 +14,7 @@ from gemmalocal.documents.document import Unreadable
 
 LARGEST = 512 << 20  # bytes of one file, packed or unpacked
 CHUNK = 1 << 20
+GZIP = b"\x1f\x8b"
 TOO_LARGE = f"is too large: more than {LARGEST >> 20} MB"
 LARGEST_MARKUP = 128 << 20  # bytes of a part that is parsed whole: the tree takes ten times as much memory
 MARKUP = (".xml", ".rels", ".xhtml", ".html", ".htm", ".opf", ".ncx")
@@ -21,10 +22,11 @@ SUSPECT, EXPANSION = 32 << 20, 200  # bytes unpacked, and times its packed size,
 SMALLER = "Split it into smaller files."
 
 
-def check(file: Path) -> None:
+def check(file: Path, markup: bool = True) -> None:
     """Raise `Unreadable` for a zip file that is damaged, or unpacks to more than documents do.
 
-    `zipfile` gives no more of a member than its directory says, so the sum of that holds.
+    `markup`: its parts are parsed whole, and may not be as large as all of it. `zipfile` gives no more of a member
+    than its directory says, so the sum of that holds.
     """
     try:
         with zipfile.ZipFile(file) as packed:
@@ -38,18 +40,21 @@ def check(file: Path) -> None:
         raise Unreadable(
             f"unpacks to {size // file.stat().st_size} times its size, as no document does", "Leave it out."
         )
-    if any(member.file_size > LARGEST_MARKUP and member.filename.lower().endswith(MARKUP) for member in members):
+    parts = (member for member in members if member.filename.lower().endswith(MARKUP))
+    if markup and any(part.file_size > LARGEST_MARKUP for part in parts):
         raise Unreadable(f"is too large: a part of it has more than {LARGEST_MARKUP >> 20} MB of markup", SMALLER)
 
 
 @contextmanager
 def unpacked(file: Path) -> Iterator[Path]:
-    """A file as it is; of a .gz, a temporary one with what it holds, under the name without .gz."""
-    if file.suffix.lower() != ".gz":
+    """A file as it is; of what gzip packed, a temporary one with what it holds, under the name without .gz."""
+    with file.open("rb") as raw:
+        is_packed = raw.read(2) == GZIP
+    if not is_packed:
         yield file
         return
     with tempfile.TemporaryDirectory(prefix="gemmalocal-") as folder:
-        target = Path(folder) / file.stem
+        target = Path(folder) / (file.stem if file.suffix.lower() == ".gz" else file.name)
         try:
             with gzip.open(file) as packed, target.open("wb") as out:
                 while chunk := packed.read(CHUNK):
@@ -59,3 +64,12 @@ def unpacked(file: Path) -> Iterator[Path]:
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise Unreadable(f"is damaged: {error}", "Fetch or save it again.") from error
         yield target
+
+
+@contextmanager
+def renamed(file: Path, suffix: str) -> Iterator[Path]:
+    """A file under a name that ends as its content says."""
+    with tempfile.TemporaryDirectory(prefix="gemmalocal-") as folder:
+        link = Path(folder) / f"{file.stem}{suffix}"
+        link.symlink_to(file.absolute())
+        yield link

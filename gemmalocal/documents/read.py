@@ -8,51 +8,17 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from gemmalocal.documents import clean, hub, packed, quality, rows, tables, youtube
+from gemmalocal.documents import clean, hub, mail, packed, quality, tables, youtube
 from gemmalocal.documents.document import Content, Document, Section, Unreadable
 from gemmalocal.documents.find import shown
+from gemmalocal.documents.kinds import MAILBOX, READERS, ROWS, kind, same
+from gemmalocal.documents.strict import transitional
 from gemmalocal.documents.text import LARGEST_TEXT
 from gemmalocal.errors import DocumentError
 from gemmalocal.records import Rejected
 
 Reader = Callable[[Path, str | None], Content]
-OLE, PDF = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"%PDF-"  # how old Office files, and encrypted new ones, begin
-
-READERS = {  # suffix: module and function, imported when the first such file is met
-    ".pdf": "pdf.read_pdf",
-    ".docx": "office.read_docx",
-    ".docm": "office.read_docx",
-    ".pptx": "slides.read_pptx",
-    ".pptm": "slides.read_pptx",
-    ".html": "html.read_html",
-    ".htm": "html.read_html",
-    ".xhtml": "html.read_html",
-    ".epub": "epub.read_epub",
-    ".md": "text.read_markdown",
-    ".markdown": "text.read_markdown",
-    ".txt": "text.read_text",
-    ".text": "text.read_text",
-    ".rst": "text.read_text",
-    "": "text.read_text",
-}
-ROWS = frozenset(rows.READERS) - frozenset(READERS)
-KINDS = sorted({*READERS, *ROWS} - {""})
-IN_MEMORY = ("text.", "html.")
-LEGACY = {
-    ".doc": ".docx",
-    ".dot": ".docx",
-    ".rtf": ".docx",
-    ".odt": ".docx",
-    ".pages": ".docx",
-    ".ppt": ".pptx",
-    ".pps": ".pptx",
-    ".odp": ".pptx",
-    ".key": ".pptx",
-    ".xls": ".csv",
-    ".xlsx": ".csv",
-    ".ods": ".csv",
-    ".numbers": ".csv",
-}
+IN_MEMORY = ("text.", "html.", "outlines.", "tex.", "rtf.", "notebook.", "subtitles.", "opendocument.read_flat")
 
 
 def read(source: str, password: str | None = None) -> Document:
@@ -64,9 +30,8 @@ def read(source: str, password: str | None = None) -> Document:
     with _told(source):
         if youtube.is_address(source):
             return _document(source, youtube.read_transcript(source))
-        with _opened(source) as (file, kind):
-            _fits(file, kind)
-            return _document(source, _reader(kind)(file, password))
+        with _opened(source) as (file, found):
+            return _whole(source, file, found, password)
 
 
 def is_remote(source: str) -> bool:
@@ -77,7 +42,7 @@ def is_remote(source: str) -> bool:
 def read_each(source: str, password: str | None = None) -> Iterator[Document | Rejected]:
     """As `read`, but each row of a file of rows (of any size) is a document, called "rows.jsonl:3".
 
-    So is each row of a Hub dataset, `hf:owner/name[:split]`.
+    So is each message of a mailbox, and each row of a Hub dataset, `hf:owner/name[:split]`.
     """
     if source.startswith(hub.PREFIX):
         with _told(source):
@@ -85,11 +50,27 @@ def read_each(source: str, password: str | None = None) -> Iterator[Document | R
             numbered = ((f"{name}#{number}", dict(row)) for number, row in enumerate(table, 1))
             yield from _each(source, name, tables.of_rows(numbered))
         return
-    if Path(source.removesuffix(".gz")).suffix.lower() not in ROWS:
-        yield read(source, password)
+    if youtube.is_address(source):
+        yield read(source)
         return
-    with _told(source), _opened(source) as (file, _):
-        yield from _each(source, file.name, tables.contents(file))
+    with _told(source), _opened(source) as (file, found):
+        if found in ROWS:
+            yield from _each(source, file.name, tables.contents(file))
+        elif found == MAILBOX:
+            yield from _each(source, file.name, mail.messages(file))
+        else:
+            yield _whole(source, file, found, password)
+
+
+def _whole(source: str, file: Path, found: str, password: str | None) -> Document:
+    """A file as one document; a warning tells if its name says something else than what it is."""
+    _fits(file, found)
+    document = _document(source, _reader(found)(file, password))
+    named = Path(source.removesuffix(".gz")).suffix.lower()
+    if same(found, named):
+        return document
+    told = f"It was read as '{found}', which it is by its content; its name says '{named}'."
+    return replace(document, warnings=(told, *document.warnings))
 
 
 def _each(source: str, file: str, rows: Iterator[tuple[str, Content] | Rejected]) -> Iterator[Document | Rejected]:
@@ -141,40 +122,28 @@ def _opened(source: str) -> Iterator[tuple[Path, str]]:
     if not path.is_file():
         raise Unreadable("is not a file", "Name a file, or a folder that can be opened.")
     with packed.unpacked(path) as file:
-        yield file, _kind(file)
+        found = kind(file)
+        with transitional(file, found) as known:
+            if found in ROWS and found != known.suffix.lower():
+                with packed.renamed(known, found) as named:
+                    yield named, found
+            else:
+                yield known, found
 
 
-def _kind(file: Path) -> str:
-    """The suffix whose reader takes a file: its own, unless its first bytes say that it lies."""
-    kind = file.suffix.lower()
-    with file.open("rb") as raw:
-        start = raw.read(len(OLE))
-    if not start:
-        raise Unreadable("is empty", "Leave it out.")
-    if start.startswith(PDF):
-        return ".pdf"
-    if kind in LEGACY:
-        raise Unreadable(f"is of an old or closed kind: '{kind}'", f"Save it as {LEGACY[kind]} or PDF.")
-    if kind not in READERS and kind not in ROWS:
-        raise Unreadable(f"is of a kind that is not read: '{kind}'", f"These are: {', '.join(KINDS)}")
-    if start == OLE:
-        raise Unreadable("is encrypted, or of an old kind under a new name", "Save it anew, without a password.")
-    return kind
-
-
-def _fits(file: Path, kind: str) -> None:
+def _fits(file: Path, found: str) -> None:
     """Raise `Unreadable` for a file that would fill the memory."""
     size = file.stat().st_size
     if size > packed.LARGEST:
         raise Unreadable(packed.TOO_LARGE, packed.SMALLER)
-    if READERS.get(kind, "").startswith(IN_MEMORY) and size > LARGEST_TEXT:
+    if READERS.get(found, "").startswith(IN_MEMORY) and size > LARGEST_TEXT:
         raise Unreadable(f"is too large: more than {LARGEST_TEXT >> 20} MB of text", packed.SMALLER)
 
 
-def _reader(kind: str) -> Reader:
-    if kind in ROWS:
+def _reader(found: str) -> Reader:
+    if found in ROWS:
         return tables.read_table
-    module, _, name = READERS[kind].partition(".")
+    module, _, name = READERS[found].partition(".")
     reader: Reader = getattr(import_module(f"gemmalocal.documents.{module}"), name)
     return reader
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.documents import lines
+from gemmalocal.documents import lines, spreadsheet
 from gemmalocal.documents.delimited import separator, table
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_rows import json_lines, json_tree
@@ -99,4 +99,5 @@ READERS: dict[str, Callable[[Path, At], Rows]] = {
     ".arrow": arrow,
     ".txt": document,
     ".md": document,
+    **dict.fromkeys(spreadsheet.SUFFIXES, spreadsheet.sheets),
 }

@@ -19,6 +19,7 @@ from gemmalocal.records import Rejected
 
 TEXTS = ("text", "content", "body", "article", "document", "passage", "markdown")  # columns that are the whole text
 HEADER, LONGEST_NAME = 1 << 20, 80  # characters of a header line, and of a column's name in it
+OF_TEXT = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 NUMBER = re.compile(r"-?[\d.,]+")
 TITLES = ("title", "headline", "name", "heading")
 
@@ -71,7 +72,7 @@ def _utf8(file: Path) -> Iterator[Path]:
     with file.open("rb") as raw:
         start = raw.read(SAMPLE)
     try:
-        known = file.suffix.lower() == ".parquet" or not has_zeros(decoder.decode(start))
+        known = file.suffix.lower() not in OF_TEXT or not has_zeros(decoder.decode(start))
     except UnicodeDecodeError:
         known = False
     if known or file.stat().st_size > LARGEST_TEXT:

@@ -51,7 +51,7 @@ def read_transcript(source: str, session: Session | None = None) -> Content:
     parts: dict[int, list[str]] = {}
     for snippet in spoken:
         parts.setdefault(int(snippet.start // PART), []).append(" ".join(snippet.text.split()))
-    sections = [Section(" ".join(said), _clock(part * PART)) for part, said in parts.items()]
+    sections = [Section(" ".join(said), clock(part * PART)) for part, said in parts.items()]
     return Content(f"YouTube {found[1]}", sections)
 
 
@@ -60,5 +60,5 @@ def _rank(code: str) -> int:
     return LANGUAGES.index(language) if language in LANGUAGES else len(LANGUAGES)
 
 
-def _clock(seconds: int) -> str:
+def clock(seconds: int) -> str:
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"

@@ -125,7 +125,7 @@ def test_damaged_and_encrypted_office_files(tmp_path: Path) -> None:
         read(str(tmp_path / "locked.docx"))
     with zipfile.ZipFile(tmp_path / "other.docx", "w") as file:
         file.writestr("a", "b")
-    with pytest.raises(DocumentError, match="is damaged"):
+    with pytest.raises(DocumentError, match="is damaged|is a zip archive"):
         read(str(tmp_path / "other.docx"))
 
 

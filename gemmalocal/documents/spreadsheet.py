@@ -1,0 +1,78 @@
+"""Workbooks, each sheet a table: Excel's of every age, and OpenDocument's, through calamine."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, time
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.documents.document import Unreadable
+from gemmalocal.documents.packed import check
+from gemmalocal.records import Rejected
+
+SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
+LONGEST_NAME = 80  # characters of a column's name
+
+
+def sheets(file: Path, at: Callable[[int], None]) -> Iterator[tuple[str, dict[str, Any]] | Rejected]:
+    """The rows of all sheets that are shown, called "book.xlsx:Sheet:3"; a sheet's first row that has cells names them.
+
+    Raises `Unreadable`.
+    """
+    import python_calamine as calamine
+
+    if zipfile.is_zipfile(file):
+        check(file, markup=False)
+    try:
+        with file.open("rb") as raw, calamine.CalamineWorkbook.from_filelike(raw) as book:
+            for sheet in book.sheets_metadata:
+                if sheet.typ != calamine.SheetTypeEnum.WorkSheet:
+                    continue
+                place = f"{file.name}:{sheet.name}"
+                if sheet.visible != calamine.SheetVisibleEnum.Visible:
+                    yield Rejected(place, "is a hidden sheet")
+                    continue
+                cells = book.get_sheet_by_name(sheet.name).to_python(skip_empty_area=False)
+                yield from _rows(place, [[_cell(cell) for cell in row] for row in cells])
+    except calamine.PasswordError as error:
+        raise Unreadable("is encrypted", "Save it anew, without a password.") from error
+    except (calamine.CalamineError, OSError) as error:
+        raise Unreadable(f"is damaged: {error}", "Fetch or save it again.") from error
+    at(file.stat().st_size)
+
+
+def _rows(place: str, lines: Sequence[list[str]]) -> Iterator[tuple[str, dict[str, Any]]]:
+    filled = [(number, line) for number, line in enumerate(lines, 1) if any(line)]
+    if not filled:
+        return
+    if len(filled) > 1 and sum(map(bool, filled[0][1])) == 1 < max(sum(map(bool, line)) for _, line in filled):
+        filled = filled[1:]  # a title above the table
+    names = _names(filled[0][1])
+    for number, line in filled[1 if names else 0 :]:
+        titles = names or [str(column) for column in range(1, len(line) + 1)]
+        yield f"{place}:{number}", {name: cell for name, cell in zip(titles, line, strict=True) if cell}
+
+
+def _names(line: Sequence[str]) -> list[str]:
+    """What the columns are called; [] if the first row is data: it has numbers, long text, or names something twice."""
+    given = [cell for cell in line if cell]
+    if len(set(given)) < len(given) or any(_is_data(cell) for cell in given):
+        return []
+    return [cell or str(column) for column, cell in enumerate(line, 1)]
+
+
+def _is_data(cell: str) -> bool:
+    return len(cell) > LONGEST_NAME or "\n" in cell or cell.replace(".", "", 1).replace("-", "", 1).isdigit()
+
+
+def _cell(value: Any) -> str:
+    """A cell as a person reads it."""
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat(" ")
+    return str(value).strip()

@@ -1,0 +1,33 @@
+"""Subtitles (.srt, .vtt): what is said, without the times."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from gemmalocal.documents.document import Content, Section, Unreadable
+from gemmalocal.documents.text import decode
+from gemmalocal.documents.youtube import PART, clock
+
+CUE = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2})[.,]\d{1,3}[ \t]*-->")
+TAG = re.compile(r"<[^>\n]{0,200}>|\{\\[^}\n]{0,100}\}")
+
+
+def read_subtitles(file: Path, password: str | None = None) -> Content:
+    """What is said, a section for every five minutes; lines that roll on are said once."""
+    parts: dict[int, list[str]] = {}
+    last = ""
+    for block in re.split(r"\n[ \t]*\n", decode(file.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")):
+        lines = block.strip("\ufeff\n").split("\n")
+        at = next((number for number, line in enumerate(lines) if CUE.match(line.strip())), None)
+        if at is None or not (found := CUE.match(lines[at].strip())):
+            continue
+        seconds = int(found[1] or 0) * 3600 + int(found[2]) * 60 + int(found[3])
+        for line in lines[at + 1 :]:
+            said = " ".join(TAG.sub("", line).split())
+            if said and said != last:
+                parts.setdefault(seconds // PART, []).append(said)
+                last = said
+    if not parts:
+        raise Unreadable("is empty: there are no subtitles in it", "Leave it out.")
+    return Content("", [Section(" ".join(said), clock(part * PART)) for part, said in parts.items()])
