@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Template, Undefined, nodes
@@ -243,7 +244,10 @@ def _line(error: BaseException, file: str) -> str:
     line = getattr(error, "lineno", None)
     if not isinstance(error, TemplateSyntaxError):
         frames = traceback.extract_tb(error.__traceback__)
-        line = next((frame.lineno for frame in reversed(frames) if frame.filename == file), None)
+        line = next(
+            (frame.lineno for frame in reversed(frames) if frame.filename == file or Path(frame.filename).name == file),
+            None,
+        )
     return f", line {line}" if line else ""
 
 
