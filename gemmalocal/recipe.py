@@ -27,6 +27,9 @@ Modules = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj"
 ALL_MODULES: list[Modules] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
 
+NO_TEMPLATE = "none"  # as a chat template: rows that are written in turns already are joined as they are
+
+
 class Section(BaseModel):
     """Base of the sections: strict about keys, frozen once read."""
 
@@ -129,6 +132,11 @@ class DataSpec(Section):
     )
     merge_turns: bool = Field(
         False, description="Make one of several messages of the same role in a row, with an empty line between."
+    )
+    chat_template: str | None = Field(
+        None,
+        description="A Jinja file with the chat template, in place of the model's own; none where rows are written in "
+        "turns already: a prompt and its completion are then joined as they are.",
     )
     thinking: bool = Field(False, description="Gemma 4's thinking mode, the same in training and in answers.")
 

@@ -16,7 +16,7 @@ from gemmalocal import other_names, overrides, paths, yaml_text
 from gemmalocal.datasets import TRAIN
 from gemmalocal.errors import RecipeError
 from gemmalocal.preparation import Preparation
-from gemmalocal.recipe import Recipe
+from gemmalocal.recipe import NO_TEMPLATE, Recipe
 
 KINDS = ("PromptTemplate", "str", "int", "one", "several")  # of a value that may be of several
 Whole = TypeVar("Whole", bound=BaseModel)
@@ -51,7 +51,7 @@ def load(name: str, items: Sequence[str] = (), tell: Callable[[str], None] = lam
     problems, told = overrides.apply(tree, items, Recipe)
     for text in told:
         tell(text)
-    return anchored(_whole(tree, Recipe, path, lines, problems), path.parent)
+    return anchored(_with_template(_whole(tree, Recipe, path, lines, problems), path.parent), path.parent)
 
 
 def load_preparation(path: Path, options: dict[str, Any]) -> Preparation:
@@ -89,6 +89,17 @@ def _whole(
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         raise RecipeError(f"{path} has {count}:\n" + "\n".join(f"  {problem}" for problem in found))
     return whole
+
+
+def _with_template(recipe: Recipe, folder: Path) -> Recipe:
+    """With an absolute path of its chat template, beside the file if there is one, else beside the caller."""
+    wish = recipe.data.chat_template
+    if wish is None or wish == NO_TEMPLATE:
+        return recipe
+    found = Path(_beside(folder, wish)).expanduser()
+    if not found.is_file():
+        raise RecipeError(f"data.chat_template: there is no file {wish}.", f"Name a Jinja file, or say {NO_TEMPLATE}.")
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"chat_template": str(found.resolve())})})
 
 
 def anchored(recipe: Recipe, folder: Path) -> Recipe:

@@ -46,6 +46,11 @@ class Record:
         return _hash("\x01".join(parts or [self.text.rstrip(LINE_ENDS)]))
 
     @property
+    def is_pair(self) -> bool:
+        """Whether it is a single exchange: a prompt and its completion, and nothing else."""
+        return [message.role for message in self.messages] == ["user", "assistant"]
+
+    @property
     def reply(self) -> str:
         """The last assistant turn; empty for plain text."""
         return next((message.content for message in reversed(self.messages) if message.role == "assistant"), "")

@@ -53,7 +53,9 @@ def _words(data: dict[str, Any]) -> list[str]:
     path = "chat/completions" if data["chat"] else "completions"
     lines = [data["url"], f"curl {data['url']}/{path} -H 'Content-Type: application/json' -d '{json.dumps(body)}'"]
     return (
-        lines if data["chat"] else [*lines, "(a base model without a chat template; chat/completions: Gemma's turns)"]
+        lines
+        if data["chat"]
+        else [*lines, "(a base model without a chat template: chat/completions ask as the run's rows do)"]
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.errors import ModelError, RecipeError
+from gemmalocal.recipe import NO_TEMPLATE
 
 TURNS = (  # Gemma 1 to 3, for models that bring no template; the published one, in our words
     "{{ bos_token }}{% set system, turns = '', messages %}"
@@ -18,7 +19,6 @@ TURNS = (  # Gemma 1 to 3, for models that bring no template; the published one,
     "{{ ((system if loop.first else '') ~ message.content) | trim }}<end_of_turn>\n"
     "{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
 )
-NONE = "none"  # what a recipe says where rows are written in turns already
 CONFIG, OWN, MORE, OLD = (
     "tokenizer_config.json", "chat_template.jinja", "additional_chat_templates", "chat_template.json",
 )  # fmt: skip
@@ -30,22 +30,23 @@ class ChatTemplate:
     """A Jinja template; `file` is what sentences call it.
 
     `wraps` is whether a prompt and its completion go into turns too, as they do for a model that brings a template;
-    else only conversations do.
+    else only conversations do. `own` is whether the model brings it.
     """
 
     source: str
     file: str
     wraps: bool = True
+    own: bool = False
 
 
 def chosen(folder: Path, wish: str | None) -> ChatTemplate:
     """What a recipe's `data.chat_template` means for the model in `folder`; raises `ModelError`, `RecipeError`."""
-    if wish is not None and wish != NONE:
+    if wish is not None and wish != NO_TEMPLATE:
         return from_file(Path(wish))
     own = of_model(folder)
     if own is None:
         return ChatTemplate(TURNS, "Gemma's turns", wraps=False)
-    return replace(own, wraps=wish is None)
+    return replace(own, wraps=wish is None, own=True)
 
 
 def from_file(path: Path) -> ChatTemplate:
@@ -55,7 +56,7 @@ def from_file(path: Path) -> ChatTemplate:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise RecipeError(
-            f"The chat template {path} cannot be read: {why}.", f"data.chat_template is a Jinja file, or {NONE}."
+            f"The chat template {path} cannot be read: {why}.", f"data.chat_template is a Jinja file, or {NO_TEMPLATE}."
         ) from error
 
 

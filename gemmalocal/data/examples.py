@@ -43,21 +43,19 @@ class Example:
 Made = list[Example | Rejected]  # of one record; more than one if it was split
 
 
-def pieces(record: Record, tokenizer: Tokenizer) -> list[Piece]:
+def pieces(record: Record, tokenizer: Tokenizer, turns: bool = False) -> list[Piece]:
     """A record as text in order, each piece supervised or not; raises `TemplateRefused`.
 
     A model without a chat template gets a single prompt and completion as plain text, `record.between` after the
-    prompt.
+    prompt; in `turns` if there are conversations beside it. A <bos> or <eos> that is there already is not doubled.
     """
+    bos, eos = tokenizer.bos, tokenizer.eos
     if record.text:
-        return [(tokenizer.bos, False), (record.text + tokenizer.eos, True)]
-    roles = [message.role for message in record.messages]
-    if not tokenizer.has_template and roles == ["user", "assistant"]:
+        return [(bos, False), (record.text.removeprefix(bos).removesuffix(eos) + eos, True)]
+    if record.is_pair and not tokenizer.has_template and not turns:
         prompt, completion = (message.content for message in record.messages)
-        return [
-            (tokenizer.bos + prompt + record.between, False),
-            (completion + tokenizer.eos, record.messages[1].learned),
-        ]
+        opening = bos + prompt.removeprefix(bos) + record.between
+        return [(opening, False), (completion.removesuffix(eos) + eos, record.messages[1].learned)]
     return _turns(record.messages, tokenizer)
 
 
@@ -87,16 +85,20 @@ def _ends(reply: str) -> bool:
 
 
 def to_examples(
-    records: Iterable[Record], tokenizer: Tokenizer, max_length: int, long_rows: LongRows = "cut"
+    records: Iterable[Record],
+    tokenizer: Tokenizer,
+    max_length: int,
+    long_rows: LongRows = "cut",
+    turns: bool = False,
 ) -> Iterator[tuple[Record, Made]]:
     """Each record with its example, or the reason why it has none; a block of records is held at a time.
 
     A record of more than `max_length` tokens is cut, dropped, or split: plain text into windows of about equal
     length, each with a BOS; a conversation between turns, each part with the system message. What cannot be split
-    is cut.
+    is cut. `turns` as for `pieces`.
     """
     for block in _blocks(records):
-        parts = [_pieces(record, tokenizer) for record in block]
+        parts = [_pieces(record, tokenizer, turns) for record in block]
         ids = iter(tokenizer.encode_batch([text for part in parts if isinstance(part, list) for text, _ in part]))
         for record, part in zip(block, parts, strict=True):
             if isinstance(part, Rejected):
@@ -125,9 +127,9 @@ def _blocks(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield block
 
 
-def _pieces(record: Record, tokenizer: Tokenizer) -> list[Piece] | Rejected:
+def _pieces(record: Record, tokenizer: Tokenizer, turns: bool) -> list[Piece] | Rejected:
     try:
-        return pieces(record, tokenizer)
+        return pieces(record, tokenizer, turns)
     except TemplateRefused as problem:
         return Rejected(record.source, str(problem))
 
@@ -147,7 +149,9 @@ def _fitted(record: Record, example: Example, tokenizer: Tokenizer, max_length: 
         if record.text:
             return [*_windows(example, max_length)]
         if halves := _halves(record):
-            return [part for _, made in to_examples(halves, tokenizer, max_length, "split") for part in made]
+            return [
+                part for _, made in to_examples(halves, tokenizer, max_length, "split", turns=True) for part in made
+            ]
     if cut:
         example = replace(example, ids=example.ids[:max_length], weights=example.weights[:max_length], cut=True)
     if not example.weights[1:].any():

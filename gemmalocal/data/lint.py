@@ -35,18 +35,19 @@ TEXT_RULES = {
 class Lint:
     """Looks at each record with its examples; counts what is odd into `findings`."""
 
-    def __init__(self, findings: Findings, max_length: int) -> None:
-        self._findings, self._max_length = findings, max_length
+    def __init__(self, findings: Findings, max_length: int, in_turns: bool = True) -> None:
+        """`in_turns` is whether the model's template, or the rows beside them, put single exchanges in turns."""
+        self._findings, self._max_length, self._in_turns = findings, max_length, in_turns
         self._rows = 0
         self._replies = Counter[str]()
         self._first: dict[str, str] = {}  # the source of each of these
 
-    def __call__(self, record: Record, made: Made, chat: bool = True) -> None:
-        """Look at one record; `chat` is whether the model has a template that sets its turns apart."""
+    def __call__(self, record: Record, made: Made) -> None:
+        """Look at one record."""
         if not any(isinstance(one, Example) for one in made):
             return  # it is left out already
         self._rows += 1
-        seam = () if chat else _seam(record)
+        seam = () if self._in_turns else _seam(record)
         for kind, example in (*_text(record), *_reply(record), *seam, *self._room(record, made)):
             self._findings.warn(kind, record.source, example)
         if record.reply:
@@ -99,7 +100,7 @@ def _reply(record: Record) -> Iterator[tuple[str, str]]:
 
 def _seam(record: Record) -> Iterator[tuple[str, str]]:
     """A prompt and a completion that a model without a chat template reads as one word."""
-    if [message.role for message in record.messages] != ["user", "assistant"] or record.between:
+    if not record.is_pair or record.between:
         return
     prompt, completion = (message.content for message in record.messages)
     ends = prompt[-1:] + completion[:1]

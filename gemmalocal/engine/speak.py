@@ -10,7 +10,8 @@ from itertools import zip_longest
 from typing import NamedTuple
 
 from gemmalocal.backends.protocol import Generator, Sampling
-from gemmalocal.data.tokenizer import TURN_ENDS, Tokenizer
+from gemmalocal.data.layout import Layout
+from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.recipe import PromptTemplate
 from gemmalocal.records import Message
 
@@ -20,35 +21,22 @@ HALF = "\N{REPLACEMENT CHARACTER}"  # what bytes that are no whole character are
 
 @dataclass(frozen=True)
 class Voice:
-    """A name, the weights that it speaks with, and the shape of what it was trained on (see `events.Voices`)."""
+    """A name, the weights that it speaks with, and the layout of what it was trained on (see `events.Voices`)."""
 
     name: str
     generator: Generator
     number: int  # its adapter there; 0 is the base
     tokenizer: Tokenizer
-    form: str
+    layout: Layout
     template: Template = None
-    between: str = ""  # what its rows have between a prompt and a completion
 
     def prompt(self, text: str, system: str, before: Sequence[tuple[str, str]]) -> str:
         """What the model is given: for chat after the questions and answers `before`, else alone."""
-        if self.form != "chat":
-            opening = f"{system}\n\n" if system else ""
-            return self.tokenizer.bos + opening + shaped(text, self.template) + self.between
+        if self.layout.form != "chat":
+            text, before = shaped(text, self.template), ()
         said = [Message(role, part) for pair in before for role, part in zip(("user", "assistant"), pair, strict=True)]
         first = [Message("system", system)] if system else []
-        return self.tokenizer.render([*first, *said, Message("user", text)], ask=True)
-
-
-def form(tokenizer: Tokenizer, plain: bool, example: Sequence[int]) -> str:
-    """The shape of the rows behind a run: whether they are `plain` text, and the ids of one `example`, if there is one.
-
-    A model without a chat template may still have been trained on turns: then the example has the end of one.
-    """
-    if plain:
-        return "text"
-    turns = any(end in tokenizer.decode(example, special=True) for end in TURN_ENDS)
-    return "chat" if tokenizer.has_template or turns else "prompt"
+        return self.layout.asked(self.tokenizer, [*first, *said, Message("user", text)])
 
 
 def shaped(text: str, template: Template) -> str:

@@ -43,10 +43,12 @@ def write_merged(folder: Path, base: Path, parts: Sequence[Tensor], dtype: str, 
     tensors.write(folder, parts, DTYPES[dtype], lambda done, total: tell("merging", done, total), SHARD)
 
 
-def write_gguf(folder: Path, base: Path, plan: gguf_write.Plan, title: str, tell: Tell) -> Path:
+def write_gguf(
+    folder: Path, base: Path, plan: gguf_write.Plan, title: str, tell: Tell, template: str | None = None
+) -> Path:
     """One GGUF file, and the licence's notice beside it."""
     path = folder / f"{title}-{plan.form}.gguf"
-    gguf_write.write(path, base, plan, title, lambda done, total: tell("packing", done, total))
+    gguf_write.write(path, base, plan, title, lambda done, total: tell("packing", done, total), template)
     for name in ("NOTICE", "LICENSE"):
         if (base / name).is_file():
             shutil.copyfile(base / name, folder / name)

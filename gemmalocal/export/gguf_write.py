@@ -71,13 +71,13 @@ def plan(base: Path, tensors: Sequence[Tensor], form: str) -> Plan:
     return Plan(form, architecture, text, kept, kinds)
 
 
-def write(path: Path, base: Path, plan: Plan, title: str, progress: Progress) -> None:
-    """Write what was planned, with the tokenizer of `base`."""
+def write(path: Path, base: Path, plan: Plan, title: str, progress: Progress, template: str | None = None) -> None:
+    """Write what was planned, with the tokenizer of `base`, and a chat `template` in place of its own."""
     writer = gguf.GGUFWriter(path, plan.architecture)
     shapes = {name: tensor.shape for name, tensor in plan.tensors.items()}
     _describe(writer, metadata(plan.architecture, plan.config, shapes), plan.form, title)
     writer.add_license(licence(str(plan.config["model_type"])).key)
-    spm.describe(writer, base, plan.architecture, shapes[EMBEDDING][0])
+    spm.describe(writer, base, plan.architecture, shapes[EMBEDDING][0], template)
     for name, tensor in plan.tensors.items():
         kind = plan.kinds[name]
         writer.add_tensor_info(name, tensor.shape, np.dtype(np.float32), _bytes(tensor, kind), kind)

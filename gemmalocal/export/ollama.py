@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
 from gemmalocal.errors import ModelError
 from gemmalocal.published import Licence
@@ -23,7 +24,7 @@ OPENINGS = {"user": ASKED, "assistant": REPLY}
 
 
 @dataclass(frozen=True)
-class Layout:
+class Marks:
     """The texts around the contents of a conversation; <bos> is not among them, since Ollama adds it."""
 
     before_system: str
@@ -69,42 +70,42 @@ class Layout:
         )
 
 
-def template(tokenizer: Tokenizer, between: str = "") -> str:
-    """Ollama's template that says what the model's own says; of a model without one, each prompt stands alone.
+def template(tokenizer: Tokenizer, layout: Layout) -> str:
+    """Ollama's template that says what the chat template of a run's rows says; of other rows each prompt stands alone.
 
-    Rows of such a model had `between` after their prompts. Go's language has no word for what the own template may do
+    Go's language has no word for what the own template may do
     to the contents themselves, such as to strip white space around them. Raises `ModelError`.
     """
-    if tokenizer.has_template:
-        return _layout(tokenizer).as_template()
+    if layout.form == "chat" or tokenizer.has_template:
+        return _marks(tokenizer).as_template()
     return "\n".join(
         (
             '{{- if .System -}}{{- .System -}}{{- "\\n\\n" -}}{{- end -}}',
             "{{- range $place, $message := .Messages -}}",
             "{{- if eq (len (slice $.Messages $place)) 1 -}}{{- .Content -}}{{- end -}}",
             "{{- end -}}",
-            f"{{{{- {_quoted(between)} -}}}}",
+            f"{{{{- {_quoted(layout.between)} -}}}}",
         )
     )
 
 
-def _layout(tokenizer: Tokenizer) -> Layout:
+def _marks(tokenizer: Tokenizer) -> Marks:
     """Read off what the own template makes of conversations of private characters, whole marker by whole marker."""
     talk = _talk("user", "assistant", "user")
     try:
         first, asked, replied, ask = _around(tokenizer, talk)
         before, after, *rest = _around(tokenizer, [Message("system", SYSTEM), *talk])
-        layout = Layout(before, after, first, asked, replied, ask)
+        marks = Marks(before, after, first, asked, replied, ask)
         longer = _talk("user", "assistant", "user", "assistant", "user")
         same = rest == [asked, replied, ask] and all(
-            layout.filled(messages) == _rendered(tokenizer, messages)
+            marks.filled(messages) == _rendered(tokenizer, messages)
             for messages in (talk[:1], [Message("system", SYSTEM), *talk[:1]], longer)
         )
     except (TemplateRefused, ValueError) as problem:
         raise _unsayable(str(problem)) from problem
     if not same:
         raise _unsayable("it writes a turn in another way later in a conversation, or after a system's text")
-    return layout
+    return marks
 
 
 def _talk(*roles: str) -> list[Message]:

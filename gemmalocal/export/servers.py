@@ -10,7 +10,6 @@ from importlib import util
 from pathlib import Path
 
 from gemmalocal import lifeline
-from gemmalocal.data.tokenizer import TURNS
 from gemmalocal.errors import BackendUnavailable
 
 PROMPTS = "1GB"  # of memory for the prompts of earlier requests: mlx-lm's own is ten of any length
@@ -55,24 +54,24 @@ class Server:
         self._process.communicate()
 
 
-def mlx(model: Path, adapter: Path | None, name: str, template: bool, host: str, port: int, log: Path) -> Server:
+def mlx(model: Path, adapter: Path | None, name: str, template: str, host: str, port: int, log: Path) -> Server:
     """mlx-lm's on a model's folder and, if given, an adapter's in mlx-lm's layout.
 
-    `name` is what it lists; a model without a chat `template` gets Gemma's turns. Earlier prompts are kept up to 1 GB.
+    `name` is what it lists; a chat `template` goes before the model's own. Earlier prompts are kept up to 1 GB.
     """
     words = ["--name", name, "--model", str(model), "--host", host, "--port", str(port)]
     words += ["--prompt-cache-bytes", PROMPTS]
     words += ["--adapter-path", str(adapter)] if adapter else []
-    words += [] if template else ["--chat-template", TURNS]
+    words += ["--chat-template", template] if template else []
     return Server("gemmalocal.backends.mlx.serve", words, log)
 
 
-def llama(file: Path, name: str, template: bool, host: str, port: int, log: Path) -> Server:
+def llama(file: Path, name: str, template: str, host: str, port: int, log: Path) -> Server:
     """llama.cpp's on a GGUF file, by xllamacpp; raises `BackendUnavailable` without it.
 
     One request at a time, of up to 8192 tokens (`gemmalocal.export.llama` says why). `name` and `template` as for mlx.
     """
     if util.find_spec("xllamacpp") is None:
         raise BackendUnavailable("A GGUF is served by llama.cpp.", "pip install xllamacpp")
-    given = {"file": str(file), "name": name, "template": "" if template else TURNS, "host": host, "port": port}
+    given = {"file": str(file), "name": name, "template": template, "host": host, "port": port}
     return Server("gemmalocal.export.llama", [json.dumps(given)], log)

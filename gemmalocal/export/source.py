@@ -6,6 +6,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from gemmalocal.data import layout
+from gemmalocal.data.layout import Layout
+from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.export.merge import merged
 from gemmalocal.published import Licence, licence
 from gemmalocal.recipe import Recipe
@@ -36,6 +39,22 @@ class Source:
         """Of the base's weights, which what was made of them keeps."""
         config = json.loads((self.base / "config.json").read_text(encoding="utf-8"))
         return licence(str(config["model_type"]))
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """That of its rows, with the chat template that they had."""
+        return layout.tokenizer(self.whole, self.recipe.data, self.run / "examples")
+
+    def layout(self, tokenizer: Tokenizer) -> Layout:
+        """That of its rows."""
+        return layout.remembered(self.run / "examples", self.recipe.data, tokenizer)
+
+    @property
+    def chat_template(self) -> str | None:
+        """What an export of a model that is talked to must bring, if its base does not: the template of its rows."""
+        tokenizer = self.tokenizer
+        laid_out = self.layout(tokenizer)
+        return laid_out.template(tokenizer) if laid_out.form == "chat" else None
 
     def tensors(self) -> list[Tensor]:
         """The whole tuned model, in float32; raises `ModelError`."""

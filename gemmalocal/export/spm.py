@@ -64,8 +64,11 @@ def _merges(model: dict[str, Any]) -> list[list[str]]:
     return [merge if isinstance(merge, list) else merge.split(" ") for merge in model["merges"]]
 
 
-def describe(writer: gguf.GGUFWriter, base: Path, architecture: str, count: int) -> None:
-    """Add the vocabulary of `count` tokens, the special ones (exactly one <bos> in front), and a chat template."""
+def describe(writer: gguf.GGUFWriter, base: Path, architecture: str, count: int, template: str | None = None) -> None:
+    """Add the vocabulary of `count` tokens, the special ones (exactly one <bos> in front), and a chat `template`.
+
+    Without one it is the model's own, if it has one.
+    """
     found = pieces(base, count)
     if architecture == "gemma4":
         writer.add_tokenizer_model("gemma4")
@@ -81,11 +84,12 @@ def describe(writer: gguf.GGUFWriter, base: Path, architecture: str, count: int)
     writer.add_eos_token_id(ids["<eos>"])
     writer.add_unk_token_id(ids["<unk>"])
     writer.add_pad_token_id(ids["<pad>"])
-    template = of_model(base)
+    own = of_model(base)
+    template = template or (own.source if own else None)
     if template and (ends := [ids[text] for text in TURN_ENDS if text in ids]):
         writer.add_eot_token_id(ends[0])
     writer.add_add_bos_token(True)
     writer.add_add_eos_token(False)
     writer.add_add_space_prefix(False)
     if template:
-        writer.add_chat_template(template.source)
+        writer.add_chat_template(template)

@@ -58,8 +58,8 @@ class Chat:
             yield event
 
     def _all(self, idle: float) -> Iterator[Event]:
-        yield Voices([voice.name for voice in self._voices], [voice.form for voice in self._voices])
-        if alone := [voice.name for voice in self._voices if voice.form != "chat"]:
+        yield Voices([voice.name for voice in self._voices], [voice.layout.form for voice in self._voices])
+        if alone := [voice.name for voice in self._voices if voice.layout.form != "chat"]:
             yield Notice(f"{', '.join(alone)}: trained on no conversations, so every prompt stands alone")
         last = time.monotonic()
         while time.monotonic() - last < idle:

@@ -11,16 +11,15 @@ import numpy as np
 
 from gemmalocal import pace
 from gemmalocal.backends import open_backend
-from gemmalocal.data.examples import Made, shown
+from gemmalocal.data.examples import shown
 from gemmalocal.data.lint import Lint
 from gemmalocal.data.store import Examples
 from gemmalocal.errors import DatasetError
 from gemmalocal.events import Event, Finished, Notice, Report
 from gemmalocal.pipelines.budget import Budget, budget, load_of
-from gemmalocal.pipelines.prepared import Prepared, prepare
+from gemmalocal.pipelines.prepared import Look, Prepared, prepare
 from gemmalocal.pipelines.train import steps
 from gemmalocal.recipe import Recipe
-from gemmalocal.records import Record
 
 SHOWN = 3
 LONGEST, TAIL = 4096, 512  # tokens of a row that are shown at most, and those of its end among them
@@ -48,11 +47,12 @@ def survey(recipe: Recipe, ready: Prepared, place: Path) -> Generator[Event, Non
 
     Where none can be trained on, the problems are reported before the `DatasetError` is raised.
     """
-    lint = Lint(ready.findings, recipe.data.max_length)
+    lint: Lint | None = None
 
-    def look(record: Record, made: Made) -> None:
-        assert ready.tokenizer is not None
-        lint(record, made, ready.tokenizer.has_template)
+    def look(in_turns: bool) -> Look:
+        nonlocal lint
+        lint = Lint(ready.findings, recipe.data.max_length, in_turns)
+        return lint
 
     try:
         for event in prepare(recipe, ready, place, weights=False, look=look):
@@ -61,6 +61,7 @@ def survey(recipe: Recipe, ready: Prepared, place: Path) -> Generator[Event, Non
     except DatasetError:
         yield Report({"model": recipe.model, "problems": ready.findings.report()})
         raise
+    assert lint is not None
     lint.close()
     assert ready.records is not None
     return {

@@ -10,8 +10,7 @@ from typing import Any
 
 from gemmalocal import asides, atomic, exports, history, machine, manifest, pace, targets
 from gemmalocal.backends import crossing, open_backend
-from gemmalocal.data import store
-from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.data import chat_template
 from gemmalocal.errors import GemmalocalError, ModelError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.export import forms, gguf_write, ollama
@@ -87,10 +86,12 @@ def opened(folder: Path, tell: Tell) -> Source:
 def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path, tell: Tell) -> None:
     """`what` is a GGUF's plan, or the tensors of another form."""
     if isinstance(what, Plan):
-        template = _template(found) if form.name == "ollama" else ""  # what it cannot say is told before the work
-        file = forms.write_gguf(aside, found.whole, what, found.run.name, tell)
+        tokenizer = found.tokenizer
+        # What Ollama's language cannot say is told before the work.
+        template = ollama.template(tokenizer, found.layout(tokenizer)) if form.name == "ollama" else ""
+        file = forms.write_gguf(aside, found.whole, what, found.run.name, tell, found.chat_template)
         if form.name == "ollama":
-            text = ollama.modelfile(file.name, template, _tokenizer(found), found.licence, {"temperature": 0.7})
+            text = ollama.modelfile(file.name, template, tokenizer, found.licence, {"temperature": 0.7})
             (aside / "Modelfile").write_text(text, encoding="utf-8")
     elif form.name == "adapter":
         for path in _adapter(found).iterdir():
@@ -106,17 +107,16 @@ def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path
             open_backend("mlx").quantized(whole, small, form.bits)  # type: ignore[attr-defined]
             for path in small.iterdir():
                 path.rename(aside / path.name)
+        _speaking(found, aside)
     else:
         forms.write_merged(aside, found.whole, what, form.dtype, tell)
+        _speaking(found, aside)
 
 
-def _tokenizer(found: Source) -> Tokenizer:
-    return Tokenizer(found.whole, found.recipe.data.thinking)
-
-
-def _template(found: Source) -> str:
-    rows = found.run / "examples"
-    return ollama.template(_tokenizer(found), store.about(rows)["between"] if store.exists(rows) else "")
+def _speaking(found: Source, folder: Path) -> None:
+    """Give a model's folder the chat template of the run's rows, if its base does not bring it."""
+    if (template := found.chat_template) is not None:
+        (folder / chat_template.OWN).write_text(template, encoding="utf-8")
 
 
 def _adapter(found: Source) -> Path:

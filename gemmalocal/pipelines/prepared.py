@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 
 from gemmalocal import atomic, hashes
-from gemmalocal.data import store
+from gemmalocal.data import layout, store
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.examples import Example, Made, to_examples
-from gemmalocal.data.findings import Findings
+from gemmalocal.data.findings import LEFT_OUT, Findings
+from gemmalocal.data.layout import Layout, Mixed, Tally
 from gemmalocal.data.store import Examples
-from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.errors import DatasetError
+from gemmalocal.data.tokenizer import Tokenizer, broken
+from gemmalocal.errors import DatasetError, GemmalocalError
 from gemmalocal.events import Event, Notice, Progress, Stage
 from gemmalocal.pipelines.beside import beside
 from gemmalocal.recipe import DataSpec, Recipe
@@ -37,36 +38,35 @@ class Prepared:
     split: int = 0  # rows that became several examples
     train: Examples = field(init=False)
     held_out: Examples = field(init=False)
-    plain: bool = False  # whether the rows are plain text
-    between: str = ""  # see `Record.between`
+    layout: Layout = field(init=False)
 
 
 Look = Callable[[Record, Made], None]
+Looker = Callable[[bool], Look]  # begins anew; whether single exchanges are put in turns
 
 
 def prepare(
-    recipe: Recipe, into: Prepared, place: Path, weights: bool = True, look: Look | None = None
+    recipe: Recipe, into: Prepared, place: Path, weights: bool = True, look: Looker | None = None
 ) -> Iterator[Event]:
     """Find the model, read the rows, store examples in the folder `place`; raises the errors of each.
 
-    A store that is there is used as it is: a run goes on with the rows it began with. `look` sees each record. A
-    tokenizer that is there is used too.
+    A store that is there is used as it is: a run goes on with the rows it began with. What `look` gives sees each
+    record, and is asked for again where the reading begins again. A tokenizer that is there is used too.
     """
     if into.tokenizer is None:
         yield Stage("finding the model")
         into.folder = yield from beside(lambda tell: locate(recipe.model, tell, weights))
-        into.tokenizer = Tokenizer(into.folder, recipe.data.thinking)
+        into.tokenizer = layout.tokenizer(into.folder, recipe.data, place)
     vocabulary = _vocabulary(into.folder)
     if not store.exists(place):
         yield Stage("reading the rows")
-        into.records = Records(recipe.data, into.findings)
-        yield from _stored(recipe.data, into, into.records, into.tokenizer, place, look, vocabulary)
+        yield from _stored(recipe.data, into, into.tokenizer, place, look, vocabulary)
     else:
         if wrong := store.damage(place):
             yield from _made_again(recipe.data, into.tokenizer, place, wrong)
         store.check_ids(place, vocabulary)
-    into.train, into.held_out, about = store.load(place)
-    into.plain, into.between = about["plain"], about["between"]
+    into.train, into.held_out, _ = store.load(place)
+    into.layout = layout.remembered(place, recipe.data, into.tokenizer)
     cut = into.train.cut + into.held_out.cut
     if cut:
         yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
@@ -92,8 +92,7 @@ def _made_again(data: DataSpec, tokenizer: Tokenizer, place: Path, wrong: dict[s
     yield Stage("reading the rows again")
     afresh = Prepared(tokenizer=tokenizer)
     try:
-        records = Records(data, afresh.findings)
-        for event in _stored(data, afresh, records, tokenizer, again, None, None):
+        for event in _stored(data, afresh, tokenizer, again, None, None):
             if not isinstance(event, Notice):
                 yield event
     except DatasetError as error:
@@ -106,22 +105,39 @@ def _made_again(data: DataSpec, tokenizer: Tokenizer, place: Path, wrong: dict[s
 
 
 def _stored(
+    data: DataSpec, into: Prepared, tokenizer: Tokenizer, place: Path, look: Looker | None, vocabulary: int | None
+) -> Iterator[Event]:
+    """Rows to examples on disk; from the first again where single exchanges turn out to be beside conversations."""
+    for turns in (False, True):
+        into.findings, into.split = Findings(), 0
+        into.records = Records(data, into.findings)
+        tally = Tally(tokenizer, turns)
+        begun = look(turns or tokenizer.has_template) if look else None
+        try:
+            yield from _written(data, into, into.records, tokenizer, place, tally, begun, vocabulary)
+        except Mixed:
+            continue
+        return
+
+
+def _written(
     data: DataSpec,
     into: Prepared,
     records: Records,
     tokenizer: Tokenizer,
     place: Path,
+    tally: Tally,
     look: Look | None,
     vocabulary: int | None,
 ) -> Iterator[Event]:
-    """Rows to examples on disk, one at a time."""
+    """Rows to examples on disk, one at a time; raises `Mixed`."""
     examples = array("i")  # of each record
-    plain, between, told = False, "", 0
+    told = 0
     with store.writing(place) as writer:
-        for record, made in to_examples(records, tokenizer, data.max_length, data.long_rows):
+        for record, made in to_examples(records, tokenizer, data.max_length, data.long_rows, tally.turns):
+            tally.add(record)
             if look is not None:
                 look(record, made)
-            plain, between = (plain, between) if examples else (bool(record.text), record.between)
             usable = [one for one in made if isinstance(one, Example)]
             for one in made:
                 if isinstance(one, Example):
@@ -138,8 +154,24 @@ def _stored(
         yield from map(Notice, _notices(records, into, data))
         times = np.repeat(records.times(), counts)
         if (held_out | (times == 0)).all():
-            raise DatasetError("No row is left to train on.", "Raise data.max_length, or mend the rows.")
-        writer.close(held_out, {"plain": plain, "between": between}, vocabulary, times if (times != 1).any() else None)
+            raise _none_left(into.findings, tokenizer)
+        if tally.notice:
+            yield Notice(tally.notice)
+        kept = layout.about(tally.layout, tokenizer.template)
+        writer.close(held_out, kept, vocabulary, times if (times != 1).any() else None)
+
+
+def _none_left(findings: Findings, tokenizer: Tokenizer) -> GemmalocalError:
+    """Why no row is left, and what would help: the template's fault is none of the rows'."""
+    if tokenizer.fault:
+        return broken(tokenizer.fault)
+    long = any("tokens" in kind.kind + kind.detail for kind in findings.of(LEFT_OUT))
+    return DatasetError(
+        "No row is left to train on.",
+        "Raise data.max_length, or mend the rows."
+        if long
+        else "Mend the rows, or take another template: data.chat_template.",
+    )
 
 
 def _notices(records: Records, into: Prepared, data: DataSpec) -> Iterator[str]:

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from gemmalocal import history
 from gemmalocal.backends import BACKENDS, installed, open_backend
-from gemmalocal.data import store
+from gemmalocal.data import layout
+from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints
-from gemmalocal.engine.speak import Template, Voice, form
+from gemmalocal.engine.speak import Template, Voice
 from gemmalocal.errors import ModelError
 from gemmalocal.events import Event, Notice, Stage
 from gemmalocal.pipelines.beside import beside
@@ -37,9 +38,8 @@ class Seat:
     weights: Weights
     adapter: Path | None
     tokenizer: Tokenizer
-    form: str
+    layout: Layout
     template: Template
-    between: str
 
 
 def seat(spec: list[dict[str, Any]]) -> Generator[Event, None, list[Voice]]:
@@ -69,10 +69,11 @@ def _seat(entry: dict[str, Any]) -> Generator[Event, None, Seat]:
     adapter = None if entry.get("base") else _result(run, entry.get("step"), recipe)
     if adapter and recipe.method == "full":
         folder, adapter = adapter, None
-    tokenizer = Tokenizer(folder, recipe.data.thinking)
+    rows = run / "examples"
+    tokenizer = layout.tokenizer(folder, recipe.data, rows)
     weights = Weights(folder, recipe.weight_dtype, recipe.bits, _engine(recipe))
-    shape, between = _form(run, recipe, tokenizer)
-    return Seat(entry["name"], weights, adapter, tokenizer, shape, recipe.data.template, between)
+    laid_out = layout.remembered(rows, recipe.data, tokenizer)
+    return Seat(entry["name"], weights, adapter, tokenizer, laid_out, recipe.data.template)
 
 
 def _result(run: Path, step: int | None, recipe: Recipe) -> Path:
@@ -94,24 +95,12 @@ def _result(run: Path, step: int | None, recipe: Recipe) -> Path:
     raise ModelError(f"{run.name} {what}.", f"It has those of steps {steps}." if steps else "Wait for its first one.")
 
 
-def _form(run: Path, recipe: Recipe, tokenizer: Tokenizer) -> tuple[str, str]:
-    """The shape of a run's rows, and what stands between prompt and completion, from the examples that it keeps.
-
-    Older runs have none, so from its recipe.
-    """
-    if store.exists(run / "examples"):
-        train, _, about = store.load(run / "examples")
-        shape = form(tokenizer, about["plain"], train[0].ids.tolist() if len(train) else [])
-        return shape, about["between"] if shape == "prompt" else ""
-    return form(tokenizer, isinstance(recipe.data.template, str) or recipe.data.shape == "text", []), ""
-
-
 def _loaded(weights: Weights, seats: Sequence[Seat]) -> Iterator[Voice]:
     folders = list(dict.fromkeys(one.adapter for one in seats if one.adapter))
     generator = open_backend(weights.engine).generator(weights.folder, folders, weights.dtype, weights.bits)
     for one in seats:
         number = folders.index(one.adapter) + 1 if one.adapter else 0
-        yield Voice(one.name, generator, number, one.tokenizer, one.form, one.template, one.between)
+        yield Voice(one.name, generator, number, one.tokenizer, one.layout, one.template)
 
 
 def _engine(recipe: Recipe) -> str:

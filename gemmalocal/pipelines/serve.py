@@ -41,11 +41,11 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         if host not in LOOPBACK:
             yield Notice(f"whoever reaches {host} may ask this model: the server asks for no key")
         yield Stage("starting the server")
-        template = Tokenizer(found.whole).has_template
-        server = _started(found, spec["form"], template, directory, host, port)
+        tokenizer = found.tokenizer
+        server = _started(found, spec["form"], _template(found, tokenizer), directory, host, port)
         name = found.run.name
         yield from beside(lambda tell: _loaded(server, name, _url(host, port), tell), commands)
-        yield Report({"url": _url(host, port), "model": name, "chat": template})
+        yield Report({"url": _url(host, port), "model": name, "chat": tokenizer.has_template})
         while server.alive:
             if any(item.get("do") == "stop" for item in commands()):
                 yield Finished("done")
@@ -59,7 +59,12 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
             server.end()
 
 
-def _started(found: Source, form: str | None, template: bool, directory: Path, host: str, port: int) -> Server:
+def _template(found: Source, tokenizer: Tokenizer) -> str:
+    """The layout of the run's rows as a chat template, empty if the model brings it."""
+    return found.layout(tokenizer).template(tokenizer) or ""
+
+
+def _started(found: Source, form: str | None, template: str, directory: Path, host: str, port: int) -> Server:
     log, name = directory / "server.txt", found.run.name
     if form is not None:
         folder = proved.find(found.run, form)

@@ -12,7 +12,6 @@ from gemmalocal import catalog, history, macos
 from gemmalocal.backends import open_backend, whole
 from gemmalocal.backends.group import wait
 from gemmalocal.backends.protocol import Trainer
-from gemmalocal.data.examples import pieces
 from gemmalocal.data.store import lengths
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.brake import Brake
@@ -24,7 +23,7 @@ from gemmalocal.pipelines import together
 from gemmalocal.pipelines.budget import Budget, budget, load_of
 from gemmalocal.pipelines.prepared import Prepared, prepare
 from gemmalocal.recipe import Recipe
-from gemmalocal.records import Message, Record
+from gemmalocal.records import Message
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
@@ -219,12 +218,7 @@ def answer(
     """
     tokenizer = ready.tokenizer
     assert tokenizer is not None
-    if ready.plain:
-        text = tokenizer.bos + prompt
-    else:
-        turns = Message("user", prompt), Message("assistant", ".")
-        asked = pieces(Record("", turns, between=ready.between), tokenizer)
-        text = asked[0][0]
+    text = ready.layout.asked(tokenizer, [Message("user", prompt)])
     ids = []
     for number in trainer.stream(tokenizer.encode(text), max_tokens, tokenizer.stop_ids):
         if wished():

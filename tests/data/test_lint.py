@@ -64,10 +64,10 @@ def test_a_reply_glued_to_its_prompt(
     tiny: Path, prompt: str, reply: str, between: str, chat: bool, glued: bool
 ) -> None:
     findings = Findings()
-    lint = Lint(findings, 512)
+    lint = Lint(findings, 512, chat)
     record = replace(pair(prompt, reply), between=between)
     ((_, made),) = to_examples([record], Tokenizer(tiny), 512)
-    lint(record, made, chat)
+    lint(record, made)
     assert ["no space or line end" in kind.kind for kind in findings.of("odd")] == [True] * glued
 
 

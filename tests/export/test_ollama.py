@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
 from gemmalocal.errors import ModelError
 from gemmalocal.export import ollama
@@ -19,6 +20,7 @@ from gemmalocal.published import APACHE, GEMMA_TERMS, Licence, licence
 from gemmalocal.records import Message
 from tests.export import gemma_templates
 
+CHAT = Layout("chat")
 GO = shutil.which("tmpl")
 go = pytest.mark.skipif(
     GO is None and "CI" not in os.environ, reason="Go's templates need tmpl: apt-get install tmpl (Debian, Ubuntu)"
@@ -72,9 +74,9 @@ def read_back(modelfile: str) -> str:
 def test_go_says_what_the_models_own_template_says(own: str, thinking: bool, tiny: Path, tmp_path: Path) -> None:
     assert len(CONVERSATIONS) >= 30
     tokenizer = speaking(tiny, tmp_path, own, thinking)
-    written = ollama.modelfile("x.gguf", ollama.template(tokenizer), tokenizer, GEMMA_TERMS, {})
+    written = ollama.modelfile("x.gguf", ollama.template(tokenizer, CHAT), tokenizer, GEMMA_TERMS, {})
     template = read_back(written)
-    assert template == ollama.template(tokenizer)
+    assert template == ollama.template(tokenizer, CHAT)
     for messages in CONVERSATIONS:
         wanted = tokenizer.render(messages, ask=True)
         assert tokenizer.bos + filled(template, messages, tmp_path) == wanted  # llama.cpp puts <bos> there
@@ -83,7 +85,7 @@ def test_go_says_what_the_models_own_template_says(own: str, thinking: bool, tin
 @go
 def test_an_empty_systems_text_is_none_and_a_reply_may_be_gone_on_with(tiny: Path, tmp_path: Path) -> None:
     tokenizer = speaking(tiny, tmp_path, gemma_templates.GEMMA4)
-    template, asked = ollama.template(tokenizer), Message("user", "Why?")
+    template, asked = ollama.template(tokenizer, CHAT), Message("user", "Why?")
     assert filled(template, [Message("system", ""), asked], tmp_path) == filled(template, [asked], tmp_path)
     begun = filled(template, [asked, Message("assistant", "Because")], tmp_path)
     assert begun == "<|turn>user\nWhy?<turn|>\n<|turn>model\nBecause"
@@ -97,7 +99,7 @@ MARKS = ('"""', "{{ .System }}", "{{- end -}}", "}}", '"', "\\", "`", "\\n", "é
 def test_no_mark_is_taken_for_an_action_or_ends_the_quotes(mark: str, tiny: Path, tmp_path: Path) -> None:
     own = TURNS.replace("<start_of_turn>", "{{ mark }}").replace("<end_of_turn>", "{{ mark }}")
     tokenizer = speaking(tiny, tmp_path, "{% set mark = " + json.dumps(mark, ensure_ascii=False) + " %}" + own)
-    template = read_back(ollama.modelfile("x", ollama.template(tokenizer), tokenizer, GEMMA_TERMS, {}))
+    template = read_back(ollama.modelfile("x", ollama.template(tokenizer, CHAT), tokenizer, GEMMA_TERMS, {}))
     messages = [Message("system", "s"), Message("user", "a"), Message("assistant", "b"), Message("user", "c")]
     assert mark + "user\ns" in tokenizer.render(messages, ask=True)
     assert tokenizer.bos + filled(template, messages, tmp_path) == tokenizer.render(messages, ask=True)
@@ -106,7 +108,7 @@ def test_no_mark_is_taken_for_an_action_or_ends_the_quotes(mark: str, tiny: Path
 @go
 @pytest.mark.parametrize("between", ["", "\n", '\n"""{{ end }}'])
 def test_of_a_model_of_plain_text_each_prompt_stands_alone(between: str, tiny: Path, tmp_path: Path) -> None:
-    template = ollama.template(speaking(tiny, tmp_path, ""), between)
+    template = ollama.template(speaking(tiny, tmp_path, ""), Layout("prompt", between))
     assert '"""' not in template
     assert filled(template, [Message("user", "Quote: {{")], tmp_path) == "Quote: {{" + between
     talk = [Message("system", "s"), Message("user", "a"), Message("assistant", "b"), Message("user", "c")]
@@ -125,7 +127,7 @@ UNSAYABLE = {
 @pytest.mark.parametrize("own", UNSAYABLE.values(), ids=UNSAYABLE)
 def test_a_template_that_gos_cannot_follow_is_refused(own: str, tiny: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be said in Ollama's language"):
-        ollama.template(speaking(tiny, tmp_path, own))
+        ollama.template(speaking(tiny, tmp_path, own), CHAT)
 
 
 @pytest.mark.parametrize(("model_type", "known"), [("gemma3_text", GEMMA_TERMS), ("gemma4_text", APACHE)])

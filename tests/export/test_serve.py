@@ -19,6 +19,7 @@ import httpx2
 import psutil
 import pytest
 
+from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.export import llama, servers
 from gemmalocal.records import Message
@@ -169,19 +170,19 @@ def test_web_pages_of_other_machines_learn_nothing(home: Path, form: list[str]) 
 
 
 @FORMS
-def test_a_base_model_chats_in_gemmas_turns(home: Path, tiny: Path, form: list[str]) -> None:
+def test_a_base_model_chats_as_its_rows_do(home: Path, tiny: Path, form: list[str]) -> None:
     tokenizer = Tokenizer(tiny)
     assert not tokenizer.has_template
     asked = [{"role": "system", "content": "the sea"}, {"role": "user", "content": PROMPT}]
-    turns = tokenizer.render([Message(one["role"], one["content"]) for one in asked], True)
+    rows = Layout("prompt").asked(tokenizer, [Message(one["role"], one["content"]) for one in asked])
     end = tokenizer.encoder.token_to_id("<end_of_turn>")
     with served(home, *form) as server, httpx2.Client(timeout=60, trust_env=False) as client:
         more = {"model": "tune", "max_tokens": 6, "temperature": 0}
-        words = {**more, "prompt": turns.removeprefix(tokenizer.bos)}
+        words = {**more, "prompt": rows.removeprefix(tokenizer.bos)}
         chat = client.post(f"{server['url']}/chat/completions", json={**more, "messages": asked}).json()
         plain = client.post(f"{server['url']}/completions", json=words).json()
         assert chat["choices"][0]["message"]["content"] == plain["choices"][0]["text"]
-        assert chat["usage"]["prompt_tokens"] == plain["usage"]["prompt_tokens"] == len(tokenizer.encode(turns))
+        assert chat["usage"]["prompt_tokens"] == plain["usage"]["prompt_tokens"] == len(tokenizer.encode(rows))
         ending = {**more, "messages": asked, "logit_bias": {str(end): 100}}
         ended = client.post(f"{server['url']}/chat/completions", json=ending).json()
         assert ended["choices"][0]["finish_reason"] == "stop"
@@ -233,7 +234,7 @@ def test_a_server_that_does_not_come_up_says_why(home: Path, tmp_path: Path) -> 
     assert "exceeds remaining file size" in done.stderr.partition("did not come up: ")[2]
 
     log = tmp_path / "server.txt"
-    server = servers.mlx(tmp_path / "nowhere", None, "tune", True, "127.0.0.1", free_port(), log)
+    server = servers.mlx(tmp_path / "nowhere", None, "tune", "", "127.0.0.1", free_port(), log)
     while server.alive:
         time.sleep(0.1)
     assert str(tmp_path / "nowhere") in server.last_words

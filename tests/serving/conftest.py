@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from gemmalocal.data.tokenizer import TURNS
 from gemmalocal.export import gguf_write, merge, servers
 
 NAME, POSITIONS = "tuned", 20_000
@@ -57,12 +58,12 @@ def served(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
     if request.param == "mlx":
-        process = servers.mlx(model, None, NAME, False, "127.0.0.1", port, folder / "log.txt")
+        process = servers.mlx(model, None, NAME, TURNS, "127.0.0.1", port, folder / "log.txt")
     else:
         pytest.importorskip("xllamacpp")
         plan = gguf_write.plan(model, merge.merged(model, None), "F16")
         gguf_write.write(folder / "x.gguf", model, plan, "x", lambda *what: None)
-        process = servers.llama(folder / "x.gguf", NAME, False, "127.0.0.1", port, folder / "log.txt")
+        process = servers.llama(folder / "x.gguf", NAME, TURNS, "127.0.0.1", port, folder / "log.txt")
     with httpx2.Client(timeout=60, trust_env=False) as client:
         _await(process, client, port)
         yield Served(str(request.param), port, process, client)

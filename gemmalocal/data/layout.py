@@ -1,0 +1,140 @@
+"""How the rows of a dataset are laid out as text: one way, decided by all of them, and remembered beside them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from gemmalocal.data import store
+from gemmalocal.data.chat_template import ChatTemplate, chosen
+from gemmalocal.data.tokenizer import TURN_ENDS, Tokenizer
+from gemmalocal.errors import DatasetError
+from gemmalocal.recipe import DataSpec
+from gemmalocal.records import Message, Record
+
+Form = Literal["text", "prompt", "chat"]
+
+
+class Mixed(Exception):
+    """Single exchanges were laid out as plain text, and there is a conversation beside them."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Rows of a `text` go on, those of a `prompt` complete it (`between` stands after it), those of `chat` reply."""
+
+    form: Form
+    between: str = ""
+
+    def asked(self, tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
+        """The text that the reply to the last message goes on from; what was said before counts in a chat alone."""
+        if self.form == "chat":
+            return tokenizer.render(messages, ask=True)
+        system = f"{messages[0].content}\n\n" if messages[0].role == "system" else ""
+        return tokenizer.bos + system + messages[-1].content + self.between
+
+    def template(self, tokenizer: Tokenizer) -> str | None:
+        """The chat template of such rows for programs that know only the model; None if the model's own will do."""
+        if self.form == "chat":
+            return None if tokenizer.template.own else tokenizer.template.source
+        if tokenizer.has_template:
+            return None
+        between = self.between.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n")
+        return (
+            "{{ bos_token }}{% if messages[0].role == 'system' %}{{ messages[0].content ~ '\\n\\n' }}{% endif %}"
+            "{{ messages[-1].content ~ '" + between + "' }}"
+        )
+
+
+class Tally:
+    """Sees every record, and knows at the end how they are laid out; `turns` puts single exchanges in turns too."""
+
+    def __init__(self, tokenizer: Tokenizer, turns: bool) -> None:
+        self._tokenizer, self.turns = tokenizer, turns
+        self._ends = [end for end in TURN_ENDS if tokenizer.encoder.token_to_id(end) is not None]
+        self.texts = self.pairs = self.talks = 0
+        self._written = 0  # texts and pairs that bring turns of their own
+        self.betweens = Counter[str]()  # of pairs
+
+    def add(self, record: Record) -> None:
+        """Count one more; raises `Mixed` where the layout so far was wrong."""
+        if not record.messages:
+            self.texts += 1
+        elif record.is_pair:
+            self.pairs += 1
+            self.betweens[record.between] += 1
+        else:
+            self.talks += 1
+        if not record.messages or record.is_pair:
+            text = record.text or "".join(message.content for message in record.messages)
+            self._written += any(end in text for end in self._ends)
+        if self.pairs and self.talks and not self.turns and not self._tokenizer.has_template:
+            raise Mixed
+
+    @property
+    def layout(self) -> Layout:
+        """That of all the records."""
+        in_turns = self._tokenizer.has_template or self.turns or self.talks
+        if self.texts + self.pairs == self._written and not self.talks:
+            return Layout("chat")  # each was written in turns already
+        if self.pairs + self.talks == 0:
+            return Layout("text")
+        if in_turns:
+            return Layout("chat")
+        return Layout("prompt", self.betweens.most_common(1)[0][0])
+
+    @property
+    def notice(self) -> str | None:
+        """What a person should know of rows that are not alike."""
+        if self._tokenizer.has_template:
+            return None
+        if self.turns and self.talks:
+            return (
+                f"the model has no chat template, and {self.talks} rows are conversations: "
+                f"all are in turns, the {self.pairs} of a single exchange too"
+            )
+        if len(self.betweens) > 1 and self.layout.form == "prompt":
+            (often, many), (_, few) = self.betweens.most_common(2)
+            how = "a line end" if often else "nothing"
+            return f"after the prompt of {many} rows there is {how}, of {few} rows not: a chat does as the {many} do"
+        return None
+
+
+def about(layout: Layout, template: ChatTemplate) -> dict[str, Any]:
+    """What a store keeps of a layout; a person's template is kept whole, since its file may go."""
+    kept = {"plain": layout.form == "text", "between": layout.between, "form": layout.form}
+    given = {"source": template.source, "file": template.file}
+    return kept if template.own or not template.wraps else {**kept, "chat_template": given}
+
+
+def tokenizer(folder: Path, data: DataSpec, examples: Path) -> Tokenizer:
+    """The tokenizer of the model in `folder` for the rows of a recipe, with the template that its `examples` had."""
+    try:
+        kept = store.about(examples).get("chat_template") if store.exists(examples) else None
+    except DatasetError:  # it is damaged, and may be mended with what the recipe says
+        kept = None
+    template = ChatTemplate(kept["source"], kept["file"]) if kept else chosen(folder, data.chat_template)
+    return Tokenizer(folder, data.thinking, template)
+
+
+def remembered(examples: Path, data: DataSpec, tokenizer: Tokenizer) -> Layout:
+    """The layout of a run's examples; of older runs, what their first row and their recipe tell."""
+    if not store.exists(examples):
+        return Layout(form(tokenizer, isinstance(data.template, str) or data.shape == "text", []))
+    train, _, about = store.load(examples)
+    kept: Form = about.get("form") or form(tokenizer, about["plain"], train[0].ids.tolist() if len(train) else [])
+    return Layout(kept, about["between"] if kept == "prompt" else "")
+
+
+def form(tokenizer: Tokenizer, plain: bool, example: Sequence[int]) -> Form:
+    """Of rows that are `plain` text or not, by the ids of one `example` if there is one.
+
+    A model without a chat template may still have been trained on turns: then the example has the end of one.
+    """
+    if plain:
+        return "text"
+    turns = any(end in tokenizer.decode(example, special=True) for end in TURN_ENDS)
+    return "chat" if tokenizer.has_template or turns else "prompt"
