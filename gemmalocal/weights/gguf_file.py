@@ -19,7 +19,7 @@ import numpy as np
 from gemmalocal import asides, atomic, machine
 from gemmalocal.errors import ModelError
 from gemmalocal.published import licence
-from gemmalocal.weights import gguf_gemma, gguf_names, tensors, vocabulary
+from gemmalocal.weights import agree, gguf_gemma, gguf_header, gguf_names, tensors, vocabulary
 from gemmalocal.weights.tensors import Tensor
 
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -28,6 +28,8 @@ SHARD = 2_000_000_000  # bytes of one safetensors file
 ENDS = ("<eos>", "<end_of_turn>", "<turn|>")
 VOCABULARY = ("tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type")
 MERGES = "tokenizer.ggml.merges"
+STRING = (gguf.GGUFValueType.STRING,)
+NUMBERS = ((gguf.GGUFValueType.FLOAT32,), (gguf.GGUFValueType.INT32, gguf.GGUFValueType.UINT32))
 KINDS = {"llama": VOCABULARY, "gemma4": (*VOCABULARY, MERGES)}  # of vocabularies, and what a file must hold of each
 
 
@@ -54,19 +56,12 @@ def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[s
     needed = 4 * sum(int(tensor.n_elements) for tensor in text)
     remedy = "Make room, or move the workspace with GEMMALOCAL_HOME."
     machine.check_room(target.parent, needed, "The weights in float32 take", remedy)
-    shapes = {tensor.name: _shape(tensor) for tensor in text}
-    if gguf_names.EMBEDDING not in shapes:
-        raise ModelError(f"{source.name} has no token embeddings.", "It is not a whole model; download it again.")
-    config = gguf_gemma.config(
-        architecture,
-        lambda key, default=None: _value(reader, key, default),
-        shapes,
-        next((int((one.data == 1).sum()) for one in text if one.name == gguf_names.ROPE), None),
-    )
+    config = _config(reader, text, architecture, source.name)
     own = licence(architecture)
     provenance = {**provenance, "licence": own.terms}
     if towers := {part for one in reader.tensors if (part := gguf_names.tower(one.name))}:
         provenance["left_out"] = ", ".join(sorted(towers))
+    _check_vocabulary(reader, source.name, config["vocab_size"])
     asides.sweep(target.parent)
     with atomic.new_folder(target) as folder:
         ids = _write_tokenizer(reader, folder, config["vocab_size"], progress)
@@ -76,6 +71,41 @@ def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[s
         _write_json(folder / "provenance.json", provenance)
         (folder / "NOTICE").write_text(f"{own.notice}\n", encoding="utf-8")
     return target
+
+
+def _config(reader: gguf.GGUFReader, text: Sequence[gguf.ReaderTensor], architecture: str, name: str) -> dict[str, Any]:
+    """config.json of what a file says of itself; raises `ModelError` where its metadata and its tensors disagree."""
+    shapes = {tensor.name: _shape(tensor) for tensor in text}
+    if gguf_names.EMBEDDING not in shapes:
+        raise ModelError(f"{name} has no token embeddings.", "It is not a whole model; download it again.")
+    turned = next((int((one.data == 1).sum()) for one in text if one.name == gguf_names.ROPE), None)
+    try:
+        config = gguf_gemma.config(architecture, lambda key, default=None: _value(reader, key, default), shapes, turned)
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
+        raise ModelError(f"The metadata of {name} cannot be read: {error}", "Download the file again.") from error
+    agree.numbers(config, name)
+    plain = {one: shape for one, shape in shapes.items() if one != gguf_names.ROPE}
+    if missing := gguf_names.missing(plain, architecture, config["num_hidden_layers"]):
+        raise ModelError(f"{name} lacks {missing}.", "It is not a whole model; download it again.")
+    agree.tensors(config, {gguf_names.tensor_name(one, architecture): shape for one, shape in plain.items()}, name)
+    return config
+
+
+def _check_vocabulary(reader: gguf.GGUFReader, name: str, rows: int) -> None:
+    """Raise `ModelError` unless tokens, scores and types are as many as the embedding has rows, and ids are numbers."""
+    for key, kind in zip(VOCABULARY, (STRING, *NUMBERS), strict=True):
+        field = reader.fields[key]
+        if len(field.types) != 2 or field.types[-1] not in kind or len(field.data) < rows:
+            raise ModelError(
+                f"{key} of {name} has not a value for each of the {rows} tokens of the embedding.",
+                "Take another GGUF of the same model.",
+            )
+    for key in (key for key in reader.fields if key.startswith("tokenizer.ggml.") and key.endswith("_token_id")):
+        number = _value(reader, key)
+        if type(number) is not int or number < 0:
+            raise ModelError(f"{key} of {name} is no token's number.", "Take another GGUF of the same model.")
+    if not isinstance(_value(reader, "tokenizer.chat_template", ""), str):
+        raise ModelError(f"tokenizer.chat_template of {name} is no text.", "Take another GGUF of the same model.")
 
 
 def _architecture(reader: gguf.GGUFReader, name: str) -> str:
@@ -109,6 +139,7 @@ class _Reader(gguf.GGUFReader):  # type: ignore[misc]
 
 def _open(source: Path, progress: Progress) -> gguf.GGUFReader:
     progress("reading the file", 0, 1)
+    gguf_header.check(source)
     try:
         return _Reader(source)
     except (ValueError, OSError, IndexError, KeyError, OverflowError) as error:  # as it meets garbage or the file's end
@@ -163,6 +194,8 @@ def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, rows: int, progress:
         role: numbers[name] if name in numbers else _value(reader, f"tokenizer.ggml.{key}_token_id", 0)
         for role, (name, key) in usual.items()
     }
+    if wrong := next((role for role, number in ids.items() if number >= len(pieces)), None):
+        raise ModelError(f"The file's {wrong} is number {ids[wrong]} of {len(pieces)} tokens.", "Take another GGUF.")
     names = {role: pieces[number] for role, number in ids.items()}
     types = [int(kinds.parts[index][0]) for index in kinds.data[:rows]]
     if MERGES in reader.fields:
@@ -183,4 +216,7 @@ def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, rows: int, progress:
 
 
 def _strings(field: gguf.ReaderField) -> list[str]:
-    return [bytes(field.parts[index]).decode("utf-8") for index in field.data]
+    try:
+        return [bytes(field.parts[index]).decode("utf-8") for index in field.data]
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{field.name} holds what is no UTF-8.", "Take another GGUF of the same model.") from error

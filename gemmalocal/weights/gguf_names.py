@@ -6,7 +6,7 @@ convert_hf_to_gguf.py.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from gemmalocal.errors import ModelError
 
@@ -67,6 +67,7 @@ INNER_4 = _weights(
     "ffn_down_exps.weight": "experts.down_proj",
     "ffn_down_exps.scale": "router.per_expert_scale",
 }
+LEAST_4 = ("attn_norm.weight", "attn_q.weight", "attn_output.weight", "ffn_down.weight")  # all layers of a Gemma 4
 NAMES = {  # outside of the layers, and within one
     "gemma": (OUTER, COMMON | _weights({"ffn_norm": "post_attention_layernorm"})),
     "gemma2": (OUTER, COMMON | FOUR_NORMS),
@@ -87,6 +88,13 @@ def architecture(model_type: str) -> str:
 def tower(name: str) -> str | None:
     """What a tensor belongs to that is no part of the text model."""
     return next((part for prefix, part in TOWERS.items() if name.startswith(prefix)), None)
+
+
+def missing(names: Collection[str], architecture: str, layers: int) -> str | None:
+    """A tensor that a model of so many layers must have and that is not among `names`; None if there is none."""
+    inner = LEAST_4 if architecture == "gemma4" else NAMES[architecture][1]
+    needed = (f"blk.{layer}.{part}" for layer in range(layers) for part in inner)
+    return next((name for name in ("output_norm.weight", *needed) if name not in names), None)
 
 
 def tensor_name(name: str, architecture: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from importlib import import_module, util
 from pathlib import Path
 
 from gemmalocal import asides, paths
 from gemmalocal.errors import ModelError
-from gemmalocal.weights import hub
+from gemmalocal.weights import agree, hub
 
 Progress = Callable[[str, int, int], None]
 
@@ -21,8 +20,15 @@ DEMO_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 def locate(name: str, progress: Progress, weights: bool = True) -> Path:
     """The folder of a model: the demo's name, a path, an imported one's name, or a Hub name (cached, else fetched).
 
-    Without `weights` the tokenizer and the configuration are enough. Raises `ModelError`.
+    Without `weights` the tokenizer and the configuration are enough. Raises `ModelError`, also for one that contradicts
+    itself.
     """
+    folder = _folder(name, progress, weights)
+    agree.folder(folder, weights)
+    return folder
+
+
+def _folder(name: str, progress: Progress, weights: bool) -> Path:
     if name == DEMO:
         return demo(progress)
     if Path(name).expanduser().is_dir():
@@ -77,7 +83,5 @@ def _cached(name: str, weights: bool) -> Path | None:
         return None
     needed = {"config.json", "tokenizer.json"}
     if weights:
-        index = folder / "model.safetensors.index.json"
-        shards = json.loads(index.read_text())["weight_map"].values() if index.is_file() else ["model.safetensors"]
-        needed |= set(shards)
+        needed |= set(agree.indexed(folder).values()) or {"model.safetensors"}
     return folder if all((folder / file).is_file() for file in needed) else None

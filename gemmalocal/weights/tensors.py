@@ -18,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.errors import ModelError
+from gemmalocal.weights import safe_header
 
 TYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "U32": "<u4", "U8": "u1", "I32": "<i4", "F64": "<f8"}
+TYPES |= {"BOOL": "?", "I8": "i1", "I16": "<i2", "U16": "<u2", "I64": "<i8", "U64": "<u8", "C64": "<c8"}
 FLOATS = ("F32", "F16", "BF16", "F64")
 WIDTHS = {"F32": 4, "BF16": 2, "F16": 2}
 
@@ -58,20 +60,14 @@ class Stored:
 
 
 def stored(folder: Path) -> dict[str, Stored]:
-    """All tensors of the safetensors files in a folder, by name; raises `ModelError` if there are none."""
+    """All tensors of the safetensors files in a folder, by name; raises `ModelError` for none and for damaged ones."""
     found: dict[str, Stored] = {}
     for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            header: dict[str, Any] = json.loads(file.read(length))
-        for name, about in header.items():
-            if name == "__metadata__":
-                continue
-            start, end = about["data_offsets"]
-            kind = np.dtype(TYPES.get(about["dtype"], "u1"))
-            place = 8 + length + start
-            raw = np.memmap(path, kind, "r", place, ((end - start) // kind.itemsize,)) if end > start else np.empty(0)
-            found[name] = Stored(name, about["dtype"], raw.reshape(about["shape"]))
+        for name, (stored_as, shape, start, end) in safe_header.read(path).items():
+            kind = np.dtype(TYPES.get(stored_as, "u1"))
+            count = (end - start) // kind.itemsize
+            raw = np.memmap(path, kind, "r", start, (count,)) if count else np.empty(0, kind)
+            found[name] = Stored(name, stored_as, raw.reshape(shape) if count == prod(shape) else raw)  # else bits
     if not found:
         raise ModelError(f"{folder} holds no safetensors files.", "Give a folder with config.json and safetensors.")
     return found

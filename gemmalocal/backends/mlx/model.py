@@ -15,6 +15,7 @@ from gemmalocal.backends.mlx.families import REFUSED, mend
 from gemmalocal.catalog import FAMILIES
 from gemmalocal.errors import ModelError
 from gemmalocal.fit import GROUP
+from gemmalocal.weights import agree
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 
@@ -28,13 +29,14 @@ class Loaded(NamedTuple):
 
 def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
     """Weights in memory, quantized to `quantize` bits if given; raises `ModelError` for what we cannot tune."""
+    agree.folder(folder)
     try:
         config = load_config(folder)
         family = config.get("model_type")
         if family not in FAMILIES:
             raise ModelError(*_refusal(folder, str(family)))
         model, _ = load_model(folder, lazy=True, model_config=configs.overrides(config))
-    except (FileNotFoundError, ValueError, KeyError) as error:
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{folder} cannot be loaded: {error}", "Give a folder with config.json and safetensors."
         ) from error

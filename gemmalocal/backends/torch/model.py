@@ -17,6 +17,7 @@ from gemmalocal.backends.torch.device import Precision
 from gemmalocal.backends.torch.frozen import QUANTIZED, FrozenLinear
 from gemmalocal.catalog import FAMILIES
 from gemmalocal.errors import ModelError
+from gemmalocal.weights import agree
 
 # Where multimodal models keep their text model: as transformers 5 saves it, and as it is published.
 INNER = {r"^model\.language_model\.": "model.", r"^language_model\.": ""}
@@ -32,6 +33,7 @@ class Loaded(NamedTuple):
 def load(folder: Path, precision: Precision, device: torch.device, bits: int | None = None) -> Loaded:
     """Weights on the device, quantized to `bits` if given; raises `ModelError` for what we cannot tune."""
     family = _family(folder)
+    agree.folder(folder)
     logging.disable_progress_bar()
     before = logging.get_verbosity()
     logging.set_verbosity_error()  # towers that are left out are told by the pipeline
@@ -45,7 +47,7 @@ def load(folder: Path, precision: Precision, device: torch.device, bits: int | N
             local_files_only=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{folder} cannot be loaded: {error}", "Give a folder with config.json and safetensors."
         ) from error

@@ -1,0 +1,181 @@
+"""Whether a model's folder agrees with itself: config.json's numbers, its weights' headers, and these with those.
+
+Only headers are read. What a configuration leaves out has the reader's defaults, and is not held against anything.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.catalog import FAMILIES
+from gemmalocal.errors import ModelError
+from gemmalocal.weights import safe_header
+
+CONFIG, INDEX = "config.json", "model.safetensors.index.json"
+LARGEST = 1 << 26  # bytes of a JSON file that is read
+Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by transformers' names
+
+# The largest that is believed: ten times and more of any published Gemma.
+NUMBERS = {
+    "num_hidden_layers": 1000, "hidden_size": 1 << 20, "intermediate_size": 1 << 22, "num_attention_heads": 1 << 14,
+    "num_key_value_heads": 1 << 14, "head_dim": 1 << 14, "global_head_dim": 1 << 14, "vocab_size": 1 << 26,
+    "num_global_key_value_heads": 1 << 14, "max_position_embeddings": 1 << 32, "sliding_window": 1 << 32,
+    "sliding_window_pattern": 1000, "num_experts": 1 << 14, "top_k_experts": 1 << 14, "moe_intermediate_size": 1 << 22,
+}  # fmt: skip
+COUNTS = {"num_kv_shared_layers": 1000, "hidden_size_per_layer_input": 1 << 20}  # these may be 0
+RATIOS = ("rms_norm_eps", "rope_theta", "rope_local_base_freq", "query_pre_attn_scalar")
+NEEDED = ("num_hidden_layers", "hidden_size", "intermediate_size")
+PLAIN = ("gemma", "gemma2", "gemma3", "gemma3_text")  # whose layers are all of one shape
+LAYER = re.compile(r"(?:model\.language_model\.|language_model\.model\.|model\.)layers\.(\d+)\.(.+)")
+EMBEDDING = re.compile(r"(?:model\.language_model\.|language_model\.model\.|model\.)embed_tokens\.weight")
+
+
+def folder(path: Path, weights: bool = True) -> None:
+    """Raise `ModelError`, which names file and field, if the model in a folder contradicts itself."""
+    if not (path / CONFIG).is_file():
+        return
+    config = configuration(path)
+    if not weights or config.get("model_type") not in FAMILIES:  # who opens it says why it is not taken
+        return
+    shapes = {name: entry.shape for name, entry in headers(path).items()}
+    if not {"quantization", "quantization_config"} & config.keys():
+        tensors(config, shapes, str(path / CONFIG))
+    else:  # packed: their shapes are the packer's
+        _layers(config.get("text_config") or config, shapes, str(path / CONFIG))
+
+
+def configuration(path: Path) -> dict[str, Any]:
+    """config.json of a folder, its numbers checked; raises `ModelError`."""
+    config = _object(path / CONFIG)
+    if config.get("model_type") in FAMILIES:
+        numbers(config, str(path / CONFIG))
+    return config
+
+
+def numbers(config: dict[str, Any], where: str) -> None:
+    """Raise `ModelError` for a size that is missing, absurd or no number."""
+    text = config.get("text_config") or config
+    if not isinstance(text, dict):
+        raise _wrong(where, "text_config is no object")
+    for key in NEEDED:
+        if text.get(key) is None:
+            raise _wrong(where, f"{key} is missing")
+    for key, most in (*NUMBERS.items(), *COUNTS.items()):
+        least, value = 0 if key in COUNTS else 1, text.get(key)
+        if value is not None and (type(value) is not int or not least <= value <= most):
+            raise _wrong(where, f"{key} is {_short(value)}, and must be a whole number from {least} to {most:,}")
+    for key in RATIOS:
+        value = text.get(key)
+        if value is not None and (type(value) not in (int, float) or not 0 < value < math.inf):
+            raise _wrong(where, f"{key} is {_short(value)}, and must be a number above 0")
+    layers, kinds = text["num_hidden_layers"], text.get("layer_types")
+    if kinds is not None and (not isinstance(kinds, list) or len(kinds) != layers):
+        count = len(kinds) if isinstance(kinds, list) else "no"
+        raise _wrong(where, f"num_hidden_layers is {layers}, and layer_types has {count} layers")
+    heads, keys = text.get("num_attention_heads"), text.get("num_key_value_heads")
+    if heads and keys and heads % keys:
+        raise _wrong(where, f"num_attention_heads ({heads}) is no multiple of num_key_value_heads ({keys})")
+
+
+def headers(path: Path) -> dict[str, safe_header.Entry]:
+    """All tensors of a folder's weights by name; raises `ModelError` for a damaged file, and for an index that lies."""
+    files = {file.name: safe_header.read(file) for file in sorted(path.glob("model*.safetensors"))}
+    for name, file in indexed(path).items():
+        if file not in files:
+            raise ModelError(f"{path / INDEX} names {file}, which is not there.", "Get the missing file.")
+        if name not in files[file]:
+            raise ModelError(f"{path / INDEX} says that {name} is in {file}, and it is not.", safe_header.AGAIN)
+    return {name: entry for entries in files.values() for name, entry in entries.items()}
+
+
+def indexed(path: Path) -> dict[str, str]:
+    """Which file of a folder holds which tensor, by its index; empty if it has none. Raises `ModelError`."""
+    if not (path / INDEX).is_file():
+        return {}
+    where = _object(path / INDEX).get("weight_map")
+    if not isinstance(where, dict) or not all(isinstance(name, str) and "/" not in name for name in where.values()):
+        raise ModelError(f"{path / INDEX} is damaged: weight_map is no map of names to files.", safe_header.AGAIN)
+    return where
+
+
+def tensors(config: dict[str, Any], shapes: Shapes, where: str) -> None:
+    """Raise `ModelError` if weights of these shapes are not those of a configuration; `where` is said of it."""
+    text = config.get("text_config") or config
+    _layers(text, shapes, where)
+    _embedding(text, shapes, where)
+    for name, shape in shapes.items():
+        if found := LAYER.fullmatch(name):
+            wanted = _wanted(text, found[2])
+            if wanted and (len(shape) != len(wanted) or any(a != b for a, b in zip(shape, wanted, strict=True) if b)):
+                said = " x ".join(str(size) if size else "any" for size in wanted)
+                raise _wrong(where, f"it wants {name} to be {said}, and it is {' x '.join(map(str, shape))}")
+
+
+def _layers(text: dict[str, Any], shapes: Iterable[str], where: str) -> None:
+    there = {int(found[1]) for name in shapes if (found := LAYER.fullmatch(name))}
+    layers = text["num_hidden_layers"]
+    if there and there != set(range(layers)):
+        raise _wrong(where, f"num_hidden_layers is {layers}, and the weights have {len(there)} layers")
+
+
+def _embedding(text: dict[str, Any], shapes: Shapes, where: str) -> None:
+    name = next((name for name in shapes if EMBEDDING.fullmatch(name)), None)
+    if name and (len(shapes[name]) != 2 or shapes[name][1] != text["hidden_size"]):
+        raise _wrong(where, f"hidden_size is {text['hidden_size']}, and {name} is {_times(shapes[name])}")
+    rows = text.get("vocab_size")
+    if name and rows and text.get("model_type") in PLAIN and shapes[name][0] != rows:
+        raise _wrong(where, f"vocab_size is {rows}, and {name} is {_times(shapes[name])}")
+
+
+def _wanted(text: dict[str, Any], part: str) -> tuple[int, ...] | None:
+    """The shape of a layer's part, 0 where it is not known; None for other parts."""
+    plain = text.get("model_type") in PLAIN
+    width, inner = text["hidden_size"], text["intermediate_size"] if plain else 0
+    head = text.get("head_dim") or 0 if plain else 0
+    queries, keys = ((text.get(key) or 0) * head for key in ("num_attention_heads", "num_key_value_heads"))
+    return {
+        "self_attn.q_proj.weight": (queries, width),
+        "self_attn.k_proj.weight": (keys, width),
+        "self_attn.v_proj.weight": (keys, width),
+        "self_attn.o_proj.weight": (width, queries),
+        "mlp.gate_proj.weight": (inner, width),
+        "mlp.up_proj.weight": (inner, width),
+        "mlp.down_proj.weight": (width, inner),
+        "input_layernorm.weight": (width,),
+        "post_attention_layernorm.weight": (width,),
+    }.get(part)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise ModelError(f"{path} is damaged: it is larger than any real one.", safe_header.AGAIN)
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror or error}", "Give a folder with config.json."
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path} is no JSON: {str(error)[:80]}", safe_header.AGAIN) from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} is damaged: it is no JSON object.", safe_header.AGAIN)
+    return found
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def _short(value: Any) -> str:
+    if type(value) is int and abs(value) >= 10**12:
+        return "a number of more than 12 digits"
+    return repr(value)[:40]
+
+
+def _wrong(where: str, what: str) -> ModelError:
+    return ModelError(f"{where} contradicts itself or its weights: {what}.", "Get the model again.")

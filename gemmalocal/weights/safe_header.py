@@ -1,0 +1,118 @@
+"""The header of a safetensors file, held against the file before anything of it is read or mapped.
+
+Eight bytes of header length, a JSON header, the tensors' bytes without gaps (https://huggingface.co/docs/safetensors).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from math import prod
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from gemmalocal.errors import ModelError
+
+LARGEST = 100_000_000  # bytes of a header, as safetensors itself has it
+DIMENSIONS = 16
+AGAIN = "The file is damaged, or was not copied whole: get it again."
+BITS = {
+    "BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
+    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
+    "F16": 16, "BF16": 16, "F32": 32, "F64": 64, "C64": 64,
+}  # fmt: skip
+
+
+class Entry(NamedTuple):
+    """A tensor: its type, its shape, and where its bytes begin and end in the file."""
+
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+def read(path: Path) -> dict[str, Entry]:
+    """The tensors of a file by name, in the order of their bytes; raises `ModelError` naming file and field."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            length = _length(path, file.read(8), size)
+            text = file.read(length)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}", AGAIN) from error
+    entries = [_entry(path, name, about, 8 + length) for name, about in _parsed(path, text).items()]
+    return _placed(path, dict(sorted(entries, key=lambda one: (one[1].start, one[1].end))), 8 + length, size)
+
+
+def damaged(path: Path, what: str) -> ModelError:
+    """The error of a file of weights that contradicts itself."""
+    return ModelError(f"{path} is damaged: {what}.", AGAIN)
+
+
+def _length(path: Path, first: bytes, size: int) -> int:
+    if len(first) < 8:
+        raise damaged(path, f"it has {size} bytes, which is no header")
+    (length,) = struct.unpack("<Q", first)
+    if length > min(size - 8, LARGEST):
+        raise damaged(path, f"its header length says {length:,} bytes, and the file has {size:,}")
+    return int(length)
+
+
+def _parsed(path: Path, text: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"its header is no JSON ({str(error)[:80]})") from error
+    if not isinstance(header, dict):
+        raise damaged(path, "its header is no JSON object")
+    header.pop("__metadata__", None)
+    return header
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"{next(name for name in names if names.count(name) > 1)} is there twice")
+    return found
+
+
+def _entry(path: Path, name: str, about: Any, base: int) -> tuple[str, Entry]:
+    kind, shape, offsets = (about.get(key) if isinstance(about, dict) else None for key in KEYS)
+    if not isinstance(kind, str) or kind not in BITS:
+        raise damaged(path, f"dtype of {name} is {str(kind)[:20]!r}, which there is not")
+    if not (isinstance(shape, list) and len(shape) <= DIMENSIONS and all(map(_is_count, shape))):
+        raise damaged(path, f"shape of {name} is {str(shape)[:40]}")
+    if not (isinstance(offsets, list) and len(offsets) == 2 and all(map(_is_count, offsets))):
+        raise damaged(path, f"data_offsets of {name} are {str(offsets)[:40]}")
+    start, end = offsets
+    needed = -(-prod(shape) * BITS[kind] // 8)
+    if end - start != needed:
+        raise damaged(
+            path, f"data_offsets of {name} hold {end - start:,} bytes, and its shape {shape} of {kind} takes {needed:,}"
+        )
+    return name, Entry(kind, tuple(shape), base + start, base + end)
+
+
+KEYS = ("dtype", "shape", "data_offsets")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
+
+
+def _placed(path: Path, entries: dict[str, Entry], base: int, size: int) -> dict[str, Entry]:
+    """The entries, if they fill the file without a gap and without an overlap."""
+    end = base
+    for name, entry in entries.items():
+        if entry.start != end:
+            what = "overlap what is before it" if entry.start < end else "leave a gap before it"
+            raise damaged(path, f"data_offsets of {name} {what}")
+        end = entry.end
+    if end > size:
+        raise damaged(path, f"its tensors take {end:,} bytes, and the file has {size:,}")
+    if end < size:
+        raise damaged(path, f"it has {size - end:,} bytes after its last tensor")
+    return entries
