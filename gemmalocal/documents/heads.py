@@ -15,12 +15,16 @@ LONGEST = 120  # characters
 ZONE = 0.15  # of the page's height, in which a head or a foot stands
 GAP = 1.6  # of the distance between lines: what is parted from the text by more is no line of it
 AHEAD = 50  # by which a page's number may be ahead of its place, beside other words
+LARGE = 1.2  # times the usual height: a title
+MOSTLY = 0.8  # of a line's numbers, if they count the pages
+MEASURED = 40  # pages, in the middle of a document, that tell what is usual
 SHOWN = 3  # lines that are told
 NUMBER = re.compile(r"\d+|\b[ivxlc]+\b(?=\W*$)", re.IGNORECASE)
+MASK = "\ufdd1"  # stands for a number
 PAGE = re.compile(
-    r"(?:page|pages|p|pg|seite|s|pagina|página|pág|стр|of|von|de|di|sur|из|第|页|頁|ページ|#|\W|_)*", re.IGNORECASE
+    r"(?:page|pages|p|pg|seite|s|pagina|página|pág|стр|of|von|de|di|sur|из|第|页|頁|ページ|\W|_)*", re.IGNORECASE
 )
-DECIMAL = re.compile("#[.,]#")  # an amount
+DECIMAL = re.compile(f"{MASK}[.,]{MASK}")  # an amount
 ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
 
@@ -34,15 +38,32 @@ class Edge(NamedTuple):
 
 
 class Pages(NamedTuple):
-    """Lines by page, how far from the top each stands (0 to 1; None where that is not known), and which are large."""
+    """Lines by page; how far from the top each stands (0 to 1) and how high it is, None where that is not known."""
 
     lines: list[list[str]]
     places: list[list[float | None]]
-    titles: list[set[int]]
+    heights: list[list[float | None]]
+    distance: float = 0.0  # that is usual between lines, of the page's height
+    height: float = 0.0  # that is usual
+
+
+def _measured(pages: Pages) -> Pages:
+    """The pages with what is usual in the middle of the document."""
+    start = max((len(pages.lines) - MEASURED) // 2, 0)
+    places = pages.places[start : start + MEASURED]
+    pairs = (pair for page in places for pair in zip(page, page[1:], strict=False))
+    distances = [abs(one - two) for one, two in pairs if one is not None and two is not None and one != two]
+    heights = [height for page in pages.heights[start : start + MEASURED] for height in page if height]
+    return pages._replace(distance=_middle(distances), height=_middle(heights))
+
+
+def _middle(values: list[float]) -> float:
+    return sorted(values)[len(values) // 2] if values else 0.0
 
 
 def strip(pages: Pages) -> tuple[list[list[str]], str]:
     """The lines without running ones, and a sentence about those; "" if there are none. No page is emptied."""
+    pages = _measured(pages)
     edges = [edge for page in range(len(pages.lines)) for edge in _edges(pages, page)]
     running = _running(pages, edges)
     gone: dict[int, set[int]] = {}
@@ -72,8 +93,9 @@ def _told(lines: Sequence[str]) -> str:
 def _edges(pages: Pages, page: int) -> Iterator[Edge]:
     lines = pages.lines[page]
     for place in dict.fromkeys((*range(min(EDGE, len(lines))), *range(max(len(lines) - EDGE, 0), len(lines)))):
-        if len(lines[place]) <= LONGEST and place not in pages.titles[page]:
-            mask = _masked(lines[place])
+        mask = _masked(lines[place])
+        large = (pages.heights[page][place] or 0) > LARGE * pages.height
+        if len(lines[place]) <= LONGEST and (not large or _is_number(mask)):
             if place < EDGE:
                 yield Edge(page, place, 0, mask)
             if len(lines) - place <= EDGE:
@@ -123,25 +145,29 @@ def _records(pages: Pages, edges: Sequence[Edge], returning: set[tuple[int, str]
 def _counts(pages: Pages, edges: Sequence[Edge]) -> bool:
     """Do the numbers of a returning line go with the pages, or with chapters, or stay? An invoice's do not."""
     rows = [(edge.page, _numbers(pages.lines[edge.page][edge.line])) for edge in edges]
+    columns = [[(page, numbers[at]) for page, numbers in rows] for at in range(min(len(row) for _, row in rows))]
     if _is_number(edges[0].mask):
-        return any(
-            Counter(numbers[column] - page for page, numbers in rows).most_common(1)[0][1] >= MOST * len(rows)
-            for column in range(min(len(numbers) for _, numbers in rows))
-        )
+        return any(_steps(column) >= MOST for column in columns)
     words = re.findall(r"[^\W\d_]+", edges[0].mask)
-    for column in range(min(len(numbers) for _, numbers in rows)):
-        values = [(page, numbers[column]) for page, numbers in rows]
-        ahead, often = Counter(value - page for page, value in values).most_common(1)[0]
-        paged = often >= 0.8 * len(values) and -AHEAD < ahead <= max(AHEAD, len(pages.lines))
-        if paged and len(words) < 2 and not all(_parted(pages, edge) for edge in edges):
+    parted = sum(_parted(pages, edge) for edge in edges) > MOST * len(edges)
+    for column in columns:
+        ahead = Counter(value - page for page, value in column).most_common(1)[0][0]
+        paged = _steps(column) >= MOSTLY and -len(pages.lines) < ahead <= max(AHEAD, len(pages.lines))
+        if paged and len(words) < 2 and not parted:
             return False  # "Question 7"
-        if not paged and len({value for _, value in values}) > len(values) / 2:
+        if not paged and len({value for _, value in column}) > len(column) / 2:
             return False
     return True
 
 
+def _steps(column: Sequence[tuple[int, int]]) -> float:
+    """The share of numbers that go on from the page before, as pages do."""
+    pairs = list(zip(column, column[1:], strict=False))
+    return sum(two[1] - one[1] == two[0] - one[0] for one, two in pairs) / max(len(pairs), 1)
+
+
 def _numbers(line: str) -> list[int]:
-    return [int(number) if number.isdigit() else _roman(number.lower()) for number in NUMBER.findall(line)]
+    return [int(number[-18:]) if number.isdigit() else _roman(number.lower()) for number in NUMBER.findall(line)]
 
 
 def _roman(number: str) -> int:
@@ -150,7 +176,7 @@ def _roman(number: str) -> int:
 
 
 def _is_number(mask: str) -> bool:
-    return "#" in mask and PAGE.fullmatch(mask) is not None and not DECIMAL.search(mask)
+    return MASK in mask and PAGE.fullmatch(mask) is not None and not DECIMAL.search(mask)
 
 
 def _is_at_edge(pages: Pages, edge: Edge) -> bool:
@@ -162,15 +188,8 @@ def _parted(pages: Pages, edge: Edge) -> bool:
     """Is there more than a line's distance between an edge line, with those beyond it, and the text?"""
     places = pages.places[edge.page]
     inner = edge.line + 1 if edge.where == 0 else edge.line - 1
-    distances = sorted(
-        abs(one - other)
-        for one, other in zip(places, places[1:], strict=False)
-        if one is not None and other is not None and one != other
-    )
     own, text = places[edge.line], places[inner] if 0 <= inner < len(places) else None
-    if own is None or text is None or not distances:
-        return False
-    return abs(text - own) > GAP * distances[len(distances) // 2]
+    return own is not None and text is not None and abs(text - own) > GAP * pages.distance > 0
 
 
 def _of_chapter(pages: Pages, edge: Edge) -> bool:
@@ -179,7 +198,7 @@ def _of_chapter(pages: Pages, edge: Edge) -> bool:
     if edge.line or edge.where or not _is_at_edge(pages, edge):
         return False
     line = pages.lines[edge.page][0]
-    counted = "#" in edge.mask and len(own) == ALIKE
+    counted = MASK in edge.mask and len(own) == ALIKE
     for other in range(max(edge.page - 2, 0), min(edge.page + 3, len(pages.lines))):
         first = next(iter(pages.lines[other]), "")
         if other != edge.page and first == line and len(pages.lines) >= FEWEST and _parted(pages, edge):
@@ -201,4 +220,4 @@ def _outermost(pages: Pages, running: set[tuple[int, int]], page: int, line: int
 
 
 def _masked(line: str) -> str:
-    return NUMBER.sub("#", " ".join(line.split()))
+    return NUMBER.sub(MASK, " ".join(line.split()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 POWER = re.compile(  # what is raised to a power: ten, a variable, a unit, what stands in a formula
-    r"(?:\b10|\b[A-Za-z\u0370-\u03ff]|\b\d*\s?(?:[kcdmµμn]?m|ft|yd|sec)|[=+*/×·]\s*[A-Za-z]{1,3})$"
+    r"(?:\b10|(?<![^\W\d_])[A-Za-z\u0370-\u03ff]|\b\d*\s?(?:[kcdmµμn]m|ft|yd|sec)|[=+*/×·]\s*[A-Za-z]{1,3}|[|∥‖}])$"
 )
 GROUP = re.compile(r"\(([^()]*)\)$")
 WORD = re.compile(r"[^\W\d_]{3,}")

@@ -14,17 +14,16 @@ from gemmalocal.documents.document import Content, Sections, Unreadable
 from gemmalocal.documents.pdf_text import Line, lines_of
 
 SCANNED = 20  # characters; a page with fewer, and an image, is a picture of text
-LARGE = 1.2  # times the usual height: a title
 SHOWN = 8  # numbers of pages that a warning names
 OCR = "Recognise its text first; ocrmypdf, for one, makes a PDF with text of it."
 
 
 class Page(NamedTuple):
-    """Lines, how far from the page's top each stands (0 to 1; None where that is not known), and which are large."""
+    """Lines; how far from the page's top each stands (0 to 1) and how high it is, None where that is not known."""
 
     lines: list[str]
     places: list[float | None]
-    titles: set[int]
+    heights: list[float | None]
 
     @property
     def text(self) -> str:
@@ -57,7 +56,7 @@ def read_pdf(file: Path, password: str | None = None) -> Content:
     if better is not texts:
         pages = [page if new == page.text else _unplaced(new) for page, new in zip(pages, better, strict=True)]
     whole = hyphens.join([page.lines for page in pages])
-    lines, stripped = heads.strip(heads.Pages(whole, [page.places for page in pages], [page.titles for page in pages]))
+    lines, stripped = heads.strip(heads.Pages(whole, [page.places for page in pages], [page.heights for page in pages]))
     warnings = (f"Without a text layer, so not read: {_numbers(scanned)}. {OCR}" if scanned else "", stripped)
     return Content(title, _sections(lines, outline), tuple(filter(None, warnings)))
 
@@ -89,14 +88,14 @@ def _pages(pdf: Any) -> tuple[list[Page], list[int]]:
         try:
             page = pdf[number]
         except pypdfium2.PdfiumError:  # a page whose object is broken; the others are read
-            pages.append(Page([], [], set()))
+            pages.append(Page([], [], []))
             scanned.append(number + 1)
             continue
         with closing(page), closing(page.get_textpage()) as textpage:
             lines = lines_of(textpage, pdf_forms.values(pdf, page))
             if sum(len(line.text) for line in lines) < SCANNED and _pictured(page):
                 scanned.append(number + 1)
-            pages.append(Page([line.text for line in lines], _places(page, lines), _titles(lines)))
+            pages.append(Page([line.text for line in lines], _places(page, lines), _heights(lines)))
     return pages, scanned
 
 
@@ -117,17 +116,13 @@ def _places(page: Any, lines: Sequence[Line]) -> list[float | None]:
     return places
 
 
-def _titles(lines: Sequence[Line]) -> set[int]:
-    """Which of a page's outer lines are clearly larger than most."""
-    heights = sorted(line.box.top - line.box.bottom for line in lines if line.box)
-    usual = heights[len(heights) // 2] if heights else 0.0
-    outer = {*range(min(heads.EDGE, len(lines))), *range(max(len(lines) - heads.EDGE, 0), len(lines))}
-    return {at for at in outer if (box := lines[at].box) and box.top - box.bottom > LARGE * usual}
+def _heights(lines: Sequence[Line]) -> list[float | None]:
+    return [line.box.height if line.box else None for line in lines]
 
 
 def _unplaced(text: str) -> Page:
     lines = [line for line in text.splitlines() if line.strip()]
-    return Page(lines, [None] * len(lines), set())
+    return Page(lines, [None] * len(lines), [None] * len(lines))
 
 
 def _pictured(page: Any) -> bool:

@@ -85,6 +85,11 @@ class Characters:
             self._known[index] = Box(rect.left, rect.bottom, rect.right, rect.top)
         return self._known[index]
 
+    def smaller(self, index: int, other: int) -> bool:
+        """Whether a character's font is smaller than another's; where the page scales them, that cannot be told."""
+        one, two = (self.raw.FPDFText_GetFontSize(self.handle, at) for at in (index, other))
+        return bool(one < two * SMALL or one == two <= 1)
+
     def angle(self, index: int) -> float:
         """Quarter turns against the clock by which a character is turned."""
         return -float(self.raw.FPDFText_GetCharAngle(self.handle, index)) / (math.pi / 2)
@@ -177,6 +182,7 @@ def _marks(chars: Characters) -> Iterator[Mark]:
     """Digits that are smaller than their neighbours, and raised or lowered."""
     text, box = chars.text, chars.box
     mark: Mark | None = None
+    at = -1
     beside = Box(0, 0, 0, 0)  # what the digits at hand are measured by
     for run in DIGITS.finditer(text):
         start, end = run.span()
@@ -184,11 +190,12 @@ def _marks(chars: Characters) -> Iterator[Mark]:
             if mark is not None:
                 yield mark
                 mark = None
-            if (at := _neighbour(text, start, end)) < 0:
+            at = _neighbour(text, start, end)
+            if at < 0:
                 continue
             beside = box(at)
         last = box(end - 1)
-        if last.height >= beside.height * SMALL:
+        if last.height >= beside.height * SMALL or not chars.smaller(end - 1, at):
             continue
         while start < end - 1 and box(start).height >= beside.height * SMALL:
             start += 1
@@ -280,10 +287,12 @@ def _written(text: str, start: int, end: int, edits: Sequence[Mark]) -> str:
             line = f"{line.rstrip()} {mark.text} ".lstrip()
         elif not digits:
             line += " "
-        else:
+        elif line.strip() or text[mark.end : end].lstrip()[:1].isalpha():
             line = line.rstrip() + (marks.raised if mark.raised else marks.lowered)(line, digits)
             if text[mark.end : mark.end + 1].isalpha() and mark.raised:
                 line += " "
+        else:  # a formula in pieces
+            line += digits
         place = mark.end
         if line.endswith(" ") and text[place : place + 1] == " ":
             place += 1
