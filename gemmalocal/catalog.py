@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import paths, published
+from gemmalocal import paths, published, reading
+from gemmalocal.errors import GemmalocalError
 
 FAMILIES = {  # by config.json's model_type, those that can be tuned
     "gemma": "Gemma 1",
@@ -65,9 +65,35 @@ def left_out(config: dict[str, Any]) -> list[str]:
     return [name for key, name in TOWERS.items() if config.get(key)]
 
 
+BOUNDS = {  # of what a real model has
+    "num_hidden_layers": 1_000, "hidden_size": 1 << 20, "intermediate_size": 1 << 24, "vocab_size": 1 << 26,
+    "num_attention_heads": 4096, "num_key_value_heads": 4096, "head_dim": 1 << 16,
+}  # fmt: skip
+
+
+def oddity(config: dict[str, Any]) -> str:
+    """What no model can have in its config.json; empty if there is nothing of the kind."""
+    text = config.get("text_config") or config
+    if not isinstance(text, dict):
+        return "its text_config is no object"
+    for name, most in BOUNDS.items():
+        value = text.get(name)
+        if value is not None and not (type(value) is int and 1 <= value <= most):
+            return f"its {name} is {str(value)[:40]}"
+    return ""
+
+
 def from_config(config: dict[str, Any]) -> Sizes:
-    """The sizes in a model's config.json; raises `KeyError` where it lacks one."""
-    config = config.get("text_config") or config
+    """The sizes in a model's config.json; raises `KeyError` where it lacks one, or has one that cannot be."""
+    if odd := oddity(config):
+        raise KeyError(odd)
+    try:
+        return _sizes(config.get("text_config") or config)
+    except (TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
+        raise KeyError(f"a size is of a wrong kind: {error}") from error
+
+
+def _sizes(config: dict[str, Any]) -> Sizes:
     layers, width = config["num_hidden_layers"], config["hidden_size"]
     heads, head = config["num_attention_heads"], config.get("head_dim", 256)
     keys = config.get("num_key_value_heads", heads)
@@ -112,7 +138,7 @@ def of(model: str) -> Sizes | None:
         return known
     for folder in (Path(model).expanduser(), paths.models() / model):
         try:
-            return from_config(json.loads((folder / "config.json").read_text(encoding="utf-8")))
-        except (OSError, ValueError, KeyError, TypeError):
+            return from_config(reading.json_object(folder / "config.json"))
+        except (GemmalocalError, KeyError):
             continue
     return None

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import cache
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
 
 from gemmalocal.terminal import as_json
 
@@ -290,6 +292,29 @@ KINDS: dict[str, type[Event]] = {
     )
 }
 LAST_WORDS = (Finished, Failed)
+LARGEST = 2**63  # of a number in an event: far more than any count
+PLAIN: dict[Any, frozenset[type]] = {
+    int: frozenset({int}), float: frozenset({int, float}), bool: frozenset({bool}), str: frozenset({str}),
+}  # fmt: skip
+
+
+@cache
+def _hints(event: str) -> dict[str, Any]:
+    return get_type_hints(KINDS[event])
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a field's type, through all that it holds."""
+    if (plain := PLAIN.get(hint)) is not None:
+        return type(value) in plain and (type(value) is not int or -LARGEST < value < LARGEST)
+    if hint is Any:
+        return True
+    parts = get_args(hint)
+    if (outer := get_origin(hint)) is list:
+        return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
+    if outer is dict:
+        return isinstance(value, dict) and all(_fits(item, parts[1]) for item in value.values())
+    return any(value is None if part is NoneType else _fits(value, part) for part in parts)
 
 
 def encode(event: Event, at: float) -> str:
@@ -302,7 +327,10 @@ def decode(line: str) -> Event:
     try:
         raw = json.loads(line)
         kind = KINDS[raw["event"]]
-        names = kind.__dataclass_fields__
-        return kind(**{key: value for key, value in raw.items() if key in names})
-    except (ValueError, KeyError, TypeError):
-        return Unknown(line)
+        hints = _hints(raw["event"])
+        fields = {key: value for key, value in raw.items() if key in hints}
+        if all(_fits(value, hints[key]) for key, value in fields.items()):
+            return kind(**fields)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return Unknown(line)

@@ -203,7 +203,8 @@ def _look(run: Path, label: str) -> Export:
     state, files = JobState(), [job / "events.jsonl"]
     if (job / "job.json").is_file():
         state = history.read(job)
-        target = Path(history.spec(job)["to"] or target)
+        to = history.known_spec(job).get("to")
+        target = Path(to) if to and isinstance(to, str) else target
     try:
         proof = json.loads((target / PROOF).read_text(encoding="utf-8"))
         files.append(target / PROOF)

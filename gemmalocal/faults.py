@@ -25,6 +25,7 @@ MEANINGS: dict[int, tuple[str, str]] = {
     errno.EPERM: ("{} may not be changed, the system says.", f"Name another place. {MOVE}"),
     errno.ENOENT: ("{} is not there (any more).", "It may have been moved or deleted meanwhile; look, and try again."),
     errno.ENOTDIR: ("{} is no folder, or goes through a file as if that were one.", "Name another place."),
+    errno.ENXIO: ("{} is no file, but a folder, a pipe or a device.", "Name a file, or remove it."),
     errno.EISDIR: ("{} is a folder, not a file.", "Name a file."),
     errno.EEXIST: ("{} is there already.", "Name another, or remove it."),
     errno.ENOTEMPTY: ("{} is not empty.", "Somebody else may write there; try again."),

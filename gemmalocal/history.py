@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import paths, postmortem
+from gemmalocal import faults, paths, postmortem, reading
 from gemmalocal.errors import GemmalocalError, UnknownRun
 from gemmalocal.events import (
     Evaluated,
@@ -47,12 +47,15 @@ class JobState:
     notices: list[str] = field(default_factory=list)
     last_word: Finished | Failed | None = None
     alive: bool = False
+    damage: str = ""  # why it cannot be said what this job is
 
     @property
     def status(self) -> str:
-        """live, done, stopped, early, strained, failed, killed or empty."""
+        """live, done, stopped, early, strained, failed, killed, empty or damaged."""
         if self.alive:
             return "live"
+        if self.damage:
+            return "damaged"
         if isinstance(self.last_word, Failed):
             return "failed"
         if isinstance(self.last_word, Finished):
@@ -76,7 +79,8 @@ def fold(state: JobState, event: Event) -> JobState:
         case Progress():
             state.progress = event
         case Report():
-            state.plan = event.data.get("plan", state.plan)
+            plan = event.data.get("plan")
+            state.plan = plan if isinstance(plan, dict) else state.plan
         case Notice():
             state.notices.append(event.text)
         case Step():
@@ -105,16 +109,27 @@ def _take_back(state: JobState, step: int) -> None:
 
 def read(directory: Path) -> JobState:
     """The state of a job directory now."""
-    state = JobState()
-    alive = Job(directory).alive if (directory / "lock").exists() else False  # asked before the last read
+    state = JobState(damage=damage(directory))
+    alive = Job(directory).alive  # asked before the last read
     for event in Job(directory).poll():
         fold(state, event)
     state.alive = alive
     return state
 
 
+def damage(directory: Path) -> str:
+    """Why a job's directory does not say what the job is; empty if it does."""
+    try:
+        _job(directory)
+    except GemmalocalError as error:
+        return error.message
+    return ""
+
+
 def death(job: Job) -> GemmalocalError:
-    """Why a job that was killed died, as far as its log and, for a child of ours, its exit code tell."""
+    """Why a job that was killed died, as far as its log, its disk and, for a child of ours, its exit code tell."""
+    if full := faults.lack_of_room(job.directory):  # then it could not leave a last word
+        return full
     cause = postmortem.explain(job.log_tail(), job.exit_code)
     if postmortem.LESS_MEMORY in cause.hint and kind(job.directory) != "train":  # it has no such settings
         return type(cause)(cause.message, postmortem.AGAIN)
@@ -124,6 +139,8 @@ def death(job: Job) -> GemmalocalError:
 def trouble(directory: Path, state: JobState) -> GemmalocalError | None:
     """Why a job did not come to a good end, and what to do; None if it did, or lives."""
     match state.status, state.last_word:
+        case "damaged", _:
+            return GemmalocalError(state.damage, f"Look at {directory}, and delete it if it is of no use.")
         case "failed", Failed() as last:
             return GemmalocalError(last.message, last.hint)
         case "strained", Finished() as last:
@@ -135,14 +152,29 @@ def trouble(directory: Path, state: JobState) -> GemmalocalError | None:
 
 def list_runs() -> list[Path]:
     """The folders of all runs, newest first."""
-    folders = [path.parent for path in paths.runs().glob("*/job.json")]
-    return sorted(folders, key=lambda folder: (folder / "job.json").stat().st_mtime, reverse=True)
+    return list_jobs(paths.runs())
+
+
+def list_jobs(place: Path) -> list[Path]:
+    """The jobs in a folder, newest first, damaged ones too; never raises."""
+    folders = [folder for folder in reading.entries(place) if _is_job(folder)]
+    return sorted(folders, key=lambda folder: reading.changed(folder / "job.json"), reverse=True)
+
+
+def _is_job(folder: Path) -> bool:
+    """Whether a job's directory is here, be it whole or not: anything but a folder of something else."""
+    if not os.path.isdir(folder):
+        return True
+    try:
+        return any(name in ("job.json", "events.jsonl") for name in os.listdir(folder))
+    except OSError:
+        return True
 
 
 def find_run(name: str) -> Path:
     """The folder of a run, or of a dataset that was prepared, by its name or path; raises `UnknownRun`."""
     for folder in (paths.runs() / name, paths.datasets() / name, Path(name)):
-        if (folder / "job.json").is_file():
+        if reading.is_file(folder / "job.json") or reading.is_file(folder / "events.jsonl"):
             return folder
     known = ", ".join(folder.name for folder in list_runs()[:8]) or "none yet"
     raise UnknownRun(f"There is no run '{name}'.", f"Known runs: {known}.")
@@ -154,25 +186,43 @@ def result(directory: Path) -> Path:
 
 
 def spec(directory: Path) -> dict[str, Any]:
-    """What a job was asked to do."""
-    found: dict[str, Any] = _job(directory)["spec"]
-    return found
+    """What a job was asked to do; raises `GemmalocalError` for a damaged one."""
+    return _job(directory)[1]
+
+
+def known_spec(directory: Path) -> dict[str, Any]:
+    """The same for a list: nothing of a damaged one."""
+    try:
+        return spec(directory)
+    except GemmalocalError:
+        return {}
+
+
+def word(spec: dict[str, Any], *keys: str) -> str:
+    """A text out of a spec, by its nested keys; "?" where there is none."""
+    value: Any = spec
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, str) and value else "?"
 
 
 def kind(directory: Path) -> str:
-    """What sort of job it is: train, prepare and so on."""
-    return str(_job(directory)["kind"])
+    """What sort of job it is: train, prepare and so on; raises `GemmalocalError` for a damaged one."""
+    return _job(directory)[0]
 
 
-def _job(directory: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((directory / "job.json").read_text(encoding="utf-8"))
-    return found
+def _job(directory: Path) -> tuple[str, dict[str, Any]]:
+    """Kind and spec."""
+    if not os.path.isdir(directory):
+        dangling = os.path.islink(directory)
+        raise GemmalocalError(f"{directory} is {'a link that leads nowhere' if dangling else 'no folder'}.")
+    match reading.json_object(directory / "job.json"):
+        case {"kind": str() as kind, "spec": dict() as spec}:
+            return kind, spec
+    raise GemmalocalError(f"{directory / 'job.json'} is damaged: it does not say what the job is.", reading.HINT)
 
 
 def attempts(directory: Path) -> int:
     """How many processes have worked on a job so far."""
-    try:
-        text = (directory / "events.jsonl").read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return 0
-    return sum(isinstance(decode(line), Started) for line in text.splitlines() if '"started"' in line)
+    lines = Job(directory).lines()
+    return sum(isinstance(decode(line), Started) for line in lines if '"started"' in line)

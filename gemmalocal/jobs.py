@@ -18,13 +18,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from gemmalocal import asides, atomic, holder, paths
+from gemmalocal import asides, atomic, holder, paths, reading
 from gemmalocal.errors import JobBusy
 from gemmalocal.events import Event, decode
 
 ATTEMPT = b"--- an attempt begins: "  # opens each attempt's part of log.txt
 LINGERS = 3600.0  # seconds that a dead errand's folder stays: whoever asked may still read it
 BEGINS = 5.0  # seconds in which a process that was started must have signed its lock
+LONGEST = 64 * 1024 * 1024  # bytes of an event's line
 TAIL = 16_384  # bytes of a log's end
 PRIVATE = 0o077  # what jobs make is the user's alone: it holds what people wrote
 SHARED = ("fetch", "import_gguf", "adapter", "convert")  # these make what others may use, as do exports to a folder
@@ -124,10 +125,12 @@ class Job:
         if self._process is not None:
             self._process.poll()  # reap, so that a dead child does not linger
         try:
-            with (self.directory / "lock").open("a+") as lock:
+            with reading.regular(self.directory / "lock") as lock:
                 fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
+        except OSError:  # there is none, or none that we may look at
+            return False
         return False
 
     @property
@@ -138,23 +141,30 @@ class Job:
     def log_tail(self) -> str:
         """The end of what the newest attempt and its libraries printed."""
         try:
-            with (self.directory / "log.txt").open("rb") as file:
+            with reading.regular(self.directory / "log.txt") as file:
                 file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-                return file.read().rpartition(ATTEMPT)[2].decode("utf-8", "replace")
-        except FileNotFoundError:
+                return file.read(TAIL).rpartition(ATTEMPT)[2].decode("utf-8", "replace")
+        except OSError:
             return ""
 
     def lines(self) -> list[str]:
-        """The whole lines that were written since the last call; a torn last line waits."""
+        """The whole lines that were written since the last call; a torn last line waits.
+
+        What has no line end for `LONGEST` bytes is no event, and is passed over.
+        """
+        found: list[str] = []
         try:
-            with (self.directory / "events.jsonl").open("rb") as file:
+            with reading.regular(self.directory / "events.jsonl") as file:
                 file.seek(self._offset)
-                block = file.read()
-        except FileNotFoundError:
-            return []
-        whole = block[: block.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return whole.decode("utf-8", "replace").splitlines()
+                while block := file.read(LONGEST):
+                    end = block.rfind(b"\n") + 1
+                    if not end and len(block) < LONGEST:
+                        break
+                    found += block[:end].decode("utf-8", "replace").split("\n")[:-1]
+                    self._offset = file.seek(self._offset + (end or len(block)))
+        except OSError:  # there is none (any more), or none that we may look at
+            pass
+        return found
 
     def skip(self) -> None:
         """Start reading at the end of what is already there."""

@@ -72,7 +72,7 @@ def _time(recipe: Recipe) -> tuple[float | None, str]:
         return None, ""
     folder = paths.runs() / known.run
     try:
-        past = Recipe.model_validate(history.spec(folder))
+        past = Recipe.model_validate(history.known_spec(folder))
     except ValidationError:  # a run of another version
         return None, ""
     steps = history.read(folder).steps

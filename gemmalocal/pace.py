@@ -40,7 +40,7 @@ def known(model: str) -> tuple[Pace | None, bool]:
         if seconds is None or state.status not in ("done", "early", "stopped"):
             continue
         trained = True
-        if history.spec(folder).get("model") == model:
+        if history.known_spec(folder).get("model") == model:
             return Pace(folder.name, model, seconds), trained
     return None, trained
 

@@ -43,10 +43,21 @@ def fold(state: Preparing, event: Event) -> Preparing:
         case Counted():
             state.kept, state.rejected = event.kept, event.rejected
         case Report():
-            state.report = event.data
-            state.kept = sum(event.data[side]["rows"] for side in ("train", "held_out"))
-            state.rejected = event.data["rejected"]
+            if _counts(event.data):
+                state.report = event.data
+                state.kept = sum(event.data[side]["rows"] for side in ("train", "held_out"))
+                state.rejected = event.data["rejected"]
     return state
+
+
+def _counts(data: dict[str, Any]) -> bool:
+    """Whether a report is that of a preparation."""
+    match data:
+        case {"train": {"rows": int(), "tokens": int()}, "held_out": {"rows": int()}, "rejected": dict() as rejected}:
+            silent = data.get("without_rows", {})
+            counts = [*rejected.values(), *(silent.values() if isinstance(silent, dict) else "?")]
+            return all(isinstance(count, int) for count in counts)
+    return False
 
 
 def begin(to: str, wanted: Preparation, password: str | None = None) -> jobs.Job:
@@ -78,5 +89,4 @@ def whole(source: str) -> str:
 
 def list_all() -> list[Path]:
     """The folders of all preparations in the workspace, newest first."""
-    folders = [path.parent for path in paths.datasets().glob("*/job.json")]
-    return sorted(folders, key=lambda folder: (folder / "job.json").stat().st_mtime, reverse=True)
+    return history.list_jobs(paths.datasets())

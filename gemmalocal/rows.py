@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import datasets, history, paths, preparing
-from gemmalocal.errors import DatasetError
+from gemmalocal import datasets, history, paths, preparing, reading
+from gemmalocal.errors import DatasetError, GemmalocalError
 
 DEMO = "gemma-3-270m-demo"
 PAST = 8  # newest runs whose rows are offered
@@ -42,7 +42,7 @@ def view(source: str) -> View:
         from gemmalocal import recipe_file  # pydantic
 
         return _view(place.stem, recipe_file.load(str(place)).model_dump(mode="json"))
-    if (place / "job.json").is_file() and history.kind(place) == "train":
+    if reading.is_file(place / "job.json") and history.kind(place) == "train":
         return _view(place.name, history.spec(place))
     for folder in (place, paths.datasets() / source):
         if datasets.ours(folder):
@@ -61,7 +61,7 @@ def offers() -> list[tuple[str, str, str]]:
     prepared = [
         (folder.name, f"prepared from {_sources(folder)}", str(folder))
         for folder in preparing.list_all()
-        if (folder / datasets.TRAIN).is_file()
+        if reading.is_file(folder / datasets.TRAIN)
     ]
     shipped = [
         (name, f"recipe: {recipe_file.parse(file)['data']['path']}", str(file))
@@ -86,7 +86,7 @@ def _named(path: str | list[Any]) -> str:
 
 def _prepared(folder: Path) -> View:
     on_it = (spec for _, spec in _past() if spec["data"]["path"] == str(folder))
-    return View(folder.name, next(on_it, _spec(str(folder), history.spec(folder).get("model", DEMO))), folder)
+    return View(folder.name, next(on_it, _spec(str(folder), _author(folder))), folder)
 
 
 def _spec(path: str, model: str) -> dict[str, Any]:
@@ -103,10 +103,17 @@ def _past() -> list[tuple[Path, dict[str, Any]]]:
             if isinstance(spec["model"], str) and isinstance(spec["data"]["path"], str | list):
                 _named(spec["data"]["path"])
                 found.append((folder, spec))
-        except (OSError, ValueError, LookupError, TypeError):
+        except (GemmalocalError, LookupError, TypeError):
             continue
     return found
 
 
 def _sources(folder: Path) -> str:
-    return ", ".join(Path(source).name for source in history.spec(folder).get("sources", []))
+    sources = history.known_spec(folder).get("sources")
+    return ", ".join(Path(str(source)).name for source in sources) if isinstance(sources, list) else "?"
+
+
+def _author(folder: Path) -> str:
+    """The model that a dataset was made with, as far as it is known."""
+    model = history.word(history.known_spec(folder), "model")
+    return DEMO if model == "?" else model

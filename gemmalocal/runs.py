@@ -41,7 +41,7 @@ class Run:
     @property
     def resumable(self) -> bool:
         """Whether there is something left to train."""
-        return self.state.status not in ("live", "done", "early")
+        return self.state.status not in ("live", "done", "early", "damaged")
 
 
 def begin(recipe: Recipe, name: str | None = None, stem: str = "run") -> jobs.Job:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import importlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from rich.text import Text
 from textual.app import SystemCommand
 from textual.binding import Binding
 from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
+from textual.css.query import NoMatches
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -142,7 +144,8 @@ class GemmalocalApp(TypeAhead):
     def on_shown(self) -> None:
         """Hand a screen what was last seen; one that is being closed has no widgets any more."""
         if self.is_running and self._seen is not None and isinstance(self.screen, Watching):
-            self.screen.seen(self._seen)
+            with suppress(NoMatches):
+                self.screen.seen(self._seen)
 
     def on_job_started(self, event: JobStarted) -> None:
         """Its exit code will be known."""

@@ -1,4 +1,4 @@
-"""Work beside the event loop that may outlive what started it."""
+"""Work beside the event loop that may outlive what started it; and what goes wrong with it, told."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from typing import Any
 from textual.app import ScreenStackError
 from textual.css.query import NoMatches
 from textual.dom import DOMNode
+from textual.message import Message
 from textual.worker import Worker
+
+from gemmalocal import faults
+from gemmalocal.errors import GemmalocalError
 
 
 def beside(
@@ -23,6 +27,26 @@ def beside(
 
     async def until_gone() -> None:
         with suppress(NoMatches, ScreenStackError):
-            await work
+            try:
+                await work
+            except (GemmalocalError, OSError) as error:
+                tell(node, error)
 
     return node.run_worker(until_gone(), group=group, exclusive=exclusive)
+
+
+def tell(node: DOMNode, error: Exception) -> None:
+    """A fault of the system, or of ours, that nobody else has told, as a toast: it never ends the app."""
+    cause = faults.explained(error)
+    if cause is not None:
+        node.app.notify(f"{cause.message} {cause.hint}".strip(), severity="error", markup=False)
+
+
+class Forbearing(DOMNode):
+    """A screen, or the app, in which such a fault in a key's or a message's handler is told."""
+
+    async def _dispatch_message(self, message: Message) -> None:
+        try:
+            await super()._dispatch_message(message)
+        except (GemmalocalError, OSError) as error:
+            tell(self, error)

@@ -12,7 +12,8 @@ from textual.app import App
 from textual.message_pump import MessagePump
 from textual.screen import Screen
 
-from tui.beside import beside
+from gemmalocal.errors import GemmalocalError
+from tui.beside import Forbearing, beside, tell
 
 PATIENCE = 5.0  # seconds that a screen may take before keys reach it all the same
 LOOK = 0.02  # seconds between two looks at a screen that is not ready
@@ -20,7 +21,7 @@ ROUNDS = 2  # a key's way up to the app, and that of what its widget says of it,
 AT_ONCE = ("ctrl+q", "ctrl+c")
 
 
-class TypeAhead(App[None]):
+class TypeAhead(Forbearing, App[None]):
     """An app in which no key is lost while a screen opens; screens may say that they are not `ready` yet."""
 
     def __init__(self) -> None:
@@ -56,9 +57,15 @@ class TypeAhead(App[None]):
             await self._settled()
             while self._ahead:
                 await self._opened(self._ahead[0])
-                await super().on_event(self._ahead.popleft())
+                await self._press(self._ahead.popleft())
                 await self._settled()
             self._busy = False
+
+    async def _press(self, key: events.Key) -> None:
+        try:
+            await super().on_event(key)
+        except (GemmalocalError, OSError) as error:
+            tell(self, error)
 
     async def _settled(self) -> None:
         """Until what was pressed has gone its way: from the focus up to the app, and to the screens below."""

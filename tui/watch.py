@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import history
+from gemmalocal import history, reading
 from gemmalocal.history import JobState
 from gemmalocal.jobs import Job
 from gemmalocal.runs import Run
@@ -63,6 +63,8 @@ class _Tracker:
         self._job, self._state, self._last = Job(self._folder), JobState(), None
 
     _last: Run | None
+    _version: tuple[int, int, int] | None = None
+    _about: tuple[str, dict[str, Any]] = "", {}
 
     def take(self, job: Job) -> None:
         """Ask this job, which knows its process, from now on."""
@@ -74,34 +76,43 @@ class _Tracker:
         try:
             about = (self._folder / "events.jsonl").stat()
             file, at = about.st_ino, about.st_mtime
-        except FileNotFoundError:
+        except OSError:
             file, at = 0, 0.0
         if self._file and file != self._file:  # deleted, and begun anew by the same name
             self._forget()
         self._file = file
         try:
-            alive = (self._folder / "lock").exists() and self._job.alive  # asked before the last read
+            alive = self._job.alive  # asked before the last read
             news = self._job.poll()
-            if self._last is not None and not news and alive == self._last.state.alive:
+            damage, spec = self._described()
+            if self._last is not None and not news and (alive, damage) == self._stood(self._last):
                 return self._last
             for event in news:
                 history.fold(self._state, event)
-            self._state.alive = alive
+            self._state.alive, self._state.damage = alive, damage
             trouble = history.trouble(self._folder, self._state)
             if self._state.status == "killed":
                 trouble = history.death(self._job)
-            at = at or (self._folder / "job.json").stat().st_mtime
-            self._last = Run(self._folder, _spec(self._folder), _copy(self._state), trouble, at)
+            at = at or reading.changed(self._folder / "job.json")
+            self._last = Run(self._folder, spec, _copy(self._state), trouble, at)
         except OSError:
             return None
         return self._last
 
+    def _described(self) -> tuple[str, dict[str, Any]]:
+        """Why it does not say what it is, and what it was asked; read again where the file has changed."""
+        try:
+            about = (self._folder / "job.json").stat()
+            version = about.st_ino, about.st_mtime_ns, about.st_size
+        except OSError:
+            version = None
+        if version is None or version != self._version:
+            self._version, self._about = version, (history.damage(self._folder), history.known_spec(self._folder))
+        return self._about
 
-def _spec(folder: Path) -> dict[str, Any]:
-    try:
-        return history.spec(folder)
-    except (OSError, ValueError, KeyError):
-        return {}
+    @staticmethod
+    def _stood(run: Run) -> tuple[bool, str]:
+        return run.state.alive, run.state.damage
 
 
 def _copy(state: JobState) -> JobState:

@@ -14,7 +14,7 @@ from gemmalocal.terminal import on_line
 
 TRAIN = {"yes": "yes", "checkpointing": "yes*", "no": "no", "import": "import", "unknown": "?"}
 CHAT = {True: "yes", False: "no", None: "-"}
-LICENCE = 60  # cells at most
+LICENCE, WHY = 60, 300  # cells at most
 FIXED = 9 + 6 + 4 + 12 + 4 * 2  # columns beside the name, and the gaps
 
 
@@ -63,6 +63,8 @@ def _row(entry: dict[str, Any], width: int) -> str:
     size = f"{'~' if entry['estimated'] else ''}{entry['size'] / 1e9:.2f} GB"
     licence = "Gemma" if entry["licence"].startswith("Gemma") else on_line(entry["licence"], LICENCE)
     licence += ", gated" if entry["gated"] else ""
+    if entry["damaged"]:
+        licence = f"DAMAGED: {on_line(entry['licence'], WHY)}"
     return f"{name:<{width}}  {size:>9}  {TRAIN[entry['train']]:<6}  {CHAT[entry['chat']]:<4}  {licence}"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections import deque
 from pathlib import Path
 from typing import Any
 
 import click
 
-from gemmalocal import history, holder
+from gemmalocal import history, holder, reading
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import note, say, say_json
@@ -110,7 +111,7 @@ def _force(job: Job) -> None:
 def log(run: str, lines: int) -> None:
     """Print what RUN and its libraries wrote."""
     path = history.find_run(run) / "log.txt"
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with io.TextIOWrapper(reading.regular(path), "utf-8", "replace") as file:
         for line in deque(file, maxlen=lines):
             say(line.rstrip("\n"))
 

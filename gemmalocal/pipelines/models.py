@@ -44,7 +44,10 @@ def _found(found: Found, width: int, memory: int) -> dict[str, Any]:
         "estimated": False,
         "licence": _licence(found, known),
         "gated": False,  # it is here
+        "damaged": False,
     }
+    if found.damage:
+        return {**entry, "licence": found.damage, "train": "no", "chat": False, "damaged": True}
     if not found.config:  # how large it is once it is imported, only its tensors tell
         return {**entry, "train": "import", "chat": None}
     weights = found.size
@@ -72,6 +75,7 @@ def _published(model: Model, width: int, memory: int) -> dict[str, Any]:
         "estimated": model.estimated,
         "licence": model.licence,
         "gated": model.gated,
+        "damaged": False,
         "train": verdict.training(model.size.config, weights, width, memory),
         "chat": verdict.chat(weights, memory),
     }

@@ -10,15 +10,18 @@ import struct
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from gemmalocal import reading
+
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
+MOST = 1 << 22  # strings of an array that are believed
 LONGEST = 1 << 20  # bytes of a key or a value that is believed
 
 
 def architecture(path: Path) -> str | None:
     """`general.architecture` of a GGUF file; None for what is no GGUF or is damaged."""
     try:
-        with path.open("rb") as file:
+        with reading.regular(path) as file:
             if file.read(4) != b"GGUF":
                 return None
             _version, _tensors, count = struct.unpack("<IQQ", file.read(20))
@@ -26,7 +29,7 @@ def architecture(path: Path) -> str | None:
                 key, value = _string(file), _value(file)
                 if key == "general.architecture":
                     return str(value)
-    except (OSError, struct.error, ValueError, KeyError):
+    except (OSError, struct.error, ValueError, KeyError, OverflowError):
         return None
     return None
 
@@ -40,6 +43,8 @@ def _value(file: BinaryIO) -> Any:
         return struct.unpack(f"<{SCALARS[kind]}", file.read(struct.calcsize(SCALARS[kind])))[0]
     inner, length = struct.unpack("<IQ", file.read(12))
     if inner == STRING:
+        if length > MOST:
+            raise ValueError("more strings than any real vocabulary has")
         for _ in range(length):
             _string(file)
     else:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import paths
+from gemmalocal import catalog, paths, reading
+from gemmalocal.errors import GemmalocalError
 from gemmalocal.weights import gguf_gemma, gguf_peek
 
 FOLDERS = "GEMMALOCAL_MODELS"  # more folders to look into, separated as in PATH
+LONGEST = 4096  # bytes of a commit's name
 MODEL_LAYER = "application/vnd.ollama.image.model"
 
 
@@ -20,7 +21,8 @@ MODEL_LAYER = "application/vnd.ollama.image.model"
 class Found:
     """One model: `place` is who keeps it, `name` what a recipe or `import` takes, `size` the bytes of its weights.
 
-    `config` is its config.json; a GGUF file has none and must be imported before it can be tuned.
+    `config` is its config.json; a GGUF file has none and must be imported before it can be tuned. `damage` says why a
+    model cannot be used.
     """
 
     name: str
@@ -28,6 +30,7 @@ class Found:
     path: Path
     size: int
     config: dict[str, Any] = field(default_factory=dict)
+    damage: str = ""
 
 
 def on_this_disk(folders: Iterable[Path] = ()) -> Iterator[Found]:
@@ -37,10 +40,15 @@ def on_this_disk(folders: Iterable[Path] = ()) -> Iterator[Found]:
     for folder in (*folders, *named):
         yield from _in_folder(folder, "folder")
     yield from hub_cache()
-    for folder in (Path.home() / ".lmstudio" / "models", Path.home() / ".cache" / "lm-studio" / "models"):
-        yield from _in_folder(folder, "LM Studio")
+    for place in ("~/.lmstudio/models", "~/.cache/lm-studio/models"):
+        yield from _in_folder(Path(os.path.expanduser(place)), "LM Studio")
     for name, blob in ollama():
         yield from _gguf(blob, name, "Ollama")
+    for manifest in _manifests():
+        try:
+            reading.json_object(manifest)
+        except GemmalocalError as error:
+            yield Found(f"{manifest.parent.name}:{manifest.name}", "Ollama", manifest, 0, damage=error.message)
 
 
 def _in_folder(folder: Path, place: str) -> Iterator[Found]:
@@ -49,7 +57,7 @@ def _in_folder(folder: Path, place: str) -> Iterator[Found]:
         below[:] = sorted(name for name in below if not name.startswith("."))
         here = Path(path)
         if "config.json" in files and (found := _model_folder(here, here.name, place)):
-            yield found if place == "workspace" else Found(str(here), place, here, found.size, found.config)
+            yield found if place == "workspace" else replace(found, name=str(here))
         for name in sorted(files):
             if name.endswith(".gguf"):
                 yield from _gguf(here / name, str(here / name), place)
@@ -58,48 +66,78 @@ def _in_folder(folder: Path, place: str) -> Iterator[Found]:
 def _gguf(file: Path, name: str, place: str) -> Iterator[Found]:
     """A GGUF file, if it holds a Gemma that can be imported."""
     if gguf_peek.architecture(file) in gguf_gemma.ARCHITECTURES:
-        yield Found(name, place, file, file.stat().st_size)
+        yield Found(name, place, file, _bytes(file))
 
 
 def _model_folder(folder: Path, name: str, place: str) -> Found | None:
     """A folder with a Gemma's config.json and its safetensors; None for another model, or one without weights."""
+    size = sum(_bytes(file) for file in reading.entries(folder) if file.suffix == ".safetensors")
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        family = str(config.get("model_type", ""))
-    except (OSError, ValueError, AttributeError):
+        config = reading.json_object(folder / "config.json")
+    except GemmalocalError as error:  # of weights that we know nothing of, only ours, and what is called so
+        ours = size and (place == "workspace" or "gemma" in name.lower())
+        return Found(name, place, folder, size, damage=error.message) if ours else None
+    if not str(config.get("model_type", "")).startswith("gemma") or not size:
         return None
-    size = sum(file.stat().st_size for file in folder.glob("*.safetensors") if file.is_file())
-    if not family.startswith("gemma") or not size:
-        return None
-    return Found(name, place, folder, size, config)
+    odd = catalog.oddity(config)
+    return Found(name, place, folder, size, config, f"{folder / 'config.json'} is damaged: {odd}." if odd else "")
+
+
+def _bytes(file: Path) -> int:
+    """Of a file; 0 where there is none that can be seen."""
+    try:
+        return file.stat().st_size if file.is_file() else 0
+    except OSError:
+        return 0
 
 
 def hub_cache() -> Iterator[Found]:
     """The Hub's cache, by paths: models--owner--name/snapshots/COMMIT."""
     from huggingface_hub import constants
 
-    for repository in sorted(Path(constants.HF_HUB_CACHE).glob("models--*--*")):
+    for repository in reading.entries(Path(constants.HF_HUB_CACHE)):
+        if not repository.name.startswith("models--"):
+            continue
         name = repository.name.removeprefix("models--").replace("--", "/", 1)
-        main = repository / "refs" / "main"
-        commit = main.read_text(encoding="utf-8").strip() if main.is_file() else None
-        for folder in sorted((repository / "snapshots").glob("*")):
+        commit = _commit(repository / "refs" / "main")
+        for folder in reading.entries(repository / "snapshots"):
             # Only the commit that main points at is found by the model's name.
             if found := _model_folder(folder, name if folder.name == commit else str(folder), "Hub cache"):
                 yield found
-            for file in sorted(folder.glob("*.gguf")):
-                yield from _gguf(file, str(file), "Hub cache")
+            for file in reading.entries(folder):
+                if file.suffix == ".gguf":
+                    yield from _gguf(file, str(file), "Hub cache")
+
+
+def _commit(main: Path) -> str | None:
+    try:
+        with reading.regular(main) as file:
+            return file.read(LONGEST).decode("utf-8", "replace").strip()
+    except OSError:
+        return None
 
 
 def ollama() -> Iterator[tuple[str, Path]]:
     """Names and GGUF blobs of Ollama's models, by its manifests."""
-    root = Path(os.environ.get("OLLAMA_MODELS") or Path.home() / ".ollama" / "models").expanduser()
-    for manifest in sorted((root / "manifests").glob("*/*/*/*")):
+    for manifest in _manifests():
         try:
-            layers = json.loads(manifest.read_text(encoding="utf-8"))["layers"]
+            layers = reading.json_object(manifest)["layers"]
             digests = [layer["digest"] for layer in layers if layer["mediaType"] == MODEL_LAYER]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (GemmalocalError, KeyError, TypeError):
             continue
         for digest in digests:
-            blob = root / "blobs" / str(digest).replace(":", "-")
-            if blob.is_file():
+            blob = _ollama() / "blobs" / str(digest).replace(":", "-")
+            if reading.is_file(blob):
                 yield f"{manifest.parent.name}:{manifest.name}", blob
+
+
+def _manifests() -> Iterator[Path]:
+    """manifests/HOST/OWNER/MODEL/TAG"""
+    folders = [_ollama() / "manifests"]
+    for _ in range(4):
+        folders = [entry for folder in folders for entry in reading.entries(folder)]
+    yield from folders
+
+
+def _ollama() -> Path:
+    return Path(os.path.expanduser(os.environ.get("OLLAMA_MODELS") or "~/.ollama/models"))

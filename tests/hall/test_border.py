@@ -31,7 +31,7 @@ CHECK = {
 }  # fmt: skip
 MODEL = {
     "name": EVIL, "place": EVIL, "path": EVIL, "size": 9, "estimated": True, "licence": EVIL, "gated": True,
-    "train": "yes", "chat": True,
+    "damaged": True, "train": "yes", "chat": True,
 }  # fmt: skip
 ENGINE = {"device": EVIL, "blas": EVIL, "gflops": 3.0, "dtype": EVIL, "why": EVIL, "hint": EVIL}
 PROOF = {

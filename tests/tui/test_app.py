@@ -14,8 +14,9 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from gemmalocal import history, jobs, runs
+from gemmalocal import history, jobs, preparing, runs
 from gemmalocal.events import Finished, Step, encode
+from tests import damaged
 from tests.tui.recorded import RUNS, hold, prepared, record
 from tui.app import GemmalocalApp
 from tui.screens.compare import CompareScreen
@@ -186,3 +187,48 @@ async def test_the_app_refuses_to_delete_what_lives() -> None:
         runs.delete(folder)
     child.communicate("\n")
     assert folder.exists()
+
+
+async def test_what_is_damaged_takes_nothing_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each damage in a run and in a preparation of its own, all in one app; recipes that cannot be read beside it."""
+    monkeypatch.chdir(tmp_path)
+    for number, (what, harm) in enumerate(damaged.DAMAGES.items()):
+        harm(record(f"bad-{number}", RUNS["finished"], at=number))
+        harm(prepared(f"bad-{number}"))
+        assert what
+    record("good", RUNS["finished"], at=2e9)
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "link.yaml").symlink_to("nowhere")
+    app = GemmalocalApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        table = app.screen.query_one(RunTable)
+        await until(pilot, lambda: table.row_count == len(damaged.DAMAGES) + 1)
+        for _ in range(table.row_count):
+            await pilot.press("down")
+            assert app.is_running
+        for keys in (("n", "escape"), ("t", "escape"), ("d", "ctrl+l", "escape", "escape"), ("c", "escape", "escape")):
+            for key in keys:
+                await pilot.press(key)
+                await pilot.pause(0.3)
+        screens: list[Screen[None]] = [TrainScreen(folder) for folder in history.list_runs()]
+        for screen in [*screens, *map(PreparingScreen, preparing.list_all())]:
+            await app.push_screen(screen)
+            await pilot.pause(0.02)
+            await app.pop_screen()
+        assert app.is_running
+
+
+async def test_a_folder_that_goes_away_under_the_app_does_not_end_it() -> None:
+    folder = record("run-1", RUNS["live"])
+    child = hold(folder)
+    app = GemmalocalApp()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(RunTable).row_count)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, TrainScreen) and app.screen.run)
+        folder.rename(folder.with_name(".away"))
+        await pilot.press("s", "g", "escape", "e", "escape", "c", "escape")
+        await until(pilot, lambda: isinstance(app.screen, HomeScreen) or app.screen.is_current)
+        await pilot.pause(0.5)
+        assert app.is_running
+    child.communicate("\n")

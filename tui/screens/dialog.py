@@ -17,11 +17,13 @@ from textual.style import Style as VisualStyle
 from textual.timer import Timer
 from textual.visual import RenderOptions, Visual, VisualType
 
+from tui.beside import Forbearing
+
 LATER = 0.1  # seconds until a change below is shown
 Answer = TypeVar("Answer")
 
 
-class Dialog(ModalScreen[Answer]):
+class Dialog(Forbearing, ModalScreen[Answer]):
     """A modal screen that opens at once over whatever is below.
 
     Textual blends all that is below, cell by cell, each time that a part of the dialog is drawn: four times until it is

@@ -157,7 +157,8 @@ def _earlier() -> list[tuple[Content, str]]:
     found = []
     for folder in preparing.list_all():
         status = history.read(folder).status
-        sources = ", ".join(Path(source).name for source in history.spec(folder).get("sources", []))
+        named = history.known_spec(folder).get("sources")
+        sources = ", ".join(Path(str(source)).name for source in named) if isinstance(named, list) else ""
         words = Content.assemble(
             (folder.name.ljust(20), "bold"), f"{mark(status)} {status:<9}", (sources, "$text-muted")
         )

@@ -184,7 +184,7 @@ NOTHING = "{} has made nothing yet: let it finish, or stop it, which keeps what 
 
 def look(folder: Path) -> Seen:
     """What there is to export, and what was exported; reads files."""
-    spec = history.spec(folder)
+    spec = history.known_spec(folder)
     trained = history.result(folder).is_dir()
     made_of = exports.contents(folder, spec) if trained else None
     return Seen(spec, trained, made_of, machine.room(folder)[1], exports.of_run(folder))

@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
-from gemmalocal import history, machine, pace, paths, preparing
+from gemmalocal import history, machine, pace, paths, preparing, reading
 from gemmalocal.jobs import Job
 from gemmalocal.runs import Run
 from tui.beside import beside
@@ -183,8 +183,8 @@ def detail(run: Run) -> Content:
     if run.trouble is not None:
         return Content.assemble((run.trouble.message, "$text-error"), " ", run.trouble.hint)
     state = run.state
-    model, rows = run.spec.get("model", "?"), run.spec.get("data", {}).get("path", "?")
-    words = f"{Path(str(model)).name} on {Path(str(rows)).name}"
+    model, rows = history.word(run.spec, "model"), history.word(run.spec, "data", "path")
+    words = f"{Path(model).name} on {Path(rows).name}"
     if state.status == "live":
         return Content(f"{words} · {state.stage}" + (f" · {state.notices[-1]}" if state.notices else ""))
     saved = f" · saved at step {state.saved.step}" if state.saved else ""
@@ -194,7 +194,7 @@ def detail(run: Run) -> Content:
 
 def _models() -> list[str]:
     """Models that were made here."""
-    return sorted(path.parent.name for path in paths.models().glob("*/config.json"))
+    return [folder.name for folder in reading.entries(paths.models()) if reading.is_file(folder / "config.json")]
 
 
 def _datasets() -> list[str]:
@@ -211,11 +211,15 @@ def _rows() -> list[tuple[Content, str]]:
 
 def shelf(runs: list[Run], models: list[str], prepared: list[str]) -> Content:
     """What there is: rows that were prepared or used, models, recipes."""
-    used = (Path(str(run.spec.get("data", {}).get("path", ""))).name for run in runs)
+    used = (Path(history.word(run.spec, "data", "path")).name for run in runs)
     rows = dict.fromkeys([*prepared, *used])
-    tuned = (Path(str(run.spec.get("model", ""))).name for run in runs)
+    tuned = (Path(history.word(run.spec, "model")).name for run in runs)
     lines = (("Datasets", rows), ("Models", dict.fromkeys([*models, *tuned])), ("Recipes", ["quotes", "n shows all"]))
     parts: list[Any] = []
     for name, items in lines:
-        parts += [(f"{name:<10}", "$text-muted"), " · ".join(item for item in items if item) or "none yet", "\n"]
+        parts += [
+            (f"{name:<10}", "$text-muted"),
+            " · ".join(item for item in items if item.strip("?")) or "none yet",
+            "\n",
+        ]
     return Content.assemble(*parts[:-1])

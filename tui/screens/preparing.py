@@ -106,10 +106,10 @@ class PreparingScreen(RunScreen):
             return None
         for event in news:
             preparing.fold(self._state, event)
-        self._state.job.alive = alive
+        self._state.job.alive, self._state.job.damage = alive, history.damage(self._folder)
         killed = self._state.job.status == "killed"
         trouble = history.death(self._job) if killed else history.trouble(self._folder, self._state.job)
-        return Run(self._folder, history.spec(self._folder), self._state.job, trouble, 0.0)
+        return Run(self._folder, history.known_spec(self._folder), self._state.job, trouble, 0.0)
 
     def _draw(self) -> None:
         assert self._run is not None

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from textual.content import Content
 
-from gemmalocal import history
+from gemmalocal import history, reading
 from tui.screens.pick import Offers
 
 FIRST = "quotes"
 SENTENCES = 2  # of a recipe's first comment
+LONGEST = 1 << 20  # bytes that a recipe has at most
 PAST = 5  # newest runs whose recipes are offered
 
 
@@ -22,21 +23,30 @@ def recipes() -> Offers:
     here = [
         (path.name, _words(path) or "in this folder", path.resolve())
         for path in sorted(Path.cwd().glob("*.y*ml"))
-        if path.is_file() and "\nmodel:" in "\n" + path.read_text(encoding="utf-8", errors="replace")
+        if "\nmodel:" in "\n" + _text(path)
     ]
     past = [
         (folder.name, "the recipe of this run", folder / "recipe.yaml")
         for folder in history.list_runs()[:PAST]
-        if (folder / "recipe.yaml").is_file()
+        if reading.is_file(folder / "recipe.yaml")
     ]
     found = sorted(shipped, key=lambda one: one[0] != FIRST) + here + past
     width = max((len(name) for name, _, _ in found), default=0) + 2
     return [(Content.assemble((name.ljust(width), "bold"), words), str(path)) for name, words, path in found]
 
 
+def _text(path: Path) -> str:
+    """The beginning of a file; nothing of one that cannot be read."""
+    try:
+        with reading.regular(path) as file:
+            return file.read(LONGEST).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def _words(path: Path) -> str:
     """A recipe's first comment: for whom, and how long."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    lines = _text(path).splitlines()
     comment = []
     for line in lines:
         if not line.startswith("#"):

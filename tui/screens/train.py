@@ -95,7 +95,7 @@ class TrainScreen(RunScreen):
             return
         state = run.state
         title = self.query_one(TitleLine)
-        title.left = f"{run.name} · {Path(str(run.spec.get('model', '?'))).name}"
+        title.left = f"{run.name} · {Path(history.word(run.spec, 'model')).name}"
         title.right = standing(state)
         self._tell("#doing", doing(state), layout=False)
         last = state.steps[-1].steps if state.steps else 1

@@ -16,7 +16,7 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import Job
 from gemmalocal.postmortem import LESS_MEMORY
 from gemmalocal.runs import Run
-from tui.beside import beside
+from tui.beside import Forbearing, beside
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.problem import ProblemScreen
 
@@ -49,7 +49,7 @@ class Shown(Message):
     """A screen came to the front, and may have missed something."""
 
 
-class Watching(Screen[None]):
+class Watching(Forbearing, Screen[None]):
     """A screen that is handed all runs when it comes to the front, and whenever one has changed."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]

@@ -5,8 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-MARKS = {"live": "●", "done": "✓", "early": "✓", "stopped": "■", "strained": "!", "failed": "✗", "killed": "✗"}
-STYLES = {"live": "$accent", "done": "$success", "early": "$success", "failed": "$error", "killed": "$error"}
+MARKS = {
+    "live": "●", "done": "✓", "early": "✓", "stopped": "■", "strained": "!", "failed": "✗", "killed": "✗",
+    "damaged": "✗",
+}  # fmt: skip
+STYLES = {
+    "live": "$accent", "done": "$success", "early": "$success", "failed": "$error", "killed": "$error",
+    "damaged": "$error",
+}  # fmt: skip
 LEVELS = "▁▂▃▄▅▆▇█"
 
 
