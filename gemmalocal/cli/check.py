@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from gemmalocal.pace import duration
 from gemmalocal.terminal import on_line, printable
 
 BAR = 34  # cells of the histogram's longest bar
+MARKS = "⟦⟧"  # around what is supervised, where there is no colour
 LABEL = 10  # cells of what a line is about
 
 
@@ -26,7 +29,7 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
     """Say what RECIPE would train on, without loading the weights.
 
     Problems of the rows by kind, what is odd about them, token counts, memory, time, and three rows with their
-    supervised tokens in colour (and underlined).
+    supervised tokens in colour and underlined; without colour, between ⟦ and ⟧.
     """
     from gemmalocal import recipe_file
 
@@ -34,18 +37,29 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
     if as_json and report:
         say_json(report)
     elif report:
-        say(page(lines(report)))
+        say(page(lines(report, coloured())))
     return code
 
 
-def lines(report: dict[str, Any]) -> Iterator[str]:
-    """The report for a person, a line at a time, styled or foreign: for `say.page`; the app shows the same."""
+def coloured() -> bool:
+    """Whether what is printed will have colours (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def lines(report: dict[str, Any], colour: bool = True) -> Iterator[str]:
+    """The report for a person, a line at a time, styled or foreign: for `say.page`; the app shows the same.
+
+    Without `colour` what is supervised stands between `MARKS`.
+    """
     if "train" in report:
         yield from _numbers(report)
     yield from problems(report)
-    for row in report.get("rows", []):
+    rows = report.get("rows", [])
+    if rows and not colour:
+        yield f"\nWhat is learned stands between {MARKS[0]} and {MARKS[1]}."
+    for row in rows:
         yield f"\n{on_line(row['source'])}"
-        yield joined(*(_piece(text, supervised) for text, supervised in row["pieces"]))
+        yield joined(*(_piece(text, supervised, colour) for text, supervised in row["pieces"]))
 
 
 def problems(report: dict[str, Any]) -> Iterator[str]:
@@ -101,6 +115,8 @@ def _problem(problem: dict[str, Any]) -> Iterator[str]:
         yield styled(f"{'':<18}{printable(problem['example'])}", dim=True)
 
 
-def _piece(text: str, supervised: bool) -> Shown:
+def _piece(text: str, supervised: bool, colour: bool) -> Shown:
     marked = "⏎\n".join(printable(line) for line in text.split("\n"))
+    if supervised and not colour:
+        marked = f"{MARKS[0]}{marked}{MARKS[1]}"
     return styled(marked, fg="green", underline=True) if supervised else styled(marked, dim=True)

@@ -29,7 +29,9 @@ class Shown(str):
 
 
 def styled(text: str, **style: Any) -> Shown:
-    """Foreign text in a style of `click.style`."""
+    """Foreign text in a style of `click.style`, without its colours where those are unwanted (https://no-color.org)."""
+    if os.environ.get("NO_COLOR"):
+        style = {name: value for name, value in style.items() if name not in ("fg", "bg")}
     return Shown(click.style(shown(text), **style))
 
 

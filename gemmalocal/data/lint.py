@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from gemmalocal.data.examples import Example, Made
 from gemmalocal.data.findings import Findings
+from gemmalocal.data.tokenizer import MARK
 from gemmalocal.records import Record
 
 FEW = 2  # supervised tokens: a word and the end of the turn
@@ -26,18 +27,34 @@ TEXT_RULES = {
         r"|&(?:amp|lt|gt|quot|nbsp|#\d+);",
         re.IGNORECASE,
     ),
-    "has a chat template's own mark in its text": re.compile(
-        r"</?(?:start_of_turn|end_of_turn|bos|eos|pad|unk)>|<\|?(?:turn|channel)\|?>|<\|[a-z_]+\|>|\[/?INST\]"
-    ),
 }
+FOREIGN = re.compile(  # marks of templates that the model's tokenizer does not know
+    r"</?(?:start_of_turn|end_of_turn|bos|eos|pad|unk)>|<\|?(?:turn|channel)\|?>|<\|[a-z_]+\|>|\[/?INST\]"
+)
+NUMBER = re.compile(r"\d+")
+KINDS = 40  # of control tokens that are told apart
 
 
 class Lint:
     """Looks at each record with its examples; counts what is odd into `findings`."""
 
-    def __init__(self, findings: Findings, max_length: int, in_turns: bool = True) -> None:
-        """`in_turns` is whether the model's template, or the rows beside them, put single exchanges in turns."""
+    def __init__(
+        self,
+        findings: Findings,
+        max_length: int,
+        in_turns: bool = True,
+        control: frozenset[str] = frozenset(),
+        positions: int | None = None,
+    ) -> None:
+        """`in_turns` is whether the model's template, or the rows beside them, put single exchanges in turns.
+
+        `control` are the texts that the tokenizer reads as control tokens, `positions` how many tokens the model reads.
+        """
         self._findings, self._max_length, self._in_turns = findings, max_length, in_turns
+        self._control, self._positions = control, positions
+        others = sorted(token for token in control if not MARK.fullmatch(token) and token.strip())
+        self._mark = re.compile("|".join([MARK.pattern, *map(re.escape, others)]))
+        self._tokens = set[str]()  # control tokens that were told
         self._rows = 0
         self._replies = Counter[str]()
         self._first: dict[str, str] = {}  # the source of each of these
@@ -48,7 +65,7 @@ class Lint:
             return  # it is left out already
         self._rows += 1
         seam = () if self._in_turns else _seam(record)
-        for kind, example in (*_text(record), *_reply(record), *seam, *self._room(record, made)):
+        for kind, example in (*self._marks(record), *_text(record), *_reply(record), *seam, *self._room(record, made)):
             self._findings.warn(kind, record.source, example)
         if record.reply:
             self._count(record)
@@ -60,9 +77,34 @@ class Lint:
                 kind = f"has the same reply as more than {100 * SAME:.0f} % of the rows"
                 self._findings.warn(kind, self._first[reply], reply, count)
 
+    def _marks(self, record: Record) -> Iterator[tuple[str, str]]:
+        """Each kind of control token in a row, and marks of other models' templates."""
+        text = _whole(record)
+        told = set[str]()
+        for found in self._mark.finditer(text):
+            if found[0] in self._control:
+                kind = self._token(found[0])
+            elif FOREIGN.fullmatch(found[0]):
+                kind = "has a chat template's own mark in its text"
+            else:
+                continue
+            if kind not in told:
+                told.add(kind)
+                yield kind, _around(text, found)
+
+    def _token(self, token: str) -> str:
+        """The kind of a control token: each has its own, but for numbers in them, and for the last of many."""
+        name = NUMBER.sub("0", token)
+        if len(self._tokens) == KINDS and name not in self._tokens:
+            return "has other control tokens in its text"
+        self._tokens.add(name)
+        return f"has the control token {token if name == token else NUMBER.sub('N', token)} in its text"
+
     def _room(self, record: Record, made: Made) -> Iterator[tuple[str, str]]:
         for one in made:
             if isinstance(one, Example):
+                if self._positions is not None and len(one.ids) > self._positions:
+                    yield f"is longer than the {self._positions} positions of the model", f"{len(one.ids)} tokens"
                 prompt = len(one.ids) - one.supervised
                 if one.cut and record.messages and prompt > ROOM * self._max_length:
                     yield "has a prompt that leaves its reply little room", f"{prompt} of {self._max_length} tokens"
@@ -81,10 +123,18 @@ class Lint:
 
 
 def _text(record: Record) -> Iterator[tuple[str, str]]:
-    text = record.text or "\n".join(message.content for message in record.messages)
+    text = _whole(record)
     for kind, pattern in TEXT_RULES.items():
         if found := pattern.search(text):
-            yield kind, text[max(0, found.start() - AROUND) : found.end() + AROUND]
+            yield kind, _around(text, found)
+
+
+def _whole(record: Record) -> str:
+    return record.text or "\n".join(message.content for message in record.messages)
+
+
+def _around(text: str, found: re.Match[str]) -> str:
+    return text[max(0, found.start() - AROUND) : found.end() + AROUND]
 
 
 def _reply(record: Record) -> Iterator[tuple[str, str]]:

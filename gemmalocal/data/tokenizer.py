@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +15,15 @@ from gemmalocal.errors import ModelError
 from gemmalocal.records import Message
 from gemmalocal.templates import Declined, TemplateFault, Templates
 
-__all__ = ["TURNS", "TURN_ENDS", "TemplateRefused", "Tokenizer"]
+__all__ = ["TURNS", "TURN_ENDS", "TURN_STARTS", "TemplateRefused", "Tokenizer"]
+TURN_STARTS = ("<start_of_turn>", "<|turn>")
 TURN_ENDS = ("<end_of_turn>", "<turn|>")
 MEND = "Mend it, or take another: --set data.chat_template=FILE, or none for rows that are written in turns already."
+MARK = re.compile(r"<[^<>\[\]\s]{1,60}>|\[[^<>\[\]\s]{1,60}\]")
+HTML = re.compile(
+    r"</?(?:a|b|blockquote|body|br|caption|code|div|em|font|footer|h[1-6]|html|i|iframe|img|li|ol|p|pre|s|script|span|"
+    r"strong|sub|sup|table|tbody|td|tfoot|th|thead|tr|u|ul)>"
+)
 PROBE = "\ue0f0"  # a private character, which no template has
 
 
@@ -59,6 +66,19 @@ class Tokenizer:
     def encoder(self) -> Encoder:
         """The library's own tokenizer, for those who cut texts by its tokens."""
         return self._encoder
+
+    @cached_property
+    def control_tokens(self) -> frozenset[str]:
+        """Texts that are read as one token with a meaning to the model, wherever they stand in a row.
+
+        The special tokens, and of the others that were added those that look like a mark and are no HTML.
+        """
+        added = self._encoder.get_added_tokens_decoder().values()
+        return frozenset(
+            token.content
+            for token in added
+            if token.special or (MARK.fullmatch(token.content) and not HTML.fullmatch(token.content))
+        )
 
     def encode(self, text: str) -> list[int]:
         """The ids of a text, with nothing added."""

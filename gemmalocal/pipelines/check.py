@@ -14,12 +14,13 @@ from gemmalocal.backends import open_backend
 from gemmalocal.data.examples import shown
 from gemmalocal.data.lint import Lint
 from gemmalocal.data.store import Examples
+from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS
 from gemmalocal.errors import DatasetError
 from gemmalocal.events import Event, Finished, Notice, Report
 from gemmalocal.pipelines.budget import Budget, budget, load_of
-from gemmalocal.pipelines.prepared import Look, Prepared, prepare
+from gemmalocal.pipelines.prepared import Look, Prepared, positions, prepare
 from gemmalocal.pipelines.train import steps
-from gemmalocal.recipe import Recipe
+from gemmalocal.recipe import NO_TEMPLATE, Recipe
 
 SHOWN = 3
 LONGEST, TAIL = 4096, 512  # tokens of a row that are shown at most, and those of its end among them
@@ -51,7 +52,11 @@ def survey(recipe: Recipe, ready: Prepared, place: Path) -> Generator[Event, Non
 
     def look(in_turns: bool) -> Look:
         nonlocal lint
-        lint = Lint(ready.findings, recipe.data.max_length, in_turns)
+        assert ready.tokenizer is not None
+        control = ready.tokenizer.control_tokens
+        if recipe.data.chat_template == NO_TEMPLATE:  # then the marks of turns are meant
+            control -= {ready.tokenizer.bos, ready.tokenizer.eos, *TURN_STARTS, *TURN_ENDS}
+        lint = Lint(ready.findings, recipe.data.max_length, in_turns, control, positions(ready.folder))
         return lint
 
     try:

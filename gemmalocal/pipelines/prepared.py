@@ -67,6 +67,9 @@ def prepare(
         store.check_ids(place, vocabulary)
     into.train, into.held_out, _ = store.load(place)
     into.layout = layout.remembered(place, recipe.data, into.tokenizer)
+    most = positions(into.folder) or 2**62
+    if beyond := int((into.train.lengths > most).sum() + (into.held_out.lengths > most).sum()):
+        yield Notice(f"{beyond} rows are longer than the {most} positions that the model was made to read")
     cut = into.train.cut + into.held_out.cut
     if cut:
         yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
@@ -74,9 +77,19 @@ def prepare(
 
 def _vocabulary(folder: Path) -> int | None:
     """How many ids a model knows; None where its configuration does not say."""
+    return _size(folder, "vocab_size")
+
+
+def positions(folder: Path) -> int | None:
+    """How many tokens of a row a model was made to read; None where its configuration does not say."""
+    return _size(folder, "max_position_embeddings")
+
+
+def _size(folder: Path, name: str) -> int | None:
+    """A whole number of a model's configuration."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        size = (config.get("text_config") or config).get("vocab_size", config.get("vocab_size"))
+        size = (config.get("text_config") or config).get(name, config.get(name))
     except (OSError, ValueError, AttributeError):
         return None
     return size if isinstance(size, int) else None

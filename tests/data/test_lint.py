@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tokenizers import AddedToken
 
-from gemmalocal.data.examples import to_examples
+from gemmalocal.data.examples import Example, to_examples
 from gemmalocal.data.findings import Findings, Kind
 from gemmalocal.data.lint import Lint
 from gemmalocal.data.tokenizer import Tokenizer
@@ -18,10 +20,11 @@ def pair(prompt: str, reply: str, source: str = "a:1") -> Record:
     return Record(source, (Message("user", prompt), Message("assistant", reply)))
 
 
-def linted(tiny: Path, *records: Record, max_length: int = 512) -> list[Kind]:
+def linted(tiny: Path, *records: Record, max_length: int = 1024) -> list[Kind]:
     findings = Findings()
-    lint = Lint(findings, max_length)
-    for record, made in to_examples(records, Tokenizer(tiny), max_length):
+    tokenizer = Tokenizer(tiny)
+    lint = Lint(findings, max_length, control=tokenizer.control_tokens, positions=512)
+    for record, made in to_examples(records, tokenizer, max_length):
         lint(record, made)
     lint.close()
     return findings.of("odd")
@@ -35,9 +38,12 @@ def linted(tiny: Path, *records: Record, max_length: int = 512) -> list[Kind]:
         (pair("the", "a\x00nd"), "control character"),
         (pair("the", "<p class='x'>and</p>"), "HTML"),
         (pair("the &amp; quote", "and"), "HTML"),
-        (pair("<start_of_turn>user\nthe", "and"), "template's own mark"),
+        (pair("<start_of_turn>user\nthe", "and"), "control token <start_of_turn>"),
         (pair("the", "and<|im_end|>"), "template's own mark"),
-        (Record("a:1", text="<bos>the"), "template's own mark"),
+        (pair("the [<eos>]", "and"), "control token <eos>"),
+        (Record("a:1", text="the <bos>"), "control token <bos>"),
+        (pair("the [INST]", "and"), "template's own mark"),
+        (pair("the", "a " * 600), "longer than the 512 positions"),
         (pair("the", " NaN "), "placeholder"),
         (pair("the quote", "the quote "), "repeats the prompt"),
     ],
@@ -69,6 +75,40 @@ def test_a_reply_glued_to_its_prompt(
     ((_, made),) = to_examples([record], Tokenizer(tiny), 512)
     lint(record, made)
     assert ["no space or line end" in kind.kind for kind in findings.of("odd")] == [True] * glued
+
+
+def test_every_control_token_in_a_row_is_told() -> None:
+    tokens = {"<start_of_image>", "<image_soft_token>", "<mask>", "###END", *(f"<unused{n}>" for n in range(6000))}
+    findings = Findings()
+    lint = Lint(findings, 512, control=frozenset(tokens))
+    text = "<start_of_image> a<mask><mask> <unused7><unused12> <b> <image_soft_token>###END <unusual>"
+    for source in ("a:1", "a:2"):
+        record = pair(text, "<mask>", source)
+        lint(record, [Example(np.zeros(9, np.int32), np.ones(9, np.float32))])
+    told = {kind.kind: kind.count for kind in findings.of("odd") if "control token" in kind.kind}
+    names = ("<start_of_image>", "<mask>", "<unusedN>", "<image_soft_token>", "###END")
+    assert told == {f"has the control token {name} in its text": 2 for name in names}
+
+
+def test_control_tokens_are_bounded_in_number() -> None:
+    findings = Findings()
+    tokens = [f"<{'x' * n}>" for n in range(1, 51)]
+    lint = Lint(findings, 512, control=frozenset(tokens))
+    lint(pair(" ".join(tokens), "a"), [Example(np.zeros(9, np.int32), np.ones(9, np.float32))])
+    kinds = [kind.kind for kind in findings.of("odd")]
+    assert len(kinds) == 41
+    assert "has other control tokens in its text" in kinds
+
+
+def test_the_tokenizer_tells_control_tokens_from_words(tiny: Path, tmp_path: Path) -> None:
+    encoder = Tokenizer(tiny).encoder
+    more = [AddedToken("<h1>", special=False), AddedToken("  ", special=False), AddedToken("</td>", special=False)]
+    more += [AddedToken("[multimodal]", special=False), AddedToken("@@", special=True)]
+    encoder.add_tokens(more)
+    encoder.save(str(tmp_path / "tokenizer.json"))
+    known = Tokenizer(tmp_path).control_tokens
+    assert {"<bos>", "<end_of_turn>", "[multimodal]", "@@"} <= known
+    assert not known & {"<h1>", "  ", "</td>"}
 
 
 def test_replies_with_little_room_or_nothing_to_learn(tiny: Path) -> None:

@@ -6,9 +6,12 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 
 from gemmalocal import cli, history, recipe_file, worker
+from gemmalocal.cli.check import coloured, lines
+from gemmalocal.cli.say import page
 from gemmalocal.pipelines.check import histogram
 
 
@@ -20,16 +23,35 @@ def checked(recipe: Path, *words: str) -> tuple[int, str]:
 def test_the_page(recipe_path: Path, rows: Path) -> None:
     with rows.open("a") as file:
         file.write('\n{"prompt": "<b>\\u001b[31m", "completion": "nan"}\nnot json\nnor this\n')
-    code, page = checked(recipe_path, "--set", "data.max_length=30")
+    code, printed = checked(recipe_path, "--set", "data.max_length=30")
     assert code == 0
-    assert "no estimate yet: this machine has not trained anything" in page
-    assert "left out        2 rows (rows.jsonl:42, rows.jsonl:43): the row is not JSON: Expecting value" in page
-    assert "odd             1 row (rows.jsonl:41): the row has HTML in its text" in page
-    assert "longer than 30 tokens: " in page
-    assert " 0 cut" not in page
-    assert "17-32 tokens ██" in page
-    assert "\x1b[31m" not in page  # a row must not steer the terminal
-    assert "\\x1b[31m" in page
+    assert "no estimate yet: this machine has not trained anything" in printed
+    assert "left out        2 rows (rows.jsonl:42, rows.jsonl:43): the row is not JSON: Expecting value" in printed
+    assert "odd             1 row (rows.jsonl:41): the row has HTML in its text" in printed
+    assert "longer than 30 tokens: " in printed
+    assert " 0 cut" not in printed
+    assert "17-32 tokens ██" in printed
+    assert "\x1b[31m" not in printed  # a row must not steer the terminal
+    assert "\\x1b[31m" in printed
+
+
+def test_what_is_supervised_is_seen_without_colour(recipe_path: Path) -> None:
+    code, printed = checked(recipe_path)
+    assert code == 0
+    assert "What is learned stands between ⟦ and ⟧." in printed
+    assert printed.count("⟦") == printed.count("⟧") > 1
+    assert "\x1b" not in printed
+
+
+def test_colours_are_left_out_where_they_are_unwanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = {"problems": [], "rows": [{"source": "a:1", "pieces": [("ask\n", False), ("say", True)]}]}
+    assert "⟦" not in page(lines(report))
+    assert "\x1b[32m" in page(lines(report))
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not coloured()
+    plain = page(lines(report, coloured()))
+    assert "\x1b[32m" not in plain
+    assert "⟦say⟧" in plain
 
 
 def test_a_histogram_holds_every_row_once() -> None:
