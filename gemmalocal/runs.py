@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemmalocal import atomic, exports, history, jobs, paths
+from gemmalocal import asides, atomic, exports, history, jobs, paths
 from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
 from gemmalocal.history import JobState
 
@@ -46,6 +46,9 @@ class Run:
 
 def begin(recipe: Recipe, name: str | None = None, stem: str = "run") -> jobs.Job:
     """Start a run by `recipe`, called `name`, or else `stem` and a number; raises `RecipeError`, `JobBusy`."""
+    for aside in asides.in_folder(paths.runs()):  # of runs that were being deleted
+        if aside.abandoned:
+            aside.settle()
     folder = _folder(name or _next_name(stem))
     job = jobs.start(folder, "train", recipe.model_dump(mode="json"))
     _keep(recipe, folder)

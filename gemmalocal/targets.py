@@ -57,6 +57,15 @@ def wanted(given: str | Path, check: Check, own: Path | None = None) -> Path:
     return path
 
 
+def file(given: str | Path) -> Path:
+    """Where a single file may be written, over another one or not; raises `RecipeError`."""
+    path = place(given)
+    if path.is_dir():
+        raise RecipeError(f"{path} is a folder.", "Name a file.")
+    check_place(path)
+    return path
+
+
 def check_place(path: Path) -> None:
     """Raise `RecipeError` if nothing at all may be written at `path`, whatever is there."""
     for what, folder in (("the workspace", paths.workspace()), ("your home", Path(os.path.expanduser("~")))):

@@ -14,6 +14,7 @@ from safetensors import SafetensorError, deserialize
 
 from gemmalocal.errors import ModelError
 from gemmalocal.recipe import Recipe
+from gemmalocal.weights import safe_header
 from gemmalocal.weights.tensors import widened
 
 Floats = NDArray[np.float32]
@@ -70,6 +71,8 @@ def load(folder: Path, weights: str) -> tuple[dict[str, Floats], dict[str, Any]]
     """The tensors of the file `weights` in `folder`, as float32, and its configuration; raises `ModelError`."""
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if (folder / weights).is_file():
+            safe_header.read(folder / weights)  # before memory is taken
         stored: list[tuple[str, dict[str, Any]]] = deserialize((folder / weights).read_bytes())  # type: ignore[no-untyped-call]
         found = {name: _array(one) for name, one in stored}
     except (OSError, ValueError, KeyError, SafetensorError) as error:

@@ -38,7 +38,11 @@ class Tokenizer:
         """Read a model folder; raises `ModelError` if it has no usable tokenizer or chat template."""
         if not (folder / "tokenizer.json").is_file():
             raise ModelError(f"{folder} has no tokenizer.json.", "Fetch the model again, with all its files.")
-        self._encoder = Encoder.from_file(str(folder / "tokenizer.json"))
+        try:
+            self._encoder = Encoder.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # tokenizers raises nothing narrower
+            why = f"{folder / 'tokenizer.json'} is damaged: {str(error)[:80]}"
+            raise ModelError(why, "Fetch the model again, with all its files.") from error
         self._thinking = thinking
         config = read_json(folder / CONFIG)
         self._special = _special(config)

@@ -73,9 +73,12 @@ def merged(base: Path, adapter: Path | None) -> list[Tensor]:
 
 def read_adapter(folder: Path) -> dict[str, Adapted]:
     """An adapter in PEFT's layout, by the `place` of each weight that it changes."""
-    config = json.loads((folder / adapters.CONFIG).read_text(encoding="utf-8"))
     parts = stored(folder)
-    scale = adapters.scale(config, config["r"])
+    try:
+        config = json.loads((folder / adapters.CONFIG).read_text(encoding="utf-8"))
+        scale = adapters.scale(config, config["r"])
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
+        raise ModelError(f"{folder / adapters.CONFIG} cannot be read: {error}", "Train the run again.") from error
     found = {}
     for name in parts:
         if not name.endswith(".lora_A.weight"):
@@ -87,11 +90,17 @@ def read_adapter(folder: Path) -> dict[str, Adapted]:
         length = parts.get(f"{module}.lora_magnitude_vector")
         found[where] = Adapted(
             parts[name].floats(),
-            parts[f"{module}.lora_B.weight"].floats(),
+            _paired(parts, f"{module}.lora_B.weight", folder),
             scale,
             length.floats() if length else None,
         )
     return found
+
+
+def _paired(parts: dict[str, Stored], name: str, folder: Path) -> Floats:
+    if name not in parts:
+        raise ModelError(f"The adapter in {folder} lacks {name}.", "Train the run again.")
+    return parts[name].floats()
 
 
 def place(name: str) -> str | None:

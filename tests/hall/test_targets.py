@@ -195,3 +195,11 @@ def test_an_export_of_an_older_version_is_known(free: Path) -> None:
     run = job(free / "run")
     wanted = exports.spec(run, exports.Form("adapter"), older(free / "ours"))
     assert exports.target(wanted, "adapter") == free / "ours"
+
+
+def test_a_file_goes_anywhere_but_where_we_work(free: Path) -> None:
+    assert targets.file(free / "mine.yaml") == free / "mine.yaml"
+    assert targets.file(touched(free, "old.yaml") / "old.yaml").is_file()
+    for place in (free, job(free / "run") / "job.json", paths.runs() / "x.yaml", written(free / "ours") / "README.md"):
+        with pytest.raises(RecipeError):
+            targets.file(place)

@@ -20,7 +20,10 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Kind
 
+from gemmalocal.backends import adapters
+from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import MISSING, ModelError
+from gemmalocal.export import merge
 from gemmalocal.weights import agree, gguf_file, gguf_header, safe_header, tensors
 from gemmalocal.weights.locate import locate
 from tests.weights import ggufs
@@ -379,3 +382,32 @@ def test_ggufs_that_are_changed_at_random(gguf: Path, tmp_path: Path) -> None:
             assert said is None or not out.exists()
     assert 0 < passed < TRIES
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000  # kB
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"version": "1.0"', b"\xff{}", b"[" * 100_000, b'{"model": 3}'])
+def test_a_damaged_tokenizer_is_named(content: bytes, model: Path) -> None:
+    (model / "tokenizer.json").write_bytes(content)
+    refused(lambda: Tokenizer(model), "is damaged", "tokenizer.json")
+
+
+ADAPTER = {"r": 2, "lora_alpha": 4, "peft_type": "LORA"}
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({}, "adapter_config"),
+        ([], "adapter_config"),
+        ({"r": 0, "lora_alpha": 1, "use_rslora": True}, "adapter_config"),
+        (ADAPTER, "lora_B"),
+    ],
+)
+def test_a_damaged_adapter_is_named(config: Any, says: str, tmp_path: Path) -> None:
+    from safetensors.numpy import save_file
+
+    name = "base_model.model.model.layers.0.mlp.up_proj.lora_A.weight"
+    save_file({name: np.ones((2, 4), np.float32)}, tmp_path / "adapter_model.safetensors")
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    refused(lambda: merge.read_adapter(tmp_path), says)
+    (tmp_path / "adapter_model.safetensors").write_bytes(safetensors({"a": A}, length=1 << 40))
+    refused(lambda: adapters.load(tmp_path, adapters.WEIGHTS), "header length", "adapter_model.safetensors")

@@ -14,7 +14,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from gemmalocal import atomic, jobs, pace, runs
+from gemmalocal import atomic, jobs, pace, runs, targets
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Failed, Report, Stage
 from tui.beside import beside
@@ -200,8 +200,8 @@ class RecipeScreen(Watching):
         if path is None or self._recipe is None:
             return
         try:
-            atomic.write_text(path, recipe_file.dump(self._recipe), shared=True)
-        except OSError as error:
+            atomic.write_text(targets.file(path), recipe_file.dump(self._recipe), shared=True)
+        except (GemmalocalError, OSError) as error:
             self._problem("It could not be saved", error)
         else:
             self.notify(f"Saved: {path}", markup=False)
