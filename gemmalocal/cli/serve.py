@@ -25,8 +25,9 @@ from gemmalocal.events import Event, Report
 def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> int:
     """Serve what RUN made to programs that speak OpenAI's protocol, until Ctrl-C.
 
-    By mlx-lm's own server, or for a GGUF by llama.cpp's (pip install xllamacpp), which takes one request of up to 8192
-    tokens at a time. Whatever model a request names, RUN's answers. Web pages of other machines are refused.
+    By mlx-lm's engine, or for a GGUF by llama.cpp's (pip install xllamacpp), which takes one request of up to 8192
+    tokens at a time. Whatever model a request names, RUN's answers, greedy and of 1024 tokens at most if it does not
+    say otherwise. What the protocol does not know is refused, as are web pages of other machines.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it is how this ends, in a script's background too
     spec = {"run": str(history.find_run(run).absolute()), "form": form, "host": host, "port": port}

@@ -1,4 +1,4 @@
-"""Servers that speak OpenAI's protocol, of other projects: mlx-lm's for folders, llama.cpp's for a GGUF file."""
+"""Servers that speak OpenAI's protocol, by engines of others: mlx-lm's for folders, llama.cpp's for a GGUF file."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from gemmalocal import lifeline
 from gemmalocal.errors import BackendUnavailable
 
 PROMPTS = "1GB"  # of memory for the prompts of earlier requests: mlx-lm's own is ten of any length
+FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
 TAIL = 8192  # bytes of the log's end
 LINE = 400  # characters
 ERROR, ENDING = " E ", 14  # llama.cpp's mark in a line, and how many lines it takes to end
@@ -34,6 +35,11 @@ class Server:
     def alive(self) -> bool:
         """Whether it still runs."""
         return self._process.poll() is None
+
+    @property
+    def crashed(self) -> bool:
+        """Whether a fault of its own ended it: native code may have one that no request should reach, yet one does."""
+        return -(self._process.poll() or 0) in FAULTS
 
     @property
     def last_words(self) -> str:
@@ -60,7 +66,7 @@ def mlx(model: Path, adapter: Path | None, name: str, template: str, host: str, 
     `name` is what it lists; a chat `template` goes before the model's own. Earlier prompts are kept up to 1 GB.
     """
     words = ["--name", name, "--model", str(model), "--host", host, "--port", str(port)]
-    words += ["--prompt-cache-bytes", PROMPTS]
+    words += ["--prompt-cache-bytes", PROMPTS, "--log-level", "WARNING"]
     words += ["--adapter-path", str(adapter)] if adapter else []
     words += ["--chat-template", template] if template else []
     return Server("gemmalocal.backends.mlx.serve", words, log)

@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from gemmalocal.pipelines.export import opened
 LOOK = 0.2  # seconds between two looks at the inbox and at the server
 PATIENCE = 600.0  # seconds that a model may take to load
 SMALLER = "If memory is short, close other programs, or export a smaller form (--to gguf --type Q4_K_M) and serve that."
+CRASHES = 3  # after which a server is not started again
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -42,16 +44,20 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
             yield Notice(f"whoever reaches {host} may ask this model: the server asks for no key")
         yield Stage("starting the server")
         tokenizer = found.tokenizer
-        server = _started(found, spec["form"], _template(found, tokenizer), directory, host, port)
         name = found.run.name
-        yield from beside(lambda tell: _loaded(server, name, _url(host, port), tell), commands)
-        yield Report({"url": _url(host, port), "model": name, "chat": tokenizer.has_template})
-        while server.alive:
-            if any(item.get("do") == "stop" for item in commands()):
-                yield Finished("done")
-                return
-            time.sleep(LOOK)
-        raise GemmalocalError(f"The server has ended by itself: {server.last_words}", SMALLER)
+        for crashes in range(CRASHES + 1):
+            server = _started(found, spec["form"], _template(found, tokenizer), directory, host, port)
+            yield from beside(partial(_loaded, server, name, _url(host, port)), commands)
+            if not crashes:
+                yield Report({"url": _url(host, port), "model": name, "chat": tokenizer.has_template})
+            while server.alive:
+                if any(item.get("do") == "stop" for item in commands()):
+                    yield Finished("done")
+                    return
+                time.sleep(LOOK)
+            if not server.crashed or crashes == CRASHES:
+                raise GemmalocalError(f"The server has ended by itself: {server.last_words}", SMALLER)
+            yield Notice(f"the server has crashed and is started again: {server.last_words}")
     except Stopped:
         yield Finished("done")
     finally:
@@ -82,8 +88,9 @@ def _started(found: Source, form: str | None, template: str, directory: Path, ho
     if found.adapter is None:
         return servers.mlx(found.result, None, name, template, host, port, log)
     adapter = directory / "adapter"
-    config = json.loads((found.base / "config.json").read_text(encoding="utf-8"))
-    crossing.to_mlx(found.adapter, config, adapter)
+    if not adapter.is_dir():
+        config = json.loads((found.base / "config.json").read_text(encoding="utf-8"))
+        crossing.to_mlx(found.adapter, config, adapter)
     return servers.mlx(found.base, adapter, name, template, host, port, log)
 
 

@@ -77,6 +77,7 @@ class Front(NoStrangers):
         """Models, and whether the server is there."""
         path = self._path()
         with self._told():
+            self._read()
             if path == "/health":
                 self._send(200, {"status": "ok"})
             elif path == "/models":

@@ -211,6 +211,26 @@ def test_llama_cpp_allocates_one_context_and_not_the_models_longest() -> None:
     assert settings.cache_ram_mib <= 1024
 
 
+@FORMS
+def test_a_server_that_crashes_is_started_again(home: Path, form: list[str]) -> None:
+    """By faults in native code, which no request should reach."""
+    with served(home, *form) as server, httpx2.Client(timeout=30, trust_env=False) as client:
+        modules = ("gemmalocal.backends.mlx.serve", "gemmalocal.export.llama")
+        (old,) = [one for one in psutil.Process().children(recursive=True) if set(modules) & set(one.cmdline())]
+        old.send_signal(signal.SIGSEGV)
+        old.wait(30)
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            try:
+                answer = client.post(f"{server['url']}/completions", json={"prompt": "a", "max_tokens": 1})
+            except httpx2.TransportError:
+                time.sleep(0.1)  # it refuses until its model is loaded
+            else:
+                assert answer.status_code == 200
+                return
+        raise AssertionError("it is not there again")
+
+
 def test_a_server_that_dies_is_told_with_its_last_words(home: Path) -> None:
     process, _, port = begun(home, "--form", "gguf")
     ((server,),) = [job.children() for job in psutil.Process(process.pid).children()]

@@ -170,7 +170,7 @@ def test_an_endpoint_writes_and_a_second_run_asks_nothing(
 ) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
     with running() as model:
-        model.faults = ["500"]  # it says the key back
+        model.faults, model.listed = ["500"], f"/home/ann/{KEY}/gemma.gguf"  # it says the key back, and where it lies
         first = through(model, documents, tiny, "d", "--key-env", "MY_KEY", "--json")
         assert first.returncode == 0, first.stderr
         told = [event for event in map(json.loads, first.stdout.splitlines()) if event.get("what") == "passages"]
@@ -193,8 +193,12 @@ def test_an_endpoint_writes_and_a_second_run_asks_nothing(
     assert unset.returncode == 3
     assert "NO_SUCH_KEY is not set" in unset.stderr
     for file in workspace.rglob("*"):
-        assert not file.is_file() or KEY.encode() not in file.read_bytes(), f"{file} holds the key"
+        content = file.read_bytes() if file.is_file() else b""
+        assert KEY.encode() not in content, f"{file} holds the key"
+        assert b"/home/ann" not in content, f"{file} holds a path of another machine"
     assert KEY not in first.stdout + first.stderr + refused.stderr
+    assert "/home/ann" not in first.stdout + first.stderr
+    assert "gemma.gguf at http" in again.stderr + again.stdout
 
 
 def until(done: Callable[[], bool]) -> None:
