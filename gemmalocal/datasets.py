@@ -51,6 +51,10 @@ def place(name: str) -> Path:
     """The folder of a dataset by its name in the workspace, or by a path (`./name`); it need not be there."""
     if "/" in name or name in (".", "..", "~"):
         return targets.place(name)
+    if len(name.encode(errors="replace")) > targets.LONGEST:
+        raise DatasetError(
+            f"'{name[:40]}...' is too long for a dataset's name.", f"Take at most {targets.LONGEST} bytes."
+        )
     if not re.fullmatch(r"[\w][\w.-]*", name):
         raise DatasetError(f"'{name}' cannot be a dataset's name.", "Use letters, digits, '-', '_' and '.'.")
     return paths.datasets() / name

@@ -20,6 +20,12 @@ class GemmalocalError(Exception):
         self.hint = hint
 
 
+class UsageFault(GemmalocalError):
+    """A command that was not given what it needs."""
+
+    code = USAGE
+
+
 class RecipeError(GemmalocalError):
     """A recipe that cannot be run as written."""
 

@@ -173,11 +173,11 @@ def _is_job(folder: Path) -> bool:
 
 def find_run(name: str) -> Path:
     """The folder of a run, or of a dataset that was prepared, by its name or path; raises `UnknownRun`."""
-    for folder in (paths.runs() / name, paths.datasets() / name, Path(name)):
+    for folder in (paths.runs() / name, paths.datasets() / name, Path(name)) if name.strip() else ():
         if reading.is_file(folder / "job.json") or reading.is_file(folder / "events.jsonl"):
             return folder
     known = ", ".join(folder.name for folder in list_runs()[:8]) or "none yet"
-    raise UnknownRun(f"There is no run '{name}'.", f"Known runs: {known}.")
+    raise UnknownRun(f"There is no run '{name if len(name) <= 60 else name[:60] + '...'}'.", f"Known runs: {known}.")
 
 
 def result(directory: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from ruamel.yaml import YAML
 
-from gemmalocal import other_names, overrides, paths, yaml_text
+from gemmalocal import other_names, overrides, paths, reading, yaml_text
 from gemmalocal.datasets import TRAIN
 from gemmalocal.errors import RecipeError
 from gemmalocal.preparation import Preparation
@@ -33,11 +33,11 @@ def find(name: str) -> Path:
     """The file of a recipe given by path or by the name of a shipped one; raises `RecipeError`."""
     shipped = builtin_recipes()
     for path in (Path(name), shipped.get(name)):
-        if path is not None and path.is_file():
+        if path is not None and reading.is_file(path):
             return path
     near = difflib.get_close_matches(name, shipped, 1)
     hint = f"Did you mean '{near[0]}'?" if near else f"Shipped recipes: {', '.join(shipped)}."
-    raise RecipeError(f"There is no recipe '{name}'.", hint)
+    raise RecipeError(f"There is no recipe '{overrides.short(name)}'.", hint)
 
 
 def load(name: str, items: Sequence[str] = (), tell: Callable[[str], None] = lambda text: None) -> Recipe:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemmalocal import asides, atomic, exports, history, jobs, paths
+from gemmalocal import asides, atomic, exports, history, jobs, paths, targets
 from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
 from gemmalocal.history import JobState
 
@@ -131,6 +131,8 @@ def _keep(recipe: Recipe, folder: Path) -> None:
 
 def checked(name: str) -> str:
     """A name that a run can have; raises `RecipeError`."""
+    if len(name.encode(errors="replace")) > targets.LONGEST:
+        raise RecipeError(f"'{name[:40]}...' is too long for a run's name.", f"Take at most {targets.LONGEST} bytes.")
     if not re.fullmatch(r"[\w][\w.-]*", name):
         raise RecipeError(f"'{name}' cannot be a run's name.", "Use letters, digits, '-', '_' and '.'.")
     return name

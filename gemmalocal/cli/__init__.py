@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -11,7 +13,7 @@ import click
 from gemmalocal import __version__, faults
 from gemmalocal.cli import adapter, bench, chat, check, errands, export, models, prepare, publish, runs, serve, training
 from gemmalocal.cli.say import flush, note, open_streams, styled
-from gemmalocal.errors import INTERRUPTED, GemmalocalError, OutputLost, OutputUnwanted
+from gemmalocal.errors import INTERRUPTED, GemmalocalError, OutputLost, OutputUnwanted, UsageFault
 
 EPILOG = """Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing,
 4 killed or out of memory, 130 interrupted. GEMMALOCAL_HOME moves the workspace."""
@@ -44,9 +46,23 @@ for command in COMMANDS:
 def main() -> NoReturn:
     """Run the command line; every error is a sentence, a remedy and an exit code."""
     open_streams()
-    code = _run()
+    code = _run() if (problem := undecodable(sys.argv[1:])) is None else _failed(problem)
     flush()
     sys.exit(code)
+
+
+def undecodable(words: Sequence[str]) -> GemmalocalError | None:
+    """What to say of an argument whose bytes are no UTF-8: it could be printed, sent and written nowhere."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(word).decode("utf-8", "backslashreplace")
+            return UsageFault(
+                f"An argument is no UTF-8 text: {shown[:200]}",
+                "Type it in a terminal that speaks UTF-8; rename a file that is called so, or name its folder.",
+            )
+    return None
 
 
 def _run() -> int:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
 
-from gemmalocal import paths, targets
+from gemmalocal import history, paths, reading, targets
 from gemmalocal.cli import errands
 from gemmalocal.cli.say import note, say, say_json
+from gemmalocal.errors import UsageFault
+
+CONFIG = "adapter_config.json"
 
 
 @click.command()
@@ -22,9 +26,12 @@ def adapter(source: str, target: str, to: str, model: str | None, as_json: bool)
 
     A run's own adapter is in PEFT's. `mlx_lm.generate --adapter-path` reads mlx-lm's.
     """
-    run = paths.runs() / source / "adapter"
-    folder = run if run.is_dir() else Path(source).expanduser().absolute()
-    spec = {"source": str(folder), "target": str(targets.wanted(target, targets.empty)), "to": to, "model": model}
+    spec = {
+        "source": str(_folder(source)),
+        "target": str(targets.wanted(target, targets.empty)),
+        "to": to,
+        "model": model,
+    }
     code, report = errands.run("adapter", spec)
     if report and as_json:
         say_json(report)
@@ -33,6 +40,22 @@ def adapter(source: str, target: str, to: str, model: str | None, as_json: bool)
         if to == "mlx-lm":
             note(f"mlx_lm.generate --model {report['folder']} --adapter-path {report['path']}")
     return code
+
+
+def _folder(source: str) -> Path:
+    """The adapter of a run, or a folder; raises `GemmalocalError` if there is neither."""
+    own, folder = paths.runs() / source / "adapter", Path(source).expanduser().absolute()
+    for place in (own, folder):
+        if reading.is_file(place / CONFIG):
+            return place
+    if folder.parts and os.path.isdir(folder) and not reading.is_file(folder / "job.json"):
+        raise UsageFault(f"{source} holds no adapter.", f"An adapter is a folder with {CONFIG}; or give a run.")
+    run = history.find_run(source)
+    whole = (run / "model").is_dir()
+    raise UsageFault(
+        f"{run.name} has made {'a whole model, and no adapter' if whole else 'no adapter yet'}.",
+        f"Take it with: gemmalocal export {run.name} --to merged" if whole else "Train it first.",
+    )
 
 
 COMMANDS = (adapter,)

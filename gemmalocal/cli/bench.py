@@ -16,7 +16,13 @@ STEPS, ROUNDS = 6, 2
 
 @click.command()
 @click.option("--model", default="gemma-3-270m-demo", show_default=True, help="A folder, a Hub name, or the demo's.")
-@click.option("--backend", default="auto", show_default=True, help="The engine, as in a recipe.")
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "mlx", "torch"]),
+    default="auto",
+    show_default=True,
+    help="The engine, as in a recipe.",
+)
 @click.option(
     "--dtype",
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import sys
 import time
@@ -15,6 +16,7 @@ from gemmalocal.cli.answers import Page
 from gemmalocal.cli.follow import exit_code
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import note, say, say_json_line
+from gemmalocal.errors import USAGE
 from gemmalocal.events import Cleared, Declined, Event, Failed, Finished, Replied, Report, Voted, decode
 
 POLL = 0.05  # seconds
@@ -41,15 +43,17 @@ def chat(
     The newest run with a result if none is named; several share one copy of the weights if they have the same base.
     Without --prompt the lines of stdin are asked, one after the other.
     """
+    if any(not prompt.strip() for prompt in prompts):
+        raise click.UsageError("A --prompt is empty: nothing is asked.")
     job = chats.start(runs, not no_base, sampling, errand=bool(prompts))
-    dialogue = Dialogue(job, as_json)
+    dialogue, unread = Dialogue(job, as_json), 0
     try:
         if prompts:
             for prompt in prompts:
                 dialogue.do("ask", text=prompt, system=system)
         else:
-            converse(dialogue, system)
-        return dialogue.end()
+            unread = converse(dialogue, system)
+        return dialogue.end() or (USAGE if unread else 0)
     finally:
         dialogue.close()
         if prompts:
@@ -139,24 +143,31 @@ class Dialogue:
             say(line)
 
 
-def converse(dialogue: Dialogue, system: str) -> None:
-    """Ask each line of stdin; one with a slash in front is a command."""
-    typed = sys.stdin.isatty()
+def converse(dialogue: Dialogue, system: str) -> int:
+    """Ask each line of stdin; one with a slash in front is a command. How many were no text, and were not asked."""
+    typed, number, unread = sys.stdin.isatty(), 0, 0
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(encoding="utf-8", errors="surrogateescape")
     if typed:
         note(HELP)
     while not dialogue.over:
         try:
             line = input("> ") if typed else sys.stdin.readline()
         except (EOFError, KeyboardInterrupt):
-            return
+            return unread
         if not typed and not line:
-            return
+            return unread
+        number += 1
+        if any("\ud800" <= mark <= "\udfff" for mark in line):
+            unread += 1
+            note(f"line {number} of stdin is no UTF-8 text: it was not asked")
+            continue
         word, _, rest = line.strip().partition(" ")
         match word:
             case "":
                 continue
             case "/quit":
-                return
+                return unread
             case "/system":
                 system = rest
             case "/again":
@@ -172,6 +183,7 @@ def converse(dialogue: Dialogue, system: str) -> None:
                 note(HELP)
             case _:
                 dialogue.do("ask", text=line.strip(), system=system)
+    return unread
 
 
 COMMANDS = (chat,)
