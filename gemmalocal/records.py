@@ -36,14 +36,18 @@ class Record:
     def key(self) -> int:
         """A 64-bit hash of the content, blind to case, width and white space: records of one key are near copies."""
         parts = [f"{message.role}\x00{message.content}" for message in self.messages] or [self.text]
-        plain = "\x01".join(" ".join(_normal(part).casefold().split()) for part in parts)
-        return _hash(plain)
+        plain = "\x01".join([" ".join(_normal(part).casefold().split()) for part in parts])
+        return int.from_bytes(hashlib.sha256(plain.encode(errors="surrogatepass")).digest()[:8], "big")
 
     @property
     def identity(self) -> int:
-        """A 64-bit hash of the content as it is, line ends at the end of a text aside: equal ones are duplicates."""
-        parts = [f"{turn.role}\x00{turn.content.rstrip(LINE_ENDS)}\x00{turn.learned:d}" for turn in self.messages]
-        return _hash("\x01".join(parts or [self.text.rstrip(LINE_ENDS)]))
+        """A 64-bit hash of the content as it is, line ends at the end of a text aside: equal ones are duplicates.
+
+        It holds within this process.
+        """
+        if not self.messages:
+            return hash(self.text.rstrip(LINE_ENDS))
+        return hash(tuple([(turn.role, turn.content.rstrip(LINE_ENDS), turn.learned) for turn in self.messages]))
 
     @property
     def is_pair(self) -> bool:
@@ -76,10 +80,6 @@ class Rejected:
     def detail(self) -> str:
         """What the reason says beyond its kind."""
         return self.reason.partition(": ")[2]
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:8], "big")
 
 
 def _normal(text: str) -> str:

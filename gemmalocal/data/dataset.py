@@ -78,12 +78,14 @@ class Records:
         start = 0
         for place, source in self._sources:
             if source.held_out or not self._enough(place):
+                limited = self._limited and not source.held_out
+                weight = 1 if source.held_out else place.spec.weight
                 for record, key in self._usable(place, source, start):
-                    if source.held_out or self._taken(place):
+                    if not limited or self._taken(place):
                         self.keys.append(key)
-                        self._weights.append(1 if source.held_out else place.spec.weight)
+                        self._weights.append(weight)
                         yield record
-                    if not source.held_out and self._enough(place):
+                    if limited and self._enough(place):
                         break
             start += source.size
             self.done = start

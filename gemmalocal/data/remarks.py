@@ -3,16 +3,37 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Iterable
 
 from gemmalocal.data.cells import Columns, missing
 from gemmalocal.data.findings import Findings
 
 KNOWN, NAMED = 1000, 12  # names of columns that are counted, and those that are told
+SORTS = 64  # of rows, by the names of their columns, that are remembered
 SILENT = ("", "__index_level_0__")  # pandas' index
 PART_WEIGHT = "has a weight that is neither 0 nor 1, and is trained on as by 1"
 TRAILS = "ends with a message that nothing answers, which is not trained on"
 NEAR = "is nearly a row before it (the same but for case, width or white space)"
+
+
+class Unused:
+    """Columns that rows of the same names have and do not use; counts where something stands in them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = [name for name in names if name not in SILENT]
+        self._rows, self._empty = 0, Counter[str]()
+
+    def look(self, columns: Columns) -> None:
+        """Count one row."""
+        self._rows += 1
+        for name in self._names:
+            value = columns.get(name)
+            if (not value or (value.__class__ is float and value != value)) and missing(value):
+                self._empty[name] += 1
+
+    def counts(self) -> dict[str, int]:
+        """The rows in which something stands, by column."""
+        return {name: count for name in self._names if (count := self._rows - self._empty[name])}
 
 
 class Remarks:
@@ -20,27 +41,30 @@ class Remarks:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._unused = Counter[str]()
-        self._source = ""
-
-    def at(self, source: str) -> None:
-        """The row that is looked at now."""
-        self._source = source
+        self._unused, self._watched = Counter[str](), list[Unused]()
+        self.source = ""  # of the row at hand
 
     def odd(self, kind: str, example: str = "") -> None:
         """Something about the row at hand."""
-        self._findings.warn(kind, self._source, example)
+        self._findings.warn(kind, self.source, example)
 
-    def columns(self, columns: Columns, used: Collection[str]) -> None:
-        """Count the columns of a row that hold something and are not used."""
-        for name in columns:
-            if name not in used and not missing(columns[name]):
-                self.unused(name)
+    def watch(self, names: Iterable[str]) -> Unused:
+        """What will count columns that rows of one sort do not use."""
+        if len(self._watched) == SORTS:
+            self._fold()
+        self._watched.append(Unused(names))
+        return self._watched[-1]
 
-    def unused(self, name: str) -> None:
+    def _fold(self) -> None:
+        for unused in self._watched:
+            for name, count in unused.counts().items():
+                self.unused(name, count)
+        self._watched.clear()
+
+    def unused(self, name: str, count: int = 1) -> None:
         """Count one column, or one key of a message (`messages.tool_calls`)."""
-        if name not in SILENT and (name in self._unused or len(self._unused) < KNOWN):
-            self._unused[name] += 1
+        if name in self._unused or len(self._unused) < KNOWN:
+            self._unused[name] += count
 
     def sentences(self, odd: bool) -> list[str]:
         """All that was counted, as sentences, with the kinds of this module that are `odd` or without them."""
@@ -50,6 +74,7 @@ class Remarks:
             for kind in self._findings.of("odd")
             if odd and kind.kind in (PART_WEIGHT, TRAILS, NEAR)
         ]
+        self._fold()
         if self._unused:
             named = [f"{name} ({count})" for name, count in self._unused.most_common(NAMED)]
             more = len(self._unused) - len(named)

@@ -14,7 +14,7 @@ from gemmalocal.documents.json_values import decode
 from gemmalocal.records import ROLES, Message
 
 CONVERSATIONS = ("messages", "conversations", "conversation", "contents", "dialog", "dialogue", "turns", "chat")
-PLAIN = CONVERSATIONS[:2]  # that mean nothing else
+PLAIN, SAID = CONVERSATIONS[:2], CONVERSATIONS[2:]  # the first two mean nothing else
 SYSTEM = ("system", "system_prompt", "system_message", "system_instruction", "systemInstruction")
 WEIGHTS = ("weight", "train", "loss")  # OpenAI's, Axolotl's and ms-swift's name
 SPEAKERS, CONTENTS = ("role", "from", "speaker", "author"), ("content", "value", "text", "parts", "message")

@@ -39,6 +39,7 @@ def table(file: Path, at: At, names: Sequence[str] = ()) -> Rows:
 
 
 def _rows(file: Path, found: _Lines, names: Sequence[str], delimiter: str) -> Rows:
+    name, unnamed = file.name, "" in names
     while True:
         found.mark()
         try:
@@ -47,19 +48,19 @@ def _rows(file: Path, found: _Lines, names: Sequence[str], delimiter: str) -> Ro
                     values = values[: len(names)]  # a separator ends the line
                 if len(values) == len(names):
                     columns = dict(zip(names, values, strict=True))
-                    if "" in columns:
+                    if unnamed:
                         del columns[""]
-                    yield f"{file.name}:{found.first}", columns
+                    yield f"{name}:{found.first}", columns
                 elif any(values):
                     why = f"has not the {len(names)} columns that the header names: it has {len(values)}"
-                    yield Rejected(f"{file.name}:{found.first}", why, delimiter.join(values)[:80])
+                    yield Rejected(f"{name}:{found.first}", why, delimiter.join(values)[:80])
                 found.mark()
             return
         except csv.Error as error:
             why = "has a quotation mark that is not closed, or text after a closed one"
-            yield Rejected(f"{file.name}:{found.first}", f"{why}: {error}")
+            yield Rejected(f"{name}:{found.first}", f"{why}: {error}")
         except Unreadable as problem:
-            yield Rejected(f"{file.name}:{found.first}", str(problem))
+            yield Rejected(f"{name}:{found.first}", str(problem))
         found.rewind()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from gemmalocal.documents import lines, splits
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_values import Broken, Values, decode
-from gemmalocal.documents.lines import LONGEST, At, Rows
+from gemmalocal.documents.lines import LONGEST, At, Row, Rows
 from gemmalocal.records import Rejected
 
 HELD = 64 << 20  # bytes of a file whose rows stand in columns, which is held whole
@@ -31,16 +31,19 @@ def json_lines(file: Path, at: At) -> Rows:
             yield from json_tree(file, at)
             return
         raw.seek(start)
+        name, place = file.name, start
         for number in count(1):
-            source = f"{file.name}:{number}"
+            source = f"{name}:{number}"
             try:
                 line = lines.line(raw)
             except Unreadable as problem:
                 yield Rejected(source, str(problem))
+                place = raw.tell()
                 continue
             if not line:
                 return
-            at(raw.tell())
+            place += len(line)
+            at(place)
             if line.strip():
                 try:
                     yield lines.row(source, decode(lines.text(line)))
@@ -160,9 +163,7 @@ def _sequence(file: Path, values: Values) -> Rows:
     """Values one after the other; if the first is a list, its elements are rows."""
     number = 0
     if values.peek() == "[":
-        for row in _rows(file, values, 0, "#"):
-            number += 1
-            yield row
+        number = yield from _rows(file, values, 0, "#")
     yield from _rows(file, values, number, "#", close="")
 
 
@@ -182,15 +183,18 @@ def _members(file: Path, values: Values, wanted: set[str]) -> Rows:
         values.take(",")
 
 
-def _rows(file: Path, values: Values, start: int, mark: str, close: str = "]") -> Rows:
-    """Elements as rows, numbered on from `start`."""
-    number = start
+def _rows(file: Path, values: Values, start: int, mark: str, close: str = "]") -> Generator[Row | Rejected, None, int]:
+    """Elements as rows, numbered on from `start`; the last number."""
+    number, name = start, file.name
     for value in _elements(values, close):
         number += 1
-        if isinstance(value, Broken):
-            yield Rejected(f"{file.name}:{value.line}", str(value))
+        if isinstance(value, dict):
+            yield f"{name}{mark}{number}", value
+        elif isinstance(value, Broken):
+            yield Rejected(f"{name}:{value.line}", str(value))
         else:
-            yield lines.row(f"{file.name}{mark}{number}", value)
+            yield lines.row(f"{name}{mark}{number}", value)
+    return number
 
 
 def _elements(values: Values, close: str = "]") -> Iterator[Any]:
@@ -207,7 +211,7 @@ def _elements(values: Values, close: str = "]") -> Iterator[Any]:
             if close:
                 yield Broken("is not JSON: the file ends before its list does (it may be cut off)", values.line)
             return
-        run = values.run()
+        run = values.run(opening)
         yield from run
         number += len(run)
         indent = own if (own := values.indent) is not None else indent
@@ -242,7 +246,10 @@ def _size(count: int) -> str:
 
 
 def _one_a_line(raw: BinaryIO) -> bool:
-    first, second = raw.readline(LONGEST).strip(), raw.readline(LONGEST).strip()
+    start = raw.read(1)
+    if start == b"[":
+        return False
+    first, second = (start + raw.readline(LONGEST)).strip(), raw.readline(LONGEST).strip()
     return first[:1] + first[-1:] == b"{}" and second[:1] == b"{"
 
 

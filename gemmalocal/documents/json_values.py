@@ -15,6 +15,7 @@ from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.lines import LONGEST, NOT_UTF8, At
 
 BLOCK = 1 << 18  # bytes that are read at once
+WHITE = " \t\n\r"
 BLANK = re.compile(r"[ \t\n\r]*")
 OPENING = re.compile(r'\{\s*"[^"\\]{1,80}"\s*:')
 COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
@@ -80,7 +81,22 @@ def decode(text: str) -> Any:
 
 def _pairs(text: str, start: int, end: int) -> bool:
     """Whether there are escapes that may be half of a pair, which is no text."""
+    if text.find("\\", start, end) < 0:
+        return False
     return text.find("\\ud", start, end) >= 0 or text.find("\\uD", start, end) >= 0
+
+
+def _together(text: str) -> list[Any]:
+    """Values with a comma behind each; none if it is anything else."""
+    values: list[Any]
+    text = text.rstrip(WHITE)
+    if text[-1:] != ",":
+        return []
+    try:
+        values, end = QUICK.scan_once(f"[{text[:-1]}]", 0)  # type: ignore[attr-defined]
+    except (StopIteration, ValueError, RecursionError):
+        return []
+    return values if end == len(text) + 1 else []
 
 
 def _sound(values: list[Any]) -> bool:
@@ -176,11 +192,18 @@ class Values:
                 raise Broken(str(problem), self.line) from problem
         return value
 
-    def run(self) -> list[Any]:
-        """The next values, as far as each stands whole in the window with a comma behind it; none where one is odd."""
-        text, place, read = self._text, self._place, list[Any]()
+    def run(self, opening: str) -> list[Any]:
+        """The next values, as far as each stands whole in the window with a comma behind it; none where one is odd.
+
+        Most are decoded together: those up to the last that begins with the `opening`, if that is one of them.
+        """
+        text, place = self._text, self._place
+        last = text.rfind(opening, place + 1) if opening else -1
+        read = _together(text[place:last]) if last > 0 else []
+        alone = not read
+        place = place if alone else last
         try:
-            while True:
+            while alone:
                 value, end = QUICK.scan_once(text, place)  # type: ignore[attr-defined]
                 if (comma := COMMA.match(text, end)) is None:
                     break

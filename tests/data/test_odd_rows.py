@@ -167,6 +167,29 @@ def test_turns_of_one_role_are_merged_on_request(tmp_path: Path) -> None:
         read(tmp_path, talk(ASK, {**SAY, "weight": 0}, SAY), merge_turns=True)
 
 
+def test_one_row_does_not_decide_for_the_next(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"instruction": "a", "input": "", "output": "x"},
+        {"instruction": "a", "input": "b", "output": "x"},
+        {"instruction": "a", "input": None, "context": "c", "output": "x"},
+        {"instruction": "d", "output": "x"},
+        {"messages": None, "instruction": "e", "output": "x", "weight": None},
+    ]
+    made, records = read(tmp_path, *rows)
+    assert [turns.split("|")[0] for turns in made] == [f"user: {q}" for q in ("a", "a\n\nb", "a\n\nc", "d", "e")]
+    assert records.notes() == []
+    made, records = read(tmp_path, {"q": "a", "x": None}, {"q": "b"}, {"q": "c", "x": 1}, template="{q}")
+    assert made == ["a", "b", "c"]
+    assert records.notes() == ["columns not used: x (1)"]
+
+
+def test_many_sorts_of_rows_are_counted_too(tmp_path: Path) -> None:
+    _, records = read(tmp_path, *({"text": f"{n}", f"c{n}": n, "id": 1} for n in range(200)))
+    (note,) = records.notes()
+    assert note.startswith("columns not used: id (200), c0 (1), c1 (1)")
+    assert note.endswith("and 189 more")
+
+
 def test_shapes_may_be_mixed_in_a_file(tmp_path: Path) -> None:
     made, records = read(tmp_path, {"text": "a"}, talk(ASK, SAY), {"prompt": "hi", "completion": "yo!"})
     assert made == ["a", PAIR, f"{PAIR}!"]

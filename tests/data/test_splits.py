@@ -12,9 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from gemmalocal.data.dataset import Records
+from gemmalocal.data.examples import shown
 from gemmalocal.documents.splits import side_of
 from gemmalocal.errors import DatasetError
-from gemmalocal.recipe import DataSpec
+from gemmalocal.events import Notice
+from gemmalocal.pipelines.prepared import Prepared, prepare
+from gemmalocal.recipe import DataSpec, Recipe
 
 
 def put(folder: Path, **files: list[str]) -> Path:
@@ -212,3 +215,28 @@ def test_weights_are_times_in_an_epoch(tmp_path: Path) -> None:
     assert set(times[:400].tolist()) == {1, 2}
     assert 540 < times[:400].sum() < 660
     assert times[400] == 3
+
+
+def test_weights_reach_training(tmp_path: Path, tiny: Path) -> None:
+    turns = [{"role": "user", "content": "ask"}, {"role": "assistant", "content": "the first", "weight": 0}]
+    turns += [{"role": "user", "content": "more"}, {"role": "assistant", "content": "the last"}]
+    (tmp_path / "a.jsonl").write_text(json.dumps({"messages": turns}) + "\n")
+    (tmp_path / "b.jsonl").write_text(
+        "".join(json.dumps({"prompt": f"{n}", "completion": "b"}) + "\n" for n in range(4))
+    )
+    path = [{"path": str(tmp_path / "a.jsonl"), "weight": 3}, {"path": str(tmp_path / "b.jsonl"), "rows": 2}]
+    recipe = Recipe.model_validate({"model": str(tiny), "data": {"path": path, "split": 0}, "train": {"steps": 1}})
+    ready = Prepared()
+    told = [event.text for event in prepare(recipe, ready, tmp_path / "store") if isinstance(event, Notice)]
+    assert told == [f"{path[0]['path']}: each 3 times in an epoch", f"{path[1]['path']}: 2 rows taken"]
+    assert ready.train.sources(5) == ["a.jsonl:1"] * 3 + ["b.jsonl:1", "b.jsonl:2"]
+    assert ready.tokenizer is not None
+    learned = [text for text, supervised in shown(ready.train[2], ready.tokenizer) if supervised]
+    assert [text.startswith("the last") for text in learned] == [True]
+    assert int(ready.train.lengths.sum()) == sum(len(example.ids) for example in ready.train)
+    again = Prepared()
+    assert [event for event in prepare(recipe, again, tmp_path / "store") if isinstance(event, Notice)] == []
+    assert len(again.train) == 5
+    (tmp_path / "store" / "times.npy").write_bytes(b"oops")
+    notices = [event.text for event in prepare(recipe, Prepared(), tmp_path / "store") if isinstance(event, Notice)]
+    assert "they were made again from the rows, which have not changed" in notices
