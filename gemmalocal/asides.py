@@ -10,10 +10,12 @@ import fcntl
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from gemmalocal import paths
 
 NEW, OLD, GONE = "tmp", "old", "gone"
 _NAME = re.compile(r"\.(.+)\.(\d{1,9})\.(tmp|old|gone|gguf)", re.DOTALL)  # gguf: the demo's, of older versions
@@ -114,14 +116,22 @@ def below(place: Path) -> Iterator[Aside]:
 
 def settle(path: Path) -> None:
     """Settle what processes that are gone left beside `path`."""
-    for aside in in_folder(path.parent, path.name):
-        if aside.abandoned:
-            aside.settle()
+    _settle_all(in_folder(path.parent, path.name))
 
 
 def sweep(place: Path) -> None:
     """Settle what processes that are gone left in a folder of ours, at any depth."""
-    for aside in list(below(place)):
+    _settle_all(below(place))
+
+
+def tidy() -> None:
+    """Settle what they left beside the runs, datasets, models, chats and errands of the workspace."""
+    for place in (paths.runs(), paths.datasets(), paths.models(), paths.chats(), paths.errands()):
+        _settle_all(in_folder(place))
+
+
+def _settle_all(asides: Iterable[Aside]) -> None:
+    for aside in list(asides):
         if aside.abandoned:
             aside.settle()
 

@@ -65,6 +65,7 @@ def versions() -> dict[str, str]:
 def run(directory: Path) -> int:
     """Work on the job in `directory` to its end; the exit code."""
     asides.sweep(directory)  # ours alone: the lock is held
+    asides.tidy()
     job = json.loads((directory / "job.json").read_text(encoding="utf-8"))
     attempt = history.attempts(directory) + 1
     with (directory / "events.jsonl").open("a+b", buffering=0) as file:

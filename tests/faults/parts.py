@@ -12,7 +12,7 @@ from typing import Any
 
 from gguf import GGMLQuantizationType
 
-from gemmalocal import datasets, exports, history, recipe_file, runs
+from gemmalocal import asides, datasets, exports, history, recipe_file, runs
 from gemmalocal.preparation import Preparation
 from tests import conftest
 from tests.faults.attempt import Task, attempt
@@ -194,7 +194,7 @@ def _by_hand(world: World, home: Path) -> Task:
 
 def _delete(world: World, home: Path) -> Task:
     folder = home / "runs" / "tuned"
-    return Task(home, folder, deed=lambda: runs.delete(folder) if folder.exists() else None)
+    return Task(home, folder, deed=lambda: runs.delete(folder) if folder.exists() else asides.tidy())
 
 
 def _convert(world: World, home: Path) -> Task:
