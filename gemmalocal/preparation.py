@@ -74,6 +74,9 @@ class Preparation(Section):
         le=0.5,
         description="Share of the documents held out, by a hash of their text; none with over twice that of the rows.",
     )
+    near_copies: Literal["drop", "keep"] = Field(
+        "drop", description="What becomes of passages that nearly repeat an earlier one."
+    )
     max_documents: int | None = Field(None, ge=1, description="Stop reading after so many documents.")
     password_env: str | None = Field(None, description="The NAME of the variable that holds the documents' password.")
     seed: int = Field(0, ge=0, description="Decides the words of rules, and what a sampling author says.")

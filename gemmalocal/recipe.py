@@ -147,8 +147,8 @@ class DataSpec(Section):
 
     @property
     def sources(self) -> list[DataSource]:
-        """Each place where rows are."""
-        return [DataSource(path=self.path)] if isinstance(self.path, str) else self.path
+        """Each place where rows are; a file's name may be no UTF-8."""
+        return [DataSource.model_construct(path=self.path)] if isinstance(self.path, str) else self.path
 
     @property
     def name(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import unicodedata
 from array import array
 
@@ -25,12 +27,13 @@ class NearDuplicates:
         self._threshold = threshold
         self._names: list[str] = []  # of the originals, in the order they came
         self._sizes = array("q")  # of their sets of shingles
+        self._figures = array("Q")  # hashes of the numbers in them
         self._index = BandIndex(HASHES)
 
-    def original(self, name: str, text: str, threshold: float | None = None) -> str | None:
+    def original(self, name: str, text: str, records: bool = False) -> str | None:
         """The name of the most alike earlier text, if it is at least as alike as the threshold; else remember this.
 
-        A `threshold` that is given goes before the one for all.
+        Of `records`, which share their form, much more must be alike, and all numbers: they are what tells them apart.
         """
         from rensa import RMinHash
 
@@ -38,14 +41,17 @@ class NearDuplicates:
         sketch = RMinHash(HASHES, 0)
         sketch.update(list(found))
         numbers = np.array(sketch.digest(), np.uint32)
-        near = self._index.candidates(numbers)
+        near, figures = self._index.candidates(numbers), _figures(text)
+        if records:
+            near = near[np.frombuffer(self._figures, np.uint64)[near] == figures]
         if len(near):
             sizes = np.frombuffer(self._sizes, np.int64)[near]
             alike = likeness(numbers, len(found), self._index.sketches[near], sizes)
-            if alike.max() >= (threshold or self._threshold):
+            if alike.max() >= (OF_RECORDS if records else self._threshold):
                 return self._names[int(near[int(alike.argmax())])]
         self._names.append(name)
         self._sizes.append(len(found))
+        self._figures.append(figures)
         self._index.add(numbers)
         return None
 
@@ -69,3 +75,9 @@ def shingles(text: str) -> set[str]:
     folded = unicodedata.normalize("NFKC", text).casefold()
     words = " ".join("".join(letter if letter.isalnum() else " " for letter in folded).split())
     return {words[start : start + SHINGLE] for start in range(max(len(words) - SHINGLE + 1, 1))}
+
+
+def _figures(text: str) -> int:
+    """A 64-bit hash of the numbers in a text, in order."""
+    digits = " ".join(re.findall(r"\d+", text)).encode()
+    return int.from_bytes(hashlib.blake2b(digits, digest_size=8).digest(), "big")

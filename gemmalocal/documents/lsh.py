@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 ROWS = 2  # hashes a band
+MOST = 4  # sketches of one band and run that are looked at: a band that many share says little
 NEWEST = 128  # sketches that are compared one by one
 ODD = np.uint32(0x9E3779B1)  # spreads bits (Knuth's multiplicative hashing)
 
@@ -49,9 +50,8 @@ class BandIndex:
         for run in self._runs:
             first = np.searchsorted(run.bands, bands)
             there = run.bands[np.minimum(first, len(run.bands) - 1)] == bands
-            last = np.searchsorted(run.bands, bands[there], side="right")
-            for start, end in zip(first[there], last, strict=True):
-                older.update(run.sketches[start:end].tolist())
+            places = np.minimum(first[there, None] + np.arange(MOST), len(run.bands) - 1)
+            older.update(run.sketches[places[run.bands[places] == bands[there, None]]].tolist())
         return np.array([*sorted(older), *range(self._indexed, self._count)], np.int32)
 
     def _index(self) -> None:

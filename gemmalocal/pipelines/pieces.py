@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.documents.document import Document, Passage
-from gemmalocal.documents.duplicates import OF_RECORDS, NearDuplicates
+from gemmalocal.documents.duplicates import NearDuplicates
 from gemmalocal.documents.find import find, shown
 from gemmalocal.documents.isolated import IsolatedReader, Items
 from gemmalocal.documents.passages import Cutter
 from gemmalocal.errors import DocumentError, GemmalocalError
-from gemmalocal.events import Read
+from gemmalocal.events import Notice, Read
 from gemmalocal.pipelines.beside import Teller
 from gemmalocal.preparation import Preparation
 from gemmalocal.recipe import DataSpec
@@ -23,6 +23,8 @@ from gemmalocal.records import Rejected
 from gemmalocal.synthesis.piece import Piece
 
 TOLD = 5  # warnings of one source that are told
+MANY = 100  # near copies of which it is told before there are more, if most passages are
+KEEP = "--near-copies keep (near_copies: keep in a file) keeps them"
 
 
 @dataclass
@@ -59,7 +61,7 @@ def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Teller) -> Gathered:
 def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell: Teller) -> None:
     password = os.environ.get(wanted.password_env) if wanted.password_env else None
     places = find(wanted.sources)
-    cutting = _Cutting(Cutter(tokenizer.encoder, wanted.passage_tokens))
+    cutting = _Cutting(Cutter(tokenizer.encoder, wanted.passage_tokens), wanted.near_copies == "keep", tell)
     done = 0
 
     def progress() -> None:
@@ -82,11 +84,13 @@ def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell:
 
 
 class _Cutting:
-    """Documents to pieces, without what came before."""
+    """Documents to pieces, without what came before; that most of them are left out is told as soon as it shows."""
 
-    def __init__(self, cut: Cutter) -> None:
-        self._cut, self._near = cut, NearDuplicates()
+    def __init__(self, cut: Cutter, keep: bool, tell: Teller) -> None:
+        self._cut, self._tell = cut, tell
+        self._near = None if keep else NearDuplicates()
         self._seen = dict[str, str]()  # content, and the document that had it first
+        self._passages, self._copies = 0, 0
 
     def add(self, document: Document, file: str, came: Gathered) -> None:
         """The pieces of a document of `file`, added to what `came` of that."""
@@ -95,12 +99,22 @@ class _Cutting:
             came.same.append(first)
             return
         came.documents += 1
-        alike = OF_RECORDS if document.source != file else None
+        records = document.source != file
         for passage in self._cut(document):
-            if self._near.original(f"{document.source}#{passage.number}", passage.text, alike) is None:
+            name = f"{document.source}#{passage.number}"
+            self._passages += 1
+            if self._near is None or self._near.original(name, passage.text, records) is None:
                 came.pieces.append(Piece(content, document.title, passage, file=file))
             else:
                 came.copies += 1
+                self._left_out()
+
+    def _left_out(self) -> None:
+        """One more near copy."""
+        self._copies += 1
+        if self._copies == MANY and 2 * self._copies > self._passages:
+            told = f"{self._copies} of the first {self._passages} passages nearly repeat others"
+            self._tell.say(Notice(f"{told} and are left out, as more may be; {KEEP}"))
 
 
 def _read(place: str, items: Items, came: Gathered) -> Iterator[Document]:

@@ -19,7 +19,7 @@ from gemmalocal.errors import DatasetError, RecipeError
 from gemmalocal.events import Counted, Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines.authors import Author, open_author
 from gemmalocal.pipelines.beside import Stopped, Teller, beside
-from gemmalocal.pipelines.pieces import Gathered, gather
+from gemmalocal.pipelines.pieces import KEEP, Gathered, gather
 from gemmalocal.preparation import Preparation
 from gemmalocal.synthesis import curate, rules
 from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
@@ -236,7 +236,7 @@ def _of_sources(gathered: Gathered) -> Iterator[str]:
     if gathered.same:
         yield f"{len(gathered.same)} documents are the same as others and were left out"
     if gathered.copies:
-        yield f"{gathered.copies} passages nearly repeat others and were left out"
+        yield f"{gathered.copies} passages nearly repeat others and were left out; {KEEP}"
     yield f"{len(gathered.pieces)} passages of {gathered.documents} documents"
 
 

@@ -8,7 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from gemmalocal.documents.document import Document, Section
-from gemmalocal.documents.duplicates import OF_RECORDS, NearDuplicates
+from gemmalocal.documents.duplicates import NearDuplicates
 from gemmalocal.documents.passages import cut
 
 LONG = "the quote of an author, and the mode of the other. " * 40
@@ -91,8 +91,8 @@ def test_records_of_one_form_are_no_copies() -> None:
         f"name: pump {part}\ncategory: household goods\nmaterial: brass\nprice: {len(part)}.50" for part in PARTS
     ]
     near = NearDuplicates()
-    assert [near.original(record, record, OF_RECORDS) for record in records] == [None] * len(records)
-    assert near.original("again", records[0].upper(), OF_RECORDS) == records[0]
+    assert [near.original(record, record, records=True) for record in records] == [None] * len(records)
+    assert near.original("again", records[0].upper(), records=True) == records[0]
 
 
 def test_a_threshold_of_one_finds_only_the_same() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.documents.find import find
-from gemmalocal.events import encode
+from gemmalocal.events import Notice, encode
 from gemmalocal.pipelines.beside import Teller
 from gemmalocal.pipelines.pieces import Gathered, gather
 from gemmalocal.preparation import Preparation
@@ -55,3 +55,32 @@ def test_a_dataset_beside_its_sources_is_none_of_them(tmp_path: Path) -> None:
     (tmp_path / "deep" / "set" / "events.jsonl").write_text("x")
     assert find([str(tmp_path)]) == [f"{tmp_path}/a.md", f"{tmp_path}/deep/b.md"]
     assert len(find([str(tmp_path / "set")])) == 3
+
+
+def test_near_copies_are_told_before_they_are_many_and_may_be_kept(tmp_path: Path, tiny: Path) -> None:
+    for number in range(140):
+        line = f"The worker number {number} has oiled the pump of the house in the spring and has gone home again."
+        (tmp_path / f"{number:03}.txt").write_text(line)
+    tell = Teller()
+    wanted = Preparation.model_validate({"sources": [str(tmp_path)], "author": "rules", "task": "text"})
+    dropped = gather(wanted, Tokenizer(tiny), tell)
+    assert dropped.copies > 130
+    told = list[object]()
+    while not tell.news.empty():
+        told.append(tell.news.get())
+    notices = [(place, event.text) for place, event in enumerate(told) if isinstance(event, Notice)]
+    ((place, text),) = notices
+    assert "100 of the first 1" in text
+    assert "--near-copies keep" in text
+    assert place < len(told) - 30  # while there is still something to stop
+    kept = gathered(tiny, str(tmp_path), near_copies="keep")
+    assert (len(kept.pieces), kept.copies) == (140, 0)
+
+
+def test_rows_that_differ_in_a_number_are_no_near_copies(tmp_path: Path, tiny: Path) -> None:
+    line = "The pump of house number {} has been oiled in the spring, and its valves of brass have been looked at; {}."
+    lines = [line.format(number, "all is well") for number in range(60)]
+    lines += [line.format(7, "ALL is well!"), line.format(8, "all is, well")]
+    (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": each}) for each in lines))
+    found = gathered(tiny, str(tmp_path))
+    assert (len(found.pieces), found.copies) == (60, 2)

@@ -57,7 +57,7 @@ async def test_from_home_to_rows(papers: Path, tiny: Path) -> None:
         table = screen.query_one(DataTable)
         names = [str(table.get_row_at(row)[0]) for row in range(table.row_count)]
         assert names == ["✓ bees.md", "✓ light.md", "✗ picture.xyz"]
-        assert "kind that is not read" in str(table.get_row_at(2)[2])
+        assert "is an image" in str(table.get_row_at(2)[2])
         said = str(screen.query_one("#counts", Static).content)
         rows = datasets.read(paths.datasets() / "mine" / datasets.TRAIN)
         assert f"{len(rows)} to train on" in said
