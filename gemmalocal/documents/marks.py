@@ -11,7 +11,7 @@ GROUP = re.compile(r"\(([^()]*)\)$")
 WORD = re.compile(r"[^\W\d_]{3,}")
 BRACKETED = re.compile(r"[\[(].*[\])]$", re.DOTALL)
 ELEMENTS = re.compile(r"(?:[A-Z][a-z]?\d*|[)\]])$")  # of a chemical formula
-YEAR = re.compile(r"\b(?:1\d|20)\d\d$")
+COUNTED = re.compile(r"(?:\d{4}|\d[.,]\d{3})$")  # a year, or a large number, which is no base
 ORDINAL = re.compile(r"(?:st|nd|rd|th|er|re|e|ème|o|a|os|as|C|F)$")
 BRAND = re.compile(r"(?:TM|SM|MC|MD)$")
 SIGNED = re.compile(r"[+\-−–]\d+$")
@@ -36,7 +36,7 @@ def _to_a_power(before: str, text: str) -> bool:
     if group := GROUP.search(before):
         return not WORD.search(group[1])
     if re.search(r"\d$", before):
-        return not YEAR.search(before) and not re.search(r"[,;*]", text)
+        return not COUNTED.search(before) and not re.search(r"[,;*]", text)
     return not text[:1].isdigit() and not (len(text) == 1 and WORD.search(before[-3:]))
 
 

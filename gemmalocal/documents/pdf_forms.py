@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from ctypes import byref, c_ushort
+from functools import partial
 from typing import Any
 
 from gemmalocal.documents.pdf_text import Box, Filled
 
 INVISIBLE = 1 << 1 | 1 << 5  # an annotation's flags: hidden, not to be viewed
 SECRET = 1 << 13  # a field's flag: a password
+MOST = 1000  # lines of a list
 LONGEST = 1 << 20  # bytes of a value
 
 
@@ -54,16 +56,28 @@ def _field(form: Any, note: Any) -> str:
     """A field as it is seen: its text, its choice, "[x]" or "[ ]"."""
     from pypdfium2 import raw
 
-    if form is None:
-        return ""
+    if form is None:  # fields that belong to no form
+        value = _text(lambda buffer, size: raw.FPDFAnnot_GetStringValue(note, b"V", buffer, size))
+        return "" if value == "Off" else value
     kind = raw.FPDFAnnot_GetFormFieldType(form, note)
     if kind in (raw.FPDF_FORMFIELD_CHECKBOX, raw.FPDF_FORMFIELD_RADIOBUTTON):
         return "[x]" if raw.FPDFAnnot_IsChecked(form, note) else "[ ]"
-    if kind not in (raw.FPDF_FORMFIELD_TEXTFIELD, raw.FPDF_FORMFIELD_COMBOBOX, raw.FPDF_FORMFIELD_LISTBOX):
+    if kind == raw.FPDF_FORMFIELD_LISTBOX:
+        return "\n".join(_options(form, note))
+    if kind not in (raw.FPDF_FORMFIELD_TEXTFIELD, raw.FPDF_FORMFIELD_COMBOBOX):
         return ""
     if raw.FPDFAnnot_GetFormFieldFlags(form, note) & SECRET:
         return ""
     return _text(lambda buffer, size: raw.FPDFAnnot_GetFormFieldValue(form, note, buffer, size))
+
+
+def _options(form: Any, note: Any) -> Iterator[str]:
+    """The lines of a list, of which some are chosen."""
+    from pypdfium2 import raw
+
+    for at in range(min(raw.FPDFAnnot_GetOptionCount(form, note), MOST)):
+        label = _text(partial(raw.FPDFAnnot_GetOptionLabel, form, note, at))
+        yield f"{'[x]' if raw.FPDFAnnot_IsOptionSelected(form, note, at) else '[ ]'} {label}"
 
 
 def _text(get: Callable[[Any, int], int]) -> str:

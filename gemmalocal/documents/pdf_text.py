@@ -143,6 +143,8 @@ def _place(chars: Characters, spans: Sequence[Span], value: Filled) -> Mark | No
         return None
     start, end = before[-1] if before else min(beside)[1]
     at = next((at for at in range(start, end) if chars.box(at).left >= value.box.left - 1), end)
+    while start < at < end and not (chars.text[at - 1].isspace() or chars.text[at].isspace()):
+        at -= 1  # not within a word
     return Mark(at, at, False, value.text)
 
 

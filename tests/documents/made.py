@@ -130,6 +130,53 @@ def with_outline(path: Path, entries: Sequence[tuple[str, int, int]], title: str
     return path
 
 
+class Field(NamedTuple):
+    """A field of a form, or a note, and its place: left, bottom, right, top."""
+
+    kind: str  # "Tx", "Btn" (a box to tick), "Ch" (a list) or "FreeText"
+    value: str
+    place: tuple[float, float, float, float]
+    flags: int = 0
+
+
+def with_fields(path: Path, fields: Sequence[Field], in_form: bool = True) -> Path:
+    """The PDF with fields on its first page, and without pictures of them."""
+    from pypdf import PdfWriter
+    from pypdf.generic import ArrayObject, DictionaryObject, FloatObject, NameObject, NumberObject, TextStringObject
+
+    writer = PdfWriter(clone_from=path)
+    notes = ArrayObject()
+    for number, field in enumerate(fields):
+        note = DictionaryObject(
+            {
+                NameObject("/Type"): NameObject("/Annot"),
+                NameObject("/Subtype"): NameObject("/FreeText" if field.kind == "FreeText" else "/Widget"),
+                NameObject("/Rect"): ArrayObject(map(FloatObject, field.place)),
+                NameObject("/F"): NumberObject(4),
+                NameObject("/T"): TextStringObject(f"field{number}"),
+                NameObject("/Ff"): NumberObject(field.flags),
+            }
+        )
+        text = TextStringObject(field.value)
+        if field.kind == "FreeText":
+            note[NameObject("/Contents")] = text
+        else:
+            note[NameObject("/FT")] = NameObject(f"/{field.kind}")
+            note[NameObject("/V")] = NameObject(f"/{field.value}") if field.kind == "Btn" else text
+        if field.kind == "Btn":
+            note[NameObject("/AS")] = NameObject(f"/{field.value}")
+            states = DictionaryObject({NameObject("/Yes"): DictionaryObject(), NameObject("/Off"): DictionaryObject()})
+            note[NameObject("/AP")] = DictionaryObject({NameObject("/N"): states})
+        if field.kind == "Ch":
+            note[NameObject("/Opt")] = ArrayObject(map(TextStringObject, ("red", "green", "blue")))
+        notes.append(writer._add_object(note))
+    writer.pages[0][NameObject("/Annots")] = notes
+    if in_form:
+        writer.root_object[NameObject("/AcroForm")] = DictionaryObject({NameObject("/Fields"): notes})
+    writer.write(path)
+    return path
+
+
 def epub(path: Path, chapters: dict[str, str], locked: bool = False) -> Path:
     """A book of XHTML pages, in a folder of their own, after a table of contents."""
     items = "".join(
