@@ -17,6 +17,13 @@ LEAST = 200  # characters; of less the body is read instead
 LONGEST = 4 << 20  # characters; trafilatura takes seconds for a longer page
 CHARSET = re.compile(rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+BESIDE = ".//*[contains(@class, 'side') or contains(@id, 'side')] | .//aside"
+ASIDE = re.compile(  # what is no part of an article, though it holds sentences
+    r"comment|disqus|cookie|consent|banner|newsletter|subscri|popup|modal|foot(?!note)|nav|menu|crumb|share|social|"
+    r"related|promo|advert|\bads?\b|sponsor|login|search|widget|byline|meta\b|skip",
+    re.IGNORECASE,
+)
+PROSE, LINKS = 100, 0.3  # characters of an element that holds sentences, and the share of links in it
 BREAK = "\ue0f1"  # stands for <br>
 BLOCK = (
     "address article aside blockquote body caption dd details div dl dt fieldset figcaption figure footer form "
@@ -52,6 +59,7 @@ def article(html: str) -> Content:
         return Content("", [])
     hidden = show(tree)
     title = " ".join((tree.findtext(".//title") or "").split())
+    _unname(tree)
     for heading in list(tree.iter(*HEADINGS)):
         _mark(heading)
     text = trafilatura.extract(tree, include_comments=False, include_tables=True, favor_recall=True) or ""
@@ -67,6 +75,21 @@ def article(html: str) -> Content:
         sections.add(re.sub(f"{MARK}[1-6]", "", rest))
     sections.end()
     return Content(title or sections.title, sections.found, hidden.told)
+
+
+def _unname(tree: Any) -> None:
+    """Take their names from elements at the side that hold sentences: trafilatura drops what is called a sidebar."""
+    for node in tree.xpath(BESIDE):
+        if ASIDE.search(f"{node.get('class', '')} {node.get('id', '')} {node.get('role', '')}"):
+            continue
+        letters = sum(map(len, node.itertext()))
+        linked = sum(len(text) for link in node.iter("a") for text in link.itertext())
+        if letters < PROSE or linked > LINKS * letters:
+            continue
+        for name in ("class", "id", "role"):
+            node.attrib.pop(name, None)
+        if node.tag == "aside" and next(node.iterancestors("main", "article"), None) is not None:
+            node.tag = "div"
 
 
 def _mark(heading: Any) -> None:

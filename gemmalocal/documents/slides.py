@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from gemmalocal.documents import diagrams, formulas, marks, symbols
+from gemmalocal.documents import charts, diagrams, formulas, marks, symbols
 from gemmalocal.documents.counters import counted
 from gemmalocal.documents.document import Content, Hidden, Sections, table
 from gemmalocal.documents.office import empty, title
@@ -100,7 +100,7 @@ def _texts(shape: Any) -> Iterator[str]:
             [[_paragraphs(cell.text_frame) for cell in row.cells if not cell.is_spanned] for row in shape.table.rows]
         )
     elif getattr(shape, "has_chart", False):
-        yield _chart(shape.chart)
+        yield charts.text(shape.chart_part._element)
     else:
         yield from map(diagrams.text, diagrams.parts(shape.element, shape.part))
 
@@ -190,16 +190,3 @@ def _run(run: Any, before: str) -> str:
     if baseline.startswith("-"):
         return marks.lowered(before, text)
     return text if not baseline.strip("0.") else marks.raised(before, text)
-
-
-def _chart(chart: Any) -> str:
-    """A chart as a table: a column a series, a row a category."""
-    head = chart.chart_title.text_frame.text if chart.has_title and chart.chart_title.has_text_frame else ""
-    rows = [[head]] if head else []
-    for plot in chart.plots:
-        series = list(plot.series)
-        rows.append(["", *(one.name for one in series)])
-        for place, category in enumerate(plot.categories):
-            values = (one.values[place] if place < len(one.values) else None for one in series)
-            rows.append([str(category), *("" if value is None else f"{value:g}" for value in values)])
-    return table(rows)

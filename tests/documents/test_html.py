@@ -131,3 +131,15 @@ def test_a_book_is_read_as_its_pages_are(tmp_path: Path) -> None:
     document = read(str(made.epub(tmp_path / "a.epub", {"a.xhtml": page, "b.xhtml": page})))
     assert document.text == "In 1702[1].\n\nIn 1702[1]."
     assert document.warnings == ("Hidden text was left out of 2 chapters.",)
+
+
+def test_a_box_beside_the_text_is_read_and_navigation_beside_it_is_not(tmp_path: Path) -> None:
+    box = "<div class='sidebar'><p>A caution: whoever oils a hot pump will burn both of the hands, and the oil too.</p>"
+    links = "".join(f"<li><a href='/{n}'>Another page of this manual, number {n}</a></li>" for n in range(9))
+    (tmp_path / "a.html").write_text(
+        f"<html><body><main>{ARTICLE}{box}<p>Wear gloves, or wait until it is cold.</p></div>{ARTICLE}</main>"
+        f"<div class='sidebar'><ul>{links}</ul></div></body></html>"
+    )
+    text = read(str(tmp_path / "a.html")).text
+    assert "whoever oils a hot pump" in text
+    assert "Another page" not in text

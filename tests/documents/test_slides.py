@@ -7,12 +7,15 @@ from typing import Any
 
 import pptx
 import pytest
+from pptx.chart.data import CategoryChartData, XyChartData
+from pptx.enum.chart import XL_CHART_TYPE
 from pptx.opc.constants import RELATIONSHIP_TYPE
 from pptx.opc.package import Part
 from pptx.opc.packuri import PackURI
 from pptx.oxml import parse_xml
 from pptx.util import Inches
 
+from gemmalocal.documents import charts
 from gemmalocal.documents.read import read
 
 NAMES = (
@@ -143,6 +146,22 @@ def test_a_box_with_a_formula_is_read_once(tmp_path: Path) -> None:
         )
     )
     assert text_of(deck, tmp_path) == "c^2"
+
+
+def test_charts_of_every_kind_are_read(tmp_path: Path) -> None:
+    deck, slide = blank()
+    figures = CategoryChartData()
+    figures.categories = ["North", "South"]
+    figures.add_series("Pumps", (3, None))
+    figures.add_series("Valves", (4.5, 1))
+    frame = slide.shapes.add_chart(XL_CHART_TYPE.AREA, 0, 0, Inches(2), Inches(2), figures)
+    area = next(frame.chart_part._element.iter(f"{charts.C}areaChart"))
+    area.tag = f"{charts.C}area3DChart"  # one that python-pptx does not know
+    points = XyChartData()
+    points.add_series("Curve").add_data_point(1, 2.5)
+    slide.shapes.add_chart(XL_CHART_TYPE.XY_SCATTER, 0, Inches(4), Inches(2), Inches(2), points)
+    text = text_of(deck, tmp_path)
+    assert text == " | Pumps | Valves\nNorth | 3 | 4.5\nSouth |  | 1\n\n | Curve\n1 | 2.5".strip()
 
 
 def test_a_hidden_box_is_left_out_and_counted(tmp_path: Path) -> None:
