@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gemmalocal import asides
+
+SWAP, HERE = 2, -100  # RENAME_SWAP and RENAME_EXCHANGE are the same number; AT_FDCWD, on Linux
 
 
 def private(path: str, flags: int) -> int:
@@ -61,7 +64,11 @@ def new_folder(path: Path, check: Callable[[Path], None] | None = None) -> Itera
 
 
 def _replace(path: Path, aside: Path) -> None:
-    """New is aside already; old aside, new in, old away."""
+    """The two change places; where the disk cannot do that: old aside, new in, old away."""
+    if exchange(aside, path):
+        sync_folder(path.parent)
+        asides.discard(aside)
+        return
     old = asides.path_of(path, asides.OLD)
     with asides.held(path):
         path.rename(old)
@@ -72,6 +79,20 @@ def _replace(path: Path, aside: Path) -> None:
             raise
         sync_folder(path.parent)
     asides.discard(old)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two paths change places in one step of the system; False where it, or the disk, has no such step."""
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    first, second = os.fsencode(one), os.fsencode(other)
+    try:
+        if sys.platform == "darwin":
+            return bool(libc.renamex_np(first, second, SWAP) == 0)
+        return bool(libc.renameat2(HERE, first, HERE, second, SWAP) == 0)
+    except AttributeError:  # an old libc
+        return False
 
 
 def remove(path: Path) -> None:

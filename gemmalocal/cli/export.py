@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
-from gemmalocal import exports, history
+from gemmalocal import exports, history, targets
 from gemmalocal.cli import errands
 from gemmalocal.cli.say import page, say, say_json
 
@@ -41,7 +40,9 @@ def export(
     gain is marked as failed.
     """
     chosen = exports.Form(form, dtype, int(quantize) if quantize else None, kind)
-    code, report = errands.report(exports.start(history.find_run(run), chosen, Path(folder) if folder else None))
+    code, report = errands.report(
+        exports.start(history.find_run(run), chosen, None if folder is None else targets.place(folder))
+    )
     if report and as_json:
         say_json(report)
     elif report:

@@ -126,7 +126,7 @@ def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
     elsewhere = ":" in dataset or (os.path.exists(dataset) and not prepared)
     path = preparing.whole(dataset) if elsewhere else str(datasets.find(dataset))
     name = os.path.basename(dataset.rstrip("/")) or "dataset"
-    target = str(targets.wanted(out or f"{name.replace(':', '-')}-{form}", targets.empty))
+    target = str(targets.wanted(f"{name.replace(':', '-')}-{form}" if out is None else out, targets.empty))
     code, report = errands.run("convert", {"path": path, "form": form, "out": target, "name": name})
     if report:
         say_json(report) if as_json else say(report["path"])

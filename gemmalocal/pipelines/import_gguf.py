@@ -12,7 +12,7 @@ from gemmalocal import paths
 from gemmalocal.errors import ModelError, RecipeError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines.beside import Stopped, Tell, beside
-from gemmalocal.weights import gguf_file, inventory
+from gemmalocal.weights import gguf_file, gguf_header, inventory
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
@@ -27,6 +27,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     target.parent.mkdir(parents=True, exist_ok=True)
 
     def work(tell: Tell) -> Path:
+        gguf_header.check(source)
         provenance = {
             "source": f"{source.name}: GGUF, dequantized to float32",
             "sha256": gguf_file.checksum(source, tell),

@@ -167,7 +167,7 @@ def test_every_command_follows_it(command: str, free: Path) -> None:
 
     run = job(paths.runs() / "tune")
     rows = touched(free.parent, "rows.jsonl", '{"text": "a"}') / "rows.jsonl"
-    for place in (touched(free, "novel.txt"), run / "new", paths.runs()):
+    for place in (touched(free, "novel.txt"), run / "new", paths.runs(), ""):
         words = {
             "export": ["export", "tune", "--to", "adapter", "--folder", str(place)],
             "convert": ["convert", str(rows), "--to", "chat", "--out", str(place)],
