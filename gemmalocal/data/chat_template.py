@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ TURNS = (  # Gemma 1 to 3, for models that bring no template; the published one,
     "{{ 'model' if message.role == 'assistant' else message.role }}\n"
     "{{ ((system if loop.first else '') ~ message.content) | trim }}<end_of_turn>\n"
     "{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+TURNS_4 = (  # the same for Gemma 4, whose marks are others, and which has a system's turn
+    "{{ bos_token }}{% for message in messages %}<|turn>"
+    "{{ 'model' if message.role == 'assistant' else message.role }}\n{{ message.content | trim }}<turn|>\n"
+    "{% endfor %}{% if add_generation_prompt %}<|turn>model\n{% endif %}"
 )
 CONFIG, OWN, MORE, OLD = (
     "tokenizer_config.json", "chat_template.jinja", "additional_chat_templates", "chat_template.json",
@@ -50,14 +56,19 @@ def chosen(folder: Path, wish: str | None) -> ChatTemplate:
 
 
 def from_file(path: Path) -> ChatTemplate:
-    """A person's template."""
+    """A person's template; raises `RecipeError` for a file that is none."""
     try:
-        return ChatTemplate(path.read_text(encoding="utf-8"), path.name)
+        source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
         raise RecipeError(
             f"The chat template {path} cannot be read: {why}.", f"data.chat_template is a Jinja file, or {NO_TEMPLATE}."
         ) from error
+    if not re.search(r"\{[{%][^}]*\bmessages\b", source):
+        raise RecipeError(
+            f"The chat template {path} says nothing of the messages.", "It is a Jinja template of a conversation."
+        )
+    return ChatTemplate(source, path.name)
 
 
 def of_model(folder: Path) -> ChatTemplate | None:

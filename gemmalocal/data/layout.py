@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from gemmalocal.data import store
 from gemmalocal.data.chat_template import ChatTemplate, chosen
-from gemmalocal.data.tokenizer import TURN_ENDS, Tokenizer
+from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS, Tokenizer
 from gemmalocal.errors import DatasetError
 from gemmalocal.recipe import DataSpec
 from gemmalocal.records import Message, Record
@@ -31,8 +31,11 @@ class Layout:
 
     def asked(self, tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
         """The text that the reply to the last message goes on from; what was said before counts in a chat alone."""
-        if self.form == "chat":
+        first = messages[0].content
+        if self.form == "chat" and not (len(messages) == 1 and any(start in first for start in TURN_STARTS)):
             return tokenizer.render(messages, ask=True)
+        if self.form == "chat":  # it is written in turns already
+            return tokenizer.bos + first.removeprefix(tokenizer.bos)
         system = f"{messages[0].content}\n\n" if messages[0].role == "system" else ""
         return tokenizer.bos + system + messages[-1].content + self.between
 

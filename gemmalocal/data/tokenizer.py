@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer as Encoder
 
-from gemmalocal.data.chat_template import CONFIG, TURNS, ChatTemplate, chosen, read_json
+from gemmalocal.data.chat_template import CONFIG, TURNS, TURNS_4, ChatTemplate, chosen, read_json
 from gemmalocal.errors import ModelError
 from gemmalocal.records import Message
 from gemmalocal.templates import Declined, TemplateFault, Templates
@@ -38,16 +39,12 @@ class Tokenizer:
         """Read a model folder; raises `ModelError` if it has no usable tokenizer or chat template."""
         if not (folder / "tokenizer.json").is_file():
             raise ModelError(f"{folder} has no tokenizer.json.", "Fetch the model again, with all its files.")
-        try:
-            self._encoder = Encoder.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # tokenizers raises nothing narrower
-            why = f"{folder / 'tokenizer.json'} is damaged: {str(error)[:80]}"
-            raise ModelError(why, "Fetch the model again, with all its files.") from error
+        self._encoder = _encoder(folder / "tokenizer.json")
         self._thinking = thinking
         config = read_json(folder / CONFIG)
         self._special = _special(config)
         self.bos, self.eos = self._special["bos_token"], self._special["eos_token"]
-        self.template = template or chosen(folder, None)
+        self.template = self._known(template or chosen(folder, None))
         self.has_template = self.template.wraps
         self._templates = Templates()
         try:
@@ -59,6 +56,11 @@ class Tokenizer:
         ends = [self._encoder.token_to_id(text) for text in (self.eos, *TURN_ENDS)]
         stops = read_json(folder / "generation_config.json").get("eos_token_id", [])
         self.stop_ids = {end for end in ends if end is not None} | set(stops if isinstance(stops, list) else [stops])
+
+    def _known(self, template: ChatTemplate) -> ChatTemplate:
+        """A template whose marks are this vocabulary's: Gemma 4 has turns of its own."""
+        old, new = (self._encoder.token_to_id(start) is not None for start in TURN_STARTS)
+        return replace(template, source=TURNS_4) if template.source == TURNS and new and not old else template
 
     def _id(self, text: str) -> int:
         number = self._encoder.token_to_id(text)
@@ -153,6 +155,15 @@ class Tokenizer:
             return messages
         first = messages[1]
         return [Message(first.role, f"{messages[0].content}\n\n{first.content}"), *messages[2:]]
+
+
+def _encoder(file: Path) -> Encoder:
+    try:
+        return Encoder.from_file(str(file))
+    except Exception as error:  # the library raises nothing narrower
+        raise ModelError(
+            f"{file} is damaged: {str(error)[:80]}", "Fetch the model again, with all its files."
+        ) from error
 
 
 def broken(fault: str) -> ModelError:

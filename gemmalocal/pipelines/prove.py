@@ -75,7 +75,7 @@ def ask_run(found: Source) -> Known:
         raise store.lost(wrong)
     train, held_out, _ = store.load(found.run / "examples")
     rows = held_out.spaced(found.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
-    asked = Asked(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], Tokenizer(found.base))
+    asked = Asked(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], found.tokenizer)
     own = open_backend(_own(found))
     trainer = own.trainer(found.base, _recipe(found.recipe, found.recipe.quantize))
     base, _ = loop.summed_loss(rows, found.recipe.train, trainer)

@@ -8,12 +8,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.backends import crossing, installed
-from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
 from gemmalocal.errors import BackendUnavailable, GemmalocalError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.export import proved, servers
@@ -21,6 +22,7 @@ from gemmalocal.export.servers import Server
 from gemmalocal.export.source import Source
 from gemmalocal.pipelines.beside import Stopped, beside
 from gemmalocal.pipelines.export import opened
+from gemmalocal.records import Message
 
 LOOK = 0.2  # seconds between two looks at the inbox and at the server
 PATIENCE = 600.0  # seconds that a model may take to load
@@ -67,7 +69,10 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 
 def _template(found: Source, tokenizer: Tokenizer) -> str:
     """The layout of the run's rows as a chat template, empty if the model brings it."""
-    return found.layout(tokenizer).template(tokenizer) or ""
+    laid_out = found.layout(tokenizer)
+    with suppress(TemplateRefused):  # one that is broken, or does not end, is told before a server has it
+        laid_out.asked(tokenizer, [Message("user", "a")])
+    return laid_out.template(tokenizer) or ""
 
 
 def _started(found: Source, form: str | None, template: str, directory: Path, host: str, port: int) -> Server:

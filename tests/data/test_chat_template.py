@@ -143,7 +143,9 @@ def test_a_template_that_fits_some_rows_leaves_out_the_others(tiny: Path, tmp_pa
         refusing.render(ASKED, True)
 
 
-@pytest.mark.parametrize("name", ["tokenizer_config.json", "generation_config.json", "chat_template.json"])
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "tokenizer_config.json", "generation_config.json", "chat_template.json"]
+)
 @pytest.mark.parametrize("text", ["{\n", "[]", '"x"', "\xff"])
 def test_a_damaged_configuration_is_a_sentence(name: str, text: str, tiny: Path, tmp_path: Path) -> None:
     folder = model(tiny, tmp_path / "m")
@@ -162,5 +164,22 @@ def test_a_person_may_give_a_template_or_none(tiny: Path, tmp_path: Path) -> Non
     assert not unwrapped.has_template
     assert unwrapped.render(ASKED, True) == Tokenizer(folder).render(ASKED, True)
     assert chosen(tiny, "none") == chosen(tiny, None) == ChatTemplate(TURNS, "Gemma's turns", wraps=False)
+    (tmp_path / "other.jinja").write_text('{"messages": "{{ x }}"}')
+    with pytest.raises(RecipeError, match="says nothing of the messages"):
+        chosen(folder, str(tmp_path / "other.jinja"))
     with pytest.raises(RecipeError, match=r"gone\.jinja cannot be read"):
         chosen(folder, str(tmp_path / "gone.jinja"))
+
+
+def test_a_base_gemma_4_has_turns_of_its_own(tiny: Path, tmp_path: Path) -> None:
+    encoder = (tiny / "tokenizer.json").read_text()
+    for old, new in (("<start_of_turn>", "<|turn>"), ("<end_of_turn>", "<turn|>")):
+        encoder = encoder.replace(old, new)
+    folder = model(tiny, tmp_path / "m")
+    (folder / "tokenizer.json").write_text(encoder)
+    tokenizer = Tokenizer(folder)
+    assert tokenizer.render(LED[:2], True) == (
+        "<bos><|turn>system\nBe\nbrief.<turn|>\n<|turn>user\na <b> & 'c'<turn|>\n<|turn>model\n"
+    )
+    assert not tokenizer.has_template
+    assert not tokenizer.folds_system

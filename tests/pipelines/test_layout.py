@@ -7,16 +7,24 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import gguf
 import pytest
 
 from gemmalocal.data import layout, store
+from gemmalocal.data.chat_template import ChatTemplate
 from gemmalocal.data.layout import Layout
+from gemmalocal.data.tokenizer import TURNS, Tokenizer
+from gemmalocal.engine.speak import Voice
 from gemmalocal.errors import GemmalocalError, ModelError
 from gemmalocal.events import Notice, Report
+from gemmalocal.export import gguf_write, merge, ollama
+from gemmalocal.export.source import Source
 from gemmalocal.pipelines import check
 from gemmalocal.pipelines.prepared import Prepared, prepare
 from gemmalocal.recipe import Recipe
+from gemmalocal.records import Message
 from tests.data.test_chat_template import model
+from tests.engine.test_speak import Parrot
 
 Row = dict[str, Any]
 
@@ -121,8 +129,6 @@ def test_rows_that_are_written_in_turns_are_not_wrapped_again(has_template: bool
 
 
 def turned(text: str) -> list[Any]:
-    from gemmalocal.records import Message
-
     return [Message("user", text)]
 
 
@@ -153,11 +159,41 @@ def test_other_programs_are_told_the_layout(tiny: Path, tmp_path: Path) -> None:
     assert found.tokenizer is not None
     written = found.layout.template(found.tokenizer)
     assert written is not None
-    from gemmalocal.data.chat_template import ChatTemplate
-    from gemmalocal.data.tokenizer import Tokenizer
-
     theirs = Tokenizer(tiny, template=ChatTemplate(written, "x"))
     assert theirs.render(turned("why?"), True) == found.layout.asked(found.tokenizer, turned("why?")) == "<bos>why?\n"
+
+
+@pytest.mark.parametrize(("rows", "brought"), [([*TWO[:2], ONE], TURNS), ([PAIR], None), ([TEXT], None)])
+def test_exports_bring_the_turns_of_the_rows(rows: list[Row], brought: str | None, tiny: Path, tmp_path: Path) -> None:
+    ready(tiny, tmp_path, rows)
+    found = Source(tmp_path, recipe(tiny, tmp_path, rows), tiny, tmp_path / "adapter")
+    assert found.chat_template == brought
+    plan = gguf_write.plan(tiny, merge.merged(tiny, None), "F16")
+    gguf_write.write(tmp_path / "x.gguf", tiny, plan, "x", lambda *what: None, found.chat_template)
+    kept = gguf.GGUFReader(tmp_path / "x.gguf").get_field("tokenizer.chat_template")
+    assert (kept.contents() if kept else None) == brought
+    modelfile = ollama.template(found.tokenizer, found.layout(found.tokenizer))
+    assert ("<start_of_turn>" in modelfile) is (brought is not None)
+
+
+def test_a_prompt_that_is_in_turns_already_is_not_wrapped(tiny: Path, tmp_path: Path) -> None:
+    found, _ = ready(tiny, tmp_path, [{"text": f"{MARKED}us {n}.<end_of_turn>"} for n in range(3)])
+    assert found.layout == Layout("chat")
+    assert found.tokenizer is not None
+    assert found.layout.asked(found.tokenizer, turned(f"<bos>{MARKED}")) == f"<bos>{MARKED}"
+
+
+def test_a_chat_remembers_whichever_row_is_first(tiny: Path, tmp_path: Path) -> None:
+    for name, rows in (("last", [*TWO[:3], ONE]), ("first", [ONE, *TWO[:3]])):
+        (tmp_path / name).mkdir()
+        found, _ = ready(tiny, tmp_path / name, rows)
+        assert found.tokenizer is not None
+        voice = Voice("v", Parrot(), 0, found.tokenizer, found.layout)
+        asked = voice.prompt("what is my name?", "", [("my name is n7.", "good.")])
+        assert asked == (
+            "<bos><start_of_turn>user\nmy name is n7.<end_of_turn>\n<start_of_turn>model\ngood.<end_of_turn>\n"
+            "<start_of_turn>user\nwhat is my name?<end_of_turn>\n<start_of_turn>model\n"
+        )
 
 
 def checked(tiny: Path, folder: Path, rows: Sequence[Row], **data: Any) -> Iterator[Any]:
