@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import resource
 import socket
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 STRANGER = "Web pages of other machines may not ask this model; programs may, and pages of localhost."
 REBOUND = "This address is asked by its number or as localhost, and not as another machine."
 CONNECTIONS = 256  # at a time; more wait, until one of these ends
+FILES = 2048
 
 
 class Listener(ThreadingMixIn, TCPServer):
@@ -29,6 +31,7 @@ class Listener(ThreadingMixIn, TCPServer):
     request_queue_size = 128
 
     def __init__(self, host: str, port: int, handler: Callable[..., Any]) -> None:
+        _make_room()
         self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         self._free = BoundedSemaphore(CONNECTIONS)
         super().__init__((host, port), handler, bind_and_activate=False)
@@ -59,6 +62,15 @@ class Listener(ThreadingMixIn, TCPServer):
         """End a connection, whichever way it ended already."""
         with suppress(OSError):
             super().shutdown_request(request)
+
+
+def _make_room() -> None:
+    """Let this process have a descriptor for each connection and what answers it; macOS allows 256 by default."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class NoStrangers(BaseHTTPRequestHandler):

@@ -36,6 +36,7 @@ def parameters(file: str, name: str, template: str) -> Any:
     settings.model.path, settings.model_alias = file, {name}
     settings.hostnames, settings.port = ["127.0.0.1"], 0
     settings.n_ctx, settings.n_parallel, settings.cache_ram_mib = CONTEXT, 1, PROMPTS_MIB
+    settings.prefill_assistant = False  # an answer is a new turn, also after one of the assistant's
     settings.use_jinja, settings.chat_template, settings.ui = True, template, False
     return settings
 

@@ -11,6 +11,7 @@ from threading import Thread
 from typing import Any
 
 from gemmalocal.serving.engine import Ask, Begun, Limits, Piece, Refused, Token, Told
+from gemmalocal.serving.messages import folded
 
 DATA = b"data: "
 FORCED = 1e6  # a bias that makes a token sure; llama.cpp tells the log probabilities from before it
@@ -23,6 +24,7 @@ class Inner:
     def __init__(self, host: str, port: int) -> None:
         self._address = (host, port)
         self.letter = self.ids("a")[-1]
+        self.folds = self._folds()
 
     def connect(self) -> HTTPConnection:
         """A connection for one request."""
@@ -39,6 +41,18 @@ class Inner:
         """How many tokens its model has, and how many it was trained to read at a time."""
         told = self.get("/v1/models")["data"][0]["meta"]
         return int(told["n_vocab"]), int(told["n_ctx_train"])
+
+    def _folds(self) -> bool:
+        """Whether the template takes no system's message: llama.cpp then puts one line end behind it, rows have two."""
+
+        def rendered(*messages: tuple[str, str]) -> Any:
+            turns = [{"role": role, "content": content} for role, content in messages]
+            return self.get("/apply-template", {"messages": turns})["prompt"]
+
+        try:
+            return bool(rendered(("system", "a"), ("user", "b")) == rendered(("user", "a\nb")))
+        except Refused:
+            return False
 
     def ids(self, text: str) -> list[int]:
         """A text's ids, after the beginning's."""
@@ -120,7 +134,8 @@ class Answering:
 
     def _chat(self) -> None:
         ask = self._ask
-        body = {**self._settings(), "messages": ask.messages, "max_tokens": ask.max_tokens}
+        messages = folded(ask.messages or []) if self._inner.folds else ask.messages
+        body = {**self._settings(), "messages": messages, "max_tokens": ask.max_tokens}
         body |= {"stream_options": {"include_usage": True}}
         body |= {"tools": ask.tools, "tool_choice": ask.tool_choice} if ask.tools else {}
         body |= {"response_format": ask.schema} if ask.schema else {}

@@ -83,3 +83,11 @@ class Tool(BaseModel):
     model_config = ConfigDict(strict=True)
     type: Literal["function"]
     function: _Function
+
+
+def folded(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A conversation whose system's message is the beginning of its next one."""
+    if len(messages) < 2 or messages[0]["role"] != "system":
+        return messages
+    first, second, *rest = messages
+    return [{**second, "content": f"{first['content']}\n\n{second['content']}"}, *rest]

@@ -7,6 +7,7 @@ import shutil
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,20 +54,26 @@ class Served:
 def served(request: pytest.FixtureRequest, tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Each test runs against both."""
     folder = tmp_path_factory.mktemp("served")
-    model = _roomy(tiny, folder / "model")
+    with started(str(request.param), _roomy(tiny, folder / "model"), TURNS, folder) as server:
+        yield server
+
+
+@contextmanager
+def started(kind: str, model: Path, template: str, folder: Path) -> Iterator[Served]:
+    """A server of that kind, which must still be there at the end of the block."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
-    if request.param == "mlx":
-        process = servers.mlx(model, None, NAME, TURNS, "127.0.0.1", port, folder / "log.txt")
+    if kind == "mlx":
+        process = servers.mlx(model, None, NAME, template, "127.0.0.1", port, folder / "log.txt")
     else:
         pytest.importorskip("xllamacpp")
         plan = gguf_write.plan(model, merge.merged(model, None), "F16")
         gguf_write.write(folder / "x.gguf", model, plan, "x", lambda *what: None)
-        process = servers.llama(folder / "x.gguf", NAME, TURNS, "127.0.0.1", port, folder / "log.txt")
+        process = servers.llama(folder / "x.gguf", NAME, template, "127.0.0.1", port, folder / "log.txt")
     with httpx2.Client(timeout=60, trust_env=False) as client:
         _await(process, client, port)
-        yield Served(str(request.param), port, process, client)
+        yield Served(kind, port, process, client)
         assert process.alive, process.last_words  # whatever was asked in between
     process.end()
 

@@ -126,6 +126,19 @@ def test_lm_eval_asks_texts_and_ids_alike(served: Served) -> None:
     assert all(isinstance(logprob, float) for logprob in text["token_logprobs"])
 
 
+def test_what_was_asked_before_is_answered_alike(served: Served) -> None:
+    """Of a prompt that an engine has read as a whole, as a part, and as its own answer."""
+    wanted = [served.complete(prompt=IDS[:length])["choices"] for length in range(1, len(IDS) + 1)]
+    likelihoods(served, [IDS])
+    for length in (*range(len(IDS), 0, -1), 3, 3):
+        assert served.complete(prompt=IDS[:length])["choices"] == wanted[length - 1]
+    said = "the quo"
+    for _ in range(4):
+        one = served.complete(prompt=said, max_tokens=3)["choices"]
+        assert served.complete(prompt=said, max_tokens=3)["choices"] == one
+        said += one[0]["text"]
+
+
 def test_lm_eval_generates(served: Served) -> None:
     """The bodies of its local-completions and local-chat-completions, as version 0.4.13 sends them."""
     more = {"model": NAME, "max_tokens": 8, "temperature": 0, "stop": ["\n", "<eos>"], "seed": 1234}

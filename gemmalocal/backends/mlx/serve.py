@@ -14,6 +14,7 @@ from threading import Thread
 from typing import Any
 
 import mlx.core as mx
+from jinja2 import TemplateError
 from mlx_lm import server
 from mlx_lm.models.cache import LRUPromptCache
 
@@ -23,6 +24,7 @@ from gemmalocal.data.tokenizer import TURN_ENDS
 from gemmalocal.listening import Listener
 from gemmalocal.serving.engine import Ask, Limits, Told
 from gemmalocal.serving.front import Front
+from gemmalocal.serving.messages import folded
 
 DEFAULT = "default_model"  # mlx-lm's name for what its arguments say
 ROOM = 32_768  # tokens of context where a configuration does not say
@@ -84,12 +86,20 @@ class Generator(server.ResponseGenerator):
     def _tokenize(self, tokenizer: Any, request: Any, args: Any) -> Any:
         ids = request.prompt
         found = ([*ids], [[*ids]], ["assistant"], "normal", None) if isinstance(ids, list) else None
-        found = found or super()._tokenize(tokenizer, request, args)
+        found = found or self._rendered(tokenizer, request, args)
         room = self.model_provider.limits.context - len(found[0])
         served.check(found[0], room, self.model_provider.limits.context)
         args.max_tokens = min(args.max_tokens, room)
         self._failures = 0
         return found
+
+    def _rendered(self, tokenizer: Any, request: Any, args: Any) -> Any:
+        """A template that takes no system's message gets it before the first user's, as rows are written for it."""
+        try:
+            return super()._tokenize(tokenizer, request, args)
+        except TemplateError:
+            request.messages = folded(request.messages)
+            return super()._tokenize(tokenizer, request, args)
 
     def _serve_single(self, request: Any, stream: Any) -> None:
         sink, asked, args = request
