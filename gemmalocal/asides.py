@@ -161,7 +161,7 @@ def _remove(path: Path) -> None:
 def _works(pid: int, path: Path) -> bool:
     """Whether another process of that number runs that can have made `path`: no zombie, and begun before."""
     if pid == os.getpid():
-        return False  # its lock tells
+        return not path.is_dir()  # of a folder its lock tells; files are written in a moment
     import psutil
 
     try:

@@ -29,7 +29,7 @@ class FetchFailed(ModelError):
 def fetch(name: str, progress: Progress, weights: bool = True, gguf: str | None = None) -> Path:
     """Download a model and return its folder, or with `gguf` only that file of it and return the file.
 
-    Files that the cache holds already are not loaded again; of one that breaks off nothing is kept. `progress` is
+    Files that the cache holds whole are not loaded again; of one that breaks off nothing is kept. `progress` is
     given megabytes, and may raise to stop. Raises `ModelError` and `FetchFailed`.
     """
     from huggingface_hub import hf_hub_download
@@ -40,7 +40,7 @@ def fetch(name: str, progress: Progress, weights: bool = True, gguf: str | None 
         commit, sizes = _listing(name)
         wanted = {file: size for file, size in sizes.items() if file == gguf or _matches(file, patterns)}
         _check_kind(name, sizes, wanted, weights, gguf)
-        missing = {file for file in wanted if not _cached(name, file, commit)}
+        missing = {file for file in wanted if not _cached(name, file, commit, wanted[file])}
         _check_space(name, sum(wanted[file] for file in missing))
         total = sum(wanted.values())
         done = total - sum(wanted[file] for file in missing)
@@ -91,10 +91,18 @@ def _sweep(name: str) -> None:
             asides.discard(part)
 
 
-def _cached(name: str, file: str, commit: str) -> bool:
+def _cached(name: str, file: str, commit: str, size: int) -> bool:
+    """Whether the cache holds a file whole; one of another size than the Hub's is removed, so that it comes again."""
     from huggingface_hub import try_to_load_from_cache
 
-    return isinstance(try_to_load_from_cache(name, file, revision=commit), str)
+    found = try_to_load_from_cache(name, file, revision=commit)
+    if not isinstance(found, str):
+        return False
+    if size and Path(found).stat().st_size != size:
+        for path in (Path(found).resolve(), Path(found)):
+            path.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _check_space(name: str, needed: int) -> None:

@@ -16,7 +16,7 @@ from gemmalocal.errors import ModelError
 
 LARGEST = 100_000_000  # bytes of a header, as safetensors itself has it
 DIMENSIONS = 16
-AGAIN = "The file is damaged, or was not copied whole: get it again."
+AGAIN = "The file is damaged, or was not copied whole: get it again (gemmalocal fetch, if it is the Hub's)."
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
     "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,

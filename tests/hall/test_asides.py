@@ -126,6 +126,9 @@ def test_what_is_worked_on_is_left_alone(tmp_path: Path) -> None:
         fill(folder, NEW)
         asides.sweep(tmp_path)
         assert content(folder) == NEW, "by its own process, which holds it"
+        (tmp_path / f".text.{os.getpid()}.tmp").write_text("half")  # in another thread
+        asides.sweep(tmp_path)
+        (tmp_path / f".text.{os.getpid()}.tmp").unlink()
     fill(tmp_path / f".a.{os.getppid()}.tmp", OLD)
     gone = fill(tmp_path / f".b.{2**22 + 1}.tmp", OLD)
     with asides.held(gone):  # by a process of another container

@@ -24,6 +24,7 @@ from gemmalocal.backends import adapters
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import MISSING, ModelError
 from gemmalocal.export import merge
+from gemmalocal.published import MODELS, Model
 from gemmalocal.weights import agree, gguf_file, gguf_header, safe_header, tensors
 from gemmalocal.weights.locate import locate
 from tests.weights import ggufs
@@ -240,6 +241,11 @@ def test_the_engines_refuse_it_as_well(model: Path) -> None:
     nothing: Any = None
     for load in (lambda: mlx.load(model, "auto"), lambda: torch.load(model, nothing, nothing)):
         refused(load, "its tensors take", "model.safetensors")
+
+
+@pytest.mark.parametrize("published", MODELS, ids=lambda model: model.name)
+def test_published_configurations_are_believed(published: Model) -> None:
+    agree.numbers(published.size.config, published.name)
 
 
 @pytest.mark.parametrize(

@@ -59,6 +59,10 @@ def test_only_what_is_needed_comes_and_comes_once(hub: Hub, recipe_path: Path) -
     again = run("fetch", "someone/tiny")
     assert (again.returncode, Path(again.stdout.strip())) == (0, folder)
     assert hub.downloads() == []
+    os.truncate(folder / "model.safetensors", 1000)  # a disk that was full, a copy that was cut
+    mended = run("fetch", "someone/tiny")
+    assert mended.returncode == 0, mended.stderr
+    assert (folder / "model.safetensors").read_bytes() == hub.repositories["someone/tiny"].files["model.safetensors"]
     hub.requests.clear()
     checked = run("check", str(recipe_path), "--set", "model=someone/tiny", "--json")
     assert checked.returncode == 0, checked.stderr
