@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
-from gemmalocal import recipe_file
+from gemmalocal import overrides, recipe_file, yaml_text
 from tui.widgets.choice import Choice
 
 LIST = ("[", "{")  # how a list, or one thing of it, begins
@@ -155,7 +155,7 @@ class Field(Horizontal):
             return (
                 text
                 if self._is_text and not (text.startswith(LIST) and self._may_be_list)
-                else recipe_file.scalar(text)
+                else _meant(text, self._info.annotation)
             )
         return None if text == self._plain else recipe_file.scalar(text)
 
@@ -223,6 +223,14 @@ def bounds(info: FieldInfo) -> str:
     found = [f"{word} {getattr(part, sign):g}" for part in info.metadata for sign, word in words.items()
              if getattr(part, sign, None) is not None]  # fmt: skip
     return f"({', '.join(found)})" if found else ""
+
+
+def _meant(text: str, annotation: Any) -> Any:
+    """What is written, to a key of such a type, as after --set: braces are a template where that takes text."""
+    try:
+        return overrides.value(text, annotation)
+    except yaml_text.NotUnderstood:
+        return text
 
 
 def _text(value: Any, plain: bool) -> str:
