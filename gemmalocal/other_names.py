@@ -14,6 +14,7 @@ _OURS = {
     "dtype: bfloat16": "bf16",
     "dtype: float16": "fp16",
     "dtype: float32": "fp32",
+    "start_from": "adapter_name_or_path lora_model_dir peft_model_id resume_adapter_file",
     "data.path": (
         "data_path data_files dataset dataset_name dataset_path dataset_text_field datasets train_data "
         "train_file training_file"
@@ -75,7 +76,7 @@ _SAID = {
     "evaluations are every train.evaluate_every steps, checkpoints every train.save_every": (
         "eval_strategy save_strategy evaluation_strategy"
     ),
-    "go on with: gemmalocal resume RUN": "resume resume_adapter_file resume_from_checkpoint",
+    "go on with: gemmalocal resume RUN": "resume resume_from_checkpoint",
     "evaluation needs no size of a batch; there is nothing to set": "eval_batch_size per_device_eval_batch_size",
 }
 OURS = {theirs: ours for ours, names in _OURS.items() for theirs in names.split()}

@@ -78,7 +78,8 @@ def _as_written(text: str, kinds: Sequence[Any]) -> Any:
         if text[0] == "[" and str not in kinds:
             raise
         return None
-    sections = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    inner = [part for kind in kinds if get_origin(kind) is list for part in _kinds(get_args(kind)[0])]
+    sections = [kind for kind in (*kinds, *inner) if isinstance(kind, type) and issubclass(kind, BaseModel)]
     if isinstance(found, dict):
         return found if any(found.keys() <= section.model_fields.keys() for section in sections) else None
     if isinstance(found, list):

@@ -253,6 +253,11 @@ class Recipe(Section):
         "float16 (products only), on a Mac as stored. On a CPU torch uses bfloat16 in products only, which are twice "
         "as fast where the CPU has them.",
     )
+    start_from: str | None = Field(
+        None,
+        description="A run, or a folder with an adapter in PEFT's layout, whose adapter training starts from; model "
+        "and lora section must be the same. Its optimizer and its rows are not taken.",
+    )
     data: DataSpec
     lora: LoraSpec = Field(default_factory=LoraSpec)
     train: TrainSpec
@@ -273,6 +278,8 @@ class Recipe(Section):
         if self.method == "full":
             if self.lora != LoraSpec():
                 raise ValueError("method full trains every weight: leave the lora section out")
+            if self.start_from is not None:
+                raise ValueError("method full starts from a whole model: give that as the model, not as start_from")
             if self.quantize != "none":
                 raise ValueError("method full trains every weight: quantized ones cannot be trained")
             if self.dtype not in ("auto", "float32"):

@@ -112,7 +112,12 @@ def anchored(recipe: Recipe, folder: Path) -> Recipe:
         path: Any = _anchored(recipe.data.path, folder)
     else:
         path = [place.model_copy(update={"path": _anchored(place.path, folder)}) for place in recipe.data.path]
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"path": path})})
+    update: dict[str, Any] = {"data": recipe.data.model_copy(update={"path": path})}
+    if recipe.start_from is not None:
+        places = (folder / recipe.start_from, Path(recipe.start_from).expanduser())
+        adapter = next((place for place in places if reading.is_file(place / "adapter_config.json")), None)
+        update |= {"start_from": str(adapter.resolve())} if adapter else {}  # else it is a run's name
+    return recipe.model_copy(update=update)
 
 
 def _anchored(path: str, folder: Path) -> str:

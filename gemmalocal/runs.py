@@ -108,7 +108,10 @@ def _check_goes_on(folder: Path, changed: Recipe | None, keys: set[str]) -> None
         more = f"gemmalocal resume {folder.name} --set train.steps={2 * max(1, trained)}"
         if state.status == "early":
             more = f"gemmalocal resume {folder.name} --set train.early_stop=null"
-        raise GemmalocalError(f"{folder.name} has finished already.", f"Its {result.name}: {result}. To go on: {more}")
+        raise GemmalocalError(
+            f"{folder.name} has finished already.",
+            f"Its {result.name}: {result}. For more: {more}\nWith new rows begin a run with start_from: {folder.name}",
+        )
     if longer is None:
         return
     if longer.train.steps is not None and longer.train.steps <= trained and state.status != "early":

@@ -219,6 +219,8 @@ class _Builder:
         tag = self._tag(event, line)
         if any("\ud800" <= mark <= "\udfff" for mark in event.value):
             raise NotUnderstood(line, "a text holds half a character (a surrogate), which is no text")
+        if "\0" in event.value:
+            raise NotUnderstood(line, "a text holds the character U+0000, which ends a text elsewhere")
         if event.style is not None or tag in ("!", TAG + "str"):
             return event.value
         node = ScalarNode(TAG + "str", event.value)

@@ -42,6 +42,7 @@ class Prepared:
 
 
 Look = Callable[[Record, Made], None]
+FILES = 10_000  # of a folder of rows that are looked at
 Looker = Callable[[bool], Look]  # begins anew; whether single exchanges are put in turns
 
 
@@ -65,6 +66,7 @@ def prepare(
         if wrong := store.damage(place):
             yield from _made_again(recipe.data, into.tokenizer, place, wrong)
         store.check_ids(place, vocabulary)
+        yield from _changed_since(recipe.data, place)
     into.train, into.held_out, _ = store.load(place)
     into.layout = layout.remembered(place, recipe.data, into.tokenizer)
     most = positions(into.folder) or 2**62
@@ -73,6 +75,19 @@ def prepare(
     cut = into.train.cut + into.held_out.cut
     if cut:
         yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
+
+
+def _changed_since(data: DataSpec, place: Path) -> Iterator[Notice]:
+    """Rows that were written to after a store was made of them are not trained on by the run that it belongs to."""
+    made = (place / store.ABOUT).stat().st_mtime
+    for source in data.sources:
+        path = Path(source.path)
+        files = [path] if path.is_file() else sorted(path.glob("*"))[:FILES] if path.is_dir() else []
+        if any(file.is_file() and file.stat().st_mtime > made for file in files):
+            yield Notice(
+                f"{path.name} was changed after this run read it: the run keeps the rows that it began with. To train "
+                f"on the new ones, begin another run with start_from: {place.parent.name}"
+            )
 
 
 def _vocabulary(folder: Path) -> int | None:

@@ -19,7 +19,7 @@ from gemmalocal.engine.checkpoints import Standing
 from gemmalocal.engine.schedule import learning_rate
 from gemmalocal.errors import OutOfMemory, RecipeError, TrainingDiverged
 from gemmalocal.events import Event, Finished, Notice, Report, Sample, Stage, Step
-from gemmalocal.pipelines import together
+from gemmalocal.pipelines import start_from, together
 from gemmalocal.pipelines.budget import Budget, budget, load_of
 from gemmalocal.pipelines.prepared import Prepared, prepare
 from gemmalocal.recipe import Recipe
@@ -56,6 +56,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
     elif len(held_out) < len(ready.held_out):
         yield Notice(f"{len(held_out):,} of {len(ready.held_out):,} held-out rows are looked at (evaluation_rows)")
+    if recipe.start_from is not None and not checkpoints.existing(work.folder):
+        yield Notice(start_from.take(trainer, recipe))
     standing = loop.resume(work, trainer)
     yield from _other_length(work, standing, past.steps[-1] if past.steps else None)
     wished = together.Wish(list if group.rank else commands)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from gemmalocal import recipe_file
 from gemmalocal.data import store
@@ -15,6 +18,7 @@ from gemmalocal.data.examples import Example
 from gemmalocal.errors import DatasetError, ModelError
 from gemmalocal.events import Notice
 from gemmalocal.pipelines.prepared import Prepared, prepare
+from tests.conftest import random_weights
 from tests.data.test_store import made, stored
 from tests.engine.test_damaged_checkpoints import HARM, cut, flip
 
@@ -69,6 +73,16 @@ def test_they_are_refused_if_the_rows_changed(
     assert "new run" in caught.value.hint
 
 
+def test_rows_that_were_added_since_are_told(recipe_path: Path, rows: Path, tmp_path: Path) -> None:
+    place = tmp_path / "first" / "examples"
+    told(recipe_path, place)
+    assert told(recipe_path, place) == []
+    os.utime(rows, (time.time() + 9,) * 2)
+    (notice,) = told(recipe_path, place)
+    assert notice.startswith("rows.jsonl was changed after this run read it")
+    assert "start_from: first" in notice
+
+
 def test_a_store_of_before_the_hashes_opens_and_is_held_against_itself(recipe_path: Path, tmp_path: Path) -> None:
     place = tmp_path / "run" / "examples"
     told(recipe_path, place)
@@ -108,7 +122,9 @@ def test_rows_are_held_against_the_model_that_is_there(recipe_path: Path, tiny: 
     for path in tiny.iterdir():
         (other / path.name).write_bytes(path.read_bytes())
     config = json.loads((tiny / "config.json").read_text())
-    (other / "config.json").write_text(json.dumps({**config, "vocab_size": 20}))
+    config["vocab_size"] = 20
+    (other / "config.json").write_text(json.dumps(config))
+    save_file(random_weights(config), other / "model.safetensors", metadata={"format": "pt"})
     recipe_path.write_text(recipe_path.read_text().replace(str(tiny), str(other)))
     for folder in (place, tmp_path / "new" / "examples"):
         with pytest.raises(ModelError, match="below 20 only"):

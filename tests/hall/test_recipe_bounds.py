@@ -27,6 +27,7 @@ HEAD = "model: m\ndata: {path: p}\n"
         ("a: 1\n\x00", 2, "U+0000"),
         ("a: 1\nb: \x1b[31m", 2, "U+001B"),
         ('a: "\\ud800"', 1, "half a character"),
+        ('a: "b\\0"', 1, "U+0000"),
         ("a: &a [*a]", 1, "*a stands for itself"),
         ("a: *b", 1, "*b stands for itself, or for nothing"),
         ("a: &a\n  <<: *a\n", 2, "*a stands for itself"),
