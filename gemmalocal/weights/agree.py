@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.catalog import FAMILIES
+from gemmalocal.catalog import FAMILIES, FULL, SLIDING
 from gemmalocal.errors import ModelError
 from gemmalocal.weights import safe_header
 
@@ -29,6 +29,7 @@ NUMBERS = {
 }  # fmt: skip
 COUNTS = {"num_kv_shared_layers": 1000, "hidden_size_per_layer_input": 1 << 20}  # these may be 0
 RATIOS = ("rms_norm_eps", "rope_theta", "rope_local_base_freq", "query_pre_attn_scalar")
+OBJECTS = ("text_config", "vision_config", "audio_config", "quantization", "quantization_config", "per_layer_config")
 NEEDED = ("num_hidden_layers", "hidden_size", "intermediate_size")
 PLAIN = ("gemma", "gemma2", "gemma3", "gemma3_text")  # whose layers are all of one shape
 LAYER = re.compile(r"(?:model\.language_model\.|language_model\.model\.|model\.)layers\.(\d+)\.(.+)")
@@ -52,6 +53,8 @@ def folder(path: Path, weights: bool = True) -> None:
 def configuration(path: Path) -> dict[str, Any]:
     """config.json of a folder, its numbers checked; raises `ModelError`."""
     config = _object(path / CONFIG)
+    if not isinstance(config.get("model_type"), str | None):
+        raise _wrong(str(path / CONFIG), f"model_type is {_short(config['model_type'])}")
     if config.get("model_type") in FAMILIES:
         numbers(config, str(path / CONFIG))
     return config
@@ -59,9 +62,11 @@ def configuration(path: Path) -> dict[str, Any]:
 
 def numbers(config: dict[str, Any], where: str) -> None:
     """Raise `ModelError` for a size that is missing, absurd or no number."""
+    for key in OBJECTS:
+        if not isinstance(config.get(key), dict | None):
+            raise _wrong(where, f"{key} is no object")
     text = config.get("text_config") or config
-    if not isinstance(text, dict):
-        raise _wrong(where, "text_config is no object")
+    _positions(text, where)
     for key in NEEDED:
         if text.get(key) is None:
             raise _wrong(where, f"{key} is missing")
@@ -73,13 +78,33 @@ def numbers(config: dict[str, Any], where: str) -> None:
         value = text.get(key)
         if value is not None and (type(value) not in (int, float) or not 0 < value < math.inf):
             raise _wrong(where, f"{key} is {_short(value)}, and must be a number above 0")
+    _structure(text, where)
+
+
+def _structure(text: dict[str, Any], where: str) -> None:
+    """The layers' kinds are as many as the layers, and heads share keys evenly."""
     layers, kinds = text["num_hidden_layers"], text.get("layer_types")
     if kinds is not None and (not isinstance(kinds, list) or len(kinds) != layers):
         count = len(kinds) if isinstance(kinds, list) else "no"
         raise _wrong(where, f"num_hidden_layers is {layers}, and layer_types has {count} layers")
+    if odd := [kind for kind in kinds or () if kind not in (FULL, SLIDING)]:
+        raise _wrong(where, f"layer_types names {_short(odd[0])}, which there is not")
     heads, keys = text.get("num_attention_heads"), text.get("num_key_value_heads")
     if heads and keys and heads % keys:
         raise _wrong(where, f"num_attention_heads ({heads}) is no multiple of num_key_value_heads ({keys})")
+
+
+def _positions(text: dict[str, Any], where: str) -> None:
+    """How positions are turned: objects, in which bases and factors are numbers above 0."""
+    ropes = [(key, text.get(key)) for key in ("rope_parameters", "rope_scaling")]
+    ropes += [(key, one) for key, rope in ropes if isinstance(rope, dict) for one in rope.values() if type(one) is dict]
+    for key, rope in ropes:
+        if not isinstance(rope, dict | None):
+            raise _wrong(where, f"{key} is no object")
+        for name in ("rope_theta", "factor"):
+            value = (rope or {}).get(name)
+            if value is not None and (type(value) not in (int, float) or not 0 < value < math.inf):
+                raise _wrong(where, f"{name} of {key} is {_short(value)}, and must be a number above 0")
 
 
 def headers(path: Path) -> dict[str, safe_header.Entry]:

@@ -20,7 +20,7 @@ SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "
 STRING, ARRAY, UINT32 = 8, 9, 4
 LEAST_PAIR, LEAST_TENSOR = 13, 25  # bytes of the shortest key with a value, and of the shortest tensor's description
 LONGEST_KEY, DIMENSIONS, DEEPEST = 65_535, 4, 2
-MOST = 1 << 23  # values of all arrays: the largest vocabulary with its merges has a sixth of that
+MOST = 1 << 21  # values of all arrays: the largest vocabulary with its merges has 1.3 million
 ALIGNMENT, COARSEST = 32, 1 << 20
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal import asides, atomic
+from gemmalocal import asides, atomic, worker
 from gemmalocal.cli import errands
 from gemmalocal.errors import RecipeError
 
@@ -202,3 +202,16 @@ def test_doctor_names_what_is_left_and_cleans(workspace: Path) -> None:
     assert content(left.parent / "adapter") == OLD
     assert not errand.exists()
     assert sorted(path.name for path in out.parent.iterdir() if "out" in path.name) == ["out"]
+
+
+def test_a_job_sweeps_its_folder_when_it_starts(tmp_path: Path) -> None:
+    gone = 2**22 + 1
+    run = fill(tmp_path / "run", {"job.json": json.dumps({"kind": "nothing", "spec": {}}), "inbox.jsonl": ""})
+    for name in ("checkpoints", "examples"):
+        (run / name).mkdir()
+    fill(run / "checkpoints" / f".000010.{gone}.tmp", OLD)
+    fill(run / "checkpoints" / f".000005.{gone}.gone", OLD)
+    fill(run / f".adapter.{gone}.old", OLD)
+    assert worker.run(run) == 1
+    assert list((run / "checkpoints").iterdir()) == []
+    assert content(run / "adapter") == OLD
