@@ -16,6 +16,7 @@ from gemmalocal.data.findings import Findings
 from gemmalocal.data.remarks import NEAR, Remarks
 from gemmalocal.data.shapes import Shapes
 from gemmalocal.data.sources import Found, Source
+from gemmalocal.documents import splits
 from gemmalocal.errors import DatasetError
 from gemmalocal.recipe import DataSource, DataSpec
 from gemmalocal.records import Record, Rejected
@@ -48,14 +49,16 @@ class Records:
     """The records of a recipe's data section, to be iterated once; holds of each row only hashes.
 
     What comes as held-out rows is read first, so that none of them is trained on. Raises `DatasetError` at once if
-    there is nothing to read, and at the end if no row was a record.
+    there is nothing to read, and at the end if no row was a record. `side` reads one alone (`TRAIN`, `HELD_OUT`).
     """
 
-    def __init__(self, spec: DataSpec, findings: Findings | None = None) -> None:
+    def __init__(self, spec: DataSpec, findings: Findings | None = None, side: str = "") -> None:
         self._spec = spec
         self._places = [_Place(place, sources.find(place.path)) for place in spec.sources]
         self._sources = [(place, source) for place in self._places for source in place.found.sources]
         self._sources.sort(key=lambda pair: not pair[1].held_out)
+        if side:
+            self._sources = [pair for pair in self._sources if pair[1].held_out == (side == splits.HELD_OUT)]
         self._brings_held_out = any(source.held_out for _, source in self._sources)
         self._brought = 0  # records that were brought as held out
         self._identities, self._near = set[int](), set[int]()

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal import atomic, datasets, targets
-from gemmalocal.data import forms
+from gemmalocal.data import forms, sources
 from gemmalocal.data.cells import Unusable
 from gemmalocal.data.dataset import Records
+from gemmalocal.documents import splits
 from gemmalocal.errors import DatasetError
 from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines.beside import Stopped, Tell, beside
@@ -22,7 +23,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     source, out = Path(spec["path"]), targets.wanted(spec["out"], targets.empty, directory)
     sides = {"train": source / datasets.TRAIN, "test": source / datasets.HELD_OUT}
     if not all(file.is_file() for file in sides.values()):
-        sides = {"train": source}
+        brought = sources.find(str(source)).brings_held_out
+        sides = {"train": source, "test": source} if brought else {"train": source}
     yield Stage(f"writing {spec['form']}")
     report: dict[str, Any] = {"path": str(out), "form": spec["form"]}
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -51,7 +53,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 def _side(path: str, form: str, folder: Path, split: str, tell: Tell) -> tuple[int, list[str]]:
     """One file of rows in a form: how many, and what is to be known of those left out."""
     make, suffix = forms.FORMS[form]
-    records = Records(DataSpec(path=path))
+    side = splits.HELD_OUT if split == "test" and not Path(path).is_file() else splits.TRAIN
+    records = Records(DataSpec(path=path), side=side)
 
     def rows() -> Iterator[forms.Row]:
         for record in records:
@@ -64,4 +67,4 @@ def _side(path: str, form: str, folder: Path, split: str, tell: Tell) -> tuple[i
     count = forms.write(rows(), folder / f"{split}{suffix}")
     if not count:
         raise DatasetError(f"No row of {path} fits the form {form}.", "; ".join(records.findings.notices()[:1]))
-    return count, records.findings.notices()
+    return count, [*records.notes(), *records.findings.notices()]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.documents import splits
 from gemmalocal.documents.document import Document, Passage
 from gemmalocal.documents.duplicates import NearDuplicates
 from gemmalocal.documents.find import find, shown
@@ -155,14 +156,14 @@ def _rows(wanted: Preparation, found: Gathered, tell: Teller) -> None:
         tell("rows", number, len(wanted.sources))
         before, name = len(found.pieces), shown(source)
         try:
-            records = Records(DataSpec(path=source))
+            records = Records(DataSpec(path=source), side=splits.TRAIN)
             found.pieces += _of_rows(records, name)
         except GemmalocalError as error:
             found.refused.append((name, shown(f"{error.message} {error.hint}".strip())))
             tell.say(Read(name, 0, found.refused[-1][1]))
             continue
         found.documents += 1
-        notices = [shown(notice) for notice in records.findings.notices()]
+        notices = [shown(notice) for notice in (*records.notes(), *records.findings.notices())]
         found.warnings += [(name, notice) for notice in notices]
         tell.say(Read(name, len(found.pieces) - before, warnings=notices))
     tell("rows", len(wanted.sources), len(wanted.sources))

@@ -96,3 +96,13 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     done = run("convert", "nothing", "--to", "chat", "--out", str(tmp_path / "out"))
     assert done.returncode == 2
     assert "no dataset 'nothing'" in done.stderr
+
+
+def test_rows_that_are_held_out_by_name_stay_so(tmp_path: Path) -> None:
+    for name, text in (("train", "one"), ("val", "two"), ("test", "three")):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": text}) + "\n")
+    done = run("convert", str(tmp_path), "--to", "chat", "--out", str(tmp_path / "out"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == {"train": 1, "test": 1}
+    assert json.loads((tmp_path / "out" / "test.jsonl").read_text()) == {"text": "two"}
+    assert "left out of" in done.stderr

@@ -228,7 +228,7 @@ def test_weights_reach_training(tmp_path: Path, tiny: Path) -> None:
     recipe = Recipe.model_validate({"model": str(tiny), "data": {"path": path, "split": 0}, "train": {"steps": 1}})
     ready = Prepared()
     told = [event.text for event in prepare(recipe, ready, tmp_path / "store") if isinstance(event, Notice)]
-    assert told == [f"{path[0]['path']}: each 3 times in an epoch", f"{path[1]['path']}: 2 rows taken"]
+    assert told[:2] == [f"{path[0]['path']}: each 3 times in an epoch", f"{path[1]['path']}: 2 rows taken"]
     assert ready.train.sources(5) == ["a.jsonl:1"] * 3 + ["b.jsonl:1", "b.jsonl:2"]
     assert ready.tokenizer is not None
     learned = [text for text, supervised in shown(ready.train[2], ready.tokenizer) if supervised]
