@@ -60,6 +60,8 @@ def prepare(
         into.tokenizer = layout.tokenizer(into.folder, recipe.data, place)
     vocabulary = _vocabulary(into.folder)
     if not store.exists(place):
+        if (place.parent / "checkpoints").is_dir():
+            yield Notice("the run's examples are gone: they are made again from the rows as these are now")
         yield Stage("reading the rows")
         yield from _stored(recipe.data, into, into.tokenizer, place, look, vocabulary)
     else:

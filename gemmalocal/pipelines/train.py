@@ -56,6 +56,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
     elif len(held_out) < len(ready.held_out):
         yield Notice(f"{len(held_out):,} of {len(ready.held_out):,} held-out rows are looked at (evaluation_rows)")
+    if past.saved and not checkpoints.existing(work.folder):
+        yield Notice("none of the run's checkpoints is left: training begins again")
     if recipe.start_from is not None and not checkpoints.existing(work.folder):
         yield Notice(start_from.take(trainer, recipe))
     standing = loop.resume(work, trainer)

@@ -103,3 +103,17 @@ def test_nothing_whole_is_a_sentence(whole: Path) -> None:
     assert last.code == 3
     assert "The checkpoint of step 9 is damaged: adapter_model.safetensors has changed" in last.message
     assert "gemmalocal train" in last.hint
+
+
+def test_what_is_gone_is_told(whole: Path) -> None:
+    folder = killed(whole, "gone")
+    shutil.rmtree(folder / "examples")
+    state = work(folder)
+    assert any("examples are gone" in notice for notice in state.notices)
+    assert same(learned(folder), learned(whole))  # the rows are what they were
+    folder = killed(whole, "begun")
+    shutil.rmtree(folder / "checkpoints")
+    state = work(folder)
+    assert any("training begins again" in notice for notice in state.notices)
+    assert [step.step for step in state.steps] == list(range(1, 13))
+    assert same(learned(folder), learned(whole))
