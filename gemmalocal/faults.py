@@ -7,12 +7,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from gemmalocal.errors import GemmalocalError, RecipeError
+from gemmalocal.errors import GemmalocalError, OutOfMemory, RecipeError
 
 MOVE = "Or move the workspace: GEMMALOCAL_HOME names its folder."
 FULL = f"Make room, and start it again. {MOVE}"
-NO_HOME = "This user has no home folder.", "Set GEMMALOCAL_HOME to a folder for runs, datasets and models."
-HOMELESS = ("Could not determine home directory", "Can't determine home directory")
+NO_HOME = "There is no such home folder (~).", "Name a whole path. GEMMALOCAL_HOME names the workspace's folder."
+HOMELESS = "home directory"  # what Python and platformdirs say, each in its own way
 UNNAMED = "a file"  # where the system does not say which
 LEAST = 64 * 1024  # free bytes below which a disk is as good as full
 
@@ -43,6 +43,7 @@ MEANINGS: dict[int, tuple[str, str]] = {
 }
 USAGE = (errno.ENAMETOOLONG, errno.EINVAL, errno.EISDIR, errno.ENOTDIR)
 PASSED_ON = {os.strerror(number): number for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)}
+PASSED_ON |= {"bytes to file": errno.ENOSPC, "disk is full": errno.ENOSPC}  # MLX's words, and SQLite's
 
 
 def explained(error: BaseException) -> GemmalocalError | None:
@@ -50,13 +51,21 @@ def explained(error: BaseException) -> GemmalocalError | None:
     if isinstance(error, GemmalocalError):
         return error
     for one in _chain(error):
-        if any(sign in str(one) for sign in HOMELESS):
+        if isinstance(one, RuntimeError) and HOMELESS in str(one):
             return GemmalocalError(*NO_HOME)
         if isinstance(one, OSError) and one.errno in MEANINGS:
             return _of(one.errno, _place(one))
-        if number := next((number for words, number in PASSED_ON.items() if words in str(one)), None):
-            return _of(number, UNNAMED)
+        if isinstance(one, MemoryError):
+            return OutOfMemory("The work did not fit into memory.", "Close other programs, and start it again.")
+        if found := passed_on(str(one)):
+            return found
     return GemmalocalError(f"The system says: {error}.", "") if isinstance(error, OSError) else None
+
+
+def passed_on(words: str) -> GemmalocalError | None:
+    """What a system's error means that a library tells in its own words."""
+    number = next((number for sign, number in PASSED_ON.items() if sign in words), None)
+    return None if number is None else _of(number, UNNAMED)
 
 
 def lack_of_room(folder: Path) -> GemmalocalError | None:
@@ -73,6 +82,8 @@ def _of(number: int, place: str) -> GemmalocalError:
     sentence, remedy = MEANINGS[number]
     if number == errno.ENOENT and _homeless():
         place = "The folder in which this was started"
+    if place == UNNAMED and "{}" in sentence.partition(":")[2]:
+        sentence, place = f"{sentence.partition(':')[0]}.", ""
     sentence = sentence.format(place)
     kind = RecipeError if number in USAGE else GemmalocalError
     return kind(sentence[0].upper() + sentence[1:] if sentence.startswith(UNNAMED) else sentence, remedy)

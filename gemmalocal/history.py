@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal import faults, paths, postmortem, reading
-from gemmalocal.errors import GemmalocalError, UnknownRun
+from gemmalocal.errors import FAILED, GemmalocalError, UnknownRun
 from gemmalocal.events import (
     Evaluated,
     Event,
@@ -130,7 +130,10 @@ def death(job: Job) -> GemmalocalError:
     """Why a job that was killed died, as far as its log, its disk and, for a child of ours, its exit code tell."""
     if full := faults.lack_of_room(job.directory):  # then it could not leave a last word
         return full
-    cause = postmortem.explain(job.log_tail(), job.exit_code)
+    log = job.log_tail()
+    if job.exit_code in (None, FAILED) and (fault := faults.passed_on(log.strip().rpartition("\n")[2])):
+        return fault
+    cause = postmortem.explain(log, job.exit_code)
     if postmortem.LESS_MEMORY in cause.hint and kind(job.directory) != "train":  # it has no such settings
         return type(cause)(cause.message, postmortem.AGAIN)
     return cause

@@ -5,14 +5,23 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.faults import NO_HOME
+
 
 def workspace() -> Path:
-    """The folder that holds everything; the platform's data folder unless `GEMMALOCAL_HOME` says otherwise."""
+    """The folder that holds everything; the platform's data folder unless `GEMMALOCAL_HOME` says otherwise.
+
+    Raises `GemmalocalError` for a user who has no home.
+    """
     if home := os.environ.get("GEMMALOCAL_HOME"):
         return Path(home).expanduser().resolve()
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("gemmalocal", appauthor=False))
+    folder = Path(platformdirs.user_data_dir("gemmalocal", appauthor=False))
+    if not folder.is_absolute():  # ~ stands for nothing
+        raise GemmalocalError(*NO_HOME)
+    return folder
 
 
 def runs() -> Path:

@@ -51,7 +51,11 @@ def begin(recipe: Recipe, name: str | None = None, stem: str = "run") -> jobs.Jo
             aside.settle()
     folder = _folder(name or _next_name(stem))
     job = jobs.start(folder, "train", recipe.model_dump(mode="json"))
-    _keep(recipe, folder)
+    try:
+        _keep(recipe, folder)
+    except OSError:  # it could not be shown, nor changed: let nobody wait for it
+        job.kill()
+        raise
     return job
 
 

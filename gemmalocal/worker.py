@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -13,7 +14,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import __version__, asides, history, holder, launcher, tie
+from gemmalocal import __version__, asides, faults, history, holder, launcher, tie
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.events import Event, Failed, Notice, Started, encode
 from gemmalocal.terminal import visible
@@ -62,39 +63,64 @@ def versions() -> dict[str, str]:
     return found
 
 
+class Voice:
+    """Appends events to a job's file, each whole or not at all; raises `OSError`."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+
+    def __call__(self, event: Event) -> None:
+        """Say one."""
+        start, line = self._file.seek(0, os.SEEK_END), encode(event, time.time()).encode() + b"\n"
+        try:
+            while line:
+                line = line[self._file.write(line) :]
+        except OSError:  # a full disk takes a part
+            with suppress(OSError):
+                self._file.truncate(start)
+            raise
+
+
 def run(directory: Path) -> int:
     """Work on the job in `directory` to its end; the exit code."""
     asides.sweep(directory)  # ours alone: the lock is held
     asides.tidy()
-    job = json.loads((directory / "job.json").read_text(encoding="utf-8"))
-    attempt = history.attempts(directory) + 1
-    with (directory / "events.jsonl").open("a+b", buffering=0) as file:
+    with io.FileIO(directory / "events.jsonl", "a+") as file:
         if file.tell() and not _ends_whole(directory / "events.jsonl"):
             file.write(b"\n")  # a killed attempt may have torn its last line
-
-        def say(event: Event) -> None:
-            file.write(encode(event, time.time()).encode() + b"\n")
-
-        step, told = _settled(directory)
-        say(Started(job["kind"], os.getpid(), attempt, versions(), step))
-        for text in told:
-            say(Notice(text))
+        say = Voice(file)
         try:
-            if job["kind"] not in PIPELINES:
-                raise GemmalocalError(f"This version knows no job of kind '{job['kind']}'.")
-            pipeline = import_module(f"gemmalocal.pipelines.{job['kind']}")
-            events: Iterator[Event] = pipeline.run(job["spec"], directory, Inbox(directory / "inbox.jsonl"))
-            for event in events:
+            for event in _work(directory):
                 say(event)
-        except GemmalocalError as error:
-            traceback.print_exc()
-            say(Failed(type(error).__name__, error.message, error.hint, error.code))
-            return error.code
         except Exception as error:
-            traceback.print_exc()
-            say(Failed(type(error).__name__, f"Something unforeseen: {error}", f"See {directory / 'log.txt'}.", 1))
-            return 1
+            return _fail(say, error, directory)
     return 0
+
+
+def _work(directory: Path) -> Iterator[Event]:
+    """What the job says: who works on it, then what its pipeline yields."""
+    kind, spec = history.kind(directory), history.spec(directory)
+    attempt = history.attempts(directory) + 1
+    step, told = _settled(directory)
+    yield Started(kind, os.getpid(), attempt, versions(), step)
+    for text in told:
+        yield Notice(text)
+    if kind not in PIPELINES:
+        raise GemmalocalError(f"This version knows no job of kind '{kind}'.")
+    pipeline = import_module(f"gemmalocal.pipelines.{kind}")
+    yield from pipeline.run(spec, directory, Inbox(directory / "inbox.jsonl"))
+
+
+def _fail(say: Voice, error: Exception, directory: Path) -> int:
+    """Leave the last word, if there is room for it, and the exit code."""
+    with suppress(OSError):  # the log may be on a full disk
+        traceback.print_exc()
+    unforeseen = GemmalocalError(f"Something unforeseen: {error}", f"See {directory / 'log.txt'}.")
+    cause = faults.explained(error) or unforeseen
+    name = type(error if cause is unforeseen else cause).__name__
+    with suppress(OSError):  # whoever looks on finds out by himself: see `history.death`
+        say(Failed(name, cause.message, cause.hint, cause.code))
+    return cause.code
 
 
 def follow(directory: Path, job: dict[str, Any], rank: int) -> int:
@@ -106,10 +132,11 @@ def follow(directory: Path, job: dict[str, Any], rank: int) -> int:
     try:
         for _ in import_module(f"gemmalocal.pipelines.{job['kind']}").run(job["spec"], directory, list):
             pass
-    except GemmalocalError as error:
+    except (GemmalocalError, OSError) as error:
         traceback.print_exc()
-        print(visible(f"Process {rank}: {error.message} {error.hint}"), file=terminal)
-        return error.code
+        cause = faults.explained(error) or GemmalocalError(str(error))
+        print(visible(f"Process {rank}: {cause.message} {cause.hint}"), file=terminal)
+        return cause.code
     return 0
 
 

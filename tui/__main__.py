@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
+
+from gemmalocal.errors import GemmalocalError
+
+if TYPE_CHECKING:
+    from textual.app import App
 
 SWITCH = 0.0005  # seconds that a thread may keep another from running; Python's own 5 ms are felt, at every frame
 
@@ -13,10 +19,24 @@ def main() -> None:
         from gemmalocal.cli import main as command_line
 
         command_line()
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+        print("The app needs a terminal. What works without one: gemmalocal --help", file=sys.stderr)
+        sys.exit(2)
     from tui.app import GemmalocalApp
 
     sys.setswitchinterval(SWITCH)
-    GemmalocalApp().run()
+    sys.exit(_run(GemmalocalApp))
+
+
+def _run(app: type[App[None]]) -> int:
+    try:
+        begun = app()
+        begun.run()
+    except (GemmalocalError, OSError, RuntimeError) as error:
+        from gemmalocal.cli import failed
+
+        return failed(error)
+    return begun.return_code or 0
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ for command in COMMANDS:
 def main() -> NoReturn:
     """Run the command line; every error is a sentence, a remedy and an exit code."""
     open_streams()
-    code = _run() if (problem := undecodable(sys.argv[1:])) is None else _failed(problem)
+    code = _run() if (problem := undecodable(sys.argv[1:])) is None else failed(problem)
     flush()
     sys.exit(code)
 
@@ -75,13 +75,14 @@ def _run() -> int:
     except OutputUnwanted as error:
         return error.code
     except (GemmalocalError, OSError, RuntimeError) as error:
-        cause = faults.explained(error)
-        if cause is None:
-            raise
-        return _failed(cause)
+        return failed(error)
 
 
-def _failed(error: GemmalocalError) -> int:
+def failed(fault: Exception) -> int:
+    """Tell an error, ours or the system's; its exit code. Raises another as it is."""
+    error = faults.explained(fault)
+    if error is None:
+        raise fault
     with suppress(OutputLost):  # then nobody can be told
         note(styled("Error:", fg="red", bold=True), f" {error.message}")
         if error.hint:

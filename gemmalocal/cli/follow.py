@@ -67,4 +67,4 @@ def exit_code(job: Job, last: Event | None, asked: bool) -> int:
     note(f"{name} died. {cause.message} {cause.hint}")
     if job.directory.parent == paths.runs():  # only those can be gone on with
         note(f"Its log: gemmalocal log {name}. Go on with: gemmalocal resume {name}")
-    return KILLED
+    return cause.code

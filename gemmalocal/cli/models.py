@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def _row(entry: dict[str, Any], width: int) -> str:
 
 
 def _name(entry: dict[str, Any]) -> str:
-    home = str(Path.home())
+    home = os.path.expanduser("~")
     name = str(entry["name"])
     return "~" + name.removeprefix(home) if name.startswith(home + "/") else name
 

@@ -82,7 +82,7 @@ class CompareScreen(Watching):
                     return self._over()
                 await asyncio.sleep(POLL)
         except (GemmalocalError, OSError) as error:
-            self.app.push_screen(ProblemScreen("No chat", str(error), getattr(error, "hint", "")))
+            self.app.push_screen(ProblemScreen.of("No chat", error))
             self._doing = "not running"
             self._draw()
 

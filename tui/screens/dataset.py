@@ -150,7 +150,7 @@ class DatasetScreen(Watching):
 
     def _trouble(self, title: str, error: Exception) -> None:
         if self.is_attached:
-            self.app.push_screen(ProblemScreen(title, str(error), getattr(error, "hint", "")))
+            self.app.push_screen(ProblemScreen.of(title, error))
 
     @property
     def _tokenized(self) -> bool:

@@ -140,8 +140,7 @@ class DocumentsScreen(Watching):
                 return
             job = await asyncio.to_thread(preparing.begin, name, wanted)
         except (GemmalocalError, OSError) as error:
-            words = str(error), getattr(error, "hint", "")
-            self.app.push_screen(ProblemScreen("The preparation could not be started", *words))
+            self.app.push_screen(ProblemScreen.of("The preparation could not be started", error))
             return
         if self.is_attached:
             self.post_message(PreparationStarted(folder))

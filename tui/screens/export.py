@@ -138,7 +138,7 @@ class ExportScreen(Watching):
         try:
             await asyncio.to_thread(exports.start, self._folder, form)
         except (GemmalocalError, OSError) as error:
-            self.app.push_screen(ProblemScreen("It could not be exported", str(error), getattr(error, "hint", "")))
+            self.app.push_screen(ProblemScreen.of("It could not be exported", error))
         else:
             self.notify(f"{form.label} is being made; it goes on when this screen, or the app, is left.", markup=False)
 

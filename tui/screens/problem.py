@@ -10,6 +10,8 @@ from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
+from gemmalocal import faults
+from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import Job
 from tui.beside import beside
 from tui.screens.dialog import Dialog
@@ -32,6 +34,12 @@ class ProblemScreen(Dialog[None]):
     def __init__(self, title: str, sentence: str, remedy: str, folder: Path | None = None) -> None:
         super().__init__()
         self._words, self._folder, self._log = (title, sentence, remedy), folder, ""
+
+    @classmethod
+    def of(cls, title: str, error: Exception, folder: Path | None = None) -> ProblemScreen:
+        """What went wrong, in words; the system's too."""
+        cause = faults.explained(error) or GemmalocalError(str(error))
+        return cls(title, cause.message, cause.hint, folder)
 
     def compose(self) -> ComposeResult:
         """The words, then the log."""

@@ -184,8 +184,7 @@ class RecipeScreen(Watching):
         self.app.push_screen(ReportScreen(f"Check of {self.stem}", Text.from_ansi(page(lines(report)))))
 
     def _problem(self, title: str, error: Exception) -> None:
-        words = (error.message, error.hint) if isinstance(error, GemmalocalError) else (str(error), "")
-        self.app.push_screen(ProblemScreen(title, *words))
+        self.app.push_screen(ProblemScreen.of(title, error))
 
     def action_save(self) -> None:
         """As YAML, defaults left out; the same that the command line reads."""

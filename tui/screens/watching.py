@@ -161,10 +161,8 @@ class RunScreen(Watching):
         async def attempt() -> None:
             try:
                 result = await asyncio.to_thread(work)
-            except GemmalocalError as error:
-                self.app.push_screen(ProblemScreen("That did not work", error.message, error.hint))
-            except OSError as error:
-                self.app.push_screen(ProblemScreen("That did not work", str(error), ""))
+            except (GemmalocalError, OSError) as error:
+                self.app.push_screen(ProblemScreen.of("That did not work", error))
             else:
                 if then is not None:
                     then(result)
