@@ -16,7 +16,7 @@ from gemmalocal.events import KINDS, Event, encode
 STEERING = "\x1b]0;T\x07\x1b[2J\x9b31m\x9d0;T\x9c\x7f\r\x08\x00"  # titles, wiped screens, colours, overwritten text
 MISLEADING = "\u202ecba\u2066\u200bx\u200dy\u2028z\ufeff\xad\U000e0041"
 EVIL = f"evil{STEERING}{MISLEADING}\udcff[red]m[/red][/x][@click=app.quit]q[/]"
-NAME = "evil\x1b]0;T\x07\x1b[2J\x9b31m\u202e\u200b\udcff[red]m[@click=app.quit]q"  # of a file
+NAME = "evil\x1b]0;T\x07\x1b[2J\x9b31m\u202e\u200b[red]m[@click=app.quit]q"  # of a file
 OURS = re.compile(r"\x1b\[[0-9;]*m|\r\x1b\[K")  # styles, and the bar's line
 
 

@@ -49,7 +49,7 @@ ERRANDS: dict[tuple[str, ...], dict[str, Any]] = {
     ("doctor",): {"engines": {EVIL: {"missing": EVIL}, f"{EVIL}2": ENGINE}},
     ("fetch", "x/y"): {"path": EVIL},
     ("import", "x.gguf"): {"path": EVIL, "model": EVIL, "licence": EVIL},
-    ("adapter", "x", "/tmp/y", "--to", "mlx-lm"): {"path": EVIL, "folder": EVIL},
+    ("adapter", "RUN", "/tmp/y", "--to", "mlx-lm"): {"path": EVIL, "folder": EVIL},
     ("push", "RUN", "x/y"): SENT,
     ("push", "RUN", "x/z"): {**SENT, "dry": False},
     ("whoami",): {"name": EVIL, "role": EVIL, "source": EVIL, "organizations": [EVIL]},
@@ -67,7 +67,8 @@ LOOKS = [
 def called(words: Sequence[str], places: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> int:
     """The exit code of a command, in colour, as on a terminal."""
     monkeypatch.setitem(cli.group.context_settings, "color", True)
-    monkeypatch.setattr(sys, "argv", ["gemmalocal", *(places.get(word, word.replace("\0", "")) for word in words)])
+    given = [places.get(word, word.translate({0: None, 0xDCFF: None})) for word in words]  # what argv can hold
+    monkeypatch.setattr(sys, "argv", ["gemmalocal", *given])
     with pytest.raises(SystemExit) as ended:
         cli.main()
     return int(ended.value.code or 0)
@@ -78,6 +79,7 @@ def places(tmp_path: Path) -> dict[str, str]:
     """A run, a dataset and a recipe in which everything is evil, by the words that stand for them."""
     run = planted.run([*EVENTS.values()])
     (run / "adapter").mkdir()
+    (run / "adapter" / "adapter_config.json").touch()
     dataset = planted.folder(paths.datasets(), [*EVENTS.values()], "prepare")
     row = {"messages": [{"role": EVIL, "content": EVIL}], "source": EVIL, "reason": EVIL}
     for name in ("train.jsonl", "rejected.jsonl", "held_out.jsonl"):
