@@ -77,7 +77,7 @@ def survey(recipe: Recipe, ready: Prepared, place: Path) -> Generator[Event, Non
         "duplicates": ready.records.duplicates,
         "long_rows": {"max_length": recipe.data.max_length, "split": ready.split, "do": recipe.data.long_rows},
         "left_out": ready.findings.left_out,
-        "notes": ready.records.notes(odd=False),
+        "notes": [*ready.records.notes(odd=False), *filter(None, [ready.remark])],
         "problems": ready.findings.report(),
     }
 

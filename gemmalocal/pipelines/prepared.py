@@ -39,6 +39,7 @@ class Prepared:
     train: Examples = field(init=False)
     held_out: Examples = field(init=False)
     layout: Layout = field(init=False)
+    remark: str = ""  # on rows that are not laid out alike
 
 
 Look = Callable[[Record, Made], None]
@@ -185,8 +186,9 @@ def _written(
         times = np.repeat(records.times(), counts)
         if (held_out | (times == 0)).all():
             raise _none_left(into.findings, tokenizer)
-        if tally.notice:
-            yield Notice(tally.notice)
+        into.remark = tally.notice or ""
+        if into.remark:
+            yield Notice(into.remark)
         kept = layout.about(tally.layout, tokenizer.template)
         writer.close(held_out, kept, vocabulary, times if (times != 1).any() else None)
 

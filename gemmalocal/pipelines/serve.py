@@ -69,10 +69,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 
 def _template(found: Source, tokenizer: Tokenizer) -> str:
     """The layout of the run's rows as a chat template, empty if the model brings it."""
-    laid_out = found.layout(tokenizer)
     with suppress(TemplateRefused):  # one that is broken, or does not end, is told before a server has it
-        laid_out.asked(tokenizer, [Message("user", "a")])
-    return laid_out.template(tokenizer) or ""
+        tokenizer.render([Message("user", "a")], ask=True)
+    return found.layout(tokenizer).template(tokenizer) or ""
 
 
 def _started(found: Source, form: str | None, template: str, directory: Path, host: str, port: int) -> Server:

@@ -19,7 +19,7 @@ from gemmalocal.errors import GemmalocalError, ModelError
 from gemmalocal.events import Notice, Report
 from gemmalocal.export import gguf_write, merge, ollama
 from gemmalocal.export.source import Source
-from gemmalocal.pipelines import check
+from gemmalocal.pipelines import check, serve
 from gemmalocal.pipelines.prepared import Prepared, prepare
 from gemmalocal.recipe import Recipe
 from gemmalocal.records import Message
@@ -205,6 +205,7 @@ def test_check_sees_each_row_once_where_it_begins_again(tiny: Path, tmp_path: Pa
     report = [event for event in checked(tiny, tmp_path, [odd, *TWO]) if isinstance(event, Report)][-1].data
     assert [(problem["kind"], problem["count"]) for problem in report["problems"]] == [("has HTML in its text", 1)]
     assert report["train"]["rows"] == 31
+    assert any("30 rows are conversations" in note for note in report["notes"])
 
 
 FAULTS = {
@@ -221,6 +222,15 @@ def test_no_row_is_blamed_for_a_templates_fault(template: str, tiny: Path, tmp_p
     with pytest.raises(ModelError, match=r"The chat template cannot be used: .*line 1: ") as caught:
         ready(folder, tmp_path, [ONE])
     assert caught.value.code == 3
+
+
+@pytest.mark.parametrize("template", [FAULTS["needs more"], FAULTS["endless"]])
+def test_no_server_is_given_a_template_at_fault(template: str, tiny: Path, tmp_path: Path) -> None:
+    folder = model(tiny, tmp_path / "m", chat_template=template)
+    ready(folder, tmp_path, [TEXT])  # plain text needs no template
+    found = Source(tmp_path, recipe(folder, tmp_path, [TEXT]), folder, tmp_path / "adapter")
+    with pytest.raises(ModelError, match="The chat template cannot be used"):
+        serve._template(found, found.tokenizer)
 
 
 def test_rows_that_a_template_declines_are_not_called_too_long(tiny: Path, tmp_path: Path) -> None:
