@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jinja2.exceptions import TemplateRuntimeError
@@ -19,9 +19,11 @@ ITEM = 8  # characters that an item of a list counts as
 WIDTH = 1_000_000  # the largest number that may say how wide, or how many
 INDENT = 64  # of JSON, in front of each of its lines
 DIGITS = 100_000  # binary ones, of a whole number
+LARGE = 100_000  # characters after which it is time to look at the clock
 LOOK = 1024  # turns between two looks at the clock
 
 WIDE = re.compile(r"\d{7,}|\*")  # in what text is formatted by
+NUMBERS = re.compile(r"\d+")
 FIELD = re.compile(r"\{[^{}]*\}")
 GROWING = ("batch", "center", "format", "indent", "slice", "tojson", "wordwrap")  # filters with a width or a count
 SPELLED = ("string", "pprint", "tojson")  # filters that write out a value whole
@@ -45,13 +47,15 @@ class Meter:
         self._most = CHARACTERS + OF_EACH * given
         self._end = time.thread_time() + SECONDS
 
-    def turn(self) -> None:
-        """One more turn of a loop or a macro."""
+    def turn(self, literal: int) -> None:
+        """One more turn of a loop or a macro, whose body has so many characters of its own."""
         self._turns += 1
+        self._characters += literal
         if self._turns > TURNS:
             raise Exceeded(f"does not end: its loops were stopped after {TURNS:,} turns")
-        if self._turns % LOOK == 0 and time.thread_time() > self._end:
-            raise Exceeded(f"does not end: it was stopped after {SECONDS:.0f} seconds")
+        if self._turns % LOOK == 0:
+            self._look()
+            self.will_make(0)
 
     def text(self, value: str) -> str:
         """A text that is new, as it is."""
@@ -73,6 +77,12 @@ class Meter:
         self._characters += count
         if self._characters > self._most:
             raise Exceeded(f"makes too much text: more than {self._most:,} characters")
+        if count > LARGE:
+            self._look()
+
+    def _look(self) -> None:
+        if time.thread_time() > self._end:
+            raise Exceeded(f"does not end: it was stopped after {SECONDS:.0f} seconds")
 
     def weighed(self, value: Any) -> Any:
         """A list or a mapping, as it is, if its text would not be too long: what it holds twice counts twice."""
@@ -91,7 +101,7 @@ class Meter:
     def combine(self, operator: str, left: Any, right: Any) -> None:
         """Look at the sides of +, *, ** or % before they are combined."""
         if operator == "%" and isinstance(left, str | bytes):
-            self.format(left)
+            self.format(left, [right])
         elif isinstance(left, int) and isinstance(right, int):
             digits = left.bit_length() * abs(right) if operator == "**" else left.bit_length() + right.bit_length()
             if operator in ("*", "**") and digits > DIGITS:
@@ -101,16 +111,19 @@ class Meter:
             if isinstance(many, int) and isinstance(sized, str | bytes | list | tuple):
                 self.will_make(max(0, many) * len(sized) * (1 if isinstance(sized, str | bytes) else ITEM))
 
-    def format(self, pattern: str | bytes) -> None:
-        """Look at what text is to be formatted by."""
-        if WIDE.search(pattern if isinstance(pattern, str) else pattern.decode("latin-1")):
+    def format(self, pattern: str | bytes, arguments: Iterable[Any]) -> None:
+        """Look at what text is to be formatted by, and with."""
+        text = pattern if isinstance(pattern, str) else pattern.decode("latin-1")
+        if WIDE.search(text):
             raise Exceeded("formats to a width that is too large")
+        longest = max((len(part) for part in _texts(arguments)), default=0)
+        self.will_make(sum(map(int, NUMBERS.findall(text))) + longest * (text.count("%") + text.count("{")))
 
     def method(self, name: str, owner: str | bytes | int, arguments: Iterable[Any]) -> None:
         """Look at a method of a text or a number before it is called."""
         given = list(arguments)
         if name in ("format", "format_map") and isinstance(owner, str):
-            self.format(owner)
+            self.format(owner, given)
             if owner.count("{") == len(FIELD.findall(owner)):  # no width is an argument
                 return
         self._narrow(given)
@@ -127,7 +140,7 @@ class Meter:
         if name in SPELLED:
             self.weighed(given[0])
         if name == "format":
-            self.format(str(given[0]))
+            self.format(str(given[0]), given[1:])
         if isinstance(given[0], str):
             self._grow(name, given[0], given[1:])
 
@@ -157,6 +170,17 @@ class Meter:
                 value if isinstance(value, int) else len(value) for value in given if isinstance(value, int | str)
             ]
             self.will_make(max([8, *widths]) * _places(name, text))
+
+
+def _texts(values: Iterable[Any]) -> Iterator[str]:
+    """The texts among values, and in tuples and mappings of them."""
+    for value in values:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, Mapping):
+            yield from _texts(value.values())
+        elif isinstance(value, list | tuple):
+            yield from _texts(value)
 
 
 def _places(name: str, text: str | bytes) -> int:

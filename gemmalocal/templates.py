@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Template, Undefined, nodes
+from jinja2 import Template, Undefined, nodes, pass_context
 from jinja2.exceptions import SecurityError, TemplateError, TemplateNotFound, TemplateSyntaxError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.loaders import BaseLoader, DictLoader
@@ -30,7 +30,8 @@ FAULTS = (
     TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, AssertionError, SyntaxError,
     RuntimeError, MemoryError,
 )  # fmt: skip
-PART, BUILT = "counted part", "weighed list"  # filters that no template can name
+LONGEST = 1_000_000  # characters of a template: the longest published one has 20,000
+PART, BUILT, TURN = "counted part", "weighed list", "turn"  # filters that no template can name
 
 
 class TemplateFault(Exception):
@@ -56,6 +57,8 @@ class Templates:
         environment = self._environment
         environment.meter.start(len(source))  # constants are worked out here
         with _sentences(file):
+            if len(source) > LONGEST:
+                raise Exceeded(f"is longer than {LONGEST:,} characters")
             code = environment.compile(source, file, file)
             return environment.template_class.from_code(environment, code, dict(environment.globals))
 
@@ -94,21 +97,21 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.globals.pop("lipsum")
         self.filters |= {"tojson": _json}
         self.filters = {name: self._counted(name, does) for name, does in self.filters.items()}
-        self.filters |= {PART: self.meter.made, BUILT: self.meter.weighed}
-
-    @property
-    def turn(self) -> None:
-        """Counts a turn of a loop: what a body looks up first, since a call in a sandbox takes ten times as long."""
-        self.meter.turn()
+        self.filters |= {PART: self.meter.made, BUILT: self.meter.weighed, TURN: self._turn}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
         bodies: tuple[type[nodes.For | nodes.Macro | nodes.CallBlock], ...] = nodes.For, nodes.Macro, nodes.CallBlock
         for node in list(tree.find_all(bodies)):
-            node.body.insert(0, nodes.ExprStmt(nodes.EnvironmentAttribute("turn")).set_lineno(node.lineno))
+            literal = nodes.Const(_literal(node.body), lineno=node.lineno)
+            node.body.insert(0, nodes.ExprStmt(_through(TURN, literal), lineno=node.lineno))
         for concat in list(tree.find_all(nodes.Concat)):
             concat.nodes = [_through(PART, part) for part in concat.nodes]
         return _Built().visit(tree)  # type: ignore[no-any-return]  # Jinja's visitors are not typed
+
+    @pass_context  # so that it is not worked out when a template is compiled
+    def _turn(self, _context: Context, literal: int) -> None:
+        self.meter.turn(literal)
 
     def _output(self, value: Any) -> Any:
         if type(value) is str:  # as nearly always
@@ -188,6 +191,20 @@ class _Built(NodeTransformer):
         return self.generic_visit(node)
 
     visit_Tuple = visit_Dict = visit_List  # noqa: N815
+
+
+def _literal(body: Iterable[nodes.Node]) -> int:
+    """The most characters of its own that a body puts out, without those of loops in it, which count their own."""
+    count = 0
+    for node in body:
+        if isinstance(node, nodes.Output):
+            count += sum(len(part.data) for part in node.find_all(nodes.TemplateData))
+            count += sum(len(str(part.value)) for part in node.nodes if isinstance(part, nodes.Const))
+        elif isinstance(node, nodes.If):
+            count += max(_literal(node.body), _literal(node.elif_), _literal(node.else_))
+        elif not isinstance(node, (nodes.For, nodes.Macro, nodes.CallBlock)):
+            count += _literal(getattr(node, "body", ()))
+    return count
 
 
 def _through(name: str, node: nodes.Expr) -> nodes.Filter:

@@ -31,6 +31,17 @@ ENDLESS = {
     "join by": "{{ range(99999) | join('a' * 1000000) }}",
     "joined by": "{{ ('a' * 1000000).join(['a'] * 100000) }}",
     "sum": "{{ ([[1] * 10000] * 10000) | sum(start=[]) }}",
+    "literals": "{% for i in range(99999) %}" + "a" * 10000 + "{% endfor %}",
+    "constants": "{% for i in range(99999) %}{% if i %}{{ '" + "a" * 10000 + "' }}{% endif %}{% endfor %}",
+    "captured literals": "{% for i in range(99999) %}{% set x %}" + "a" * 10000 + "{% endset %}{% endfor %}",
+    "literals of a macro": "{% macro m() %}"
+    + "a" * 10000
+    + "{% endmacro %}{% for i in range(9999) %}{{ m() }}{% endfor %}",
+    "printf again": "{{ ('%s' * 1000) % (('a' * 100000,) * 1000) }}",
+    "widths": "{{ ('%999999d' * 1000) % ((1,) * 1000) }}",
+    "format again": "{{ ('{0}' * 1000).format('a' * 100000) }}",
+    "format widths": "{{ ('{0:999999}' * 1000).format(1) }}",
+    "named": "{{ ('%(x)s' * 1000) | format(x='a' * 100000) }}",
     "printf": "{{ '%10000000000d' | format(1) }}",
     "percent": "{{ '%*d' % (10000000000, 1) }}",
     "format": "{{ '{:10000000000}'.format(1) }}",
@@ -87,6 +98,11 @@ def test_a_template_that_does_too_much_is_stopped(source: str, monkeypatch: pyte
     with pytest.raises(TemplateFault, match=r"^x\.jinja, line \d+: it ") as caught:
         rendered(source)
     assert caught.value.endless
+
+
+def test_a_template_of_a_million_characters_is_none() -> None:
+    with pytest.raises(TemplateFault, match="it is longer than 1,000,000 characters"):
+        rendered("a" * 1_000_001)
 
 
 def test_a_template_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
