@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.documents.document import Content, Sections, Unreadable, table
+from gemmalocal.documents import html_root
+from gemmalocal.documents.document import Content, Section, Sections, Unreadable, table
 from gemmalocal.documents.html_shown import show
 from gemmalocal.documents.markup import bounded
 from gemmalocal.documents.text import decode
@@ -23,6 +24,7 @@ ASIDE = re.compile(  # what is no part of an article, though it holds sentences
     r"related|promo|advert|\bads?\b|sponsor|login|search|widget|byline|meta\b|skip",
     re.IGNORECASE,
 )
+MOST = 0.5  # of the paragraphs that trafilatura dropped: if our own walk lacks as many, they are no part of the text
 PROSE, LINKS = 100, 0.3  # characters of an element that holds sentences, and the share of links in it
 BREAK = "\ue0f1"  # stands for <br>
 BLOCK = (
@@ -59,6 +61,7 @@ def article(html: str) -> Content:
         return Content("", [])
     hidden = show(tree)
     title = " ".join((tree.findtext(".//title") or "").split())
+    paragraphs = list(html_root.paragraphs(tree))
     _unname(tree)
     for heading in list(tree.iter(*HEADINGS)):
         _mark(heading)
@@ -74,7 +77,23 @@ def article(html: str) -> Content:
             rest = block
         sections.add(re.sub(f"{MARK}[1-6]", "", rest))
     sections.end()
+    if lost := html_root.lost(paragraphs, text):
+        whole = _of_root(html)
+        if len(html_root.lost(lost, "\n".join(section.text for section in whole))) < MOST * len(lost):
+            return Content(title or sections.title, whole, hidden.told)
     return Content(title or sections.title, sections.found, hidden.told)
+
+
+def _of_root(html: str) -> list[Section]:
+    """The text of a page without its navigation, by our own walk."""
+    import trafilatura
+
+    tree = trafilatura.load_html(html.encode("utf-8", "replace"))
+    show(tree)
+    sections = Sections()
+    _walk(html_root.of(tree), sections)
+    sections.end()
+    return sections.found
 
 
 def _unname(tree: Any) -> None:
