@@ -12,5 +12,9 @@ def read_rtf(file: Path, password: str | None = None) -> Content:
     from striprtf.striprtf import rtf_to_text
 
     text = rtf_to_text(file.read_bytes().decode("latin-1"), errors="replace")
-    lines = (" | ".join(cell.strip() for cell in line.rstrip("|").split("|")) for line in text.splitlines())
-    return Content("", [Section("\n".join(lines))])
+    return Content("", [Section("\n".join(_row(line) if line.endswith("|") else line for line in text.splitlines()))])
+
+
+def _row(line: str) -> str:
+    """A table's: a bar stands behind each cell."""
+    return " | ".join(cell.strip() for cell in line[:-1].split("|"))

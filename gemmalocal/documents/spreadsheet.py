@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, time
@@ -14,6 +15,7 @@ from gemmalocal.records import Rejected
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 LONGEST_NAME = 80  # characters of a column's name
+YEAR = re.compile("(?:19|20)[0-9]{2}")  # names columns, too
 
 
 def sheets(file: Path, at: Callable[[int], None]) -> Iterator[tuple[str, dict[str, Any]] | Rejected]:
@@ -56,15 +58,20 @@ def _rows(place: str, lines: Sequence[list[str]]) -> Iterator[tuple[str, dict[st
 
 
 def _names(line: Sequence[str]) -> list[str]:
-    """What the columns are called; [] if the first row is data: it has numbers, long text, or names something twice."""
+    """What the columns are called, each otherwise; [] if the first row is data: half of it are numbers or long text."""
     given = [cell for cell in line if cell]
-    if len(set(given)) < len(given) or any(_is_data(cell) for cell in given):
+    if 2 * sum(map(_is_data, given)) >= len(given):
         return []
-    return [cell or str(column) for column, cell in enumerate(line, 1)]
+    names = list[str]()
+    for column, cell in enumerate(line, 1):
+        name = cell or str(column)
+        names.append(f"{name} ({column})" if name in names else name)
+    return names
 
 
 def _is_data(cell: str) -> bool:
-    return len(cell) > LONGEST_NAME or "\n" in cell or cell.replace(".", "", 1).replace("-", "", 1).isdigit()
+    figures = cell.replace(".", "", 1).removeprefix("-").isdigit() and not YEAR.fullmatch(cell)
+    return figures or len(cell) > LONGEST_NAME or "\n" in cell
 
 
 def _cell(value: Any) -> str:

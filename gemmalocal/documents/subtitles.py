@@ -14,9 +14,9 @@ TAG = re.compile(r"<[^>\n]{0,200}>|\{\\[^}\n]{0,100}\}")
 
 
 def read_subtitles(file: Path, password: str | None = None) -> Content:
-    """What is said, a section for every five minutes; lines that roll on are said once."""
+    """What is said, a section for every five minutes; lines that roll on, as machines write .vtt, are said once."""
     parts: dict[int, list[str]] = {}
-    last = ""
+    last, rolling = "", file.suffix.lower() == ".vtt"
     for block in re.split(r"\n[ \t]*\n", decode(file.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")):
         lines = block.strip("\ufeff\n").split("\n")
         at = next((number for number, line in enumerate(lines) if CUE.match(line.strip())), None)
@@ -25,7 +25,7 @@ def read_subtitles(file: Path, password: str | None = None) -> Content:
         seconds = int(found[1] or 0) * 3600 + int(found[2]) * 60 + int(found[3])
         for line in lines[at + 1 :]:
             said = " ".join(TAG.sub("", line).split())
-            if said and said != last:
+            if said and not (rolling and said == last):
                 parts.setdefault(seconds // PART, []).append(said)
                 last = said
     if not parts:

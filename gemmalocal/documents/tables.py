@@ -21,6 +21,7 @@ TEXTS = ("text", "content", "body", "article", "document", "passage", "markdown"
 HEADER, LONGEST_NAME = 1 << 20, 80  # characters of a header line, and of a column's name in it
 OF_TEXT = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 NUMBER = re.compile(r"-?[\d.,]+")
+YEAR = 4  # digits; a column whose name has fewer is only counted
 TITLES = ("title", "headline", "name", "heading")
 
 
@@ -103,7 +104,9 @@ def text_of(columns: Mapping[str, Any]) -> str:
         if isinstance(value := columns.get(name), str) and value.strip():
             return value
     lines = ((str(name), _shown(value)) for name, value in columns.items())
-    return "\n".join(value if name.isdigit() else f"{name}: {value}" for name, value in lines if value.strip())
+    return "\n".join(
+        value if name.isdigit() and len(name) < YEAR else f"{name}: {value}" for name, value in lines if value.strip()
+    )
 
 
 def title_of(columns: Mapping[str, Any]) -> str:

@@ -12,13 +12,15 @@ from gemmalocal.documents.text import decode
 LEVELS = ("part", "chapter", "section", "subsection", "subsubsection", "paragraph")
 HEADING = re.compile(r"\\(" + "|".join(LEVELS) + r")\*?(?:\[[^\]]{0,500}\])?\s*\{")
 TITLE = re.compile(r"\\title(?:\[[^\]]{0,500}\])?\s*\{")
-COMMENT = re.compile(r"(?m)(?<!\\)%.*?$\n?")
+COMMENT = re.compile(r"(?m)^[ \t]*%.*$\n?|[ \t]%.*$")  # within words % belongs to addresses
+ADDRESS = re.compile(r"\\(?:url|href|path|nolinkurl)\{[^{}\n]*\}")
 ASIDE = re.compile(r"(?s)\\begin\{(tikzpicture|comment|filecontents\*?|thebibliography)\}.*?\\end\{\1\}")
 
 
 def read_tex(file: Path, password: str | None = None) -> Content:
     """The document's body, a section a heading; drawings, comments and the list of literature are left out."""
     text = COMMENT.sub("", decode(file.read_bytes()))
+    text = ADDRESS.sub(lambda address: re.sub(r"(?<!\\)%", r"\%", address[0]), text)
     title = _plain(text[found.end() : _closed(text, found.end())]) if (found := TITLE.search(text)) else ""
     body = text.partition("\\begin{document}")[2].partition("\\end{document}")[0] or text
     body = ASIDE.sub("", body).replace("\\maketitle", "")

@@ -18,12 +18,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.documents import packed, quality
 from gemmalocal.documents.duplicates import NearDuplicates
 from gemmalocal.documents.find import find
+from gemmalocal.documents.isolated import IsolatedReader
 from gemmalocal.documents.read import read
 from gemmalocal.errors import DocumentError
 from tests.bench import corpus
@@ -132,6 +134,9 @@ def alone(folder: str) -> None:
             (Path(scratch) / f"{number}.txt").write_text(f"Pump {number} wants oil in the spring. " * 300)
         seconds, before, peak = _child(scratch)
         print(f"1,000 text files in {seconds:.2f} s: {before:.0f} MB after the first, {peak:.0f} MB at the most")
+        start = time.perf_counter()
+        apart(find([scratch]))
+        print(f"1,000 text files in {time.perf_counter() - start:.2f} s in a process apart, as prepare reads them")
 
 
 def _child(source: str) -> tuple[float, float, float]:
@@ -165,7 +170,7 @@ def _pages(place: str) -> int:
 
 
 def race(folder: str) -> None:
-    """Pages of the folder's PDFs a second, ours and markitdown's, in turns."""
+    """Pages of the folder's PDFs a second, ours and markitdown's, in turns; then ours apart, as prepare reads."""
     if importlib.util.find_spec("markitdown") is None:
         print("markitdown is not installed: pip install 'markitdown[pdf]' to compare")
         return
@@ -182,10 +187,23 @@ def race(folder: str) -> None:
             start = time.perf_counter()
             reader(place)
             spent[name] += time.perf_counter() - start
+    start = time.perf_counter()
+    apart(list(sizes))
+    spent["apart"] = time.perf_counter() - start
     pages = sum(sizes.values())
     for name, seconds in spent.items():
         print(f"{name:12} {pages / seconds:7.1f} pages/s ({pages} pages in {seconds:.1f} s)")
     print(f"ratio {spent['markitdown'] / spent['gemmalocal']:.1f}")
+
+
+def apart(places: list[str]) -> int:
+    """Read documents in a process apart, the start of that included; how many were read."""
+    count = 0
+    with IsolatedReader() as reader:
+        for _, items in reader.read_all(places):
+            with suppress(DocumentError):
+                count += sum(1 for _ in items)
+    return count
 
 
 def _readable(place: str) -> bool:

@@ -73,6 +73,9 @@ def test_each_sheet_is_a_table_and_each_row_a_document(tmp_path: Path) -> None:
         titled.write_row(2, 0, ["name", "price"])
         titled.write_row(3, 0, ["valve", 7])
         book.add_worksheet("Figures").write_column(0, 0, [1, 2])
+        years = book.add_worksheet("Years")
+        years.write_row(0, 0, ["", 2023, 2024, "sum", "sum"])
+        years.write_row(1, 0, ["oil", 1, 2, 3, 4])
         hidden = book.add_worksheet("Lists")
         hidden.write(0, 0, "secret")
         hidden.hide()
@@ -83,6 +86,7 @@ def test_each_sheet_is_a_table_and_each_row_a_document(tmp_path: Path) -> None:
         (":Titled:4", "name: valve\nprice: 7"),
         (":Figures:1", "1"),
         (":Figures:2", "2"),
+        (":Years:2", "oil\n2023: 1\n2024: 2\nsum: 3\nsum (5): 4"),
         (":Lists", "is a hidden sheet"),
     ]
 
@@ -129,9 +133,9 @@ def test_rich_text(tmp_path: Path) -> None:
     (tmp_path / "a.rtf").write_bytes(
         rb"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}}{\*\generator x;}Gr\'f6\'dfe \u8364? {\b bold}\par "
         + table
-        + b"}"
+        + rb" c|d\par}"
     )
-    assert read(str(tmp_path / "a.rtf")).text == "Größe € bold\na | b"
+    assert read(str(tmp_path / "a.rtf")).text == "Größe € bold\na | b\nc|d"
 
 
 def test_a_notebook(tmp_path: Path) -> None:
@@ -198,13 +202,14 @@ def test_a_mailbox(tmp_path: Path) -> None:
 def test_subtitles(tmp_path: Path) -> None:
     (tmp_path / "a.srt").write_text(
         "\ufeff1\r\n00:00:01,000 --> 00:00:02,000\r\n<i>The pump</i>\r\nwants oil.\r\n\r\n"
-        "2\r\n00:06:00,500 --> 00:06:02,000\r\n{\\an8}In spring.\r\n"
+        "2\r\n00:06:00,500 --> 00:06:02,000\r\n{\\an8}In spring.\r\n\r\n"
+        "3\r\n00:06:03,000 --> 00:06:04,000\r\nIn spring.\r\n"
     )
     (tmp_path / "b.vtt").write_text(
         "WEBVTT\nKind: captions\n\nNOTE made by hand\n\nSTYLE\n::cue {}\n\n00:01.000 --> 00:02.000 align:start\n"
         "The<00:01.500><c> pump</c>\n\nid\n00:02.000 --> 00:03.000\nThe pump\nwants oil.\n"
     )
-    assert found(tmp_path / "a.srt") == [("0:00:00", "The pump wants oil."), ("0:05:00", "In spring.")]
+    assert found(tmp_path / "a.srt") == [("0:00:00", "The pump wants oil."), ("0:05:00", "In spring. In spring.")]
     assert found(tmp_path / "b.vtt") == [("0:00:00", "The pump wants oil.")]
 
 
@@ -217,7 +222,8 @@ A pump wants \textbf{oil}, 50\% of it:~$E = mc^2$. % another
 \begin{itemize}\item one\item two\end{itemize}
 \begin{tikzpicture}\draw (0,0);\end{tikzpicture}
 \subsection*{Valves {\it of} brass}
-They open. \cite{knuth}
+They open. \cite{knuth} See \url{https://example.org/a%20b}, then oil.
+% \section{No more}
 \end{document}
 left out"""
     )
@@ -225,7 +231,8 @@ left out"""
     assert document.title == "On Pumps"
     assert [part.heading for part in document.sections] == ["Oil & water", "Oil & water > Valves of brass"]
     assert "A pump wants oil, 50% of it: $E = mc^2$." in document.text
-    assert not any(word in document.text for word in ("remark", "left out", "draw", "textbf", "label"))
+    assert document.text.endswith("then oil.")
+    assert not any(word in document.text for word in ("remark", "No more", "left out", "draw", "textbf", "label"))
 
 
 def test_restructured_text(tmp_path: Path) -> None:
