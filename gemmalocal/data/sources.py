@@ -123,7 +123,10 @@ def _in_file(file: Path) -> Found:
     """A file; an object in a .json file may hold several lists, that are sides by their names."""
     if folders.suffix(file) != ".json" or file.suffix == ".gz":
         return Found([_file(file)])
-    held = parts(file)
+    try:
+        held = parts(file)
+    except (OSError, Unreadable):
+        return Found([_file(file)])  # who reads it says why
     notes = [f"lists in {file.name} that are not read: {folders.listed(_counted(held.others))}"] if held.others else []
     sides = {name: splits.side_of(name) for name in held.lists}
     if len(sides) < 2 or not any(sides.values()):

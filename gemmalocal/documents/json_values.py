@@ -258,7 +258,7 @@ class Values:
         """
         if self.peek() not in '"[{':
             match = WORD.match(self._text, self._place)
-            self._place = match.end() if match else self._place
+            self._place = max(self._place + 1, match.end() if match else 0)  # a stray bracket is passed over alone
             return True
         depth, ahead = 0, 0  # counted from the place, which a new window moves
         while True:

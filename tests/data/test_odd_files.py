@@ -57,6 +57,8 @@ READ: list[tuple[str, str | bytes, list[str]]] = [  # a file, what it holds, and
     ("one_column.csv", "a\nx\ny\n", ["x", "y"]),
 ]
 TOLD: list[tuple[str, str | bytes, list[str], str]] = [  # the same, and what is said of the row that is not read
+    ("stray.json", '[{"a": 1}}, {"a": 2}]', ["1", "2"], "stray.json:1 is not JSON"),
+    ("behind.json", '[{"a": 1}, {"a": 2}]]', ["1", "2"], "behind.json:1 is not JSON"),
     ("oops.json", '[{"a": 1}, {"a": oops}, {"a": 2}]', ["1", "2"], "oops.json:1 is not JSON: Expecting value"),
     ("quote.json", '[{"a": 1},{"a": "un},{"a": 2},{"a": 3}]', ["1", "2", "3"], "quote.json:1 is not JSON"),
     ("lines.json", '[\n {"a": 1},\n {"a": "un},\n {"a": 2}\n]', ["1", "2"], "lines.json:3 is not JSON"),

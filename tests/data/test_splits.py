@@ -119,6 +119,14 @@ def test_an_object_of_lists(tmp_path: Path) -> None:
     assert sides(str(file))[0] == ["one"]
 
 
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    put(tmp_path, a__jsonl=["a"])
+    (tmp_path / "b.json").write_bytes('{"train": []}'.encode("utf-16"))
+    records = Records(DataSpec(path=str(tmp_path), split=0))
+    assert [record.text for record in records] == ["a"]
+    assert "b.json is not UTF-8 text" in records.findings.notices()[0]
+
+
 def test_a_clone_of_the_hub(tmp_path: Path) -> None:
     put(tmp_path, **{"data_in_train-00000-of-00001__parquet": ["a"], "data_in_test-00000-of-00001__parquet": ["t"]})
     for name in ("README.md", "LICENSE", "requirements.txt", "CITATION.cff", "dataset_infos.json", ".gitattributes"):
