@@ -7,9 +7,11 @@ or never answers, by requests that are not what it expects. So of it only what l
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -48,7 +50,7 @@ class OneModel(server.ModelProvider):
             if end in known:
                 self.tokenizer.add_eos_token(end)
         rows = self.model(mx.array([[next(iter(self.tokenizer.eos_token_ids))]])).shape[-1]
-        self.limits = Limits(rows, _positions(self.model.args), self.tokenizer.has_tool_calling)
+        self.limits = Limits(rows, _positions(Path(self.cli_args.model)), self.tokenizer.has_tool_calling)
 
 
 class Cache(LRUPromptCache):
@@ -84,6 +86,8 @@ class Generator(server.ResponseGenerator):
                     sink.put(error)
 
     def _tokenize(self, tokenizer: Any, request: Any, args: Any) -> Any:
+        if request.sink.ended:
+            raise served.Left
         ids = request.prompt
         found = ([*ids], [[*ids]], ["assistant"], "normal", None) if isinstance(ids, list) else None
         found = found or self._rendered(tokenizer, request, args)
@@ -129,7 +133,7 @@ class Engine:
     def start(self, ask: Ask, tell: Callable[[Told], None]) -> Callable[[], None]:
         """Put it into mlx-lm's queue."""
         sink = served.Sink(ask, tell, self._provider.tokenizer, self._generator.waiting)
-        self._generator.requests.put((sink, served.request(ask), served.arguments(ask, self.limits)))
+        self._generator.requests.put((sink, served.request(ask, sink), served.arguments(ask, self.limits)))
         return sink.end
 
     def text(self, ids: list[int]) -> str:
@@ -165,11 +169,11 @@ def _run(host: str, port: int, provider: OneModel) -> None:
     os._exit(1)
 
 
-def _positions(arguments: Any) -> int:
-    """How many the model has."""
-    text = getattr(arguments, "text_config", None) or {}
-    found = getattr(arguments, "max_position_embeddings", None) or text.get("max_position_embeddings")
-    return int(found or ROOM)
+def _positions(folder: Path) -> int:
+    """How many a model has; mlx-lm's arguments of older Gemmas do not say."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    text = config.get("text_config") or config
+    return int(text.get("max_position_embeddings") or config.get("max_position_embeddings") or ROOM)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Sink:
 
     def __init__(self, ask: Ask, tell: Callable[[Told], None], tokenizer: Any, waiting: set[Sink]) -> None:
         self.ask, self.alone, self._tell, self._tokenizer, self._waiting = ask, False, tell, tokenizer, waiting
-        self._ended = False
+        self.ended = False
         self._context: Any = None
         self._scores: tuple[Token, ...] = ()
         self._calls = 0
@@ -42,7 +42,7 @@ class Sink:
 
     def end(self) -> None:
         """No more of it is wanted."""
-        self._ended = True
+        self.ended = True
         self._waiting.discard(self)
         if self._context is not None:
             self._context.stop()
@@ -51,14 +51,15 @@ class Sink:
         """Take what mlx-lm gives: a context, progress, responses, None, or an error."""
         if isinstance(item, Exception):
             self._waiting.discard(self)
-            self._tell(_refused(item))
+            if not self.ended:
+                self._tell(_refused(item))
         elif isinstance(item, server.GenerationContext):
             self._begin(item)
         elif isinstance(item, server.Response):
             self._tell(self._piece(item))
         if item is None:
             self._waiting.discard(self)
-        elif self._ended and self.alone and not isinstance(item, Exception):
+        elif self.ended and self.alone and not isinstance(item, Exception):
             raise Left
 
     def score(self, model: Any, prompt: list[int]) -> Any:
@@ -84,7 +85,7 @@ class Sink:
         self._context = context
         self._machine = context.text_sm.make_state(context.initial_state)
         self._state, self._tool = context.initial_state, ""
-        if self._ended:
+        if self.ended:
             context.stop()
         self._tell(Begun(len(context.prompt), self._scores))
 
@@ -149,10 +150,12 @@ class Sink:
         return Token(raw.decode("utf-8", "replace"), raw, logprob, top)
 
 
-def request(ask: Ask) -> Any:
+def request(ask: Ask, sink: Sink) -> Any:
     """mlx-lm's request; its messages are its own, which it changes."""
     kind = "text" if ask.messages is None else "chat"
-    return server.CompletionRequest(kind, ask.prompt, deepcopy(ask.messages or []), deepcopy(ask.tools), None)
+    made = server.CompletionRequest(kind, ask.prompt, deepcopy(ask.messages or []), deepcopy(ask.tools), None)
+    made.sink = sink
+    return made
 
 
 def arguments(ask: Ask, limits: Limits) -> Any:
