@@ -299,8 +299,10 @@ PLAIN: dict[Any, frozenset[type]] = {
 
 
 @cache
-def _hints(event: str) -> dict[str, Any]:
-    return get_type_hints(KINDS[event])
+def _hints(event: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The types of an event's fields; and those that need no second look, which takes time."""
+    hints = get_type_hints(KINDS[event])
+    return hints, {name: hint if hint in (str, float, bool) else None for name, hint in hints.items()}
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -327,10 +329,14 @@ def decode(line: str) -> Event:
     try:
         raw = json.loads(line)
         kind = KINDS[raw["event"]]
-        hints = _hints(raw["event"])
-        fields = {key: value for key, value in raw.items() if key in hints}
-        if all(_fits(value, hints[key]) for key, value in fields.items()):
-            return kind(**fields)
+        hints, plain = _hints(raw["event"])
+        fields = {}
+        for key, value in raw.items():
+            if key in hints:
+                if type(value) is not plain[key] and not _fits(value, hints[key]):
+                    return Unknown(line)
+                fields[key] = value
+        return kind(**fields)
     except (ValueError, KeyError, TypeError, RecursionError):
         pass
     return Unknown(line)
