@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from gemmalocal import paths, published, reading
@@ -136,7 +135,7 @@ def of(model: str) -> Sizes | None:
     """Of a published model, or of a folder; None if neither is known here."""
     if known := KNOWN.get(model):
         return known
-    for folder in (Path(model).expanduser(), paths.models() / model):
+    for folder in (paths.given(model), paths.models() / model):
         try:
             return from_config(reading.json_object(folder / "config.json"))
         except (GemmalocalError, KeyError):

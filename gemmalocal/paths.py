@@ -15,13 +15,21 @@ def workspace() -> Path:
     Raises `GemmalocalError` for a user who has no home.
     """
     if home := os.environ.get("GEMMALOCAL_HOME"):
-        return Path(home).expanduser().resolve()
+        folder = given(home)
+        if str(folder).startswith("~"):
+            raise GemmalocalError(*NO_HOME)
+        return folder.resolve()
     import platformdirs
 
     folder = Path(platformdirs.user_data_dir("gemmalocal", appauthor=False))
     if not folder.is_absolute():  # ~ stands for nothing
         raise GemmalocalError(*NO_HOME)
     return folder
+
+
+def given(text: str | Path) -> Path:
+    """A path as a person gives it, with ~ for a home folder; of one that is not known, the ~ stays."""
+    return Path(os.path.expanduser(text))
 
 
 def runs() -> Path:

@@ -18,7 +18,10 @@ HINT = "Mend it, or move the folder away."
 
 def regular(path: Path) -> BinaryIO:
     """A file, opened for reading; raises `OSError`, also for a pipe or a device, which could keep us waiting."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except ValueError as error:  # a name that no file can have
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path)) from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
         raise OSError(errno.ENXIO, os.strerror(errno.ENXIO), str(path))

@@ -37,7 +37,7 @@ def view(source: str) -> View:
     A prepared dataset is read as the newest run on it did, else for the model that it was made with; other rows for
     the newest run's model. Raises `RecipeError`, `DatasetError`.
     """
-    place = Path(source).expanduser()
+    place = paths.given(source)
     if place.suffix in RECIPES:
         from gemmalocal import recipe_file  # pydantic
 

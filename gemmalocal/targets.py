@@ -35,7 +35,7 @@ def place(given: str | Path) -> Path:
     if not text.strip() or "\0" in text:
         raise RecipeError(f"'{text}' is no folder's name.", NEW)
     try:
-        path = Path(text).expanduser().resolve()
+        path = paths.given(text).resolve()
     except (OSError, RuntimeError) as error:  # links in a circle; a home that is not there
         raise RecipeError(f"{text} leads nowhere: {error}", NEW) from error
     if long := next((part for part in path.parts if len(os.fsencode(part)) > LONGEST), None):

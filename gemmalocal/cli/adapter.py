@@ -44,7 +44,7 @@ def adapter(source: str, target: str, to: str, model: str | None, as_json: bool)
 
 def _folder(source: str) -> Path:
     """The adapter of a run, or a folder; raises `GemmalocalError` if there is neither."""
-    own, folder = paths.runs() / source / "adapter", Path(source).expanduser().absolute()
+    own, folder = paths.runs() / source / "adapter", paths.given(source).absolute()
     for place in (own, folder):
         if reading.is_file(place / CONFIG):
             return place

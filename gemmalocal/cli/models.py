@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from gemmalocal import paths
 from gemmalocal.cli import errands
 from gemmalocal.cli.say import say, say_json, styled
 from gemmalocal.terminal import on_line
@@ -99,7 +100,7 @@ def import_(file: str, name: str | None, as_json: bool) -> int:
 
     It is dequantized to float32 in the workspace: 4 bytes a weight. Recipes then find it by its name.
     """
-    path = Path(file).expanduser()
+    path = paths.given(file)
     code, report = errands.run("import_gguf", {"file": str(path.absolute()) if path.exists() else file, "name": name})
     if report and as_json:
         say_json(report)

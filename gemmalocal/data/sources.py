@@ -10,6 +10,7 @@ from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
+from gemmalocal import paths
 from gemmalocal.data import folders
 from gemmalocal.data.folders import Holding
 from gemmalocal.documents import hub, packed, rows, splits
@@ -54,7 +55,7 @@ def find(path: str) -> Found:
         return _hub(path)
     if path.startswith(PACKAGE):
         return Found([_file(_resource(path.removeprefix(PACKAGE)))])
-    place = Path(path).expanduser()
+    place = paths.given(path)
     if place.is_dir():
         return _folder(place)
     if place.is_file():

@@ -7,6 +7,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from gemmalocal import paths
+
 
 def find(sources: Sequence[str]) -> list[str]:
     """The documents that `sources` name, each once, as `read` takes them.
@@ -24,7 +26,7 @@ def shown(source: str) -> str:
 
 
 def _named(source: str) -> Iterator[str]:
-    place = Path(source).expanduser()
+    place = paths.given(source)
     if place.is_dir():
         yield from map(str, sorted(_below(place)))
     elif not place.exists() and glob.has_magic(source):

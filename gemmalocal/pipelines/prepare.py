@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import atomic, datasets
+from gemmalocal import atomic, datasets, paths
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import DatasetError, RecipeError
 from gemmalocal.events import Counted, Event, Finished, Notice, Report, Stage
@@ -97,7 +97,7 @@ def write(
     wanted: Preparation, gathered: Gathered, folder: Path, tokenizer: Tokenizer, directory: Path, tell: Teller
 ) -> Written:
     """All candidates of all pieces, checked and, if wanted, judged."""
-    wording = Wording(Path(wanted.prompts).expanduser() if wanted.prompts else None)
+    wording = Wording(paths.given(wanted.prompts) if wanted.prompts else None)
     author = open_author(wanted, folder, tokenizer)
     written = Written(author)
     remembered = Remembered(directory / datasets.ASKED, author.ask, author.name) if author.ask else None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from gemmalocal import history
+from gemmalocal import history, paths
 from gemmalocal.backends import adapters
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.errors import RecipeError
@@ -44,7 +44,7 @@ def take(trainer: Trainer, recipe: Recipe) -> str:
 
 def _adapter(name: str) -> Path:
     """The folder of an adapter, by a run's name or its own path."""
-    folder = Path(name).expanduser()
+    folder = paths.given(name)
     if (folder / adapters.CONFIG).is_file():
         return folder
     run = history.find_run(name)

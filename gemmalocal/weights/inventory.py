@@ -36,7 +36,7 @@ class Found:
 def on_this_disk(folders: Iterable[Path] = ()) -> Iterator[Found]:
     """Workspace, `folders` and those of `GEMMALOCAL_MODELS`, the Hub's cache, LM Studio, Ollama."""
     yield from _in_folder(paths.models(), "workspace")
-    named = [Path(part).expanduser() for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
+    named = [paths.given(part) for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
     for folder in (*folders, *named):
         yield from _in_folder(folder, "folder")
     yield from hub_cache()

@@ -81,6 +81,11 @@ def test_a_line_without_end_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> N
     assert watcher.poll() == EVENTS[-1:]
 
 
+def test_a_name_that_no_file_can_have_is_no_model() -> None:
+    for name in ("a\0b", "\ud800", "x" * 5_000, "~nobody-of-this-name/x"):
+        assert catalog.of(name) is None
+
+
 def test_no_line_raises() -> None:
     for line in damaged.lines():
         decode(line)

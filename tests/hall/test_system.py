@@ -16,6 +16,7 @@ from gemmalocal import cli, faults, history, jobs, paths, worker
 from gemmalocal.errors import OutOfMemory, RecipeError
 from gemmalocal.events import Failed
 from gemmalocal.jobs import Job
+from tui.widgets.sources import completed
 
 
 def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -122,6 +123,16 @@ def test_no_home(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     for words in (("runs",), ("log", "x"), ("train", "quotes"), ("models",)):
         assert call(monkeypatch, *words) == 1
         assert "home folder" in capsys.readouterr().err
+
+
+def test_a_home_that_nobody_has(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "~nobody-of-this-name/x"
+    assert completed(place) is None
+    assert call(monkeypatch, "adapter", place, f"{place}y", "--to", "peft") in (1, 2)
+    assert call(monkeypatch, "check", place) == 2
+    monkeypatch.setenv("GEMMALOCAL_HOME", place)
+    assert call(monkeypatch, "runs") == 1
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_the_folder_that_we_stand_in_is_gone(

@@ -9,6 +9,7 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
+from gemmalocal import paths
 from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 
@@ -33,7 +34,7 @@ class AskPathScreen(Dialog[Path | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it, or warn."""
-        path = Path(event.value).expanduser()
+        path = paths.given(event.value)
         if not event.value.strip() or not path.parent.is_dir():
             self.query_one("#warning", Static).update(f"There is no folder {path.parent}.")
         elif path.exists() and self._warned != event.value:

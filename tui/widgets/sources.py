@@ -16,6 +16,8 @@ from textual.suggester import Suggester
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
+from gemmalocal import paths
+
 
 class Sources(Vertical):
     """Holds `chosen`, in the order in which they came, each once."""
@@ -116,7 +118,7 @@ class _Paths(Suggester):
 def completed(typed: str) -> str | None:
     """`typed`, made longer by the first name in its folder; a folder gets its slash. None if nothing goes on."""
     above, slash, begun = typed.rpartition("/")
-    folder = Path(above + slash).expanduser() if slash else Path.cwd()
+    folder = paths.given(above + slash) if slash else Path.cwd()
     if not typed or typed == "~":
         return None
     try:
