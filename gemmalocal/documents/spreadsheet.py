@@ -15,6 +15,10 @@ from gemmalocal.records import Rejected
 
 SUFFIXES = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 LONGEST_NAME = 80  # characters of a column's name
+MOST_CELLS = 20_000_000  # of a sheet, empty ones among them; each takes 32 bytes
+START = 4096  # bytes in which a sheet says how large it is
+DIMENSION = re.compile(rb'<dimension ref="[A-Z]{1,3}[0-9]{1,7}(?::([A-Z]{1,3})([0-9]{1,7}))?"')
+CELL = re.compile(rb'<c r="([A-Z]{1,3})([0-9]{1,7})"')
 YEAR = re.compile("(?:19|20)[0-9]{2}")  # names columns, too
 
 
@@ -27,6 +31,7 @@ def sheets(file: Path, at: Callable[[int], None]) -> Iterator[tuple[str, dict[st
 
     if zipfile.is_zipfile(file):
         check(file, markup=False)
+        _check_extents(file)
     try:
         with file.open("rb") as raw, calamine.CalamineWorkbook.from_filelike(raw) as book:
             for sheet in book.sheets_metadata:
@@ -43,6 +48,40 @@ def sheets(file: Path, at: Callable[[int], None]) -> Iterator[tuple[str, dict[st
     except (calamine.CalamineError, OSError) as error:
         raise Unreadable(f"is damaged: {error}", "Fetch or save it again.") from error
     at(file.stat().st_size)
+
+
+def _check_extents(file: Path) -> None:
+    """Raise `Unreadable` for a sheet whose cells lie so far apart that there is no room for those between them."""
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            if not name.startswith("xl/worksheets/") or not name.endswith(".xml"):
+                continue
+            with archive.open(name) as part:
+                said = DIMENSION.search(part.read(START))
+            if said and _area([(b"A", b"1"), (said[1] or b"A", said[2] or b"1")]) <= MOST_CELLS:
+                continue
+            area = _area(CELL.findall(archive.read(name)))
+            if area > MOST_CELLS:
+                raise Unreadable(
+                    f"has a sheet of {area:,} cells, most of them empty", "Delete what stands far from the others."
+                )
+
+
+def _area(cells: Sequence[tuple[bytes, ...]]) -> int:
+    """Cells of the rectangle around some, each given by its column's letters and its row."""
+    if not cells:
+        return 0
+    rows = [int(row) for _, row in cells]
+    columns = [_column(name) for name in {name for name, _ in cells}]
+    return (max(rows) - min(rows) + 1) * (max(columns) - min(columns) + 1)
+
+
+def _column(name: bytes) -> int:
+    """AB is the 28th."""
+    number = 0
+    for letter in name:
+        number = number * 26 + letter - ord("A") + 1
+    return number
 
 
 def _rows(place: str, lines: Sequence[list[str]]) -> Iterator[tuple[str, dict[str, Any]]]:

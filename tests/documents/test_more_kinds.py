@@ -91,6 +91,15 @@ def test_each_sheet_is_a_table_and_each_row_a_document(tmp_path: Path) -> None:
     ]
 
 
+def test_a_sheet_whose_cells_lie_far_apart(tmp_path: Path) -> None:
+    with xlsxwriter.Workbook(tmp_path / "a.xlsx") as book:
+        sheet = book.add_worksheet("A")
+        sheet.write(0, 0, "name")
+        sheet.write(1, 0, "valve")
+        sheet.write(1_048_575, 16_383, "lost")
+    assert each(tmp_path / "a.xlsx") == [("", "has a sheet of 17,179,869,184 cells, most of them empty")]
+
+
 def test_an_opendocument_spreadsheet(tmp_path: Path) -> None:
     cell = '<table:table-cell office:value-type="string"><text:p>%s</text:p></table:table-cell>'
     rows = "".join(

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.documents import limits
 from gemmalocal.documents.find import find
+from gemmalocal.documents.limits import Limits
 from gemmalocal.events import Notice, encode
 from gemmalocal.pipelines.beside import Teller
 from gemmalocal.pipelines.pieces import Gathered, gather
@@ -84,3 +86,19 @@ def test_rows_that_differ_in_a_number_are_no_near_copies(tmp_path: Path, tiny: P
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": each}) for each in lines))
     found = gathered(tiny, str(tmp_path))
     assert (len(found.pieces), found.copies) == (60, 2)
+
+
+def test_what_kills_its_reader_is_refused_and_the_others_become_pieces(
+    tmp_path: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "planned", lambda: Limits(200 << 20))
+    (tmp_path / "a.txt").write_text("A pump wants oil in the spring.")
+    (tmp_path / "b.html").write_text("<p><b>x</b></p>" * 1_000_000)
+    (tmp_path / "c.json").write_text('[{"text": "a valve"}, {"text": "of brass", "n": ' + "7" * 4301 + "}]")
+    (tmp_path / "d.json").write_text("[" * 100_000)
+    (tmp_path / "e.txt").write_text("A valve is made of brass.")
+    found = gathered(tiny, str(tmp_path))
+    assert [Path(source).name for source, _ in found.refused] == ["b.html", "d.json:1"]
+    assert "takes more than 0.2 GB of memory to read" in found.refused[0][1]
+    assert {Path(piece.file).name for piece in found.pieces} == {"a.txt", "c.json", "e.txt"}
+    assert found.documents == 4
