@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal import exports, history, manifest
-from gemmalocal.errors import GemmalocalError, RecipeError
+from gemmalocal.errors import GemmalocalError, ModelError, RecipeError
 from gemmalocal.export.proof import remedy
 from gemmalocal.exports import MADE, PROOF
+from gemmalocal.weights import gguf_header, safe_header
 
 
 def find(run: Path, form: str) -> Path | None:
@@ -39,9 +40,21 @@ def find(run: Path, form: str) -> Path | None:
     if _stale(run, folder):
         return None
     known = manifest.read(folder)
-    if problem := exports.harm(folder) or (known and manifest.damage(folder, known)):
+    if problem := exports.harm(folder) or (manifest.damage(folder, known) if known else _cut(folder)):
         raise _not_whole(run, folder, problem)
     return folder
+
+
+def _cut(folder: Path) -> str | None:
+    """Why the weights of an export of an older version, which has no manifest, are not whole: their headers tell."""
+    readers = {"*.safetensors": safe_header.read, "*.gguf": gguf_header.check}
+    for pattern, read in readers.items():
+        for file in sorted(folder.glob(pattern)):
+            try:
+                read(file)
+            except ModelError as error:
+                return error.message.rstrip(".")
+    return None
 
 
 def _not_whole(run: Path, folder: Path, problem: str) -> GemmalocalError:

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import paths
+from gemmalocal import manifest, paths
 from gemmalocal.errors import ModelError
 from gemmalocal.published import APACHE, GEMMA_TERMS, Licence
 from gemmalocal.weights import hub
@@ -38,8 +38,13 @@ class Item:
 
 
 def model(folder: Path, name: str) -> list[Item]:
-    """The files of an export that go into the repository `name`; raises `ModelError` if one tells of this machine."""
-    items = [Item(path.name, _as_published(path, name)) for path in _files(folder, OF_MODELS)]
+    """The files of an export that go into the repository `name`; raises `ModelError` if one tells of this machine.
+
+    What somebody else put into its folder stays here, but for papers: a card, a licence.
+    """
+    written = manifest.read(folder)
+    files = [path for path in _files(folder, OF_MODELS) if written is None or path.name in written or _is_paper(path)]
+    items = [Item(path.name, _as_published(path, name)) for path in files]
     known = {item.name for item in items}
     if "NOTICE" not in known and (licence := _licence(_text(items, "README.md"))):
         items.append(Item("NOTICE", f"{licence.notice}\n\n{MODIFIED}\n".encode()))
@@ -56,6 +61,10 @@ def _files(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
         fits = any(fnmatch(path.name, pattern) for pattern in patterns)
         if fits and path.name not in NEVER and not path.name.startswith(".") and path.is_file():
             yield path
+
+
+def _is_paper(path: Path) -> bool:
+    return any(fnmatch(path.name, pattern) for pattern in hub.PAPERS)
 
 
 def _as_published(path: Path, name: str) -> Path | bytes:

@@ -7,11 +7,13 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from gemmalocal import exports, manifest
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.export import proof, proved
+from gemmalocal.export import proof, proved, publish
 
 PROOF = {"form": "adapter", "passed": True, "tuned": 1.0, "exported": 1.0, "kept": 1.0}
 
@@ -105,10 +107,24 @@ def test_an_edited_card_goes_out_and_an_older_export_too(run: Path) -> None:
     made = run / "exports" / "adapter"
     (made / "README.md").write_text("my own words")
     assert proved.find(run, "adapter") == made
-    (made / manifest.MANIFEST).unlink()
+    unlink(made / manifest.MANIFEST)
+    save_file({"a": np.ones(9, np.float32)}, made / "adapter_model.safetensors")
+    os.utime(made / "proof.json")
     assert proved.find(run, "adapter") == made
+    cut(made / "adapter_model.safetensors")
+    with pytest.raises(GemmalocalError, match="its tensors take"):
+        proved.find(run, "adapter")
+    save_file({"a": np.ones(9, np.float32)}, made / "adapter_model.safetensors")
     (seen,) = exports.of_run(run)
     assert seen.proof == PROOF
+
+
+def test_what_others_put_into_an_export_is_not_pushed(run: Path) -> None:
+    made = run / "exports" / "adapter"
+    for name in ("secrets.json", "LICENSE", "notes.safetensors"):
+        (made / name).write_text("{}")
+    wanted = {"README.md", "LICENSE", "adapter_model.safetensors", "config.json", "proof.json"}
+    assert {item.name for item in publish.model(made, "me/tune")} == wanted
 
 
 def test_what_was_being_replaced_is_put_back_before_it_is_read(run: Path) -> None:
