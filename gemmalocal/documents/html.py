@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ LEAST = 200  # characters; of less the body is read instead
 LONGEST = 4 << 20  # characters; trafilatura takes seconds for a longer page
 CHARSET = re.compile(rb"""<(?:meta|\?xml)[^>]{0,200}?(?:charset|encoding)\s*=\s*["']?([\w-]+)""", re.IGNORECASE)
 HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-BESIDE = ".//*[contains(@class, 'side') or contains(@id, 'side')] | .//aside"
+BESIDE = "//*[self::aside or contains(@class, 'side') or contains(@id, 'side')]"
 ASIDE = re.compile(  # what is no part of an article, though it holds sentences
     r"comment|disqus|cookie|consent|banner|newsletter|subscri|popup|modal|foot(?!note)|nav|menu|crumb|share|social|"
     r"related|promo|advert|\bads?\b|sponsor|login|search|widget|byline|meta\b|skip",
@@ -62,10 +63,12 @@ def article(html: str) -> Content:
     hidden = show(tree)
     title = " ".join((tree.findtext(".//title") or "").split())
     paragraphs = list(html_root.paragraphs(tree))
-    _unname(tree)
-    for heading in list(tree.iter(*HEADINGS)):
+    if "side" in html:
+        _unname(tree)
+    headings = list(tree.iter(*HEADINGS))
+    for heading in headings:
         _mark(heading)
-    text = trafilatura.extract(tree, include_comments=False, include_tables=True, favor_recall=True) or ""
+    text = trafilatura.extract(tree, include_comments=False, include_tables=True, favor_recall=True, fast=True) or ""
     text = re.sub(r"(?m)^-\n", "- ", text)  # an item of a list
     text = re.sub(r"(?m)^( *)- (?=(?:-|-?\d+\.|[a-zA-Z]\.|[ivxlcdmIVXLCDM]+\.) )", r"\1", text)  # that has its own mark
     sections = Sections()
@@ -78,18 +81,17 @@ def article(html: str) -> Content:
         sections.add(re.sub(f"{MARK}[1-6]", "", rest))
     sections.end()
     if lost := html_root.lost(paragraphs, text):
-        whole = _of_root(html)
+        whole = _of_root(tree, headings)
         if len(html_root.lost(lost, "\n".join(section.text for section in whole))) < MOST * len(lost):
             return Content(title or sections.title, whole, hidden.told)
     return Content(title or sections.title, sections.found, hidden.told)
 
 
-def _of_root(html: str) -> list[Section]:
-    """The text of a page without its navigation, by our own walk."""
-    import trafilatura
-
-    tree = trafilatura.load_html(html.encode("utf-8", "replace"))
-    show(tree)
+def _of_root(tree: Any, headings: Sequence[Any]) -> list[Section]:
+    """The text of a page without its navigation, by our own walk; the headings get their names back."""
+    for heading in headings:
+        if heading.tag == "p":
+            heading.tag, heading.text = f"h{heading.text[1]}", heading.text[2:]
     sections = Sections()
     _walk(html_root.of(tree), sections)
     sections.end()

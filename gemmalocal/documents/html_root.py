@@ -21,25 +21,28 @@ NAMES = re.compile(r"\b(?:comments?|respond|disqus\w*|nav\w*|footer|header|menu|
 def paragraphs(tree: Any) -> Iterator[str]:
     """The beginnings of a page's longer paragraphs, without white space."""
     for node in tree.iter(*PARAGRAPHS):
-        text = node.text if node.tag == "div" else "".join(node.itertext())
-        if (
-            text
-            and len(text) > BEGINNING
-            and len(key := "".join(text[: 3 * BEGINNING].split())[:BEGINNING]) == BEGINNING
-        ):
-            yield key
+        text = node.text or ""
+        if len(text) < 3 * BEGINNING and node.tag != "div":
+            text = "".join(node.itertext())
+        if len(text) >= BEGINNING:
+            key = "".join(text[: 3 * BEGINNING].split())[:BEGINNING]
+            if len(key) == BEGINNING:
+                yield key
 
 
 def lost(beginnings: Sequence[str], text: str) -> list[str]:
-    """The paragraphs that a text lacks; none if these are few."""
-    text, place, lacking = "".join(text.split()), 0, list[str]()
+    """The paragraphs that a text lacks between its first and its last; none if these are few."""
+    text, place = "".join(text.split()), 0
+    lacking = list[str]()
+    since = list[str]()  # lacking since the last that is there
     for key in beginnings:
         at = text.find(key, place, place + FAR)  # most stand in their order
         at = text.find(key) if at < 0 else at
         if at < 0:
-            lacking.append(key)
+            since.append(key)
         else:
-            place = at
+            lacking += since if place else ()
+            since, place = [], at + 1
     return lacking if len(lacking) > FEW * len(beginnings) else []
 
 
@@ -79,4 +82,4 @@ def _is_apart(node: Any, size: int, links: int) -> bool:
 
 
 def _letters(text: str | None) -> int:
-    return sum(map(len, text.split())) if text else 0
+    return len(text.strip()) if text else 0

@@ -14,7 +14,7 @@ INVISIBLE = re.compile(
     r"|font-size\s*:\s*0(?![.\d]*[1-9.]))",
     re.IGNORECASE,
 )
-MAY_HIDE = "//*[@hidden or @style] | //dialog | //font[@color] | //*[contains(@class, 'katex-html')]"
+MAY_HIDE = "@hidden or @style or self::dialog or (self::font and @color) or contains(@class, 'katex-html')"
 RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 SELECTOR = re.compile(r"[.#][\w-]+")
 COLOR = re.compile(r"(?:^|[;\s])color\s*:\s*([^;!]+)", re.IGNORECASE)
@@ -91,7 +91,7 @@ def _without_hidden(tree: Any) -> Hidden:
     plain = not any("background" in (style.text or "") for style in tree.iter("style")) and not any(
         "stylesheet" in link.get("rel", "") for link in tree.iter("link")
     )
-    may = tree.xpath(f"{MAY_HIDE} | //*[@class or @id]" if rules else MAY_HIDE)
+    may = tree.xpath(f"//*[{MAY_HIDE}{' or @class or @id' if rules else ''}]")
     hidden = [node for node in may if _is_hidden(node, rules, plain)]
     within = set(hidden)
     for node in hidden:
