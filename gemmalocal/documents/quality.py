@@ -7,7 +7,7 @@ import re
 LONGEST = 27  # letters: longer than the alphabet, and than all but a few words
 LONG = re.compile(rf"[A-Za-z\u00c0-\u024f]{{{LONGEST},}}")
 LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
-NOT_WORDS = re.compile(r"\S*[/\\@_=]\S*")  # addresses, paths, encoded data
+NOT_WORD = re.compile(r"[/\\@_=]")  # in addresses, paths, encoded data
 MOJIBAKE = re.compile("[\u00c2\u00c3\u00d0\u00d1][\u0080-\u00bf]|\u00e2\u20ac.|\u00ef\u00bb\u00bf")
 STRANGE = re.compile("[\ufffd\ue000-\uf8ff\x80-\x9f]|\\(cid:\\d+\\)")
 SUSPECT = re.compile("[\u00c2\u00c3\u00d0\u00d1\u00e2\u00ef\ufffd\ue000-\uf8ff\x80-\x9f]")  # a character of these two
@@ -19,11 +19,12 @@ LOST_SPACES, GARBAGE = 0.01, 0.01  # shares above which a text is not to be trus
 
 def lost_spaces(text: str) -> float:
     """The share of Latin letters that stand in runs longer than the alphabet; of real text less than 0.1 %."""
-    long = [word for word in text.split() if len(word) >= LONGEST and LONG.search(word)]
-    if not any(LONG.search(NOT_WORDS.sub(" ", word)) for word in long):
+    words = text.split()
+    long = [word for word in words if len(word) >= LONGEST and LONG.search(word) and not NOT_WORD.search(word)]
+    if not long:
         return 0.0
-    words = NOT_WORDS.sub(" ", text)
-    return sum(map(len, LONG.findall(words))) / max(len(LATIN.findall(words)), 1)
+    letters = len(LATIN.findall(" ".join(word for word in words if not NOT_WORD.search(word))))
+    return sum(len(run) for word in long for run in LONG.findall(word)) / max(letters, 1)
 
 
 def garbage(text: str) -> float:

@@ -168,3 +168,8 @@ def test_text_that_is_none_is_told() -> None:
     assert "encoding" in quality.warnings("\ufffd\ue012\ue013 a b c")[0]
     assert "back to front" in quality.warnings("\u05e9\u05dc\u05d5\u05dd"[::-1])[0]
     assert quality.warnings("\u4f60\u597d\u4e16\u754c" * 40) == ()
+
+
+def test_a_word_of_a_million_letters_is_weighed_at_once() -> None:
+    assert quality.lost_spaces("a" * 1_000_000) == 1.0
+    assert quality.lost_spaces("_" * 1_000_000) == 0.0
