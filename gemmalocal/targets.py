@@ -75,14 +75,15 @@ def check_place(path: Path) -> None:
         if above.exists() and not above.is_dir():
             raise RecipeError(f"{above} is a file.", NEW)
         if _is_job(above) and not _is_exports(path, above):
-            raise RecipeError(f"{path} lies in {above.name}, which gemmalocal works in.", "Name a folder elsewhere.")
+            raise RecipeError(f"{path} lies in {above.name}, a folder that gemmalocal works in.", NEW)
         if (above / manifest.MANIFEST).is_file():
             raise RecipeError(f"{path} lies in {above}, which gemmalocal wrote as a whole.", "Name a folder elsewhere.")
     for kept in (paths.runs(), paths.chats(), paths.errands(), paths.datasets(), paths.models()):
         depth = _depth(path, kept)
         free = kept in (paths.datasets(), paths.models()) and depth == 1
         if depth is not None and not free and not _in_exports_of_a_run(path):
-            raise RecipeError(f"{path} lies in {kept}, which gemmalocal works in.", "Name a folder elsewhere.")
+            where = f"lies in {kept}, a folder" if depth else "is a folder"
+            raise RecipeError(f"{path} {where} that gemmalocal works in.", "Name a folder elsewhere.")
 
 
 def empty(path: Path) -> None:

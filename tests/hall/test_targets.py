@@ -165,7 +165,7 @@ def test_a_disk_that_does_not_tell_cases_apart_hides_nothing(free: Path, monkeyp
 def test_every_command_follows_it(command: str, free: Path) -> None:
     from gemmalocal.cli import group
 
-    run = job(paths.runs() / "tune")
+    run = touched(job(paths.runs() / "tune"), "adapter/adapter_config.json", "{}")
     rows = touched(free.parent, "rows.jsonl", '{"text": "a"}') / "rows.jsonl"
     for place in (touched(free, "novel.txt"), run / "new", paths.runs(), ""):
         words = {
@@ -179,7 +179,7 @@ def test_every_command_follows_it(command: str, free: Path) -> None:
         assert refusal.value.code == 2, place
         assert isinstance(refusal.value, RecipeError | DatasetError)
     assert (free / "novel.txt").read_text() == "mine"
-    assert sorted(path.name for path in run.iterdir()) == ["job.json"]
+    assert sorted(path.name for path in run.iterdir()) == ["adapter", "job.json"]
 
 
 def test_a_datasets_own_folder_is_its_own(free: Path) -> None:
