@@ -11,7 +11,7 @@ from typing import Any
 from gemmalocal.documents import html_root
 from gemmalocal.documents.document import Content, Section, Sections, Unreadable, table
 from gemmalocal.documents.html_shown import show
-from gemmalocal.documents.markup import bounded
+from gemmalocal.documents.markup import bounded, is_deep
 from gemmalocal.documents.text import decode
 
 MARK = "\u2e3b"  # stands before a heading, with its level, while trafilatura works: it drops many headings
@@ -46,7 +46,7 @@ def read_html(file: Path, password: str | None = None) -> Content:
 def page(html: str) -> Content:
     """Text by section of a page's source; raises `Unreadable` if it has none."""
     html = bounded(html)
-    main = article(html) if len(html) <= LONGEST else Content("", [])
+    main = article(html) if len(html) <= LONGEST and not is_deep(html) else Content("", [])
     if sum(len(section.text) for section in main.sections) >= LEAST:
         return main
     return body(html)

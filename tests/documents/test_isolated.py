@@ -248,3 +248,10 @@ def test_a_packed_file_that_grows_beyond_measure_is_refused(
     zipped(tmp_path / "a.docx", {"[Content_Types].xml": b"<x/>", "word/document.xml": b"<x/>", **parts})
     with pytest.raises(DocumentError, match=said):
         read(str(tmp_path / "a.docx"))
+
+
+@pytest.mark.parametrize("tag", ["<font>", "<div>", "<b>", "<ul><li>"])
+def test_elements_that_nobody_closed_take_no_words_away(tmp_path: Path, tag: str) -> None:
+    words = "".join(f"{tag}word{number} " for number in range(600))
+    (tmp_path / "a.html").write_text(f"<html><body><p>The start.</p>{words}</body></html>")
+    assert "word599" in read(str(tmp_path / "a.html")).text
