@@ -6,9 +6,11 @@ Locks are POSIX `flock`: local disks on macOS and Linux.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +28,7 @@ ATTEMPT = b"--- an attempt begins: "  # opens each attempt's part of log.txt
 LINGERS = 3600.0  # seconds that a dead errand's folder stays: whoever asked may still read it
 BEGINS = 5.0  # seconds in which a process that was started must have signed its lock
 LONGEST = 64 * 1024 * 1024  # bytes of an event's line
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 TAIL = 16_384  # bytes of a log's end
 PRIVATE = 0o077  # what jobs make is the user's alone: it holds what people wrote
 SHARED = ("fetch", "import_gguf", "adapter", "convert")  # these make what others may use, as do exports to a folder
@@ -74,11 +77,28 @@ def follow(directory: Path, kind: str, spec: dict[str, Any]) -> NoReturn:
 
 
 def errand(kind: str, spec: dict[str, Any]) -> Job:
-    """Start a short-lived job, tied to us, in a folder of its own, which is the caller's to remove."""
-    paths.errands().mkdir(parents=True, exist_ok=True)
-    for folder in dead_errands():
-        settle_errand(folder)
-    return start(Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=paths.errands())), kind, spec, tied=True)
+    """Start a short-lived job, tied to us, in a folder of its own, which is the caller's to remove.
+
+    Where the workspace cannot be written, as on a full disk, among the system's temporary files.
+    """
+    try:
+        paths.errands().mkdir(parents=True, exist_ok=True)
+        for folder in dead_errands():
+            settle_errand(folder)
+        return _errand(paths.errands(), kind, spec)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        return _errand(Path(tempfile.gettempdir()), kind, spec)
+
+
+def _errand(place: Path, kind: str, spec: dict[str, Any]) -> Job:
+    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=place))
+    try:
+        return start(folder, kind, spec, tied=True)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def dead_errands() -> list[Path]:

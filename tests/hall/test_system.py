@@ -200,3 +200,40 @@ def test_the_app_without_a_terminal_says_so() -> None:
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
     assert done.returncode == 2
     assert "needs a terminal" in done.stderr
+
+
+@pytest.fixture
+def unwritable(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A workspace in which not even root may write."""
+    if not Path("/sys/kernel").is_dir():
+        pytest.skip("no such place here")
+    monkeypatch.setenv("GEMMALOCAL_HOME", "/sys/gemmalocal")
+    return Path("/sys/gemmalocal")
+
+
+def test_what_only_looks_needs_no_room_in_the_workspace(
+    unwritable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    job = jobs.errand("doctor?", {})
+    job.kill()
+    assert job.directory.parent == tmp_path
+
+
+@pytest.mark.parametrize("what", ["train", "prepare", "chat"])
+def test_a_workspace_that_cannot_be_written(
+    what: str,
+    unwritable: Path,
+    recipe_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = {
+        "train": ("train", str(recipe_path)),
+        "prepare": ("prepare", str(recipe_path.with_name("rows.jsonl")), "--to", "x", "--author", "rules"),
+        "chat": ("chat", "x"),
+    }[what]
+    assert call(monkeypatch, *words) == (2 if what == "chat" else 1)
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    assert what == "chat" or "/sys/gemmalocal" in said
