@@ -10,6 +10,7 @@ from textual.app import ScreenStackError
 from textual.css.query import NoMatches
 from textual.dom import DOMNode
 from textual.message import Message
+from textual.message_pump import MessagePump
 from textual.worker import Worker
 
 from gemmalocal import faults
@@ -35,14 +36,14 @@ def beside(
     return node.run_worker(until_gone(), group=group, exclusive=exclusive)
 
 
-def tell(node: DOMNode, error: Exception) -> None:
+def tell(node: MessagePump, error: Exception) -> None:
     """A fault of the system, or of ours, that nobody else has told, as a toast: it never ends the app."""
     cause = faults.explained(error)
     if cause is not None:
         node.app.notify(f"{cause.message} {cause.hint}".strip(), severity="error", markup=False)
 
 
-class Forbearing(DOMNode):
+class Forbearing(MessagePump):  # no DOMNode: Textual would look there for the styles, and not at the screen's own base
     """A screen, or the app, in which such a fault in a key's or a message's handler is told."""
 
     async def _dispatch_message(self, message: Message) -> None:
