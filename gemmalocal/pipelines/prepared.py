@@ -74,7 +74,8 @@ def prepare(
     into.layout = layout.remembered(place, recipe.data, into.tokenizer)
     most = positions(into.folder) or 2**62
     if beyond := int((into.train.lengths > most).sum() + (into.held_out.lengths > most).sum()):
-        yield Notice(f"{beyond} rows are longer than the {most} positions that the model was made to read")
+        who = "1 row is" if beyond == 1 else f"{beyond} rows are"
+        yield Notice(f"{who} longer than the {most} positions that the model was made to read")
     cut = into.train.cut + into.held_out.cut
     if cut:
         yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")

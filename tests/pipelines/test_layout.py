@@ -196,6 +196,11 @@ def test_a_chat_remembers_whichever_row_is_first(tiny: Path, tmp_path: Path) -> 
         )
 
 
+def test_rows_longer_than_the_models_positions_are_told(tiny: Path, tmp_path: Path) -> None:
+    _, notices = ready(tiny, tmp_path, [{"text": "a " * 600}, TEXT], max_length=1024)
+    assert "1 row is longer than the 512 positions that the model was made to read" in notices
+
+
 def checked(tiny: Path, folder: Path, rows: Sequence[Row], **data: Any) -> Iterator[Any]:
     yield from check.run(recipe(tiny, folder, rows, **data).model_dump(mode="json"), folder, list)
 
