@@ -1,0 +1,53 @@
+"""What mlx-lm's engine says in tool calls and thoughts, as the protocol has them, by mlx-lm's own parser of Gemma 4."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from mlx_lm import server
+from mlx_lm.generate import TextStateMachine
+from mlx_lm.tool_parsers import gemma4
+
+from gemmalocal.backends.mlx.served import Sink
+from gemmalocal.serving.answers import Answer
+from gemmalocal.serving.engine import Ask, Piece, Told
+from gemmalocal.serving.requests import Chat, parse
+
+BODY = {"messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function", "function": {"name": "look"}}]}
+SAID = '<think>hm</think>I look.<tool_call>call:look{at:<|"|>the {sky}<|"|>}</tool_call><tool_call>nonsense</tool_call>'
+
+
+def told(text: str, size: int) -> list[Told]:
+    """What the front is told of a text that comes in pieces."""
+    machine = TextStateMachine(
+        {
+            "normal": [("<think>", "reasoning"), ("<tool_call>", "tool")],
+            "reasoning": [("</think>", "normal")],
+            "tool": [("</tool_call>", "normal")],
+        }
+    )
+    context = server.GenerationContext(True, True, gemma4.parse_tool_call, machine, "normal", [1, 2, 3])
+    news: list[Told] = []
+    sink = Sink(Ask(tools=parse(Chat, BODY).asks()[0].tools), news.append, None, set())
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    for item in (context, *(server.Response(piece, 5, 0.0, None, ()) for piece in pieces)):
+        sink.put(item)
+    sink.put(server.Response("", 1, 0.0, "stop", ()))
+    return news
+
+
+def test_calls_and_thoughts_are_apart_from_the_text() -> None:
+    for size in (1, 2, 3, 7, 1000):
+        begun, *pieces = told(SAID, size)
+        request = parse(Chat, BODY)
+        answer = Answer(request, request.asks(), "x", [""])
+        (choice,) = answer.choices
+        said = [choice.add(piece) for piece in pieces if isinstance(piece, Piece)]
+        (whole,) = answer.whole([said])["choices"]
+        message: dict[str, Any] = whole["message"]
+        assert whole["finish_reason"] == "tool_calls"
+        assert (message["content"], message["reasoning_content"]) == ("I look.", "hm")
+        (call,) = message["tool_calls"]
+        assert call["function"]["name"] == "look"
+        assert json.loads(call["function"]["arguments"]) == {"at": "the {sky}"}
