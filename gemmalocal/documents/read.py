@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
-from gemmalocal.documents import clean, hub, mail, packed, quality, tables, youtube
+from gemmalocal.documents import clean, hub, packed, quality, tables, youtube
 from gemmalocal.documents.document import Content, Document, Section, Unreadable
 from gemmalocal.documents.find import shown
 from gemmalocal.documents.kinds import MAILBOX, READERS, ROWS, kind, same
@@ -57,6 +57,8 @@ def read_each(source: str, password: str | None = None) -> Iterator[Document | R
         if found in ROWS:
             yield from _each(source, file.name, tables.contents(file))
         elif found == MAILBOX:
+            from gemmalocal.documents import mail
+
             yield from _each(source, file.name, mail.messages(file))
         else:
             yield _whole(source, file, found, password)
