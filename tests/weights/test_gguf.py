@@ -71,7 +71,7 @@ def test_gemma_1_has_the_logits_of_its_dequantized_tensors(kind: Kind, tmp_path:
     config = GemmaConfig(
         vocab_size=len(ggufs.PIECES), hidden_size=ggufs.WIDTH, intermediate_size=ggufs.INNER,
         num_hidden_layers=ggufs.LAYERS, num_attention_heads=ggufs.HEADS, num_key_value_heads=ggufs.KEYS,
-        head_dim=ggufs.HEAD,
+        head_dim=ggufs.HEAD, attn_implementation="eager",
     )  # fmt: skip
     model = GemmaForCausalLM(config).eval()
     state = {name: torch.from_numpy(values) for name, values in expected.items()}
