@@ -34,14 +34,16 @@ def one_after_the_other(chars: Characters, spans: list[Span]) -> list[Span]:
     if len(spans) < FEWEST or count < len(spans) + FEWEST:
         return spans
     middle = max((count - SAMPLE) // 2, 0)
-    gutter = _gutter(_rects(chars, middle, min(count, middle + SAMPLE)))
-    if gutter is None:
-        return spans
+    gutters = _gutters(_rects(chars, middle, min(count, middle + SAMPLE)), SOME)
     middle = max((len(spans) - SAMPLE) // 2, 0)
-    if not _is_prose(chars, [_split(chars, span, gutter) for span in spans[middle : middle + SAMPLE]], SOME):
+    some = spans[middle : middle + SAMPLE]
+    if not any(_is_prose(chars, [_split(chars, span, gutter) for span in some], SOME) for gutter in gutters):
         return spans
-    pieces = [_split(chars, span, gutter) for span in spans]
-    return _reordered(pieces) if _is_prose(chars, pieces, FEWEST) else spans
+    for gutter in _gutters(_rects(chars, 0, count), FEWEST):
+        pieces = [_split(chars, span, gutter) for span in spans]
+        if _is_prose(chars, pieces, FEWEST):
+            spans = _reordered(pieces)
+    return spans
 
 
 def _rects(chars: Characters, start: int, end: int) -> list[list[float]]:
@@ -55,18 +57,16 @@ def _rects(chars: Characters, start: int, end: int) -> list[list[float]]:
     return rects
 
 
-def _gutter(rects: Sequence[list[float]]) -> float | None:
-    """Where the right column begins: at most pieces that stand behind a wide gap; None if these are too few."""
+def _gutters(rects: Sequence[list[float]], fewest: int) -> list[float]:
+    """Where columns begin, from the left: at some pieces at least that stand behind a wide gap."""
     starts = Counter[int]()
     before = [0.0] * 4
     for rect in rects:
         if rect[0] - before[2] > WIDEST * (before[1] - before[3]) and rect[3] < before[1] and before[3] < rect[1]:
             starts[round(rect[0] / 2)] += 1
         before = rect
-    if not starts:
-        return None
-    place, often = max(((place, starts[place] + starts[place + 1]) for place in starts), key=lambda pair: pair[1])
-    return 2 * place - 1.0 if often >= SOME else None
+    often = sorted(place for place in starts if starts[place] + starts[place + 1] >= fewest)
+    return [2 * place - 1.0 for at, place in enumerate(often) if not at or place - often[at - 1] > 1]
 
 
 def _split(chars: Characters, span: Span, gutter: float) -> Piece:

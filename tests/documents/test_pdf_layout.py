@@ -80,6 +80,16 @@ def test_columns_drawn_line_by_line_are_read_one_after_the_other(tmp_path: Path,
     assert lines[-1].startswith("And below")
 
 
+def test_three_columns_and_uneven_ones(tmp_path: Path) -> None:
+    names = ("first", "second", "third")
+    columns = [[f"the {name} column has line {number}" for number in range(8)] for name in names]
+    page = [Drawn(40 + 180 * c, 700 - 14 * n, columns[c][n], 9) for n in range(8) for c in range(3)]
+    assert text_of(tmp_path, page).splitlines() == [line for column in columns for line in column]
+    page = [piece for piece in page if piece.x == 40 or piece.y > 630]
+    left = columns[0], columns[1][:5], columns[2][:5]
+    assert text_of(tmp_path, page).splitlines() == [line for column in left for line in column]
+
+
 def test_a_table_is_read_row_by_row(tmp_path: Path) -> None:
     cells = [f"Part number {n}" for n in range(6)]
     text = text_of(tmp_path, two_columns(60, cells, [f"{n}.50 each" for n in range(6)]))
