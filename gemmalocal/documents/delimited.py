@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -157,7 +158,8 @@ def _header(found: _Lines, delimiter: str) -> list[str]:
     except csv.Error as error:
         raise Unreadable(f"has a header that cannot be read: {error}") from error
     names = ["" if not name.strip() or (not number and name in INDEXES) else name for number, name in enumerate(names)]
-    twice = next((name for name in names if name and names.count(name) > 1), None)
+    counts = Counter(names)
+    twice = next((name for name in names if name and counts[name] > 1), None)
     if twice is not None:
         raise Unreadable(f"has a header that names a column twice: '{twice}' (line {found.first})")
     return names
