@@ -8,12 +8,12 @@ from typing import Any
 
 from gemmalocal.documents.html_shown import drop
 
-MOST = 0.9  # of an element's letters that one child holds, if the text is within that
+MOST = 0.99  # of an element's letters that one child holds, if the text is within that
 LINKS = 0.6  # of a list's or a table's letters, if it is there to go elsewhere
 LISTS = frozenset(("ul", "ol", "dl", "table", "p", "div", "section", "nav"))
 ELSEWHERE = frozenset(("script", "style", "noscript", "template", "nav", "footer", "form", "select", "button", "svg"))
 PARAGRAPHS = ("p", "pre", "dd", "div")
-BEGINNING, FEW = 40, 0.02  # characters, and the share of paragraphs that may be left out
+BEGINNING, FEW = 40, 0.005  # characters, and the share of paragraphs that may be left out
 FAR = 4000  # characters, within which the next paragraph is likely
 NAMES = re.compile(r"\b(?:comments?|respond|disqus\w*|nav\w*|footer|header|menu|breadcrumbs?|cookie\w*|social|share)\b")
 
