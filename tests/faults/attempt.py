@@ -88,13 +88,14 @@ def begin(task: Task, injection: Injection = NOTHING) -> Process:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKED)
         os.close(tell)
         return Process(pid, told)
+    code = 1
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, ASKED)
         code = _work(task, injection, tell)
-    except BaseException:  # nothing may return into the forked interpreter
+    except BaseException:
         traceback.print_exc()
-        code = 1
-    os._exit(code)
+    finally:
+        os._exit(code)  # nothing may return into the forked interpreter
 
 
 def _work(task: Task, injection: Injection, tell: int) -> int:

@@ -179,7 +179,7 @@ class Case:
             yield f"another product: {_difference(product, self._truth.new)}"
         if harmless and _losses(task) != self._truth.losses:
             yield "other losses than those of the undisturbed run"
-        if self._part.name != "chat" and (litter := _litter(self._home)):
+        if self._part.repeats and (litter := _litter(self._home)):
             yield f"left behind: {', '.join(litter)}"
 
     def _anew(self) -> Task:
