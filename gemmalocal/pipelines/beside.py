@@ -44,11 +44,12 @@ class Teller:
 
 
 def beside(
-    work: Callable[[Teller], Result], commands: Callable[[], list[dict[str, Any]]] = list
+    work: Callable[[Teller], Result], commands: Callable[[], list[dict[str, Any]]] = list, final: bool = False
 ) -> Generator[Event, None, Result]:
     """Yield what `work(tell)` tells, its progress at most each percent; return its result, raise its error.
 
-    When `commands` brings a stop, `Stopped` is raised.
+    When `commands` brings a stop, `Stopped` is raised: also for one that came as the work ended, since nobody would
+    hear of it later, unless the work is the `final` one, after which nothing is left to stop.
     """
     tell = Teller()
     results: list[Result] = []
@@ -64,7 +65,7 @@ def beside(
 
     Thread(target=run, daemon=True).start()  # daemon: work that never notices does not keep the process
     yield from _told(tell, commands)
-    if tell.stop.is_set() and not results:
+    if tell.stop.is_set() and not (final and results):
         raise Stopped
     if failures:
         raise failures[0]

@@ -16,7 +16,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     name = spec["model"]
     yield Stage(f"downloading {name}")
     try:
-        path = yield from beside(lambda tell: hub.fetch(name, tell, gguf=spec.get("gguf")), commands)
+        path = yield from beside(lambda tell: hub.fetch(name, tell, gguf=spec.get("gguf")), commands, final=True)
     except Stopped:
         yield Finished("stopped", "files that were finished are kept; the same command goes on")
         return

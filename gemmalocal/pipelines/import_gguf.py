@@ -36,7 +36,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 
     yield Stage(f"importing {source.name} as {name}")
     try:
-        yield from beside(work, commands)
+        yield from beside(work, commands, final=True)
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             return
         yield Stage(f"sending to {name}")
         message = f"{Path(spec['path']).name}, by gemmalocal"
-        sent = yield from beside(lambda tell: upload.send(name, kind, items, private, message, tell), commands)
+        send = partial(upload.send, name, kind, items, private, message)
+        sent = yield from beside(send, commands, final=True)
     except Stopped:
         yield Finished(
             "stopped", "what was sent whole is kept, and nothing is in the repository yet; the same command goes on"

@@ -31,19 +31,6 @@ CRASHES = 3  # after which a server is not started again
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class Asked:
-    """The inbox, which remembers a stop: one that comes as the model is loaded would be of work that has ended."""
-
-    def __init__(self, commands: Callable[[], list[dict[str, Any]]]) -> None:
-        self._commands, self.to_stop = commands, False
-
-    def __call__(self) -> list[dict[str, Any]]:
-        """What was asked since the last look."""
-        found = self._commands()
-        self.to_stop = self.to_stop or any(item.get("do") == "stop" for item in found)
-        return found
-
-
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """`spec`: run (a folder), form (an export's, or None for what the run made), host, port.
 
@@ -51,10 +38,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     """
     server: Server | None = None
     host, port = spec["host"], spec["port"]
-    asked = Asked(commands)
     try:
         yield Stage("finding the model")
-        found = yield from beside(lambda tell: opened(Path(spec["run"]), tell), asked)
+        found = yield from beside(lambda tell: opened(Path(spec["run"]), tell), commands)
         _check_free(host, port)
         if host not in LOOPBACK:
             yield Notice(f"whoever reaches {host} may ask this model: the server asks for no key")
@@ -63,12 +49,11 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         name = found.run.name
         for crashes in range(CRASHES + 1):
             server = _started(found, spec["form"], _template(found, tokenizer), directory, host, port)
-            yield from beside(partial(_loaded, server, name, _url(host, port)), asked)
+            yield from beside(partial(_loaded, server, name, _url(host, port)), commands)
             if not crashes:
                 yield Report({"url": _url(host, port), "model": name, "chat": tokenizer.has_template})
             while server.alive:
-                asked()
-                if asked.to_stop:
+                if any(item.get("do") == "stop" for item in commands()):
                     yield Finished("done")
                     return
                 time.sleep(LOOK)

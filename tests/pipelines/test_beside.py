@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
-from gemmalocal.events import Progress
-from gemmalocal.pipelines.beside import beside
+import pytest
+
+from gemmalocal.events import Event, Progress
+from gemmalocal.pipelines.beside import Stopped, beside
 
 
 def test_progress_tells_what_is_left_once_there_is_a_pace() -> None:
@@ -22,3 +24,18 @@ def test_progress_tells_what_is_left_once_there_is_a_pace() -> None:
         assert half[0].left is None
         assert all(event.left is not None and event.left >= 0 for event in half[1:])
         assert half[-1].left == 0
+
+
+def test_a_stop_that_comes_as_the_work_ends_is_heard_unless_nothing_follows() -> None:
+    with pytest.raises(Stopped):
+        list(beside(lambda tell: "done", lambda: [{"do": "stop"}]))
+    assert result(beside(lambda tell: "done", lambda: [{"do": "stop"}], final=True)) == "done"
+
+
+def result(events: Generator[Event, None, str]) -> str:
+    """What a generator comes to, its events passed over."""
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return str(end.value)
