@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +42,18 @@ def models(folders: tuple[str, ...], as_json: bool) -> int:
 
 
 def _show(report: dict[str, Any]) -> None:
-    width = max(80, shutil.get_terminal_size((100, 24)).columns) - FIXED
-    width = min(width, max(len(on_line(_name(entry))) for entry in report["models"]))
+    columns = max(80, shutil.get_terminal_size((100, 24)).columns)
+    width = min(columns - FIXED, max(len(on_line(_name(entry))) for entry in report["models"]))
     say(f"{'name':<{width}}  {'size':>9}  train   chat  licence")
     place = ""
     for entry in report["models"]:
         if place != (place := entry["place"] or "to download"):
             say(styled(place, bold=True))
         say(_row(entry, width))
+    for entry in report["models"]:
+        if entry["damaged"]:
+            why = f"Damaged: {on_line(_name(entry))}: {on_line(entry['licence'], WHY)}"
+            say("\n" + textwrap.fill(why, columns, subsequent_indent="  "))
     say(
         f"\nFits in {report['memory'] / 1e9:.0f} GB: training at rank 8 on 512 tokens, and chat. ~ is an estimate.\n"
         "*  with checkpointing: less memory, slower\n"
@@ -66,7 +71,7 @@ def _row(entry: dict[str, Any], width: int) -> str:
     licence = "Gemma" if entry["licence"].startswith("Gemma") else on_line(entry["licence"], LICENCE)
     licence += ", gated" if entry["gated"] else ""
     if entry["damaged"]:
-        licence = f"DAMAGED: {on_line(entry['licence'], WHY)}"
+        licence = "DAMAGED"
     return f"{name:<{width}}  {size:>9}  {TRAIN[entry['train']]:<6}  {CHAT[entry['chat']]:<4}  {licence}"
 
 

@@ -234,7 +234,7 @@ RECIPES: dict[str, tuple[str | bytes, int, str]] = {
     "only comments": ("# to be written\n", 1, "must hold keys"),
     "a list": ("- model: x\n", 1, "must hold keys"),
     "a word": ("model\n", 1, "must hold keys"),
-    "two documents": (f"model: x\n{DATA}{TRAIN}---\nmodel: y\n", 4, "not YAML"),
+    "two documents": (f"model: x\n{DATA}{TRAIN}---\nmodel: y\n", 4, "a second document begins here"),
     "Latin-1": ("model: caf\xe9\n".encode("latin-1"), 1, "not UTF-8"),
     "NUL": (b"model: x\x00\n", 1, "not YAML"),
     "open brace in a template": ("model: x\ndata:\n  path: x\n  template: '{q'\n" + TRAIN, 4, "no template"),

@@ -68,8 +68,9 @@ def test_each_place_is_found_and_nothing_else(home: Path) -> None:
         ("folder", str(home / "mine" / "tuned")),
         ("LM Studio", str(home / ".lmstudio/models/community/tiny-GGUF/tiny-Q8_0.gguf")),
         ("Ollama", "gemma2:2b"),
+        ("Ollama", "gemma2:torn"),
     }
-    assert all(one.size > 10_000 for one in inventory.on_this_disk())
+    assert {one.name for one in inventory.on_this_disk() if one.size <= 10_000} == {"gemma2:torn"}  # shown as damaged
 
 
 def test_only_main_of_the_hubs_cache_goes_by_its_name(
@@ -168,4 +169,4 @@ def test_refusals(home: Path, workspace: Path, words: list[str], code: int, says
     assert done.returncode == code
     assert says in done.stderr
     assert "Traceback" not in done.stderr
-    assert {path.name for path in (workspace / "models").iterdir()} == {"imported", ".half.123.tmp"}
+    assert "imported" in {path.name for path in (workspace / "models").iterdir()} <= {"imported", ".half.123.tmp"}
