@@ -50,6 +50,8 @@ class BandIndex:
         for run in self._runs:
             first = np.searchsorted(run.bands, bands)
             there = run.bands[np.minimum(first, len(run.bands) - 1)] == bands
+            if not there.any():
+                continue
             places = np.minimum(first[there, None] + np.arange(MOST), len(run.bands) - 1)
             older.update(run.sketches[places[run.bands[places] == bands[there, None]]].tolist())
         return np.array([*sorted(older), *range(self._indexed, self._count)], np.int32)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BETWEEN_PAGES = "\n\n"
+REMEMBERED = 1 << 24  # characters of texts whose tokens were counted: the splitter asks for most of them twice
+SHORT = 1000  # characters; for longer texts a batch of one pays: it does not tell the places of the tokens
 
 
 class Cutter:
@@ -22,6 +24,8 @@ class Cutter:
         from semantic_text_splitter import TextSplitter
 
         self._tokenizer = tokenizer
+        self._counts: dict[str, int] = {}
+        self._remembered = 0  # characters of these texts
         self._splitter = TextSplitter.from_callback(self._count, most)
 
     def __call__(self, document: Document) -> Iterator[Passage]:
@@ -36,7 +40,20 @@ class Cutter:
                 number += 1
 
     def _count(self, text: str) -> int:
-        return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
+        if text in self._counts:
+            return self._counts[text]
+        if self._remembered > REMEMBERED:
+            self._counts.clear()
+            self._remembered = 0
+        self._counts[text] = count = self._counted(text)
+        self._remembered += len(text)
+        return count
+
+    def _counted(self, text: str) -> int:
+        if len(text) < SHORT:
+            return len(self._tokenizer.encode(text, add_special_tokens=False))
+        (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+        return len(encoding)
 
 
 def cut(document: Document, tokenizer: Tokenizer, most: int) -> Iterator[Passage]:
