@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch  # noqa: F401  (before MLX, which would bring transformers without it)
 from safetensors.numpy import save_file
 
 from gemmalocal.backends import open_backend

@@ -29,6 +29,14 @@ def test_the_backend_does_arrive_when_asked_for() -> None:
     assert "mlx" in loaded_by("from gemmalocal.backends import open_backend\nopen_backend('mlx')")
 
 
+def test_mlx_brings_no_torch_and_torch_comes_whole_after_it() -> None:
+    both = "from gemmalocal.backends import open_backend\nopen_backend('mlx')"
+    assert "torch" not in loaded_by(both)
+    both += "\nopen_backend('torch')\nimport mlx_lm.server, torch\nfrom transformers import Gemma3ForCausalLM"
+    both += "\nassert issubclass(Gemma3ForCausalLM, torch.nn.Module)"
+    assert "torch" in loaded_by(both)
+
+
 def test_rooms_are_small() -> None:
     files = [*ROOT.glob("gemmalocal/**/*.py"), *ROOT.glob("tui/**/*.py")]
     assert len(files) > 30

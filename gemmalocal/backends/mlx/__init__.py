@@ -1,16 +1,18 @@
 """The MLX sibling: Metal on Apple Silicon, and the CPU build elsewhere."""
 
 from gemmalocal.backends.mlx import device
+from gemmalocal.backends.transformers_import import without_torch
 
 device.prepare()  # before anything imports mlx.core
 
-from gemmalocal.backends.mlx.device import at_home, probe, shapes, stream_bytes, weight_bytes  # noqa: E402
-from gemmalocal.backends.mlx.generate import generator  # noqa: E402
-from gemmalocal.backends.mlx.quantized import quantized  # noqa: E402
-from gemmalocal.backends.mlx.ranks import group  # noqa: E402
-from gemmalocal.backends.mlx.rival import rival  # noqa: E402
-from gemmalocal.backends.mlx.stock import stock  # noqa: E402
-from gemmalocal.backends.mlx.train import trainer  # noqa: E402
+with without_torch():
+    from gemmalocal.backends.mlx.device import at_home, probe, shapes, stream_bytes, weight_bytes
+    from gemmalocal.backends.mlx.generate import generator
+    from gemmalocal.backends.mlx.quantized import quantized
+    from gemmalocal.backends.mlx.ranks import group
+    from gemmalocal.backends.mlx.rival import rival
+    from gemmalocal.backends.mlx.stock import stock
+    from gemmalocal.backends.mlx.train import trainer
 
 __all__ = [
     "at_home",
