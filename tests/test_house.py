@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+EVERY_COMMAND = "from gemmalocal.cli import group\nfor name in group.list_commands(None): group.get_command(None, name)"
 HEAVY = {"mlx", "mlx_lm", "torch", "transformers", "numpy", "tokenizers", "datasets", "pydantic"}
 
 
@@ -20,7 +21,7 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("code", ["import tui.app", "import gemmalocal.cli", "import gemmalocal.history"])
+@pytest.mark.parametrize("code", ["import tui.app", EVERY_COMMAND, "import gemmalocal.history"])
 def test_watchers_load_nothing_heavy(code: str) -> None:
     assert not loaded_by(code) & HEAVY
 

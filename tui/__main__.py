@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,13 @@ from gemmalocal.errors import GemmalocalError
 if TYPE_CHECKING:
     from textual.app import App
 
+COMPLETION = "_GEMMALOCAL_COMPLETE"  # set by a shell that asks how a line goes on
 SWITCH = 0.0005  # seconds that a thread may keep another from running; Python's own 5 ms are felt, at every frame
 
 
 def main() -> None:
     """Entry point of the console script."""
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 1 or COMPLETION in os.environ:
         from gemmalocal.cli import main as command_line
 
         command_line()

@@ -11,36 +11,22 @@ from typing import NoReturn
 import click
 
 from gemmalocal import __version__, faults
-from gemmalocal.cli import adapter, bench, chat, check, errands, export, models, prepare, publish, runs, serve, training
+from gemmalocal.cli.groups import Grouped
 from gemmalocal.cli.say import flush, note, open_streams, styled
 from gemmalocal.errors import INTERRUPTED, GemmalocalError, OutputLost, OutputUnwanted, UsageFault
 
-EPILOG = """Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing,
-4 killed or out of memory, 130 interrupted. GEMMALOCAL_HOME moves the workspace."""
+EPILOG = """Without a word, gemmalocal opens the app. What a command takes: gemmalocal COMMAND --help
+
+Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing, 4 killed or out of memory,
+130 interrupted.
+
+GEMMALOCAL_HOME names the folder of the workspace."""
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Grouped, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__)
 def group() -> None:
     """Tune a Gemma on your own rows, on this machine, offline."""
-
-
-COMMANDS = (
-    *training.COMMANDS,
-    check.check,
-    *chat.COMMANDS,
-    *prepare.COMMANDS,
-    *runs.COMMANDS,
-    *models.COMMANDS,
-    export.export,
-    *publish.COMMANDS,
-    *serve.COMMANDS,
-    *adapter.COMMANDS,
-    *errands.COMMANDS,
-    *bench.COMMANDS,
-)
-for command in COMMANDS:
-    group.add_command(command)
 
 
 def main() -> NoReturn:

@@ -18,13 +18,14 @@ CONFIG = "adapter_config.json"
 @click.command()
 @click.argument("source")
 @click.argument("target", type=click.Path())
-@click.option("--to", type=click.Choice(["mlx-lm", "peft"]), required=True, help="mlx-lm's layout, or PEFT's.")
-@click.option("--model", help="The model it was trained on, if the adapter does not name it.")
-@click.option("--json", "as_json", is_flag=True, help="What was made, as one JSON object.")
+@click.option("--to", type=click.Choice(["mlx-lm", "peft"]), required=True, help="The layout to write.")
+@click.option("--model", help="The model that it was trained on, if the adapter does not name it.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON object.")
 def adapter(source: str, target: str, to: str, model: str | None, as_json: bool) -> int:
-    """Write the adapter SOURCE (a run, or a folder) into the new folder TARGET, in mlx-lm's layout or in PEFT's.
+    """Write an adapter in the form that mlx-lm or PEFT reads.
 
-    A run's own adapter is in PEFT's. `mlx_lm.generate --adapter-path` reads mlx-lm's.
+    SOURCE is a run, or a folder with an adapter. TARGET is the new folder. A run's own adapter is in PEFT's layout.
+    `mlx_lm.generate --adapter-path` reads mlx-lm's.
     """
     spec = {
         "source": str(_folder(source)),

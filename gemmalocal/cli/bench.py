@@ -15,7 +15,9 @@ STEPS, ROUNDS = 6, 2
 
 
 @click.command()
-@click.option("--model", default="gemma-3-270m-demo", show_default=True, help="A folder, a Hub name, or the demo's.")
+@click.option(
+    "--model", default="gemma-3-270m-demo", show_default=True, help="The model: a folder, a Hub name, or the demo's."
+)
 @click.option(
     "--backend",
     type=click.Choice(["auto", "mlx", "torch"]),
@@ -28,20 +30,22 @@ STEPS, ROUNDS = 6, 2
     type=click.Choice(["auto", "float32", "bfloat16", "float16"]),
     default="auto",
     show_default=True,
-    help="Of our frozen weights, as in a recipe; the stock trainer keeps its own.",
+    help="The numbers of our frozen weights, as in a recipe.",
 )
-@click.option("--rows", help="Rows of prompt and completion; made-up word problems if not given.")
-@click.option("--steps", default=STEPS, show_default=True, type=click.IntRange(2), help="Steps of 4 rows each.")
+@click.option("--rows", help="Rows of prompt and completion. If left out: made-up word problems.")
 @click.option(
-    "--rounds", default=ROUNDS, show_default=True, type=click.IntRange(1), help="Turns of each; no machine is quiet."
+    "--steps", default=STEPS, show_default=True, type=click.IntRange(2), help="How many steps, of 4 rows each."
+)
+@click.option(
+    "--rounds", default=ROUNDS, show_default=True, type=click.IntRange(1), help="How often each trainer has its turn."
 )
 @click.option(
     "--lengths",
     callback=parsed,
-    metavar="512,1024,...",
-    help="Compare the memory of one step on one row of each length instead.",
+    metavar="512,1024",
+    help="Instead, compare the memory of one step on a row of each length.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The figures as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 def bench(
     model: str,
     backend: str,
@@ -52,10 +56,11 @@ def bench(
     lengths: list[int],
     as_json: bool,
 ) -> int:
-    """Train the same rows with us and with the stock trainer, in turns, each in a process of its own, and compare.
+    """Compare our training with the engine's own.
 
-    Supervised tokens a second (the first step left out), the allocator's peak, the first batch's loss against full
-    logits, and how much of the machine's matrix-product rate the useful work reaches.
+    Both train the same rows in turns, each in a process of its own. It prints the supervised tokens a second (without
+    the first step) and the most memory. Of ours it also prints the first batch's loss, beside that of full logits, and
+    how much of the machine's speed the useful work reaches.
     """
     if lengths:
         if (rows, steps, rounds, dtype) != (None, STEPS, ROUNDS, "auto"):

@@ -26,22 +26,46 @@ SETTLED: dict[str, type[Event]] = {"vote": Voted, "clear": Cleared, "save": Repo
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN[@STEP]]...")
-@click.option("--prompt", "prompts", multiple=True, help="Answer this and end; more than one is a conversation.")
-@click.option("--system", default="", help="A system text.")
-@click.option("--temperature", type=click.FloatRange(0, 10), default=0, show_default=True, help="0 is greedy.")
-@click.option("--top-p", type=click.FloatRange(0, 1), default=1, show_default=True)
-@click.option("--top-k", type=click.IntRange(0), default=0, show_default=True, help="0 is all.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
-@click.option("--max-tokens", type=click.IntRange(1), default=256, show_default=True, help="Longest answer.")
-@click.option("--no-base", is_flag=True, help="Leave the base model out.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object for each question, with all answers.")
+@click.option("--prompt", "prompts", multiple=True, help="Ask this, and end. Several are one conversation.")
+@click.option("--system", default="", help="A text that tells the model how to answer.")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0, 10),
+    default=0,
+    show_default=True,
+    help="How freely it answers. At 0 it always takes the likeliest token.",
+)
+@click.option(
+    "--top-p",
+    type=click.FloatRange(0, 1),
+    default=1,
+    show_default=True,
+    help="Choose among the likeliest tokens that have this share together. 1 is all.",
+)
+@click.option(
+    "--top-k",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Choose among so many of the likeliest tokens. 0 is all.",
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another number gives other answers."
+)
+@click.option(
+    "--max-tokens", type=click.IntRange(1), default=256, show_default=True, help="The most tokens of an answer."
+)
+@click.option("--no-base", is_flag=True, help="Do not ask the base model.")
+@click.option("--json", "as_json", is_flag=True, help="Print each question with all its answers as one JSON object.")
 def chat(
     runs: tuple[str, ...], prompts: tuple[str, ...], system: str, no_base: bool, as_json: bool, **sampling: Any
 ) -> int:
-    """Ask the base model and RUN the same, at the same time; RUN@50 is its checkpoint of step 50.
+    """Ask the base model and the tuned one, side by side.
 
-    The newest run with a result if none is named; several share one copy of the weights if they have the same base.
-    Without --prompt the lines of stdin are asked, one after the other.
+    RUN is a run's name, and RUN@50 its checkpoint of step 50. If you name none, the newest run with a result is
+    asked. Several runs of the same base model share one copy of its weights.
+
+    Without --prompt it asks what you type, or each line of stdin.
     """
     if any(not prompt.strip() for prompt in prompts):
         raise click.UsageError("A --prompt is empty: nothing is asked.")

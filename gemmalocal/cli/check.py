@@ -22,14 +22,20 @@ LABEL = 10  # cells of what a line is about
 @click.command()
 @click.argument("recipe")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key, such as data.path=x.jsonl."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one key of the recipe, such as data.path=x.jsonl.",
 )
-@click.option("--json", "as_json", is_flag=True, help="The report as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
 def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
-    """Say what RECIPE would train on, without loading the weights.
+    """See what a recipe would train on, and whether it fits.
 
-    Problems of the rows by kind, what is odd about them, token counts, memory, time, and three rows with their
-    supervised tokens in colour and underlined; without colour, between ⟦ and ⟧.
+    RECIPE is a file, or the name of a recipe that comes along. The model's weights are not loaded.
+
+    It shows what is wrong or odd with the rows, how long they are, the memory and the time that training takes, and
+    three rows. What the model learns of them is in colour and underlined. Without colour it stands between ⟦ and ⟧.
     """
     from gemmalocal import recipe_file
 
@@ -120,3 +126,6 @@ def _piece(text: str, supervised: bool, colour: bool) -> Shown:
     if supervised and not colour:
         marked = f"{MARKS[0]}{marked}{MARKS[1]}"
     return styled(marked, fg="green", underline=True) if supervised else styled(marked, dim=True)
+
+
+COMMANDS = (check,)

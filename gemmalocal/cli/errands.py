@@ -43,10 +43,13 @@ def report(job: jobs.Job) -> tuple[int, dict[str, Any]]:
 
 
 @click.command()
-@click.option("--clean", is_flag=True, help="Remove what killed processes left; put back what they were replacing.")
-@click.option("--json", "as_json", is_flag=True, help="The findings as one JSON object.")
+@click.option("--clean", is_flag=True, help="Remove what killed processes left, and put back what they were replacing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as one JSON object.")
 def doctor(clean: bool, as_json: bool) -> int:
-    """Say what this machine has, what is missing, and what killed processes left in the workspace."""
+    """Say what this machine has, and what is missing.
+
+    It also says what killed processes left in the workspace.
+    """
     if clean:
         _clean()
     here = machine.probe()

@@ -15,29 +15,42 @@ FORMS = [offer.name for offer in exports.OFFERS]
 
 @click.command()
 @click.argument("run")
-@click.option("--to", "form", type=click.Choice(FORMS), required=True, help="What to make.")
 @click.option(
-    "--type", "kind", type=click.Choice(list(exports.TYPES)), default="Q8_0", show_default=True, help="Of a GGUF."
+    "--to",
+    "form",
+    type=click.Choice(FORMS),
+    required=True,
+    help="What to make: the adapter, a whole model, or a file for llama.cpp or Ollama.",
+)
+@click.option(
+    "--type",
+    "kind",
+    type=click.Choice(list(exports.TYPES)),
+    default="Q8_0",
+    show_default=True,
+    help="How a GGUF keeps its weights.",
 )
 @click.option(
     "--dtype",
     type=click.Choice(list(exports.DTYPES)),
     default="bfloat16",
     show_default=True,
-    help="Of merged weights.",
+    help="The numbers of merged weights.",
 )
 @click.option(
-    "--quantize", type=click.Choice([str(bits) for bits in exports.BITS]), help="Quantize merged weights, for MLX."
+    "--quantize",
+    type=click.Choice([str(bits) for bits in exports.BITS]),
+    help="Quantize merged weights to so many bits, for MLX.",
 )
-@click.option("--folder", type=click.Path(file_okay=False), help="Where to; exports/ of the run if not given.")
-@click.option("--json", "as_json", is_flag=True, help="The proof as one JSON object.")
+@click.option("--folder", type=click.Path(file_okay=False), help="Where to. If left out: exports/ in the run's folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print the proof as one JSON object.")
 def export(
     run: str, form: exports.Name, kind: str, dtype: str, quantize: str | None, folder: str | None, as_json: bool
 ) -> int:
-    """Take RUN away, with the proof that the export kept the tune.
+    """Take a run away, and prove that it kept what it learned.
 
-    The export is loaded again and asked for the loss on the run's held-out rows. One that kept less than 90 % of the
-    gain is marked as failed.
+    RUN is its name. The export is loaded again, and its loss is measured on the run's held-out rows. If it kept less
+    than 90 % of what the run gained, it is marked as failed.
     """
     chosen = exports.Form(form, dtype, int(quantize) if quantize else None, kind)
     code, report = errands.report(
@@ -62,3 +75,6 @@ def table(report: dict[str, Any]) -> list[str]:
         f"read again: {report['reader']}",
         f"same answers {same} of {len(report['answers'])}   mean logit difference {report['logit_difference']:.2g}",
     ]
+
+
+COMMANDS = (export,)

@@ -23,14 +23,18 @@ FIXED = 9 + 6 + 4 + 12 + 4 * 2  # columns beside the name, and the gaps
 
 @click.command()
 @click.option(
-    "--folder", "folders", multiple=True, type=click.Path(exists=True, file_okay=False), help="Look there too."
+    "--folder",
+    "folders",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False),
+    help="Look into this folder too.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a model.")
+@click.option("--json", "as_json", is_flag=True, help="Print each model as one JSON object.")
 def models(folders: tuple[str, ...], as_json: bool) -> int:
-    """List the models on this disk and the published ones, and which of them fit this machine.
+    """List the models that are here, and those to download.
 
-    It looks into the workspace, the Hub's cache, LM Studio, Ollama, every --folder, and those in GEMMALOCAL_MODELS.
-    The network is not asked.
+    It says which of them fit into this machine's memory. It looks into the workspace, the Hub's cache, LM Studio,
+    Ollama, each --folder, and the folders that GEMMALOCAL_MODELS names. It does not ask the network.
     """
     code, report = errands.run("models", {"folders": [str(Path(folder).resolve()) for folder in folders]})
     if as_json:
@@ -83,12 +87,15 @@ def _name(entry: dict[str, Any]) -> str:
 
 @click.command()
 @click.argument("model")
-@click.option("--gguf", metavar="FILE", help="Only this GGUF file of the repository, for import.")
-@click.option("--json", "as_json", is_flag=True, help="Where it is, as one JSON object.")
+@click.option("--gguf", metavar="FILE", help="Download only this GGUF file, to import it.")
+@click.option("--json", "as_json", is_flag=True, help="Print where it is as one JSON object.")
 def fetch(model: str, gguf: str | None, as_json: bool) -> int:
-    """Download MODEL (owner/name) from the Hugging Face Hub into its cache.
+    """Download a model from the Hugging Face Hub.
 
-    Only what is needed: configuration, tokenizer, safetensors, licence. Ctrl-C stops it; the same command goes on.
+    MODEL is its name there: OWNER/NAME. It comes into the Hub's own cache, where other programs find it too. Only
+    what is needed comes: configuration, tokenizer, weights, licence.
+
+    Ctrl-C stops it. The same command goes on.
     """
     code, report = errands.run("fetch", {"model": model, "gguf": gguf})
     if report:
@@ -98,12 +105,13 @@ def fetch(model: str, gguf: str | None, as_json: bool) -> int:
 
 @click.command(name="import")
 @click.argument("file")
-@click.option("--name", help="The model's name in recipes; the file's if not given.")
-@click.option("--json", "as_json", is_flag=True, help="What was made, as one JSON object.")
+@click.option("--name", help="The model's name in recipes. If left out: the file's.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON object.")
 def import_(file: str, name: str | None, as_json: bool) -> int:
-    """Make a model that can be tuned from FILE, a Gemma 1, 2, 3 or 4 in GGUF, or one of Ollama's by its name.
+    """Make a model that can be tuned out of a GGUF file.
 
-    It is dequantized to float32 in the workspace: 4 bytes a weight. Recipes then find it by its name.
+    FILE is a Gemma 1, 2, 3 or 4 in GGUF, or the name of one in Ollama. Its weights become float32 in the workspace:
+    4 bytes each. Recipes then find it by its name.
     """
     path = paths.given(file)
     code, report = errands.run("import_gguf", {"file": str(path.absolute()) if path.exists() else file, "name": name})

@@ -24,41 +24,54 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @click.command()
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option(
-    "--to", metavar="DATASET", help="A name in the workspace, or a folder (./NAME); of a .yaml file its own name."
+    "--to", metavar="DATASET", help="The dataset's name, or a folder (./NAME). A .yaml file gives it its own name."
 )
-@click.option("--task", type=click.Choice(["qa", "cot", "summary", "rewrite", "text"]), help="qa if not given.")
-@click.option("--author", type=click.Choice(["model", "rules"]), help="rules: no model is asked.")
-@click.option("--model", help="The author, as in a recipe; its tokens are what passages are measured in.")
-@click.option("--endpoint", metavar="URL", help="Ask a server that speaks OpenAI's protocol instead.")
-@click.option("--endpoint-model", metavar="NAME", help="The model there; the first that it lists if not given.")
-@click.option("--key-env", metavar="NAME", help="The environment variable that holds the server's key.")
-@click.option("--concurrency", type=int, help="Requests at once.")
-@click.option("--timeout", type=float, help="Seconds of silence after which a request is given up.")
-@click.option("--prompts", metavar="DIR", help="A folder with own prompts: qa.j2, cot.j2, judge.j2, ...")
-@click.option("--pairs", type=int, help="Rows to make of a passage.")
+@click.option(
+    "--task",
+    type=click.Choice(["qa", "cot", "summary", "rewrite", "text"]),
+    help="What to make: questions and answers (qa, the default), the same with reasoning (cot), summaries, "
+    "other words for the questions of rows (rewrite), or plain text.",
+)
+@click.option("--author", type=click.Choice(["model", "rules"]), help="Who writes the rows. Rules need no model.")
+@click.option("--model", help="The model that writes, as in a recipe. Passages are measured in its tokens.")
+@click.option("--endpoint", metavar="URL", help="Ask a server instead, one that speaks OpenAI's protocol.")
+@click.option("--endpoint-model", metavar="NAME", help="The model on that server. If left out: the first of its list.")
+@click.option("--key-env", metavar="NAME", help="The name of the environment variable that holds the server's key.")
+@click.option("--concurrency", type=int, help="How many questions the server gets at once.")
+@click.option("--timeout", type=float, help="Give a question up after so many seconds of silence.")
+@click.option("--prompts", metavar="DIR", help="A folder with your own prompts: qa.j2, cot.j2, judge.j2.")
+@click.option("--pairs", type=int, help="How many rows to make of a passage.")
 @click.option("--passage-tokens", type=int, help="The most tokens of a passage.")
-@click.option("--temperature", type=float, help="How freely the author speaks.")
-@click.option("--answer-tokens", type=int, help="The longest that the author may speak at a time.")
-@click.option("--attempts", type=int, help="How often a passage is asked about, the mistake told each time.")
-@click.option("--judge", is_flag=True, default=None, help="Let the author score each row from 1 to 10.")
-@click.option("--threshold", type=int, help="The lowest score that the judge lets pass.")
-@click.option("--balance", type=float, help="Rows a file may give, in medians of all files.")
-@click.option("--held-out", type=float, help="Share of the documents held out.")
-@click.option("--near-copies", type=click.Choice(["drop", "keep"]), help="Passages that nearly repeat others.")
+@click.option(
+    "--temperature", type=float, help="How freely the model writes. At 0 it always takes the likeliest token."
+)
+@click.option("--answer-tokens", type=int, help="The most tokens of one answer of the model.")
+@click.option("--attempts", type=int, help="How often to ask about a passage, until the answer can be used.")
+@click.option("--judge", is_flag=True, default=None, help="Let the model score each row from 1 to 10.")
+@click.option("--threshold", type=int, help="The lowest score of a row that is kept. It goes with --judge.")
+@click.option("--balance", type=float, help="The most rows of one file: so many times what a usual file gives.")
+@click.option("--held-out", type=float, help="The share of the documents that is held out, from 0 to 0.5.")
+@click.option(
+    "--near-copies", type=click.Choice(["drop", "keep"]), help="What to do with passages that nearly repeat others."
+)
 @click.option("--max-documents", type=int, help="Stop reading after so many documents.")
-@click.option("--password", help="Of encrypted documents; it is not written down.")
-@click.option("--seed", type=int)
+@click.option("--password", help="The password of locked documents. It is not written down.")
+@click.option("--seed", type=int, help="Another number gives other rows.")
 @JSON
 @DETACH
 def prepare(
     sources: tuple[str, ...], to: str | None, password: str | None, as_json: bool, detach: bool, **options: Any
 ) -> int:
-    """Make a dataset of documents (or, with --task rewrite, of rows): questions and answers with their evidence.
+    """Make rows to train on, out of documents or other rows.
 
-    Answers are kept as they come: interrupted or killed, the same command goes on, and a second run costs nothing.
-    Some documents are held out. What was rejected is in rejected.jsonl with its reason; see: gemmalocal accept.
+    SOURCE is a file, a folder, a glob, hf:OWNER/NAME or youtube:ID. Each question and answer comes with the passage
+    that it was made of. For --task rewrite, SOURCE holds rows.
 
-    SOURCE may be one .yaml file instead that holds these options, and the sources, as keys; options go before it.
+    What is made is kept as it comes. If it was interrupted, the same command goes on. Some documents are held out,
+    to measure with. What was rejected is in rejected.jsonl, with the reason: see gemmalocal accept.
+
+    One .yaml file may stand in place of SOURCE. It holds the sources and these options as keys. Options that you
+    give as well come first.
     """
     file = Path(sources[0]) if len(sources) == 1 and sources[0].lower().endswith((".yaml", ".yml")) else None
     if to is None and file is None:
@@ -94,9 +107,11 @@ def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]
 @click.argument("dataset")
 @click.argument("rows", nargs=-1, type=int, metavar="N...")
 def accept(dataset: str, rows: tuple[int, ...]) -> None:
-    """Take rejected rows of DATASET, by their line in rejected.jsonl, into it; without N, list them with reasons.
+    """Take rejected rows into a dataset after all.
 
-    They are remembered: when the dataset is made again they come along.
+    N are their lines in rejected.jsonl of DATASET. Without N, the rejected rows are listed with the reasons.
+
+    What you took stays taken: it comes along when the dataset is made again.
     """
     folder = datasets.find(dataset)
     if rows:
@@ -117,11 +132,16 @@ def _said(row: dict[str, Any]) -> str:
 
 @click.command()
 @click.argument("dataset")
-@click.option("--to", "form", type=click.Choice(FORMS), required=True, help="The form; hub: a folder with a card.")
-@click.option("--out", metavar="FOLDER", help="Where to; DATASET-FORM where you stand if not given.")
-@click.option("--json", "as_json", is_flag=True, help="What was written, as one JSON object.")
+@click.option(
+    "--to", "form", type=click.Choice(FORMS), required=True, help="The form. For hub it is a folder with a card."
+)
+@click.option("--out", metavar="FOLDER", help="The new folder. If left out: DATASET-FORM, where you stand.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object.")
 def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
-    """Write DATASET (a prepared one, or any rows, as in a recipe) as chat, ShareGPT, Alpaca, ... for other programs."""
+    """Write rows in the form that another program reads.
+
+    DATASET is one that was prepared here, or any rows, named as in a recipe.
+    """
     prepared = (paths.datasets() / dataset / datasets.TRAIN).is_file()  # before a folder that is called so too
     elsewhere = ":" in dataset or (os.path.exists(dataset) and not prepared)
     path = preparing.whole(dataset) if elsewhere else str(datasets.find(dataset))

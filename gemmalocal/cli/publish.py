@@ -21,16 +21,18 @@ TOKEN = "GEMMALOCAL_TOKEN"  # the job inherits it, and its directory does not ho
 @click.command()
 @click.argument("source", metavar="RUN|DATASET")
 @click.argument("name", metavar="OWNER/NAME")
-@click.option("--form", help="Which export of RUN, such as gguf-Q8_0, or gguf if there is one; else the adapter.")
-@click.option("--dataset", "is_dataset", is_flag=True, help="Push a dataset: its name, or a folder with train.jsonl.")
-@click.option("--private", is_flag=True, help="Only you see it.")
-@click.option("--dry-run", "dry", is_flag=True, help="List the files and sizes; the Hub is not asked.")
-@click.option("--json", "as_json", is_flag=True, help="What was sent, as one JSON object.")
+@click.option("--form", help="Which export of RUN, such as gguf-Q8_0. If left out: the adapter.")
+@click.option("--dataset", "is_dataset", is_flag=True, help="Send a dataset: its name, or a folder with train.jsonl.")
+@click.option("--private", is_flag=True, help="Only you can see it.")
+@click.option("--dry-run", "dry", is_flag=True, help="Only list the files and their sizes. Nothing is sent.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was sent as one JSON object.")
 def push(source: str, name: str, form: str | None, is_dataset: bool, private: bool, dry: bool, as_json: bool) -> int:
-    """Send an export of RUN whose proof passed, or a dataset, to OWNER/NAME on the Hugging Face Hub.
+    """Send an export or a dataset to the Hugging Face Hub.
 
-    The card and the licence's notice go along; logs, checkpoints and paths of this machine do not. The adapter is
-    exported if it was not yet. Interrupted, the same command goes on: what the Hub has is not sent again.
+    RUN or DATASET is its name here, and OWNER/NAME there. Of a run, an export goes whose proof passed. Its adapter
+    is exported first if need be. The card and the licence go along. Logs, checkpoints and paths of this machine do not.
+
+    If it was interrupted, the same command goes on. What the Hub has is not sent again.
     """
     if is_dataset and form:
         raise RecipeError("--form is for a run.", "A dataset goes whole, with its card.")
@@ -75,11 +77,12 @@ def _size(count: int) -> str:
 
 @click.command()
 @click.option("--token-stdin", is_flag=True, help="Read the token from stdin.")
-@click.option("--browser", is_flag=True, help="Log in on a page of the Hub: an address and a code are shown.")
+@click.option("--browser", is_flag=True, help="Log in on a page of the Hub. Its address and a code are shown.")
 def login(token_stdin: bool, browser: bool) -> int:
-    """Log in to the Hugging Face Hub with a token, which is asked for and not shown, or with --browser.
+    """Log in to the Hugging Face Hub.
 
-    It is kept in huggingface_hub's store, where `hf` finds it too. To push, it must be one that may write.
+    It asks for a token, which is not shown. It is kept where the Hub's own programs find it too. To push, the token
+    must be one that may write.
     """
     if token_stdin and browser:
         raise RecipeError("--token-stdin and --browser do not go together.")
@@ -96,13 +99,13 @@ def login(token_stdin: bool, browser: bool) -> int:
 
 @click.command()
 def logout() -> int:
-    """Forget the Hub's tokens that are kept on this machine."""
+    """Forget the Hub's tokens on this machine."""
     code, _ = errands.run("account", {"do": "logout"})
     return code
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
 def whoami(as_json: bool) -> int:
     """Say whose token is here, and what it may do."""
     code, report = errands.run("account", {"do": "whoami"})

@@ -23,9 +23,9 @@ DEATH = 10.0  # seconds in which a process that was killed must be gone
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a run.")
+@click.option("--json", "as_json", is_flag=True, help="Print each run as one JSON object.")
 def runs(as_json: bool) -> None:
-    """List the runs, newest first."""
+    """List the runs, the newest first."""
     rows = [summary(folder) for folder in history.list_runs()]
     if as_json:
         for row in rows:
@@ -62,9 +62,12 @@ def summary(folder: Path) -> dict[str, Any]:
 
 @click.command()
 @click.argument("run")
-@click.option("--json", "as_json", is_flag=True, help="Copy the events to stdout, one JSON object a line.")
+@click.option("--json", "as_json", is_flag=True, help="Print the events, one JSON object a line.")
 def watch(run: str, as_json: bool) -> int:
-    """Tell RUN from its beginning and look on until it ends. Ctrl-C looks away; the run goes on."""
+    """Watch a run, from its beginning to its end.
+
+    RUN is its name. Ctrl-C stops the watching, and the run goes on.
+    """
     narrator = Narrator()
     try:
         return follow(Job(history.find_run(run)), narrator, as_json, stoppable=False)
@@ -74,9 +77,12 @@ def watch(run: str, as_json: bool) -> int:
 
 @click.command()
 @click.argument("run")
-@click.option("--force", is_flag=True, help="Kill it now; what came after the last checkpoint is lost.")
+@click.option("--force", is_flag=True, help="End it at once. What came after the last checkpoint is lost.")
 def stop(run: str, force: bool) -> None:
-    """Ask RUN to finish its step, save, and end."""
+    """Ask a run to finish its step, save, and end.
+
+    RUN is its name. Go on with it later: gemmalocal resume RUN
+    """
     job = Job(history.find_run(run))
     if not job.alive:
         raise GemmalocalError(f"{job.directory.name} is not running.")
@@ -107,9 +113,12 @@ def _force(job: Job) -> None:
 
 @click.command()
 @click.argument("run")
-@click.option("--lines", "-n", default=200, show_default=True, help="How many of the last lines.")
+@click.option("--lines", "-n", default=200, show_default=True, help="How many of the last lines to print.")
 def log(run: str, lines: int) -> None:
-    """Print what RUN and its libraries wrote."""
+    """Print what a run and its libraries wrote.
+
+    RUN is its name. Its end often says why a run failed.
+    """
     path = history.find_run(run) / "log.txt"
     with io.TextIOWrapper(reading.regular(path), "utf-8", "replace") as file:
         for line in deque(file, maxlen=lines):

@@ -18,16 +18,26 @@ from gemmalocal.events import Event, Report
 
 @click.command()
 @click.argument("run")
-@click.option("--form", help="An export of RUN (gguf, merged-4bit, ...); else the base with the run's adapter.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at.")
-@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65_535))
-@click.option("--json", "as_json", is_flag=True, help="The address as one JSON object, once it answers.")
+@click.option(
+    "--form", help="An export of RUN, such as gguf or merged-4bit. If left out: the base model with the run's adapter."
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen at. This one is heard on this machine only.",
+)
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65_535), help="The port to listen at.")
+@click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object, once it answers.")
 def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> int:
-    """Serve what RUN made to programs that speak OpenAI's protocol, until Ctrl-C.
+    """Let other programs ask what a run made.
 
-    By mlx-lm's engine, or for a GGUF by llama.cpp's (pip install xllamacpp), which takes one request of up to 8192
-    tokens at a time. Whatever model a request names, RUN's answers, greedy and of 1024 tokens at most if it does not
-    say otherwise. What the protocol does not know is refused, as are web pages of other machines.
+    RUN is its name. The programs must speak OpenAI's protocol. It ends at Ctrl-C.
+
+    The engine is mlx-lm's. A GGUF needs llama.cpp's (pip install xllamacpp), which takes one request at a time, of
+    at most 8192 tokens. Whatever model a request names, RUN answers. If the request does not say otherwise, the
+    answer is greedy and has at most 1024 tokens. What the protocol does not know is
+    refused, and so are web pages of other machines.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it is how this ends, in a script's background too
     spec = {"run": str(history.find_run(run).absolute()), "form": form, "host": host, "port": port}

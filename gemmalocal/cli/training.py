@@ -16,24 +16,31 @@ from gemmalocal.cli.say import note, say
 from gemmalocal.errors import KILLED, RecipeError
 
 SET = click.option(
-    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key, such as train.steps=50."
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change one key of the recipe, such as train.steps=50.",
 )
-JSON = click.option("--json", "as_json", is_flag=True, help="Copy the events to stdout, one JSON object a line.")
-DETACH = click.option("--detach", is_flag=True, help="Leave the job running and return at once.")
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the events, one JSON object a line.")
+DETACH = click.option("--detach", is_flag=True, help="Leave it running, and come back at once.")
 
 
 @click.command()
 @click.argument("recipe")
 @SET
-@click.option("--name", help="The run's name; the recipe's and a number if not given.")
+@click.option("--name", help="A name for the run. If left out: the recipe's name and a number.")
 @JSON
 @DETACH
 def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bool, detach: bool) -> int:
-    """Train by RECIPE, a file or the name of a shipped one.
+    """Train a model by a recipe.
 
-    The run goes on when the terminal closes; Ctrl-C asks it to stop and save, a second Ctrl-C forces it.
+    RECIPE is a file, or the name of a recipe that comes along, such as quotes.
 
-    Under `mlx.launch -n 2 ...` or `torchrun --nproc-per-node 2 ...`, with --name, the processes share each step.
+    The run goes on when the terminal closes. Ctrl-C asks it to stop and save. A second Ctrl-C ends it at once.
+
+    Several processes can share each step: start it with `mlx.launch -n 2` or `torchrun --nproc-per-node 2` in front,
+    and give it a --name.
     """
     from gemmalocal import recipe_file
 
@@ -49,12 +56,16 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
-    help=f"Change {' or '.join(runs.MEMORY)}: less memory; or {', '.join(runs.LONGER)}: more steps, also when done.",
+    help=f"Change one key. For less memory: {', '.join(runs.MEMORY)}. For more steps, also of a run that is done: "
+    f"{', '.join(runs.LONGER)}.",
 )
 @JSON
 @DETACH
 def resume(run: str, overrides: tuple[str, ...], as_json: bool, detach: bool) -> int:
-    """Go on with RUN from its newest checkpoint, or with a dataset, as if it had never been interrupted."""
+    """Go on with a run, or a dataset, that ended too soon.
+
+    RUN is its name. It goes on from its newest checkpoint, and ends as if nothing had come in between.
+    """
     folder = history.find_run(run)
     _follow_if_launched(folder, history.spec(folder), detach, history.kind(folder))
     return look_on(runs.resume(folder, overrides), as_json, detach)
