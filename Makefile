@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 # On Linux the package index offers torch with gigabytes of CUDA; point pip at a CPU build if you have one.
 TORCH ?= torch==2.13.0
 
-.PHONY: demo test check bench system go-templates clean
+.PHONY: demo test check docs bench system go-templates clean
 demo: $(VENV)/.demo
 	$(BIN)/gemmalocal train quotes
 
@@ -30,6 +30,10 @@ soak: $(VENV)/.dev
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+# The papers that the code gives; a test says when they are not what it gives any more.
+docs: $(VENV)/.dev
+	$(BIN)/python -m docs.generate
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,1 @@
+"""The papers. `docs/generate` writes those that the code gives."""

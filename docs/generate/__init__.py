@@ -1,0 +1,9 @@
+"""Papers that come of the code itself, by file name; `python -m docs.generate` writes them, a test holds them true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from docs.generate import events, recipes
+
+PAGES: dict[str, Callable[[], str]] = {"recipes.md": recipes.page, "events.md": events.page}

@@ -1,0 +1,70 @@
+"""The papers say what is so: those that the code gives are what it gives, and what others quote is in the code."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from docs.generate import PAGES, events, recipes
+from gemmalocal import recipe_file
+from gemmalocal.events import KINDS, Event, decode, encode
+from gemmalocal.preparation import Preparation
+from gemmalocal.recipe import Recipe
+from tests.test_house import ROOT
+
+DOCS = ROOT / "docs"
+PARTS = [(part, Recipe) for part in recipes.RECIPE] + [(part, Preparation) for part in recipes.PREPARATION]
+EXAMPLES = [example for group in events.GROUPS for example in group.examples]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_what_the_code_gives(name: str) -> None:
+    assert (DOCS / name).read_text(encoding="utf-8") == PAGES[name](), "write it again: make docs"
+
+
+def test_every_event_is_told_once() -> None:
+    assert Counter(events.documented()) == Counter(list(KINDS))
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=events.documented())
+def test_the_example_of_an_event_is_read_back(example: Event) -> None:
+    assert decode(encode(example, events.AT)) == example
+
+
+def test_only_fields_that_are_there_are_words() -> None:
+    for name, words in events.WORDS.items():
+        assert set(words) <= {field.name for field in fields(KINDS[name])}, name
+
+
+def sections(model: type[BaseModel]) -> set[type[BaseModel]]:
+    """A schema, and all that its keys hold."""
+    inner = {part for field in model.model_fields.values() for part in recipe_file._models(field.annotation)}
+    return {model, *inner, *(deep for part in inner for deep in sections(part))}
+
+
+def test_every_section_of_keys_has_its_part() -> None:
+    assert {part.model for part, _ in PARTS} == sections(Recipe) | sections(Preparation)
+
+
+@pytest.mark.parametrize(("part", "whole"), PARTS, ids=[part.title for part, _ in PARTS])
+def test_every_key_has_its_words_and_the_example_is_taken(part: recipes.Part, whole: type[BaseModel]) -> None:
+    for name, field in part.model.model_fields.items():
+        assert field.description or any(recipe_file._models(field.annotation)), name
+    taken, problems = recipe_file.from_tree(recipe_file.scalar(part.example), whole)
+    assert taken is not None, problems
+
+
+@pytest.mark.parametrize(("schema", "text"), recipes.REFUSED)
+def test_what_the_page_calls_refused_is(schema: type[BaseModel], text: str) -> None:
+    assert recipe_file.from_tree(recipe_file.scalar(text), schema)[1]
+
+
+def test_a_page_leads_only_to_pages_that_are_there() -> None:
+    for page in DOCS.glob("*.md"):
+        for link in page.read_text(encoding="utf-8").split("](")[1:]:
+            target = link.partition(")")[0].partition("#")[0]
+            assert not target or "://" in target or (page.parent / Path(target)).exists(), f"{page.name}: {target}"
