@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections import Counter
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,12 +14,15 @@ from pydantic import BaseModel
 
 from docs.generate import PAGES, events, recipes
 from gemmalocal import recipe_file
+from gemmalocal.cli.groups import MODULES
 from gemmalocal.events import KINDS, Event, decode, encode
 from gemmalocal.preparation import Preparation
 from gemmalocal.recipe import Recipe
 from tests.test_house import ROOT
 
 DOCS = ROOT / "docs"
+VALUE = "\0"
+LEAST_QUOTED = 10  # letters of a sentence, without which anything would hold it
 PARTS = [(part, Recipe) for part in recipes.RECIPE] + [(part, Preparation) for part in recipes.PREPARATION]
 EXAMPLES = [example for group in events.GROUPS for example in group.examples]
 
@@ -68,3 +74,44 @@ def test_a_page_leads_only_to_pages_that_are_there() -> None:
         for link in page.read_text(encoding="utf-8").split("](")[1:]:
             target = link.partition(")")[0].partition("#")[0]
             assert not target or "://" in target or (page.parent / Path(target)).exists(), f"{page.name}: {target}"
+
+
+def sentences() -> list[str]:
+    """What docs/troubleshooting.md quotes: **"The disk is full: ... cannot be written."**"""
+    text = " ".join((DOCS / "troubleshooting.md").read_text(encoding="utf-8").split())
+    return re.findall(r'\*\*"(.+?)"\*\*', text)
+
+
+@cache
+def said() -> str:
+    """Every text that the code holds, but no docstring, one a line; a value in it is `VALUE`."""
+    texts = [(ROOT / "Makefile").read_text(encoding="utf-8")]
+    for file in (*ROOT.glob("gemmalocal/**/*.py"), *ROOT.glob("tui/**/*.py")):
+        nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+        docstrings = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+        texts += [_literal(node) for node in nodes if id(node) not in docstrings]
+    return "\n".join(" ".join(text.split()) for text in texts).replace("{}", VALUE)
+
+
+def _literal(node: ast.AST) -> str:
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_literal(part) or VALUE for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+@pytest.mark.parametrize("sentence", sentences())
+def test_a_sentence_that_troubleshooting_quotes_is_in_the_code(sentence: str) -> None:
+    fixed = [part for part in sentence.removeprefix("... ").removesuffix(" ...").split("...") if part.strip()]
+    assert sum(map(len, fixed)) >= LEAST_QUOTED
+    assert re.search(f"{VALUE}[^\n]*".join(map(re.escape, fixed)), said()), f"nothing says so any more: {sentence}"
+
+
+def test_troubleshooting_quotes_each_sentence_once() -> None:
+    assert len(sentences()) > 60
+    assert max(Counter(sentences()).values()) == 1
+
+
+@pytest.mark.parametrize("page", [page.name for page in DOCS.glob("*.md")])
+def test_the_commands_that_a_page_names_are_there(page: str) -> None:
+    named = re.findall(r"(?:`|^    )gemmalocal ([a-z]+)", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(named) <= set(MODULES)
