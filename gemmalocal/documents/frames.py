@@ -31,6 +31,11 @@ class Inlet:
         self.descriptor = descriptor
         self._waiting = bytearray()
 
+    @property
+    def waiting(self) -> int:
+        """Bytes of messages that have not come whole."""
+        return len(self._waiting)
+
     def receive(self) -> bool:
         """Take what is there, or wait for it; False at the pipe's end."""
         block = os.read(self.descriptor, CHUNK)

@@ -1,43 +1,39 @@
-"""Documents read in a process apart: whatever a file does to its reader, it is refused by name and the others are read.
+"""Documents read in processes apart: whatever a file does to its reader, it is refused by name and the others are read.
 
-One process reads all files, and some ahead; it is replaced when it dies, or has grown.
+One process reads, and some files ahead; a second joins it once we have waited, where the machine has the cores and the
+memory. One is replaced when it dies, or has grown.
 """
 
 from __future__ import annotations
 
-import os
 import selectors
-import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from gemmalocal.documents import frames, limits
 from gemmalocal.documents.document import Document
 from gemmalocal.documents.find import shown
 from gemmalocal.documents.limits import PATIENCE, Limits
 from gemmalocal.documents.read import is_remote, read_each
-from gemmalocal.documents.reader_process import SCRATCH
+from gemmalocal.documents.reader_child import MEMORY, TIME, Child, size_of
 from gemmalocal.errors import DocumentError, WorkKilled
 from gemmalocal.records import Rejected
 
 Items = Iterator[Document | Rejected]
-PREFIX = "gemmalocal-reading-"  # of folders for temporary files; the asking process's id follows
-AHEAD = 8  # places that are asked for before their turn
-LOOK = 0.1  # seconds between two looks at the memory that the reader holds
+AHEAD = 16  # places that are asked for before their turn
+HELD = 16 << 20  # bytes that come of a process before its turn; then it has to wait
+LOOK = 0.1  # seconds between two looks at the memory that the readers hold
 TURN = 0.2  # seconds between two calls of `idle` while a document is read
-MEMORY, TIME = "memory", "time"
+WAITED = 1.0  # seconds that we waited for one reader before there are two: a start costs half of that
+FEW = 2  # documents that one reads by itself
+YIELDED = "yielded"  # its memory to the one whose turn it is
 
 
 class IsolatedReader:
-    """`read_all` in a process apart; to be closed, or used in a `with`.
+    """`read_all` in processes apart; to be closed, or used in a `with`.
 
     `idle` is called several times a second while a document is waited for, and may raise to give up. Addresses
     (hf:, youtube:) name no file, and are read here.
@@ -46,26 +42,41 @@ class IsolatedReader:
     def __init__(
         self, password: str | None = None, idle: Callable[[], None] = lambda: None, bounds: Limits | None = None
     ) -> None:
-        self._password, self._idle = password, idle
+        self.idle = idle
+        self._password = password
         self._limits = bounds or limits.planned()
-        self._child: _Child | None = None
+        self._places: Sequence[str] = ()
+        self._children: list[Child] = []
+        self._due: Child | None = None  # whose turn it is; the lock is held where it changes, and where others yield
+        self._lock, self._over = Lock(), Event()
+        self._waited = 0.0  # seconds, for what was ready to read
+        self._alone = False  # the document at hand needs the memory for itself
+
+    def begin(self, places: Sequence[str]) -> None:
+        """Begin with the first places that `read_all` will be called with, and come back at once."""
+        self._places = places
+        self._ask(0)
 
     def read_all(self, places: Sequence[str]) -> Iterator[tuple[str, Items]]:
         """Each place with what is read there, as `read_each` gives it, to be taken before the next.
 
         The items raise `DocumentError` if the place, or the rest of it, cannot be read.
         """
+        if places is not self._places:
+            self.close()
+            self._places = places
         for number, place in enumerate(places):
-            items = self._items(place, places[number + 1 : number + AHEAD])
+            items = self._items(number)
             yield place, items
             with suppress(DocumentError):
                 deque(items, maxlen=0)  # what nobody wanted stands before the next
 
     def close(self) -> None:
-        """End the process, at once."""
-        if self._child is not None:
-            self._child.end()
-            self._child = None
+        """End the processes, at once."""
+        self._over.set()
+        while self._children:
+            self._drop(self._children[0])
+        self._over = Event()
 
     def __enter__(self) -> IsolatedReader:
         return self
@@ -73,50 +84,121 @@ class IsolatedReader:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _items(self, place: str, ahead: Sequence[str]) -> Items:
+    def _items(self, number: int) -> Items:
+        place = self._places[number]
         if is_remote(place):
             yield from read_each(place, self._password)
             return
+        self._alone = False
         again = True
         while again:
-            self._ask(place)
-            for other in ahead:
-                if not is_remote(other):
-                    self._ask(other)
-            again = yield from self._answer(place)
+            again = yield from self._answer(number, self._turn(number))
 
-    def _ask(self, place: str) -> None:
-        """Ask for a place, unless that was done."""
-        if self._child is None:
-            self._child = _Child(self._limits)
-        if place not in self._child.asked:
-            self._child.ask(place, self._password)
+    def _turn(self, number: int) -> Child:
+        """The process that reads a place; from now on the memory is its own."""
+        while True:
+            self._ask(number)
+            child = next(child for child in self._children if number in child.asked)
+            with self._lock:
+                self._due = child
+                if child.why != YIELDED:
+                    return child
+            self._drop(child)
 
-    def _answer(self, place: str) -> Generator[Document | Rejected, None, bool]:
+    def _ask(self, first: int) -> None:
+        """Ask for a place, and for some behind it, of those that were not asked for."""
+        asked = {number for child in self._children for number in child.asked}
+        for number in range(first, min(first + AHEAD, len(self._places))):
+            if number in asked or is_remote(self._places[number]):
+                continue
+            child = self._reader(number, due=number == first)
+            if child is None:
+                return
+            child.ask(number, self._places[number], self._password)
+
+    def _reader(self, number: int, due: bool) -> Child | None:
+        """The process that a place is best asked of, a new one if need be; None if it has to wait."""
+        able = [child for child in self._children if child.takes(number) and (due or child.has_room())]
+        child = min(able, key=lambda child: child.busy, default=None)
+        if due or not self._children:
+            return child or self._started()
+        if (child is None or child.busy) and self._may_start():
+            with suppress(WorkKilled):  # one reader does
+                return self._started()
+        return child
+
+    def _may_start(self) -> bool:
+        pays = len(self._places) > FEW and self._waited > WAITED
+        return pays and len(self._children) < self._limits.readers and not self._alone
+
+    def _started(self) -> Child:
+        child = Child(self._limits)
+        self._children.append(child)
+        if len(self._children) == 1:
+            self._over.set()  # of those before
+            self._over = Event()
+            Thread(target=self._watch, args=(self._over,), daemon=True).start()
+        return child
+
+    def _drop(self, child: Child) -> str:
+        """End a process; what it was asked for is asked again. Says why it had ended."""
+        with self._lock:
+            self._children.remove(child)
+            self._due = None if self._due is child else self._due
+        return child.end()
+
+    def _answer(self, number: int, child: Child) -> Generator[Document | Rejected, None, bool]:
         """What came of a place; True if it is to be asked again, since another document may be to blame."""
-        child = self._child
-        assert child is not None
         count = 0
-        for message in child.messages(self._idle):
+        for message in self._messages(number, child):
             for item in message.get("items", ()):
                 count += 1
                 yield frames.unpacked(item)
             if "end" in message:
                 return self._ended(child, message)
-        why = child.end()
-        self._child = None
+        why = self._drop(child)
         if not child.ready:
             raise WorkKilled(f"The process that reads documents does not start ({why}).")
         if child.documents and not count and why not in (MEMORY, TIME):  # it may have been hurt by an earlier one
             return True
-        raise self._lost(place, why, count)
+        raise self._lost(self._places[number], why, count)
 
-    def _ended(self, child: _Child, last: frames.Message) -> bool:
+    def _messages(self, number: int, child: Child) -> Iterator[frames.Message]:
+        """What comes of the place whose turn it is, until the process ends."""
+        patience = PATIENCE * self._limits.time(size_of(self._places[number]))
+        deadline, idled = time.monotonic() + patience, time.monotonic()
+        while True:
+            while child.messages:
+                yield child.take()
+                deadline = time.monotonic() + patience
+            if child.over:
+                return
+            self._wait(child)
+            self._ask(number)
+            now = time.monotonic()
+            if now - idled > TURN:
+                self.idle()
+                idled = now
+            if now > deadline:
+                child.kill(TIME)
+
+    def _wait(self, due: Child) -> None:
+        """Take in what processes say, of the others no more than can be held."""
+        start, ready = time.monotonic(), due.ready
+        with selectors.DefaultSelector() as selector:
+            for child in self._children:
+                if child is due or not (child.over or child.held > HELD):
+                    selector.register(child.descriptor, selectors.EVENT_READ, child)
+            for key, _ in selector.select(TURN):
+                key.data.receive()
+        self._waited += time.monotonic() - start if ready else 0
+
+    def _ended(self, child: Child, last: frames.Message) -> bool:
         """A document came to its end; raises what it was refused for."""
         child.documents += 1
         child.asked.popleft()
         if last["grown"]:
-            self.close()
+            self._drop(child)
         if last["refused"]:
             raise DocumentError(*last["refused"])
         return False
@@ -128,115 +210,23 @@ class IsolatedReader:
             memory = f"{self._limits.memory / (1 << 30):.1f} GB"
             what, hint = f"takes more than {memory} of memory to read", "Split it into smaller files, or leave it out."
         elif why == TIME:
-            seconds = self._limits.time(_size(place))
+            seconds = self._limits.time(size_of(place))
             what, hint = f"takes more than {seconds} seconds to read", "Split it into smaller files, or leave it out."
         else:
             what, hint = f"ends the program that reads it ({why})", "It may be damaged: open it and save it again."
         return DocumentError(f"{shown(place)} {what}.{after}", hint)
 
+    def _watch(self, over: Event) -> None:
+        """Beside everything else: what the processes hold; the system's own limits are not heeded everywhere.
 
-class _Child:
-    """One process that reads; `asked` are the places that it has not answered yet, in order."""
-
-    def __init__(self, bounds: Limits) -> None:
-        _sweep()
-        self.asked = deque[str]()
-        self.documents = 0  # that it has read to their ends
-        self._limits, self._why = bounds, ""
-        self._scratch = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
-        environment = os.environ | {"TMPDIR": self._scratch, SCRATCH: self._scratch}
-        sizes = str(bounds.memory), str(bounds.grown)
-        command = [sys.executable, "-m", "gemmalocal.documents.reader_process", *sizes]
-        try:
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment
-            )
-        except OSError as error:
-            shutil.rmtree(self._scratch, ignore_errors=True)
-            raise WorkKilled(f"No process can be started to read documents: {error.strerror or error}.") from error
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._requests = self._process.stdin.fileno()
-        self._inlet = frames.Inlet(self._process.stdout.fileno())
-        self._selector = selectors.DefaultSelector()
-        self._selector.register(self._inlet.descriptor, selectors.EVENT_READ)
-        self.ready = False
-        self._over = Event()
-        Thread(target=self._watch, daemon=True).start()
-
-    def ask(self, place: str, password: str | None) -> None:
-        """Ask for a document; that the process is dead shows when it does not answer."""
-        self.asked.append(place)
-        seconds = self._limits.time(_size(place))
-        with suppress(BrokenPipeError):
-            frames.send(self._requests, {"source": place, "password": password, "seconds": seconds})
-
-    def messages(self, idle: Callable[[], None]) -> Iterator[frames.Message]:
-        """What comes of the first place that was asked for, until the process ends."""
-        patience = PATIENCE * self._limits.time(_size(self.asked[0]))
-        deadline = time.monotonic() + patience
-        while True:
-            for message in self._inlet.messages():
-                self.ready = True
-                if "ready" not in message:
-                    yield message
-                deadline = time.monotonic() + patience
-            if not self._selector.select(TURN):
-                idle()
-                if time.monotonic() > deadline:
-                    self._kill(TIME)
-            elif not self._inlet.receive():
-                return
-
-    def end(self) -> str:
-        """End it and what it left; why it had ended by itself, in a word."""
-        self._over.set()
-        self._selector.close()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        code = self._wait()
-        shutil.rmtree(self._scratch, ignore_errors=True)
-        if code == -signal.SIGXCPU:
-            return TIME
-        return self._why or (signal.Signals(-code).name if code < 0 else f"exit code {code}")
-
-    def _wait(self) -> int:
-        """Its exit code: it ends because its pipes are closed, and is killed if it does not."""
-        try:
-            return self._process.wait(TURN)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait()
-
-    def _kill(self, why: str) -> None:
-        self._why = self._why or why
-        self._process.kill()
-
-    def _watch(self) -> None:
-        """Beside everything else: what the process holds; the system's own limits are not heeded everywhere."""
-        import psutil
-
-        with suppress(psutil.Error):
-            process = psutil.Process(self._process.pid)
-            while not self._over.wait(LOOK):
-                if process.memory_info().rss > self._limits.memory:
-                    self._kill(MEMORY)
-                    return
-
-
-def _size(place: str) -> int:
-    try:
-        return os.stat(place).st_size
-    except (OSError, ValueError):
-        return 0
-
-
-def _sweep() -> None:
-    """Remove temporary files of those that were killed together with their readers."""
-    import psutil
-
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
-        owner = folder.name.removeprefix(PREFIX).partition("-")[0]
-        if owner.isdigit() and not psutil.pid_exists(int(owner)):
-            shutil.rmtree(folder, ignore_errors=True)
+        Together they hold no more than one may: those whose turn it is not yield, and are asked again.
+        """
+        while not over.wait(LOOK):
+            with self._lock:
+                held = {child: child.memory() for child in self._children}
+                for child in held:
+                    if held[child] > self._limits.memory and child is self._due:
+                        child.kill(MEMORY)
+                    elif sum(held.values()) > self._limits.memory and child is not self._due:
+                        self._alone = True
+                        child.kill(YIELDED)

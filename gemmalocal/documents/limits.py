@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 
-MEMORY, LEAST_MEMORY = 3 << 30, 1 << 30  # bytes of the process that reads
-SHARE = 3  # of the machine's memory it may take one in three
+MEMORY, LEAST_MEMORY = 3 << 30, 1 << 30  # bytes of the processes that read
+SHARE = 3  # of the machine's memory they may take one in three
 SECONDS, PER_MEGABYTE = 120, 5  # of processor time for a file, and for each MB of it besides
-GROWN = 768 << 20  # bytes that a process holds between two files, after which a fresh one goes on
+GROWN = 768 << 20  # bytes that they hold between two files, after which a fresh one goes on
+MOST_READERS = 2  # processes; the one that asks cuts and compares beside them
 PATIENCE = 5  # times as long by the clock: the machine may be busy, the disk slow
 
 
 @dataclass(frozen=True)
 class Limits:
-    """`memory` in bytes while a file is read, `grown` between two, `seconds` of processor time for a small file."""
+    """`memory` in bytes while files are read, of all `readers`; `grown` between two files, of each; `seconds` of
+    processor time for a small file."""
 
     memory: int
     seconds: int = SECONDS
     grown: int = GROWN
+    readers: int = 1
 
     def time(self, size: int) -> int:
         """Seconds of processor time that a file of `size` bytes may take without giving anything."""
@@ -25,7 +30,14 @@ class Limits:
 
 
 def planned() -> Limits:
-    """By this machine's memory."""
+    """By this machine's memory, and its processor cores."""
     import psutil
 
-    return Limits(max(min(MEMORY, psutil.virtual_memory().total // SHARE), LEAST_MEMORY))
+    memory = max(min(MEMORY, psutil.virtual_memory().total // SHARE), LEAST_MEMORY)
+    readers = min(MOST_READERS, _cores(), memory // LEAST_MEMORY)
+    return Limits(memory, grown=GROWN // readers, readers=readers)
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

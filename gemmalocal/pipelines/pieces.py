@@ -49,38 +49,57 @@ class Gathered:
         self.copies += came.copies
 
 
-def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Teller) -> Gathered:
-    """Read all sources; what cannot be read is refused, the others are read all the same."""
+class Reading:
+    """Sources that are read beside us from now on; to be closed, or used in a `with`."""
+
+    def __init__(self, wanted: Preparation) -> None:
+        password = os.environ.get(wanted.password_env) if wanted.password_env else None
+        self.reader = IsolatedReader(password)
+        self.places = find(wanted.sources) if wanted.task != "rewrite" else []
+        self.reader.begin(self.places)
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reader.close()
+
+
+def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Teller, begun: Reading | None = None) -> Gathered:
+    """Read all sources; what cannot be read is refused, the others are read all the same.
+
+    What was `begun`, as while the tokenizer was loaded, goes on.
+    """
     found = Gathered()
     if wanted.task == "rewrite":
         _rows(wanted, found, tell)
-    else:
-        _documents(wanted, tokenizer, found, tell)
+        return found
+    with begun or Reading(wanted) as reading:
+        _documents(wanted, reading, tokenizer, found, tell)
     return found
 
 
-def _documents(wanted: Preparation, tokenizer: Tokenizer, found: Gathered, tell: Teller) -> None:
-    password = os.environ.get(wanted.password_env) if wanted.password_env else None
-    places = find(wanted.sources)
+def _documents(wanted: Preparation, reading: Reading, tokenizer: Tokenizer, found: Gathered, tell: Teller) -> None:
+    places = reading.places
     cutting = _Cutting(Cutter(tokenizer.encoder, wanted.passage_tokens), wanted.near_copies == "keep", tell)
     done = 0
 
     def progress() -> None:
         tell("documents", done, len(places))  # which is when a stop is noticed
 
-    with IsolatedReader(password, progress) as reader:
-        for place, items in reader.read_all(places):
-            came = Gathered()
-            for document in _read(place, items, came):
-                progress()
-                cutting.add(document, shown(place), came)
-                if found.documents + came.documents == wanted.max_documents:
-                    break
-            found.add(came)
-            tell.say(_told(shown(place), came))
-            if found.documents == wanted.max_documents:
-                return
-            done += 1
+    reading.reader.idle = progress
+    for place, items in reading.reader.read_all(places):
+        came = Gathered()
+        for document in _read(place, items, came):
+            progress()
+            cutting.add(document, shown(place), came)
+            if found.documents + came.documents == wanted.max_documents:
+                break
+        found.add(came)
+        tell.say(_told(shown(place), came))
+        if found.documents == wanted.max_documents:
+            return
+        done += 1
     tell("documents", len(places), len(places))
 
 

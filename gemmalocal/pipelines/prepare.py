@@ -19,7 +19,7 @@ from gemmalocal.errors import DatasetError, RecipeError
 from gemmalocal.events import Counted, Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines.authors import Author, open_author
 from gemmalocal.pipelines.beside import Stopped, Teller, beside
-from gemmalocal.pipelines.pieces import KEEP, Gathered, gather
+from gemmalocal.pipelines.pieces import KEEP, Gathered, Reading, gather
 from gemmalocal.preparation import Preparation
 from gemmalocal.synthesis import curate, rules
 from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
@@ -71,9 +71,10 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield Stage("finding the model")
         local = wanted.author == "model" and wanted.endpoint is None and wanted.task != "text"
         folder = yield from beside(lambda tell: locate(wanted.model, tell, weights=local), commands)
-        tokenizer = Tokenizer(folder)
-        yield Stage("reading the rows" if wanted.task == "rewrite" else "reading the documents")
-        gathered = yield from beside(lambda tell: gather(wanted, tokenizer, tell), commands)
+        with Reading(wanted) as begun:
+            tokenizer = Tokenizer(folder)
+            yield Stage("reading the rows" if wanted.task == "rewrite" else "reading the documents")
+            gathered = yield from beside(lambda tell: gather(wanted, tokenizer, tell, begun), commands)
         _save(directory / datasets.REFUSED, "reason", gathered.refused)
         _save(directory / datasets.WARNINGS, "warning", gathered.warnings)
         yield from map(Notice, _of_sources(gathered))

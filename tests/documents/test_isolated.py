@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from gemmalocal.documents import isolated, limits, packed
+from gemmalocal.documents import isolated, limits, packed, reader_child
 from gemmalocal.documents.document import Document
 from gemmalocal.documents.find import find
 from gemmalocal.documents.isolated import IsolatedReader
@@ -65,7 +65,7 @@ def text(folder: Path, name: str) -> Path:
 
 
 def left() -> set[str]:
-    return {folder.name for folder in Path(tempfile.gettempdir()).glob(f"{isolated.PREFIX}{os.getpid()}-*")}
+    return {folder.name for folder in Path(tempfile.gettempdir()).glob(f"{reader_child.PREFIX}{os.getpid()}-*")}
 
 
 def test_it_reads_what_is_read_without_it(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ class Killer:
         self.killed = 0
 
     def __call__(self) -> None:
-        if self.killed or self.reader is None or self.reader._child is None or not self.reader._child.ready:
+        if self.killed or self.reader is None or not any(child.ready for child in self.reader._children):
             return
         self.killed += 1
         (child,) = psutil.Process().children()
@@ -189,17 +189,20 @@ def test_nothing_is_left_when_whoever_asked_is_killed(tmp_path: Path) -> None:
     end = time.monotonic() + 60
     while reading.is_running() and reading.status() != psutil.STATUS_ZOMBIE and time.monotonic() < end:
         time.sleep(0.05)
-    assert not list(Path(tempfile.gettempdir()).glob(f"{isolated.PREFIX}{asking.pid}-*"))
+    assert not list(Path(tempfile.gettempdir()).glob(f"{reader_child.PREFIX}{asking.pid}-*"))
 
 
 def test_what_the_killed_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     gone = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
-    stale, own = tmp_path / f"{isolated.PREFIX}{gone.stdout.strip()}-x", tmp_path / f"{isolated.PREFIX}{os.getpid()}-x"
+    stale, own = (
+        tmp_path / f"{reader_child.PREFIX}{gone.stdout.strip()}-x",
+        tmp_path / f"{reader_child.PREFIX}{os.getpid()}-x",
+    )
     for folder in (stale, own):
         folder.mkdir()
         (folder / "a.html").write_text("x")
-    isolated._sweep()
+    reader_child.sweep()
     assert (stale.exists(), own.exists()) == (False, True)
 
 
@@ -255,3 +258,87 @@ def test_elements_that_nobody_closed_take_no_words_away(tmp_path: Path, tag: str
     words = "".join(f"{tag}word{number} " for number in range(600))
     (tmp_path / "a.html").write_text(f"<html><body><p>The start.</p>{words}</body></html>")
     assert "word599" in read(str(tmp_path / "a.html")).text
+
+
+class Counting:
+    """How many processes read at the same time, at the most, and how many had to yield."""
+
+    def __init__(self, reader: IsolatedReader) -> None:
+        self.reader, self.most, self.yielded = reader, 0, set[int]()
+
+    def __call__(self) -> None:
+        self.most = max(self.most, len(self.reader._children))
+        self.yielded |= {id(child) for child in self.reader._children if child.why == isolated.YIELDED}
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second process starts without our having waited for the first."""
+    monkeypatch.setattr(isolated, "WAITED", -1.0)
+    monkeypatch.setattr(isolated, "TURN", 0.02)
+
+
+@pytest.mark.usefixtures("at_once")
+def test_two_read_side_by_side_in_the_documents_order(tmp_path: Path) -> None:
+    places = [str(slow(tmp_path / "0.html.gz", 8000))]
+    places += [str(text(tmp_path, f"{number}.txt")) for number in range(1, 40)]
+    places.insert(20, str(slow(tmp_path / "a.html.gz", 8000)))
+    with IsolatedReader(bounds=Limits(1 << 30, readers=2)) as reader:
+        reader.idle = counting = Counting(reader)
+        came = everything(reader, places)
+    assert counting.most == 2
+    assert list(came) == [Path(place).name for place in places]
+    assert [repr(came[Path(place).name]) for place in places] == [repr(directly(place)) for place in places]
+    assert not psutil.Process().children()
+    assert not left()
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_small_job_starts_one_process(tmp_path: Path) -> None:
+    places = [str(slow(tmp_path / "a.html.gz", 4000)), str(text(tmp_path, "b.txt"))]
+    with IsolatedReader(bounds=Limits(1 << 30, readers=2)) as reader:
+        reader.idle = counting = Counting(reader)
+        everything(reader, places)
+    assert counting.most == 1
+
+
+@pytest.mark.usefixtures("at_once")
+@pytest.mark.parametrize("victim", [0, 1])
+def test_of_two_the_death_of_one_refuses_its_file_alone(tmp_path: Path, victim: int) -> None:
+    places = [str(slow(tmp_path / f"{number}.html.gz", 10_000)) for number in range(3)] + [str(text(tmp_path, "c.txt"))]
+    killed: list[int] = []
+
+    def kill() -> None:
+        children = reader._children
+        if not killed and len(children) == 2 and all(child.ready for child in children):
+            killed.append(1)
+            children[victim]._process.send_signal(signal.SIGSEGV)
+
+    with IsolatedReader(idle=kill, bounds=Limits(1 << 30, readers=2)) as reader:
+        came = everything(reader, places)
+    assert killed
+    refused = [name for name, items in came.items() if isinstance(items[0], DocumentError)]
+    assert len(refused) == 1
+    assert "ends the program that reads it (SIGSEGV)" in repr(came[refused[0]])
+    assert "pump of c.txt" in repr(came["c.txt"])
+
+
+@pytest.mark.skipif("sys.platform == 'darwin'", reason="what a process holds is counted in another way there")
+@pytest.mark.usefixtures("at_once")
+def test_two_hold_no_more_memory_than_one_may(tmp_path: Path) -> None:
+    places = [str(slow(tmp_path / f"{number}.html.gz", 16_000)) for number in range(2)] + [str(text(tmp_path, "c.txt"))]
+    with IsolatedReader(bounds=Limits(190 << 20, readers=2)) as reader:
+        reader.idle = counting = Counting(reader)
+        came = everything(reader, places)
+    assert counting.yielded
+    assert all(isinstance(items[0], Document) for items in came.values())
+
+
+def test_what_was_begun_goes_on(tmp_path: Path) -> None:
+    places = [str(text(tmp_path, f"{number}.txt")) for number in range(3)]
+    with IsolatedReader(bounds=PLENTY) as reader:
+        reader.begin(places)
+        (begun,) = reader._children
+        came = everything(reader, places)
+        assert reader._children == [begun]
+    assert all(isinstance(items[0], Document) for items in came.values())
