@@ -39,7 +39,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         parts = found.tensors() if form.of_weights else []
         plan = gguf_write.plan(found.whole, parts, form.type) if form.of_gguf else None
         needed = plan.size if plan else forms.needed(form, parts, found.adapter)
-        remedy = "Make room, or give --to a folder on another disk."
+        remedy = "Make room, or name a folder on another disk (--folder)."
         machine.check_room(target.parent, needed, "The export takes about", remedy)
         yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {_time(found.run, needed)} or so, with the proof")
         for (wanted, instead), count in plan.fallbacks.items() if plan else ():
