@@ -19,9 +19,9 @@ class EndpointSpec(Section):
     """A server that speaks OpenAI's protocol (LM Studio, Ollama, vLLM, mlx_lm.server, llama.cpp, ...)."""
 
     url: str = Field(description="Where it listens, such as http://localhost:1234/v1.")
-    model: str | None = Field(None, description="The model's name there; the first that it lists if not given.")
+    model: str | None = Field(None, description="The model's name there. If left out: the first that it lists.")
     key_env: str | None = Field(None, description="The NAME of the environment variable that holds the key.")
-    concurrency: int = Field(4, ge=1, le=32, description="Requests at once.")
+    concurrency: int = Field(4, ge=1, le=32, description="How many requests at once.")
     timeout: float = Field(120, gt=0, le=3600, description="Seconds without a word after which a request is given up.")
 
     @model_validator(mode="after")
@@ -45,41 +45,52 @@ class Preparation(Section):
 
     sources: list[str] = Field(
         min_length=1,
-        description="Files, folders, globs, hf:owner/name and youtube:ID; for rewrite: rows, as in a recipe.",
+        description="Files, folders, globs, hf:owner/name and youtube:ID. For rewrite: rows, as in a recipe.",
     )
     task: Task = Field(
         "qa",
-        description="Questions and answers, the same with the reasoning (cot), summaries, other words for the "
+        description="Questions and answers (qa), the same with the reasoning (cot), summaries, other words for the "
         "instructions of rows (rewrite), or plain text.",
     )
     author: Literal["model", "rules"] = Field("model", description="Who writes: a model, or rules that need none.")
     model: str = Field(
-        "gemma-3-270m-demo", description="The author, as in a recipe; its tokens are what passages are measured in."
+        "gemma-3-270m-demo", description="The author, as in a recipe. Passages are measured in its tokens."
     )
     endpoint: EndpointSpec | None = Field(None, description="Ask a server instead of the model.")
-    prompts: str | None = Field(None, description="A folder with own prompts (qa.j2, judge.j2, ...).")
-    pairs: int = Field(3, ge=1, le=50, description="Rows to make of a passage.")
+    prompts: str | None = Field(None, description="A folder with your own prompts (qa.j2, judge.j2, ...).")
+    pairs: int = Field(3, ge=1, le=50, description="How many rows to make of a passage.")
     passage_tokens: int = Field(384, ge=32, le=32_768, description="The most tokens of a passage.")
-    temperature: float = Field(0.0, ge=0, le=2, description="How freely the author speaks.")
-    answer_tokens: int = Field(1024, ge=16, le=32_768, description="The longest that the author may speak at a time.")
-    attempts: int = Field(3, ge=1, le=10, description="How often a passage is asked about, the mistake told each time.")
+    temperature: float = Field(
+        0.0, ge=0, le=2, description="How freely the author writes. At 0 it always takes the likeliest token."
+    )
+    answer_tokens: int = Field(
+        1024, ge=16, le=32_768, description="The most tokens that the author may write at a time."
+    )
+    attempts: int = Field(
+        3, ge=1, le=10, description="How often a passage is asked about. The mistake is told each time."
+    )
     judge: bool = Field(False, description="Let the author score each row from 1 to 10.")
     threshold: int = Field(7, ge=1, le=10, description="The lowest score that the judge lets pass.")
     balance: float | None = Field(
-        5.0, ge=1, description="Rows a file may give, in medians of all files; none for no limit, as for text."
+        5.0,
+        ge=1,
+        description="The most rows of one file, in medians of what all files give. null is no limit, as for text.",
     )
     held_out: float = Field(
         0.1,
         ge=0,
         le=0.5,
-        description="Share of the documents held out, by a hash of their text; none with over twice that of the rows.",
+        description="The share of the documents that is held out, by a hash of their text. A document with over "
+        "twice that share of the rows is not.",
     )
     near_copies: Literal["drop", "keep"] = Field(
-        "drop", description="What becomes of passages that nearly repeat an earlier one."
+        "drop", description="What happens to passages that nearly repeat an earlier one."
     )
     max_documents: int | None = Field(None, ge=1, description="Stop reading after so many documents.")
     password_env: str | None = Field(None, description="The NAME of the variable that holds the documents' password.")
-    seed: int = Field(0, ge=0, description="Decides the words of rules, and what a sampling author says.")
+    seed: int = Field(
+        0, ge=0, description="Decides the words of rules, and what the author says at a temperature above 0."
+    )
 
     @model_validator(mode="before")
     @classmethod

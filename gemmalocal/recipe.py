@@ -73,7 +73,7 @@ class DataSource(Section):
         1, gt=0, le=1000, description="How often its rows are trained on in an epoch: 2 is twice, 0.5 every second row."
     )
     rows: int | None = Field(None, ge=1, description="The most rows that are taken of it.")
-    template: Template | PromptTemplate | None = Field(None, description="Its own template.")
+    template: Template | PromptTemplate | None = Field(None, description="A template for its rows alone.")
 
     @model_validator(mode="before")
     @classmethod
@@ -103,7 +103,9 @@ class DataSpec(Section):
         "was prepared, hf:owner/name[:split], or package:module/file.json; or a list of these, each alone or as "
         "{path: a.jsonl, weight: 2, rows: 500, template: '{text}'}."
     )
-    shape: Literal["auto", "chat", "prompt", "instruction", "text"] = Field("auto", description="The shape of a row.")
+    shape: Literal["auto", "chat", "prompt", "instruction", "text"] = Field(
+        "auto", description="What a row looks like; auto finds out."
+    )
     template: Template | PromptTemplate | None = Field(
         None, description="Text made of a row's columns: '{quote} - {author}'."
     )
@@ -111,32 +113,35 @@ class DataSpec(Section):
         0.1,
         ge=0,
         le=0.5,
-        description="Share of the rows held out, chosen by a hash of their content; "
-        "a folder that brings held-out rows (valid.jsonl, held_out.jsonl) is split already.",
+        description="The share of the rows that is held out, to measure with. A hash of their content chooses them. "
+        "A folder that brings held-out rows (valid.jsonl, held_out.jsonl) is split already.",
     )
-    max_length: int = Field(1024, ge=8, le=131_072, description="Tokens a row may have.")
+    max_length: int = Field(1024, ge=8, le=131_072, description="The most tokens of a row.")
     long_rows: LongRows = Field(
         "cut",
-        description="What becomes of a longer row: it is cut, dropped, or split (plain text into windows with a BOS "
-        "each, a conversation between whole turns; what cannot be split is cut).",
+        description="What happens to a longer row. cut: it loses its end. drop: it is left out. split: plain text "
+        "becomes windows with a BOS each, and a conversation is parted between whole turns; what cannot "
+        "be parted is cut.",
     )
     rows: int | None = Field(
-        None, ge=1, description="The most rows that are taken, before some are held out; all if not given."
+        None, ge=1, description="The most rows that are taken, before some are held out. If left out: all."
     )
     draw: Literal["first", "random"] = Field(
-        "first", description="Which rows are taken where their number is limited: the first, or drawn by draw_seed."
+        "first",
+        description="Which rows are taken where their number is limited: the first ones, or ones drawn by draw_seed.",
     )
     draw_seed: int = Field(0, ge=0, description="Another number draws other rows.")
     duplicates: Literal["drop", "keep"] = Field(
-        "drop", description="What becomes of rows that are equal to one before them, line ends at their end aside."
+        "drop",
+        description="What happens to rows that are equal to an earlier one. Line ends at their end do not count.",
     )
     merge_turns: bool = Field(
-        False, description="Make one of several messages of the same role in a row, with an empty line between."
+        False, description="Join messages of the same role that follow each other, with an empty line between."
     )
     chat_template: str | None = Field(
         None,
-        description="A Jinja file with the chat template, in place of the model's own; none where rows are written in "
-        "turns already: a prompt and its completion are then joined as they are.",
+        description="A Jinja file with the chat template, in place of the model's own. none: the rows are written in "
+        "turns already, and a prompt and its completion are joined as they are.",
     )
     thinking: bool = Field(False, description="Gemma 4's thinking mode, the same in training and in answers.")
 
@@ -161,44 +166,54 @@ class LoraSpec(Section):
     """The adapter (LoRA, https://arxiv.org/abs/2106.09685, or DoRA, https://arxiv.org/abs/2402.09353)."""
 
     rank: int = Field(8, ge=1, le=512, description="Width of the adapter.")
-    alpha: float = Field(16, gt=0, le=1_000_000, description="The update is scaled by alpha / rank.")
-    dropout: float = Field(0, ge=0, lt=1, description="Dropout on the adapter's input.")
+    alpha: float = Field(16, gt=0, le=1_000_000, description="The adapter's update is scaled by alpha / rank.")
+    dropout: float = Field(
+        0, ge=0, lt=1, description="The share of the adapter's input that is dropped at random in training."
+    )
     target_modules: Annotated[list[Modules], Field(min_length=1)] = Field(
         ALL_MODULES, description="The projections that get an adapter."
     )
     layers: Annotated[int, Field(ge=1, le=MANY)] | Literal["all"] = Field(
-        "all", description="How many layers, counted from the last; or all."
+        "all", description="How many layers get an adapter, counted from the last; or all."
     )
 
 
 class TrainSpec(Section):
     """The optimization."""
 
-    steps: int | None = Field(None, ge=1, le=MANY, description="Optimizer steps; or give epochs.")
-    epochs: float | None = Field(None, gt=0, le=1_000_000, description="Passes over the training rows; or give steps.")
+    steps: int | None = Field(None, ge=1, le=MANY, description="How many optimizer steps. Or give epochs.")
+    epochs: float | None = Field(
+        None, gt=0, le=1_000_000, description="How often to go through the training rows. Or give steps."
+    )
     batch_size: int = Field(4, ge=1, le=MOST_ROWS, description="Rows in a batch.")
     accumulation: int = Field(1, ge=1, le=MOST_ROWS, description="Batches whose gradients are summed for one step.")
     micro_batch: Annotated[int, Field(ge=1, le=MOST_ROWS)] | Literal["auto"] = Field(
-        "auto", description="Rows computed at once; changes memory, not results."
+        "auto", description="Rows computed at once. It changes memory, not results."
     )
     learning_rate: float = Field(2e-4, gt=0, description="The highest learning rate.")
     schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="How the rate falls after warmup.")
     warmup: int = Field(0, ge=0, le=MANY, description="Steps over which the rate rises to its highest.")
     optimizer: Literal["adamw", "adafactor", "lion", "paged_adamw_8bit"] = Field(
-        "adamw", description="adafactor and lion keep less state, paged_adamw_8bit (torch with CUDA only) a quarter."
+        "adamw",
+        description="adafactor and lion keep less state than adamw, paged_adamw_8bit (torch with CUDA only) a "
+        "quarter of it.",
     )
     weight_decay: float = Field(0, ge=0, description="Decoupled weight decay.")
-    gradient_clip: float = Field(1.0, ge=0, description="Longest gradient (global norm); 0 for no limit.")
+    gradient_clip: float = Field(
+        1.0, ge=0, description="The longest gradient (its norm over all weights). 0 is no limit."
+    )
     checkpointing: bool | Literal["auto"] = Field(
-        "auto", description="Recompute activations: less memory, about a third slower; auto if it would not fit else."
+        "auto",
+        description="Compute activations again instead of keeping them: less memory, about a third slower. auto: "
+        "only if it would not fit otherwise.",
     )
     seed: int = Field(0, ge=0, lt=2**63, description="Decides the order of rows, the adapter's start and dropout.")
-    evaluate_every: int = Field(25, ge=1, le=MANY, description="Steps between two looks at the held-out loss.")
+    evaluate_every: int = Field(25, ge=1, le=MANY, description="Steps between two measurements of the held-out loss.")
     evaluation_rows: int = Field(
-        512, ge=1, le=MANY, description="The most held-out rows that are looked at, evenly spaced among all."
+        512, ge=1, le=MANY, description="The most held-out rows that are measured, evenly spaced among all."
     )
     save_every: int = Field(25, ge=1, le=MANY, description="Steps between two checkpoints.")
-    keep: int = Field(2, ge=1, le=MANY, description="Newest checkpoints that are kept, beside the best.")
+    keep: int = Field(2, ge=1, le=MANY, description="How many of the newest checkpoints are kept, beside the best.")
     early_stop: int | None = Field(
         None, ge=1, le=MANY, description="Stop after so many evaluations without a better one."
     )
@@ -229,8 +244,8 @@ class TrainSpec(Section):
 class SampleSpec(Section):
     """Prompts that are answered greedily before, during and after training."""
 
-    prompts: list[str] = Field(default_factory=list, description="The prompts.")
-    max_tokens: int = Field(48, ge=1, le=4096, description="Longest answer.")
+    prompts: list[str] = Field(default_factory=list, description="The prompts to answer.")
+    max_tokens: int = Field(48, ge=1, le=4096, description="The most tokens of an answer.")
     during: bool = Field(True, description="Answer the first prompt at every evaluation too.")
 
 
@@ -239,24 +254,24 @@ class Recipe(Section):
 
     model: str = Field(description="A folder, a Hub name (owner/name), or gemma-3-270m-demo.")
     backend: Literal["auto", "mlx", "torch"] = Field(
-        "auto", description="The engine; auto is MLX on a Mac, torch where a CUDA card is, and MLX or torch on a CPU."
+        "auto", description="The engine. auto: MLX on a Mac, torch where a CUDA card is, and MLX or torch on a CPU."
     )
     method: Literal["lora", "dora", "full"] = Field("lora", description="What is trained: an adapter, or every weight.")
     quantize: Literal["none", "4bit", "8bit"] = Field(
         "none",
-        description="Quantize the frozen weights when they are loaded (QLoRA), MLX in groups of 64, torch in NF4 or by "
-        "rows; none leaves them as stored.",
+        description="Quantize the frozen weights when they are loaded (QLoRA): MLX in groups of 64, torch in NF4 or "
+        "by rows. none leaves them as they are stored.",
     )
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
-        description="Of the frozen weights; auto is float32 on a CPU, bfloat16 on a CUDA card that has it and else "
-        "float16 (products only), on a Mac as stored. On a CPU torch uses bfloat16 in products only, which are twice "
-        "as fast where the CPU has them.",
+        description="The numbers of the frozen weights. auto: float32 on a CPU, as stored on a Mac, and on a CUDA "
+        "card bfloat16 if it has that, else float16 (in products only). On a CPU torch uses bfloat16 in "
+        "products only, which are twice as fast where the CPU has them.",
     )
     start_from: str | None = Field(
         None,
-        description="A run, or a folder with an adapter in PEFT's layout, whose adapter training starts from; model "
-        "and lora section must be the same. Its optimizer and its rows are not taken.",
+        description="A run, or a folder with an adapter in PEFT's layout. Training starts from its adapter. The "
+        "model and the lora section must be the same. Its optimizer and its rows are not taken.",
     )
     data: DataSpec
     lora: LoraSpec = Field(default_factory=LoraSpec)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import MISSING, Field, fields
@@ -59,8 +60,8 @@ GROUPS = [
             Started("train", 4711, 1, {"gemmalocal": "0.1.0", "mlx": "0.32.0"}),
             Stage("reading the rows"),
             Progress("counting tokens", 2000, 8000, 12.5),
-            Notice("3 of 400 rows are longer than 128 tokens: they are cut."),
-            Finished("done", "100 steps; held-out loss 3.88 -> 2.34"),
+            Notice("3 rows cut at 128 tokens"),
+            Finished("done", "100 of 100 steps; the adapter of step 100 is in adapter/"),
             Failed("DatasetError", "No row is left to train on.", "Raise data.max_length, or mend the rows.", 2),
         ],
     ),
@@ -69,10 +70,12 @@ GROUPS = [
         "After a `rollback` the steps beyond `to` come again: they stand in the file twice, and the later ones count.",
         [
             Step(25, 100, 2.71, 812, 0.0002, 1.4, 0.82, 1_840_000_000, 1_210_000_000, 350_000_000),
-            Skipped(31, "the gradient is not finite"),
-            Rollback(60, 50, 0.5, "the loss exploded"),
+            Skipped(31, "its loss is nan and its gradient's norm nan"),
+            Rollback(
+                60, 50, 0.5, "3 bad steps in a row; at the last its loss of 9.1 is far above the 3.9 before training"
+            ),
             Evaluated(25, 2.56, 10_240),
-            Saved(25, "checkpoints/step-000025", True),
+            Saved(25, "/home/me/gemmalocal/runs/quotes-1/checkpoints/000025", True),
             Sample(25, "during", "Quote: Imagination is more", " important than money.\nAuthor: Thomas Edison", True),
         ],
     ),
@@ -156,8 +159,13 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _name(example: Event) -> str:
+    """As it stands in the file."""
+    return str(json.loads(encode(example, AT))["event"])
+
+
 def _event(example: Event) -> Iterator[str]:
-    name = type(example).__name__.lower()
+    name = _name(example)
     yield from ("", f"### {name}", "", " ".join(inspect.cleandoc(type(example).__doc__ or "").split()), "")
     rows = list(_fields(type(example), name))
     if rows:
@@ -189,4 +197,4 @@ def _default(field: Field[object]) -> str:
 
 def documented() -> list[str]:
     """The names of the events on the page."""
-    return [type(example).__name__.lower() for group in GROUPS for example in group.examples]
+    return [_name(example) for group in GROUPS for example in group.examples]
