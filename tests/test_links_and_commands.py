@@ -167,3 +167,10 @@ def test_lines_are_found_in_all_kinds_of_code() -> None:
     text = "Say `gemmalocal a` or\n\n    FOO=1 gemmalocal b && gemmalocal c  # d\n    pip install gemmalocal\n"
     text += "\n`mlx.launch -n 2 gemmalocal e\n--name X`\n\n```\ngemmalocal f | head\n```\n"
     assert sorted(commands(text)) == ["a", "b", "c", "e --name X", "f"]
+
+
+def test_the_recipe_of_the_guide_is_one(tmp_path: Path) -> None:
+    shown = re.search(r"^    model: .*\n(?:    .*\n)+", text_of("docs/guide.md"), re.MULTILINE)
+    assert shown is not None
+    (tmp_path / "hours.yaml").write_text(shown[0].replace("\n    ", "\n").lstrip(), encoding="utf-8")
+    assert recipe_file.load(str(tmp_path / "hours.yaml")).train.epochs == 2
