@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from gemmalocal import history, paths, reading, targets
-from gemmalocal.cli import errands
+from gemmalocal.cli import complete, errands
 from gemmalocal.cli.say import note, say, say_json
 from gemmalocal.errors import UsageFault
 
@@ -16,7 +16,7 @@ CONFIG = "adapter_config.json"
 
 
 @click.command()
-@click.argument("source")
+@click.argument("source", shell_complete=complete.runs_or_files)
 @click.argument("target", type=click.Path())
 @click.option("--to", type=click.Choice(["mlx-lm", "peft"]), required=True, help="The layout to write.")
 @click.option("--model", help="The model that it was trained on, if the adapter does not name it.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from gemmalocal.cli import complete
 from gemmalocal.cli.errands import run
 from gemmalocal.cli.lengths import compare, parsed
 from gemmalocal.cli.say import say, say_json
@@ -32,7 +33,9 @@ STEPS, ROUNDS = 6, 2
     show_default=True,
     help="The numbers of our frozen weights, as in a recipe.",
 )
-@click.option("--rows", help="Rows of prompt and completion. If left out: made-up word problems.")
+@click.option(
+    "--rows", shell_complete=complete.files, help="Rows of prompt and completion. If left out: made-up word problems."
+)
 @click.option(
     "--steps", default=STEPS, show_default=True, type=click.IntRange(2), help="How many steps, of 4 rows each."
 )

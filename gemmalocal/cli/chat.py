@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from gemmalocal import chats, jobs, paths, talk
+from gemmalocal.cli import complete
 from gemmalocal.cli.answers import Page
 from gemmalocal.cli.follow import exit_code
 from gemmalocal.cli.narrate import Narrator
@@ -25,7 +26,7 @@ SETTLED: dict[str, type[Event]] = {"vote": Voted, "clear": Cleared, "save": Repo
 
 
 @click.command()
-@click.argument("runs", nargs=-1, metavar="[RUN[@STEP]]...")
+@click.argument("runs", nargs=-1, shell_complete=complete.runs, metavar="[RUN[@STEP]]...")
 @click.option("--prompt", "prompts", multiple=True, help="Ask this, and end. Several are one conversation.")
 @click.option("--system", default="", help="A text that tells the model how to answer.")
 @click.option(

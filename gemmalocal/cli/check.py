@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from gemmalocal.cli import complete
 from gemmalocal.cli.errands import run
 from gemmalocal.cli.say import Shown, joined, note, page, say, say_json, styled
 from gemmalocal.pace import duration
@@ -20,7 +21,7 @@ LABEL = 10  # cells of what a line is about
 
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=complete.recipes)
 @click.option(
     "--set",
     "overrides",

@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from gemmalocal import exports, history, targets
-from gemmalocal.cli import errands
+from gemmalocal.cli import complete, errands
 from gemmalocal.cli.say import page, say, say_json
 
 FORMS = [offer.name for offer in exports.OFFERS]
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete.runs)
 @click.option(
     "--to",
     "form",

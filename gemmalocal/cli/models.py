@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from gemmalocal import paths
-from gemmalocal.cli import errands
+from gemmalocal.cli import complete, errands
 from gemmalocal.cli.say import say, say_json, styled
 from gemmalocal.terminal import on_line
 
@@ -104,7 +104,7 @@ def fetch(model: str, gguf: str | None, as_json: bool) -> int:
 
 
 @click.command(name="import")
-@click.argument("file")
+@click.argument("file", shell_complete=complete.files)
 @click.option("--name", help="The model's name in recipes. If left out: the file's.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON object.")
 def import_(file: str, name: str | None, as_json: bool) -> int:

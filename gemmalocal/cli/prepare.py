@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gemmalocal import datasets, paths, preparing, targets
-from gemmalocal.cli import errands
+from gemmalocal.cli import complete, errands
 from gemmalocal.cli.say import say, say_json, styled
 from gemmalocal.cli.training import DETACH, JSON, look_on
 from gemmalocal.errors import RecipeError
@@ -22,7 +22,7 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, shell_complete=complete.files, metavar="SOURCE...")
 @click.option(
     "--to", metavar="DATASET", help="The dataset's name, or a folder (./NAME). A .yaml file gives it its own name."
 )
@@ -39,7 +39,12 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @click.option("--key-env", metavar="NAME", help="The name of the environment variable that holds the server's key.")
 @click.option("--concurrency", type=int, help="How many questions the server gets at once.")
 @click.option("--timeout", type=float, help="Give a question up after so many seconds of silence.")
-@click.option("--prompts", metavar="DIR", help="A folder with your own prompts: qa.j2, cot.j2, judge.j2.")
+@click.option(
+    "--prompts",
+    metavar="DIR",
+    shell_complete=complete.files,
+    help="A folder with your own prompts: qa.j2, cot.j2, judge.j2.",
+)
 @click.option("--pairs", type=int, help="How many rows to make of a passage.")
 @click.option("--passage-tokens", type=int, help="The most tokens of a passage.")
 @click.option(
@@ -104,7 +109,7 @@ def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=complete.prepared)
 @click.argument("rows", nargs=-1, type=int, metavar="N...")
 def accept(dataset: str, rows: tuple[int, ...]) -> None:
     """Take rejected rows into a dataset after all.
@@ -131,11 +136,16 @@ def _said(row: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("dataset")
+@click.argument("dataset", shell_complete=complete.prepared)
 @click.option(
     "--to", "form", type=click.Choice(FORMS), required=True, help="The form. For hub it is a folder with a card."
 )
-@click.option("--out", metavar="FOLDER", help="The new folder. If left out: DATASET-FORM, where you stand.")
+@click.option(
+    "--out",
+    metavar="FOLDER",
+    shell_complete=complete.files,
+    help="The new folder. If left out: DATASET-FORM, where you stand.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object.")
 def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
     """Write rows in the form that another program reads.

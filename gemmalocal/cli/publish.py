@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from gemmalocal import datasets, history
-from gemmalocal.cli import errands
+from gemmalocal.cli import complete, errands
 from gemmalocal.cli.say import page, say, say_json
 from gemmalocal.errors import RecipeError
 from gemmalocal.terminal import on_line
@@ -19,7 +19,7 @@ TOKEN = "GEMMALOCAL_TOKEN"  # the job inherits it, and its directory does not ho
 
 
 @click.command()
-@click.argument("source", metavar="RUN|DATASET")
+@click.argument("source", metavar="RUN|DATASET", shell_complete=complete.runs_or_files)
 @click.argument("name", metavar="OWNER/NAME")
 @click.option("--form", help="Which export of RUN, such as gguf-Q8_0. If left out: the adapter.")
 @click.option("--dataset", "is_dataset", is_flag=True, help="Send a dataset: its name, or a folder with train.jsonl.")

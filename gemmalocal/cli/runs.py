@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gemmalocal import history, holder, reading
+from gemmalocal.cli import complete
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import note, say, say_json
@@ -61,7 +62,7 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete.runs)
 @click.option("--json", "as_json", is_flag=True, help="Print the events, one JSON object a line.")
 def watch(run: str, as_json: bool) -> int:
     """Watch a run, from its beginning to its end.
@@ -76,7 +77,7 @@ def watch(run: str, as_json: bool) -> int:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete.runs)
 @click.option("--force", is_flag=True, help="End it at once. What came after the last checkpoint is lost.")
 def stop(run: str, force: bool) -> None:
     """Ask a run to finish its step, save, and end.
@@ -112,7 +113,7 @@ def _force(job: Job) -> None:
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete.runs)
 @click.option("--lines", "-n", default=200, show_default=True, help="How many of the last lines to print.")
 def log(run: str, lines: int) -> None:
     """Print what a run and its libraries wrote.

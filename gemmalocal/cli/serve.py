@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from gemmalocal import history, jobs
+from gemmalocal.cli import complete
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import page, say, say_json
@@ -17,7 +18,7 @@ from gemmalocal.events import Event, Report
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete.runs)
 @click.option(
     "--form", help="An export of RUN, such as gguf or merged-4bit. If left out: the base model with the run's adapter."
 )

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import click
 
 from gemmalocal import history, jobs, launcher, paths, runs
+from gemmalocal.cli import complete
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import note, say
@@ -27,7 +28,7 @@ DETACH = click.option("--detach", is_flag=True, help="Leave it running, and come
 
 
 @click.command()
-@click.argument("recipe")
+@click.argument("recipe", shell_complete=complete.recipes)
 @SET
 @click.option("--name", help="A name for the run. If left out: the recipe's name and a number.")
 @JSON
@@ -50,7 +51,7 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
 
 
 @click.command()
-@click.argument("run")
+@click.argument("run", shell_complete=complete.runs)
 @click.option(
     "--set",
     "overrides",

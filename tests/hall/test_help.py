@@ -7,9 +7,11 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from inspect import cleandoc
+from pathlib import Path
 
 import click
 import pytest
+from click.shell_completion import BashComplete
 
 from gemmalocal.cli import group
 from gemmalocal.cli.groups import GROUPS, MODULES
@@ -97,3 +99,51 @@ def test_the_shell_completes(typed: str, offered: str) -> None:
         [sys.executable, "-m", "tui"], env=asked, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert f"plain,{offered}" in done.stdout.splitlines(), done.stderr
+
+
+@pytest.fixture
+def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BashComplete:
+    """Completion in a workspace with two runs, a dataset, and a folder that is none."""
+    monkeypatch.setenv("GEMMALOCAL_HOME", str(tmp_path))
+    for run in ("quotes-1", "poems-1"):
+        (tmp_path / "runs" / run).mkdir(parents=True)
+        (tmp_path / "runs" / run / "job.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "datasets" / "manual").mkdir(parents=True)
+    (tmp_path / "datasets" / "manual" / "train.jsonl").touch()
+    (tmp_path / "datasets" / "manual-to-be").mkdir()
+    return BashComplete(group, {}, "gemmalocal", "_GEMMALOCAL_COMPLETE")
+
+
+@pytest.mark.parametrize(
+    ("words", "typed", "names"),
+    [
+        (["watch"], "", {"quotes-1", "poems-1"}),
+        (["watch"], "q", {"quotes-1"}),
+        (["watch"], "x", set()),
+        (["chat", "quotes-1"], "p", {"poems-1"}),
+        (["export"], "p", {"poems-1"}),
+        (["train"], "quo", {"quotes"}),
+        (["accept"], "man", {"manual"}),
+        (["push"], "quo", {"quotes-1"}),
+    ],
+)
+def test_the_shell_completes_the_names_of_the_workspace(
+    offered: BashComplete, words: list[str], typed: str, names: set[str]
+) -> None:
+    items = offered.get_completions(words, typed)
+    assert {item.value for item in items} == names
+    assert {item.type for item in items} <= {"plain"}
+
+
+@pytest.mark.parametrize("words", [["train"], ["check"], ["import"], ["prepare"], ["convert"], ["bench", "--rows"]])
+def test_the_shell_completes_files_where_no_name_fits(offered: BashComplete, words: list[str]) -> None:
+    assert [item.type for item in offered.get_completions(words, "./mine")] == ["file"]
+
+
+def test_a_damaged_workspace_completes_to_nothing(
+    offered: BashComplete, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GEMMALOCAL_HOME", str(tmp_path / "file" / "below"))
+    assert not offered.get_completions(["watch"], "")
+    assert [item.type for item in offered.get_completions(["accept"], "")] == ["file"]

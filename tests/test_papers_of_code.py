@@ -7,14 +7,12 @@ import re
 from collections import Counter
 from dataclasses import fields
 from functools import cache
-from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
 
 from docs.generate import PAGES, events, recipes
 from gemmalocal import recipe_file
-from gemmalocal.cli.groups import MODULES
 from gemmalocal.events import KINDS, Event, decode, encode
 from gemmalocal.preparation import Preparation
 from gemmalocal.recipe import Recipe
@@ -69,13 +67,6 @@ def test_what_the_page_calls_refused_is(schema: type[BaseModel], text: str) -> N
     assert recipe_file.from_tree(recipe_file.scalar(text), schema)[1]
 
 
-def test_a_page_leads_only_to_pages_that_are_there() -> None:
-    for page in DOCS.glob("*.md"):
-        for link in page.read_text(encoding="utf-8").split("](")[1:]:
-            target = link.partition(")")[0].partition("#")[0]
-            assert not target or "://" in target or (page.parent / Path(target)).exists(), f"{page.name}: {target}"
-
-
 def sentences() -> list[str]:
     """What docs/troubleshooting.md quotes: **"The disk is full: ... cannot be written."**"""
     text = " ".join((DOCS / "troubleshooting.md").read_text(encoding="utf-8").split())
@@ -109,9 +100,3 @@ def test_a_sentence_that_troubleshooting_quotes_is_in_the_code(sentence: str) ->
 def test_troubleshooting_quotes_each_sentence_once() -> None:
     assert len(sentences()) > 60
     assert max(Counter(sentences()).values()) == 1
-
-
-@pytest.mark.parametrize("page", [page.name for page in DOCS.glob("*.md")])
-def test_the_commands_that_a_page_names_are_there(page: str) -> None:
-    named = re.findall(r"(?:`|^    )gemmalocal ([a-z]+)", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
-    assert set(named) <= set(MODULES)

@@ -1,0 +1,52 @@
+"""What the shell may offer for an argument: names of the workspace, else files. Nothing here ever fails aloud."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+from click.shell_completion import CompletionItem
+
+from gemmalocal import datasets, history, paths, reading
+from gemmalocal.errors import GemmalocalError
+
+Offers = list[CompletionItem]
+
+
+def files(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
+    """Files and folders, as the shell finds them."""
+    return [CompletionItem(typed, type="file")]
+
+
+def runs(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
+    """Runs, the newest first."""
+    try:
+        return _beginning(typed, [folder.name for folder in history.list_runs()])
+    except (GemmalocalError, OSError):
+        return []
+
+
+def recipes(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
+    """Recipes that come along; files where none begins like that."""
+    from gemmalocal import recipe_file
+
+    return _beginning(typed, recipe_file.builtin_recipes()) or files(context, parameter, typed)
+
+
+def prepared(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
+    """Datasets that were prepared here; files where none begins like that."""
+    try:
+        folders = [folder for folder in reading.entries(paths.datasets()) if (folder / datasets.TRAIN).is_file()]
+        names = sorted(folder.name for folder in folders)
+    except (GemmalocalError, OSError):
+        names = []
+    return _beginning(typed, names) or files(context, parameter, typed)
+
+
+def runs_or_files(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
+    """Runs; files where none begins like that."""
+    return runs(context, parameter, typed) or files(context, parameter, typed)
+
+
+def _beginning(typed: str, names: Iterable[str]) -> Offers:
+    return [CompletionItem(name) for name in names if name.startswith(typed)]
