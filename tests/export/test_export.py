@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,15 +27,9 @@ from gemmalocal.pipelines.prove import prove
 from gemmalocal.weights import tensors
 from gemmalocal.weights.tensors import Tensor
 from tests.conftest import CONFIG, random_weights
+from tests.here import command
 
 IDS = torch.tensor([[2, 40, 270, 9, 281, 30]])
-
-
-def command(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gemmalocal", *words], capture_output=True, text=True, timeout=300, check=False,
-        env={**os.environ, "GEMMALOCAL_HOME": str(home), "HF_HUB_OFFLINE": "1"},
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
 
 def trained(home: Path, name: str, *words: str) -> Path:
     """A run of the home's recipe, changed by `words`."""
-    done = command(home, "train", str(home / "tune.yaml"), "--name", name, *words)
+    done = command("train", str(home / "tune.yaml"), "--name", name, *words, home=home)
     assert done.returncode == 0, done.stderr
     return home / "runs" / name
 
@@ -74,7 +65,7 @@ def opened(run: Path, tiny: Path) -> Source:
 
 
 def exported(home: Path, *words: str, run: str = "tune") -> tuple[Path, dict[str, Any]]:
-    done = command(home, "export", run, "--json", *words)
+    done = command("export", run, "--json", *words, home=home)
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     return Path(report["path"]), report
@@ -131,14 +122,15 @@ def test_a_whole_model_is_exported_as_what_it_is(home: Path) -> None:
     recipe = home / "tune.yaml"
     lines = [line for line in recipe.read_text().splitlines() if not line.startswith("lora")]
     (home / "whole.yaml").write_text("\n".join(["method: full", *lines]))
-    done = command(home, "train", str(home / "whole.yaml"), "--name", "whole", "--set", "train.learning_rate=1e-3")
+    slower = ("--set", "train.learning_rate=1e-3")
+    done = command("train", str(home / "whole.yaml"), "--name", "whole", *slower, home=home)
     assert done.returncode == 0, done.stderr
     for words in (["merged", "--dtype", "float32"], ["gguf", "--type", "BF16"]):
         folder, report = exported(home, "--to", *words, run="whole")
         assert report["tuned"] < 0.9 * report["base"]
         assert report["kept"] > 0.97
         assert "lora" not in (folder / "README.md").read_text()
-    refused = command(home, "export", "whole", "--to", "mlx-adapter")
+    refused = command("export", "whole", "--to", "mlx-adapter", home=home)
     assert refused.returncode == 3
     assert "A full fine-tune has no adapter." in refused.stderr
 
@@ -167,13 +159,13 @@ def test_sabotage_is_caught(source: Source, tiny: Path, tmp_path: Path, share: f
 
 
 def test_a_failed_proof_is_an_exit_code_and_stays_in_the_folder(home: Path) -> None:
-    done = command(home, "export", "tune", "--to", "gguf", "--type", "Q4_K_M", "--json")
+    done = command("export", "tune", "--to", "gguf", "--type", "Q4_K_M", "--json", home=home)
     report = json.loads(done.stdout)
     assert done.returncode == (0 if report["passed"] else 1)
     assert "GB in" in done.stderr
     assert "s or so, with the proof" in done.stderr
     assert "12 tensors as Q5_0: their rows do not fit Q4_K" in done.stderr
-    again = command(home, "export", "tune", "--to", "gguf", "--quantize", "4")
+    again = command("export", "tune", "--to", "gguf", "--quantize", "4", home=home)
     assert again.returncode == 2
     assert "--quantize is for merged" in again.stderr
 

@@ -13,12 +13,27 @@ import signal
 import time
 import traceback
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from transformers import conversion_mapping
+
 from gemmalocal import atomic, jobs, worker
 from gemmalocal.errors import GemmalocalError
+from gemmalocal.pipelines import prove
 from tests.faults.inject import Injection, arm
+
+IMPORTED = (  # before any fork, since each attempt would take seconds to do it
+    *(f"gemmalocal.pipelines.{kind}" for kind in worker.PIPELINES),
+    "gemmalocal.backends.torch.train",
+    "transformers.models.gemma3.modeling_gemma3",
+    "peft",  # transformers does, to load any model
+)
+for name in IMPORTED:
+    import_module(name)
+conversion_mapping.get_checkpoint_conversion_mapping("gemma3_text")  # it compiles and keeps a thousand patterns
+prove.ANSWER = 4  # tokens that an export's proof asks for: no fault is in them
 
 LIMIT = 60.0  # seconds that an attempt may take; one that hangs is a fault of ours
 NOTHING = Injection("nothing")
