@@ -247,20 +247,27 @@ def test_a_server_that_does_not_come_up_says_why(home: Path, tmp_path: Path) -> 
     shutil.copytree(home / "runs" / "tune", home / "runs" / "torn")
     (file,) = (home / "runs" / "torn").glob("exports/*/*.gguf")
     os.truncate(file, 5000)
-    (file.parent / manifest.MANIFEST).unlink()  # as of an older version; else it is seen that the file is not whole
+    (file.parent / manifest.MANIFEST).unlink()  # as of an older version: the file itself tells
     environment = {**os.environ, "GEMMALOCAL_HOME": str(home)}
     words = ["serve", "torn", "--form", "gguf", "--port", str(free_port())]
     done = subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "did not come up: " in done.stderr
-    assert "exceeds remaining file size" in done.stderr.partition("did not come up: ")[2]
-
+    assert "is not whole" in done.stderr
+    assert file.name in done.stderr
+    log = tmp_path / "llama.txt"
+    assert "exceeds remaining file size" in last_words(servers.llama(file, "tune", "", "127.0.0.1", free_port(), log))
     log = tmp_path / "server.txt"
-    server = servers.mlx(tmp_path / "nowhere", None, "tune", "", "127.0.0.1", free_port(), log)
+    nowhere = tmp_path / "nowhere"
+    assert str(nowhere) in last_words(servers.mlx(nowhere, None, "tune", "", "127.0.0.1", free_port(), log))
+
+
+def last_words(server: servers.Server) -> str:
+    """Of a server that does not come up."""
     while server.alive:
         time.sleep(0.1)
-    assert str(tmp_path / "nowhere") in server.last_words
+    words = server.last_words
     server.end()
+    return words
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,9 @@ def test_an_abort_is_explained_and_gone_on_with_in_less_memory(recipe_path: Path
     assert listed["status"] == "killed"
     assert "did not fit into memory" in listed["why"]
     assert "did not fit into memory" in run("watch", "aborted").stderr
-    refused = run("resume", "aborted", "--set", "train.steps=3")
+    fewer = run("resume", "aborted", "--set", "train.steps=3")
+    assert fewer.returncode == 2, fewer.stderr
+    refused = run("resume", "aborted", "--set", "lora.rank=3")
     assert (refused.returncode, "cannot change in the midst" in refused.stderr) == (2, True)
     less = ["--set", "train.micro_batch=1", "--set", "train.checkpointing=true"]
     assert run("resume", "aborted", "--detach", *less).returncode == 0
