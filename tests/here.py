@@ -20,6 +20,8 @@ import pytest
 from gemmalocal import cli, jobs, worker
 from gemmalocal.errors import JobBusy
 
+LIMIT = 120  # seconds
+
 
 def work(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -> jobs.Job:
     """As `jobs.start`, but the job is over when this returns."""
@@ -37,7 +39,7 @@ def work(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -
     return jobs.Job(directory)
 
 
-def command(*words: str, home: Path | None = None, given: str = "") -> subprocess.CompletedProcess[str]:
+def run(*words: str, home: Path | None = None, given: str = "") -> subprocess.CompletedProcess[str]:
     """`gemmalocal` with these words, `given` on its stdin; the jobs that it starts are worked on as it does so."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
@@ -51,3 +53,9 @@ def command(*words: str, home: Path | None = None, given: str = "") -> subproces
     code = ended.value.code
     assert isinstance(code, int)
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
+def apart(*words: str) -> subprocess.CompletedProcess[str]:
+    """The same in processes of its own."""
+    command = [sys.executable, "-m", "gemmalocal", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)

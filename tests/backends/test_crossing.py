@@ -26,7 +26,7 @@ from gemmalocal.data.batches import MicroBatch, Shapes, plan
 from gemmalocal.errors import ModelError
 from tests.backends.test_generations import EYE, NAMES, SIX, WRAPPED, configuration, saved, theirs, trainer
 from tests.backends.truth import some_rows
-from tests.pipelines.test_runs import run
+from tests.here import run
 
 TARGETS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 CROSSED = ["gemma1", "gemma2", "gemma3", "gemma3-vision", "gemma4", "gemma4-vision", "gemma4-unified", "gemma4-experts"]

@@ -10,7 +10,7 @@ import pytest
 
 from gemmalocal.data.dataset import Records
 from gemmalocal.recipe import DataSpec
-from tests.pipelines.test_runs import run
+from tests.here import run
 
 ROWS: list[dict[str, Any]] = [
     {"messages": [{"role": "user", "content": "What?"}, {"role": "assistant", "content": "Thät."}], "source": "a"},

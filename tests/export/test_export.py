@@ -27,7 +27,7 @@ from gemmalocal.pipelines.prove import prove
 from gemmalocal.weights import tensors
 from gemmalocal.weights.tensors import Tensor
 from tests.conftest import CONFIG, random_weights
-from tests.here import command
+from tests.here import run
 
 IDS = torch.tensor([[2, 40, 270, 9, 281, 30]])
 
@@ -50,7 +50,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
 
 def trained(home: Path, name: str, *words: str) -> Path:
     """A run of the home's recipe, changed by `words`."""
-    done = command("train", str(home / "tune.yaml"), "--name", name, *words, home=home)
+    done = run("train", str(home / "tune.yaml"), "--name", name, *words, home=home)
     assert done.returncode == 0, done.stderr
     return home / "runs" / name
 
@@ -64,8 +64,8 @@ def opened(run: Path, tiny: Path) -> Source:
     return Source(run, recipe_file.load(str(run / "recipe.yaml")), tiny, run / "adapter")
 
 
-def exported(home: Path, *words: str, run: str = "tune") -> tuple[Path, dict[str, Any]]:
-    done = command("export", run, "--json", *words, home=home)
+def exported(home: Path, *words: str, name: str = "tune") -> tuple[Path, dict[str, Any]]:
+    done = run("export", name, "--json", *words, home=home)
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
     return Path(report["path"]), report
@@ -104,9 +104,9 @@ def test_merging_equals_peft(home: Path, source: Source, tiny: Path, tmp_path: P
     from peft import PeftModel
 
     if method == "dora":
-        run = trained(home, "dora", "--set", "method=dora", "--set", "train.steps=20")
-        source = opened(run, tiny)
-        _, report = exported(home, "--to", "mlx-adapter", run="dora")
+        dora = trained(home, "dora", "--set", "method=dora", "--set", "train.steps=20")
+        source = opened(dora, tiny)
+        _, report = exported(home, "--to", "mlx-adapter", name="dora")
         assert report["kept"] > 0.97
     forms.write_merged(tmp_path, tiny, source.tensors(), "float32", lambda *what: None)
     ours = AutoModelForCausalLM.from_pretrained(tmp_path)
@@ -123,14 +123,14 @@ def test_a_whole_model_is_exported_as_what_it_is(home: Path) -> None:
     lines = [line for line in recipe.read_text().splitlines() if not line.startswith("lora")]
     (home / "whole.yaml").write_text("\n".join(["method: full", *lines]))
     slower = ("--set", "train.learning_rate=1e-3")
-    done = command("train", str(home / "whole.yaml"), "--name", "whole", *slower, home=home)
+    done = run("train", str(home / "whole.yaml"), "--name", "whole", *slower, home=home)
     assert done.returncode == 0, done.stderr
     for words in (["merged", "--dtype", "float32"], ["gguf", "--type", "BF16"]):
-        folder, report = exported(home, "--to", *words, run="whole")
+        folder, report = exported(home, "--to", *words, name="whole")
         assert report["tuned"] < 0.9 * report["base"]
         assert report["kept"] > 0.97
         assert "lora" not in (folder / "README.md").read_text()
-    refused = command("export", "whole", "--to", "mlx-adapter", home=home)
+    refused = run("export", "whole", "--to", "mlx-adapter", home=home)
     assert refused.returncode == 3
     assert "A full fine-tune has no adapter." in refused.stderr
 
@@ -159,13 +159,13 @@ def test_sabotage_is_caught(source: Source, tiny: Path, tmp_path: Path, share: f
 
 
 def test_a_failed_proof_is_an_exit_code_and_stays_in_the_folder(home: Path) -> None:
-    done = command("export", "tune", "--to", "gguf", "--type", "Q4_K_M", "--json", home=home)
+    done = run("export", "tune", "--to", "gguf", "--type", "Q4_K_M", "--json", home=home)
     report = json.loads(done.stdout)
     assert done.returncode == (0 if report["passed"] else 1)
     assert "GB in" in done.stderr
     assert "s or so, with the proof" in done.stderr
     assert "12 tensors as Q5_0: their rows do not fit Q4_K" in done.stderr
-    again = command("export", "tune", "--to", "gguf", "--quantize", "4", home=home)
+    again = run("export", "tune", "--to", "gguf", "--quantize", "4", home=home)
     assert again.returncode == 2
     assert "--quantize is for merged" in again.stderr
 

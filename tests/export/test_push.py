@@ -21,6 +21,7 @@ import pytest
 from gemmalocal import datasets, jobs
 from gemmalocal.events import Event, Failed, Finished
 from gemmalocal.export import publish, upload
+from tests import here
 from tests.weights import hub_writes
 from tests.weights.hub_writes import ACCOUNTS, Published
 
@@ -40,8 +41,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
         "train: {steps: 30, batch_size: 4, learning_rate: 2e-3, evaluate_every: 15}\n"
         "samples: {prompts: ['the a:'], max_tokens: 5}\n"
     )
-    environment = {**os.environ, "GEMMALOCAL_HOME": str(folder), "HF_HUB_OFFLINE": "1"}
-    done = run("train", str(folder / "tune.yaml"), "--name", "tune", env=environment)
+    done = here.run("train", str(folder / "tune.yaml"), "--name", "tune", home=folder)
     assert done.returncode == 0, done.stderr
     (folder / "errands").mkdir(exist_ok=True)
     return folder
@@ -63,10 +63,10 @@ def hub(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
         yield found
 
 
-def run(*words: str, env: dict[str, str] | None = None, given: str = "") -> subprocess.CompletedProcess[str]:
+def run(*words: str, given: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gemmalocal", *words], capture_output=True, text=True, timeout=200, check=False,
-        env=env, input=given,
+        input=given,
     )  # fmt: skip
 
 

@@ -217,7 +217,9 @@ def test_a_server_that_crashes_is_started_again(home: Path, form: list[str]) -> 
     """By faults in native code, which no request should reach."""
     with served(home, *form) as server, httpx2.Client(timeout=30, trust_env=False) as client:
         modules = ("gemmalocal.backends.mlx.serve", "gemmalocal.export.llama")
-        (old,) = [one for one in psutil.Process().children(recursive=True) if set(modules) & set(one.cmdline())]
+        family = psutil.Process().children(recursive=True)  # with those that ended and were not waited for
+        living = [one for one in family if one.status() != psutil.STATUS_ZOMBIE]
+        (old,) = [one for one in living if set(modules) & set(one.cmdline())]
         old.send_signal(signal.SIGSEGV)
         old.wait(30)
         deadline = time.monotonic() + 60

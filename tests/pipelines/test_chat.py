@@ -19,6 +19,7 @@ from gemmalocal import talk as talks
 from gemmalocal.backends.protocol import Sampling
 from gemmalocal.events import Cleared, Declined, Event, Finished, Replied, Reply, Report, Sample, Voted
 from gemmalocal.pipelines import chat
+from tests.here import work
 
 LIMIT = 120  # seconds
 
@@ -29,7 +30,7 @@ def run(recipe_path: Path, workspace: Path, tmp_path_factory: pytest.TempPathFac
     trained, folder = tmp_path_factory.getbasetemp() / "trained-for-chat", workspace / "runs" / "one"
     if not trained.exists():
         spec = recipe_file.load(str(recipe_path), ["train.steps=6"]).model_dump(mode="json")
-        wait(jobs.start(folder, "train", spec))
+        work(folder, "train", spec)
         assert history.read(folder).status == "done"
         shutil.copytree(folder, trained)
     else:

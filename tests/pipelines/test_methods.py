@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,12 @@ from safetensors.numpy import load_file
 
 from gemmalocal import recipe_file
 from gemmalocal.errors import RecipeError
+from tests.here import run
 
 
 def train(path: Path, name: str, *overrides: str) -> subprocess.CompletedProcess[str]:
     words = [word for override in overrides for word in ("--set", override)]
-    return subprocess.run(
-        [sys.executable, "-m", "gemmalocal", "train", str(path), "--name", name, *words],
-        capture_output=True, text=True, timeout=120, check=False,
-    )  # fmt: skip
+    return run("train", str(path), "--name", name, *words)
 
 
 def whole(path: Path) -> Path:
@@ -45,9 +42,7 @@ def test_a_whole_model_is_the_result_of_a_full_fine_tune(recipe_path: Path, work
     before, after = load_file(tiny / "model.safetensors"), load_file(folder / "model.safetensors")
     assert before.keys() == after.keys()
     assert all((before[name] != after[name]).any() for name in before)
-    again = subprocess.run(
-        [sys.executable, "-m", "gemmalocal", "resume", "w"], capture_output=True, text=True, check=False
-    )
+    again = run("resume", "w")
     assert again.returncode == 1
     assert f"Its model: {folder}" in again.stderr
     on_it = train(recipe_path, "again", f"model={folder}", "train.steps=1")

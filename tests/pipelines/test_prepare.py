@@ -1,4 +1,4 @@
-"""Documents to datasets in child processes: by rules, by an endpoint, killed, resumed, edited, and on to training."""
+"""Documents to datasets: by rules, by an endpoint, killed, resumed, edited, and on to training."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gemmalocal.engine.speak import Voice
 from gemmalocal.events import Event
 from gemmalocal.pipelines.seats import seat
 from gemmalocal.synthesis import ground
-from tests.pipelines.test_runs import LIMIT, run
+from tests.here import LIMIT, apart, run
 from tests.synthesis.server import Model, quiz, running
 
 LIGHT = """# The lamp
@@ -57,7 +57,8 @@ def documents(tmp_path: Path) -> Path:
 
 
 def prepared(documents: Path, tiny: Path, name: str, *options: str) -> subprocess.CompletedProcess[str]:
-    return run("prepare", str(documents), "--to", name, "--model", str(tiny), "--passage-tokens", "400", *options)
+    begun = apart if "--detach" in options else run
+    return begun("prepare", str(documents), "--to", name, "--model", str(tiny), "--passage-tokens", "400", *options)
 
 
 def of_files(folder: Path) -> dict[str, list[dict[str, Any]]]:

@@ -14,8 +14,8 @@ from gemmalocal.pipelines.pieces import TOLD
 from gemmalocal.pipelines.prepare import LISTED, NAMED
 from gemmalocal.preparation import Preparation
 from tests.documents import made
+from tests.here import run
 from tests.pipelines.test_prepare import LIGHT, documents, of_files, prepared, told, until
-from tests.pipelines.test_runs import run
 
 PARTS = ("wheel", "valve", "lever", "bolt", "gasket", "flange", "spring", "handle", "axle", "chain", "screw", "nozzle")
 RULES = ("--author", "rules", "--json")

@@ -16,7 +16,8 @@ import pytest
 from gemmalocal import history, jobs, launcher
 from gemmalocal.backends import open_backend
 from gemmalocal.errors import BackendUnavailable
-from tests.pipelines.test_runs import run, same, steps_seen, until, weights
+from tests.here import run
+from tests.pipelines.test_runs import same, steps_seen, until, weights
 
 BIN = Path(sys.executable).parent
 

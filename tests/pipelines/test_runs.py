@@ -1,4 +1,4 @@
-"""Whole runs in child processes, as a user has them: to the end, stopped, killed, resumed, refused."""
+"""Whole runs, as a user has them: to the end, stopped, killed, resumed, refused."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,18 +17,17 @@ from safetensors.numpy import load_file
 from gemmalocal import history, jobs, recipe_file
 from gemmalocal.errors import JobBusy
 from gemmalocal.events import Sample, Step
-
-LIMIT = 120  # seconds
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gemmalocal", *words], capture_output=True, text=True, timeout=LIMIT, check=False
-    )
+from tests.here import LIMIT, apart, run, work
 
 
 def start(home: Path, name: str, recipe: Path, *overrides: str) -> jobs.Job:
     return jobs.start(home / "runs" / name, "train", recipe_file.load(str(recipe), overrides).model_dump(mode="json"))
+
+
+def finished(home: Path, name: str, recipe: Path, *overrides: str) -> jobs.Job:
+    """The same to its end, in this process."""
+    spec = recipe_file.load(str(recipe), overrides).model_dump(mode="json")
+    return work(home / "runs" / name, "train", spec)
 
 
 def until(done: Callable[[], bool]) -> None:
@@ -53,7 +50,7 @@ def same(left: dict[str, Any], right: dict[str, Any]) -> bool:
 
 
 def test_a_recipe_trains_to_a_tuned_adapter(recipe_path: Path, workspace: Path) -> None:
-    done = run("train", str(recipe_path), "--name", "one", "--json")
+    done = apart("train", str(recipe_path), "--name", "one", "--json")
     assert done.returncode == 0, done.stderr
     events = [json.loads(line) for line in done.stdout.splitlines()]
     kinds = [event["event"] for event in events]
@@ -77,8 +74,7 @@ def test_a_recipe_trains_to_a_tuned_adapter(recipe_path: Path, workspace: Path) 
 
 @pytest.mark.parametrize("after", [1, 5, 8])
 def test_killed_and_resumed_equals_never_killed(recipe_path: Path, workspace: Path, after: int) -> None:
-    whole = start(workspace, "whole", recipe_path)
-    until(lambda: not whole.alive)
+    whole = finished(workspace, "whole", recipe_path)
     job = start(workspace, "killed", recipe_path)
     until(lambda: steps_seen(job) >= after or not job.alive)
     os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
@@ -139,11 +135,10 @@ def test_two_watchers_and_no_second_start(recipe_path: Path, workspace: Path) ->
 
 
 def test_early_stop_keeps_the_best(recipe_path: Path, workspace: Path) -> None:
-    job = start(
+    job = finished(
         workspace, "early", recipe_path, "train.steps=400", "train.evaluate_every=2", "train.early_stop=2",
         "train.learning_rate=0.3", "train.keep=1",
     )  # fmt: skip
-    until(lambda: not job.alive)
     state = history.read(job.directory)
     assert state.status == "early"
     assert state.best is not None
@@ -198,11 +193,9 @@ def test_a_model_of_another_kind_is_refused_with_a_sentence(recipe_path: Path, t
 
 
 def test_samples_and_accumulation_do_what_they_say(recipe_path: Path, workspace: Path) -> None:
-    one = start(workspace, "a", recipe_path, "lora.dropout=0", "train.steps=4", "samples.during=false")
-    until(lambda: not one.alive)
+    one = finished(workspace, "a", recipe_path, "lora.dropout=0", "train.steps=4", "samples.during=false")
     split = ("train.batch_size=1", "train.accumulation=4", "train.micro_batch=1", "train.evaluation_rows=2")
-    two = start(workspace, "b", recipe_path, "lora.dropout=0", "train.steps=4", *split)
-    until(lambda: not two.alive)
+    two = finished(workspace, "b", recipe_path, "lora.dropout=0", "train.steps=4", *split)
     first, second = history.read(one.directory), history.read(two.directory)
     assert [step.tokens for step in first.steps] == [step.tokens for step in second.steps]
     assert [step.loss for step in first.steps] == pytest.approx([step.loss for step in second.steps], rel=1e-3)

@@ -16,8 +16,8 @@ from gemmalocal.synthesis.asking import Prompt
 from gemmalocal.synthesis.endpoint import Endpoint
 from gemmalocal.synthesis.tasks import Pair, parse, schema
 from gemmalocal.weights.locate import DEMO_PACKAGE
+from tests.here import apart
 from tests.pipelines.test_prepare import LIGHT
-from tests.pipelines.test_runs import run
 
 EXAMPLES = """Text: The tower was finished in 1889. It is made of iron.
 {"rows": [{"question": "When was the tower finished?", "answer": "In 1889.", "evidence": "The tower was finished"}]}
@@ -50,7 +50,7 @@ def test_what_a_small_model_makes_up_is_found_out(server: str, tiny: Path, tmp_p
     (tmp_path / "qa.j2").write_text(EXAMPLES)
     document = tmp_path / "light.md"
     document.write_text(LIGHT.partition("# The fog")[0])
-    done = run(
+    done = apart(
         "prepare", str(document), "--to", "d", "--model", str(tiny), "--pairs", "2", "--passage-tokens", "400",
         "--attempts", "1", "--answer-tokens", "120", "--endpoint", server, "--concurrency", "1",
         "--prompts", str(tmp_path), "--json",

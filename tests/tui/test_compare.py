@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import pytest
 from textual.widgets import Static
 
 from gemmalocal import jobs, paths
+from tests.here import run
 from tests.tui.recorded import RUNS, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
@@ -24,7 +23,7 @@ from tui.widgets.answers import differing
 async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.screens.compare.JUST", 1e9)
     words = ["train", str(recipe_path), "--name", "tiny", "--set", "samples.prompts=[]"]
-    done = subprocess.run([sys.executable, "-m", "gemmalocal", *words], capture_output=True, text=True, check=False)
+    done = run(*words)
     assert done.returncode == 0, done.stderr
     app = GemmalocalApp()
     async with app.run_test(size=(100, 30)) as pilot:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from textual.widgets import Static
 from gemmalocal import exports, paths, runs
 from gemmalocal.errors import JobBusy
 from gemmalocal.events import Finished, encode
+from tests.here import run
 from tests.tui.recorded import RUNS, exported, exporting, hold, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
@@ -27,7 +26,7 @@ def about(app: GemmalocalApp) -> str:
 
 async def test_export_by_keys_and_find_it_again(recipe_path: Path) -> None:
     words = ["train", str(recipe_path), "--name", "tiny", "--set", "samples.prompts=[]"]
-    subprocess.run([sys.executable, "-m", "gemmalocal", *words], capture_output=True, check=True)
+    assert run(*words).returncode == 0
     app = GemmalocalApp()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.screen.query_one(RunTable).row_count)

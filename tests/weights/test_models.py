@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,8 @@ from gguf import GGMLQuantizationType as Kind
 
 from gemmalocal.weights import inventory
 from gemmalocal.weights.locate import locate
+from tests.here import run
 from tests.weights import ggufs
-
-
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "gemmalocal", *words], capture_output=True, text=True, timeout=120, check=False
-    )
 
 
 @pytest.fixture
