@@ -401,7 +401,7 @@ def test_stop_keeps_the_answers(documents: Path, tiny: Path, workspace: Path) ->
         job = jobs.Job(Path(detached.stdout.strip()))
         until(lambda: model.answered.total() == 2 and len(model.asked) == 3)
         assert run("stop", "d").returncode == 0
-        time.sleep(0.5)
+        until(lambda: '"stopping"' in (job.directory / "events.jsonl").read_text())
         model.hold = None
         model.gate.set()
         until(lambda: not job.alive)

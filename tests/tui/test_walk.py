@@ -32,6 +32,7 @@ async def test_from_an_empty_folder_to_a_comparison(recipe_path: Path, monkeypat
     monkeypatch.setattr("gemmalocal.recipe_file.FOLDERS", (recipe_path.parent,))
     monkeypatch.setattr("tui.screens.compare.JUST", 0.0)  # Escape leaves at once
     text = recipe_path.read_text().replace("steps: 12", f"steps: {STEPS}").replace("1e-2", "1e-3")
+    text = text.replace("evaluate_every: 4, save_every: 3", "evaluate_every: 50, save_every: 50")
     recipe_path.with_name("quotes.yaml").write_text(text)
     recipe_path.unlink()
     app = GemmalocalApp()
