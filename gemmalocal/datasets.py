@@ -13,14 +13,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import asides, atomic, paths, targets
-from gemmalocal.errors import DatasetError, JobBusy
-from gemmalocal.jobs import Job
+from gemmalocal import asides, atomic, jobs, paths, targets
+from gemmalocal.errors import DatasetError
 from gemmalocal.records import Message, Record
 from gemmalocal.terminal import as_json
 
@@ -173,40 +173,40 @@ def accept(folder: Path, rows: Sequence[Row]) -> None:
 
     Raises `DatasetError` for one that is not there (any more), `JobBusy` while the dataset is being made.
     """
-    settle(folder)
-    hand, left = by_hand(folder), read(folder / REJECTED)
-    for row in rows:
-        _take_out(row, left, REJECTED)
-        hand.accepted.add(_origin(row))
-        hand.dropped.discard(_origin(row))
-    sides = {
-        name: read(folder / name) + [_plain(row) for row in rows if bool(row.get("held_out")) is side]
-        for name, side in ((TRAIN, False), (HELD_OUT, True))
-    }
-    _change(folder, hand, {**sides, REJECTED: left})
+    with changing(folder):
+        hand, left = by_hand(folder), read(folder / REJECTED)
+        for row in rows:
+            _take_out(row, left, REJECTED)
+            hand.accepted.add(_origin(row))
+            hand.dropped.discard(_origin(row))
+        sides = {
+            name: read(folder / name) + [_plain(row) for row in rows if bool(row.get("held_out")) is side]
+            for name, side in ((TRAIN, False), (HELD_OUT, True))
+        }
+        _change(folder, hand, {**sides, REJECTED: left})
 
 
 def drop(folder: Path, name: str, row: Row) -> None:
     """Move a row of the file `name` (`TRAIN` or `HELD_OUT`) to the rejected ones; raises as `accept`."""
-    settle(folder)
-    hand, left = by_hand(folder), read(folder / name)
-    _take_out(row, left, name)
-    hand.dropped.add(_origin(row))
-    hand.accepted.discard(_origin(row))
-    rejected = {**row, "reason": DROPPED, "held_out": name == HELD_OUT}
-    _change(folder, hand, {REJECTED: [*read(folder / REJECTED), rejected], name: left})
+    with changing(folder):
+        hand, left = by_hand(folder), read(folder / name)
+        _take_out(row, left, name)
+        hand.dropped.add(_origin(row))
+        hand.accepted.discard(_origin(row))
+        rejected = {**row, "reason": DROPPED, "held_out": name == HELD_OUT}
+        _change(folder, hand, {REJECTED: [*read(folder / REJECTED), rejected], name: left})
 
 
 def edit(folder: Path, name: str, row: Row, text: str) -> None:
     """Give a row of the file `name` another answer; raises as `accept`, and `DatasetError` for an empty one."""
     if not text.strip():
         raise DatasetError("An answer cannot be empty.", "Drop the row instead.")
-    settle(folder)
-    hand, rows = by_hand(folder), read(folder / name)
-    place = _take_out(row, rows, name)
-    rows.insert(place, answered(row, text))
-    hand.edited[_origin(row)] = text
-    _change(folder, hand, {name: rows})
+    with changing(folder):
+        hand, rows = by_hand(folder), read(folder / name)
+        place = _take_out(row, rows, name)
+        rows.insert(place, answered(row, text))
+        hand.edited[_origin(row)] = text
+        _change(folder, hand, {name: rows})
 
 
 def _origin(row: Row) -> int:
@@ -214,11 +214,12 @@ def _origin(row: Row) -> int:
     return int(row.get("was", key(row)))
 
 
-def settle(folder: Path) -> None:
-    """Bring a change by hand to its end that was cut short; raises `JobBusy` while the dataset is being made."""
-    if (folder / "lock").exists() and Job(folder).alive:
-        raise JobBusy(f"{folder.name} is being made.", "Change its rows once that has ended.")
-    finish_change(folder)
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Have a dataset to oneself, with what was cut short brought to its end; raises `JobBusy`."""
+    with jobs.held(folder):
+        finish_change(folder)
+        yield
 
 
 def finish_change(folder: Path) -> None:

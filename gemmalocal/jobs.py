@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -119,6 +120,15 @@ def settle_errand(folder: Path) -> None:
         if target := spec.get("out") or spec.get("target"):
             asides.settle(Path(target))
     asides.discard(folder)
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Have a job's directory to oneself without a job; raises `JobBusy` if somebody works on it."""
+    with open(directory / "lock", "a+", opener=atomic.private) as lock:
+        if not _acquire(lock.fileno()):
+            raise JobBusy(f"{directory.name} is being made or changed.", "Try again once that has ended.")
+        yield
 
 
 def _acquire(descriptor: int) -> bool:

@@ -100,7 +100,8 @@ def test_a_change_that_was_cut_short_is_finished_by_the_next(folder: Path) -> No
         (folder / name).write_bytes(content)
     (folder / datasets.BY_HAND).unlink()
     (folder / datasets.CHANGE).write_text(json.dumps(change))
-    datasets.settle(folder)
+    with datasets.changing(folder):
+        pass
     assert {name: (folder / name).read_bytes() for name in files} == after
     assert not (folder / datasets.CHANGE).exists()
     datasets.drop(folder, datasets.TRAIN, second)
@@ -117,3 +118,10 @@ def test_a_damaged_file_is_a_sentence_that_names_it(folder: Path, name: str, con
     with pytest.raises(DatasetError, match=name):
         datasets.drop(folder, datasets.TRAIN, row)
     assert row in datasets.read(folder / datasets.TRAIN)
+
+
+def test_two_who_change_a_dataset_at_once_do_it_one_after_the_other(folder: Path) -> None:
+    row = datasets.read(folder / datasets.TRAIN)[0]
+    with datasets.changing(folder), pytest.raises(JobBusy):
+        datasets.drop(folder, datasets.TRAIN, row)
+    datasets.drop(folder, datasets.TRAIN, row)
