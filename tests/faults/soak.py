@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx2
 import psutil
 
-from gemmalocal import history, jobs
+from gemmalocal import history, holder, jobs
 from gemmalocal.events import Progress, Replied, Step
 from tests.faults.parts import World
 
@@ -101,8 +101,11 @@ def turns(world: World, home: Path) -> Watched:
 
 
 def _watched(job: jobs.Job, whole: int, reached: Callable[[object], int | None]) -> Watched:
-    pid = int((job.directory / "lock").read_text().split()[0])
-    watched, looked, end = Watched(psutil.Process(pid)), 0, time.monotonic() + LIMIT
+    looked, end = 0, time.monotonic() + LIMIT
+    while (pid := holder.group(job.directory / "lock")) is None:  # the child signs it once it runs
+        assert job.alive, f"{job.directory.name} did not begin"
+        time.sleep(0.01)
+    watched = Watched(psutil.Process(pid))
     while job.alive:
         for event in job.poll():
             done = reached(event)
