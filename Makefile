@@ -16,8 +16,8 @@ bench: $(VENV)/.demo
 	$(BIN)/gemmalocal bench
 	$(BIN)/gemmalocal bench --lengths 512,1024,2048,4096
 	-$(BIN)/pip install --quiet 'markitdown[pdf,docx,pptx]'
-	$(BIN)/python -m tests.bench.documents $(VENV)/documents
-	$(BIN)/python -m tests.bench.letters $(VENV)/documents $(VENV)/more-documents
+	$(BIN)/python -m benchmarks.documents $(VENV)/documents
+	$(BIN)/python -m benchmarks.letters $(VENV)/documents $(VENV)/more-documents
 
 # Faults put in the way of every kind of job: `make faults COUNT=1000 SEED=0`; long work, and whether anything grows.
 COUNT ?= 1000

@@ -1,18 +1,25 @@
 """gemmalocal: your Gemma, tuned on your own rows and documents, on your own machine.
 
-The map of the house. Imports point upstream: a file may import the room its material came from. docs/architecture.md
-has the hall in parts, the laws, and the way of a row and of a key press.
+The map of the house. Imports point upstream: a room imports only those above it here. docs/architecture.md has the
+laws, and the way of a row and of a key press.
 
-    hall        gemmalocal/*.py    what everybody may use: recipes, events, jobs, history, fit (no tensors, no numpy)
+    errors.py   what can go wrong, as a sentence, a remedy and an exit code
+    records.py  what a training record is
+    files/      files written whole, read within bounds; where things are kept
+    jobs/       what a job directory is: its events, its history, its process
+    recipe/     what a person writes: YAML -> recipes and preparations
+    planning/   a recipe, a machine    -> memory, time, heat: does it fit
+    workspace/  runs, datasets, exports, chats, as front ends list, begin and delete them
     documents/  files              -> documents -> passages; files of rows -> rows
+    templates/  Jinja templates of others -> text, sandboxed and with an end
     synthesis/  passages           -> rows with evidence, or a reason
     weights/    a model's name     -> a folder of weights
     data/       rows               -> records -> examples (ids, weights) -> micro-batches
+    serving/    OpenAI's protocol  -> questions to an engine, and its answers
     backends/   batches or ids     -> numbers, ids, adapter folders   (mlx/ and torch/, equal siblings)
     engine/     a trainer, batches -> events
-    serving/    OpenAI's protocol  -> questions to an engine, and its answers
     export/     a base, a result   -> folders and files for other programs; the proof
-    pipelines/  the only place where rooms meet; each runs in a child process (worker.py)
+    pipelines/  one file a kind of job; the only place where rooms meet; each runs in a child process (worker.py)
     cli/        a watcher of job directories: starts, prints, stops (tui/ is the other one)
 """
 

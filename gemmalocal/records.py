@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 ROLES = ("system", "user", "assistant")
 LINE_ENDS = "\r\n"
+TRAIN_FILE, HELD_OUT_FILE = "train.jsonl", "held_out.jsonl"  # what makes a folder a dataset of ours
 
 
 @dataclass(frozen=True)

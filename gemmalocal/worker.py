@@ -14,18 +14,22 @@ from importlib import import_module, metadata
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import __version__, asides, faults, history, holder, launcher, tie
+from gemmalocal import __version__
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.events import Event, Failed, Notice, Started, encode
-from gemmalocal.terminal import visible
+from gemmalocal.files import staging, system_errors
+from gemmalocal.jobs import history, holder, launcher, parent_watch
+from gemmalocal.jobs.events import Event, Failed, Notice, Started, encode
+from gemmalocal.jobs.terminal_text import visible
 
-PIPELINES = (
-    "train", "check", "doctor", "bench", "lengths", "models", "fetch", "import_gguf", "adapter", "prepare", "convert",
-    "chat", "export", "rows", "push", "account", "serve",
-)  # fmt: skip
 PACKAGES = ("mlx", "mlx-lm", "torch", "transformers", "bitsandbytes", "numpy", "tokenizers")
 NICE = 10  # of a run, a preparation, an export
+PIPELINES = Path(__file__).parent / "pipelines"
 Commands = Callable[[], list[dict[str, Any]]]
+
+
+def kinds() -> list[str]:
+    """The kinds of job that this version knows: one file each in `pipelines/`."""
+    return sorted(file.stem for file in PIPELINES.glob("[!_]*.py"))
 
 
 class Inbox:
@@ -83,8 +87,8 @@ class Voice:
 
 def run(directory: Path) -> int:
     """Work on the job in `directory` to its end; the exit code."""
-    asides.sweep(directory)  # ours alone: the lock is held
-    asides.tidy()
+    staging.sweep(directory)  # ours alone: the lock is held
+    staging.tidy()
     with io.FileIO(directory / "events.jsonl", "a+") as file:
         if file.tell() and not _ends_whole(directory / "events.jsonl"):
             file.write(b"\n")  # a killed attempt may have torn its last line
@@ -105,7 +109,7 @@ def _work(directory: Path) -> Iterator[Event]:
     yield Started(kind, os.getpid(), attempt, versions(), step)
     for text in told:
         yield Notice(text)
-    if kind not in PIPELINES:
+    if kind not in kinds():
         raise GemmalocalError(f"This version knows no job of kind '{kind}'.")
     pipeline = import_module(f"gemmalocal.pipelines.{kind}")
     yield from pipeline.run(spec, directory, Inbox(directory / "inbox.jsonl"))
@@ -116,7 +120,7 @@ def _fail(say: Voice, error: Exception, directory: Path) -> int:
     with suppress(OSError):  # the log may be on a full disk
         traceback.print_exc()
     unforeseen = GemmalocalError(f"Something unforeseen: {error}", f"See {directory / 'log.txt'}.")
-    cause = faults.explained(error) or unforeseen
+    cause = system_errors.explained(error) or unforeseen
     name = type(error if cause is unforeseen else cause).__name__
     with suppress(OSError):  # whoever looks on finds out by himself: see `history.death`
         say(Failed(name, cause.message, cause.hint, cause.code))
@@ -134,7 +138,7 @@ def follow(directory: Path, job: dict[str, Any], rank: int) -> int:
             pass
     except (GemmalocalError, OSError) as error:
         traceback.print_exc()
-        cause = faults.explained(error) or GemmalocalError(str(error))
+        cause = system_errors.explained(error) or GemmalocalError(str(error))
         print(visible(f"Process {rank}: {cause.message} {cause.hint}"), file=terminal)
         return cause.code
     return 0
@@ -168,6 +172,6 @@ if __name__ == "__main__":
     if given and launched:
         sys.exit(follow(Path(folder), json.loads(given[0]), launched.rank))
     holder.sign(Path(folder) / "lock")
-    if not tie.watch(Path(folder)) and launched is None:  # a launcher's processes are equals
+    if not parent_watch.watch(Path(folder)) and launched is None:  # a launcher's processes are equals
         stand_back()
     sys.exit(run(Path(folder)))

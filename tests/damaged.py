@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.events import KINDS
+from gemmalocal.jobs.events import KINDS
 
 DEEP = "[" * 200_000
 NOT_JSON: dict[str, str | bytes] = {

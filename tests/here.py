@@ -17,14 +17,15 @@ from typing import Any
 
 import pytest
 
-from gemmalocal import cli, jobs, worker
+from gemmalocal import cli, worker
 from gemmalocal.errors import JobBusy
+from gemmalocal.jobs import processes
 
 LIMIT = 120  # seconds
 
 
-def work(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -> jobs.Job:
-    """As `jobs.start`, but the job is over when this returns."""
+def work(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -> processes.Job:
+    """As `processes.start`, but the job is over when this returns."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     with (directory / "lock").open("a+") as lock, (directory / "log.txt").open("a") as log:
         try:
@@ -33,10 +34,10 @@ def work(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -
             raise JobBusy(f"{directory.name} is already running.") from error
         (directory / "job.json").write_text(json.dumps({"kind": kind, "spec": spec}))
         (directory / "inbox.jsonl").write_text("")
-        log.write(jobs.ATTEMPT.decode() + "here\n")
+        log.write(processes.ATTEMPT.decode() + "here\n")
         with redirect_stdout(log), redirect_stderr(log):
             worker.run(directory)
-    return jobs.Job(directory)
+    return processes.Job(directory)
 
 
 def run(*words: str, home: Path | None = None, given: str = "") -> subprocess.CompletedProcess[str]:
@@ -45,7 +46,7 @@ def run(*words: str, home: Path | None = None, given: str = "") -> subprocess.Co
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.setattr(sys, "argv", ["gemmalocal", *words])
         patch.setattr(sys, "stdin", io.StringIO(given))
-        patch.setattr(jobs, "start", work)
+        patch.setattr(processes, "start", work)
         if home is not None:
             patch.setenv("GEMMALOCAL_HOME", str(home))
         with pytest.raises(SystemExit) as ended:

@@ -21,7 +21,7 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("code", ["import tui.app", EVERY_COMMAND, "import gemmalocal.history"])
+@pytest.mark.parametrize("code", ["import tui.app", EVERY_COMMAND, "import gemmalocal.jobs.history"])
 def test_watchers_load_nothing_heavy(code: str) -> None:
     assert not loaded_by(code) & HEAVY
 

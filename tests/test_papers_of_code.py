@@ -12,10 +12,10 @@ import pytest
 from pydantic import BaseModel
 
 from docs.generate import PAGES, events, recipes
-from gemmalocal import recipe_file
-from gemmalocal.events import KINDS, Event, decode, encode
-from gemmalocal.preparation import Preparation
-from gemmalocal.recipe import Recipe
+from gemmalocal.jobs.events import KINDS, Event, decode, encode
+from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.prepare_schema import Preparation
+from gemmalocal.recipe.schema import Recipe
 from tests.test_house import ROOT
 
 DOCS = ROOT / "docs"

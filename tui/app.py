@@ -19,14 +19,14 @@ from textual.css.query import NoMatches
 from textual.filter import LineFilter
 from textual.screen import Screen
 
-from gemmalocal import preparing
-from gemmalocal.runs import Run
-from gemmalocal.terminal import on_line
+from gemmalocal.jobs.terminal_text import on_line
+from gemmalocal.workspace import preparations
+from gemmalocal.workspace.runs import Run
 from tui import border
-from tui.beside import beside
+from tui.background import beside
 from tui.screens.home import HomeScreen
 from tui.screens.palette import Palette
-from tui.screens.watching import JobStarted, OpenRun, PreparationStarted, RunScreen, Watching
+from tui.screens.run_screen import JobStarted, OpenRun, PreparationStarted, RunScreen, Watching
 from tui.theme import DARK, LIGHT, THEMES
 from tui.type_ahead import TypeAhead
 from tui.watch import Watcher
@@ -37,7 +37,12 @@ NAME = 64  # cells of a run's name in the palette, at most
 # After the first frame, so that no screen waits for its own import: the others, pydantic, and what needs it.
 LATER = (
     *(f"tui.screens.{name}" for name in ("pick", "recipe", "train", "compare", "export", "documents")),
-    *("gemmalocal.recipe_file", "gemmalocal.outlook", "gemmalocal.preparation", "tui.widgets.field_form"),
+    *(
+        "gemmalocal.recipe.recipe_file",
+        "gemmalocal.planning.preview",
+        "gemmalocal.recipe.prepare_schema",
+        "tui.widgets.field_form",
+    ),
 )
 COLLECT = (2000, 10, 100)  # objects until the young are looked through, times until the older, and until all are
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
@@ -85,7 +90,7 @@ class GemmalocalApp(TypeAhead):
         super().__init__()
         self._watcher = Watcher()
         self._seen: list[Run] | None = None
-        self._preparations = Watcher(preparing.list_all)
+        self._preparations = Watcher(preparations.list_all)
         self._prepared: list[Run] = []
         self._guard = border.Guard()
 

@@ -13,7 +13,7 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-from gemmalocal.terminal import HIDDEN, visible
+from gemmalocal.jobs.terminal_text import HIDDEN, visible
 
 
 def build() -> None:

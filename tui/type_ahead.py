@@ -13,7 +13,7 @@ from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 from gemmalocal.errors import GemmalocalError
-from tui.beside import Forbearing, beside, tell
+from tui.background import Forbearing, beside, tell
 
 PATIENCE = 5.0  # seconds that a screen may take before keys reach it all the same
 LOOK = 0.02  # seconds between two looks at a screen that is not ready

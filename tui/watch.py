@@ -8,10 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import history, reading
-from gemmalocal.history import JobState
-from gemmalocal.jobs import Job
-from gemmalocal.runs import Run
+from gemmalocal.files import safe_read
+from gemmalocal.jobs import history
+from gemmalocal.jobs.history import JobState
+from gemmalocal.jobs.processes import Job
+from gemmalocal.workspace.runs import Run
 
 
 class Watcher:
@@ -93,7 +94,7 @@ class _Tracker:
             trouble = history.trouble(self._folder, self._state)
             if self._state.status == "killed":
                 trouble = history.death(self._job)
-            at = at or reading.changed(self._folder / "job.json")
+            at = at or safe_read.changed(self._folder / "job.json")
             self._last = Run(self._folder, spec, _copy(self._state), trouble, at)
         except OSError:
             return None

@@ -10,8 +10,8 @@ from dataclasses import MISSING, Field, fields
 from typing import NamedTuple, get_type_hints
 
 from docs.generate.tables import NOTE, code, table
-from gemmalocal import events as all_events
-from gemmalocal.events import (
+from gemmalocal.jobs import events as all_events
+from gemmalocal.jobs.events import (
     CONTRACT,
     Asked,
     Cleared,

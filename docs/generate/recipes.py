@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 
 from docs.generate.tables import NOTE, code, table
-from gemmalocal import recipe_file
-from gemmalocal.preparation import EndpointSpec, Preparation
-from gemmalocal.recipe import DataSource, DataSpec, LoraSpec, PromptTemplate, Recipe, SampleSpec, TrainSpec
+from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.prepare_schema import EndpointSpec, Preparation
+from gemmalocal.recipe.schema import DataSource, DataSpec, LoraSpec, PromptTemplate, Recipe, SampleSpec, TrainSpec
 
 Tree = dict[str, Any]
 

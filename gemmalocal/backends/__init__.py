@@ -6,9 +6,9 @@ from importlib import import_module, util
 from pathlib import Path
 from typing import cast
 
-from gemmalocal import launcher
 from gemmalocal.backends.protocol import Backend
 from gemmalocal.errors import BackendUnavailable
+from gemmalocal.jobs import launcher
 
 INSTALL_MLX = "pip install gemmalocal on macOS (Apple Silicon) or Linux"
 BACKENDS = {

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from gemmalocal.backends.group import ALONE, Group
+from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.data.batches import MicroBatch, Shapes
-from gemmalocal.recipe import Recipe
+from gemmalocal.recipe.schema import Recipe
 
 
 class Update(NamedTuple):

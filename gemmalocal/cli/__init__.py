@@ -10,10 +10,11 @@ from typing import NoReturn
 
 import click
 
-from gemmalocal import __version__, faults
+from gemmalocal import __version__
 from gemmalocal.cli.groups import Grouped
 from gemmalocal.cli.say import flush, note, open_streams, styled
 from gemmalocal.errors import INTERRUPTED, GemmalocalError, OutputLost, OutputUnwanted, UsageFault
+from gemmalocal.files import system_errors
 
 EPILOG = """Without a word, gemmalocal opens the app. What a command takes: gemmalocal COMMAND --help
 
@@ -66,7 +67,7 @@ def _run() -> int:
 
 def failed(fault: Exception) -> int:
     """Tell an error, ours or the system's; its exit code. Raises another as it is."""
-    error = faults.explained(fault)
+    error = system_errors.explained(fault)
     if error is None:
         raise fault
     with suppress(OutputLost):  # then nobody can be told

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import click
 
-from gemmalocal import history, paths, reading, targets
 from gemmalocal.cli import complete, errands
 from gemmalocal.cli.say import note, say, say_json
 from gemmalocal.errors import UsageFault
+from gemmalocal.files import paths, safe_read, targets
+from gemmalocal.jobs import history
 
 CONFIG = "adapter_config.json"
 
@@ -47,9 +48,9 @@ def _folder(source: str) -> Path:
     """The adapter of a run, or a folder; raises `GemmalocalError` if there is neither."""
     own, folder = paths.runs() / source / "adapter", paths.given(source).absolute()
     for place in (own, folder):
-        if reading.is_file(place / CONFIG):
+        if safe_read.is_file(place / CONFIG):
             return place
-    if folder.parts and os.path.isdir(folder) and not reading.is_file(folder / "job.json"):
+    if folder.parts and os.path.isdir(folder) and not safe_read.is_file(folder / "job.json"):
         raise UsageFault(f"{source} holds no adapter.", f"An adapter is a folder with {CONFIG}; or give a run.")
     run = history.find_run(source)
     whole = (run / "model").is_dir()

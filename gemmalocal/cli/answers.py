@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
-from gemmalocal.talk import Answer, Exchange
-from gemmalocal.terminal import on_line, visible
+from gemmalocal.jobs.terminal_text import on_line, visible
+from gemmalocal.workspace.transcript import Answer, Exchange
 
 COLUMN = 36  # characters that a column should have at least
 GAP = " │ "

@@ -11,14 +11,16 @@ from typing import Any
 
 import click
 
-from gemmalocal import chats, jobs, paths, talk
 from gemmalocal.cli import complete
 from gemmalocal.cli.answers import Page
 from gemmalocal.cli.follow import exit_code
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import note, say, say_json_line
 from gemmalocal.errors import USAGE
-from gemmalocal.events import Cleared, Declined, Event, Failed, Finished, Replied, Report, Voted, decode
+from gemmalocal.files import paths
+from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Cleared, Declined, Event, Failed, Finished, Replied, Report, Voted, decode
+from gemmalocal.workspace import chats, transcript
 
 POLL = 0.05  # seconds
 HELP = "/again  /vote NAME  /clear  /system TEXT  /save  /quit; Ctrl-C stops an answer"
@@ -88,9 +90,9 @@ def chat(
 class Dialogue:
     """A chat job, asked one command at a time; what it says is printed as it comes."""
 
-    def __init__(self, job: jobs.Job, as_json: bool) -> None:
+    def __init__(self, job: processes.Job, as_json: bool) -> None:
         self._job, self._json = job, as_json
-        self._narrator, self._talk = Narrator(), talk.Talk()
+        self._narrator, self._talk = Narrator(), transcript.Talk()
         self._page: Page | None = None
         self._last: Event | None = None
         self.over = False
@@ -146,7 +148,7 @@ class Dialogue:
                 self._job.ask(do="stop")
 
     def _tell(self, event: Event) -> None:
-        talk.fold(self._talk, event)
+        transcript.fold(self._talk, event)
         if isinstance(event, Finished | Failed):
             self._last = event
         if isinstance(event, Declined):
@@ -161,7 +163,7 @@ class Dialogue:
             return
         if self._json:
             if isinstance(event, Replied) and exchange.whole:
-                say_json_line(talk.as_json(self._talk, exchange))
+                say_json_line(transcript.as_json(self._talk, exchange))
             return
         self._page = self._page or Page(self.names, shutil.get_terminal_size().columns, sys.stdout.isatty())
         for line in self._page.more(exchange):

@@ -12,8 +12,8 @@ import click
 from gemmalocal.cli import complete
 from gemmalocal.cli.errands import run
 from gemmalocal.cli.say import Shown, joined, note, page, say, say_json, styled
-from gemmalocal.pace import duration
-from gemmalocal.terminal import on_line, printable
+from gemmalocal.jobs.terminal_text import on_line, printable
+from gemmalocal.planning.throughput import duration
 
 BAR = 34  # cells of the histogram's longest bar
 MARKS = "⟦⟧"  # around what is supervised, where there is no colour
@@ -38,7 +38,7 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
     It shows what is wrong or odd with the rows, how long they are, the memory and the time that training takes, and
     three rows. What the model learns of them is in colour and underlined. Without colour it stands between ⟦ and ⟧.
     """
-    from gemmalocal import recipe_file
+    from gemmalocal.recipe import recipe_file
 
     code, report = run("check", recipe_file.load(recipe, overrides, note).model_dump(mode="json"))
     if as_json and report:

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 import click
 from click.shell_completion import CompletionItem
 
-from gemmalocal import datasets, history, paths, reading
 from gemmalocal.errors import GemmalocalError
+from gemmalocal.files import paths, safe_read
+from gemmalocal.jobs import history
+from gemmalocal.records import TRAIN_FILE
 
 Offers = list[CompletionItem]
 
@@ -28,7 +30,7 @@ def runs(context: click.Context, parameter: click.Parameter, typed: str) -> Offe
 
 def recipes(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
     """Recipes that come along; files where none begins like that."""
-    from gemmalocal import recipe_file
+    from gemmalocal.recipe import recipe_file
 
     return _beginning(typed, recipe_file.builtin_recipes()) or files(context, parameter, typed)
 
@@ -36,7 +38,7 @@ def recipes(context: click.Context, parameter: click.Parameter, typed: str) -> O
 def prepared(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
     """Datasets that were prepared here; files where none begins like that."""
     try:
-        folders = [folder for folder in reading.entries(paths.datasets()) if (folder / datasets.TRAIN).is_file()]
+        folders = [folder for folder in safe_read.entries(paths.datasets()) if (folder / TRAIN_FILE).is_file()]
         names = sorted(folder.name for folder in folders)
     except (GemmalocalError, OSError):
         names = []

@@ -7,25 +7,27 @@ from typing import Any
 
 import click
 
-from gemmalocal import asides, jobs, machine, paths
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import say, say_json
-from gemmalocal.events import Event, Finished, Report
+from gemmalocal.files import paths, staging
+from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Event, Finished, Report
+from gemmalocal.planning import hardware
 
 SHOWN = 8  # of what was left
 
 
 def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
     """Run an errand in a child process: its exit code, and its report."""
-    job = jobs.errand(kind, spec)
+    job = processes.errand(kind, spec)
     try:
         return report(job)
     finally:
         shutil.rmtree(job.directory, ignore_errors=True)
 
 
-def report(job: jobs.Job) -> tuple[int, dict[str, Any]]:
+def report(job: processes.Job) -> tuple[int, dict[str, Any]]:
     """Follow a job whose answer is a report: its exit code, and the report."""
     narrator, reports = Narrator(), list[dict[str, Any]]()
 
@@ -52,7 +54,7 @@ def doctor(clean: bool, as_json: bool) -> int:
     """
     if clean:
         _clean()
-    here = machine.probe()
+    here = hardware.probe()
     code, report = run("doctor", {})
     findings = {"machine": here, **report, "workspace": str(paths.workspace()), "left": left()}
     if as_json:
@@ -76,18 +78,18 @@ def doctor(clean: bool, as_json: bool) -> int:
 
 def left() -> list[dict[str, Any]]:
     """What killed processes left in the workspace: paths in it, and their bytes."""
-    found = [aside.path for aside in asides.below(paths.workspace()) if aside.abandoned]
+    found = [aside.path for aside in staging.below(paths.workspace()) if aside.abandoned]
     home = paths.workspace()
     return [
-        {"path": str(path.relative_to(home)), "bytes": asides.tree_bytes(path)}
-        for path in sorted({*found, *jobs.dead_errands()})
+        {"path": str(path.relative_to(home)), "bytes": staging.tree_bytes(path)}
+        for path in sorted({*found, *processes.dead_errands()})
     ]
 
 
 def _clean() -> None:
-    asides.sweep(paths.workspace())
-    for folder in jobs.dead_errands():
-        jobs.settle_errand(folder)
+    staging.sweep(paths.workspace())
+    for folder in processes.dead_errands():
+        processes.settle_errand(folder)
 
 
 def _say_left(found: list[dict[str, Any]]) -> None:

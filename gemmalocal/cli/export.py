@@ -6,9 +6,11 @@ from typing import Any
 
 import click
 
-from gemmalocal import exports, history, targets
 from gemmalocal.cli import complete, errands
 from gemmalocal.cli.say import page, say, say_json
+from gemmalocal.files import targets
+from gemmalocal.jobs import history
+from gemmalocal.workspace import exports
 
 FORMS = [offer.name for offer in exports.OFFERS]
 

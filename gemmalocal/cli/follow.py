@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gemmalocal import history, paths
 from gemmalocal.cli.say import note, say_json_line
 from gemmalocal.errors import INTERRUPTED, KILLED
-from gemmalocal.events import Event, Failed, Finished, Started, Unknown, decode
-from gemmalocal.jobs import Job
+from gemmalocal.files import paths
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Event, Failed, Finished, Started, Unknown, decode
+from gemmalocal.jobs.processes import Job
 
 POLL = 0.1  # seconds
 

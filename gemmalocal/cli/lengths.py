@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from gemmalocal import machine
 from gemmalocal.cli.errands import run
 from gemmalocal.cli.say import page, say, say_json
 from gemmalocal.errors import OutOfMemory
+from gemmalocal.planning import hardware
 
 SHORTEST = 16
 ROOM = 0.95  # of the free memory
@@ -43,7 +43,7 @@ def compare(model: str, backend: str, lengths: list[int], as_json: bool) -> int:
         row: dict[str, Any] = {"length": length}
         for column, (who, checkpointing) in COLUMNS.items():
             expected = foreseen(rows, column, length)
-            if expected > ROOM * machine.probe()["memory_free"]:
+            if expected > ROOM * hardware.probe()["memory_free"]:
                 row[column] = {"expected_bytes": expected}
                 continue
             spec = {"model": model, "backend": backend, "length": length, "who": who, "checkpointing": checkpointing}

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from gemmalocal import paths
 from gemmalocal.cli import complete, errands
 from gemmalocal.cli.say import say, say_json, styled
-from gemmalocal.terminal import on_line
+from gemmalocal.files import paths
+from gemmalocal.jobs.terminal_text import on_line
 
 TRAIN = {"yes": "yes", "checkpointing": "yes*", "no": "no", "import": "import", "unknown": "?"}
 CHAT = {True: "yes", False: "no", None: "-"}

@@ -6,9 +6,8 @@ import shutil
 import sys
 import textwrap
 
-from gemmalocal import pace
 from gemmalocal.cli.say import again, note, styled, wipe
-from gemmalocal.events import (
+from gemmalocal.jobs.events import (
     Evaluated,
     Event,
     Failed,
@@ -23,7 +22,8 @@ from gemmalocal.events import (
     Started,
     Step,
 )
-from gemmalocal.terminal import on_line, visible
+from gemmalocal.jobs.terminal_text import on_line, visible
+from gemmalocal.planning import throughput
 
 WIDTH = 24
 
@@ -86,12 +86,12 @@ class Narrator:
 
     def _progress(self, event: Progress) -> None:
         if self._live:
-            left = f"  {pace.duration(event.left)} left" if event.left is not None else ""
+            left = f"  {throughput.duration(event.left)} left" if event.left is not None else ""
             self._show(f"  {bar(event.done, event.total)} {event.what} {event.done}/{event.total}{left}")
 
     def _step(self, event: Step) -> None:
-        self._steps = [*self._steps[1 - pace.RECENT :], event]
-        left = pace.duration(pace.left(self._steps))
+        self._steps = [*self._steps[1 - throughput.RECENT :], event]
+        left = throughput.duration(throughput.left(self._steps))
         text = (
             f"  {bar(event.step, event.steps)} step {event.step}/{event.steps}  loss {event.loss:.3f}  "
             f"{event.tokens / max(event.seconds, 1e-9):.0f} tok/s  {event.memory / 2**30:.1f} GB  {left} left"

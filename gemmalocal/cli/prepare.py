@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemmalocal import datasets, paths, preparing, targets
 from gemmalocal.cli import complete, errands
 from gemmalocal.cli.say import say, say_json, styled
 from gemmalocal.cli.training import DETACH, JSON, look_on
 from gemmalocal.errors import RecipeError
-from gemmalocal.terminal import printable
+from gemmalocal.files import paths, targets
+from gemmalocal.jobs.terminal_text import printable
+from gemmalocal.records import TRAIN_FILE
+from gemmalocal.workspace import datasets, preparations
 
 if TYPE_CHECKING:  # pydantic is only loaded when a preparation is described
-    from gemmalocal.preparation import Preparation
+    from gemmalocal.recipe.prepare_schema import Preparation
 
 FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 
@@ -82,13 +84,13 @@ def prepare(
     if to is None and file is None:
         raise click.UsageError("Name the dataset: --to DATASET.")
     wanted = _wanted(sources, file, options)
-    return look_on(preparing.begin(to or (file.stem if file else ""), wanted, password), as_json, detach)
+    return look_on(preparations.begin(to or (file.stem if file else ""), wanted, password), as_json, detach)
 
 
 def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]) -> Preparation:
     """The preparation that a file and options describe; raises `RecipeError` with all problems."""
-    from gemmalocal import recipe_file
-    from gemmalocal.preparation import Preparation
+    from gemmalocal.recipe import recipe_file
+    from gemmalocal.recipe.prepare_schema import Preparation
 
     if options["threshold"] is not None and not (options["judge"] or file):
         raise RecipeError("--threshold goes with --judge.")
@@ -152,9 +154,9 @@ def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
 
     DATASET is one that was prepared here, or any rows, named as in a recipe.
     """
-    prepared = (paths.datasets() / dataset / datasets.TRAIN).is_file()  # before a folder that is called so too
+    prepared = (paths.datasets() / dataset / TRAIN_FILE).is_file()  # before a folder that is called so too
     elsewhere = ":" in dataset or (os.path.exists(dataset) and not prepared)
-    path = preparing.whole(dataset) if elsewhere else str(datasets.find(dataset))
+    path = preparations.whole(dataset) if elsewhere else str(datasets.find(dataset))
     name = os.path.basename(dataset.rstrip("/")) or "dataset"
     target = str(targets.wanted(f"{name.replace(':', '-')}-{form}" if out is None else out, targets.empty))
     code, report = errands.run("convert", {"path": path, "form": form, "out": target, "name": name})

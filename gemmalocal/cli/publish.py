@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from gemmalocal import datasets, history
 from gemmalocal.cli import complete, errands
 from gemmalocal.cli.say import page, say, say_json
 from gemmalocal.errors import RecipeError
-from gemmalocal.terminal import on_line
+from gemmalocal.jobs import history
+from gemmalocal.jobs.terminal_text import on_line
+from gemmalocal.workspace import datasets
 
 TOKEN = "GEMMALOCAL_TOKEN"  # the job inherits it, and its directory does not hold it
 

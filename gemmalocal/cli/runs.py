@@ -9,14 +9,15 @@ from typing import Any
 
 import click
 
-from gemmalocal import history, holder, reading
 from gemmalocal.cli import complete
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import note, say, say_json
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.jobs import Job
-from gemmalocal.terminal import on_line
+from gemmalocal.files import safe_read
+from gemmalocal.jobs import history, holder
+from gemmalocal.jobs.processes import Job
+from gemmalocal.jobs.terminal_text import on_line
 
 NAME, WHY = 64, 400  # cells at most
 
@@ -121,7 +122,7 @@ def log(run: str, lines: int) -> None:
     RUN is its name. Its end often says why a run failed.
     """
     path = history.find_run(run) / "log.txt"
-    with io.TextIOWrapper(reading.regular(path), "utf-8", "replace") as file:
+    with io.TextIOWrapper(safe_read.regular(path), "utf-8", "replace") as file:
         for line in deque(file, maxlen=lines):
             say(line.rstrip("\n"))
 

@@ -15,8 +15,8 @@ from typing import Any, TextIO
 
 import click
 
-from gemmalocal import terminal
 from gemmalocal.errors import OutputLost, OutputUnwanted
+from gemmalocal.jobs import terminal_text
 
 NARROW = 40  # cells that a line is never cut below
 START_OF_LINE = "\r\033[K"  # and what was on it away
@@ -47,7 +47,7 @@ def page(lines: Iterable[str]) -> Shown:
 
 def shown(text: str) -> Shown:
     """As it may be printed."""
-    return text if isinstance(text, Shown) else Shown(terminal.visible(text))
+    return text if isinstance(text, Shown) else Shown(terminal_text.visible(text))
 
 
 def say(*parts: str, err: bool = False) -> None:
@@ -63,7 +63,7 @@ def note(*parts: str) -> None:
 def again(text: str) -> None:
     """One line of narration in place of the one that the cursor is on; it stays there."""
     width = shutil.get_terminal_size().columns - 1
-    _print(Shown(START_OF_LINE + terminal.on_line(text, max(NARROW, width))), True, newline=False)
+    _print(Shown(START_OF_LINE + terminal_text.on_line(text, max(NARROW, width))), True, newline=False)
 
 
 def wipe() -> None:
@@ -73,12 +73,12 @@ def wipe() -> None:
 
 def say_json(value: object) -> None:
     """Print a value as one line of JSON."""
-    _print(Shown(terminal.as_json(value)), False)
+    _print(Shown(terminal_text.as_json(value)), False)
 
 
 def say_json_line(line: str) -> None:
     """Print a line that is JSON already."""
-    _print(Shown(terminal.json_line(line)), False)
+    _print(Shown(terminal_text.json_line(line)), False)
 
 
 def _print(text: Shown, err: bool, newline: bool = True) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import click
 
-from gemmalocal import history, jobs
 from gemmalocal.cli import complete
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import page, say, say_json
-from gemmalocal.events import Event, Report
+from gemmalocal.jobs import history, processes
+from gemmalocal.jobs.events import Event, Report
 
 
 @click.command()
@@ -42,7 +42,7 @@ def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> in
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it is how this ends, in a script's background too
     spec = {"run": str(history.find_run(run).absolute()), "form": form, "host": host, "port": port}
-    job = jobs.errand("serve", spec)
+    job = processes.errand("serve", spec)
     narrator = Narrator()
 
     def tell(event: Event) -> None:

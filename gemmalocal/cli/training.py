@@ -9,12 +9,14 @@ from typing import Any, NoReturn
 
 import click
 
-from gemmalocal import history, jobs, launcher, paths, runs
 from gemmalocal.cli import complete
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import note, say
 from gemmalocal.errors import KILLED, RecipeError
+from gemmalocal.files import paths
+from gemmalocal.jobs import history, launcher, processes
+from gemmalocal.workspace import runs
 
 SET = click.option(
     "--set",
@@ -43,7 +45,7 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
     Several processes can share each step: start it with `mlx.launch -n 2` or `torchrun --nproc-per-node 2` in front,
     and give it a --name.
     """
-    from gemmalocal import recipe_file
+    from gemmalocal.recipe import recipe_file
 
     loaded = recipe_file.load(recipe, overrides, note)
     _follow_if_launched(paths.runs() / runs.checked(name) if name else None, loaded.model_dump(mode="json"), detach)
@@ -84,10 +86,10 @@ def _follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool,
     if kind != "train":
         raise RecipeError("Only a training is shared by several processes.", f"Do it without {launched.by}.")
     if launched.rank:
-        jobs.follow(folder, kind, spec)
+        processes.follow(folder, kind, spec)
 
 
-def look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
+def look_on(job: processes.Job, as_json: bool, detach: bool) -> int:
     """Tell a job until it ends, or leave it; its directory goes to stdout."""
     if detach:
         say(str(job.directory))
@@ -104,7 +106,7 @@ def look_on(job: jobs.Job, as_json: bool, detach: bool) -> int:
     return code
 
 
-def _end_with(job: jobs.Job) -> None:
+def _end_with(job: processes.Job) -> None:
     """When the launcher ends this process (SIGTERM), because another has died, the job ends too."""
 
     def end(*_: object) -> NoReturn:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.data.examples import Example
-from gemmalocal.data.store import lengths
+from gemmalocal.data.token_store import lengths
 
 LOOKS = 50  # batches that `largest` plans
 

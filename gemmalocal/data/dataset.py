@@ -14,11 +14,11 @@ from gemmalocal.data import sources
 from gemmalocal.data.cells import Unusable
 from gemmalocal.data.findings import Findings
 from gemmalocal.data.remarks import NEAR, Remarks
-from gemmalocal.data.shapes import Shapes
+from gemmalocal.data.row_formats import Shapes
 from gemmalocal.data.sources import Found, Source
 from gemmalocal.documents import splits
 from gemmalocal.errors import DatasetError
-from gemmalocal.recipe import DataSource, DataSpec
+from gemmalocal.recipe.schema import DataSource, DataSpec
 from gemmalocal.records import Record, Rejected
 
 Mask = NDArray[np.bool_]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.data.tokenizer import TURN_ENDS, TemplateRefused, Tokenizer
-from gemmalocal.recipe import LongRows
+from gemmalocal.recipe.schema import LongRows
 from gemmalocal.records import Message, Record, Rejected
 
 Piece = tuple[str, bool]  # text, supervised

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gemmalocal.documents import rows, splits
+from gemmalocal.documents import row_readers, splits
 
 PREPARED = ("train.jsonl", "held_out.jsonl")  # a folder that holds both is a dataset: nothing else in it is rows
 DATA = "data"  # where a clone of a Hub dataset has its files
@@ -126,7 +126,7 @@ def _is_rows(file: Path) -> bool:
     kind, stem = suffix(file), _stem(file).lower()
     if kind in TEXTS:
         return stem not in NOT_ROWS_ALONE and re.split(r"[._-]", stem)[0] not in NOT_ROWS
-    return kind in rows.READERS and not (kind == ".json" and stem in NOT_ROWS_JSON)
+    return kind in row_readers.READERS and not (kind == ".json" and stem in NOT_ROWS_JSON)
 
 
 def listed(names: Sequence[str]) -> str:

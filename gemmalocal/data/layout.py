@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from gemmalocal.data import store
+from gemmalocal.data import token_store
 from gemmalocal.data.chat_template import ChatTemplate, chosen
 from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS, Tokenizer
 from gemmalocal.errors import DatasetError
-from gemmalocal.recipe import DataSpec
+from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import Message, Record
 
 Form = Literal["text", "prompt", "chat"]
@@ -116,7 +116,7 @@ def about(layout: Layout, template: ChatTemplate) -> dict[str, Any]:
 def tokenizer(folder: Path, data: DataSpec, examples: Path) -> Tokenizer:
     """The tokenizer of the model in `folder` for the rows of a recipe, with the template that its `examples` had."""
     try:
-        kept = store.about(examples).get("chat_template") if store.exists(examples) else None
+        kept = token_store.about(examples).get("chat_template") if token_store.exists(examples) else None
     except DatasetError:  # it is damaged, and may be mended with what the recipe says
         kept = None
     template = ChatTemplate(kept["source"], kept["file"]) if kept else chosen(folder, data.chat_template)
@@ -125,9 +125,9 @@ def tokenizer(folder: Path, data: DataSpec, examples: Path) -> Tokenizer:
 
 def remembered(examples: Path, data: DataSpec, tokenizer: Tokenizer) -> Layout:
     """The layout of a run's examples; of older runs, what their first row and their recipe tell."""
-    if not store.exists(examples):
+    if not token_store.exists(examples):
         return Layout(form(tokenizer, isinstance(data.template, str) or data.shape == "text", []))
-    train, _, about = store.load(examples)
+    train, _, about = token_store.load(examples)
     kept: Form = about.get("form") or form(tokenizer, about["plain"], train[0].ids.tolist() if len(train) else [])
     return Layout(kept, about["between"] if kept == "prompt" else "")
 

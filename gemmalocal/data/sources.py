@@ -10,14 +10,14 @@ from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import paths
 from gemmalocal.data import folders
 from gemmalocal.data.folders import Holding
-from gemmalocal.documents import hub, packed, rows, splits
+from gemmalocal.documents import hub, packed, row_readers, splits
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_rows import json_tree, parts
-from gemmalocal.documents.rows import At, Rows
+from gemmalocal.documents.row_readers import At, Rows
 from gemmalocal.errors import DatasetError
+from gemmalocal.files import paths
 
 PACKAGE = "package:"
 
@@ -68,7 +68,7 @@ def find(path: str) -> Found:
 def _matching(pattern: Path) -> Found:
     """The files and folders of a glob, each read as if it was named, but by sides as if they were in one folder."""
     matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]
-    files = [match for match in matches if match.is_file() and folders.suffix(match) in rows.READERS]
+    files = [match for match in matches if match.is_file() and folders.suffix(match) in row_readers.READERS]
     if not files:
         raise DatasetError(f"There are no rows at {pattern}: no file that is read matches.", "Check data.path.")
     sides = folders.sorted_out(files)
@@ -86,7 +86,7 @@ def _folder(folder: Path) -> Found:
     if not any(held.sides.values()):
         raise DatasetError(
             f"{folder} holds no rows{f': not read {folders.listed(held.unread)}' if held.unread else ''}.",
-            f"Put {', '.join(rows.READERS)} files into it.",
+            f"Put {', '.join(row_readers.READERS)} files into it.",
         )
     return _holding(held, str(folder))
 
@@ -172,14 +172,14 @@ def _resource(place: str) -> Path:
 
 
 def _file(file: Path) -> Source:
-    if folders.suffix(file) not in rows.READERS:
-        raise DatasetError(f"{file.name} is not of a kind that can be read.", f"Use {', '.join(rows.READERS)}.")
-    return Source(file.stat().st_size, partial(_unpacked if file.suffix == ".gz" else rows.read, file))
+    if folders.suffix(file) not in row_readers.READERS:
+        raise DatasetError(f"{file.name} is not of a kind that can be read.", f"Use {', '.join(row_readers.READERS)}.")
+    return Source(file.stat().st_size, partial(_unpacked if file.suffix == ".gz" else row_readers.read, file))
 
 
 def _unpacked(file: Path, at: At) -> Rows:
     with packed.unpacked(file) as plain:
-        yield from rows.read(plain, lambda place: None)
+        yield from row_readers.read(plain, lambda place: None)
 
 
 def _hub(place: str) -> Found:

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer as Encoder
 from gemmalocal.data.chat_template import CONFIG, TURNS, TURNS_4, ChatTemplate, chosen, read_json
 from gemmalocal.errors import ModelError
 from gemmalocal.records import Message
-from gemmalocal.templates import Declined, TemplateFault, Templates
+from gemmalocal.templates.sandbox import Declined, TemplateFault, Templates
 
 __all__ = ["TURNS", "TURN_ENDS", "TURN_STARTS", "TemplateRefused", "Tokenizer"]
 TURN_STARTS = ("<start_of_turn>", "<|turn>")

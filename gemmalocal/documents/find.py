@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from gemmalocal import paths
+from gemmalocal.files import paths
 
 
 def find(sources: Sequence[str]) -> list[str]:

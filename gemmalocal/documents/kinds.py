@@ -8,7 +8,7 @@ import re
 import zipfile
 from pathlib import Path
 
-from gemmalocal.documents import rows
+from gemmalocal.documents import row_readers
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.text import decode, has_zeros
 
@@ -54,7 +54,7 @@ READERS = {  # suffix: module and function, imported when the first such file is
     **dict.fromkeys(CODE, "text.read_text"),
 }
 MAILBOX = ".mbox"
-ROWS = frozenset(rows.READERS) - frozenset(READERS)
+ROWS = frozenset(row_readers.READERS) - frozenset(READERS)
 KINDS = sorted({*READERS, *ROWS} - {"", *CODE})
 PACKED = {
     ".pdf",

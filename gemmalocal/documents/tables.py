@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.documents import rows
+from gemmalocal.documents import row_readers
 from gemmalocal.documents.document import Content, Section, Unreadable
 from gemmalocal.documents.text import LARGEST_TEXT, SAMPLE, decode, has_zeros
 from gemmalocal.records import Rejected
@@ -33,10 +33,10 @@ def contents(file: Path) -> Iterator[tuple[str, Content] | Rejected]:
 
 def _contents(file: Path) -> Iterator[tuple[str, Content] | Rejected]:
     names = _names(file) if file.suffix.lower() in (".csv", ".tsv") else ()
-    yield from of_rows(rows.table(file, _unheard, names) if names else rows.read(file, _unheard))
+    yield from of_rows(row_readers.table(file, _unheard, names) if names else row_readers.read(file, _unheard))
 
 
-def of_rows(found: rows.Rows) -> Iterator[tuple[str, Content] | Rejected]:
+def of_rows(found: row_readers.Rows) -> Iterator[tuple[str, Content] | Rejected]:
     """Each row as text, in its place."""
     for row in found:
         if isinstance(row, Rejected):
@@ -91,7 +91,7 @@ def _names(file: Path) -> tuple[str, ...]:
         line = text.readline(HEADER)
         text.seek(0)
         try:
-            first = next(csv.reader(text, delimiter=rows.separator(file, line)), [])
+            first = next(csv.reader(text, delimiter=row_readers.separator(file, line)), [])
         except csv.Error:
             return ()
     data = any(NUMBER.fullmatch(cell) or len(cell) > LONGEST_NAME or "\n" in cell for cell in first)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from gemmalocal import atomic, hashes
-from gemmalocal.backends import adapters, whole
+from gemmalocal.backends import full_model, peft_adapter
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.errors import ModelError
+from gemmalocal.files import atomic, hashes
 
 STATE = "state.json"  # the standing, and each file's size and hash
 FILES = "files"  # the key of the hashes
@@ -124,8 +124,8 @@ def damage(path: Path) -> str:
 
 def _broken(path: Path) -> Iterator[tuple[str, str]]:
     """Files of a checkpoint without hashes that cannot be opened."""
-    if not any((path / name).is_file() for name in (adapters.WEIGHTS, whole.WEIGHTS)):
-        yield adapters.WEIGHTS, "is missing"
+    if not any((path / name).is_file() for name in (peft_adapter.WEIGHTS, full_model.WEIGHTS)):
+        yield peft_adapter.WEIGHTS, "is missing"
     for file in sorted(path.iterdir()):
         try:
             if file.suffix == ".safetensors":
@@ -230,5 +230,5 @@ def chosen(folder: Path) -> tuple[Path, str]:
 def deliver(checkpoint: Path, target: Path) -> None:
     """Copy a checkpoint's adapter to where the run's result is looked for."""
     with atomic.new_folder(target) as aside:
-        for name in (adapters.WEIGHTS, adapters.CONFIG):
+        for name in (peft_adapter.WEIGHTS, peft_adapter.CONFIG):
             shutil.copyfile(checkpoint / name, aside / name)

@@ -11,14 +11,14 @@ from pathlib import Path
 from gemmalocal.backends.protocol import Reader, Trainer
 from gemmalocal.data.batches import MicroBatch, batch, plan, rounds, share
 from gemmalocal.data.examples import Example
-from gemmalocal.data.store import lengths
-from gemmalocal.engine import checkpoints, guard
-from gemmalocal.engine.brake import Brake
+from gemmalocal.data.token_store import lengths
+from gemmalocal.engine import checkpoints, divergence
 from gemmalocal.engine.checkpoints import Standing
+from gemmalocal.engine.pause import Brake
 from gemmalocal.engine.schedule import learning_rate
 from gemmalocal.errors import TrainingDiverged
-from gemmalocal.events import Evaluated, Event, Finished, Notice, Saved, Skipped, Step
-from gemmalocal.recipe import TrainSpec
+from gemmalocal.jobs.events import Evaluated, Event, Finished, Notice, Saved, Skipped, Step
+from gemmalocal.recipe.schema import TrainSpec
 
 EVALUATION_ROWS = 16  # rows planned together when a loss is computed without a gradient
 
@@ -58,8 +58,8 @@ def train(
         event, problem = _step(work, trainer, standing)
         yield event
         standing.bad = standing.bad + 1 if problem else 0
-        if standing.bad == guard.PATIENCE:
-            standing, back = guard.roll_back(work.folder, trainer, standing, problem)
+        if standing.bad == divergence.PATIENCE:
+            standing, back = divergence.roll_back(work.folder, trainer, standing, problem)
             yield back
             continue
         last = standing.step == work.steps
@@ -121,7 +121,7 @@ def _step(work: Work, trainer: Trainer, standing: Standing) -> tuple[Step | Skip
         trainer.accumulate(parts)
     rate = learning_rate(spec, step, work.steps) * standing.factor
     update = trainer.apply(rate)
-    problem = guard.trouble(update, standing.start)
+    problem = divergence.trouble(update, standing.start)
     if not update.finite:
         return Skipped(step, problem), problem
     seconds = round(time.perf_counter() - start, 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gemmalocal.recipe import TrainSpec
+from gemmalocal.recipe.schema import TrainSpec
 
 
 def learning_rate(train: TrainSpec, step: int, steps: int) -> float:

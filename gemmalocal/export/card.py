@@ -9,11 +9,12 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from gemmalocal import __version__, recipe_file
+from gemmalocal import __version__
 from gemmalocal.export.proof import Proof
 from gemmalocal.export.source import Source
-from gemmalocal.exports import Form
-from gemmalocal.history import JobState
+from gemmalocal.jobs.history import JobState
+from gemmalocal.recipe import recipe_file
+from gemmalocal.workspace.exports import Form
 
 LIBRARIES = {"adapter": "peft", "mlx-adapter": "mlx", "merged": "transformers"}
 USES = {

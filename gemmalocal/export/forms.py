@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import exports
-from gemmalocal.backends import whole
+from gemmalocal.backends import full_model
 from gemmalocal.export import gguf_write
-from gemmalocal.exports import Form
 from gemmalocal.weights import tensors
 from gemmalocal.weights.tensors import Tensor
+from gemmalocal.workspace import exports
+from gemmalocal.workspace.exports import Form
 
 Tell = Callable[[str, int, int], None]
 DTYPES = {"bfloat16": "BF16", "float32": "F32", "float16": "F16"}
@@ -33,7 +33,7 @@ def needed(form: Form, parts: Sequence[Tensor], adapter: Path | None) -> int:
 
 def write_merged(folder: Path, base: Path, parts: Sequence[Tensor], dtype: str, tell: Tell) -> None:
     """A model's folder as transformers and mlx-lm read it."""
-    whole.beside(base, folder, DROPPED)
+    full_model.beside(base, folder, DROPPED)
     path = folder / "config.json"
     config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     for key in ("quantization", "quantization_config", "torch_dtype"):

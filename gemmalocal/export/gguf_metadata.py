@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from gemmalocal.catalog import FULL, SLIDING
 from gemmalocal.errors import ModelError
+from gemmalocal.planning.model_sizes import FULL, SLIDING
 from gemmalocal.weights.gguf_gemma import query_scale
 from gemmalocal.weights.tensors import Floats
 

@@ -16,11 +16,11 @@ import numpy as np
 from gguf import GGMLQuantizationType as Kind
 from numpy.typing import NDArray
 
-from gemmalocal.catalog import FULL
 from gemmalocal.export import gguf_types, spm
 from gemmalocal.export.gguf_metadata import metadata, rope_divisors
 from gemmalocal.export.merge import place
-from gemmalocal.published import licence
+from gemmalocal.planning.model_sizes import FULL
+from gemmalocal.planning.published import licence
 from gemmalocal.weights import gguf_names
 from gemmalocal.weights.gguf_names import EMBEDDING, OUTPUT, ROPE
 from gemmalocal.weights.tensors import Floats, Tensor

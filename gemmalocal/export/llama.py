@@ -13,11 +13,11 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
-from gemmalocal import lifeline
 from gemmalocal.export.llama_asked import Answering, Inner
-from gemmalocal.listening import Listener
+from gemmalocal.jobs import parent_pipe
 from gemmalocal.serving.engine import Ask, Limits, Told
 from gemmalocal.serving.front import Front
+from gemmalocal.serving.loopback import Listener
 
 CONTEXT = 8192  # tokens
 PROMPTS_MIB = 1024  # of memory for the prompts of earlier requests; llama.cpp's own is 8192
@@ -60,7 +60,7 @@ class Engine:
 
 def main() -> None:
     """Serve until the parent ends."""
-    lifeline.hold()
+    parent_pipe.hold()
     given = json.loads(sys.argv[1])
     Front.name, Front.known = given["name"], frozenset([given["host"].lower()])
     listener = Listener(given["host"], given["port"], Front)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gemmalocal.backends import adapters
+from gemmalocal.backends import peft_adapter
 from gemmalocal.errors import ModelError
 from gemmalocal.weights.tensors import Floats, Stored, Tensor, stored
 
@@ -75,16 +75,16 @@ def read_adapter(folder: Path) -> dict[str, Adapted]:
     """An adapter in PEFT's layout, by the `place` of each weight that it changes."""
     parts = stored(folder)
     try:
-        config = json.loads((folder / adapters.CONFIG).read_text(encoding="utf-8"))
-        scale = adapters.scale(config, config["r"])
+        config = json.loads((folder / peft_adapter.CONFIG).read_text(encoding="utf-8"))
+        scale = peft_adapter.scale(config, config["r"])
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
-        raise ModelError(f"{folder / adapters.CONFIG} cannot be read: {error}", "Train the run again.") from error
+        raise ModelError(f"{folder / peft_adapter.CONFIG} cannot be read: {error}", "Train the run again.") from error
     found = {}
     for name in parts:
         if not name.endswith(".lora_A.weight"):
             continue
         module = name.removesuffix(".lora_A.weight")
-        where = place(module.removeprefix(adapters.PREFIX))
+        where = place(module.removeprefix(peft_adapter.PREFIX))
         if where is None:
             raise ModelError(f"The adapter changes {module}, which is no part of a text model.")
         length = parts.get(f"{module}.lora_magnitude_vector")

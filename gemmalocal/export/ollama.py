@@ -15,7 +15,7 @@ from typing import Any
 from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
 from gemmalocal.errors import ModelError
-from gemmalocal.published import Licence
+from gemmalocal.planning.published import Licence
 from gemmalocal.records import Message
 
 QUOTES = '"""'

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from gemmalocal.exports import LEAST, TYPES
+from gemmalocal.workspace.exports import LEAST, TYPES
 
 CARRIED = 0.9  # the same of the shift of logits; half an adapter can bring most of the gain, and is not the adapter
 REMEDIES = {  # by a form's label; those of GGUF's types with fewer bits are computed

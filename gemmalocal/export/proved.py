@@ -7,11 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import exports, history, manifest
 from gemmalocal.errors import GemmalocalError, ModelError, RecipeError
 from gemmalocal.export.proof import remedy
-from gemmalocal.exports import MADE, PROOF
+from gemmalocal.files import manifest
+from gemmalocal.jobs import history
 from gemmalocal.weights import gguf_header, safe_header
+from gemmalocal.workspace import exports
+from gemmalocal.workspace.exports import MADE, PROOF
 
 
 def find(run: Path, form: str) -> Path | None:

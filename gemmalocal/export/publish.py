@@ -9,9 +9,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import manifest, paths
 from gemmalocal.errors import ModelError
-from gemmalocal.published import APACHE, GEMMA_TERMS, Licence
+from gemmalocal.files import manifest, paths
+from gemmalocal.planning.published import APACHE, GEMMA_TERMS, Licence
 from gemmalocal.weights import hub
 
 OF_MODELS = (*hub.SETTINGS, *hub.PAPERS, *hub.WEIGHTS, "*.gguf", "Modelfile", "losses.svg")

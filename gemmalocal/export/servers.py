@@ -9,8 +9,8 @@ import sys
 from importlib import util
 from pathlib import Path
 
-from gemmalocal import lifeline
 from gemmalocal.errors import BackendUnavailable
+from gemmalocal.jobs import parent_pipe
 
 PROMPTS = "1GB"  # of memory for the prompts of earlier requests: mlx-lm's own is ten of any length
 FAULTS = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP)
@@ -25,7 +25,7 @@ class Server:
     def __init__(self, module: str, words: list[str], log: Path) -> None:
         self._log = log
         with log.open("ab") as file:
-            self._process = lifeline.start(
+            self._process = parent_pipe.start(
                 [sys.executable, "-m", module, *words],
                 file,
                 {**os.environ, "HF_HUB_OFFLINE": "1"},  # what it serves is here

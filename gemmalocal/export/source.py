@@ -10,8 +10,8 @@ from gemmalocal.data import layout
 from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.export.merge import merged
-from gemmalocal.published import Licence, licence
-from gemmalocal.recipe import Recipe
+from gemmalocal.planning.published import Licence, licence
+from gemmalocal.recipe.schema import Recipe
 from gemmalocal.weights.tensors import Tensor
 
 

@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.events import Event, Finished, Notice, Progress, Report, Stage
-from gemmalocal.pipelines.beside import Stopped, beside
+from gemmalocal.jobs.events import Event, Finished, Notice, Progress, Report, Stage
+from gemmalocal.pipelines.shared.background import Stopped, beside
 from gemmalocal.weights import account
 
 

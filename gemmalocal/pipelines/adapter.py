@@ -7,27 +7,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import targets
-from gemmalocal.backends import crossing
+from gemmalocal.backends import convert_adapter
 from gemmalocal.errors import RecipeError
-from gemmalocal.events import Event, Finished, Report, Stage
-from gemmalocal.pipelines.beside import beside
+from gemmalocal.files import targets
+from gemmalocal.jobs.events import Event, Finished, Report, Stage
+from gemmalocal.pipelines.shared.background import beside
 from gemmalocal.weights.locate import locate
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """`spec`: source and target (folders), to (mlx-lm or peft), model (or None, if the adapter names it)."""
     source, target, to = Path(spec["source"]), targets.wanted(spec["target"], targets.empty), spec["to"]
-    if crossing.is_mlx(source) == (to == "mlx-lm"):
+    if convert_adapter.is_mlx(source) == (to == "mlx-lm"):
         raise RecipeError(f"{source} is in that layout already.", "Use it as it is.")
     base = spec["model"] or _base(source)
     yield Stage(f"writing {target}")
     folder = yield from beside(lambda tell: locate(base, tell, weights=False))
     model = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if to == "mlx-lm":
-        crossing.to_mlx(source, model, target)
+        convert_adapter.to_mlx(source, model, target)
     else:
-        crossing.to_peft(source, model, base, target)
+        convert_adapter.to_peft(source, model, base, target)
     yield Report({"path": str(target), "model": base, "folder": str(folder)})
     yield Finished("done")
 
@@ -35,7 +35,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 def _base(source: Path) -> str:
     """The model that an adapter's configuration names, in PEFT's words or mlx-lm's."""
     try:
-        config = json.loads((source / crossing.CONFIG).read_text(encoding="utf-8"))
+        config = json.loads((source / convert_adapter.CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RecipeError(f"{source} holds no adapter: {error}", "Give a run, or a folder with an adapter.") from error
     base = config.get("base_model_name_or_path") or config.get("model")

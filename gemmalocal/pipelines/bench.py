@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.protocol import Trainer
@@ -14,9 +13,9 @@ from gemmalocal.data.batches import batch, plan, rounds
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.examples import Example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.events import Event, Finished, Progress, Report, Stage
-from gemmalocal.recipe import DataSpec, LoraSpec, Recipe, TrainSpec
-from gemmalocal.records import Message, Record
+from gemmalocal.jobs.events import Event, Finished, Progress, Report, Stage
+from gemmalocal.pipelines.shared.word_problems import bench_recipe, word_problems
+from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.weights.locate import locate
 
 BATCH, MADE_UP, LONGEST = 4, 120, 1024
@@ -37,7 +36,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield Report(backend.rival(folder, pairs, BATCH, spec["steps"], LONGEST))
         yield Finished("done")
         return
-    trainer = backend.trainer(folder, recipe(folder, spec["steps"], BATCH, LONGEST, spec["dtype"]))
+    trainer = backend.trainer(folder, bench_recipe(folder, spec["steps"], BATCH, LONGEST, spec["dtype"]))
     trainer.memory()  # loading is not counted
     figures: dict[str, Any] = {}
     yield from measure(trainer, examples, spec["steps"], figures)
@@ -46,23 +45,6 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     figures["loss_by_full_logits"] = trainer.full_logits_loss(plan(batch(examples, BATCH, 0, 0), trainer.shapes))
     yield Report(figures)
     yield Finished("done")
-
-
-def recipe(
-    folder: Path,
-    steps: int,
-    batch_size: int,
-    max_length: int,
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto",
-) -> Recipe:
-    """What both trainers are measured with; the rows are given to the trainer, not read from `data`."""
-    return Recipe(
-        model=str(folder),
-        dtype=dtype,
-        data=DataSpec(path="", max_length=max_length),
-        lora=LoraSpec(rank=8, alpha=16),
-        train=TrainSpec(steps=steps, batch_size=batch_size, learning_rate=1e-4, schedule="constant"),
-    )
 
 
 def measure(trainer: Trainer, examples: list[Example], steps: int, figures: dict[str, Any]) -> Iterator[Event]:
@@ -93,24 +75,3 @@ def measure(trainer: Trainer, examples: list[Example], steps: int, figures: dict
         "peak_bytes": peak,
         "gflops": (real * body + tokens * head) / seconds / 1e9,
     }
-
-
-def word_problems(count: int) -> list[Record]:
-    """Made-up word problems with worked answers, as long as GSM8K's; the same at every call."""
-    dice = random.Random(0)
-    made = []
-    for number in range(count):
-        parts, sums, total = [], [], 0
-        for name in dice.sample(
-            ["Ana", "Ben", "Chloe", "David", "Emil", "Fatima", "Grace", "Hugo"], dice.randint(2, 5)
-        ):
-            boxes, each = dice.randint(2, 30), dice.randint(2, 40)
-            total += boxes * each
-            parts.append(f"{name} brings {boxes} boxes with {each} apples in each of them to the market.")
-            sums.append(
-                f"{name} brings {boxes} times {each}, which is <<{boxes}*{each}={boxes * each}>>{boxes * each}."
-            )
-        question = f"{' '.join(parts)} How many apples do they bring to the market altogether?"
-        answer = f"{chr(10).join(sums)}\nTogether they bring {total} apples.\n#### {total}"
-        made.append(Record(str(number), (Message("user", question), Message("assistant", answer))))
-    return made

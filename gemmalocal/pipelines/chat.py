@@ -2,7 +2,7 @@
 
 Commands, beside what each may carry: ask (text, system, and sampling: temperature, top_p, top_k, seed, max_tokens, all
 kept for the next), regenerate (sampling; the seed moves on), stop (the answers under way), clear, vote (voice, turn),
-save, end (once all before it is done). The spec has `voices` (see `seats.seat`), `sampling` and `idle`, the seconds
+save, end (once all before it is done). The spec has `voices` (see `chat_models.seat`), `sampling` and `idle`: seconds
 without a command after which the process ends by itself: no chat outlives its terminal for long.
 """
 
@@ -16,14 +16,28 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import atomic, history, talk
 from gemmalocal.backends.protocol import Sampling
 from gemmalocal.data.tokenizer import TemplateRefused
-from gemmalocal.engine.speak import Voice, speak
+from gemmalocal.engine.generation import Voice, speak
 from gemmalocal.errors import JobBusy
-from gemmalocal.events import Asked, Cleared, Declined, Event, Finished, Notice, Replied, Reply, Report, Voices, Voted
-from gemmalocal.jobs import Job
-from gemmalocal.pipelines.seats import seat
+from gemmalocal.files import atomic
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import (
+    Asked,
+    Cleared,
+    Declined,
+    Event,
+    Finished,
+    Notice,
+    Replied,
+    Reply,
+    Report,
+    Voices,
+    Voted,
+)
+from gemmalocal.jobs.processes import Job
+from gemmalocal.pipelines.shared.chat_models import seat
+from gemmalocal.workspace import transcript
 
 IDLE = 1800.0  # seconds
 LOOK = 0.05  # seconds between two looks at the inbox
@@ -49,12 +63,12 @@ class Chat:
         self._voices, self._directory, self._commands, self._sampling = voices, directory, commands, sampling
         self._system = ""
         self._waiting: deque[dict[str, Any]] = deque()
-        self._talk = talk.Talk()
+        self._talk = transcript.Talk()
 
     def converse(self, idle: float) -> Iterator[Event]:
         """Take commands until one says end, or none has come for `idle` seconds."""
         for event in self._all(idle):
-            talk.fold(self._talk, event)
+            transcript.fold(self._talk, event)
             yield event
 
     def _all(self, idle: float) -> Iterator[Event]:
@@ -154,12 +168,12 @@ class Chat:
 
     def _keep(self) -> None:
         """Write the transcript: a line for each exchange."""
-        atomic.write_text(self._directory / f"{TRANSCRIPT}.jsonl", talk.as_json_lines(self._talk))
+        atomic.write_text(self._directory / f"{TRANSCRIPT}.jsonl", transcript.as_json_lines(self._talk))
 
     def _saved(self) -> Iterator[Event]:
         self._keep()
         path = self._directory / f"{TRANSCRIPT}.md"
-        atomic.write_text(path, talk.as_markdown(self._talk))
+        atomic.write_text(path, transcript.as_markdown(self._talk))
         yield Report({"transcript": str(path), "lines": str(path.with_suffix(".jsonl")), "tally": self._talk.tally})
 
 

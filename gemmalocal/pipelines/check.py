@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gemmalocal import pace
 from gemmalocal.backends import open_backend
-from gemmalocal.data.examples import shown
-from gemmalocal.data.lint import Lint
-from gemmalocal.data.store import Examples
-from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS
-from gemmalocal.errors import DatasetError
-from gemmalocal.events import Event, Finished, Notice, Report
-from gemmalocal.pipelines.budget import Budget, budget, load_of
-from gemmalocal.pipelines.prepared import Look, Prepared, positions, prepare
-from gemmalocal.pipelines.train import steps
-from gemmalocal.recipe import NO_TEMPLATE, Recipe
+from gemmalocal.jobs.events import Event, Finished, Report
+from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
+from gemmalocal.pipelines.shared.loading import Prepared
+from gemmalocal.pipelines.shared.survey import page, survey
+from gemmalocal.planning import throughput
+from gemmalocal.recipe.schema import Recipe
 
 SHOWN = 3
-LONGEST, TAIL = 4096, 512  # tokens of a row that are shown at most, and those of its end among them
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
@@ -33,7 +25,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     found = yield from survey(recipe, ready, directory / "examples")
     decided = budget(recipe, ready.folder, load_of(ready.train, recipe), open_backend(recipe.backend))
     more = {
-        "steps": steps(recipe, len(ready.train)),
+        "steps": recipe.train.steps_over(len(ready.train)),
         "memory": memory(decided),
         "checkpointing": decided.recipe.train.checkpointing,
         "time": duration(recipe, ready),
@@ -41,61 +33,6 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     }
     yield Report({**found, **more})
     yield Finished("done")
-
-
-def survey(recipe: Recipe, ready: Prepared, place: Path) -> Generator[Event, None, dict[str, Any]]:
-    """Read a recipe's rows into a store at `place`; their counts and problems.
-
-    Where none can be trained on, the problems are reported before the `DatasetError` is raised.
-    """
-    lint: Lint | None = None
-
-    def look(in_turns: bool) -> Look:
-        nonlocal lint
-        assert ready.tokenizer is not None
-        control = ready.tokenizer.control_tokens
-        if recipe.data.chat_template == NO_TEMPLATE:  # then the marks of turns are meant
-            control -= {ready.tokenizer.bos, ready.tokenizer.eos, *TURN_STARTS, *TURN_ENDS}
-        lint = Lint(ready.findings, recipe.data.max_length, in_turns, control, positions(ready.folder))
-        return lint
-
-    try:
-        for event in prepare(recipe, ready, place, weights=False, look=look):
-            if not isinstance(event, Notice):  # the report says it all
-                yield event
-    except DatasetError:
-        yield Report({"model": recipe.model, "problems": ready.findings.report()})
-        raise
-    assert lint is not None
-    lint.close()
-    assert ready.records is not None
-    return {
-        "model": recipe.model,
-        "shape": " and ".join(ready.records.shapes),
-        "train": statistics(ready.train),
-        "held_out": statistics(ready.held_out),
-        "duplicates": ready.records.duplicates,
-        "long_rows": {"max_length": recipe.data.max_length, "split": ready.split, "do": recipe.data.long_rows},
-        "left_out": ready.findings.left_out,
-        "notes": [*ready.records.notes(odd=False), *filter(None, [ready.remark])],
-        "problems": ready.findings.report(),
-    }
-
-
-def page(ready: Prepared, examples: Examples) -> list[dict[str, Any]]:
-    """Rows as they are trained: where each came from, its text in pieces (supervised or not), and its tokens.
-
-    Of a row of more than `LONGEST` tokens the middle is not shown, only counted as `hidden`.
-    """
-    assert ready.tokenizer is not None
-    rows = []
-    for source, example in zip(examples.sources(len(examples)), examples, strict=True):
-        hidden = max(0, len(example.ids) - LONGEST)
-        pieces = shown(example.part(0, LONGEST - TAIL if hidden else None), ready.tokenizer)
-        row = {"source": source, "pieces": pieces, "tokens": len(example.ids), "supervised": example.supervised}
-        row |= {"cut": example.cut, "hidden": hidden}
-        rows.append(row | {"end": shown(example.part(-TAIL, None), ready.tokenizer)} if hidden else row)
-    return rows
 
 
 def memory(decided: Budget) -> dict[str, Any]:
@@ -109,37 +46,13 @@ def memory(decided: Budget) -> dict[str, Any]:
     }
 
 
-def statistics(examples: Examples) -> dict[str, Any]:
-    """Counts of rows and tokens, and the spread of row lengths in tokens."""
-    lengths = examples.lengths if len(examples) else np.zeros(1, np.int64)
-    return {
-        "rows": len(examples),
-        "tokens": int(lengths.sum()),
-        "supervised_tokens": examples.supervised,
-        "cut": examples.cut,
-        "length_median": int(np.median(lengths)),
-        "length_p95": int(np.percentile(lengths, 95)),
-        "length_max": int(lengths.max()),
-        "histogram": histogram(examples.lengths),
-    }
-
-
-def histogram(lengths: np.ndarray[Any, np.dtype[np.int64]]) -> list[list[int]]:
-    """Rows by length, in bins that double: [shortest, longest, rows] of each from the first to the last in use."""
-    if not len(lengths):
-        return []
-    bins = np.ceil(np.log2(lengths)).astype(int)  # bin b holds lengths from 2 ** (b - 1) + 1 to 2 ** b
-    counts = np.bincount(bins)
-    return [[2**b // 2 + 1 if b else 1, 2**b, int(counts[b])] for b in range(int(bins.min()), len(counts))]
-
-
 def duration(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
     """How long the run will take, if this machine has tuned this model before."""
-    found, trained = pace.known(recipe.model)
+    found, trained = throughput.known(recipe.model)
     if found is None:
         why = "this model" if trained else "anything"
         return {"seconds": None, "why": f"no estimate yet: this machine has not trained {why}"}
-    count = steps(recipe, len(ready.train))
+    count = recipe.train.steps_over(len(ready.train))
     tokens = recipe.train.rows_per_step * ready.train.supervised / len(ready.train)
     looked_at = ready.held_out.spaced(recipe.train.evaluation_rows)
     evaluations = 1 + -(-count // recipe.train.evaluate_every)

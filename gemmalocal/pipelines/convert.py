@@ -6,22 +6,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import atomic, datasets, targets
-from gemmalocal.data import forms, sources
+from gemmalocal.data import export_formats, sources
 from gemmalocal.data.cells import Unusable
 from gemmalocal.data.dataset import Records
 from gemmalocal.documents import splits
 from gemmalocal.errors import DatasetError
-from gemmalocal.events import Event, Finished, Notice, Report, Stage
-from gemmalocal.pipelines.beside import Stopped, Tell, beside
-from gemmalocal.recipe import DataSpec
-from gemmalocal.records import Rejected
+from gemmalocal.files import atomic, targets
+from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.pipelines.shared.background import Stopped, Tell, beside
+from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Rejected
+from gemmalocal.workspace import datasets
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """Write the rows at `spec["path"]` in `spec["form"]` into the folder `spec["out"]`, whole or not at all."""
     source, out = Path(spec["path"]), targets.wanted(spec["out"], targets.empty, directory)
-    sides = {"train": source / datasets.TRAIN, "test": source / datasets.HELD_OUT}
+    sides = {"train": source / TRAIN_FILE, "test": source / HELD_OUT_FILE}
     if not all(file.is_file() for file in sides.values()):
         brought = sources.find(str(source)).brings_held_out
         sides = {"train": source, "test": source} if brought else {"train": source}
@@ -39,10 +40,10 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
                     commands,
                 )
                 yield from map(Notice, notices)
-                written[split] = (f"{split}{forms.FORMS[spec['form']][1]}", count)
+                written[split] = (f"{split}{export_formats.FORMS[spec['form']][1]}", count)
             if spec["form"] == "hub":
                 about = datasets.report(source)
-                (folder / "README.md").write_text(forms.card(spec["name"], written, about), encoding="utf-8")
+                (folder / "README.md").write_text(export_formats.card(spec["name"], written, about), encoding="utf-8")
     except Stopped:
         yield Finished("stopped", "nothing was written")
         return
@@ -52,11 +53,11 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 
 def _side(path: str, form: str, folder: Path, split: str, tell: Tell) -> tuple[int, list[str]]:
     """One file of rows in a form: how many, and what is to be known of those left out."""
-    make, suffix = forms.FORMS[form]
+    make, suffix = export_formats.FORMS[form]
     side = splits.HELD_OUT if split == "test" and not Path(path).is_file() else splits.TRAIN
     records = Records(DataSpec(path=path), side=side)
 
-    def rows() -> Iterator[forms.Row]:
+    def rows() -> Iterator[export_formats.Row]:
         for record in records:
             tell("rows", records.done, records.total)
             try:
@@ -64,7 +65,7 @@ def _side(path: str, form: str, folder: Path, split: str, tell: Tell) -> tuple[i
             except Unusable as problem:
                 records.findings.reject(Rejected(record.source, str(problem)))
 
-    count = forms.write(rows(), folder / f"{split}{suffix}")
+    count = export_formats.write(rows(), folder / f"{split}{suffix}")
     if not count:
         raise DatasetError(f"No row of {path} fits the form {form}.", "; ".join(records.findings.notices()[:1]))
     return count, [*records.notes(), *records.findings.notices()]

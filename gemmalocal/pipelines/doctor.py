@@ -8,7 +8,7 @@ from typing import Any
 
 from gemmalocal.backends import BACKENDS, open_backend
 from gemmalocal.errors import BackendUnavailable
-from gemmalocal.events import Event, Finished, Report, Stage
+from gemmalocal.jobs.events import Event, Finished, Report, Stage
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:

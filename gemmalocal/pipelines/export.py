@@ -8,22 +8,24 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import asides, atomic, exports, history, machine, manifest, pace, targets
-from gemmalocal.backends import crossing, open_backend
+from gemmalocal.backends import convert_adapter, open_backend
 from gemmalocal.data import chat_template
 from gemmalocal.errors import GemmalocalError, ModelError
-from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.export import forms, gguf_write, ollama
 from gemmalocal.export.card import card
 from gemmalocal.export.curve import curve
 from gemmalocal.export.gguf_write import Plan
 from gemmalocal.export.source import Source
-from gemmalocal.exports import Form
-from gemmalocal.pipelines.beside import Stopped, Tell, beside
-from gemmalocal.pipelines.prove import prove
-from gemmalocal.recipe import Recipe
-from gemmalocal.weights.locate import locate
+from gemmalocal.files import atomic, manifest, staging, targets
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.pipelines.shared.background import Stopped, Tell, beside
+from gemmalocal.pipelines.shared.export_proof import prove
+from gemmalocal.pipelines.shared.run_source import open_run
+from gemmalocal.planning import hardware, throughput
 from gemmalocal.weights.tensors import Tensor
+from gemmalocal.workspace import exports
+from gemmalocal.workspace.exports import Form
 
 BYTES_PER_SECOND = 100e6  # that writing and reading again manage, roughly
 
@@ -33,14 +35,14 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     form = exports.checked(Form(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
     try:
         yield Stage("finding the model")
-        found = yield from beside(lambda tell: opened(Path(spec["run"]), tell), commands)
+        found = yield from beside(lambda tell: open_run(Path(spec["run"]), tell), commands)
         target = exports.target(spec, form.label)
         target.parent.mkdir(parents=True, exist_ok=True)
         parts = found.tensors() if form.of_weights else []
         plan = gguf_write.plan(found.whole, parts, form.type) if form.of_gguf else None
         needed = plan.size if plan else forms.needed(form, parts, found.adapter)
         remedy = "Make room, or name a folder on another disk (--folder)."
-        machine.check_room(target.parent, needed, "The export takes about", remedy)
+        hardware.check_room(target.parent, needed, "The export takes about", remedy)
         yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {_time(found.run, needed)} or so, with the proof")
         for (wanted, instead), count in plan.fallbacks.items() if plan else ():
             yield Notice(f"{count} tensors as {instead.name}: their rows do not fit {wanted.name}")
@@ -70,17 +72,8 @@ def _time(run: Path, needed: int) -> str:
     """How long writing `needed` bytes will take, and asking base, tuned and exported for all held-out rows."""
     state = history.read(run)
     looked_at = state.evaluations[-1].tokens if state.evaluations else 0
-    proof = pace.Pace(run.name, "", pace.of(state.steps) or 0.0).estimate(0, 0, 3, looked_at)
-    return pace.duration(max(1.0, 3 * needed / BYTES_PER_SECOND + proof))
-
-
-def opened(folder: Path, tell: Tell) -> Source:
-    """A run with what it made; raises `ModelError` if that is nothing yet."""
-    recipe = Recipe.model_validate(history.spec(folder))
-    result = history.result(folder)
-    if not result.is_dir():
-        raise ModelError(f"{folder.name} has made nothing yet.", f"Train it first: gemmalocal resume {folder.name}")
-    return Source(folder, recipe, locate(recipe.model, tell, True), result)
+    proof = throughput.Pace(run.name, "", throughput.of(state.steps) or 0.0).estimate(0, 0, 3, looked_at)
+    return throughput.duration(max(1.0, 3 * needed / BYTES_PER_SECOND + proof))
 
 
 def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path, tell: Tell) -> None:
@@ -98,9 +91,9 @@ def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path
             shutil.copyfile(path, aside / path.name)
     elif form.name == "mlx-adapter":
         config = json.loads((found.base / "config.json").read_text(encoding="utf-8"))
-        crossing.to_mlx(_adapter(found), config, aside)
+        convert_adapter.to_mlx(_adapter(found), config, aside)
     elif form.bits:
-        with asides.folder(aside / "float32") as place:
+        with staging.folder(aside / "float32") as place:
             whole, small = place / "whole", place / "small"
             whole.mkdir()
             forms.write_merged(whole, found.whole, what, "float32", tell)

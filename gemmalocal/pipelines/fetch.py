@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.events import Event, Finished, Report, Stage
-from gemmalocal.pipelines.beside import Stopped, beside
+from gemmalocal.jobs.events import Event, Finished, Report, Stage
+from gemmalocal.pipelines.shared.background import Stopped, beside
 from gemmalocal.weights import hub
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import paths
 from gemmalocal.errors import ModelError, RecipeError
-from gemmalocal.events import Event, Finished, Notice, Report, Stage
-from gemmalocal.pipelines.beside import Stopped, Tell, beside
+from gemmalocal.files import paths
+from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.pipelines.shared.background import Stopped, Tell, beside
 from gemmalocal.weights import gguf_file, gguf_header, inventory
 
 

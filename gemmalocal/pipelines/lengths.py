@@ -9,15 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from gemmalocal import fit
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.protocol import Backend
 from gemmalocal.data.batches import plan
 from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.events import Event, Finished, Report, Stage
-from gemmalocal.pipelines.bench import recipe, word_problems
-from gemmalocal.pipelines.budget import budget
+from gemmalocal.jobs.events import Event, Finished, Report, Stage
+from gemmalocal.pipelines.shared.budget import budget
+from gemmalocal.pipelines.shared.word_problems import bench_recipe, word_problems
+from gemmalocal.planning import memory
 from gemmalocal.weights.locate import locate
 
 SHORTEST_PROBLEM = 40  # tokens
@@ -39,9 +39,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 
 def one_step(backend: Backend, folder: Path, row: Example, checkpointing: bool) -> dict[str, Any]:
     """Peak and seconds of bench's recipe on one row; and what `checkpointing: auto` would choose here."""
-    asked = recipe(folder, steps=1, batch_size=1, max_length=len(row.ids))
+    asked = bench_recipe(folder, steps=1, batch_size=1, max_length=len(row.ids))
     tokens = len(row.ids) - 1
-    auto = budget(asked, folder, lambda shapes: fit.Load(tokens, tokens), backend).recipe
+    auto = budget(asked, folder, lambda shapes: memory.Load(tokens, tokens), backend).recipe
     train = asked.train.model_copy(update={"checkpointing": checkpointing})
     trainer = backend.trainer(folder, asked.model_copy(update={"train": train}))
     trainer.memory()

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import machine, published, verdict
 from gemmalocal.backends import open_backend
 from gemmalocal.errors import BackendUnavailable
-from gemmalocal.events import Event, Finished, Report, Stage
-from gemmalocal.published import Model
+from gemmalocal.jobs.events import Event, Finished, Report, Stage
+from gemmalocal.planning import hardware, published, suitability
+from gemmalocal.planning.published import Model
 from gemmalocal.weights import inventory
 from gemmalocal.weights.inventory import Found
 
@@ -18,7 +18,7 @@ from gemmalocal.weights.inventory import Found
 def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
     """Report on each model; `spec["folders"]` are looked into too."""
     yield Stage("looking at this disk")
-    memory, width = machine.probe()["memory"], _width()
+    memory, width = hardware.probe()["memory"], _width()
     here = [_found(one, width, memory) for one in inventory.on_this_disk(Path(path) for path in spec["folders"])]
     names = {entry["name"] for entry in here}
     rest = [_published(model, width, memory) for model in published.MODELS if model.name not in names]
@@ -55,8 +55,8 @@ def _found(found: Found, width: int, memory: int) -> dict[str, Any]:
         text = found.config.get("text_config") or found.config
         stored = text.get("dtype") or text.get("torch_dtype") or found.config.get("torch_dtype")
         weights = found.size * width // (4 if stored == "float32" else 2)
-    fits = verdict.training(found.config, weights, width, memory)
-    return {**entry, "train": fits, "chat": verdict.chat(weights, memory)}
+    fits = suitability.training(found.config, weights, width, memory)
+    return {**entry, "train": fits, "chat": suitability.chat(weights, memory)}
 
 
 def _licence(found: Found, known: Model | None) -> str:
@@ -76,6 +76,6 @@ def _published(model: Model, width: int, memory: int) -> dict[str, Any]:
         "licence": model.licence,
         "gated": model.gated,
         "damaged": False,
-        "train": verdict.training(model.size.config, weights, width, memory),
-        "chat": verdict.chat(weights, memory),
+        "train": suitability.training(model.size.config, weights, width, memory),
+        "chat": suitability.chat(weights, memory),
     }

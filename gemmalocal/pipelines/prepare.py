@@ -13,14 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import atomic, datasets, paths
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import DatasetError, RecipeError
-from gemmalocal.events import Counted, Event, Finished, Notice, Report, Stage
-from gemmalocal.pipelines.authors import Author, open_author
-from gemmalocal.pipelines.beside import Stopped, Teller, beside
-from gemmalocal.pipelines.pieces import KEEP, Gathered, Reading, gather
-from gemmalocal.preparation import Preparation
+from gemmalocal.files import atomic, paths
+from gemmalocal.jobs.events import Counted, Event, Finished, Notice, Report, Stage
+from gemmalocal.pipelines.shared.authors import Author, open_author
+from gemmalocal.pipelines.shared.background import Stopped, Teller, beside
+from gemmalocal.pipelines.shared.passages import KEEP, Gathered, Reading, gather
+from gemmalocal.recipe.prepare_schema import Preparation
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.synthesis import curate, rules
 from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
 from gemmalocal.synthesis.create import WINDOW, Made, Order, Rejection, create, judged
@@ -28,6 +29,7 @@ from gemmalocal.synthesis.piece import Candidate
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
+from gemmalocal.workspace import datasets
 
 NAMED = 5  # reasons, and refused sources, that are told one by one
 TOGETHER = 512  # texts whose tokens are counted at once
@@ -90,7 +92,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     report = deliver(wanted, gathered, written, tokenizer, directory)
     yield from map(Notice, _of_rows(report))
     yield Report(report)
-    rows = f"{report['train']['rows']} rows in {datasets.TRAIN}, {report['held_out']['rows']} in {datasets.HELD_OUT}"
+    rows = f"{report['train']['rows']} rows in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
     yield Finished("done", rows)
 
 
@@ -162,19 +164,19 @@ def deliver(
     train, apart = ([candidate for candidate in kept if out(candidate) is side] for side in (False, True))
     left = rows([candidate for candidate, _ in rejected])
     files = {
-        datasets.TRAIN: rows(train),
-        datasets.HELD_OUT: rows(apart),
+        TRAIN_FILE: rows(train),
+        HELD_OUT_FILE: rows(apart),
         datasets.REJECTED: [
             {**row, "reason": why, "held_out": out(one)} for row, (one, why) in zip(left, rejected, strict=True)
         ],
     }
     report = {
         **_of_making(wanted, gathered, written),
-        "by": dict(Counter(row["by"] for row in files[datasets.TRAIN] + files[datasets.HELD_OUT])),
+        "by": dict(Counter(row["by"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE])),
         "rejected": _reasons(rejected),
         "split": how,
-        "train": _counts(train, files[datasets.TRAIN], tokenizer),
-        "held_out": _counts(apart, files[datasets.HELD_OUT], tokenizer),
+        "train": _counts(train, files[TRAIN_FILE], tokenizer),
+        "held_out": _counts(apart, files[HELD_OUT_FILE], tokenizer),
     }
     if not train:
         raise DatasetError("No row is left to train on.", _why(report))

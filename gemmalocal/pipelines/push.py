@@ -7,14 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import datasets, exports, history
 from gemmalocal.errors import DatasetError
-from gemmalocal.events import Event, Finished, Report, Stage
 from gemmalocal.export import proved, publish, upload
 from gemmalocal.export.publish import Item
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Event, Finished, Report, Stage
 from gemmalocal.pipelines import convert, export
-from gemmalocal.pipelines.beside import Stopped, beside
+from gemmalocal.pipelines.shared.background import Stopped, beside
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.weights import account
+from gemmalocal.workspace import datasets, exports
 
 Commands = Callable[[], list[dict[str, Any]]]
 MADE_HERE = ("job.json", datasets.REPORT, datasets.REJECTED)  # a folder with one of these is a dataset of ours
@@ -66,10 +68,10 @@ def _dataset(spec: dict[str, Any], directory: Path, commands: Commands) -> Gener
     """The files of a folder that is ready for the Hub; a dataset of ours is written as one first."""
     folder = Path(spec["path"])
     if any((folder / name).is_file() for name in MADE_HERE) or not (folder / "README.md").is_file():
-        if not (folder / datasets.TRAIN).is_file():
-            raise DatasetError(f"{folder} is no dataset.", f"It needs {datasets.TRAIN}, or rows and a README.md.")
+        if not (folder / TRAIN_FILE).is_file():
+            raise DatasetError(f"{folder} is no dataset.", f"It needs {TRAIN_FILE}, or rows and a README.md.")
         ready = directory / "hub"
-        rows = folder if (folder / datasets.HELD_OUT).is_file() else folder / datasets.TRAIN
+        rows = folder if (folder / HELD_OUT_FILE).is_file() else folder / TRAIN_FILE
         details = {"path": str(rows), "form": "hub", "out": str(ready), "name": spec["name"].partition("/")[2]}
         yield from _quietly(convert.run(details, directory, commands))
         folder = ready

@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.events import Declined, Event, Finished, Report, Rows
-from gemmalocal.pipelines.check import page, survey
-from gemmalocal.pipelines.prepared import Prepared
-from gemmalocal.recipe import Recipe
+from gemmalocal.jobs.events import Declined, Event, Finished, Report, Rows
+from gemmalocal.pipelines.shared.loading import Prepared
+from gemmalocal.pipelines.shared.survey import page, survey
+from gemmalocal.recipe.schema import Recipe
 
 IDLE = 600.0  # seconds without a command after which it ends by itself
 LOOK = 0.05  # seconds between two looks at the inbox

@@ -13,15 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.backends import crossing, installed
+from gemmalocal.backends import convert_adapter, installed
 from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
 from gemmalocal.errors import BackendUnavailable, GemmalocalError
-from gemmalocal.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.export import proved, servers
 from gemmalocal.export.servers import Server
 from gemmalocal.export.source import Source
-from gemmalocal.pipelines.beside import Stopped, beside
-from gemmalocal.pipelines.export import opened
+from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.pipelines.shared.background import Stopped, beside
+from gemmalocal.pipelines.shared.run_source import open_run
 from gemmalocal.records import Message
 
 LOOK = 0.2  # seconds between two looks at the inbox and at the server
@@ -40,7 +40,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     host, port = spec["host"], spec["port"]
     try:
         yield Stage("finding the model")
-        found = yield from beside(lambda tell: opened(Path(spec["run"]), tell), commands)
+        found = yield from beside(lambda tell: open_run(Path(spec["run"]), tell), commands)
         _check_free(host, port)
         if host not in LOOPBACK:
             yield Notice(f"whoever reaches {host} may ask this model: the server asks for no key")
@@ -94,7 +94,7 @@ def _started(found: Source, form: str | None, template: str, directory: Path, ho
     adapter = directory / "adapter"
     if not adapter.is_dir():
         config = json.loads((found.base / "config.json").read_text(encoding="utf-8"))
-        crossing.to_mlx(found.adapter, config, adapter)
+        convert_adapter.to_mlx(found.adapter, config, adapter)
     return servers.mlx(found.base, adapter, name, template, host, port, log)
 
 

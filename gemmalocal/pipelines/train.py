@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import catalog, history, macos
-from gemmalocal.backends import open_backend, whole
-from gemmalocal.backends.group import wait
+from gemmalocal.backends import full_model, open_backend
+from gemmalocal.backends.process_group import wait
 from gemmalocal.backends.protocol import Trainer
-from gemmalocal.data.store import lengths
+from gemmalocal.data.token_store import lengths
 from gemmalocal.engine import checkpoints, loop
-from gemmalocal.engine.brake import Brake
 from gemmalocal.engine.checkpoints import Standing
+from gemmalocal.engine.pause import Brake
 from gemmalocal.engine.schedule import learning_rate
 from gemmalocal.errors import OutOfMemory, RecipeError, TrainingDiverged
-from gemmalocal.events import Event, Finished, Notice, Report, Sample, Stage, Step
-from gemmalocal.pipelines import start_from, together
-from gemmalocal.pipelines.budget import Budget, budget, load_of
-from gemmalocal.pipelines.prepared import Prepared, prepare
-from gemmalocal.recipe import Recipe
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Event, Finished, Notice, Report, Sample, Stage, Step
+from gemmalocal.pipelines.shared import distributed, start_from
+from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
+from gemmalocal.pipelines.shared.loading import Prepared, prepare
+from gemmalocal.planning import macos, model_sizes
+from gemmalocal.recipe.schema import Recipe
 from gemmalocal.records import Message
 
 
@@ -35,13 +35,13 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     backend = open_backend(goes_on or recipe.backend)
     group = backend.group()
     if group.rank:
-        recipe = together.led(group, directory)
+        recipe = distributed.led(group, directory)
     ready = Prepared()
     yield from prepare(recipe, ready, directory / "examples")
     if group.rank == 0:
         wait(group)  # the others are in `led`
     yield Stage("loading the weights")
-    decided = together.agreed(group, budget(recipe, ready.folder, load_of(ready.train, recipe), backend, before))
+    decided = distributed.agreed(group, budget(recipe, ready.folder, load_of(ready.train, recipe), backend, before))
     recipe = decided.recipe
     yield Report({"plan": decided.plan})
     yield Notice(decided.sentence())
@@ -51,7 +51,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     trainer = backend.trainer(ready.folder, recipe, group)
     trainer.shapes = decided.shapes
     held_out = ready.held_out.spaced(recipe.train.evaluation_rows)
-    work = loop.Work(ready.train, held_out, recipe.train, steps(recipe, len(ready.train)), directory / "checkpoints")
+    work = loop.Work(
+        ready.train, held_out, recipe.train, recipe.train.steps_over(len(ready.train)), directory / "checkpoints"
+    )
     if not held_out:
         yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
     elif len(held_out) < len(ready.held_out):
@@ -62,8 +64,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
         yield Notice(start_from.take(trainer, recipe))
     standing = loop.resume(work, trainer)
     yield from _other_length(work, standing, past.steps[-1] if past.steps else None)
-    wished = together.Wish(list if group.rank else commands)
-    brake = together.brake(wished, group)
+    wished = distributed.Wish(list if group.rank else commands)
+    brake = distributed.brake(wished, group)
     with macos.awake():
         if group.rank:
             yield from loop.train(work, trainer, standing, brake, lambda step: iter(()))
@@ -149,7 +151,7 @@ def steps_within(
 def deliver(recipe: Recipe, checkpoint: Path, base: Path, directory: Path) -> Path:
     """Put a checkpoint's adapter, or its whole model, where a run's result is looked for."""
     if recipe.method == "full":
-        whole.deliver(checkpoint, base, directory / "model")
+        full_model.deliver(checkpoint, base, directory / "model")
         return directory / "model"
     checkpoints.deliver(checkpoint, directory / "adapter")
     return directory / "adapter"
@@ -178,7 +180,7 @@ def _other_length(work: loop.Work, standing: Standing, last: Step | None) -> Ite
 
 
 def _left_out(folder: Path) -> Iterator[Notice]:
-    towers = catalog.left_out(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    towers = model_sizes.left_out(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     if towers:
         yield Notice(f"only the text model is loaded and trained: {' and '.join(towers)} stay as they are")
 
@@ -203,14 +205,6 @@ def _delivered(events: Iterator[Event], folder: Path, put: Callable[[Path], Path
     result = put(chosen)
     where = f"the {result.name} of step {int(chosen.name)} is in {result.name}/"
     return Finished(ending.outcome, f"{ending.message}; {where}")
-
-
-def steps(recipe: Recipe, rows: int) -> int:
-    """Optimizer steps of a recipe over so many training rows."""
-    if recipe.train.steps is not None:
-        return recipe.train.steps
-    assert recipe.train.epochs is not None
-    return max(1, math.ceil(recipe.train.epochs * rows / recipe.train.rows_per_step))
 
 
 def answer(

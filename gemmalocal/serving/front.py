@@ -13,12 +13,12 @@ from itertools import chain
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from gemmalocal.listening import NoStrangers
 from gemmalocal.serving import answers, body, requests
 from gemmalocal.serving.answers import Answer
 from gemmalocal.serving.asked import Asked
 from gemmalocal.serving.connection import Timed, gone, linger
 from gemmalocal.serving.engine import Ask, Engine, Piece, Refused
+from gemmalocal.serving.loopback import NoStrangers
 from gemmalocal.serving.requests import Chat, Completion
 
 HEAD = 30.0  # seconds for a request's head, and between two requests of a connection

@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Sequence
 from statistics import median
 
-from gemmalocal.datasets import DROPPED
 from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.create import Rejection
 from gemmalocal.synthesis.piece import Candidate, Piece
+from gemmalocal.workspace.datasets import DROPPED
 
 
 def distinct(kept: Sequence[Candidate], rejected: Sequence[Rejection]) -> list[Rejection]:

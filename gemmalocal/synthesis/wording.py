@@ -12,7 +12,7 @@ from gemmalocal.records import Message
 from gemmalocal.synthesis.asking import Prompt
 from gemmalocal.synthesis.piece import Candidate, Piece
 from gemmalocal.synthesis.tasks import Task, Verdict, instruction, schema
-from gemmalocal.templates import Declined, TemplateFault, Templates
+from gemmalocal.templates.sandbox import Declined, TemplateFault, Templates
 
 OWN = Path(__file__).parent / "prompts"
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.catalog import FAMILIES, FULL, SLIDING
 from gemmalocal.errors import ModelError
+from gemmalocal.planning.model_sizes import FAMILIES, FULL, SLIDING
 from gemmalocal.weights import safe_header
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"

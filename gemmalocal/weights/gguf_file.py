@@ -16,9 +16,10 @@ from typing import Any
 import gguf
 import numpy as np
 
-from gemmalocal import asides, atomic, machine
 from gemmalocal.errors import ModelError
-from gemmalocal.published import licence
+from gemmalocal.files import atomic, staging
+from gemmalocal.planning import hardware
+from gemmalocal.planning.published import licence
 from gemmalocal.weights import agree, gguf_gemma, gguf_header, gguf_names, tensors, vocabulary
 from gemmalocal.weights.tensors import Tensor
 
@@ -55,14 +56,14 @@ def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[s
     text = [one for one in reader.tensors if gguf_names.tower(one.name) is None]
     needed = 4 * sum(int(tensor.n_elements) for tensor in text)
     remedy = "Make room, or move the workspace with GEMMALOCAL_HOME."
-    machine.check_room(target.parent, needed, "The weights in float32 take", remedy)
+    hardware.check_room(target.parent, needed, "The weights in float32 take", remedy)
     config = _config(reader, text, architecture, source.name)
     own = licence(architecture)
     provenance = {**provenance, "licence": own.terms}
     if towers := {part for one in reader.tensors if (part := gguf_names.tower(one.name))}:
         provenance["left_out"] = ", ".join(sorted(towers))
     _check_vocabulary(reader, source.name, config["vocab_size"])
-    asides.sweep(target.parent)
+    staging.sweep(target.parent)
     with atomic.new_folder(target) as folder:
         ids = _write_tokenizer(reader, folder, config["vocab_size"], progress)
         _write_weights(text, architecture, folder, progress)

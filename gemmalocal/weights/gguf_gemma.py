@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gemmalocal.catalog import FULL, SLIDING
 from gemmalocal.errors import ModelError
+from gemmalocal.planning.model_sizes import FULL, SLIDING
 from gemmalocal.weights.gguf_names import EMBEDDING, OUTPUT
 
 Value = Callable[..., Any]  # a metadata key, and what to return where it is missing

@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gemmalocal import reading
+from gemmalocal.files import safe_read
 
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
@@ -21,7 +21,7 @@ LONGEST = 1 << 20  # bytes of a key or a value that is believed
 def architecture(path: Path) -> str | None:
     """`general.architecture` of a GGUF file; None for what is no GGUF or is damaged."""
     try:
-        with reading.regular(path) as file:
+        with safe_read.regular(path) as file:
             if file.read(4) != b"GGUF":
                 return None
             _version, _tensors, count = struct.unpack("<IQQ", file.read(20))

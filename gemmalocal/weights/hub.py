@@ -8,8 +8,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import asides, atomic, machine
 from gemmalocal.errors import FAILED, ModelError
+from gemmalocal.files import atomic, staging
+from gemmalocal.planning import hardware
 
 Progress = Callable[[str, int, int], None]
 
@@ -87,8 +88,8 @@ def _sweep(name: str) -> None:
 
     cache, repository = Path(constants.HF_HUB_CACHE), f"models--{name.replace('/', '--')}"
     for part in (cache / repository / "blobs").glob("*.incomplete"):
-        if not asides.is_held(cache / ".locks" / repository / f"{part.name.partition('.')[0]}.lock"):
-            asides.discard(part)
+        if not staging.is_held(cache / ".locks" / repository / f"{part.name.partition('.')[0]}.lock"):
+            staging.discard(part)
 
 
 def _cached(name: str, file: str, commit: str, size: int) -> bool:
@@ -109,7 +110,7 @@ def _check_space(name: str, needed: int) -> None:
     from huggingface_hub import constants
 
     cache = Path(constants.HF_HUB_CACHE).absolute()
-    _, free = machine.room(cache)
+    _, free = hardware.room(cache)
     if needed + MARGIN > free:
         raise FetchFailed(
             f"{name} takes {needed / 1e9:.1f} GB more, and {cache} has {free / 1e9:.1f} GB free.",

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import catalog, paths, reading
 from gemmalocal.errors import GemmalocalError
+from gemmalocal.files import paths, safe_read
+from gemmalocal.planning import model_sizes
 from gemmalocal.weights import gguf_gemma, gguf_peek
 
 FOLDERS = "GEMMALOCAL_MODELS"  # more folders to look into, separated as in PATH
@@ -46,7 +47,7 @@ def on_this_disk(folders: Iterable[Path] = ()) -> Iterator[Found]:
         yield from _gguf(blob, name, "Ollama")
     for manifest in _manifests():
         try:
-            reading.json_object(manifest)
+            safe_read.json_object(manifest)
         except GemmalocalError as error:
             yield Found(f"{manifest.parent.name}:{manifest.name}", "Ollama", manifest, 0, damage=error.message)
 
@@ -71,15 +72,15 @@ def _gguf(file: Path, name: str, place: str) -> Iterator[Found]:
 
 def _model_folder(folder: Path, name: str, place: str) -> Found | None:
     """A folder with a Gemma's config.json and its safetensors; None for another model, or one without weights."""
-    size = sum(_bytes(file) for file in reading.entries(folder) if file.suffix == ".safetensors")
+    size = sum(_bytes(file) for file in safe_read.entries(folder) if file.suffix == ".safetensors")
     try:
-        config = reading.json_object(folder / "config.json")
+        config = safe_read.json_object(folder / "config.json")
     except GemmalocalError as error:  # of weights that we know nothing of, only ours, and what is called so
         ours = size and (place == "workspace" or "gemma" in name.lower())
         return Found(name, place, folder, size, damage=error.message) if ours else None
     if not str(config.get("model_type", "")).startswith("gemma") or not size:
         return None
-    odd = catalog.oddity(config)
+    odd = model_sizes.oddity(config)
     return Found(name, place, folder, size, config, f"{folder / 'config.json'} is damaged: {odd}." if odd else "")
 
 
@@ -95,23 +96,23 @@ def hub_cache() -> Iterator[Found]:
     """The Hub's cache, by paths: models--owner--name/snapshots/COMMIT."""
     from huggingface_hub import constants
 
-    for repository in reading.entries(Path(constants.HF_HUB_CACHE)):
+    for repository in safe_read.entries(Path(constants.HF_HUB_CACHE)):
         if not repository.name.startswith("models--"):
             continue
         name = repository.name.removeprefix("models--").replace("--", "/", 1)
         commit = _commit(repository / "refs" / "main")
-        for folder in reading.entries(repository / "snapshots"):
+        for folder in safe_read.entries(repository / "snapshots"):
             # Only the commit that main points at is found by the model's name.
             if found := _model_folder(folder, name if folder.name == commit else str(folder), "Hub cache"):
                 yield found
-            for file in reading.entries(folder):
+            for file in safe_read.entries(folder):
                 if file.suffix == ".gguf":
                     yield from _gguf(file, str(file), "Hub cache")
 
 
 def _commit(main: Path) -> str | None:
     try:
-        with reading.regular(main) as file:
+        with safe_read.regular(main) as file:
             return file.read(LONGEST).decode("utf-8", "replace").strip()
     except OSError:
         return None
@@ -121,13 +122,13 @@ def ollama() -> Iterator[tuple[str, Path]]:
     """Names and GGUF blobs of Ollama's models, by its manifests."""
     for manifest in _manifests():
         try:
-            layers = reading.json_object(manifest)["layers"]
+            layers = safe_read.json_object(manifest)["layers"]
             digests = [layer["digest"] for layer in layers if layer["mediaType"] == MODEL_LAYER]
         except (GemmalocalError, KeyError, TypeError):
             continue
         for digest in digests:
             blob = _ollama() / "blobs" / str(digest).replace(":", "-")
-            if reading.is_file(blob):
+            if safe_read.is_file(blob):
                 yield f"{manifest.parent.name}:{manifest.name}", blob
 
 
@@ -135,7 +136,7 @@ def _manifests() -> Iterator[Path]:
     """manifests/HOST/OWNER/MODEL/TAG"""
     folders = [_ollama() / "manifests"]
     for _ in range(4):
-        folders = [entry for folder in folders for entry in reading.entries(folder)]
+        folders = [entry for folder in folders for entry in safe_read.entries(folder)]
     yield from folders
 
 

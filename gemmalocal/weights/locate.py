@@ -6,8 +6,8 @@ from collections.abc import Callable
 from importlib import import_module, util
 from pathlib import Path
 
-from gemmalocal import asides, paths
 from gemmalocal.errors import ModelError
+from gemmalocal.files import paths, staging
 from gemmalocal.weights import agree, hub
 
 Progress = Callable[[str, int, int], None]
@@ -54,7 +54,7 @@ def demo(progress: Progress) -> Path:
     from gemmalocal.weights import gguf_file
 
     target.parent.mkdir(parents=True, exist_ok=True)
-    file = asides.path_of(target.with_name(f"{DEMO}.gguf"))
+    file = staging.path_of(target.with_name(f"{DEMO}.gguf"))
     try:
         progress("putting the file together", 0, 1)
         with file.open("wb") as whole:

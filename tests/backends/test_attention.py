@@ -15,11 +15,11 @@ from mlx.utils import tree_flatten, tree_map_with_path
 from mlx_lm.models import gemma2, gemma3_text
 from mlx_lm.models.cache import make_prompt_cache
 
-from gemmalocal import recipe_file
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.mlx import attention
 from gemmalocal.data.batches import Shapes, plan
 from gemmalocal.data.examples import Example
+from gemmalocal.recipe import recipe_file
 
 open_backend("mlx")
 

@@ -11,10 +11,10 @@ import pytest
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from gemmalocal import recipe_file
-from gemmalocal.backends import BACKENDS, adapters, open_backend
+from gemmalocal.backends import BACKENDS, open_backend, peft_adapter
 from gemmalocal.backends.protocol import Trainer, Update
 from gemmalocal.data.batches import MicroBatch, Shapes, plan, rounds
+from gemmalocal.recipe import recipe_file
 from tests.backends.truth import some_rows
 from tests.engine.toy import Toy
 
@@ -99,7 +99,7 @@ def test_a_restored_trainer_goes_on_bit_for_bit_with_dropout(make: Make, tmp_pat
     made = make()
     losses(made, 3)
     files = saved(made, tmp_path / "one")
-    assert {adapters.WEIGHTS, adapters.CONFIG} <= set(files)
+    assert {peft_adapter.WEIGHTS, peft_adapter.CONFIG} <= set(files)
     again = make()
     again.restore(tmp_path / "one")
     assert saved(again, tmp_path / "two") == files
@@ -117,7 +117,7 @@ def test_restoring_forgets_what_was_accumulated(make: Make, tmp_path: Path) -> N
 
 def poisoned(folder: Path) -> None:
     """Make a saved adapter's weights no numbers."""
-    path = folder / adapters.WEIGHTS
+    path = folder / peft_adapter.WEIGHTS
     if not arrays(path):
         path.write_text("[NaN, 0.0, 0]")
         return

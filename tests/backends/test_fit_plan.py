@@ -14,10 +14,11 @@ import pytest
 from mlx.utils import tree_flatten
 from mlx_lm.models import gemma3_text
 
-from gemmalocal import catalog, fit, recipe_file
 from gemmalocal.backends import open_backend
 from gemmalocal.data.batches import plan, rounds
 from gemmalocal.data.examples import Example
+from gemmalocal.planning import memory, model_sizes
+from gemmalocal.recipe import recipe_file
 
 SIZES = {
     "small": {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 8},
@@ -81,8 +82,8 @@ def test_the_peak_is_as_planned(
         peaks.append(made.memory().peak)
     measured = statistics.median(peaks[1:]) - before
     tokens = sum(part.tokens for part in parts)
-    sizes = catalog.from_config(json.loads((folders[size] / "config.json").read_text()))
+    sizes = model_sizes.from_config(json.loads((folders[size] / "config.json").read_text()))
     checkpointing = recipe.train.checkpointing is True
-    expected = fit.estimate(sizes, recipe, fit.Load(tokens, length, count), 4, checkpointing)
+    expected = memory.estimate(sizes, recipe, memory.Load(tokens, length, count), 4, checkpointing)
     print(f"{expected.total / measured - 1:+.1%} of {measured / 1e6:.0f} MB: {size} {length} x {count} {overrides}")
     assert expected.total == pytest.approx(measured, rel=0.15)

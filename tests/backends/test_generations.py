@@ -13,11 +13,12 @@ import torch
 import transformers
 from mlx_lm.models.cache import make_prompt_cache
 
-from gemmalocal import catalog, recipe_file
-from gemmalocal.backends import open_backend, whole
-from gemmalocal.backends.mlx import configs, model
+from gemmalocal.backends import full_model, open_backend
+from gemmalocal.backends.mlx import config_compat, model
 from gemmalocal.data.batches import Shapes, plan
 from gemmalocal.errors import ModelError
+from gemmalocal.planning import model_sizes
+from gemmalocal.recipe import recipe_file
 from tests.backends.truth import close, reference, some_rows
 
 open_backend("mlx")
@@ -227,7 +228,7 @@ def test_a_whole_model_is_trained_and_loads_elsewhere(
     checkpoint = tmp_path / "checkpoint"
     checkpoint.mkdir()
     made.save(checkpoint)
-    whole.deliver(checkpoint, folders[name], tmp_path / "model")
+    full_model.deliver(checkpoint, folders[name], tmp_path / "model")
     ids = np.random.default_rng(1).integers(3, 300, (1, 20))
     with torch.no_grad():
         others = theirs(tmp_path / "model")(torch.tensor(ids)).logits.numpy()
@@ -247,11 +248,11 @@ def test_what_cannot_be_tuned_is_refused_with_the_reason(
 
 
 def test_old_and_new_configurations_say_the_same() -> None:
-    found = configs.overrides({"model_type": "gemma3_text", "rope_parameters": ROPES})
+    found = config_compat.overrides({"model_type": "gemma3_text", "rope_parameters": ROPES})
     assert found["rope_scaling"] == {"rope_type": "linear", "factor": 8.0}
     assert (found["rope_theta"], found["rope_local_base_freq"]) == (500_000.0, 20_000.0)
-    assert configs.overrides({"model_type": "gemma3_text", "rope_theta": 1e6, "rope_scaling": None}) == {}
+    assert config_compat.overrides({"model_type": "gemma3_text", "rope_theta": 1e6, "rope_scaling": None}) == {}
     irregular = ["full_attention", "sliding_attention", "sliding_attention"]
     with pytest.raises(ModelError, match="no regular pattern"):
-        configs.overrides({"model_type": "gemma3_text", "layer_types": irregular})
-    assert catalog.left_out({"vision_config": {}, "audio_config": {"layers": 1}}) == ["the audio tower"]
+        config_compat.overrides({"model_type": "gemma3_text", "layer_types": irregular})
+    assert model_sizes.left_out({"vision_config": {}, "audio_config": {"layers": 1}}) == ["the audio tower"]

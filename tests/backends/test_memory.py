@@ -11,9 +11,9 @@ import mlx.core as mx
 import numpy as np
 from safetensors.numpy import save_file
 
-from gemmalocal import recipe_file
 from gemmalocal.backends import open_backend
 from gemmalocal.data.batches import MicroBatch
+from gemmalocal.recipe import recipe_file
 from tests.conftest import random_weights
 
 open_backend("mlx")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from gemmalocal import recipe_file
 from gemmalocal.backends import open_backend
-from gemmalocal.backends.mlx import again, cpu, lora, tiles
-from gemmalocal.backends.mlx.lanes import Lanes
+from gemmalocal.backends.mlx import cpu, lora, recompute, tiled_cross_entropy
+from gemmalocal.backends.mlx.streams import Lanes
 from gemmalocal.data.batches import Shapes, plan, rounds, share
+from gemmalocal.recipe import recipe_file
 from tests.backends.truth import close, reference, some_rows
 
 open_backend("mlx")
@@ -48,7 +48,7 @@ def test_loss_and_gradient_equal_full_logits(tiny: Path, recipe_path: Path, chec
 def test_the_head_in_tiles_equals_plain_autodiff(
     tiny: Path, recipe_path: Path, monkeypatch: pytest.MonkeyPatch, softcap: float | None
 ) -> None:
-    monkeypatch.setattr(tiles, "TILE", 77)  # several tiles, the last one short
+    monkeypatch.setattr(tiled_cross_entropy, "TILE", 77)  # several tiles, the last one short
     made = trainer(tiny, recipe_path)
     made._head._softcap = softcap
     hidden, ids = 3 * mx.random.normal((600, 64)), mx.array(np.arange(600) % 290)
@@ -62,7 +62,7 @@ def test_the_head_in_tiles_equals_plain_autodiff(
 
 
 def test_what_is_computed_again_in_blocks_has_the_same_slopes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(again, "BLOCK", 7)  # several blocks, the last one short
+    monkeypatch.setattr(recompute, "BLOCK", 7)  # several blocks, the last one short
     project = lora.LoraLinear(nn.Linear(12, 6, bias=False), 2.0, 0.0, mx.random.normal((3, 12), key=mx.random.key(1)))
     project.freeze()
     project.unfreeze(keys=["lora_a", "lora_b"], recurse=False)
@@ -71,7 +71,7 @@ def test_what_is_computed_again_in_blocks_has_the_same_slopes(monkeypatch: pytes
 
     def summed(parameters: Any, gate: mx.array, up: mx.array, blocks: bool) -> mx.array:
         project.update(parameters)
-        whole = again.again(cpu._down, project, gate, up) if blocks else cpu._down(project, gate, up)
+        whole = recompute.again(cpu._down, project, gate, up) if blocks else cpu._down(project, gate, up)
         return mx.sum(mx.sin(whole))
 
     both = [
@@ -85,9 +85,9 @@ def test_what_is_computed_again_in_blocks_has_the_same_slopes(monkeypatch: pytes
 
 
 def test_tiles_stand_large_logits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles, "TILE", 2)
+    monkeypatch.setattr(tiled_cross_entropy, "TILE", 2)
     weight, hidden = mx.array([[-1e4], [0.0], [1e4]]), mx.array([[1.0], [-1.0], [0.0]])
-    value, slope = tiles.loss(weight, hidden, np.array([2, 2, 1], np.int32), None, True)
+    value, slope = tiled_cross_entropy.loss(weight, hidden, np.array([2, 2, 1], np.int32), None, True)
     assert value == pytest.approx(2e4 + np.log(3), rel=1e-6)
     np.testing.assert_allclose(np.array(slope)[:, 0], [0, -2e4, 0], atol=1e-2)
 

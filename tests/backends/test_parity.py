@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from gemmalocal import recipe_file
-from gemmalocal.backends import adapters, open_backend, whole
+from gemmalocal.backends import full_model, open_backend, peft_adapter
 from gemmalocal.data.batches import MicroBatch, Shapes, plan
 from gemmalocal.errors import ModelError
+from gemmalocal.recipe import recipe_file
 from tests.backends.test_generations import NAMES, saved, theirs, whole_recipe
 from tests.backends.truth import some_rows
 
@@ -100,14 +100,14 @@ def test_an_adapter_crosses_over_both_ways_and_to_peft(
         (tmp_path / made.__class__.__name__).mkdir()
         made.save(tmp_path / made.__class__.__name__)
     by_torch, by_mlx = tmp_path / "TorchTrainer", tmp_path / "MlxTrainer"
-    assert (by_torch / adapters.CONFIG).read_text() == (by_mlx / adapters.CONFIG).read_text()
-    shutil.copy(by_torch / adapters.WEIGHTS, by_mlx)
+    assert (by_torch / peft_adapter.CONFIG).read_text() == (by_mlx / peft_adapter.CONFIG).read_text()
+    shutil.copy(by_torch / peft_adapter.WEIGHTS, by_mlx)
     mlx.restore(by_mlx)
     assert mlx.evaluate([BATCH])[0] == pytest.approx(wanted, rel=1e-4)
-    (by_mlx / adapters.WEIGHTS).unlink()
+    (by_mlx / peft_adapter.WEIGHTS).unlink()
     mlx.save(by_mlx)  # what MLX writes, torch reads
     again = trainer(folders[name], recipe_path, f"method={method}", "lora.layers=3")
-    shutil.copy(by_mlx / adapters.WEIGHTS, by_torch)
+    shutil.copy(by_mlx / peft_adapter.WEIGHTS, by_torch)
     again.restore(by_torch)
     assert again.evaluate([BATCH])[0] == pytest.approx(wanted, rel=1e-6)
     if name != "gemma4-experts":  # PEFT takes its experts' down_proj for a target
@@ -164,7 +164,7 @@ def test_a_whole_model_is_trained_and_loads_elsewhere(
     assert after < value.item()
     (tmp_path / "checkpoint").mkdir()
     made.save(tmp_path / "checkpoint")
-    whole.deliver(tmp_path / "checkpoint", folders[name], tmp_path / "model")
+    full_model.deliver(tmp_path / "checkpoint", folders[name], tmp_path / "model")
     with torch.no_grad():
         assert float(plain_loss(theirs(tmp_path / "model"), BATCH)) == pytest.approx(after, rel=1e-5)
 

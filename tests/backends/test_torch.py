@@ -13,13 +13,13 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from gemmalocal import recipe_file
 from gemmalocal.backends import open_backend
-from gemmalocal.backends.torch import attention, device, loss, quick
-from gemmalocal.backends.torch.faults import translated
-from gemmalocal.backends.torch.frozen import QUANTIZED, FrozenLinear, product
+from gemmalocal.backends.torch import attention, device, fused_ops, loss
+from gemmalocal.backends.torch.errors import translated
+from gemmalocal.backends.torch.frozen_linear import QUANTIZED, FrozenLinear, product
 from gemmalocal.data.batches import Shapes, plan
 from gemmalocal.errors import ModelError, OutOfMemory, RecipeError
+from gemmalocal.recipe import recipe_file
 from tests.backends.truth import some_rows
 
 (BATCH,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
@@ -190,11 +190,11 @@ def test_tiles_stand_large_logits(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_norms_and_gated_blocks_equal_autodiff() -> None:
     x, gain = (5 * normal(4, 9, 32)).requires_grad_(), normal(32).requires_grad_()
     plain = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6) * gain
-    found = quick.rms_norm(x, gain, 1e-6)
+    found = fused_ops.rms_norm(x, gain, 1e-6)
     near([found, *slopes(found, [x, gain])], [plain, *slopes(plain, [x, gain])], 1e-5)
     gate, up = normal(6, 8).requires_grad_(), normal(6, 9)[:, :8].requires_grad_()
     wanted = torch.nn.functional.gelu(gate, approximate="tanh") * up
-    ours = quick.geglu(gate, up)
+    ours = fused_ops.geglu(gate, up)
     near([ours, *slopes(ours, [gate, up])], [wanted, *slopes(wanted, [gate, up])], 1e-6)
 
 
@@ -230,7 +230,7 @@ def test_long_answers_keep_within_the_window(tiny: Path, recipe_path: Path) -> N
 def test_memory_is_what_the_process_takes_and_gives_back() -> None:
     """In a process of its own: what other tests allocate and free would be counted too."""
     program = (
-        "import torch; from gemmalocal.backends.torch.resident import Resident\n"
+        "import torch; from gemmalocal.backends.torch.cpu_memory import Resident\n"
         "torch.ones(2); resident = Resident(); held = torch.ones(30_000_000); first = resident()\n"
         "assert first.active > 100e6, first\n"
         "del held\n"

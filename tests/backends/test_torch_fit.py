@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import save_file
 
-from gemmalocal import catalog, fit, recipe_file
+from gemmalocal.planning import memory, model_sizes
+from gemmalocal.recipe import recipe_file
 from tests.conftest import CONFIG, random_weights
 
 SIZES = {
@@ -21,7 +22,7 @@ MEASURE = """
 import sys
 from pathlib import Path
 import numpy as np
-from gemmalocal import recipe_file
+from gemmalocal.recipe import recipe_file
 from gemmalocal.backends import open_backend
 from gemmalocal.data.batches import MicroBatch
 folder, recipe, length, *overrides = sys.argv[1:]
@@ -54,8 +55,8 @@ def test_the_peak_is_as_planned(folder: Path, recipe_path: Path, length: int, ov
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     recipe = recipe_file.load(str(recipe_path), words)
-    sizes, load = catalog.from_config(CONFIG | SIZES), fit.Load(length, length)
-    expected = fit.estimate(sizes, recipe, load, 4, recipe.train.checkpointing is True, engine="torch").total
+    sizes, load = model_sizes.from_config(CONFIG | SIZES), memory.Load(length, length)
+    expected = memory.estimate(sizes, recipe, load, 4, recipe.train.checkpointing is True, engine="torch").total
     assert expected == pytest.approx(int(done.stdout), rel=0.2)
 
 
@@ -63,9 +64,9 @@ LOADING = """
 import sys
 from pathlib import Path
 import torch
-from gemmalocal.backends.torch import device, model, resident
+from gemmalocal.backends.torch import cpu_memory, device, model
 folder, dtype = Path(sys.argv[1]), sys.argv[2]
-memory = resident.Resident()
+memory = cpu_memory.Resident()
 loaded = model.load(folder, device.here(dtype), torch.device("cpu"))
 found = memory()
 print(found.peak, found.active)
@@ -87,9 +88,9 @@ GROWING = """
 import sys
 from pathlib import Path
 import numpy as np
-from gemmalocal import recipe_file
+from gemmalocal.recipe import recipe_file
 from gemmalocal.backends import open_backend
-from gemmalocal.backends.torch import resident
+from gemmalocal.backends.torch import cpu_memory
 from gemmalocal.data.batches import MicroBatch
 folder, recipe, *overrides = sys.argv[1:]
 made = open_backend("torch").trainer(Path(folder), recipe_file.load(recipe, overrides))
@@ -98,7 +99,7 @@ def over(lengths):
         ids = np.full((1, length + 1), 7, np.int32)
         made.accumulate([MicroBatch(ids, np.ones(ids.shape, np.float32))])
         made.apply(1e-4)
-    resident.release()
+    cpu_memory.release()
     return made.memory().active
 print(-over(range(32, 40)) + over(range(40, 72)))
 """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal.documents import rows
+from gemmalocal.documents import row_readers
 from gemmalocal.records import Rejected
 
 BIG = "7" * 4301
@@ -85,7 +85,7 @@ TOLD: list[tuple[str, str | bytes, list[str], str]] = [  # the same, and what is
 
 def read(file: Path, content: str | bytes) -> tuple[list[str], list[str]]:
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    found = list(rows.read(file, lambda place: None))
+    found = list(row_readers.read(file, lambda place: None))
     told = [f"{row.source} {row.reason}" for row in found if isinstance(row, Rejected)]
     return [str(row[1]["a"]) for row in found if not isinstance(row, Rejected)], told
 

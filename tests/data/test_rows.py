@@ -15,7 +15,7 @@ import pytest
 
 from gemmalocal.data.dataset import Records, sides
 from gemmalocal.errors import DatasetError
-from gemmalocal.recipe import DataSpec, PromptTemplate
+from gemmalocal.recipe.schema import DataSpec, PromptTemplate
 from gemmalocal.records import Message, Record
 
 

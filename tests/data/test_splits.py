@@ -15,9 +15,9 @@ from gemmalocal.data.dataset import Records
 from gemmalocal.data.examples import shown
 from gemmalocal.documents.splits import side_of
 from gemmalocal.errors import DatasetError
-from gemmalocal.events import Notice
-from gemmalocal.pipelines.prepared import Prepared, prepare
-from gemmalocal.recipe import DataSpec, Recipe
+from gemmalocal.jobs.events import Notice
+from gemmalocal.pipelines.shared.loading import Prepared, prepare
+from gemmalocal.recipe.schema import DataSpec, Recipe
 
 
 def put(folder: Path, **files: list[str]) -> Path:

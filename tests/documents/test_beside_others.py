@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.documents import best, letters
 from gemmalocal.documents import quality
 from gemmalocal.documents.read import read
-from tests.bench.documents import best, letters
 from tests.documents import made
 from tests.documents.test_office import slides, word
 from tests.documents.test_text import ARTICLE, NAVIGATION

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from gemmalocal.backends import adapters
+from gemmalocal.backends import peft_adapter
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.checkpoints import Standing
 from gemmalocal.errors import ModelError
-from gemmalocal.events import Event, Rollback
-from tests.engine.test_guard import attempt, only
+from gemmalocal.jobs.events import Event, Rollback
+from tests.engine.test_divergence import attempt, only
 from tests.engine.toy import Toy, work
 
 
@@ -51,7 +51,7 @@ def trained(folder: Path, steps: int = 12) -> Toy:
     return toy
 
 
-@pytest.mark.parametrize("name", [adapters.WEIGHTS, adapters.CONFIG])
+@pytest.mark.parametrize("name", [peft_adapter.WEIGHTS, peft_adapter.CONFIG])
 @pytest.mark.parametrize("harm", HARM)
 def test_the_one_before_is_taken_and_ends_the_same(tmp_path: Path, name: str, harm: str) -> None:
     whole = trained(tmp_path / "whole")
@@ -93,7 +93,7 @@ def test_none_that_is_whole_is_a_sentence_with_a_remedy(tmp_path: Path) -> None:
     trained(tmp_path)
     kept = checkpoints.existing(tmp_path)
     for path in kept:
-        flip(path / adapters.WEIGHTS)
+        flip(path / peft_adapter.WEIGHTS)
     assert checkpoints.settle(tmp_path) == (0, [])
     with pytest.raises(ModelError, match=r"step 12 is damaged: adapter_model.safetensors has changed") as caught:
         loop.resume(work(tmp_path, 12), Toy())
@@ -103,7 +103,7 @@ def test_none_that_is_whole_is_a_sentence_with_a_remedy(tmp_path: Path) -> None:
 
 def test_a_damaged_one_among_others_is_named_with_the_whole_ones(tmp_path: Path) -> None:
     trained(tmp_path)
-    flip(tmp_path / "000012" / adapters.WEIGHTS)
+    flip(tmp_path / "000012" / peft_adapter.WEIGHTS)
     with pytest.raises(ModelError) as caught:
         checkpoints.checked(tmp_path / "000012")
     assert "Whole are those of steps 8" in caught.value.hint
@@ -115,7 +115,7 @@ def test_a_roll_back_passes_a_damaged_one_and_half_a_one_by(tmp_path: Path) -> N
     for event in attempt(work(tmp_path, 12, save_every=2, evaluate_every=6, keep=9), toy):
         events.append(event)
         if toy.draws == 11:
-            flip(tmp_path / "000008" / adapters.WEIGHTS)
+            flip(tmp_path / "000008" / peft_adapter.WEIGHTS)
             shutil.copytree(tmp_path / "000006", tmp_path / "000007", dirs_exist_ok=True)
             (tmp_path / "000007" / checkpoints.STATE).unlink(missing_ok=True)
     (back,) = only(Rollback, events)
@@ -129,7 +129,7 @@ def test_a_damaged_best_one_is_told_and_the_newest_is_the_result(tmp_path: Path)
     for step, best in ((4, 4), (8, 4), (12, 4)):
         checkpoints.publish(tmp_path, Toy(), Standing(step, best_step=best), keep=1)
     assert checkpoints.chosen(tmp_path) == (tmp_path / "000004", "")
-    cut(tmp_path / "000004" / adapters.WEIGHTS)
+    cut(tmp_path / "000004" / peft_adapter.WEIGHTS)
     path, told = checkpoints.chosen(tmp_path)
     assert path.name == "000012"
     assert "best checkpoint, of step 4, is damaged" in told
@@ -139,14 +139,14 @@ def test_those_of_before_the_hashes_still_open(tmp_path: Path) -> None:
     checkpoints.publish(tmp_path, Toy(), Standing(3), keep=2)
     path = tmp_path / "000003"
     (path / checkpoints.STATE).write_text(json.dumps(asdict(Standing(3, factor=0.5))))
-    save_file({"a": np.ones(9, np.float32)}, path / adapters.WEIGHTS)
+    save_file({"a": np.ones(9, np.float32)}, path / peft_adapter.WEIGHTS)
     assert checkpoints.damage(path) == ""
     assert checkpoints.standing(path).factor == 0.5
     checkpoints.go_back(tmp_path, Standing(6, bad=3), 0.25)
     assert checkpoints.standing(path).factor == 0.25
-    cut(path / adapters.WEIGHTS)
+    cut(path / peft_adapter.WEIGHTS)
     assert checkpoints.damage(path) == "adapter_model.safetensors is damaged"
-    (path / adapters.WEIGHTS).unlink()
+    (path / peft_adapter.WEIGHTS).unlink()
     assert checkpoints.damage(path) == "adapter_model.safetensors is missing"
 
 

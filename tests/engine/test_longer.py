@@ -7,15 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal import history, jobs, recipe_file
 from gemmalocal.engine import checkpoints, loop
-from gemmalocal.engine.brake import Brake
+from gemmalocal.engine.pause import Brake
 from gemmalocal.errors import GemmalocalError, RecipeError
-from gemmalocal.events import Finished, Step, encode
+from gemmalocal.jobs import history, processes
+from gemmalocal.jobs.events import Finished, Step, encode
 from gemmalocal.pipelines.train import _other_length
-from gemmalocal.runs import resume
-from gemmalocal.strain import Level, Strain
-from tests.engine.test_guard import attempt, only
+from gemmalocal.planning.pressure import Level, Strain
+from gemmalocal.recipe import recipe_file
+from gemmalocal.workspace.runs import resume
+from tests.engine.test_divergence import attempt, only
 from tests.engine.toy import Toy, work
 
 
@@ -112,11 +113,11 @@ def test_what_goes_on_keeps_the_recipe(
 ) -> None:
     begun: list[dict[str, object]] = []
 
-    def start(folder: Path, kind: str, spec: dict[str, object]) -> jobs.Job:
+    def start(folder: Path, kind: str, spec: dict[str, object]) -> processes.Job:
         begun.append(spec)
-        return jobs.Job(folder)
+        return processes.Job(folder)
 
-    monkeypatch.setattr(jobs, "start", start)
+    monkeypatch.setattr(processes, "start", start)
     folder = ended(workspace, outcome)
     resume(folder, items)
     kept = recipe_file.load(str(folder / "recipe.yaml"))

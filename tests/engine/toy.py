@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from gemmalocal.backends import adapters, answers
-from gemmalocal.backends.group import ALONE, Group
+from gemmalocal.backends import decoding, peft_adapter
+from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.backends.protocol import Memory, Sampling, Update
 from gemmalocal.data.batches import MicroBatch, Shapes
 from gemmalocal.data.examples import Example
 from gemmalocal.engine.loop import Work
-from gemmalocal.recipe import TrainSpec
+from gemmalocal.recipe.schema import TrainSpec
 
 LEAST = 1.0  # nats a token where the weight is 0
 
@@ -68,11 +68,11 @@ class Toy:
         return self.loss() * tokens, tokens
 
     def save(self, directory: Path) -> None:
-        (directory / adapters.WEIGHTS).write_text(json.dumps([self.weight, self.momentum, self.draws]))
-        (directory / adapters.CONFIG).write_text("{}")
+        (directory / peft_adapter.WEIGHTS).write_text(json.dumps([self.weight, self.momentum, self.draws]))
+        (directory / peft_adapter.CONFIG).write_text("{}")
 
     def restore(self, directory: Path) -> None:
-        self.weight, self.momentum, self.draws = json.loads((directory / adapters.WEIGHTS).read_text())
+        self.weight, self.momentum, self.draws = json.loads((directory / peft_adapter.WEIGHTS).read_text())
         self.seen, self.tokens = [], 0
 
     def memory(self) -> Memory:
@@ -116,7 +116,7 @@ class Babbler:
     def stream(
         self, prompts: Sequence[Sequence[int]], voices: Sequence[int], sampling: Sampling, stops: set[int]
     ) -> Iterator[list[int | None]]:
-        return answers.decode(Babble(voices), prompts, voices, sampling, stops)
+        return decoding.decode(Babble(voices), prompts, voices, sampling, stops)
 
 
 class Babble:
@@ -133,7 +133,7 @@ class Babble:
     def keep(self, places: Sequence[int]) -> None:
         self._said = [self._said[place] for place in places]
 
-    def logits(self) -> answers.Floats:
+    def logits(self) -> decoding.Floats:
         scores = [np.random.default_rng(row).standard_normal(self._vocabulary) for row in self._said]
         return np.array(scores, np.float32)
 

@@ -17,15 +17,15 @@ import torch
 from safetensors import safe_open
 from transformers import AutoModelForCausalLM
 
-from gemmalocal import recipe_file
-from gemmalocal.backends import adapters
+from gemmalocal.backends import peft_adapter
 from gemmalocal.errors import ModelError
 from gemmalocal.export import forms, gguf_types, gguf_write, merge
 from gemmalocal.export.source import Source
-from gemmalocal.exports import Form
-from gemmalocal.pipelines.prove import prove
+from gemmalocal.pipelines.shared.export_proof import prove
+from gemmalocal.recipe import recipe_file
 from gemmalocal.weights import tensors
 from gemmalocal.weights.tensors import Tensor
+from gemmalocal.workspace.exports import Form
 from tests.conftest import CONFIG, random_weights
 from tests.here import run
 
@@ -138,11 +138,11 @@ def test_a_whole_model_is_exported_as_what_it_is(home: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_sabotage_is_caught(source: Source, tiny: Path, tmp_path: Path, share: float) -> None:
     """An export whose adapter was dropped, or whose scale was halved."""
-    config = json.loads((source.result / adapters.CONFIG).read_text())
+    config = json.loads((source.result / peft_adapter.CONFIG).read_text())
     weak = tmp_path / "weak"
     weak.mkdir()
-    (weak / adapters.WEIGHTS).write_bytes((source.result / adapters.WEIGHTS).read_bytes())
-    (weak / adapters.CONFIG).write_text(json.dumps(config | {"lora_alpha": share * config["lora_alpha"]}))
+    (weak / peft_adapter.WEIGHTS).write_bytes((source.result / peft_adapter.WEIGHTS).read_bytes())
+    (weak / peft_adapter.CONFIG).write_text(json.dumps(config | {"lora_alpha": share * config["lora_alpha"]}))
     folder = tmp_path / "export"
     folder.mkdir()
     forms.write_merged(folder, tiny, merge.merged(tiny, weak), "float32", lambda *what: None)

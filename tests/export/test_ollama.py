@@ -16,7 +16,7 @@ from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
 from gemmalocal.errors import ModelError
 from gemmalocal.export import ollama
-from gemmalocal.published import APACHE, GEMMA_TERMS, Licence, licence
+from gemmalocal.planning.published import APACHE, GEMMA_TERMS, Licence, licence
 from gemmalocal.records import Message
 from tests.export import gemma_templates
 

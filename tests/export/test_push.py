@@ -18,9 +18,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmalocal import datasets, jobs
-from gemmalocal.events import Event, Failed, Finished
 from gemmalocal.export import publish, upload
+from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Event, Failed, Finished
+from gemmalocal.workspace import datasets
 from tests import here
 from tests.weights import hub_writes
 from tests.weights.hub_writes import ACCOUNTS, Published
@@ -335,10 +336,10 @@ def pulled(name: str, file: str, kind: str = "model") -> bytes:
     return Path(done.stdout.strip()).read_bytes()
 
 
-def pushing(home: Path, path: Path, name: str, kind: str = "model", **more: Any) -> jobs.Job:
+def pushing(home: Path, path: Path, name: str, kind: str = "model", **more: Any) -> processes.Job:
     """The job of `gemmalocal push`, in a folder that stays."""
     spec = {"path": str(path), "kind": kind, "name": name, "form": None, "private": False, "dry": False, **more}
-    return jobs.start(Path(mkdtemp(dir=home / "errands")), "push", spec)
+    return processes.start(Path(mkdtemp(dir=home / "errands")), "push", spec)
 
 
 def push(home: Path, path: Path, name: str, kind: str = "model", **more: Any) -> Event:
@@ -348,7 +349,7 @@ def push(home: Path, path: Path, name: str, kind: str = "model", **more: Any) ->
     return job.poll()[-1]
 
 
-def wait(job: jobs.Job) -> None:
+def wait(job: processes.Job) -> None:
     until(lambda: not job.alive)
 
 

@@ -19,10 +19,10 @@ import httpx2
 import psutil
 import pytest
 
-from gemmalocal import manifest
 from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.export import llama, servers
+from gemmalocal.files import manifest
 from gemmalocal.records import Message
 
 COMMAND = [sys.executable, "-m", "gemmalocal"]

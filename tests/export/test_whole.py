@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from gemmalocal import exports, manifest
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.export import proof, proved, publish
+from gemmalocal.files import manifest
+from gemmalocal.workspace import exports
 
 PROOF = {"form": "adapter", "passed": True, "tuned": 1.0, "exported": 1.0, "kept": 1.0}
 

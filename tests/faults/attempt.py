@@ -1,4 +1,4 @@
-"""One attempt at a job in a process of its own, as `jobs.start` gives it one, with a fault in its way.
+"""One attempt at a job in a process of its own, as `processes.start` gives it one, with a fault in its way.
 
 Where this system forks well, the process is a fork of ours, which has imported everything and computed nothing: an
 attempt takes a third of a second, where a new interpreter takes three. So this process must never use an engine.
@@ -19,13 +19,15 @@ from typing import Any, NamedTuple
 
 from transformers import conversion_mapping
 
-from gemmalocal import atomic, jobs, worker
+from gemmalocal import worker
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.pipelines import prove
+from gemmalocal.files import atomic
+from gemmalocal.jobs import processes
+from gemmalocal.pipelines.shared import export_proof
 from tests.faults.inject import Injection, arm
 
 IMPORTED = (  # before any fork, since each attempt would take seconds to do it
-    *(f"gemmalocal.pipelines.{kind}" for kind in worker.PIPELINES),
+    *(f"gemmalocal.pipelines.{kind}" for kind in worker.kinds()),
     "gemmalocal.backends.torch.train",
     "transformers.models.gemma3.modeling_gemma3",
     "peft",  # transformers does, to load any model
@@ -33,7 +35,7 @@ IMPORTED = (  # before any fork, since each attempt would take seconds to do it
 for name in IMPORTED:
     import_module(name)
 conversion_mapping.get_checkpoint_conversion_mapping("gemma3_text")  # it compiles and keeps a thousand patterns
-prove.ANSWER = 4  # tokens that an export's proof asks for: no fault is in them
+export_proof.ANSWER = 4  # tokens that an export's proof asks for: no fault is in them
 
 LIMIT = 60.0  # seconds that an attempt may take; one that hangs is a fault of ours
 NOTHING = Injection("nothing")
@@ -135,7 +137,7 @@ def _work(task: Task, injection: Injection, tell: int) -> int:
     atomic.write_text(directory / "job.json", json.dumps({"kind": task.kind, "spec": task.spec}, indent=2))
     (directory / "inbox.jsonl").write_text("".join(json.dumps(command) + "\n" for command in task.commands))
     with (directory / "log.txt").open("ab", buffering=0) as log:
-        log.write(jobs.ATTEMPT + b"\n")
+        log.write(processes.ATTEMPT + b"\n")
         for descriptor in (1, 2):
             os.dup2(log.fileno(), descriptor)
     counted: Callable[[], int] = arm(injection, task.home)

@@ -11,10 +11,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from gemmalocal import datasets, exports, history, paths, preparing
 from gemmalocal.errors import USAGE
-from gemmalocal.events import Failed
-from gemmalocal.manifest import MANIFEST
+from gemmalocal.files import paths
+from gemmalocal.files.manifest import MANIFEST
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Failed
+from gemmalocal.workspace import datasets, exports, preparations
 from tests.faults import damage
 from tests.faults.attempt import NOTHING, Ended, Task, attempt, begin
 from tests.faults.inject import Injection, Way
@@ -198,7 +200,7 @@ def _lists(home: Path) -> Iterator[str]:
         for folder in history.list_runs():
             history.read(folder)
             exports.of_run(folder)
-        for folder in preparing.list_all():
+        for folder in preparations.list_all():
             history.read(folder)
             datasets.report(folder)
         for chat in paths.chats().glob("*"):

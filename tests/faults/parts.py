@@ -12,8 +12,12 @@ from typing import Any
 
 from gguf import GGMLQuantizationType
 
-from gemmalocal import asides, datasets, exports, history, recipe_file, runs
-from gemmalocal.preparation import Preparation
+from gemmalocal.files import staging
+from gemmalocal.jobs import history
+from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.prepare_schema import Preparation
+from gemmalocal.records import TRAIN_FILE
+from gemmalocal.workspace import datasets, exports, runs
 from tests import conftest
 from tests.faults.attempt import Task, attempt
 from tests.weights import ggufs
@@ -77,8 +81,8 @@ class World:
             assert history.result(self.home / "runs" / name).is_dir()
         dataset = _prepare(self, self.home)
         attempt(dataset)
-        rows = datasets.read(dataset.directory / datasets.TRAIN)
-        datasets.drop(dataset.directory, datasets.TRAIN, rows[-1])
+        rows = datasets.read(dataset.directory / TRAIN_FILE)
+        datasets.drop(dataset.directory, TRAIN_FILE, rows[-1])
 
     def recipe(self, *overrides: str) -> dict[str, Any]:
         """Six steps of training with dropout, saved and evaluated on the way, as a job is told it."""
@@ -177,16 +181,16 @@ def _prepare(world: World, home: Path) -> Task:
 def _by_hand(world: World, home: Path) -> Task:
     """A row is edited, the next is dropped, and one that was dropped before is taken back."""
     folder = home / "datasets" / "made"
-    first, second = datasets.read(folder / datasets.TRAIN)[:2]
+    first, second = datasets.read(folder / TRAIN_FILE)[:2]
     back = next(row for row in datasets.read(folder / datasets.REJECTED) if row["reason"] == datasets.DROPPED)
 
     def deed() -> None:
         with datasets.changing(folder):  # what was cut short comes to its end
             pass
-        if first in datasets.read(folder / datasets.TRAIN):
-            datasets.edit(folder, datasets.TRAIN, first, "another answer")
-        if second in datasets.read(folder / datasets.TRAIN):
-            datasets.drop(folder, datasets.TRAIN, second)
+        if first in datasets.read(folder / TRAIN_FILE):
+            datasets.edit(folder, TRAIN_FILE, first, "another answer")
+        if second in datasets.read(folder / TRAIN_FILE):
+            datasets.drop(folder, TRAIN_FILE, second)
         if back in datasets.read(folder / datasets.REJECTED):
             datasets.accept(folder, [back])
 
@@ -195,7 +199,7 @@ def _by_hand(world: World, home: Path) -> Task:
 
 def _delete(world: World, home: Path) -> Task:
     folder = home / "runs" / "tuned"
-    return Task(home, folder, deed=lambda: runs.delete(folder) if folder.exists() else asides.tidy())
+    return Task(home, folder, deed=lambda: runs.delete(folder) if folder.exists() else staging.tidy())
 
 
 def _convert(world: World, home: Path) -> Task:

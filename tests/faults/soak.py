@@ -22,8 +22,8 @@ from pathlib import Path
 import httpx2
 import psutil
 
-from gemmalocal import history, holder, jobs
-from gemmalocal.events import Progress, Replied, Step
+from gemmalocal.jobs import history, holder, processes
+from gemmalocal.jobs.events import Progress, Replied, Step
 from tests.faults.parts import World
 
 GROWTH = 1.05  # of the second quarter's memory, by the last quarter: beyond it, something grows
@@ -70,7 +70,7 @@ class Watched:
 def steps(world: World, home: Path) -> Watched:
     """2,000 steps of training."""
     spec = world.recipe("train.steps=2000", "train.evaluate_every=500", "train.save_every=100")
-    job = jobs.start(home / "runs" / "soak", "train", spec)
+    job = processes.start(home / "runs" / "soak", "train", spec)
     return _watched(job, 2000, lambda event: event.step if isinstance(event, Step) else None)
 
 
@@ -82,7 +82,7 @@ def documents(world: World, home: Path) -> Watched:
         words = [WORDS[(number * 7 + place * (number % 11 + 1)) % len(WORDS)] for place in range(60)]
         (folder / f"{number:04}.txt").write_text(f"Note {number}. The {' '.join(words)} of {number * 37}.")
     spec = {"sources": [str(folder)], "task": "text", "model": str(world.model), "held_out": 0.0}
-    job = jobs.start(home / "datasets" / "soak", "prepare", spec)
+    job = processes.start(home / "datasets" / "soak", "prepare", spec)
     return _watched(job, 3000, lambda event: event.done if isinstance(event, Progress) else None)
 
 
@@ -90,7 +90,7 @@ def turns(world: World, home: Path) -> Watched:
     """200 turns of a chat, which is cleared now and then, as its context is small."""
     run = str(world.home / "runs" / "tuned")
     spec = {"voices": [{"name": "tuned", "run": run, "step": None}], "sampling": {}}
-    job = jobs.start(home / "chats" / "soak", "chat", spec, tied=True)
+    job = processes.start(home / "chats" / "soak", "chat", spec, tied=True)
     for turn in range(200):
         if turn % 8 == 0:
             job.ask(do="clear")
@@ -100,7 +100,7 @@ def turns(world: World, home: Path) -> Watched:
     return _watched(job, 200, lambda event: next(count) if isinstance(event, Replied) else None)
 
 
-def _watched(job: jobs.Job, whole: int, reached: Callable[[object], int | None]) -> Watched:
+def _watched(job: processes.Job, whole: int, reached: Callable[[object], int | None]) -> Watched:
     looked, end = 0, time.monotonic() + LIMIT
     while (pid := holder.group(job.directory / "lock")) is None:  # the child signs it once it runs
         assert job.alive, f"{job.directory.name} did not begin"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gemmalocal.cli.lengths import COLUMNS, foreseen, judged, table
-from gemmalocal.pipelines.bench import word_problems
+from gemmalocal.pipelines.shared.word_problems import word_problems
 
 
 def test_bench_compares_both_trainers(tiny: Path, rows: Path) -> None:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from gemmalocal import cli, history, worker
-from gemmalocal.documents.rows import LONGEST
-from gemmalocal.events import Failed, Report, decode
+from gemmalocal import cli, worker
+from gemmalocal.documents.row_readers import LONGEST
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Failed, Report, decode
 
 GOOD = [{"prompt": f"the quote of {letter}:", "completion": " and the quo"} for letter in "abcd"]
 

@@ -14,11 +14,12 @@ from typing import Any
 
 import pytest
 
-from gemmalocal import history, jobs, recipe_file
-from gemmalocal import talk as talks
 from gemmalocal.backends.protocol import Sampling
-from gemmalocal.events import Cleared, Declined, Event, Finished, Replied, Reply, Report, Sample, Voted
+from gemmalocal.jobs import history, processes
+from gemmalocal.jobs.events import Cleared, Declined, Event, Finished, Replied, Reply, Report, Sample, Voted
 from gemmalocal.pipelines import chat
+from gemmalocal.recipe import recipe_file
+from gemmalocal.workspace import transcript as talks
 from tests.here import work
 
 LIMIT = 120  # seconds
@@ -38,7 +39,7 @@ def run(recipe_path: Path, workspace: Path, tmp_path_factory: pytest.TempPathFac
     return folder
 
 
-def wait(job: jobs.Job) -> None:
+def wait(job: processes.Job) -> None:
     end = time.monotonic() + LIMIT
     while job.alive:
         assert time.monotonic() < end, "it takes too long"
@@ -86,7 +87,7 @@ def test_a_conversation_with_two_voices(run: Path, tmp_path: Path) -> None:
     script.do(do="ask", text="the quote of a:")
     assert script.talk.names == ["base", "one"]
     assert script.talk.forms == ["prompt", "prompt"]
-    samples = [event for event in jobs.Job(run).poll() if isinstance(event, Sample)]
+    samples = [event for event in processes.Job(run).poll() if isinstance(event, Sample)]
     before = next(one.text for one in samples if one.when == "before")
     after = next(one.text for one in samples if one.when == "after")
     assert script.texts == [before, after]  # what the trainer answered, voice by voice
@@ -159,7 +160,7 @@ def test_nobody_there_ends_it(run: Path, tmp_path: Path) -> None:
 
 
 def test_a_killed_chat_leaves_its_transcript(run: Path, workspace: Path) -> None:
-    job = jobs.start(workspace / "chats" / "c", "chat", {"voices": voices(run), "sampling": {"max_tokens": 3}})
+    job = processes.start(workspace / "chats" / "c", "chat", {"voices": voices(run), "sampling": {"max_tokens": 3}})
     job.ask(do="ask", text="the")
     end = time.monotonic() + LIMIT
     while not (job.directory / "transcript.jsonl").exists():

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gemmalocal import cli, history, recipe_file, worker
+from gemmalocal import cli, worker
 from gemmalocal.cli.check import coloured, lines
 from gemmalocal.cli.say import page
-from gemmalocal.pipelines.check import histogram
+from gemmalocal.jobs import history
+from gemmalocal.pipelines.shared.survey import histogram
+from gemmalocal.recipe import recipe_file
 
 
 def checked(recipe: Path, *words: str) -> tuple[int, str]:

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from gemmalocal import history, recipe_file, worker
+from gemmalocal import worker
 from gemmalocal.engine import checkpoints
-from gemmalocal.events import Failed, Started
-from gemmalocal.jobs import Job
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Failed, Started
+from gemmalocal.jobs.processes import Job
+from gemmalocal.recipe import recipe_file
 from tests.engine.test_damaged_checkpoints import cut, flip
 
 

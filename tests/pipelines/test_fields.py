@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmalocal import recipe_file
 from gemmalocal.backends import open_backend
 from gemmalocal.data.batches import Shapes, plan
 from gemmalocal.data.examples import Example
 from gemmalocal.engine import checkpoints
 from gemmalocal.engine.checkpoints import Standing
 from gemmalocal.engine.schedule import learning_rate
-from gemmalocal.pipelines.train import steps
-from gemmalocal.recipe import TrainSpec
+from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.schema import TrainSpec
 
 
 def rates(**fields: Any) -> list[float]:
@@ -38,7 +37,7 @@ def test_schedules_and_warmup() -> None:
 
 def test_epochs_become_steps(recipe_path: Path) -> None:
     recipe = recipe_file.load(str(recipe_path), ["train.steps=", "train.epochs=2.5", "train.accumulation=2"])
-    assert steps(recipe, 33) == 11
+    assert recipe.train.steps_over(33) == 11
 
 
 def stepped(tiny: Path, path: Path, *overrides: str) -> tuple[Any, Any, dict[str, Any]]:

@@ -10,21 +10,21 @@ from typing import Any
 import gguf
 import pytest
 
-from gemmalocal.data import layout, store
+from gemmalocal.data import layout, token_store
 from gemmalocal.data.chat_template import ChatTemplate
 from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
-from gemmalocal.engine.speak import Voice
+from gemmalocal.engine.generation import Voice
 from gemmalocal.errors import GemmalocalError, ModelError
-from gemmalocal.events import Notice, Report
 from gemmalocal.export import gguf_write, merge, ollama
 from gemmalocal.export.source import Source
+from gemmalocal.jobs.events import Notice, Report
 from gemmalocal.pipelines import check, serve
-from gemmalocal.pipelines.prepared import Prepared, prepare
-from gemmalocal.recipe import Recipe
+from gemmalocal.pipelines.shared.loading import Prepared, prepare
+from gemmalocal.recipe.schema import Recipe
 from gemmalocal.records import Message
 from tests.data.test_chat_template import model
-from tests.engine.test_speak import Parrot
+from tests.engine.test_generation import Parrot
 
 Row = dict[str, Any]
 
@@ -149,7 +149,7 @@ def test_older_runs_open_as_they_did(tiny: Path, tmp_path: Path) -> None:
     found, _ = ready(tiny, tmp_path, [*TWO, ONE])
     assert found.tokenizer is not None
     for about, wanted in (({"plain": True}, Layout("text")), ({"plain": False, "between": "\n"}, Layout("chat"))):
-        (tmp_path / "examples" / store.ABOUT).write_text(json.dumps(about))
+        (tmp_path / "examples" / token_store.ABOUT).write_text(json.dumps(about))
         data = recipe(tiny, tmp_path, []).data
         assert layout.remembered(tmp_path / "examples", data, found.tokenizer) == wanted
 

@@ -11,14 +11,14 @@ import pytest
 
 from gemmalocal.data.batches import MicroBatch, Shapes
 from gemmalocal.engine import checkpoints
-from gemmalocal.engine.brake import Brake
 from gemmalocal.engine.checkpoints import Standing
+from gemmalocal.engine.pause import Brake
 from gemmalocal.errors import OutOfMemory
-from gemmalocal.events import Event, Finished, Notice, Report, Step
-from gemmalocal.fit import Estimate
-from gemmalocal.pipelines.budget import Budget
+from gemmalocal.jobs.events import Event, Finished, Notice, Report, Step
+from gemmalocal.pipelines.shared.budget import Budget
 from gemmalocal.pipelines.train import steps_within
-from gemmalocal.strain import Level, Strain
+from gemmalocal.planning.memory import Estimate
+from gemmalocal.planning.pressure import Level, Strain
 from tests.engine.toy import Toy, work
 
 

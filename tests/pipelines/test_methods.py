@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from safetensors.numpy import load_file
 
-from gemmalocal import recipe_file
 from gemmalocal.errors import RecipeError
+from gemmalocal.recipe import recipe_file
 from tests.here import run
 
 

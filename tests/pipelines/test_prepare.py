@@ -14,13 +14,15 @@ from typing import Any
 
 import pytest
 
-from gemmalocal import datasets, jobs
-from gemmalocal.data import store
+from gemmalocal.data import token_store
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
-from gemmalocal.engine.speak import Voice
-from gemmalocal.events import Event
-from gemmalocal.pipelines.seats import seat
+from gemmalocal.engine.generation import Voice
+from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Event
+from gemmalocal.pipelines.shared.chat_models import seat
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.synthesis import ground
+from gemmalocal.workspace import datasets
 from tests.here import LIMIT, apart, run
 from tests.synthesis.server import Model, quiz, running
 
@@ -62,7 +64,7 @@ def prepared(documents: Path, tiny: Path, name: str, *options: str) -> subproces
 
 
 def of_files(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    return {name: datasets.read(folder / name) for name in (datasets.TRAIN, datasets.HELD_OUT, datasets.REJECTED)}
+    return {name: datasets.read(folder / name) for name in (TRAIN_FILE, HELD_OUT_FILE, datasets.REJECTED)}
 
 
 def grounded(rows: list[dict[str, Any]], documents: Path) -> bool:
@@ -100,27 +102,25 @@ def test_rules_alone_make_rows_that_a_recipe_trains_on(
     assert sum(event["passages"] for event in read.values()) == report["passages"]
     assert counted[-1]["kept"] >= report["train"]["rows"] + report["held_out"]["rows"]
     assert [Path(item["source"]).name for item in report["refused"]] == ["picture.xyz"]
-    assert report["train"]["rows"] == len(files[datasets.TRAIN]) > 3
-    assert report["held_out"]["rows"] == len(files[datasets.HELD_OUT]) > 3
-    assert {row["source"] for row in files[datasets.TRAIN]}.isdisjoint(
-        row["source"] for row in files[datasets.HELD_OUT]
-    )
-    assert grounded(files[datasets.TRAIN] + files[datasets.HELD_OUT], documents)
+    assert report["train"]["rows"] == len(files[TRAIN_FILE]) > 3
+    assert report["held_out"]["rows"] == len(files[HELD_OUT_FILE]) > 3
+    assert {row["source"] for row in files[TRAIN_FILE]}.isdisjoint(row["source"] for row in files[HELD_OUT_FILE])
+    assert grounded(files[TRAIN_FILE] + files[HELD_OUT_FILE], documents)
     data = ("--set", "data.path=mine", "--set", "data.max_length=512")
     checked = run("check", str(recipe_path), *data, "--json")
     assert checked.returncode == 0, checked.stderr
     seen = json.loads(checked.stdout)
-    assert seen["train"]["rows"] == len(files[datasets.TRAIN])
-    assert seen["held_out"]["rows"] == len(files[datasets.HELD_OUT])
+    assert seen["train"]["rows"] == len(files[TRAIN_FILE])
+    assert seen["held_out"]["rows"] == len(files[HELD_OUT_FILE])
     trained = run("train", str(recipe_path), *data, "--set", "train.steps=2", "--name", "tuned")
     assert trained.returncode == 0, trained.stderr
-    _asked_as_trained(workspace / "runs" / "tuned", Tokenizer(tiny), files[datasets.TRAIN])
+    _asked_as_trained(workspace / "runs" / "tuned", Tokenizer(tiny), files[TRAIN_FILE])
 
 
 def _asked_as_trained(folder: Path, tokenizer: Tokenizer, rows: list[dict[str, Any]]) -> None:
     """A base model has no template: a line end stands between question and answer, in training and in a chat."""
     question, answer = (turn["content"] for turn in rows[0]["messages"])
-    examples, _, _ = store.load(folder / "examples")
+    examples, _, _ = token_store.load(folder / "examples")
     texts = [tokenizer.decode(example.ids.tolist(), special=True) for example in examples]
     assert f"<bos>{question}\n{answer}<eos>" in texts
     seats = seat([{"name": "base", "run": str(folder), "base": True}, {"name": "tuned", "run": str(folder)}])
@@ -156,7 +156,7 @@ def test_a_model_of_this_machine_is_asked_and_never_yields_nothing(
     assert answers[0] == answers[1]  # sampled, but by the prompt and the seed alone
     assert len(answers[0]) >= 5
     assert files[0] == files[1]
-    assert {row["by"] for row in files[0][datasets.TRAIN]} == {"rules"}  # its weights are random
+    assert {row["by"] for row in files[0][TRAIN_FILE]} == {"rules"}  # its weights are random
     again = prepared(documents, model, "one", *short)
     report = told(again)
     assert (report["asked"], report["answers_known"]) == (0, len(answers[0]))
@@ -179,8 +179,8 @@ def test_an_endpoint_writes_and_a_second_run_asks_nothing(
         assert told[0]["done"] == 1  # told at the first answer, not once the whole window has one
         asked, files = len(model.asked), of_files(workspace / "datasets" / "d")
         assert asked == 6
-        assert {row["by"] for row in files[datasets.TRAIN] + files[datasets.HELD_OUT]} == {"model"}
-        assert grounded(files[datasets.TRAIN] + files[datasets.HELD_OUT], documents)
+        assert {row["by"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE]} == {"model"}
+        assert grounded(files[TRAIN_FILE] + files[HELD_OUT_FILE], documents)
         again = through(model, documents, tiny, "d", "--key-env", "MY_KEY")
         assert again.returncode == 0, again.stderr
         assert len(model.asked) == asked
@@ -231,12 +231,12 @@ def test_killed_and_started_again_is_the_same_dataset_and_nothing_is_asked_twice
         model.answered.clear()
         model.hold = answers
         assert through(model, documents, tiny, "killed", *options, "--detach").returncode == 0
-        job = jobs.Job(workspace / "datasets" / "killed")
+        job = processes.Job(workspace / "datasets" / "killed")
         until(lambda: len(model.asked) == answers + 1)  # so the answers before are kept
         known = set(model.answered)
         os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
         until(lambda: not job.alive)
-        assert not (job.directory / datasets.TRAIN).exists()
+        assert not (job.directory / TRAIN_FILE).exists()
         with (job.directory / datasets.ASKED).open("ab") as torn:
             torn.write(b'{"key": "ab')  # what a kill in the midst of a write leaves
         model.hold = None
@@ -249,7 +249,7 @@ def test_killed_and_started_again_is_the_same_dataset_and_nothing_is_asked_twice
         assert known.isdisjoint(asked)
         assert len(asked) == len(set(asked)) == whole - answers
         assert of_files(job.directory) == of_files(workspace / "datasets" / "whole")
-        for name in (datasets.REPORT, datasets.HELD_OUT):  # as a kill leaves them while the files are written
+        for name in (datasets.REPORT, HELD_OUT_FILE):  # as a kill leaves them while the files are written
             (job.directory / name).unlink()
         model.asked.clear()
         assert through(model, documents, tiny, "killed", *options).returncode == 0
@@ -283,25 +283,25 @@ def test_what_was_edited_is_not_written_over_and_what_was_accepted_stays(
         assert run("accept", "d", "99").returncode == 2
         assert run("accept", "d", "2").returncode == 0
         taken = {key: value for key, value in rejected[1].items() if key not in ("reason", "held_out")}
-        side = datasets.HELD_OUT if rejected[1]["held_out"] else datasets.TRAIN
+        side = HELD_OUT_FILE if rejected[1]["held_out"] else TRAIN_FILE
         assert taken in datasets.read(folder / side)
         assert through(model, documents, tiny, "d").returncode == 0  # made again, it is still there
         assert taken in datasets.read(folder / side)
         assert len(datasets.read(folder / datasets.REJECTED)) == 4
-        with (folder / datasets.TRAIN).open("a") as file:
+        with (folder / TRAIN_FILE).open("a") as file:
             file.write('{"text": "mine"}\n')
         refused = through(model, documents, tiny, "d")
         assert refused.returncode == 2
         assert "edited by hand" in refused.stderr
-    assert "mine" in (folder / datasets.TRAIN).read_text()
+    assert "mine" in (folder / TRAIN_FILE).read_text()
 
 
 def test_what_was_done_by_hand_holds_when_it_is_made_again(documents: Path, tiny: Path, workspace: Path) -> None:
     folder = workspace / "datasets" / "d"
     assert prepared(documents, tiny, "d", "--author", "rules").returncode == 0
-    gone, mended = datasets.read(folder / datasets.TRAIN)[:2]
-    datasets.drop(folder, datasets.TRAIN, gone)
-    datasets.edit(folder, datasets.TRAIN, mended, "Quite another answer.")
+    gone, mended = datasets.read(folder / TRAIN_FILE)[:2]
+    datasets.drop(folder, TRAIN_FILE, gone)
+    datasets.edit(folder, TRAIN_FILE, mended, "Quite another answer.")
     before = of_files(folder)
     done = prepared(documents, tiny, "d", "--author", "rules", "--json")
     assert done.returncode == 0, done.stderr
@@ -357,9 +357,9 @@ def test_own_prompts_and_a_judge(documents: Path, tiny: Path, workspace: Path, t
         done = through(model, documents, tiny, "d", "--judge", "--prompts", str(own), "--held-out", "0")
     assert done.returncode == 0, done.stderr
     files = of_files(workspace / "datasets" / "d")
-    assert [row["score"] for row in files[datasets.TRAIN]] == [9]
+    assert [row["score"] for row in files[TRAIN_FILE]] == [9]
     assert {row["reason"] for row in files[datasets.REJECTED]} == {"was scored below 7: 3, so"}
-    assert files[datasets.HELD_OUT] == []
+    assert files[HELD_OUT_FILE] == []
 
 
 @pytest.mark.parametrize("task", ["cot", "summary", "text"])
@@ -370,7 +370,7 @@ def test_other_tasks_by_rule(documents: Path, tiny: Path, workspace: Path, task:
     done = prepared(documents, tiny, "d", "--author", "rules", "--task", task)
     assert done.returncode == 0, done.stderr
     files = of_files(workspace / "datasets" / "d")
-    rows = files[datasets.TRAIN] + files[datasets.HELD_OUT]
+    rows = files[TRAIN_FILE] + files[HELD_OUT_FILE]
     assert rows
     assert grounded(rows, documents)
     assert all(("text" in row) is (task == "text") for row in rows)
@@ -386,10 +386,8 @@ def test_rows_are_said_in_other_words_and_the_answers_stay(rows: Path, tiny: Pat
         done = prepared(rows, tiny, "d", "--endpoint", model.url, "--task", "rewrite")
     assert done.returncode == 0, done.stderr
     files = of_files(workspace / "datasets" / "d")
-    made = [row["messages"] for row in files[datasets.TRAIN] + files[datasets.HELD_OUT] if row["by"] == "model"]
-    theirs = {
-        row["messages"][0]["content"]: row["messages"][1] for row in files[datasets.TRAIN] + files[datasets.HELD_OUT]
-    }
+    made = [row["messages"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE] if row["by"] == "model"]
+    theirs = {row["messages"][0]["content"]: row["messages"][1] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE]}
     assert len(made) == 40
     assert all(theirs[turns[0]["content"].removeprefix("kindly ")] == turns[1] for turns in made)
 
@@ -398,7 +396,7 @@ def test_stop_keeps_the_answers(documents: Path, tiny: Path, workspace: Path) ->
     with running() as model:
         model.hold = 2
         detached = through(model, documents, tiny, "d", "--concurrency", "1", "--detach")
-        job = jobs.Job(Path(detached.stdout.strip()))
+        job = processes.Job(Path(detached.stdout.strip()))
         until(lambda: model.answered.total() == 2 and len(model.asked) == 3)
         assert run("stop", "d").returncode == 0
         until(lambda: '"stopping"' in (job.directory / "events.jsonl").read_text())
@@ -410,4 +408,4 @@ def test_stop_keeps_the_answers(documents: Path, tiny: Path, workspace: Path) ->
         model.asked.clear()
         assert run("resume", "d").returncode == 0
         assert len(model.asked) <= 3  # of 5: two answers were kept, the third if it came in time
-    assert datasets.read(workspace / "datasets" / "d" / datasets.TRAIN)
+    assert datasets.read(workspace / "datasets" / "d" / TRAIN_FILE)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal import datasets, jobs
-from gemmalocal.pipelines.pieces import TOLD
+from gemmalocal.jobs import processes
 from gemmalocal.pipelines.prepare import LISTED, NAMED
-from gemmalocal.preparation import Preparation
+from gemmalocal.pipelines.shared.passages import TOLD
+from gemmalocal.recipe.prepare_schema import Preparation
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
+from gemmalocal.workspace import datasets
 from tests.documents import made
 from tests.here import run
 from tests.pipelines.test_prepare import LIGHT, documents, of_files, prepared, told, until
@@ -73,7 +75,7 @@ def test_each_row_of_a_table_is_a_document(documents: Path, tiny: Path, workspac
     assert report["documents"] == 4
     assert [Path(item["source"]).name for item in report["refused"]] == ["rows.jsonl:4"]
     files = of_files(workspace / "datasets" / "d")
-    sources = {Path(row["source"]).name for row in files[datasets.TRAIN] + files[datasets.HELD_OUT]}
+    sources = {Path(row["source"]).name for row in files[TRAIN_FILE] + files[HELD_OUT_FILE]}
     assert {"rows.jsonl:1", "rows.jsonl:2", "rows.jsonl:3"} <= sources
     assert told(prepared(documents, tiny, "two", *RULES, "--max-documents", "2"))["documents"] == 2
 
@@ -95,7 +97,7 @@ def test_killed_while_it_reads_and_started_again_is_the_same_dataset(
     for number in range(400):
         (documents / f"{number:03}.txt").write_text(f"The pump of house {number} has {number * 7} valves of brass.\n")
     detached = prepared(documents, tiny, "killed", "--author", "rules", "--detach")
-    job = jobs.Job(Path(detached.stdout.strip()))
+    job = processes.Job(Path(detached.stdout.strip()))
     until(lambda: any(json.loads(line)["event"] == "read" for line in job.lines()))
     os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
     until(lambda: not job.alive)
@@ -154,7 +156,7 @@ def test_a_name_that_is_no_text_does_not_stop_the_others(documents: Path, tiny: 
     report = told(prepared(documents, tiny, "d", *RULES))
     assert report["documents"] == 2
     files = of_files(workspace / "datasets" / "d")
-    assert {Path(row["source"]).name for row in files[datasets.TRAIN] + files[datasets.HELD_OUT]} == {
+    assert {Path(row["source"]).name for row in files[TRAIN_FILE] + files[HELD_OUT_FILE]} == {
         "bees.md",
         "caf\ufffd.md",
     }

@@ -11,24 +11,25 @@ from typing import Any
 
 import pytest
 
-from gemmalocal import jobs, paths
-from gemmalocal import rows as views
 from gemmalocal.errors import DatasetError
-from gemmalocal.events import Declined, Event, Failed, Finished, Report, Rows
+from gemmalocal.files import paths
+from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Declined, Event, Failed, Finished, Report, Rows
+from gemmalocal.workspace import rows as views
 from tests.tui.recorded import RUNS, prepared, record
 
 
 @contextmanager
-def asked(view: views.View) -> Iterator[tuple[jobs.Job, list[Event]]]:
+def asked(view: views.View) -> Iterator[tuple[processes.Job, list[Event]]]:
     """The job of a view, and all that it has said so far."""
-    job, said = jobs.errand("rows", view.spec), list[Event]()
+    job, said = processes.errand("rows", view.spec), list[Event]()
     try:
         yield job, said
     finally:
         job.kill()
 
 
-def wait(job: jobs.Job, said: list[Event], kind: type[Event], count: int = 1) -> Any:
+def wait(job: processes.Job, said: list[Event], kind: type[Event], count: int = 1) -> Any:
     """The newest event of a kind, once there are so many."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

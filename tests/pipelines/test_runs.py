@@ -14,17 +14,20 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-from gemmalocal import history, jobs, recipe_file
 from gemmalocal.errors import JobBusy
-from gemmalocal.events import Sample, Step
+from gemmalocal.jobs import history, processes
+from gemmalocal.jobs.events import Sample, Step
+from gemmalocal.recipe import recipe_file
 from tests.here import LIMIT, apart, run, work
 
 
-def start(home: Path, name: str, recipe: Path, *overrides: str) -> jobs.Job:
-    return jobs.start(home / "runs" / name, "train", recipe_file.load(str(recipe), overrides).model_dump(mode="json"))
+def start(home: Path, name: str, recipe: Path, *overrides: str) -> processes.Job:
+    return processes.start(
+        home / "runs" / name, "train", recipe_file.load(str(recipe), overrides).model_dump(mode="json")
+    )
 
 
-def finished(home: Path, name: str, recipe: Path, *overrides: str) -> jobs.Job:
+def finished(home: Path, name: str, recipe: Path, *overrides: str) -> processes.Job:
     """The same to its end, in this process."""
     spec = recipe_file.load(str(recipe), overrides).model_dump(mode="json")
     return work(home / "runs" / name, "train", spec)
@@ -37,7 +40,7 @@ def until(done: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def steps_seen(job: jobs.Job) -> int:
+def steps_seen(job: processes.Job) -> int:
     return len(history.read(job.directory).steps)
 
 
@@ -122,7 +125,7 @@ def test_two_watchers_and_no_second_start(recipe_path: Path, workspace: Path) ->
     job = start(workspace, "busy", recipe_path, "train.steps=100000")
     with pytest.raises(JobBusy):
         start(workspace, "busy", recipe_path)
-    other = jobs.Job(job.directory)
+    other = processes.Job(job.directory)
     until(lambda: any(isinstance(event, Step) for event in other.poll()))
     assert job.alive
     assert other.alive

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal import recipe_file
 from gemmalocal.errors import RecipeError
-from gemmalocal.events import Failed
+from gemmalocal.jobs.events import Failed
+from gemmalocal.recipe import recipe_file
 from tests.pipelines.test_damaged_run import learned, same, work
 
 QUICK = ("samples.prompts=[]", "lora.dropout=0", "train.steps=4")

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal import backends, history
+from gemmalocal import backends
 from gemmalocal.backends import mlx, open_backend
 from gemmalocal.errors import BackendUnavailable
+from gemmalocal.jobs import history
 from tests.pipelines.test_prepare import LIGHT
 
 

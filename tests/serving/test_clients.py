@@ -1,4 +1,4 @@
-"""What OpenAI's own client asks, and what lm-eval sends (tests.bench.lm_eval_served runs it), against both servers."""
+"""What OpenAI's own client asks, and what lm-eval sends (benchmarks.lm_eval_served runs it), against both servers."""
 
 from __future__ import annotations
 

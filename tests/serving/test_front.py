@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from gemmalocal.listening import Listener
 from gemmalocal.serving import front
 from gemmalocal.serving.engine import Ask, Begun, Limits, Piece, Refused, Told
+from gemmalocal.serving.loopback import Listener
 from gemmalocal.serving.stops import Stops
 
 BODY = json.dumps({"prompt": "a", "stream": True}).encode()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gemmalocal.errors import EndpointError
-from gemmalocal.preparation import EndpointSpec
+from gemmalocal.recipe.prepare_schema import EndpointSpec
 from gemmalocal.records import Message
 from gemmalocal.synthesis.asking import Prompt, Unanswered
 from gemmalocal.synthesis.endpoint import Endpoint

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal import datasets
-from gemmalocal.records import Message
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Message
 from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.asking import Prompt
 from gemmalocal.synthesis.endpoint import Endpoint
 from gemmalocal.synthesis.tasks import Pair, parse, schema
 from gemmalocal.weights.locate import DEMO_PACKAGE
+from gemmalocal.workspace import datasets
 from tests.here import apart
 from tests.pipelines.test_prepare import LIGHT
 
@@ -59,7 +59,7 @@ def test_what_a_small_model_makes_up_is_found_out(server: str, tiny: Path, tmp_p
     report = next(json.loads(line)["data"] for line in done.stdout.splitlines() if '"report"' in line)
     assert report["asked"] == report["passages"] == 2
     folder = workspace / "datasets" / "d"
-    kept = datasets.read(folder / datasets.TRAIN) + datasets.read(folder / datasets.HELD_OUT)
+    kept = datasets.read(folder / TRAIN_FILE) + datasets.read(folder / HELD_OUT_FILE)
     assert len(kept) >= 2
     assert all(ground.problem(row["evidence"], LIGHT) is None for row in kept)
     made = report["by"].get("model", 0) + len(datasets.read(folder / datasets.REJECTED))

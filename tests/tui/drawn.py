@@ -15,8 +15,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, TextArea
 
-from gemmalocal import chats, jobs, machine
-from gemmalocal.events import Event, Failed, Step
+from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Event, Failed, Step
+from gemmalocal.planning import hardware
+from gemmalocal.workspace import chats
 from tests.tui.recorded import hold, real, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
@@ -83,12 +85,12 @@ def same(monkeypatch: pytest.MonkeyPatch, folder: Path, told: Callable[[], Path]
     for name, text in RECIPES.items():
         (shelf / f"{name}.yaml").write_text(text)
     monkeypatch.chdir(folder)
-    monkeypatch.setattr("gemmalocal.recipe_file.FOLDERS", (shelf,))
-    monkeypatch.setattr(machine, "probe", lambda: dict(HERE))
-    monkeypatch.setattr(machine, "room", lambda path: (path, 60_000_000_000))
+    monkeypatch.setattr("gemmalocal.recipe.recipe_file.FOLDERS", (shelf,))
+    monkeypatch.setattr(hardware, "probe", lambda: dict(HERE))
+    monkeypatch.setattr(hardware, "room", lambda path: (path, 60_000_000_000))
     for line in (Input, TextArea):
         monkeypatch.setattr(line.cursor_blink, "_default", False)
-    monkeypatch.setattr(chats, "start", lambda *words: jobs.Job(told()))
+    monkeypatch.setattr(chats, "start", lambda *words: processes.Job(told()))
 
 
 async def still(pilot: Pilot[None]) -> str:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gemmalocal import datasets, paths
-from gemmalocal.events import (
+from gemmalocal.files import paths
+from gemmalocal.jobs.events import (
     Counted,
     Evaluated,
     Event,
@@ -30,6 +30,8 @@ from gemmalocal.events import (
     decode,
     encode,
 )
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
+from gemmalocal.workspace import datasets
 
 SPEC = {"model": "gemma-3-270m-demo", "data": {"path": "package:inspirational_quotes/quotes.json"}}
 PROMPT = "Quote: Imagination is more"
@@ -120,7 +122,7 @@ def prepared(
         Finished("done", "2 rows in train.jsonl, 2 in held_out.jsonl"),
     ]
     folder = preparation(name, events, model)
-    datasets.write(folder, {datasets.TRAIN: train, datasets.HELD_OUT: held_out, datasets.REJECTED: []}, report)
+    datasets.write(folder, {TRAIN_FILE: train, HELD_OUT_FILE: held_out, datasets.REJECTED: []}, report)
     return folder
 
 

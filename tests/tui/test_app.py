@@ -14,8 +14,9 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input, Static
 
-from gemmalocal import history, jobs, preparing, runs
-from gemmalocal.events import Finished, Step, encode
+from gemmalocal.jobs import history, processes
+from gemmalocal.jobs.events import Finished, Step, encode
+from gemmalocal.workspace import preparations, runs
 from tests import damaged
 from tests.tui.recorded import RUNS, hold, prepared, record
 from tui.app import GemmalocalApp
@@ -71,7 +72,7 @@ async def test_runs_are_listed_and_a_killed_one_says_why() -> None:
 async def test_an_empty_workspace_welcomes_and_three_keys_start_a_run(
     recipe_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gemmalocal.recipe_file.FOLDERS", (recipe_path.parent,))
+    monkeypatch.setattr("gemmalocal.recipe.recipe_file.FOLDERS", (recipe_path.parent,))
     recipe_path.rename(recipe_path.with_name("quotes.yaml"))
     app = GemmalocalApp()
     async with app.run_test(size=(80, 24)) as pilot:
@@ -83,7 +84,7 @@ async def test_an_empty_workspace_welcomes_and_three_keys_start_a_run(
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
         folder = history.find_run("quotes-1")
-    job = jobs.Job(folder)  # the app is gone, the run goes on
+    job = processes.Job(folder)  # the app is gone, the run goes on
     try:
         while job.alive:
             time.sleep(0.1)
@@ -177,7 +178,7 @@ async def test_no_key_crashes_it(place: str, recipe_path: Path, tiny: Path, monk
         assert app.is_running
         assert isinstance(app.screen_stack[0], HomeScreen)
     for run in history.list_runs():
-        jobs.Job(run).kill()
+        processes.Job(run).kill()
 
 
 async def test_the_app_refuses_to_delete_what_lives() -> None:
@@ -211,7 +212,7 @@ async def test_what_is_damaged_takes_nothing_away(tmp_path: Path, monkeypatch: p
                 await pilot.press(key)
                 await pilot.pause(0.3)
         screens: list[Screen[None]] = [TrainScreen(folder) for folder in history.list_runs()]
-        for screen in [*screens, *map(PreparingScreen, preparing.list_all())]:
+        for screen in [*screens, *map(PreparingScreen, preparations.list_all())]:
             await app.push_screen(screen)
             await pilot.pause(0.02)
             await app.pop_screen()

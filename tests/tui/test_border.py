@@ -12,10 +12,12 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
-from gemmalocal import chats, jobs, paths
-from gemmalocal.events import Asked, Event, Failed, Replied, Reply, Report, Rows, Started, Step, Voices
+from gemmalocal.files import paths
+from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Asked, Event, Failed, Replied, Reply, Report, Rows, Started, Step, Voices
+from gemmalocal.workspace import chats
 from tests import planted
-from tests.hall.test_border import CHECK, PROOF
+from tests.cli.test_terminal_text import CHECK, PROOF
 from tests.planted import EVENTS, EVIL, NAME, raw
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
@@ -72,9 +74,9 @@ def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     (paths.models() / NAME).mkdir(parents=True)
     (paths.models() / NAME / "config.json").write_text("{}")
     read = planted.folder(folder, [Report(CHECK), Rows("train", 0, [ROW]), *said], "rows", "rows")
-    monkeypatch.setattr(jobs, "errand", lambda kind, spec: jobs.Job(read))
+    monkeypatch.setattr(processes, "errand", lambda kind, spec: processes.Job(read))
     talk = planted.folder(folder, TALK, "chat", "talk")
-    monkeypatch.setattr(chats, "start", lambda *words: jobs.Job(talk))
+    monkeypatch.setattr(chats, "start", lambda *words: processes.Job(talk))
     monkeypatch.setattr("tui.screens.dataset.shutil.rmtree", lambda *words, **more: None)
     return {"run": run, "dataset": dataset, "recipe": recipe, "folder": folder}
 

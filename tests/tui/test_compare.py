@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from gemmalocal import jobs, paths
+from gemmalocal.files import paths
+from gemmalocal.jobs import processes
 from tests.here import run
 from tests.tui.recorded import RUNS, record
 from tests.tui.test_app import until
@@ -53,7 +54,7 @@ async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.Mo
         assert isinstance(app.screen, TrainScreen)
     assert folder.parent == paths.chats()
     assert json.loads((folder / "transcript.jsonl").read_text())["vote"] == "tiny"
-    job = jobs.Job(folder)
+    job = processes.Job(folder)
     deadline = time.monotonic() + 120
     while job.alive and time.monotonic() < deadline:
         time.sleep(0.1)

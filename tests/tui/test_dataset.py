@@ -7,7 +7,9 @@ from pathlib import Path
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static, TextArea
 
-from gemmalocal import datasets, paths
+from gemmalocal.files import paths
+from gemmalocal.records import TRAIN_FILE
+from gemmalocal.workspace import datasets
 from tests.pipelines.test_prepare import BEES, LIGHT
 from tests.tui.recorded import prepared
 from tests.tui.test_app import until
@@ -54,7 +56,7 @@ async def test_documents_to_rows_one_dropped_and_accepted_again(tmp_path: Path, 
         screen = app.screen
         assert isinstance(screen, DatasetScreen)
         await shown(pilot, screen)
-        before = datasets.read(folder / datasets.TRAIN)
+        before = datasets.read(folder / TRAIN_FILE)
         assert right(screen) == f"row 1 of {len(before)}"
         assert "<eos>" in card(screen)
         await pilot.press("j")
@@ -64,12 +66,12 @@ async def test_documents_to_rows_one_dropped_and_accepted_again(tmp_path: Path, 
         await until(pilot, lambda: right(screen) == f"row 2 of {len(before) - 1}")
         await shown(pilot, screen)
         assert card(screen) != second
-        assert datasets.read(folder / datasets.TRAIN) == [before[0], *before[2:]]
+        assert datasets.read(folder / TRAIN_FILE) == [before[0], *before[2:]]
         await pilot.press("s", "s", "end")
         await until(pilot, lambda: "was dropped by hand" in card(screen))
         await pilot.press("a")
-        await until(pilot, lambda: len(datasets.read(folder / datasets.TRAIN)) == len(before))
-        assert datasets.read(folder / datasets.TRAIN)[-1] == before[1]
+        await until(pilot, lambda: len(datasets.read(folder / TRAIN_FILE)) == len(before))
+        assert datasets.read(folder / TRAIN_FILE)[-1] == before[1]
         assert datasets.DROPPED not in {row["reason"] for row in datasets.read(folder / datasets.REJECTED)}
         await until(pilot, lambda: not screen._busy)
         await pilot.press("s")
@@ -79,7 +81,7 @@ async def test_documents_to_rows_one_dropped_and_accepted_again(tmp_path: Path, 
         app.screen.query_one(TextArea).text = "Six wicks."
         await pilot.press("ctrl+s")
         place = screen._at["train"]
-        await until(pilot, lambda: datasets.answer(datasets.read(folder / datasets.TRAIN)[place]) == "Six wicks.")
+        await until(pilot, lambda: datasets.answer(datasets.read(folder / TRAIN_FILE)[place]) == "Six wicks.")
         await until(pilot, lambda: "Six wicks.<eos>" in card(screen))
         assert screen._job is not None
         errand = screen._job.directory

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from textual.widgets import DataTable, Input, OptionList, Static
 
-from gemmalocal import datasets, paths
-from gemmalocal.events import Finished, encode
+from gemmalocal.files import paths
+from gemmalocal.jobs.events import Finished, encode
+from gemmalocal.records import TRAIN_FILE
+from gemmalocal.workspace import datasets
 from tests.pipelines.test_prepare import BEES, LIGHT
 from tests.tui.recorded import hold, preparing
 from tests.tui.test_app import until
@@ -17,7 +19,7 @@ from tui.screens.browse import BrowseScreen, MarkTree
 from tui.screens.documents import DocumentsScreen
 from tui.screens.home import HomeScreen
 from tui.screens.preparing import PreparingScreen
-from tui.screens.watching import PreparationStarted
+from tui.screens.run_screen import PreparationStarted
 from tui.widgets.choice import Choice
 from tui.widgets.sources import Sources, completed
 
@@ -59,7 +61,7 @@ async def test_from_home_to_rows(papers: Path, tiny: Path) -> None:
         assert names == ["✓ bees.md", "✓ light.md", "✗ picture.xyz"]
         assert "is an image" in str(table.get_row_at(2)[2])
         said = str(screen.query_one("#counts", Static).content)
-        rows = datasets.read(paths.datasets() / "mine" / datasets.TRAIN)
+        rows = datasets.read(paths.datasets() / "mine" / TRAIN_FILE)
         assert f"{len(rows)} to train on" in said
         await pilot.press("down", "down")
         assert str(papers / "picture.xyz") in str(screen.query_one("#detail", Static).content)

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
-from gemmalocal import exports, paths, runs
 from gemmalocal.errors import JobBusy
-from gemmalocal.events import Finished, encode
+from gemmalocal.files import paths
+from gemmalocal.jobs.events import Finished, encode
+from gemmalocal.workspace import exports, runs
 from tests.here import run
 from tests.tui.recorded import RUNS, exported, exporting, hold, record
 from tests.tui.test_app import until

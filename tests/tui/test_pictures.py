@@ -9,11 +9,11 @@ from rich.text import Text
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
-from gemmalocal import recipe_file
 from gemmalocal.cli.check import lines
 from gemmalocal.cli.say import page
-from gemmalocal.events import Failed, Finished, Report
+from gemmalocal.jobs.events import Failed, Finished, Report
 from gemmalocal.pipelines import check as check_pipeline
+from gemmalocal.recipe import recipe_file
 from tests.tui.drawn import DIVERGED, README, README_SIZE, Arrive, Stage, check, draw, hold_to, keys, nowhere
 from tests.tui.recorded import RUNS, exported, exporting, real, record
 from tests.tui.test_app import until

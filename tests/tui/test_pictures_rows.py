@@ -8,10 +8,11 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DirectoryTree, Input, OptionList
 
-from gemmalocal import datasets
-from gemmalocal.datasets import Row
-from gemmalocal.events import Counted, Event, Failed, Finished, Progress, Read, Report, Started
-from gemmalocal.events import Stage as Now
+from gemmalocal.jobs.events import Counted, Event, Failed, Finished, Progress, Read, Report, Started
+from gemmalocal.jobs.events import Stage as Now
+from gemmalocal.records import TRAIN_FILE
+from gemmalocal.workspace import datasets
+from gemmalocal.workspace.datasets import Row
 from tests.tui.drawn import Arrive, Stage, check
 from tests.tui.recorded import preparation, prepared
 from tests.tui.test_app import until
@@ -155,9 +156,9 @@ async def test_dataset(stage: Stage, tiny: Path) -> None:
     await check("dataset-numbers", dataset(folder, "h"))
     await check("dataset-go", dataset(folder, "g"))
     await check("dataset-edit", dataset(folder, "e"))
-    datasets.edit(folder, datasets.TRAIN, ROWS[0], "three months.")
+    datasets.edit(folder, TRAIN_FILE, ROWS[0], "three months.")
     await check("dataset-edited", dataset(folder))
-    datasets.drop(folder, datasets.TRAIN, ROWS[1])
+    datasets.drop(folder, TRAIN_FILE, ROWS[1])
     await check("dataset-dropped", dataset(folder, "s", "s"))
 
 

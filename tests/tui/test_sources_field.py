@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from textual.app import App, ComposeResult
 
-from gemmalocal.recipe import Recipe
+from gemmalocal.recipe.schema import Recipe
 from tui.widgets.field_form import FieldForm
 
 TREES: list[Any] = [

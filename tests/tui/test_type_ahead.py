@@ -8,7 +8,7 @@ import pytest
 from textual import events
 from textual.widgets import Input
 
-from gemmalocal import history, jobs
+from gemmalocal.jobs import history, processes
 from tests.tui.recorded import RUNS, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
@@ -25,13 +25,13 @@ def typed(app: GemmalocalApp, *keys: str) -> None:
 
 
 async def test_the_three_keys_at_once_start_a_run(recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gemmalocal.recipe_file.FOLDERS", (recipe_path.parent,))
+    monkeypatch.setattr("gemmalocal.recipe.recipe_file.FOLDERS", (recipe_path.parent,))
     recipe_path.rename(recipe_path.with_name("quotes.yaml"))
     app = GemmalocalApp()
     async with app.run_test(size=(80, 24)) as pilot:
         typed(app, "n", "enter", "enter")
         await until(pilot, lambda: isinstance(app.screen, TrainScreen))
-        jobs.Job(history.find_run("quotes-1")).kill()
+        processes.Job(history.find_run("quotes-1")).kill()
 
 
 async def test_keys_wait_for_the_runs_and_each_for_the_screen_before_it(recipe_path: Path) -> None:

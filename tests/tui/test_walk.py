@@ -10,8 +10,8 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 from textual.widgets._footer import FooterKey
 
-from gemmalocal import history
-from gemmalocal.history import JobState
+from gemmalocal.jobs import history
+from gemmalocal.jobs.history import JobState
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
 from tui.screens.compare import CompareScreen
@@ -29,7 +29,7 @@ async def press(pilot: Pilot[None], key: str) -> None:
 
 
 async def test_from_an_empty_folder_to_a_comparison(recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gemmalocal.recipe_file.FOLDERS", (recipe_path.parent,))
+    monkeypatch.setattr("gemmalocal.recipe.recipe_file.FOLDERS", (recipe_path.parent,))
     monkeypatch.setattr("tui.screens.compare.JUST", 0.0)  # Escape leaves at once
     text = recipe_path.read_text().replace("steps: 12", f"steps: {STEPS}").replace("1e-2", "1e-3")
     text = text.replace("evaluate_every: 4, save_every: 3", "evaluate_every: 50, save_every: 50")

@@ -20,11 +20,11 @@ import numpy as np
 import pytest
 from gguf import GGMLQuantizationType as Kind
 
-from gemmalocal.backends import adapters
+from gemmalocal.backends import peft_adapter
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import MISSING, ModelError
 from gemmalocal.export import merge
-from gemmalocal.published import MODELS, Model
+from gemmalocal.planning.published import MODELS, Model
 from gemmalocal.weights import agree, gguf_file, gguf_header, safe_header, tensors
 from gemmalocal.weights.locate import locate
 from tests.weights import ggufs
@@ -422,4 +422,4 @@ def test_a_damaged_adapter_is_named(config: Any, says: str, tmp_path: Path) -> N
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))
     refused(lambda: merge.read_adapter(tmp_path), says)
     (tmp_path / "adapter_model.safetensors").write_bytes(safetensors({"a": A}, length=1 << 40))
-    refused(lambda: adapters.load(tmp_path, adapters.WEIGHTS), "header length", "adapter_model.safetensors")
+    refused(lambda: peft_adapter.load(tmp_path, peft_adapter.WEIGHTS), "header length", "adapter_model.safetensors")

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal import asides, jobs
-from gemmalocal.events import Failed, Finished, Progress, Report
+from gemmalocal.files import staging
+from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Failed, Finished, Progress, Report
 from tests.weights import hub_server
 from tests.weights.hub_server import Hub, Repository
 
@@ -121,7 +122,7 @@ def test_a_token_opens_a_gated_model_and_is_written_nowhere(
     for token, kind in (("hf_accepted", Report), ("hf_stranger", Failed)):
         monkeypatch.setenv("HF_TOKEN", token)
         shutil.rmtree(tmp_path / "hf", ignore_errors=True)
-        job = jobs.start(workspace / "errands" / token, "fetch", {"model": "google/gated"})
+        job = processes.start(workspace / "errands" / token, "fetch", {"model": "google/gated"})
         wait(job)
         assert any(isinstance(event, kind) for event in job.poll())
     written = [file.read_bytes() for file in workspace.rglob("*") if file.is_file()]
@@ -166,13 +167,13 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(hub: Hub, workspace: Path, tm
 
 def test_a_killed_download_goes_on_with_the_files_that_are_missing(hub: Hub, workspace: Path) -> None:
     hub.gate.clear()
-    job = jobs.start(workspace / "errands" / "one", "fetch", {"model": "someone/tiny"})
+    job = processes.start(workspace / "errands" / "one", "fetch", {"model": "someone/tiny"})
     until(lambda: "model.safetensors" in hub.downloads())
     os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
     wait(job)
     hub.gate.set()
     hub.requests.clear()
-    again = jobs.start(workspace / "errands" / "two", "fetch", {"model": "someone/tiny"})
+    again = processes.start(workspace / "errands" / "two", "fetch", {"model": "someone/tiny"})
     wait(again)
     events = again.poll()
     assert isinstance(events[-1], Finished)
@@ -190,7 +191,7 @@ def test_a_connection_that_breaks_is_said(hub: Hub) -> None:
     assert run("fetch", "someone/tiny").returncode == 0
 
 
-def wait(job: jobs.Job) -> None:
+def wait(job: processes.Job) -> None:
     until(lambda: not job.alive)
 
 
@@ -214,6 +215,6 @@ def test_what_a_killed_download_left_is_swept(tmp_path: Path, monkeypatch: pytes
     for name in ("abc.12ab34cd.incomplete", "def.12ab34cd.incomplete", "whole"):
         (blobs / name).write_text("x")
     (locks / "def.lock").touch()
-    with asides.held(locks / "def.lock"):  # somebody downloads it now
+    with staging.held(locks / "def.lock"):  # somebody downloads it now
         ours._sweep("me/tiny")
     assert sorted(path.name for path in blobs.iterdir()) == ["def.12ab34cd.incomplete", "whole"]

@@ -9,7 +9,7 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
-from gemmalocal import paths
+from gemmalocal.files import paths
 from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 

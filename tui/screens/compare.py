@@ -11,13 +11,14 @@ from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
 
-from gemmalocal import chats, history, talk
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.events import Declined, Event, Notice, Report, Stage
-from gemmalocal.jobs import Job
-from tui.beside import beside
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Declined, Event, Notice, Report, Stage
+from gemmalocal.jobs.processes import Job
+from gemmalocal.workspace import chats, transcript
+from tui.background import beside
 from tui.screens.problem import ProblemScreen
-from tui.screens.watching import Watching
+from tui.screens.run_screen import Watching
 from tui.widgets.answers import column
 from tui.widgets.keys import Keys
 from tui.widgets.question import Question
@@ -47,7 +48,7 @@ class CompareScreen(Watching):
         super().__init__()
         self._runs = list(runs)
         self._job: Job | None = None
-        self._talk = talk.Talk()
+        self._talk = transcript.Talk()
         self._settings: dict[str, float | str] = dict(START)
         self._whole_at = NEVER  # when the last answer came to its end
         self._system, self._doing, self._differ = "", "starting", False
@@ -88,7 +89,7 @@ class CompareScreen(Watching):
 
     async def _take(self, event: Event) -> None:
         names, before = self._talk.names, self._answering
-        talk.fold(self._talk, event)
+        transcript.fold(self._talk, event)
         if before and not self._answering:
             self._whole_at = time.monotonic()
         match event:
@@ -194,7 +195,7 @@ class CompareScreen(Watching):
 
     def action_copy(self) -> None:
         """The chat as Markdown, to the clipboard."""
-        self.app.copy_to_clipboard(talk.as_markdown(self._talk))
+        self.app.copy_to_clipboard(transcript.as_markdown(self._talk))
         self.notify("copied")
 
     def action_leave(self) -> None:

@@ -17,15 +17,17 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from gemmalocal import datasets, jobs, rows
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.events import Declined, Event, Failed, Progress, Report, Rows, Stage
-from tui.beside import beside
+from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Declined, Event, Failed, Progress, Report, Rows, Stage
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
+from gemmalocal.workspace import datasets, rows
+from tui.background import beside
 from tui.screens.ask_number import AskNumberScreen
 from tui.screens.edit_answer import EditAnswerScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
-from tui.screens.watching import Watching
+from tui.screens.run_screen import Watching
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
 from tui.widgets.row_card import RowCard, known, numbers, trained, written
@@ -37,7 +39,7 @@ CARDS = 16  # rows that are drawn at most, from the one at hand
 PAGE = 32  # rows that are asked for at once
 LEAP = 10  # rows that page up and page down move by
 SIDES = {"train": "train", "held_out": "held-out", "rejected": "rejected"}
-FILES = {"train": datasets.TRAIN, "held_out": datasets.HELD_OUT, "rejected": datasets.REJECTED}
+FILES = {"train": TRAIN_FILE, "held_out": HELD_OUT_FILE, "rejected": datasets.REJECTED}
 READ_ONLY = "read only: not prepared here"
 WRITTEN = "as they are written"
 
@@ -68,7 +70,7 @@ class DatasetScreen(Watching):
         super().__init__()
         self._source = source
         self._view: rows.View | None = None
-        self._job: jobs.Job | None = None
+        self._job: processes.Job | None = None
         self._report: dict[str, Any] = {}
         self._pages: dict[tuple[str, int], dict[str, Any]] = {}  # by side and place
         self._asked: set[tuple[str, int]] = set()  # pages
@@ -99,7 +101,7 @@ class DatasetScreen(Watching):
         try:
             self._view = await asyncio.to_thread(rows.view, self._source)
             await self._read_files()
-            self._job = await asyncio.to_thread(jobs.errand, "rows", self._view.spec)
+            self._job = await asyncio.to_thread(processes.errand, "rows", self._view.spec)
             await self._listen(self._job)
         except (GemmalocalError, OSError) as error:
             self._trouble("These rows cannot be shown", error)
@@ -108,7 +110,7 @@ class DatasetScreen(Watching):
                 self._job.kill()
                 shutil.rmtree(self._job.directory, ignore_errors=True)
 
-    async def _listen(self, job: jobs.Job) -> None:
+    async def _listen(self, job: processes.Job) -> None:
         alive, told = True, time.monotonic()
         while alive and self.is_attached:
             alive = await asyncio.to_thread(lambda: job.alive)

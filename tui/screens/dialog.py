@@ -17,7 +17,7 @@ from textual.style import Style as VisualStyle
 from textual.timer import Timer
 from textual.visual import RenderOptions, Visual, VisualType
 
-from tui.beside import Forbearing
+from tui.background import Forbearing
 
 LATER = 0.1  # seconds until a change below is shown
 Answer = TypeVar("Answer")

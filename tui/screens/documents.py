@@ -12,15 +12,17 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Input, Label
 
-from gemmalocal import datasets, history, preparing
 from gemmalocal.errors import GemmalocalError
-from tui.beside import beside
+from gemmalocal.jobs import history
+from gemmalocal.records import TRAIN_FILE
+from gemmalocal.workspace import datasets, preparations
+from tui.background import beside
 from tui.screens.browse import BrowseScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.pick import PickScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
-from tui.screens.watching import PreparationStarted, Watching
+from tui.screens.run_screen import PreparationStarted, Watching
 from tui.widgets.field_help import FieldHelp
 from tui.widgets.keys import Keys
 from tui.widgets.marks import mark
@@ -28,7 +30,7 @@ from tui.widgets.sources import Sources
 from tui.widgets.title_line import TitleLine
 
 if TYPE_CHECKING:
-    from gemmalocal.preparation import Preparation
+    from gemmalocal.recipe.prepare_schema import Preparation
 
 NAME = "docs"  # what the shipped recipe docs-qa reads
 
@@ -53,7 +55,7 @@ class DocumentsScreen(Watching):
 
     def compose(self) -> ComposeResult:
         """Title, sources, name, form, the help of the field at hand, keys."""
-        from gemmalocal.preparation import Preparation
+        from gemmalocal.recipe.prepare_schema import Preparation
         from tui.widgets.field_form import FieldForm
 
         title = TitleLine()
@@ -91,8 +93,8 @@ class DocumentsScreen(Watching):
         self._edited()
 
     def _edited(self) -> None:
-        from gemmalocal import recipe_file
-        from gemmalocal.preparation import Preparation
+        from gemmalocal.recipe import recipe_file
+        from gemmalocal.recipe.prepare_schema import Preparation
 
         chosen = self.query_one(Sources).chosen
         tree = {"sources": chosen or ["nothing yet"], **self._form.values()}
@@ -133,12 +135,12 @@ class DocumentsScreen(Watching):
     async def _start(self, wanted: Preparation, name: str) -> None:
         try:
             folder = await asyncio.to_thread(datasets.place, name)
-            there = await asyncio.to_thread((folder / datasets.TRAIN).is_file)
+            there = await asyncio.to_thread((folder / TRAIN_FILE).is_file)
             if there and not await self.app.push_screen_wait(
                 ConfirmScreen(f"{name} is there. {AGAIN}", KEPT, "Make it")
             ):
                 return
-            job = await asyncio.to_thread(preparing.begin, name, wanted)
+            job = await asyncio.to_thread(preparations.begin, name, wanted)
         except (GemmalocalError, OSError) as error:
             self.app.push_screen(ProblemScreen.of("The preparation could not be started", error))
             return
@@ -154,7 +156,7 @@ KEPT = "Its rows are replaced. Answers that are known are not asked again, and w
 def _earlier() -> list[tuple[Content, str]]:
     """The preparations of this workspace: how they stand, and their folders."""
     found = []
-    for folder in preparing.list_all():
+    for folder in preparations.list_all():
         status = history.read(folder).status
         named = history.known_spec(folder).get("sources")
         sources = ", ".join(Path(str(source)).name for source in named) if isinstance(named, list) else ""

@@ -12,14 +12,16 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from gemmalocal import exports, history, machine, pace
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.exports import Contents, Export, Offer
-from gemmalocal.jobs import Job
-from gemmalocal.runs import Run
-from tui.beside import beside
+from gemmalocal.jobs import history
+from gemmalocal.jobs.processes import Job
+from gemmalocal.planning import hardware, throughput
+from gemmalocal.workspace import exports
+from gemmalocal.workspace.exports import Contents, Export, Offer
+from gemmalocal.workspace.runs import Run
+from tui.background import beside
 from tui.screens.problem import ProblemScreen
-from tui.screens.watching import Watching
+from tui.screens.run_screen import Watching
 from tui.widgets import proof
 from tui.widgets.export_list import ExportList, megabytes, standing
 from tui.widgets.keys import Keys
@@ -187,7 +189,7 @@ def look(folder: Path) -> Seen:
     spec = history.known_spec(folder)
     trained = history.result(folder).is_dir()
     made_of = exports.contents(folder, spec) if trained else None
-    return Seen(spec, trained, made_of, machine.room(folder)[1], exports.of_run(folder))
+    return Seen(spec, trained, made_of, hardware.room(folder)[1], exports.of_run(folder))
 
 
 def of_offer(offer: Offer, now: Seen) -> Content:
@@ -217,7 +219,7 @@ def of_export(export: Export) -> Content:
         progress = export.state.progress
         parts += [(export.state.stage or "starting", "bold"), "\n"]
         if progress:
-            left = f"  {pace.duration(progress.left)} left" if progress.left else ""
+            left = f"  {throughput.duration(progress.left)} left" if progress.left else ""
             parts.append(f"{bar(progress.done / max(1, progress.total), 24)} {progress.what}{left}\n")
         parts += [(f"{notice}\n", "$text-muted") for notice in export.state.notices[-1:]]
         return Content.assemble(*parts)

@@ -12,12 +12,15 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
-from gemmalocal import history, machine, pace, paths, preparing, reading
-from gemmalocal.jobs import Job
-from gemmalocal.runs import Run
-from tui.beside import beside
+from gemmalocal.files import paths, safe_read
+from gemmalocal.jobs import history
+from gemmalocal.jobs.processes import Job
+from gemmalocal.planning import hardware, throughput
+from gemmalocal.workspace import preparations
+from gemmalocal.workspace.runs import Run
+from tui.background import beside
 from tui.screens.recipes import recipes
-from tui.screens.watching import OpenRun, RunScreen
+from tui.screens.run_screen import OpenRun, RunScreen
 from tui.widgets.keys import Keys
 from tui.widgets.run_table import RunTable
 from tui.widgets.title_line import TitleLine
@@ -73,7 +76,7 @@ class HomeScreen(RunScreen):
     async def _machine(self) -> None:
         while True:
             here, self._models, self._datasets = await asyncio.to_thread(
-                lambda: (machine.probe(), _models(), _datasets())
+                lambda: (hardware.probe(), _models(), _datasets())
             )
             self.query_one(TitleLine).right = machine_line(here)
             self._tell_shelf()
@@ -188,23 +191,23 @@ def detail(run: Run) -> Content:
     if state.status == "live":
         return Content(f"{words} · {state.stage}" + (f" · {state.notices[-1]}" if state.notices else ""))
     saved = f" · saved at step {state.saved.step}" if state.saved else ""
-    took = pace.duration(sum(step.seconds for step in state.steps))
+    took = throughput.duration(sum(step.seconds for step in state.steps))
     return Content(f"{words} · {state.status} · {took} of training{saved}")
 
 
 def _models() -> list[str]:
     """Models that were made here."""
-    return [folder.name for folder in reading.entries(paths.models()) if reading.is_file(folder / "config.json")]
+    return [folder.name for folder in safe_read.entries(paths.models()) if safe_read.is_file(folder / "config.json")]
 
 
 def _datasets() -> list[str]:
     """Datasets that were prepared here, or are just now."""
-    return [f"{folder.name}{' (being made)' * Job(folder).alive}" for folder in preparing.list_all()]
+    return [f"{folder.name}{' (being made)' * Job(folder).alive}" for folder in preparations.list_all()]
 
 
 def _rows() -> list[tuple[Content, str]]:
     """The rows there are, to choose among."""
-    from gemmalocal import rows  # pydantic: not at the app's start
+    from gemmalocal.workspace import rows  # pydantic: not at the app's start
 
     return [(Content.assemble((name.ljust(18), "bold"), words), source) for name, words, source in rows.offers()]
 

@@ -8,7 +8,7 @@ from textual.command import CommandPalette
 from textual.css.query import NoMatches
 from textual.worker import Worker
 
-from tui.beside import beside
+from tui.background import beside
 
 
 class Palette(CommandPalette):

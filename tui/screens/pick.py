@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.beside import beside
+from tui.background import beside
 from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 from tui.widgets.sources import PathInput

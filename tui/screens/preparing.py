@@ -12,14 +12,17 @@ from textual.binding import Binding
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
-from gemmalocal import datasets, history, pace, preparing
-from gemmalocal.events import Read
-from gemmalocal.jobs import Job
-from gemmalocal.preparing import Preparing
-from gemmalocal.runs import Run
-from tui.beside import beside
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Read
+from gemmalocal.jobs.processes import Job
+from gemmalocal.planning import throughput
+from gemmalocal.records import TRAIN_FILE
+from gemmalocal.workspace import preparations
+from gemmalocal.workspace.preparations import Preparing
+from gemmalocal.workspace.runs import Run
+from tui.background import beside
 from tui.screens.dataset import DatasetScreen
-from tui.screens.watching import RunScreen
+from tui.screens.run_screen import RunScreen
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar, mark
 from tui.widgets.title_line import TitleLine
@@ -105,7 +108,7 @@ class PreparingScreen(RunScreen):
         if self._run is not None and not news and alive == self._state.job.alive:
             return None
         for event in news:
-            preparing.fold(self._state, event)
+            preparations.fold(self._state, event)
         self._state.job.alive, self._state.job.damage = alive, history.damage(self._folder)
         killed = self._state.job.status == "killed"
         trouble = history.death(self._job) if killed else history.trouble(self._folder, self._state.job)
@@ -161,7 +164,7 @@ class PreparingScreen(RunScreen):
 
     def action_open(self) -> None:
         """The rows that it made."""
-        self._try((self._folder / datasets.TRAIN).is_file, self._opened)
+        self._try((self._folder / TRAIN_FILE).is_file, self._opened)
 
     def _opened(self, there: bool) -> None:
         if there and self.is_attached:
@@ -192,7 +195,7 @@ def doing(state: Preparing) -> str:
         share = job.progress.done / max(1, job.progress.total)
         words.append(f"{bar(share, 16)} {job.progress.done:,} of {job.progress.total:,} {job.progress.what}")
         if job.progress.left is not None:
-            words.append(f"{pace.duration(job.progress.left)} left")
+            words.append(f"{throughput.duration(job.progress.left)} left")
     return " · ".join(words)
 
 

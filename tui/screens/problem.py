@@ -10,10 +10,10 @@ from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.widgets import Static
 
-from gemmalocal import faults
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.jobs import Job
-from tui.beside import beside
+from gemmalocal.files import system_errors
+from gemmalocal.jobs.processes import Job
+from tui.background import beside
 from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 
@@ -38,7 +38,7 @@ class ProblemScreen(Dialog[None]):
     @classmethod
     def of(cls, title: str, error: Exception, folder: Path | None = None) -> ProblemScreen:
         """What went wrong, in words; the system's too."""
-        cause = faults.explained(error) or GemmalocalError(str(error))
+        cause = system_errors.explained(error) or GemmalocalError(str(error))
         return cls(title, cause.message, cause.hint, folder)
 
     def compose(self) -> ComposeResult:

@@ -14,22 +14,25 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from gemmalocal import atomic, jobs, pace, runs, targets
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.events import Failed, Report, Stage
-from tui.beside import beside
+from gemmalocal.files import atomic, targets
+from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Failed, Report, Stage
+from gemmalocal.planning import throughput
+from gemmalocal.workspace import runs
+from tui.background import beside
 from tui.screens.ask_path import AskPathScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
-from tui.screens.watching import JobStarted, OpenRun, Watching
+from tui.screens.run_screen import JobStarted, OpenRun, Watching
 from tui.widgets.field_help import FieldHelp
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
 from tui.widgets.title_line import TitleLine
 
 if TYPE_CHECKING:
-    from gemmalocal.outlook import Outlook
-    from gemmalocal.recipe import Recipe
+    from gemmalocal.planning.preview import Outlook
+    from gemmalocal.recipe.schema import Recipe
 
 POLL = 0.1  # seconds
 PAUSE = 0.15  # seconds without a key before the plan is made again
@@ -66,7 +69,7 @@ class RecipeScreen(Watching):
 
     def compose(self) -> ComposeResult:
         """Title, plan and buttons, form, the help of the field at hand, keys."""
-        from gemmalocal.recipe import Recipe
+        from gemmalocal.recipe.schema import Recipe
         from tui.widgets.field_form import FieldForm
 
         title = TitleLine()
@@ -82,7 +85,7 @@ class RecipeScreen(Watching):
 
     def on_mount(self) -> None:
         """Fill the form from the file; the focus is on Start, so that Enter is enough."""
-        from gemmalocal import recipe_file
+        from gemmalocal.recipe import recipe_file
 
         try:
             tree = recipe_file.parse(self._path)
@@ -103,8 +106,8 @@ class RecipeScreen(Watching):
         self._edited()
 
     def _edited(self) -> None:
-        from gemmalocal import recipe_file
-        from gemmalocal.recipe import Recipe
+        from gemmalocal.recipe import recipe_file
+        from gemmalocal.recipe.schema import Recipe
 
         recipe, problems = recipe_file.from_tree(self._form.values(), Recipe)
         self._recipe = recipe_file.anchored(recipe, self._path.parent) if recipe else None
@@ -120,10 +123,10 @@ class RecipeScreen(Watching):
             beside(self, self._plan(self._recipe), group="plan", exclusive=True)
 
     async def _plan(self, recipe: Recipe) -> None:
-        from gemmalocal import outlook
+        from gemmalocal.planning import preview
 
         await asyncio.sleep(PAUSE)
-        seen = await asyncio.to_thread(outlook.look, recipe)
+        seen = await asyncio.to_thread(preview.look, recipe)
         self.query_one("#plan", Static).update(plan(recipe, seen))
 
     def on_button_pressed(self) -> None:
@@ -156,7 +159,7 @@ class RecipeScreen(Watching):
 
     async def _check(self, recipe: Recipe) -> None:
         title = self.query_one(TitleLine)
-        job = await asyncio.to_thread(jobs.errand, "check", recipe.model_dump(mode="json"))
+        job = await asyncio.to_thread(processes.errand, "check", recipe.model_dump(mode="json"))
         try:
             title.right = "checking ..."
             alive = True
@@ -194,7 +197,7 @@ class RecipeScreen(Watching):
         self.app.push_screen(AskPathScreen("Save the recipe as", Path.cwd() / f"{self.stem}.yaml"), self._save)
 
     def _save(self, path: Path | None) -> None:
-        from gemmalocal import recipe_file
+        from gemmalocal.recipe import recipe_file
 
         if path is None or self._recipe is None:
             return
@@ -212,7 +215,7 @@ class RecipeScreen(Watching):
 
 def plan(recipe: Recipe, seen: Outlook) -> Content:
     """Memory with its parts, whether it fits, steps and time."""
-    from gemmalocal.fit import USABLE
+    from gemmalocal.planning.memory import USABLE
 
     parts: list[Any] = []
     limit = USABLE * seen.memory
@@ -236,7 +239,7 @@ def plan(recipe: Recipe, seen: Outlook) -> Content:
     steps = f"{train.steps} steps" if train.steps else f"{train.epochs:g} epochs"
     parts += [f"{steps} of {train.rows_per_step} row{'s' * (train.rows_per_step != 1)}; "]
     if seen.seconds is not None:
-        parts += [f"about {pace.duration(seen.seconds)}, as fast as {seen.run} was."]
+        parts += [f"about {throughput.duration(seen.seconds)}, as fast as {seen.run} was."]
     else:
         parts += ["how long is known once this machine has trained this model on these rows."]
     return Content.assemble(*parts)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from textual.content import Content
 
-from gemmalocal import history, reading
+from gemmalocal.files import safe_read
+from gemmalocal.jobs import history
 from tui.screens.pick import Offers
 
 FIRST = "quotes"
@@ -17,7 +18,7 @@ PAST = 5  # newest runs whose recipes are offered
 
 def recipes() -> Offers:
     """Name and what it says of itself, and its file; reads files."""
-    from gemmalocal import recipe_file  # pydantic: not at the app's start
+    from gemmalocal.recipe import recipe_file  # pydantic: not at the app's start
 
     shipped = [(name, _words(path), path) for name, path in recipe_file.builtin_recipes().items()]
     here = [
@@ -28,7 +29,7 @@ def recipes() -> Offers:
     past = [
         (folder.name, "the recipe of this run", folder / "recipe.yaml")
         for folder in history.list_runs()[:PAST]
-        if reading.is_file(folder / "recipe.yaml")
+        if safe_read.is_file(folder / "recipe.yaml")
     ]
     found = sorted(shipped, key=lambda one: one[0] != FIRST) + here + past
     width = max((len(name) for name, _, _ in found), default=0) + 2
@@ -38,7 +39,7 @@ def recipes() -> Offers:
 def _text(path: Path) -> str:
     """The beginning of a file; nothing of one that cannot be read."""
     try:
-        with reading.regular(path) as file:
+        with safe_read.regular(path) as file:
             return file.read(LONGEST).decode("utf-8", "replace")
     except OSError:
         return ""

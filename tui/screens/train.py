@@ -12,14 +12,15 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from gemmalocal import history, machine, pace
-from gemmalocal.events import Step
-from gemmalocal.history import JobState
-from gemmalocal.runs import Run
-from tui.beside import beside
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Step
+from gemmalocal.jobs.history import JobState
+from gemmalocal.planning import hardware, throughput
+from gemmalocal.workspace.runs import Run
+from tui.background import beside
 from tui.screens.compare import CompareScreen
 from tui.screens.export import ExportScreen
-from tui.screens.watching import RunScreen
+from tui.screens.run_screen import RunScreen
 from tui.widgets.curve import Curve
 from tui.widgets.keys import Keys
 from tui.widgets.loss_chart import LossChart
@@ -67,7 +68,7 @@ class TrainScreen(RunScreen):
         beside(self, self._ask_memory())
 
     async def _ask_memory(self) -> None:
-        self._memory = (await asyncio.to_thread(machine.probe))["memory"]
+        self._memory = (await asyncio.to_thread(hardware.probe))["memory"]
         self._draw()
 
     @property
@@ -147,7 +148,7 @@ def standing(state: JobState) -> str:
         last = state.steps[-1]
         parts.append(f"step {last.step:>{len(str(last.steps))}} / {last.steps}")
         if state.status == "live":
-            parts.append(f"{pace.duration(pace.left(state.steps)):>6} left")
+            parts.append(f"{throughput.duration(throughput.left(state.steps)):>6} left")
     return "   ".join(parts)
 
 
@@ -174,11 +175,11 @@ def numbers(state: JobState, memory: int) -> Content:
         last = state.steps[-1]
         rows += [
             ("train", f"{last.loss:.3f}"),
-            ("speed", f"{pace.speed(state.steps):.0f} tok/s"),
+            ("speed", f"{throughput.speed(state.steps):.0f} tok/s"),
             ("rate", f"{last.learning_rate:.2e}"),
             ("gradient", f"{last.grad_norm:.2f}"),
         ]
-        peak = max(step.memory for step in state.steps[-pace.RECENT :])
+        peak = max(step.memory for step in state.steps[-throughput.RECENT :])
         rows.append(("memory", f"{peak / 1e9:.2f} of {memory / 1e9:.0f} GB" if memory else f"{peak / 1e9:.2f} GB"))
         if memory:
             rows.append(("", bar(peak / memory, PANEL)))

@@ -6,7 +6,7 @@ from difflib import SequenceMatcher
 
 from textual.content import Content
 
-from gemmalocal.talk import Answer, Exchange
+from gemmalocal.workspace.transcript import Answer, Exchange
 
 ENDS = {"end": "stopped by itself", "length": "cut", "asked": "stopped"}
 

@@ -7,7 +7,7 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from gemmalocal.exports import Contents, Export, Offer, size
+from gemmalocal.workspace.exports import Contents, Export, Offer, size
 from tui.widgets.marks import STYLES, mark
 
 NAME, LABEL, BYTES = 13, 26, 9  # cells

@@ -18,7 +18,7 @@ from textual.message import Message
 from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
-from gemmalocal import overrides, recipe_file, yaml_text
+from gemmalocal.recipe import overrides, recipe_file, yaml_text
 from tui.widgets.choice import Choice
 
 LIST = ("[", "{")  # how a list, or one thing of it, begins

@@ -6,7 +6,7 @@ from typing import Any
 
 from textual.content import Content
 
-from gemmalocal.exports import LEAST
+from gemmalocal.workspace.exports import LEAST
 
 LABEL = 14  # cells
 

@@ -9,7 +9,7 @@ from typing import Any
 from textual.content import Content
 from textual.widgets import Static
 
-from gemmalocal.terminal import printable
+from gemmalocal.jobs.terminal_text import printable
 from tui.widgets.marks import bar
 
 TRAINED, GIVEN = "bold underline", "$text-muted"  # underlined: colour is never the only sign

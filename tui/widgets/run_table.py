@@ -6,8 +6,8 @@ from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import DataTable
 
-from gemmalocal import pace
-from gemmalocal.runs import Run
+from gemmalocal.planning import throughput
+from gemmalocal.workspace.runs import Run
 from tui.widgets.marks import change, mark, spark
 
 LEAST, NAME, SPARK = 80, 13, 8  # cells: of a table, and of a name and a spark line in it
@@ -90,6 +90,6 @@ def cells(run: Run, width: int) -> list[Text]:
         Text(f"{mark(state.status)} {where}", no_wrap=True, overflow="ellipsis"),
         Text(spark([one.loss for one in state.steps], width)),
         Text(held, justify="right"),
-        Text(f"{pace.speed(state.steps):.0f} tok/s" if last else "", justify="right"),
-        Text(pace.duration(pace.left(state.steps)) if live and last else "", justify="right"),
+        Text(f"{throughput.speed(state.steps):.0f} tok/s" if last else "", justify="right"),
+        Text(throughput.duration(throughput.left(state.steps)) if live and last else "", justify="right"),
     ]

@@ -16,7 +16,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
-from gemmalocal import paths
+from gemmalocal.files import paths
 
 
 class Sources(Vertical):

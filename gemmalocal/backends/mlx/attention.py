@@ -20,8 +20,8 @@ import mlx.core as mx
 from mlx_lm.models import base, gemma2
 
 from gemmalocal.backends.mlx import device
-from gemmalocal.backends.mlx.again import after
-from gemmalocal.fit import LONG
+from gemmalocal.backends.mlx.recompute import after
+from gemmalocal.planning.memory import LONG
 
 CHUNK = 256  # queries at once
 GEMMA2_WINDOW = 4096  # where its config.json does not say; transformers' default

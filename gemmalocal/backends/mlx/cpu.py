@@ -14,9 +14,9 @@ import mlx.nn as nn
 import numpy as np
 from mlx_lm.models import gemma2, gemma3_text, gemma4_text
 
-from gemmalocal.backends.mlx.again import again
-from gemmalocal.backends.mlx.families import TanhMLP
-from gemmalocal.fit import LONG
+from gemmalocal.backends.mlx.mlx_lm_fixes import TanhMLP
+from gemmalocal.backends.mlx.recompute import again
+from gemmalocal.planning.memory import LONG
 
 RATE = math.sqrt(2 / math.pi)
 CUBIC = 0.044715 * RATE

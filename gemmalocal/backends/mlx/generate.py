@@ -10,10 +10,10 @@ import mlx.core as mx
 import numpy as np
 from mlx_lm.models.cache import BatchKVCache, BatchRotatingKVCache, RotatingKVCache, make_prompt_cache
 
-from gemmalocal.backends import answers
+from gemmalocal.backends import decoding
 from gemmalocal.backends.mlx import model
-from gemmalocal.backends.mlx import voices as overlays
-from gemmalocal.backends.mlx.faults import translated
+from gemmalocal.backends.mlx import multi_lora as overlays
+from gemmalocal.backends.mlx.errors import translated
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.protocol import Sampling
 
@@ -41,7 +41,7 @@ class MlxGenerator:
     ) -> Iterator[list[int | None]]:
         """Answer all prompts at once: each step gives one id for each prompt, None for one that has ended."""
         rows = MlxRows(self._text, self._head, self._layers, voices)
-        return answers.decode(rows, prompts, voices, sampling, stops)
+        return decoding.decode(rows, prompts, voices, sampling, stops)
 
 
 class MlxRows:
@@ -82,7 +82,7 @@ class MlxRows:
             found: Any = self._likeliest.tolist()
         return list(found)
 
-    def logits(self) -> answers.Floats:
+    def logits(self) -> decoding.Floats:
         """The scores after each row, (rows, vocabulary)."""
         with translated():
             return np.array(self._logits.astype(mx.float32))

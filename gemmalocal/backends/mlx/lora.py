@@ -7,8 +7,8 @@ from typing import Any
 import mlx.core as mx
 import mlx.nn as nn
 
-from gemmalocal.backends import start
-from gemmalocal.recipe import LoraSpec
+from gemmalocal.backends import lora_init
+from gemmalocal.recipe.schema import LoraSpec
 
 
 def sizes(linear: nn.Module) -> tuple[int, int]:
@@ -87,7 +87,7 @@ def attach(layers: dict[int, Any], spec: LoraSpec, seed: int, dora: bool) -> lis
             for name in spec.target_modules:
                 if name in block:
                     path = f"model.layers.{index}.{part}.{name}"
-                    lora_a = mx.array(start.lora_a(path, spec.rank, sizes(block[name])[1], seed))
+                    lora_a = mx.array(lora_init.lora_a(path, spec.rank, sizes(block[name])[1], seed))
                     made.append(kind(block[name], spec.alpha / spec.rank, spec.dropout, lora_a))
                     block[name] = made[-1]
     return made

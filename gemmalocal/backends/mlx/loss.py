@@ -12,8 +12,8 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from gemmalocal.backends.mlx import device, tiles
-from gemmalocal.fit import HEAD_ROWS
+from gemmalocal.backends.mlx import device, tiled_cross_entropy
+from gemmalocal.planning.memory import HEAD_ROWS
 
 
 class Loss(NamedTuple):
@@ -51,11 +51,13 @@ class Head:
         """The loss of (n, width) against (n,) ids; its gradients are None unless asked for, and float32."""
         total, pieces, weight = 0.0, [], None
         tiled = self._in_tiles and not (self._trained and gradient)
-        chunk = tiles.ROWS if tiled else HEAD_ROWS
+        chunk = tiled_cross_entropy.ROWS if tiled else HEAD_ROWS
         for start in range(0, hidden.shape[0], chunk):
             rows, ids = hidden[start : start + chunk], targets[start : start + chunk]
             if tiled:
-                value, piece = tiles.loss(self._module.weight, rows, np.array(ids), self._softcap, gradient)
+                value, piece = tiled_cross_entropy.loss(
+                    self._module.weight, rows, np.array(ids), self._softcap, gradient
+                )
             elif self._trained and gradient:
                 value, piece, more = self._trained_chunk(rows, ids)
                 weight = more if weight is None else weight + more

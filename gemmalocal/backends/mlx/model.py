@@ -10,11 +10,11 @@ import mlx.nn as nn
 from mlx.utils import tree_flatten
 from mlx_lm.utils import load_config, load_model
 
-from gemmalocal.backends.mlx import attention, configs, cpu, device
-from gemmalocal.backends.mlx.families import REFUSED, mend
-from gemmalocal.catalog import FAMILIES
+from gemmalocal.backends.mlx import attention, config_compat, cpu, device
+from gemmalocal.backends.mlx.mlx_lm_fixes import REFUSED, mend
 from gemmalocal.errors import ModelError
-from gemmalocal.fit import GROUP
+from gemmalocal.planning.memory import GROUP
+from gemmalocal.planning.model_sizes import FAMILIES
 from gemmalocal.weights import agree
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
@@ -35,7 +35,7 @@ def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
         family = config.get("model_type")
         if family not in FAMILIES:
             raise ModelError(*_refusal(folder, str(family)))
-        model, _ = load_model(folder, lazy=True, model_config=configs.overrides(config))
+        model, _ = load_model(folder, lazy=True, model_config=config_compat.overrides(config))
     except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f"{folder} cannot be loaded: {error}", "Give a folder with config.json and safetensors."

@@ -20,12 +20,12 @@ from jinja2 import TemplateError
 from mlx_lm import server
 from mlx_lm.models.cache import LRUPromptCache
 
-from gemmalocal import lifeline
 from gemmalocal.backends.mlx import served
 from gemmalocal.data.tokenizer import TURN_ENDS
-from gemmalocal.listening import Listener
+from gemmalocal.jobs import parent_pipe
 from gemmalocal.serving.engine import Ask, Limits, Told
 from gemmalocal.serving.front import Front
+from gemmalocal.serving.loopback import Listener
 from gemmalocal.serving.messages import folded
 
 DEFAULT = "default_model"  # mlx-lm's name for what its arguments say
@@ -143,7 +143,7 @@ class Engine:
 
 def main() -> None:
     """Serve until the parent ends, or the thread that generates does."""
-    lifeline.hold()
+    parent_pipe.hold()
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--name", required=True)
     own, theirs = parser.parse_known_args()

@@ -14,18 +14,18 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from numpy.typing import NDArray
 
-from gemmalocal.backends import adapters, answers, whole
-from gemmalocal.backends.group import ALONE, Group
+from gemmalocal.backends import decoding, full_model, peft_adapter
 from gemmalocal.backends.mlx import attention, device, lora, model
-from gemmalocal.backends.mlx.faults import translated
+from gemmalocal.backends.mlx.distributed import MlxGroup
+from gemmalocal.backends.mlx.errors import translated
 from gemmalocal.backends.mlx.generate import MlxRows
-from gemmalocal.backends.mlx.lanes import Lanes
 from gemmalocal.backends.mlx.loss import Head
-from gemmalocal.backends.mlx.ranks import MlxGroup
+from gemmalocal.backends.mlx.streams import Lanes
+from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.backends.protocol import Memory, Sampling, Update
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.errors import RecipeError
-from gemmalocal.recipe import Recipe, TrainSpec
+from gemmalocal.recipe.schema import Recipe, TrainSpec
 
 OPTIMIZER, STATE = "optimizer.safetensors", "trainer.json"
 
@@ -179,26 +179,26 @@ class MlxTrainer:
         for adapter in self._adapters:
             adapter.draw(None)
         sampling = Sampling(max_tokens=max_tokens)
-        for (number,) in answers.decode(MlxRows(self._model, self._head), [ids], [0], sampling, stops):
+        for (number,) in decoding.decode(MlxRows(self._model, self._head), [ids], [0], sampling, stops):
             assert number is not None
             yield number
 
     def save(self, directory: Path) -> None:
         """Write what is trained, the optimizer and the random state."""
         if self._full:
-            mx.save_safetensors(str(directory / whole.WEIGHTS), dict(self._trainable()), {"format": "pt"})
+            mx.save_safetensors(str(directory / full_model.WEIGHTS), dict(self._trainable()), {"format": "pt"})
         else:
-            weights = {adapters.to_disk(name, self._wrapped): value for name, value in self._trainable()}
-            mx.save_safetensors(str(directory / adapters.WEIGHTS), weights, {"format": "pt"})
-            config = adapters.config(self._recipe, self._layers, self._wrapped)
-            (directory / adapters.CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+            weights = {peft_adapter.to_disk(name, self._wrapped): value for name, value in self._trainable()}
+            mx.save_safetensors(str(directory / peft_adapter.WEIGHTS), weights, {"format": "pt"})
+            config = peft_adapter.config(self._recipe, self._layers, self._wrapped)
+            (directory / peft_adapter.CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
         mx.save_safetensors(str(directory / OPTIMIZER), dict(_named(self._optimizer.state)))
         (directory / STATE).write_text(json.dumps({"draws": self._draws}), encoding="utf-8")
 
     def restore(self, directory: Path) -> None:
         """Take up what `save` wrote."""
         if self._full:
-            self._model.update(tree_unflatten(list(_arrays(directory / whole.WEIGHTS).items())))
+            self._model.update(tree_unflatten(list(_arrays(directory / full_model.WEIGHTS).items())))
         else:
             self.load(directory)
         self._optimizer.state = tree_unflatten(list(_arrays(directory / OPTIMIZER).items()))
@@ -208,8 +208,8 @@ class MlxTrainer:
 
     def load(self, directory: Path) -> None:
         """Take up an adapter in PEFT's layout."""
-        saved = _arrays(directory / adapters.WEIGHTS)
-        self._model.update(tree_unflatten([(adapters.from_disk(name), value) for name, value in saved.items()]))
+        saved = _arrays(directory / peft_adapter.WEIGHTS)
+        self._model.update(tree_unflatten([(peft_adapter.from_disk(name), value) for name, value in saved.items()]))
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The scores (vocabulary,) of what follows `ids`."""

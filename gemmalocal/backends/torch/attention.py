@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 
-from gemmalocal.backends.torch.lines import Row
-from gemmalocal.fit import LONG
+from gemmalocal.backends.torch.kv_cache import Row
+from gemmalocal.planning.memory import LONG
 
 NAME = "gemmalocal"
 CHUNK = 256  # queries at once

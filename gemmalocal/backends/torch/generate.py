@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gemmalocal.backends import answers
+from gemmalocal.backends import decoding
 from gemmalocal.backends.protocol import Sampling
-from gemmalocal.backends.torch import device, frozen, model
-from gemmalocal.backends.torch import voices as overlays
-from gemmalocal.backends.torch.faults import translated
-from gemmalocal.backends.torch.lines import Row
+from gemmalocal.backends.torch import device, frozen_linear, model
+from gemmalocal.backends.torch import multi_lora as overlays
+from gemmalocal.backends.torch.errors import translated
+from gemmalocal.backends.torch.kv_cache import Row
 from gemmalocal.backends.torch.loss import Head
 
 PREFILL = 2048  # tokens of all prompts that are read at once
@@ -32,7 +32,7 @@ class TorchGenerator:
     """A Gemma under any number of adapters."""
 
     def __init__(self, folder: Path, adapters: Sequence[Path], dtype: str, quantize: int | None) -> None:
-        frozen.require(quantize)
+        frozen_linear.require(quantize)
         precision = device.here(dtype)
         self._text = model.load(folder, precision, device.current(), quantize).text
         self._layers = overlays.overlay(self._text, adapters, precision.stream)
@@ -43,7 +43,7 @@ class TorchGenerator:
     ) -> Iterator[list[int | None]]:
         """Answer all prompts at once: each step gives one id for each prompt, None for one that has ended."""
         rows = TorchRows(self._text, self._head, self._layers, voices)
-        return answers.decode(rows, prompts, voices, sampling, stops)
+        return decoding.decode(rows, prompts, voices, sampling, stops)
 
 
 class TorchRows:
@@ -75,10 +75,10 @@ class TorchRows:
         with translated():
             return [int(one) for one in self._scores().argmax(-1).tolist()]
 
-    def logits(self) -> answers.Floats:
+    def logits(self) -> decoding.Floats:
         """The scores after each row, (rows, vocabulary)."""
         with translated():
-            found: answers.Floats = self._scores().cpu().numpy()
+            found: decoding.Floats = self._scores().cpu().numpy()
             return found
 
     @torch.no_grad()

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gemmalocal.backends import start
-from gemmalocal.backends.torch.frozen import FrozenLinear
-from gemmalocal.recipe import LoraSpec
+from gemmalocal.backends import lora_init
+from gemmalocal.backends.torch.frozen_linear import FrozenLinear
+from gemmalocal.recipe.schema import LoraSpec
 
 Linear = nn.Linear | FrozenLinear
 
@@ -92,7 +92,7 @@ def attach(layers: dict[int, nn.Module], spec: LoraSpec, seed: int, dora: bool) 
                 if linear is None:  # Gemma 4 has layers that share keys and values
                     continue
                 path = f"model.layers.{index}.{part}.{name}"
-                lora_a = torch.from_numpy(start.lora_a(path, spec.rank, linear.in_features, seed))
+                lora_a = torch.from_numpy(lora_init.lora_a(path, spec.rank, linear.in_features, seed))
                 device = next(linear.parameters(), None)
                 device = next(linear.buffers()) if device is None else device
                 made.append(kind(linear, spec.alpha / spec.rank, spec.dropout, lora_a.to(device.device)))

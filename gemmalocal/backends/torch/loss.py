@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gemmalocal.backends.torch.frozen import product
-from gemmalocal.fit import HEAD_ROWS
+from gemmalocal.backends.torch.frozen_linear import product
+from gemmalocal.planning.memory import HEAD_ROWS
 
 TILE, ROWS = 8192, 512  # columns of the vocabulary and rows at once: 16 MiB of logits
 

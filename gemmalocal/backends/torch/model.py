@@ -12,11 +12,11 @@ from torch.utils.checkpoint import checkpoint as computed_twice
 from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
-from gemmalocal.backends.torch import attention, quick, resident
+from gemmalocal.backends.torch import attention, cpu_memory, fused_ops
 from gemmalocal.backends.torch.device import Precision
-from gemmalocal.backends.torch.frozen import QUANTIZED, FrozenLinear
-from gemmalocal.catalog import FAMILIES
+from gemmalocal.backends.torch.frozen_linear import QUANTIZED, FrozenLinear
 from gemmalocal.errors import ModelError
+from gemmalocal.planning.model_sizes import FAMILIES
 from gemmalocal.weights import agree
 
 # Where multimodal models keep their text model: as transformers 5 saves it, and as it is published.
@@ -57,7 +57,7 @@ def load(folder: Path, precision: Precision, device: torch.device, bits: int | N
         raise ModelError(f"{folder.name} lacks weights: {', '.join(sorted(found['missing_keys'])[:3])}.")
     text.eval().requires_grad_(False)
     _place(text, precision, device, bits)
-    quick.quicken(text)
+    fused_ops.quicken(text)
     text.config._attn_implementation = attention.NAME
     return Loaded(text, family != text.config.model_type)
 
@@ -90,16 +90,16 @@ def _place(text: Any, precision: Precision, device: torch.device, bits: int | No
     for path, module in list(text.named_modules()):
         if isinstance(module, nn.Linear) and module is not text.lm_head and (bits or precision.mixed):
             owner, _, name = path.rpartition(".")
-            setattr(text.get_submodule(owner), name, kind(resident.moved(module.weight, device, precision.weights)))
+            setattr(text.get_submodule(owner), name, kind(cpu_memory.moved(module.weight, device, precision.weights)))
         elif precision.mixed and isinstance(module, (nn.Linear, nn.Embedding)):
-            module.weight.data = resident.moved(module.weight.data, device, precision.weights)
+            module.weight.data = cpu_memory.moved(module.weight.data, device, precision.weights)
             module.register_forward_hook(lambda module, given, found: found.to(precision.stream))
         elif precision.mixed and not isinstance(module, FrozenLinear):
             for parameter in module.parameters(recurse=False):
-                parameter.data = resident.moved(parameter.data, device, precision.stream)
+                parameter.data = cpu_memory.moved(parameter.data, device, precision.stream)
     if bits:  # what is left may be the file itself, mapped whole into memory
         for parameter in text.parameters():
-            parameter.data = resident.moved(parameter.data, device, parameter.dtype)
+            parameter.data = cpu_memory.moved(parameter.data, device, parameter.dtype)
     text.to(device)
 
 

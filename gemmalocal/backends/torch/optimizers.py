@@ -11,7 +11,7 @@ from torch.optim import AdamW, Optimizer
 from transformers.optimization import Adafactor
 
 from gemmalocal.errors import RecipeError
-from gemmalocal.recipe import TrainSpec
+from gemmalocal.recipe.schema import TrainSpec
 
 
 class Lion(Optimizer):

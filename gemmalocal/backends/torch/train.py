@@ -14,17 +14,17 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gemmalocal.backends import adapters, answers, whole
-from gemmalocal.backends.group import ALONE, Group
+from gemmalocal.backends import decoding, full_model, peft_adapter
+from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.backends.protocol import Memory, Sampling, Update
-from gemmalocal.backends.torch import attention, device, frozen, lora, model, optimizers, resident
-from gemmalocal.backends.torch.faults import translated
+from gemmalocal.backends.torch import attention, cpu_memory, device, frozen_linear, lora, model, optimizers
+from gemmalocal.backends.torch.distributed import TorchGroup
+from gemmalocal.backends.torch.errors import translated
 from gemmalocal.backends.torch.generate import TorchRows
 from gemmalocal.backends.torch.loss import Head
-from gemmalocal.backends.torch.ranks import TorchGroup
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.errors import ModelError
-from gemmalocal.recipe import Recipe
+from gemmalocal.recipe.schema import Recipe
 
 OPTIMIZER, STATE = "optimizer.torch.safetensors", "trainer.torch.json"
 
@@ -54,9 +54,9 @@ class TorchTrainer:
     def __init__(self, folder: Path, recipe: Recipe, group: Group) -> None:
         self.shapes, self.group = device.shapes(), group
         self._device = device.current()
-        frozen.require(recipe.bits)
-        self._resident = resident.Resident()
-        resident.few_shapes()
+        frozen_linear.require(recipe.bits)
+        self._resident = cpu_memory.Resident()
+        cpu_memory.few_shapes()
         self._recipe, self._full = recipe, recipe.method == "full"
         precision = device.here(recipe.weight_dtype)
         self._text, self._wrapped = model.load(folder, precision, self._device, recipe.bits)
@@ -71,7 +71,7 @@ class TorchTrainer:
             self._adapters = lora.attach(chosen, recipe.lora, recipe.train.seed, recipe.method == "dora")
         if recipe.train.checkpointing is True:
             model.checkpoint(list(chosen.values()))
-            resident.exact()
+            cpu_memory.exact()
         self._head = Head(self._text, self._full)
         trainable = [(name, weight) for name, weight in self._text.named_parameters() if weight.requires_grad]
         self._names: list[str] = [name for name, _ in trainable]
@@ -169,7 +169,7 @@ class TorchTrainer:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
         self._no_dropout()
         sampling = Sampling(max_tokens=max_tokens)
-        for (number,) in answers.decode(TorchRows(self._text, self._head), [ids], [0], sampling, stops):
+        for (number,) in decoding.decode(TorchRows(self._text, self._head), [ids], [0], sampling, stops):
             assert number is not None
             yield number
 
@@ -177,12 +177,12 @@ class TorchTrainer:
         """Write what is trained, the optimizer and the random state."""
         named = {name: weight.detach().contiguous() for name, weight in zip(self._names, self._weights, strict=True)}
         if self._full:
-            save_file(named, directory / whole.WEIGHTS, {"format": "pt"})
+            save_file(named, directory / full_model.WEIGHTS, {"format": "pt"})
         else:
-            weights = {adapters.to_disk(name, self._wrapped): value for name, value in named.items()}
-            save_file(weights, directory / adapters.WEIGHTS, {"format": "pt"})
-            config = adapters.config(self._recipe, self._layers, self._wrapped)
-            (directory / adapters.CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
+            weights = {peft_adapter.to_disk(name, self._wrapped): value for name, value in named.items()}
+            save_file(weights, directory / peft_adapter.WEIGHTS, {"format": "pt"})
+            config = peft_adapter.config(self._recipe, self._layers, self._wrapped)
+            (directory / peft_adapter.CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
         arrays, numbers = optimizers.state(self._optimizer, self._names, self._weights)
         save_file(arrays, directory / OPTIMIZER)
         state = {"draws": self._draws, "optimizer": numbers}
@@ -193,7 +193,7 @@ class TorchTrainer:
         if not (directory / STATE).is_file():
             raise ModelError("This run was trained by another engine.", "Resume it with the backend it began with.")
         if self._full:
-            self._take(load_file(directory / whole.WEIGHTS, str(self._device)))
+            self._take(load_file(directory / full_model.WEIGHTS, str(self._device)))
         else:
             self.load(directory)
         state = json.loads((directory / STATE).read_text(encoding="utf-8"))
@@ -204,8 +204,8 @@ class TorchTrainer:
 
     def load(self, directory: Path) -> None:
         """Take up an adapter in PEFT's layout."""
-        saved = load_file(directory / adapters.WEIGHTS, str(self._device))
-        self._take({adapters.from_disk(name): value for name, value in saved.items()})
+        saved = load_file(directory / peft_adapter.WEIGHTS, str(self._device))
+        self._take({peft_adapter.from_disk(name): value for name, value in saved.items()})
 
     @torch.no_grad()
     def _take(self, saved: dict[str, Tensor]) -> None:
@@ -245,7 +245,7 @@ class TorchTrainer:
     def work(self) -> tuple[float, float]:
         """Two operations a weight forward, two for the gradient of the input; frozen weights need no more."""
         head = self._text.lm_head.weight.numel()
-        linear = (nn.Linear, frozen.FrozenLinear)
+        linear = (nn.Linear, frozen_linear.FrozenLinear)
         layers = [module for module in self._text.model.modules() if isinstance(module, linear)]
         body = sum(module.in_features * module.out_features for module in layers)
         body += sum(weight.numel() for weight in self._weights) if not self._full else 0
@@ -264,4 +264,4 @@ class TorchTrainer:
         """Give the allocator's freed buffers back to the system."""
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-        resident.release()
+        cpu_memory.release()

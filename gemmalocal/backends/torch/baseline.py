@@ -1,0 +1,85 @@
+"""What `bench` compares us with: transformers and PEFT as they come, with padded batches and whole logits.
+
+That is the work of a step of Trainer's, or of TRL's SFTTrainer with its settings left alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM
+
+from gemmalocal.backends.torch import device
+from gemmalocal.backends.torch.cpu_memory import Resident
+from gemmalocal.backends.torch.errors import translated
+from gemmalocal.recipe.schema import ALL_MODULES
+
+RANK, ALPHA, RATE = 8, 16, 1e-4  # bench's recipe
+IGNORED = -100  # a label that is not supervised, in transformers' words
+
+
+def rival(
+    folder: Path,
+    rows: Sequence[tuple[list[int], int]],
+    batch_size: int,
+    steps: int,
+    max_length: int,
+    checkpointing: bool = False,
+) -> dict[str, Any]:
+    """Train the rows; the first of several steps is left out of tokens and seconds, loading of the peak."""
+    with translated():
+        return _train(folder, rows, batch_size, steps, max_length, checkpointing)
+
+
+def _train(
+    folder: Path, rows: Sequence[tuple[list[int], int]], batch_size: int, steps: int, max_length: int, twice: bool
+) -> dict[str, Any]:
+    from peft import LoraConfig, get_peft_model  # slow to import, and only this needs it
+
+    here, resident = device.current(), Resident()
+    base = AutoModelForCausalLM.from_pretrained(folder, dtype=device.here("auto").weights, local_files_only=True)
+    config = LoraConfig(r=RANK, lora_alpha=ALPHA, target_modules=list(ALL_MODULES), task_type="CAUSAL_LM")
+    model = get_peft_model(base.to(here), config).train()
+    if twice:
+        model.enable_input_require_grads()
+        model.gradient_checkpointing_enable()
+    optimizer = torch.optim.AdamW([one for one in model.parameters() if one.requires_grad], lr=RATE, weight_decay=0)
+    endless = itertools.cycle([(ids[:max_length], masked) for ids, masked in rows])
+    resident()
+    tokens, start, peak = 0, time.perf_counter(), 0
+    for step in range(steps):
+        if step == 1:
+            tokens, start = 0, time.perf_counter()
+        ids, labels = _batch(list(itertools.islice(endless, batch_size)))
+        loss = model(input_ids=ids.to(here), attention_mask=(ids > 0).to(here), labels=labels.to(here)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        tokens += int((labels[:, 1:] != IGNORED).sum())
+        peak = max(peak, resident().peak)
+    float(loss)
+    seconds = time.perf_counter() - start
+    return {
+        "trainer": "transformers+peft",
+        "tokens": tokens,
+        "seconds": seconds,
+        "tokens_per_second": tokens / seconds,
+        "peak_bytes": torch.cuda.max_memory_allocated() if here.type == "cuda" else peak,
+    }
+
+
+def _batch(rows: list[tuple[list[int], int]]) -> tuple[Tensor, Tensor]:
+    """Ids and labels (rows, longest), padded with 0."""
+    ids = torch.zeros(len(rows), max(len(row) for row, _ in rows), dtype=torch.long)
+    labels = torch.full_like(ids, IGNORED)
+    for number, (row, masked) in enumerate(rows):
+        ids[number, : len(row)] = torch.tensor(row)
+        labels[number, masked : len(row)] = ids[number, masked : len(row)]
+    return ids, labels

@@ -1,0 +1,283 @@
+"""Examples on disk, in flat arrays, so that a million of them take no memory: written once, then mapped.
+
+A folder with `ids.bin` (tokens,) int32, `weights.bin` (tokens,) uint8, 0 or 1, `rows.npy` (rows,) with `ROW`'s
+fields, `sources.txt` with a line for each row, `about.json`, and `hashes.json` with the files' sizes and hashes, which
+older ones lack; where rows have weights, `times.npy` (rows,) int64, how often each is trained on in an epoch. Example n
+lies between the ends of n - 1 and n.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemmalocal.data.examples import Example
+from gemmalocal.errors import DatasetError, ModelError
+from gemmalocal.files import atomic, hashes
+from gemmalocal.files.manifest import sha256
+
+ROW = np.dtype([("end", "<i8"), ("supervised", "<i4"), ("cut", "?"), ("held_out", "?")])
+IDS, WEIGHTS, ROWS, SOURCES, ABOUT = "ids.bin", "weights.bin", "rows.npy", "sources.txt", "about.json"
+HASHES, FILES, TIMES = "hashes.json", "files", "times.npy"
+CHUNK = 1 << 24  # ids that are looked at together
+
+
+class Examples(Sequence[Example]):
+    """The `chosen` of a store's examples, read when they are asked for (their sources only by `sources`)."""
+
+    def __init__(self, folder: Path, rows: NDArray[np.void], chosen: NDArray[np.int64]) -> None:
+        self._folder, self._rows, self._chosen = folder, rows, chosen
+        self._ids = np.memmap(folder / IDS, "<i4", "r")
+        self._weights = np.memmap(folder / WEIGHTS, np.uint8, "r")
+
+    def __len__(self) -> int:
+        return len(self._chosen)
+
+    @overload
+    def __getitem__(self, place: int) -> Example: ...
+    @overload
+    def __getitem__(self, place: slice) -> Examples: ...
+    def __getitem__(self, place: int | slice) -> Example | Examples:
+        if isinstance(place, slice):
+            return Examples(self._folder, self._rows, self._chosen[place])
+        row = int(self._chosen[place])
+        part = slice(int(self._rows["end"][row - 1]) if row else 0, int(self._rows["end"][row]))
+        weights = self._weights[part].astype(np.float32)
+        return Example(np.array(self._ids[part]), weights, cut=bool(self._rows["cut"][row]))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each example, without reading any."""
+        return np.diff(self._rows["end"], prepend=0)[self._chosen]
+
+    @property
+    def supervised(self) -> int:
+        """Tokens that are learned, of all examples."""
+        return int(self._rows["supervised"][self._chosen].sum(dtype=np.int64))
+
+    @property
+    def cut(self) -> int:
+        """How many examples were cut."""
+        return int(self._rows["cut"][self._chosen].sum())
+
+    def spaced(self, most: int) -> Examples:
+        """At most so many of them, evenly spaced, so that a file's every part is there."""
+        if len(self) <= most:
+            return self
+        places = np.arange(most) * len(self) // most
+        return Examples(self._folder, self._rows, self._chosen[places])
+
+    def sources(self, count: int) -> list[str]:
+        """Where the first `count` examples came from."""
+        wanted = self._chosen[:count].tolist()
+        with (self._folder / SOURCES).open(encoding="utf-8", errors="replace") as file:
+            lines = list(islice(file, max(wanted, default=-1) + 1))
+        return [lines[row].rstrip("\n") for row in wanted]
+
+
+def lengths(examples: Sequence[Example]) -> NDArray[np.int64]:
+    """Tokens of each example; of those in a store none is read."""
+    if isinstance(examples, Examples):
+        return examples.lengths
+    return np.array([len(example.ids) for example in examples], np.int64)
+
+
+class Writer:
+    """Takes examples one by one; `close` decides their sides. Files are hashed as they are written."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ids, self._weights, self._sources = (_File(folder / name) for name in (IDS, WEIGHTS, SOURCES))
+        self._ends, self._supervised, self._cut, self._end = array("q"), array("i"), array("b"), 0
+
+    def add(self, example: Example) -> None:
+        """Append one example."""
+        self._ids.write(example.ids.astype("<i4", copy=False).tobytes())
+        self._weights.write(example.weights.astype(np.uint8).tobytes())
+        self._sources.write(example.source.replace("\n", " ").encode(errors="replace") + b"\n")
+        self._end += len(example.ids)
+        self._ends.append(self._end)
+        self._supervised.append(example.supervised)
+        self._cut.append(example.cut)
+
+    def close(
+        self,
+        held_out: NDArray[np.bool_],
+        about: dict[str, Any],
+        vocabulary: int | None = None,
+        times: NDArray[np.int64] | None = None,
+    ) -> None:
+        """Write which of the examples are held out, (rows,), and what else is to be known of them.
+
+        `times`, (rows,), is how often each is trained on in an epoch; once if it is not given.
+        Raises `ModelError` for an id that is not below `vocabulary`.
+        """
+        rows = np.empty(len(self._ends), ROW)
+        rows["end"], rows["supervised"], rows["cut"] = self._ends, self._supervised, self._cut
+        rows["held_out"] = held_out
+        whole = [_File(self._folder / ROWS, _array(rows)), _File(self._folder / ABOUT, hashes.seal(about).encode())]
+        whole += [_File(self._folder / TIMES, _array(times))] if times is not None else []
+        files = {file.name: file.close() for file in (self._ids, self._weights, self._sources, *whole)}
+        (self._folder / HASHES).write_text(hashes.seal({FILES: files}), encoding="utf-8")
+        check_ids(self._folder, vocabulary)
+
+
+def _array(values: NDArray[Any]) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+class _File:
+    """A new file that is hashed as it is written."""
+
+    def __init__(self, path: Path, content: bytes = b"") -> None:
+        self.name = path.name
+        self._file, self._hash, self._bytes = path.open("wb"), hashlib.sha256(), 0
+        self.write(content)
+
+    def write(self, block: bytes) -> None:
+        self._file.write(block)
+        self._hash.update(block)
+        self._bytes += len(block)
+
+    def close(self) -> list[Any]:
+        """The file's mark."""
+        self._file.close()
+        return [self._bytes, self._hash.hexdigest()]
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[Writer]:
+    """A writer of a store that is whole or not there."""
+    with atomic.new_folder(folder) as aside:
+        yield Writer(aside)
+
+
+def exists(folder: Path) -> bool:
+    """Whether a store was written; `damage` tells whether it still is whole."""
+    return folder.is_dir()
+
+
+def about(folder: Path) -> dict[str, Any]:
+    """What `close` was told about a store; raises `DatasetError` if that is damaged."""
+    try:
+        known, _ = hashes.unseal((folder / ABOUT).read_text(encoding="utf-8"))
+        return {"between": "", "plain": bool(known["plain"]), **known}  # older stores have no between
+    except (OSError, ValueError, KeyError) as error:
+        raise lost({ABOUT: "is damaged"}) from error
+
+
+def lost(wrong: dict[str, str], more: str = "") -> DatasetError:
+    """What to say of a store that cannot be used."""
+    return DatasetError(
+        f"The examples of this run are damaged: {hashes.said(wrong)}.{more}",
+        "Begin a new run; its recipe is recipe.yaml in the run's folder.",
+    )
+
+
+def load(folder: Path) -> tuple[Examples, Examples, dict[str, Any]]:
+    """The training and the held-out examples of a store, and what `close` was told about them.
+
+    Raises `DatasetError` for one whose files do not fit together; hashes are only looked at by `damage`.
+    """
+    if wrong := _misfits(folder):
+        raise lost(wrong)
+    rows = np.load(folder / ROWS)
+    train, held_out = (np.flatnonzero(rows["held_out"] == side) for side in (False, True))
+    if (times := _times(folder, len(rows))) is not None:
+        train = np.repeat(train, times[train])
+    return (
+        Examples(folder, rows, train),
+        Examples(folder, rows, held_out),
+        about(folder),
+    )
+
+
+def _times(folder: Path, rows: int) -> NDArray[np.int64] | None:
+    """How often each example is trained on in an epoch; None where all are once."""
+    try:
+        times: NDArray[np.int64] = np.load(folder / TIMES, allow_pickle=False)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError) as error:
+        raise lost({TIMES: "is damaged"}) from error
+    if times.shape != (rows,) or times.dtype != np.int64 or (rows and int(times.min()) < 0):
+        raise lost({TIMES: "is damaged"})
+    return times
+
+
+def damage(folder: Path) -> dict[str, str]:
+    """What is wrong with a store, file by file (`is missing`); empty if it is whole."""
+    marks, wrong = _marks(folder)
+    return wrong | (_misfits(folder) if marks is None else hashes.damage(folder, marks))
+
+
+def _marks(folder: Path) -> tuple[hashes.Marks | None, dict[str, str]]:
+    """The sizes and hashes of a store's files, None where they are lost or never were, and what is wrong with them."""
+    try:
+        _, sealed = hashes.unseal((folder / ABOUT).read_text(encoding="utf-8"))
+        wrong = {HASHES: "is missing"} if sealed else {}  # one of before has none
+    except (OSError, ValueError):
+        wrong = {ABOUT: "is missing" if not (folder / ABOUT).exists() else "is damaged"}
+    try:
+        record, _ = hashes.unseal((folder / HASHES).read_text(encoding="utf-8"))
+        return dict(record[FILES]), {}
+    except FileNotFoundError:
+        return None, wrong
+    except (OSError, ValueError, KeyError, TypeError):
+        return None, {HASHES: "is damaged"}
+
+
+def _misfits(folder: Path) -> dict[str, str]:
+    """Files of a store that contradict its rows."""
+    try:
+        rows = np.load(folder / ROWS, allow_pickle=False)
+        ends = np.diff(rows["end"], prepend=0)
+        tokens = int(rows["end"][-1]) if len(rows) else 0
+    except (OSError, ValueError, EOFError, KeyError, IndexError):
+        return {ROWS: "is damaged" if (folder / ROWS).exists() else "is missing"}
+    if rows.dtype != ROW or (ends < 0).any():
+        return {ROWS: "is damaged"}
+    sizes = {IDS: 4 * tokens, WEIGHTS: tokens}
+    return {name: why for name, size in sizes.items() if (why := hashes.wrong_size(folder / name, size))}
+
+
+def same(again: Path, folder: Path, wrong: dict[str, str]) -> bool:
+    """Whether a store that was made `again` is what `folder` was before its files went `wrong`."""
+    marks, made = _marks(folder)[0], _marks(again)[0] or {}
+    if marks is not None:
+        return marks == made
+    return all((folder / name).is_file() and sha256(folder / name) == made[name][1] for name in made.keys() - wrong)
+
+
+def mend(folder: Path, again: Path, wrong: dict[str, str]) -> None:
+    """Put the files that went `wrong` back from a store that is the `same`; a kill meanwhile leaves no more damage."""
+    for name in wrong:
+        (again / name).replace(folder / name)
+    atomic.sync_folder(folder)
+    atomic.remove(again)
+
+
+def check_ids(folder: Path, vocabulary: int | None) -> None:
+    """Raise `ModelError` if a store holds an id that is not below `vocabulary`."""
+    if vocabulary is None or not (folder / IDS).stat().st_size:
+        return
+    ids = np.memmap(folder / IDS, "<i4", "r")
+    for start in range(0, len(ids), CHUNK):
+        part = ids[start : start + CHUNK]
+        if (least := int(part.min())) < 0 or int(part.max()) >= vocabulary:
+            raise ModelError(
+                f"The rows hold token {least if least < 0 else int(part.max()):,}, and the model knows those below "
+                f"{vocabulary:,} only.",
+                "The tokenizer belongs to another model, or the model is another than before: get it again, whole.",
+            )

@@ -1,0 +1,137 @@
+"""Text to a voice's ids and its ids to text; several voices at once, step by step."""
+
+from __future__ import annotations
+
+import string
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import NamedTuple
+
+from gemmalocal.backends.protocol import Generator, Sampling
+from gemmalocal.data.layout import Layout
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.recipe.schema import PromptTemplate
+from gemmalocal.records import Message
+
+Template = str | PromptTemplate | None
+HALF = "\N{REPLACEMENT CHARACTER}"  # what bytes that are no whole character are decoded to
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A name, the weights that it speaks with, and the layout of what it was trained on (see `events.Voices`)."""
+
+    name: str
+    generator: Generator
+    number: int  # its adapter there; 0 is the base
+    tokenizer: Tokenizer
+    layout: Layout
+    template: Template = None
+
+    def prompt(self, text: str, system: str, before: Sequence[tuple[str, str]]) -> str:
+        """What the model is given: for chat after the questions and answers `before`, else alone."""
+        if self.layout.form != "chat":
+            text, before = shaped(text, self.template), ()
+        said = [Message(role, part) for pair in before for role, part in zip(("user", "assistant"), pair, strict=True)]
+        first = [Message("system", system)] if system else []
+        return self.layout.asked(self.tokenizer, [*first, *said, Message("user", text)])
+
+
+def shaped(text: str, template: Template) -> str:
+    """A question as the rows of a template begin: "Imagination is" as "Quote: Imagination is".
+
+    Only what stands around the first column is put around it, and nothing if the text begins so already.
+    """
+    if template is None:
+        return text
+    parts = list(string.Formatter().parse(template if isinstance(template, str) else template.prompt))
+    opening = parts[0][0]
+    if text.startswith(opening.rstrip()) and opening.strip():
+        return text
+    columns = [name for _, name, _, _ in parts if name]
+    whole = isinstance(template, PromptTemplate) and len(columns) == 1
+    return opening + text + (parts[1][0] if whole and len(parts) > 1 else "")
+
+
+class Reader:
+    """Ids to text as they come: never half a character, and no special token."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer, self._ids = tokenizer, list[int]()
+        self.text = ""
+
+    def add(self, number: int) -> str:
+        """The text that an id adds; empty while a character is not whole."""
+        self._ids.append(number)
+        text = self._tokenizer.decode(self._ids)
+        return "" if text.endswith(HALF) else self._grown(text)
+
+    def end(self) -> str:
+        """What was held back."""
+        return self._grown(self._tokenizer.decode(self._ids))
+
+    def _grown(self, text: str) -> str:
+        more, self.text = text[len(self.text) :], text
+        return more
+
+
+class Said(NamedTuple):
+    """What a step added to the answer of a voice; `stopped` (see `events.Replied`) once it has ended."""
+
+    voice: int
+    text: str
+    whole: str
+    tokens: int
+    seconds: float
+    first: float
+    stopped: str
+
+
+def speak(
+    voices: Sequence[Voice], prompts: Sequence[str], sampling: Sampling, wanted: Callable[[], bool]
+) -> Iterator[Said]:
+    """Let each voice answer its prompt, all at the same time, until they end or are not `wanted` any longer."""
+    begin = time.monotonic()
+    readers = [Reader(voice.tokenizer) for voice in voices]
+    tokens, first, going = [0] * len(voices), [0.0] * len(voices), set(range(len(voices)))
+
+    def said(place: int, text: str, stopped: str) -> Said:
+        text += readers[place].end() if stopped else ""
+        seconds = time.monotonic() - begin
+        return Said(place, text, readers[place].text, tokens[place], seconds, first[place], stopped)
+
+    for step in _steps(voices, prompts, sampling):
+        for place, number in step.items():
+            if place not in going or number is None:
+                continue
+            tokens[place] += 1
+            first[place] = first[place] or time.monotonic() - begin
+            ended = number in voices[place].tokenizer.stop_ids
+            stopped = "end" if ended else "length" if tokens[place] == sampling.max_tokens else ""
+            text = "" if ended else readers[place].add(number)
+            going -= {place} if stopped else set()
+            yield said(place, text, stopped)
+        if going and not wanted():
+            break
+    yield from (said(place, "", "asked") for place in sorted(going))
+
+
+def _steps(voices: Sequence[Voice], prompts: Sequence[str], sampling: Sampling) -> Iterator[dict[int, int | None]]:
+    """The ids of each step by the voice's place: one forward pass for the voices that share weights."""
+    shared: dict[int, list[int]] = {}
+    for place, voice in enumerate(voices):
+        shared.setdefault(id(voice.generator), []).append(place)
+    streams = []
+    for places in shared.values():
+        first = voices[places[0]]
+        ids = [voices[place].tokenizer.encode(prompts[place]) for place in places]
+        numbers = [voices[place].number for place in places]
+        streams.append(first.generator.stream(ids, numbers, sampling, first.tokenizer.stop_ids))
+    for steps in zip_longest(*streams, fillvalue=()):
+        yield {
+            place: number
+            for places, ids in zip(shared.values(), steps, strict=True)
+            for place, number in zip(places, ids, strict=False)
+        }

@@ -1,0 +1,55 @@
+"""Between two steps: whether to go on, to wait for the machine, or to end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator
+from typing import NamedTuple
+
+from gemmalocal.jobs.events import Event, Notice
+from gemmalocal.planning.pressure import Level, Strain
+
+LOOK_EVERY = 2.0  # seconds between two looks while waiting
+LONGEST_PAUSE = 120.0  # seconds
+
+
+class Verdict(NamedTuple):
+    """`outcome` is empty to go on, else stopped or strained; `why` is for a person."""
+
+    outcome: str
+    why: str = ""
+
+
+class Brake:
+    """Obeys a wish to stop and the machine's strain: waits at WARN, ends at CRITICAL.
+
+    A pause has an end, and the next one comes only after a normal reading: the weights that we hold may themselves be
+    what the system warns of, and waiting would not change that.
+    """
+
+    def __init__(
+        self, stop: Callable[[], bool], strain: Callable[[], Strain], sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        self._stop, self._strain, self._sleep = stop, strain, sleep
+        self._paused = False  # since the last normal reading
+
+    def __call__(self, release: Callable[[], None]) -> Generator[Event, None, Verdict]:
+        """Return at once, or wait first; `release` gives memory back that is not needed meanwhile."""
+        waited = 0.0
+        while not self._stop():
+            now = self._strain()
+            if now.level == Level.CRITICAL:
+                return Verdict("strained", f"{now.what} is critical. {now.remedy}, then resume")
+            if now.level == Level.NORMAL:
+                self._paused = False
+            if now.level == Level.NORMAL or waited >= LONGEST_PAUSE or (self._paused and not waited):
+                if waited:
+                    yield Notice(f"going on after {waited:.0f} s: {now.what or 'strain'} is {now.level.name.lower()}")
+                return Verdict("")
+            if not waited:
+                self._paused = True
+                release()
+                yield Notice(f"paused: {now.what} is high. {now.remedy}; it goes on by itself")
+            self._sleep(LOOK_EVERY)
+            waited += LOOK_EVERY
+        return Verdict("stopped")

@@ -1,0 +1,1 @@
+"""Files of ours and of others: where they are, written whole, read within bounds."""

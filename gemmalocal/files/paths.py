@@ -1,0 +1,57 @@
+"""Where things are kept. Asking creates nothing. `GEMMALOCAL_HOME` moves it all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.files.system_errors import NO_HOME
+
+
+def workspace() -> Path:
+    """The folder that holds everything; the platform's data folder unless `GEMMALOCAL_HOME` says otherwise.
+
+    Raises `GemmalocalError` for a user who has no home.
+    """
+    if home := os.environ.get("GEMMALOCAL_HOME"):
+        folder = given(home)
+        if str(folder).startswith("~"):
+            raise GemmalocalError(*NO_HOME)
+        return folder.resolve()
+    import platformdirs
+
+    folder = Path(platformdirs.user_data_dir("gemmalocal", appauthor=False))
+    if not folder.is_absolute():  # ~ stands for nothing
+        raise GemmalocalError(*NO_HOME)
+    return folder
+
+
+def given(text: str | Path) -> Path:
+    """A path as a person gives it, with ~ for a home folder; of one that is not known, the ~ stays."""
+    return Path(os.path.expanduser(text))
+
+
+def runs() -> Path:
+    """Training runs, one folder each."""
+    return workspace() / "runs"
+
+
+def datasets() -> Path:
+    """Datasets that were prepared, one folder each."""
+    return workspace() / "datasets"
+
+
+def models() -> Path:
+    """Weights made here (dequantized), one folder each."""
+    return workspace() / "models"
+
+
+def chats() -> Path:
+    """Conversations with their transcripts, one folder each."""
+    return workspace() / "chats"
+
+
+def errands() -> Path:
+    """Short-lived job directories: checks, probes, benchmarks."""
+    return workspace() / "errands"

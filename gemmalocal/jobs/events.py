@@ -1,0 +1,342 @@
+"""The contract: what a job says, one JSON object a line, with `event` and `at` (seconds since the epoch).
+
+Death is never written: a job without a last word (`finished`, `failed`) that holds no lock was killed.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from types import NoneType
+from typing import Any, get_args, get_origin, get_type_hints
+
+from gemmalocal.jobs.terminal_text import as_json
+
+CONTRACT = 1
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events."""
+
+
+@dataclass(frozen=True)
+class Started(Event):
+    """A process took the job; `step` is where it goes on from (0 for a new run)."""
+
+    kind: str
+    pid: int
+    attempt: int
+    versions: dict[str, str] = field(default_factory=dict)
+    step: int = 0
+    contract: int = CONTRACT
+
+
+@dataclass(frozen=True)
+class Stage(Event):
+    """What the job does now, as a phrase."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """`done` of `total` of something long inside a stage; `left` are seconds, if they are known."""
+
+    what: str
+    done: int
+    total: int
+    left: float | None = None
+
+
+@dataclass(frozen=True)
+class Notice(Event):
+    """Something a person should know, such as rows that were dropped."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Step(Event):
+    """One optimizer step: `loss` is the mean over its `tokens` supervised tokens.
+
+    In bytes: `memory` is the allocator's peak during the step, `active` what is held after it, `cached` what the
+    allocator keeps of freed buffers.
+    """
+
+    step: int
+    steps: int
+    loss: float
+    tokens: int
+    learning_rate: float
+    grad_norm: float
+    seconds: float
+    memory: int
+    active: int = 0
+    cached: int = 0
+
+
+@dataclass(frozen=True)
+class Skipped(Event):
+    """A step that changed neither weights nor optimizer, and `why`."""
+
+    step: int
+    why: str
+
+
+@dataclass(frozen=True)
+class Rollback(Event):
+    """After `step` steps training went back to the checkpoint of step `to`; what lies beyond is taken back.
+
+    `factor` is what the recipe's learning rates are multiplied by from now on.
+    """
+
+    step: int
+    to: int
+    factor: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Evaluated(Event):
+    """Held-out loss, the mean over `tokens` supervised tokens, after `step` steps."""
+
+    step: int
+    loss: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Saved(Event):
+    """A whole checkpoint is on disk; `best` if its held-out loss is the lowest so far."""
+
+    step: int
+    path: str
+    best: bool
+
+
+@dataclass(frozen=True)
+class Sample(Event):
+    """A prompt answered greedily; `when` is before, during or after; `stopped` if the model ended by itself."""
+
+    step: int
+    when: str
+    prompt: str
+    text: str
+    stopped: bool
+
+
+@dataclass(frozen=True)
+class Voices(Event):
+    """Who speaks in a chat, in the order of its columns; from now on it can be asked.
+
+    A voice's `forms` are chat (turns in the model's template), prompt (each stands alone) or text (which is gone on
+    with): the shape of the rows that it was trained on.
+    """
+
+    names: list[str]
+    forms: list[str]
+
+
+@dataclass(frozen=True)
+class Asked(Event):
+    """A question to all voices. One with the `turn` of the last is that question again: its answers are replaced."""
+
+    turn: int
+    text: str
+    system: str
+    sampling: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Reply(Event):
+    """More `text` of the answer of a voice, by its place in `Voices`, which has `tokens` so far."""
+
+    turn: int
+    voice: int
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Replied(Event):
+    """The whole answer of a voice, its `tokens`, the `seconds` since the question and until its `first` token.
+
+    `stopped` says why it ended: end (the model ended it), length (max_tokens) or asked (somebody stopped it).
+    """
+
+    turn: int
+    voice: int
+    text: str
+    tokens: int
+    seconds: float
+    first: float
+    stopped: str
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second after the first."""
+        return (self.tokens - 1) / max(self.seconds - self.first, 1e-9)
+
+
+@dataclass(frozen=True)
+class Voted(Event):
+    """Which voice answered that turn best; None takes the vote back."""
+
+    turn: int
+    voice: int | None
+
+
+@dataclass(frozen=True)
+class Cleared(Event):
+    """The voices have forgotten what was said so far."""
+
+
+@dataclass(frozen=True)
+class Declined(Event):
+    """A command that was not carried out, and why."""
+
+    do: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Report(Event):
+    """The answer of an errand such as `check` or `doctor`."""
+
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rows(Event):
+    """Rows of a side (train, held_out) as they are trained, from the `first` (0) on: see `pipelines.check.page`."""
+
+    side: str
+    first: int
+    rows: list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Read(Event):
+    """A document was looked at: it gave so many `passages`, or was `refused`, and why (in sentences).
+
+    `warnings` say what looks wrong in its text.
+    """
+
+    source: str
+    passages: int
+    refused: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Counted(Event):
+    """Rows that a preparation has made so far: `kept`, and `rejected` by reason (a verb's phrase)."""
+
+    kept: int
+    rejected: dict[str, int]
+
+
+@dataclass(frozen=True)
+class Finished(Event):
+    """The last word of a job that ended well; `outcome` is done, stopped, early or strained (the machine's state)."""
+
+    outcome: str
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """The last word of a job that could not go on; `code` is the exit code."""
+
+    error: str
+    message: str
+    hint: str
+    code: int
+
+
+@dataclass(frozen=True)
+class Unknown(Event):
+    """A line from a newer contract, or a damaged one; readers skip it."""
+
+    line: str
+
+
+KINDS: dict[str, type[Event]] = {
+    kind.__name__.lower(): kind
+    for kind in (
+        Started,
+        Stage,
+        Progress,
+        Notice,
+        Step,
+        Skipped,
+        Rollback,
+        Evaluated,
+        Saved,
+        Sample,
+        Voices,
+        Asked,
+        Reply,
+        Replied,
+        Voted,
+        Cleared,
+        Declined,
+        Report,
+        Rows,
+        Read,
+        Counted,
+        Finished,
+        Failed,
+    )
+}
+LAST_WORDS = (Finished, Failed)
+LARGEST = 2**63  # of a number in an event: far more than any count
+PLAIN: dict[Any, frozenset[type]] = {
+    int: frozenset({int}), float: frozenset({int, float}), bool: frozenset({bool}), str: frozenset({str}),
+}  # fmt: skip
+
+
+@cache
+def _hints(event: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The types of an event's fields; and those that need no second look, which takes time."""
+    hints = get_type_hints(KINDS[event])
+    return hints, {name: hint if hint in (str, float, bool) else None for name, hint in hints.items()}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value is of a field's type, through all that it holds."""
+    if (plain := PLAIN.get(hint)) is not None:
+        return type(value) in plain and (type(value) is not int or -LARGEST < value < LARGEST)
+    if hint is Any:
+        return True
+    parts = get_args(hint)
+    if (outer := get_origin(hint)) is list:
+        return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
+    if outer is dict:
+        return isinstance(value, dict) and all(_fits(item, parts[1]) for item in value.values())
+    return any(value is None if part is NoneType else _fits(value, part) for part in parts)
+
+
+def encode(event: Event, at: float) -> str:
+    """One line of JSON, without the newline; any text can be written, and is read back as it was."""
+    return as_json({"event": type(event).__name__.lower(), "at": round(at, 3), **asdict(event)})
+
+
+def decode(line: str) -> Event:
+    """The event of a line; never raises, a line that is not understood is `Unknown`. Extra keys are ignored."""
+    try:
+        raw = json.loads(line)
+        kind = KINDS[raw["event"]]
+        hints, plain = _hints(raw["event"])
+        fields = {}
+        for key, value in raw.items():
+            if key in hints:
+                if type(value) is not plain[key] and not _fits(value, hints[key]):
+                    return Unknown(line)
+                fields[key] = value
+        return kind(**fields)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return Unknown(line)

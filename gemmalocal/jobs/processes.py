@@ -1,0 +1,234 @@
+"""A job directory as a living process: start, poll, ask, kill.
+
+The child inherits the locked descriptor of `lock`, so there is no instant in which a job looks dead before it lives.
+Locks are POSIX `flock`: local disks on macOS and Linux.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gemmalocal.errors import JobBusy
+from gemmalocal.files import atomic, paths, safe_read, staging
+from gemmalocal.jobs import holder
+from gemmalocal.jobs.events import Event, decode
+
+ATTEMPT = b"--- an attempt begins: "  # opens each attempt's part of log.txt
+LINGERS = 3600.0  # seconds that a dead errand's folder stays: whoever asked may still read it
+BEGINS = 5.0  # seconds in which a process that was started must have signed its lock
+LONGEST = 64 * 1024 * 1024  # bytes of an event's line
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+TAIL = 16_384  # bytes of a log's end
+PRIVATE = 0o077  # what jobs make is the user's alone: it holds what people wrote
+SHARED = ("fetch", "import_gguf", "adapter", "convert")  # these make what others may use, as do exports to a folder
+
+
+def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -> Job:
+    """Start a child process for the job in `directory`; raises `JobBusy` if one lives there already.
+
+    One that is `tied` ends with the returned object, or with this process, however that ends.
+    """
+    for folder in (directory.parent, directory):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    lock = os.fdopen(atomic.private(str(directory / "lock"), os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+")
+    if not _acquire(lock.fileno()):
+        lock.close()
+        raise JobBusy(f"{directory.name} is already running.", f"Look on with: gemmalocal watch {directory.name}")
+    with lock:
+        atomic.write_text(directory / "job.json", json.dumps({"kind": kind, "spec": spec}, indent=2))
+        open(directory / "inbox.jsonl", "w", opener=atomic.private).close()
+        lock.truncate(0)  # of the one before; the child signs itself
+        with open(directory / "log.txt", "ab", opener=atomic.private) as log:
+            log.write(ATTEMPT + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
+            log.flush()
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gemmalocal.worker", str(directory)],
+                stdin=subprocess.PIPE if tied else subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=[lock.fileno()],
+                umask=-1 if kind in SHARED or spec.get("to") else PRIVATE,
+            )
+    return Job(directory, process)
+
+
+def follow(directory: Path, kind: str, spec: dict[str, Any]) -> NoReturn:
+    """Become a process that works on a job beside the one that `start` started, by a launcher's rank.
+
+    It replaces this process, so the launcher sees its end and can end it. Ctrl-C is left to rank 0.
+    """
+    os.umask(PRIVATE)
+    directory.mkdir(parents=True, exist_ok=True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    job = json.dumps({"kind": kind, "spec": spec})
+    os.execv(sys.executable, [sys.executable, "-m", "gemmalocal.worker", str(directory), job])
+
+
+def errand(kind: str, spec: dict[str, Any]) -> Job:
+    """Start a short-lived job, tied to us, in a folder of its own, which is the caller's to remove.
+
+    Where the workspace cannot be written, as on a full disk, among the system's temporary files.
+    """
+    try:
+        paths.errands().mkdir(parents=True, exist_ok=True)
+        for folder in dead_errands():
+            settle_errand(folder)
+        return _errand(paths.errands(), kind, spec)
+    except OSError as error:
+        if error.errno not in UNWRITABLE:
+            raise
+        return _errand(Path(tempfile.gettempdir()), kind, spec)
+
+
+def _errand(place: Path, kind: str, spec: dict[str, Any]) -> Job:
+    folder = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=place))
+    try:
+        return start(folder, kind, spec, tied=True)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def dead_errands() -> list[Path]:
+    """The folders of errands that nobody works on nor reads any more: whoever asked was killed with its child."""
+    found = []
+    for folder in paths.errands().glob("[!.]*"):
+        with suppress(OSError):
+            quiet = time.time() - max(path.stat().st_mtime for path in (folder, *folder.glob("*.jsonl")))
+            if quiet > LINGERS and (folder / "lock").exists() and not Job(folder).alive:
+                found.append(folder)
+    return found
+
+
+def settle_errand(folder: Path) -> None:
+    """Remove a dead errand, and what it left beside the folder that it wrote for a person."""
+    with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+        spec = json.loads((folder / "job.json").read_text(encoding="utf-8"))["spec"]
+        if target := spec.get("out") or spec.get("target"):
+            staging.settle(Path(target))
+    staging.discard(folder)
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Have a job's directory to oneself without a job; raises `JobBusy` if somebody works on it."""
+    with open(directory / "lock", "a+", opener=atomic.private) as lock:
+        if not _acquire(lock.fileno()):
+            raise JobBusy(f"{directory.name} is being made or changed.", "Try again once that has ended.")
+        yield
+
+
+def _acquire(descriptor: int) -> bool:
+    for _ in range(5):  # a watcher's look at `alive` holds the lock for microseconds
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            time.sleep(0.01)
+    return False
+
+
+class Job:
+    """One watcher's view of a job directory; any number may look on."""
+
+    def __init__(self, directory: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+        self.directory = directory
+        self._process = process
+        self._offset = 0
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process holds the job's lock."""
+        if self._process is not None:
+            self._process.poll()  # reap, so that a dead child does not linger
+        try:
+            with safe_read.regular(self.directory / "lock") as lock:
+                fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:  # there is none, or none that we may look at
+            return False
+        return False
+
+    @property
+    def exit_code(self) -> int | None:
+        """Of the process, if it is our child and has ended; negative for a signal."""
+        return self._process.poll() if self._process is not None else None
+
+    def log_tail(self) -> str:
+        """The end of what the newest attempt and its libraries printed."""
+        try:
+            with safe_read.regular(self.directory / "log.txt") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+                return file.read(TAIL).rpartition(ATTEMPT)[2].decode("utf-8", "replace")
+        except OSError:
+            return ""
+
+    def lines(self) -> list[str]:
+        """The whole lines that were written since the last call; a torn last line waits.
+
+        What has no line end for `LONGEST` bytes is no event, and is passed over.
+        """
+        found: list[str] = []
+        try:
+            with safe_read.regular(self.directory / "events.jsonl") as file:
+                file.seek(self._offset)
+                while block := file.read(LONGEST):
+                    end = block.rfind(b"\n") + 1
+                    if not end and len(block) < LONGEST:
+                        break
+                    found += block[:end].decode("utf-8", "replace").split("\n")[:-1]
+                    self._offset = file.seek(self._offset + (end or len(block)))
+        except OSError:  # there is none (any more), or none that we may look at
+            pass
+        return found
+
+    def skip(self) -> None:
+        """Start reading at the end of what is already there."""
+        self.lines()
+
+    def skip_to(self, other: Job) -> None:
+        """Start reading where another watcher of the same directory stands."""
+        self._offset = other._offset
+
+    def poll(self) -> list[Event]:
+        """The events since the last call."""
+        return [decode(line) for line in self.lines()]
+
+    def ask(self, **command: Any) -> None:
+        """Leave a line in the job's inbox, such as `ask(do="stop")`."""
+        with (self.directory / "inbox.jsonl").open("a", encoding="utf-8") as inbox:
+            inbox.write(json.dumps(command) + "\n")
+
+    def kill(self) -> None:
+        """End the job's whole process group at once; one that has just begun is waited for until it has signed."""
+        lock, end = self.directory / "lock", time.monotonic() + BEGINS
+        while self.alive and time.monotonic() < end:
+            ours = self._process.pid if self._process is not None and self._process.returncode is None else None
+            if (group := holder.group(lock) or ours) is not None:
+                holder.signal_group(group)
+                return
+            time.sleep(0.02)
+
+    def ended(self, seconds: float) -> bool:
+        """Whether nobody holds the job's lock any more, within so many seconds."""
+        end = time.monotonic() + seconds
+        while self.alive:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+        return True

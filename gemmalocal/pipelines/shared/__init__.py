@@ -1,0 +1,1 @@
+"""What several kinds of job share; no file here is a kind of job."""

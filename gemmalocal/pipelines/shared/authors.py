@@ -1,0 +1,110 @@
+"""Who writes: a Gemma on this machine, a server, or nobody but the rules."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from gemmalocal.backends import open_backend
+from gemmalocal.backends.protocol import Generator, Sampling
+from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
+from gemmalocal.errors import EndpointError
+from gemmalocal.files import paths
+from gemmalocal.recipe.prepare_schema import EndpointSpec, Preparation
+from gemmalocal.synthesis.asking import Ask, Prompt, Unanswered
+
+TOGETHER = 8  # prompts in one forward pass
+QUESTION = 40  # tokens of a question that a pretrained model words
+
+
+@dataclass(frozen=True)
+class Author:
+    """`ask` None leaves all to the rules; `name` tells answers of one author and its settings from another's."""
+
+    ask: Ask | None
+    name: str
+    title: str
+    instructed: bool = True
+    close: Callable[[], None] = lambda: None
+
+
+def open_author(wanted: Preparation, folder: Path | None, tokenizer: Tokenizer | None) -> Author:
+    """The author of a preparation; `folder` and `tokenizer` are its model's, if that is to write."""
+    settings = {"temperature": wanted.temperature, "max_tokens": wanted.answer_tokens, "seed": wanted.seed}
+    if wanted.author == "rules" or wanted.task == "text":
+        how = "passages" if wanted.task == "text" else "made by rules"
+        return Author(None, "", f"nobody: rows are {how}")
+    if wanted.endpoint is not None:
+        return _server(wanted.endpoint, settings)
+    assert folder is not None
+    assert tokenizer is not None
+    ask = Local(open_backend("auto").generator(folder), tokenizer, wanted)
+    weights = [
+        (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.safetensors"))
+    ]
+    name = json.dumps([str(folder), weights, settings])
+    known = Path(wanted.model).name if paths.given(wanted.model).is_dir() else wanted.model
+    title = known if tokenizer.has_template else f"{known} (a base model: it words questions only)"
+    return Author(ask, name, title, instructed=tokenizer.has_template)
+
+
+def _server(spec: EndpointSpec, settings: dict[str, float | int]) -> Author:
+    from gemmalocal.synthesis.endpoint import Endpoint
+
+    key = os.environ.get(spec.key_env, "") if spec.key_env else ""
+    if spec.key_env and not key:
+        raise EndpointError(f"The environment variable {spec.key_env} is not set.", "It should hold the server's key.")
+    server = Endpoint(spec.url, spec.model, key, spec.concurrency, spec.timeout, settings)
+    name = json.dumps([server.url, server.model, settings])
+    return Author(server, name, f"{server.title or 'the model'} at {server.url}", close=server.close)
+
+
+class Local:
+    """An `Ask` of a Gemma on this machine, some prompts in one forward pass.
+
+    An answer depends on its prompt and the settings alone: where it is sampled, each prompt is asked by itself.
+    """
+
+    def __init__(self, generator: Generator, tokenizer: Tokenizer, wanted: Preparation) -> None:
+        self._generator, self._tokenizer, self._wanted = generator, tokenizer, wanted
+        self._stops = set(tokenizer.stop_ids)
+        if not tokenizer.has_template:  # what goes on from examples ends with its line
+            self._stops |= {ids[0] for ids in tokenizer.encode_batch(["\n", "\n\n"]) if len(ids) == 1}
+
+    def __call__(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
+        """Answers by place, those of one forward pass together."""
+        texts = [self._text(prompt) for prompt in prompts]
+        for place, text in enumerate(texts):
+            if isinstance(text, Unanswered):
+                yield place, text
+        ids = {place: self._tokenizer.encode(text) for place, text in enumerate(texts) if isinstance(text, str)}
+        places = sorted(ids, key=lambda place: len(ids[place]))  # rows of like length waste little padding
+        together = 1 if self._wanted.temperature else TOGETHER
+        for start in range(0, len(places), together):
+            chosen = places[start : start + together]
+            yield from zip(chosen, self._answers([ids[place] for place in chosen]), strict=True)
+
+    def _text(self, prompt: Prompt) -> str | Unanswered:
+        if not self._tokenizer.has_template:
+            return self._tokenizer.bos + prompt.messages[-1].content
+        try:
+            return self._tokenizer.render(prompt.messages, ask=True)
+        except TemplateRefused as problem:
+            return Unanswered(f"The prompt {problem}.")
+
+    def _answers(self, prompts: list[list[int]]) -> list[str]:
+        wanted, base = self._wanted, not self._tokenizer.has_template
+        longest = QUESTION if base else wanted.answer_tokens
+        content = sha256(str(prompts).encode()).digest()[:4] if wanted.temperature else b"\0"
+        seed = wanted.seed + int.from_bytes(content, "big")
+        said: list[list[int]] = [[] for _ in prompts]
+        sampling = Sampling(wanted.temperature, seed=seed, max_tokens=longest)
+        for step in self._generator.stream(prompts, [0] * len(prompts), sampling, self._stops):
+            for ids, number in zip(said, step, strict=True):
+                if number is not None and number not in self._stops:
+                    ids.append(number)
+        return [self._tokenizer.decode(ids).strip() for ids in said]

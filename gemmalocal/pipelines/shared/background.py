@@ -1,0 +1,103 @@
+"""Long work that tells its progress by a function, run beside us, so that a pipeline can yield it as events."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from dataclasses import replace
+from queue import Empty, SimpleQueue
+from threading import Event as Flag
+from threading import Thread
+from typing import Any, TypeVar
+
+from gemmalocal.jobs.events import Event, Progress, Stage
+
+Result = TypeVar("Result")
+Tell = Callable[[str, int, int], None]  # what, done, total
+
+LOOK = 0.2  # seconds between two looks at the inbox
+PACE = 16  # pieces of news by which the time that is left is told
+GRACE = 20.0  # seconds that work may take to notice that it was stopped
+
+
+class Stopped(Exception):
+    """Raised inside the work at its next progress, and then out of `beside`."""
+
+
+class Teller:
+    """What work tells its progress by, and `say`s its other news; raises `Stopped` once a stop is wanted."""
+
+    def __init__(self) -> None:
+        self.news: SimpleQueue[Event | None] = SimpleQueue()
+        self.stop = Flag()
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """So much of it is done."""
+        self.say(Progress(what, done, total))
+
+    def say(self, event: Event) -> None:
+        """Pass on an event."""
+        if self.stop.is_set():
+            raise Stopped
+        self.news.put(event)
+
+
+def beside(
+    work: Callable[[Teller], Result], commands: Callable[[], list[dict[str, Any]]] = list, final: bool = False
+) -> Generator[Event, None, Result]:
+    """Yield what `work(tell)` tells, its progress at most each percent; return its result, raise its error.
+
+    When `commands` brings a stop, `Stopped` is raised: also for one that came as the work ended, since nobody would
+    hear of it later, unless the work is the `final` one, after which nothing is left to stop.
+    """
+    tell = Teller()
+    results: list[Result] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work(tell))
+        except BaseException as error:  # carried over to the caller's thread
+            failures.append(error)
+        finally:
+            tell.news.put(None)
+
+    Thread(target=run, daemon=True).start()  # daemon: work that never notices does not keep the process
+    yield from _told(tell, commands)
+    if tell.stop.is_set() and not (final and results):
+        raise Stopped
+    if failures:
+        raise failures[0]
+    return results[0]
+
+
+def _told(tell: Teller, commands: Callable[[], list[dict[str, Any]]]) -> Generator[Event, None, None]:
+    seen: tuple[str, int] = ("", -1)
+    past: deque[tuple[float, int]] = deque(maxlen=PACE)  # when, and how much was done
+    deadline = float("inf")
+    while time.monotonic() < deadline:
+        if not tell.stop.is_set() and any(item.get("do") == "stop" for item in commands()):
+            tell.stop.set()
+            yield Stage("stopping")
+            deadline = time.monotonic() + GRACE
+        try:
+            event = tell.news.get(timeout=LOOK)
+        except Empty:
+            continue
+        if event is None:
+            return
+        if not isinstance(event, Progress):
+            yield event
+        elif (now := (event.what, 100 * event.done // max(1, event.total))) != seen:
+            if event.what != seen[0]:
+                past.clear()
+            past.append((time.monotonic(), event.done))
+            seen = now
+            yield replace(event, left=_left(past, event.total))
+
+
+def _left(past: deque[tuple[float, int]], total: int) -> float | None:
+    """Seconds until all is done, at the pace of the latest news: a quick start (known answers) is soon forgotten."""
+    (start, first), (end, last) = past[0], past[-1]
+    return round((total - last) * (end - start) / (last - first), 1) if last > first else None

@@ -1,0 +1,120 @@
+"""Before a run: the memory it will take on this machine, and what that decides (checkpointing, tokens at once)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.backends.protocol import Backend
+from gemmalocal.data.batches import Shapes, largest, longest
+from gemmalocal.data.token_store import Examples
+from gemmalocal.errors import ModelError
+from gemmalocal.planning import calibration, hardware, memory, model_sizes
+from gemmalocal.planning.memory import Estimate, Load
+from gemmalocal.planning.model_sizes import Sizes
+from gemmalocal.recipe.schema import Recipe
+
+LONGEST = 131_072  # tokens of a row that are considered
+HALVINGS = 5  # how often the tokens of a micro-batch are halved, if need be
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The recipe with checkpointing decided, the shapes of micro-batches that fit, and the peak to expect."""
+
+    recipe: Recipe
+    shapes: Shapes
+    expected: Estimate
+    plan: dict[str, Any]  # the arithmetic alone, for `calibration`
+    memory: int  # the machine's, in bytes
+    longest_row: int  # tokens of a row that would still fit
+
+    @property
+    def fits(self) -> bool:
+        """Whether the peak is within what a machine can give."""
+        return self.expected.fits(self.memory)
+
+    def halved(self) -> Budget:
+        """With half the tokens in a micro-batch; a row that is longer still goes alone."""
+        limit = max(self.shapes.multiple, self.shapes.limit // 2)
+        return replace(self, shapes=replace(self.shapes, limit=limit), plan=self.plan | {"limit": limit})
+
+    def sentence(self) -> str:
+        """For a person."""
+        how = ", with checkpointing" if self.recipe.train.checkpointing else ""
+        text = f"expected peak {self.expected.total / 1e9:.1f} of {self.memory / 1e9:.1f} GB{how}"
+        if self.fits:
+            return text
+        room = f"rows of {self.longest_row} tokens would fit" if self.longest_row else "not even a short row fits"
+        return f"{text}: it may not fit; {room} (data.max_length), or a smaller or quantized model"
+
+
+def budget(
+    recipe: Recipe, folder: Path, load: Callable[[Shapes], Load], backend: Backend, before: dict[str, Any] | None = None
+) -> Budget:
+    """Decide what `checkpointing: auto` and `micro_batch: auto` mean here; `load` says what shapes lead to.
+
+    The first choice that fits is taken: whole micro-batches, half ones, checkpointing, then ever smaller ones. A run
+    that goes on keeps what it decided `before` (its plan): other micro-batches would not give the same bits.
+    """
+    sizes, bits = _model(folder)
+    width, stream = backend.weight_bytes(recipe.weight_dtype), backend.stream_bytes(recipe.weight_dtype)
+    ram: int = hardware.probe()["memory"]
+    factors = calibration.corrections(backend.name, width)
+
+    def expected(load: Load, checkpointing: bool) -> tuple[Estimate, Estimate]:
+        plain = memory.estimate(sizes, recipe, load, width, checkpointing, bits, backend.name, stream)
+        return plain, plain.corrected(factors[checkpointing])
+
+    choices = _choices(recipe, backend.shapes())
+    if before:
+        choice = recipe.train.checkpointing
+        kept = before["checkpointing"] if choice == "auto" else choice
+        choices = iter([(kept, replace(backend.shapes(), limit=before["limit"]))])
+    for checkpointing, shapes in choices:
+        plain, peak = expected(load(shapes), checkpointing)
+        if peak.fits(ram):
+            break
+    length = memory.most_tokens(lambda tokens: expected(Load(tokens, tokens), checkpointing)[1], ram, LONGEST)
+    decided = recipe.model_copy(update={"train": recipe.train.model_copy(update={"checkpointing": checkpointing})})
+    plan = {**asdict(plain), "engine": backend.name, "width": width}
+    plan |= {"checkpointing": checkpointing, "limit": shapes.limit}
+    return Budget(decided, shapes, peak, plan, ram, length)
+
+
+def load_of(examples: Examples, recipe: Recipe) -> Callable[[Shapes], Load]:
+    """What a recipe has under way at once, over the first batches of its examples."""
+    train = recipe.train
+
+    def load(shapes: Shapes) -> Load:
+        tokens = largest(examples, train.rows_per_step, train.seed, shapes, train.rows_at_once)
+        return Load(tokens, longest(examples, shapes), shapes.lanes)
+
+    return load
+
+
+def _choices(recipe: Recipe, shapes: Shapes) -> Iterator[tuple[bool, Shapes]]:
+    choice, free = recipe.train.checkpointing, recipe.train.micro_batch == "auto"
+    halved = [replace(shapes, limit=max(shapes.multiple, shapes.limit >> times)) for times in range(HALVINGS)]
+    if not free:
+        halved = halved[:1]
+    if choice == "auto":
+        yield from ((False, one) for one in halved[:2])
+        yield from ((True, one) for one in halved)
+    else:
+        yield from ((choice, one) for one in halved)
+
+
+def _model(folder: Path) -> tuple[Sizes, float | None]:
+    """A model's sizes, and the bits of a weight if it is quantized; raises `ModelError` for no text model."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return model_sizes.from_config(config), (config.get("quantization") or {}).get("bits")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{folder}/config.json does not describe a text model that can be tuned ({error}).",
+            "Give the folder or name of a Gemma 1, 2, 3 or 4.",
+        ) from error

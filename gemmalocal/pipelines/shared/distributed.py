@@ -1,0 +1,69 @@
+"""What the processes of a group agree on before and while they train: rank 0 decides, the others follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.backends.process_group import Group, gather, wait
+from gemmalocal.engine.pause import Brake
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.jobs import history
+from gemmalocal.pipelines.shared.budget import Budget
+from gemmalocal.planning import pressure
+from gemmalocal.planning.pressure import Level, Strain
+from gemmalocal.recipe.schema import Recipe
+
+
+def led(group: Group, directory: Path) -> Recipe:
+    """The recipe, once rank 0 has put it, the model and the rows in place; raises `GemmalocalError` if it is not."""
+    wait(group)
+    if not (directory / "job.json").exists():
+        raise GemmalocalError(
+            f"Process {group.rank} does not see the run of process 0 in {directory}.",
+            "All need one workspace: a shared disk at the same path, named by GEMMALOCAL_HOME.",
+        )
+    return Recipe.model_validate(history.spec(directory))
+
+
+def agreed(group: Group, decided: Budget) -> Budget:
+    """Rank 0's decisions on memory: the plan of micro-batches must be the same on all. Lanes are the fewest of all."""
+    mine, train = decided.shapes, decided.recipe.train
+    ranks = gather(
+        group, mine.multiple, mine.overhead, mine.limit, mine.packed, train.checkpointing is True, mine.lanes
+    )
+    multiple, overhead, limit, packed, checkpointing, _ = map(int, ranks[0])
+    lanes = int(min(rank[-1] for rank in ranks))
+    shapes = replace(mine, multiple=multiple, overhead=overhead, limit=limit, packed=bool(packed), lanes=lanes)
+    train = train.model_copy(update={"checkpointing": bool(checkpointing)})
+    return replace(decided, recipe=decided.recipe.model_copy(update={"train": train}), shapes=shapes)
+
+
+class Wish:
+    """Whether somebody has left a stop among `commands`; it stands, however many ask."""
+
+    def __init__(self, commands: Callable[[], list[dict[str, Any]]]) -> None:
+        self._commands, self._stop = commands, False
+
+    def __call__(self) -> bool:
+        """Look, and say."""
+        self._stop = any(item.get("do") == "stop" for item in self._commands()) or self._stop
+        return self._stop
+
+
+def brake(wished: Callable[[], bool], group: Group) -> Brake:
+    """One that all ranks obey at the same step, whoever was asked to stop and whichever machine is strained."""
+    gauges = pressure.gauges()
+
+    def stop() -> bool:
+        return any(group.sum([wished()]))
+
+    return Brake(stop, lambda: worst_of_all(group, pressure.worst(gauges)))
+
+
+def worst_of_all(group: Group, mine: Strain) -> Strain:
+    """The highest level among a group's machines, the same on each; in its words where it is this machine's own."""
+    level = Level(int(max(max(rank) for rank in gather(group, mine.level))))
+    return mine if mine.level == level else Strain(level, "another machine's memory or heat", "Look at the others")

@@ -1,0 +1,162 @@
+"""Load an export again and ask it what the run was asked: its held-out rows, and answers to their prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemmalocal.backends import BACKENDS, installed, open_backend
+from gemmalocal.backends.protocol import Reader
+from gemmalocal.data import token_store
+from gemmalocal.data.examples import Example
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.engine import loop
+from gemmalocal.errors import ModelError
+from gemmalocal.export.proof import Answer, Proof
+from gemmalocal.export.source import Source
+from gemmalocal.files import staging
+from gemmalocal.jobs import history
+from gemmalocal.pipelines.shared.background import Tell
+from gemmalocal.recipe.schema import LoraSpec, Recipe
+from gemmalocal.weights import gguf_file
+from gemmalocal.workspace.exports import Form
+
+Logits = NDArray[np.float32]
+PROMPTS, SHARE, ANSWER = 4, 3, 32  # prompts; of plain text, the first third is asked; tokens of an answer
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of both: rows, and the beginnings of some of them."""
+
+    rows: Sequence[Example]
+    prompts: list[list[int]]
+    tokenizer: Tokenizer
+
+
+@dataclass(frozen=True)
+class Said:
+    """Summed loss of `tokens`, the scores (vocabulary,) after each prompt, and the answers."""
+
+    loss: float
+    tokens: int
+    logits: list[Logits]
+    answers: list[str]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the run itself says: the base's summed loss and scores after each prompt, and the tuned model."""
+
+    asked: Asked
+    base: float
+    before: list[Logits]
+    tuned: Said
+
+
+def prove(form: Form, found: Source, folder: Path, tell: Tell) -> Proof:
+    """The proof of the export in `folder`; it is read by the other engine where that is possible and installed."""
+    tell("asking the run", 0, 3)
+    known = ask_run(found)
+    tell("asking the export", 1, 3)
+    proof = ask_export(form, found, folder, known)
+    tell("asking the export", 3, 3)
+    return proof
+
+
+def ask_run(found: Source) -> Known:
+    """What an export must say too; raises `ModelError` for a run without its rows."""
+    if not token_store.exists(found.run / "examples"):
+        raise ModelError("The run was made by an older version, and its rows are gone.", "Train it again.")
+    if wrong := token_store.damage(found.run / "examples"):
+        raise token_store.lost(wrong)
+    train, held_out, _ = token_store.load(found.run / "examples")
+    rows = held_out.spaced(found.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
+    asked = Asked(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], found.tokenizer)
+    own = open_backend(_own(found))
+    trainer = own.trainer(found.base, _recipe(found.recipe, found.recipe.quantize))
+    base, _ = loop.summed_loss(rows, found.recipe.train, trainer)
+    before = [trainer.logits(prompt) for prompt in asked.prompts]
+    if found.adapter:
+        trainer.load(found.adapter)
+    else:
+        del trainer  # two whole models need not be in memory
+        trainer = own.trainer(found.result, _recipe(found.recipe, "none"))
+    return Known(asked, base, before, _said(asked, found.recipe, trainer))
+
+
+def ask_export(form: Form, found: Source, folder: Path, known: Known) -> Proof:
+    """The export in `folder` against what is known of its run."""
+    engine, how, said = _read_again(form, found, folder, _own(found), known.asked)
+    tuned, tokens = known.tuned, known.tuned.tokens
+    texts = zip(known.asked.prompts, tuned.answers, said.answers, strict=True)
+    differences = [np.abs(one - other).mean() for one, other in zip(tuned.logits, said.logits, strict=True)]
+    return Proof(
+        form.label,
+        f"{how}, by {engine}",
+        tokens,
+        known.base / tokens,
+        tuned.loss / tokens,
+        said.loss / tokens,
+        float(np.mean(differences)),
+        float(np.mean([_carried(*three) for three in zip(known.before, tuned.logits, said.logits, strict=True)])),
+        [Answer(known.asked.tokenizer.decode(prompt), one, other) for prompt, one, other in texts],
+    )
+
+
+def _own(found: Source) -> str:
+    """The engine that trained the run."""
+    return str(history.read(found.run).plan.get("engine", "mlx"))
+
+
+def _read_again(form: Form, found: Source, folder: Path, own: str, asked: Asked) -> tuple[str, str, Said]:
+    """The engine, what it read, and what it said."""
+    if form.name == "mlx-adapter":
+        reader: Reader = open_backend("mlx").stock(found.base, folder)  # type: ignore[attr-defined]
+        return "mlx-lm itself", "the adapter over its base", _said(asked, found.recipe, reader)
+    others = [name for name in BACKENDS if name != own and installed(name)]
+    engine = "mlx" if form.bits else (others or [own])[0]
+    backend = open_backend(engine)
+    plain = _recipe(found.recipe, "none")
+    if form.name == "adapter":
+        trainer = backend.trainer(found.base, _recipe(found.recipe, found.recipe.quantize))
+        trainer.load(folder)
+        return engine, "the adapter over its base", _said(asked, found.recipe, trainer)
+    if form.name == "merged":
+        return engine, "the folder", _said(asked, found.recipe, backend.trainer(folder, plain))
+    with staging.folder(folder / "again") as place:
+        file, opened = next(folder.glob("*.gguf")), place / "model"
+        gguf_file.to_folder(file, opened, lambda *what: None, {})
+        return engine, "the GGUF, dequantized by gguf", _said(asked, found.recipe, backend.trainer(opened, plain))
+
+
+def _said(asked: Asked, recipe: Recipe, trainer: Reader) -> Said:
+    loss, tokens = loop.summed_loss(asked.rows, recipe.train, trainer)
+    logits = [trainer.logits(prompt) for prompt in asked.prompts]
+    stops = asked.tokenizer.stop_ids
+    answers = [asked.tokenizer.decode(list(trainer.stream(prompt, ANSWER, stops))) for prompt in asked.prompts]
+    return Said(loss, tokens, logits, answers)
+
+
+def _carried(base: Logits, tuned: Logits, exported: Logits) -> float:
+    """The part of the way from `base` to `tuned` that `exported` has gone; noise across the way does not count."""
+    way = tuned - base
+    return float(np.dot(exported - base, way) / np.dot(way, way)) if way.any() else 1.0
+
+
+def _prompt(example: Example) -> list[int]:
+    """What stands before the first supervised token; of plain text, its first third."""
+    ids: list[int] = example.ids.tolist()
+    first = int(np.argmax(example.weights > 0))
+    return ids[: first if first > 1 else max(2, len(ids) // SHARE)]
+
+
+def _recipe(recipe: Recipe, quantize: str) -> Recipe:
+    """The recipe with an adapter that can be loaded into, whatever was trained."""
+    method = "lora" if recipe.method == "full" else recipe.method
+    lora = LoraSpec() if recipe.method == "full" else recipe.lora
+    return recipe.model_copy(update={"method": method, "lora": lora, "quantize": quantize, "dtype": "auto"})

@@ -1,0 +1,214 @@
+"""What training and checking share: a recipe's model folder, tokenizer and rows, told as events."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from gemmalocal.data import layout, token_store
+from gemmalocal.data.dataset import Records
+from gemmalocal.data.examples import Example, Made, to_examples
+from gemmalocal.data.findings import LEFT_OUT, Findings
+from gemmalocal.data.layout import Layout, Mixed, Tally
+from gemmalocal.data.token_store import Examples
+from gemmalocal.data.tokenizer import Tokenizer, broken
+from gemmalocal.errors import DatasetError, GemmalocalError
+from gemmalocal.files import atomic, hashes
+from gemmalocal.jobs.events import Event, Notice, Progress, Stage
+from gemmalocal.pipelines.shared.background import beside
+from gemmalocal.recipe.schema import DataSpec, Recipe
+from gemmalocal.records import Record
+from gemmalocal.weights.locate import locate
+
+
+@dataclass
+class Prepared:
+    """Filled by `prepare`, one field after the other."""
+
+    folder: Path = Path()
+    tokenizer: Tokenizer | None = None
+    findings: Findings = field(default_factory=Findings)
+    records: Records | None = None  # None where the store was there already
+    split: int = 0  # rows that became several examples
+    train: Examples = field(init=False)
+    held_out: Examples = field(init=False)
+    layout: Layout = field(init=False)
+    remark: str = ""  # on rows that are not laid out alike
+
+
+Look = Callable[[Record, Made], None]
+FILES = 10_000  # of a folder of rows that are looked at
+Looker = Callable[[bool], Look]  # begins anew; whether single exchanges are put in turns
+
+
+def prepare(
+    recipe: Recipe, into: Prepared, place: Path, weights: bool = True, look: Looker | None = None
+) -> Iterator[Event]:
+    """Find the model, read the rows, store examples in the folder `place`; raises the errors of each.
+
+    A store that is there is used as it is: a run goes on with the rows it began with. What `look` gives sees each
+    record, and is asked for again where the reading begins again. A tokenizer that is there is used too.
+    """
+    if into.tokenizer is None:
+        yield Stage("finding the model")
+        into.folder = yield from beside(lambda tell: locate(recipe.model, tell, weights))
+        into.tokenizer = layout.tokenizer(into.folder, recipe.data, place)
+    vocabulary = _vocabulary(into.folder)
+    if not token_store.exists(place):
+        if (place.parent / "checkpoints").is_dir():
+            yield Notice("the run's examples are gone: they are made again from the rows as these are now")
+        yield Stage("reading the rows")
+        yield from _stored(recipe.data, into, into.tokenizer, place, look, vocabulary)
+    else:
+        if wrong := token_store.damage(place):
+            yield from _made_again(recipe.data, into.tokenizer, place, wrong)
+        token_store.check_ids(place, vocabulary)
+        yield from _changed_since(recipe.data, place)
+    into.train, into.held_out, _ = token_store.load(place)
+    into.layout = layout.remembered(place, recipe.data, into.tokenizer)
+    most = positions(into.folder) or 2**62
+    if beyond := int((into.train.lengths > most).sum() + (into.held_out.lengths > most).sum()):
+        who = "1 row is" if beyond == 1 else f"{beyond} rows are"
+        yield Notice(f"{who} longer than the {most} positions that the model was made to read")
+    cut = into.train.cut + into.held_out.cut
+    if cut:
+        yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
+
+
+def _changed_since(data: DataSpec, place: Path) -> Iterator[Notice]:
+    """Rows that were written to after a store was made of them are not trained on by the run that it belongs to."""
+    made = (place / token_store.ABOUT).stat().st_mtime
+    for source in data.sources:
+        path = Path(source.path)
+        files = [path] if path.is_file() else sorted(path.glob("*"))[:FILES] if path.is_dir() else []
+        if any(file.is_file() and file.stat().st_mtime > made for file in files):
+            yield Notice(
+                f"{path.name} was changed after this run read it: the run keeps the rows that it began with. To train "
+                f"on the new ones, begin another run with start_from: {place.parent.name}"
+            )
+
+
+def _vocabulary(folder: Path) -> int | None:
+    """How many ids a model knows; None where its configuration does not say."""
+    return _size(folder, "vocab_size")
+
+
+def positions(folder: Path) -> int | None:
+    """How many tokens of a row a model was made to read; None where its configuration does not say."""
+    return _size(folder, "max_position_embeddings")
+
+
+def _size(folder: Path, name: str) -> int | None:
+    """A whole number of a model's configuration."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        size = (config.get("text_config") or config).get(name, config.get(name))
+    except (OSError, ValueError, AttributeError):
+        return None
+    return size if isinstance(size, int) else None
+
+
+def _made_again(data: DataSpec, tokenizer: Tokenizer, place: Path, wrong: dict[str, str]) -> Iterator[Event]:
+    """Make what is `wrong` with a store again, if its rows still give what it held; raises `DatasetError`."""
+    yield Notice(f"the run's examples are damaged: {hashes.said(wrong)}")
+    if set(wrong) == {token_store.SOURCES}:  # nothing that is trained
+        return
+    again = place.with_name(f"{place.name}-again")
+    shutil.rmtree(again, ignore_errors=True)
+    yield Stage("reading the rows again")
+    afresh = Prepared(tokenizer=tokenizer)
+    try:
+        for event in _stored(data, afresh, tokenizer, again, None, None):
+            if not isinstance(event, Notice):
+                yield event
+    except DatasetError as error:
+        raise token_store.lost(wrong, f" They cannot be made again: {error.message}") from error
+    if not token_store.same(again, place, wrong):
+        atomic.remove(again)
+        raise token_store.lost(wrong, f" They cannot be made again: the rows of {data.name} have changed since.")
+    token_store.mend(place, again, wrong)
+    yield Notice("they were made again from the rows, which have not changed")
+
+
+def _stored(
+    data: DataSpec, into: Prepared, tokenizer: Tokenizer, place: Path, look: Looker | None, vocabulary: int | None
+) -> Iterator[Event]:
+    """Rows to examples on disk; from the first again where single exchanges turn out to be beside conversations."""
+    for turns in (False, True):
+        into.findings, into.split = Findings(), 0
+        into.records = Records(data, into.findings)
+        tally = Tally(tokenizer, turns)
+        begun = look(turns or tokenizer.has_template) if look else None
+        try:
+            yield from _written(data, into, into.records, tokenizer, place, tally, begun, vocabulary)
+        except Mixed:
+            continue
+        return
+
+
+def _written(
+    data: DataSpec,
+    into: Prepared,
+    records: Records,
+    tokenizer: Tokenizer,
+    place: Path,
+    tally: Tally,
+    look: Look | None,
+    vocabulary: int | None,
+) -> Iterator[Event]:
+    """Rows to examples on disk, one at a time; raises `Mixed`."""
+    examples = array("i")  # of each record
+    told = 0
+    with token_store.writing(place) as writer:
+        for record, made in to_examples(records, tokenizer, data.max_length, data.long_rows, tally.turns):
+            tally.add(record)
+            if look is not None:
+                look(record, made)
+            usable = [one for one in made if isinstance(one, Example)]
+            for one in made:
+                if isinstance(one, Example):
+                    writer.add(one)
+                else:
+                    into.findings.reject(one)
+            examples.append(len(usable))
+            into.split += len(made) > 1
+            if (percent := 100 * records.done // max(1, records.total)) > told:
+                told = percent
+                yield Progress("reading the rows", records.done, records.total)
+        counts = np.array(examples)
+        held_out = np.repeat(records.held_out(counts > 0), counts)
+        yield from map(Notice, _notices(records, into, data))
+        times = np.repeat(records.times(), counts)
+        if (held_out | (times == 0)).all():
+            raise _none_left(into.findings, tokenizer)
+        into.remark = tally.notice or ""
+        if into.remark:
+            yield Notice(into.remark)
+        kept = layout.about(tally.layout, tokenizer.template)
+        writer.close(held_out, kept, vocabulary, times if (times != 1).any() else None)
+
+
+def _none_left(findings: Findings, tokenizer: Tokenizer) -> GemmalocalError:
+    """Why no row is left, and what would help: the template's fault is none of the rows'."""
+    if tokenizer.fault:
+        return broken(tokenizer.fault)
+    long = any("tokens" in kind.kind + kind.detail for kind in findings.of(LEFT_OUT))
+    return DatasetError(
+        "No row is left to train on.",
+        "Raise data.max_length, or mend the rows."
+        if long
+        else "Mend the rows, or take another template: data.chat_template.",
+    )
+
+
+def _notices(records: Records, into: Prepared, data: DataSpec) -> Iterator[str]:
+    yield from records.notes()
+    if into.split:
+        yield f"{into.split} rows of more than {data.max_length} tokens split"
+    yield from into.findings.notices()

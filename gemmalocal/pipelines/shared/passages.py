@@ -1,0 +1,199 @@
+"""Sources to pieces: documents are read and cut into passages, or rows are read as they are."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from gemmalocal.data.dataset import Records
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.documents import splits
+from gemmalocal.documents.document import Document, Passage
+from gemmalocal.documents.duplicates import NearDuplicates
+from gemmalocal.documents.find import find, shown
+from gemmalocal.documents.isolated import IsolatedReader, Items
+from gemmalocal.documents.passages import Cutter
+from gemmalocal.errors import DocumentError, GemmalocalError
+from gemmalocal.jobs.events import Notice, Read
+from gemmalocal.pipelines.shared.background import Teller
+from gemmalocal.recipe.prepare_schema import Preparation
+from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.records import Rejected
+from gemmalocal.synthesis.piece import Piece
+
+TOLD = 5  # warnings of one source that are told
+MANY = 100  # near copies of which it is told before there are more, if most passages are
+KEEP = "--near-copies keep (near_copies: keep in a file) keeps them"
+
+
+@dataclass
+class Gathered:
+    """The pieces, and what became of their sources."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    documents: int = 0  # files, and rows of files of rows
+    refused: list[tuple[str, str]] = field(default_factory=list)  # source, and why, as sentences
+    warnings: list[tuple[str, str]] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)  # of documents that were read before: the first of each
+    copies: int = 0  # passages that nearly repeat one before
+
+    def add(self, came: Gathered) -> None:
+        """Take in what came of one source."""
+        self.pieces += came.pieces
+        self.documents += came.documents
+        self.refused += came.refused
+        self.warnings += came.warnings
+        self.same += came.same
+        self.copies += came.copies
+
+
+class Reading:
+    """Sources that are read beside us from now on; to be closed, or used in a `with`."""
+
+    def __init__(self, wanted: Preparation) -> None:
+        password = os.environ.get(wanted.password_env) if wanted.password_env else None
+        self.reader = IsolatedReader(password)
+        self.places = find(wanted.sources) if wanted.task != "rewrite" else []
+        self.reader.begin(self.places)
+
+    def __enter__(self) -> Reading:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.reader.close()
+
+
+def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Teller, begun: Reading | None = None) -> Gathered:
+    """Read all sources; what cannot be read is refused, the others are read all the same.
+
+    What was `begun`, as while the tokenizer was loaded, goes on.
+    """
+    found = Gathered()
+    if wanted.task == "rewrite":
+        _rows(wanted, found, tell)
+        return found
+    with begun or Reading(wanted) as reading:
+        _documents(wanted, reading, tokenizer, found, tell)
+    return found
+
+
+def _documents(wanted: Preparation, reading: Reading, tokenizer: Tokenizer, found: Gathered, tell: Teller) -> None:
+    places = reading.places
+    cutting = _Cutting(Cutter(tokenizer.encoder, wanted.passage_tokens), wanted.near_copies == "keep", tell)
+    done = 0
+
+    def progress() -> None:
+        tell("documents", done, len(places))  # which is when a stop is noticed
+
+    reading.reader.idle = progress
+    for place, items in reading.reader.read_all(places):
+        came = Gathered()
+        for document in _read(place, items, came):
+            progress()
+            cutting.add(document, shown(place), came)
+            if found.documents + came.documents == wanted.max_documents:
+                break
+        found.add(came)
+        tell.say(_told(shown(place), came))
+        if found.documents == wanted.max_documents:
+            return
+        done += 1
+    tell("documents", len(places), len(places))
+
+
+class _Cutting:
+    """Documents to pieces, without what came before; that most of them are left out is told as soon as it shows."""
+
+    def __init__(self, cut: Cutter, keep: bool, tell: Teller) -> None:
+        self._cut, self._tell = cut, tell
+        self._near = None if keep else NearDuplicates()
+        self._seen = dict[str, str]()  # content, and the document that had it first
+        self._passages, self._copies = 0, 0
+
+    def add(self, document: Document, file: str, came: Gathered) -> None:
+        """The pieces of a document of `file`, added to what `came` of that."""
+        content = _content(document)
+        if (first := self._seen.setdefault(content, document.source)) != document.source:
+            came.same.append(first)
+            return
+        came.documents += 1
+        records = document.source != file
+        for passage in self._cut(document):
+            name = f"{document.source}#{passage.number}"
+            self._passages += 1
+            if self._near is None or self._near.original(name, passage.text, records) is None:
+                came.pieces.append(Piece(content, document.title, passage, file=file))
+            else:
+                came.copies += 1
+                self._left_out()
+
+    def _left_out(self) -> None:
+        """One more near copy."""
+        self._copies += 1
+        if self._copies == MANY and 2 * self._copies > self._passages:
+            told = f"{self._copies} of the first {self._passages} passages nearly repeat others"
+            self._tell.say(Notice(f"{told} and are left out, as more may be; {KEEP}"))
+
+
+def _read(place: str, items: Items, came: Gathered) -> Iterator[Document]:
+    """The document at a place, or of a file of rows each; what cannot be read is noted in `came`."""
+    try:
+        for document in items:
+            if isinstance(document, Rejected):
+                came.refused.append((document.source, f"The row {document.reason}."))
+                continue
+            came.warnings += [(document.source, warning) for warning in document.warnings]
+            yield document
+    except DocumentError as error:
+        came.refused.append((shown(place), f"{error.message} {error.hint}".strip()))
+
+
+def _told(source: str, came: Gathered) -> Read:
+    """What came of one source, as an event: rows that were refused beside others are a warning."""
+    warnings = [warning for _, warning in came.warnings[:TOLD]]
+    if (more := len(came.warnings) - TOLD) > 0:
+        warnings.append(f"{more} more warnings.")
+    reason = came.refused[0][1] if came.refused else ""
+    if not came.documents:
+        return Read(source, 0, reason or (f"It is the same as {came.same[0]}." if came.same else ""), warnings)
+    if reason:
+        warnings.append(f"{len(came.refused)} rows were refused, the first: {reason}")
+    return Read(source, len(came.pieces), warnings=warnings)
+
+
+def _content(document: Document) -> str:
+    whole = hashlib.sha256()
+    for section in document.sections:
+        whole.update(f"{section.heading}\x00{section.text}\x01".encode("utf-8", "replace"))
+    return whole.hexdigest()
+
+
+def _rows(wanted: Preparation, found: Gathered, tell: Teller) -> None:
+    for number, source in enumerate(wanted.sources):
+        tell("rows", number, len(wanted.sources))
+        before, name = len(found.pieces), shown(source)
+        try:
+            records = Records(DataSpec(path=source), side=splits.TRAIN)
+            found.pieces += _of_rows(records, name)
+        except GemmalocalError as error:
+            found.refused.append((name, shown(f"{error.message} {error.hint}".strip())))
+            tell.say(Read(name, 0, found.refused[-1][1]))
+            continue
+        found.documents += 1
+        notices = [shown(notice) for notice in (*records.notes(), *records.findings.notices())]
+        found.warnings += [(name, notice) for notice in notices]
+        tell.say(Read(name, len(found.pieces) - before, warnings=notices))
+    tell("rows", len(wanted.sources), len(wanted.sources))
+
+
+def _of_rows(records: Records, file: str) -> Iterator[Piece]:
+    """Rows with one question and one reply: only those can be said in other words."""
+    for record in records:
+        record = replace(record, source=shown(record.source))
+        roles = [message.role for message in record.messages]
+        if roles in (["user", "assistant"], ["system", "user", "assistant"]):
+            yield Piece(f"{record.key:016x}", "", Passage(record.source, 0, record.reply), record, file)
+        else:
+            records.findings.reject(Rejected(record.source, "has not one question and one reply"))

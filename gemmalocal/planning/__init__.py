@@ -1,0 +1,1 @@
+"""Does it fit, how long will it take, how hot does it get: asked before and while something runs."""

@@ -1,0 +1,36 @@
+"""Whether a model fits this machine: for training (rank 8, one micro-batch of 512 tokens) and for chat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from gemmalocal.planning import memory, model_sizes
+from gemmalocal.recipe.schema import Recipe
+
+Training = Literal["yes", "checkpointing", "no", "unknown"]
+
+TOKENS = 512
+RECIPE = Recipe.model_validate({"model": "any", "data": {"path": "any"}, "lora": {"rank": 8}, "train": {"steps": 1}})
+CHAT_MORE = 500_000_000  # bytes: keys and values, activations, the libraries
+
+
+def training(config: dict[str, Any], weights: int, width: int, ram: int) -> Training:
+    """Of a model with this config.json whose weights take `weights` bytes, activations `width` bytes a number.
+
+    `checkpointing` means that it fits only with it; `unknown` that the configuration lacks a size.
+    """
+    try:
+        sizes = model_sizes.from_config(config)
+        for checkpointing in (False, True):
+            expected = memory.estimate(sizes, RECIPE, memory.Load(TOKENS, TOKENS), width, checkpointing)
+            if replace(expected, weights=weights).total < memory.USABLE * ram:  # ours may be quantized
+                return "checkpointing" if checkpointing else "yes"
+    except (KeyError, TypeError):
+        return "unknown"
+    return "no"
+
+
+def chat(weights: int, ram: int) -> bool:
+    """Whether weights of so many bytes leave room to answer."""
+    return weights + CHAT_MORE < memory.USABLE * ram

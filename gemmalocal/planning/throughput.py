@@ -1,0 +1,66 @@
+"""How fast this machine has trained, out of the events of its past runs; and how long a run will take by that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Step
+
+LOOKS = 20  # newest runs that are read
+RECENT = 20  # steps that tell the speed of now
+FORWARD = 0.5  # of a training step's time: a held-out row has no backward pass
+
+
+@dataclass(frozen=True)
+class Pace:
+    """Seconds for a supervised token while training; from `run`, which tuned the same `model`."""
+
+    run: str
+    model: str
+    seconds: float
+
+    def estimate(self, steps: int, tokens_per_step: float, evaluations: int, held_out_tokens: int) -> float:
+        """Seconds of a run; loading and saving are left out."""
+        return self.seconds * (steps * tokens_per_step + FORWARD * evaluations * held_out_tokens)
+
+
+def of(steps: list[Step]) -> float | None:
+    """The median of seconds for a supervised token; the first step, which also warms up, is left out."""
+    return median(step.seconds / max(1, step.tokens) for step in steps[1:]) if len(steps) > 1 else None
+
+
+def known(model: str) -> tuple[Pace | None, bool]:
+    """The pace of the newest run of a model that ended well, and whether this machine has trained anything at all."""
+    trained = False
+    for folder in history.list_runs()[:LOOKS]:
+        state = history.read(folder)
+        seconds = of(state.steps)
+        if seconds is None or state.status not in ("done", "early", "stopped"):
+            continue
+        trained = True
+        if history.known_spec(folder).get("model") == model:
+            return Pace(folder.name, model, seconds), trained
+    return None, trained
+
+
+def left(steps: list[Step]) -> float:
+    """Seconds until the last step at the pace of the newest ones; evaluations and saving are left out."""
+    recent = steps[-RECENT:]
+    return (recent[-1].steps - recent[-1].step) * sum(step.seconds for step in recent) / len(recent) if recent else 0.0
+
+
+def speed(steps: list[Step]) -> float:
+    """Supervised tokens a second, over the newest steps."""
+    recent = steps[-RECENT:]
+    return sum(step.tokens for step in recent) / max(1e-9, sum(step.seconds for step in recent))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"

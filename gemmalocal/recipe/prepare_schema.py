@@ -1,0 +1,101 @@
+"""What a preparation is: documents, or rows, to a dataset. Bounds and one line of help live on each field."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from gemmalocal.recipe.schema import Section
+
+KEY = re.compile(r"(sk|pk|rk|gsk|hf|xai|nvapi|key|AIza)[-_]?[A-Za-z0-9_-]{16,}")  # what keys look like
+Task = Literal["qa", "cot", "summary", "rewrite", "text"]
+
+
+class EndpointSpec(Section):
+    """A server that speaks OpenAI's protocol (LM Studio, Ollama, vLLM, mlx_lm.server, llama.cpp, ...)."""
+
+    url: str = Field(description="Where it listens, such as http://localhost:1234/v1.")
+    model: str | None = Field(None, description="The model's name there. If left out: the first that it lists.")
+    key_env: str | None = Field(None, description="The NAME of the environment variable that holds the key.")
+    concurrency: int = Field(4, ge=1, le=32, description="How many requests at once.")
+    timeout: float = Field(120, gt=0, le=3600, description="Seconds without a word after which a request is given up.")
+
+    @model_validator(mode="after")
+    def _web_address(self) -> EndpointSpec:
+        if not self.url.startswith(("http://", "https://")):
+            raise ValueError("url must begin with http:// or https://")
+        parts = urlsplit(self.url)  # all of it is told and kept, as no key may be
+        if "@" in parts.netloc:
+            raise ValueError("url must hold no password: key_env names the variable that holds the key")
+        if parts.query or parts.fragment:
+            raise ValueError("url must end with its path, with no ? or #: key_env names the variable that holds a key")
+        if any(KEY.fullmatch(part) for part in parts.path.split("/")):
+            raise ValueError("url must hold no key: key_env names the variable that holds it")
+        if self.key_env is not None and (not self.key_env.isidentifier() or KEY.fullmatch(self.key_env)):
+            raise ValueError("key_env is the name of an environment variable, not the key")
+        return self
+
+
+class Preparation(Section):
+    """Everything that decides a dataset."""
+
+    sources: list[str] = Field(
+        min_length=1,
+        description="Files, folders, globs, hf:owner/name and youtube:ID. For rewrite: rows, as in a recipe.",
+    )
+    task: Task = Field(
+        "qa",
+        description="Questions and answers (qa), the same with the reasoning (cot), summaries, other words for the "
+        "instructions of rows (rewrite), or plain text.",
+    )
+    author: Literal["model", "rules"] = Field("model", description="Who writes: a model, or rules that need none.")
+    model: str = Field(
+        "gemma-3-270m-demo", description="The author, as in a recipe. Passages are measured in its tokens."
+    )
+    endpoint: EndpointSpec | None = Field(None, description="Ask a server instead of the model.")
+    prompts: str | None = Field(None, description="A folder with your own prompts (qa.j2, judge.j2, ...).")
+    pairs: int = Field(3, ge=1, le=50, description="How many rows to make of a passage.")
+    passage_tokens: int = Field(384, ge=32, le=32_768, description="The most tokens of a passage.")
+    temperature: float = Field(
+        0.0, ge=0, le=2, description="How freely the author writes. At 0 it always takes the likeliest token."
+    )
+    answer_tokens: int = Field(
+        1024, ge=16, le=32_768, description="The most tokens that the author may write at a time."
+    )
+    attempts: int = Field(
+        3, ge=1, le=10, description="How often a passage is asked about. The mistake is told each time."
+    )
+    judge: bool = Field(False, description="Let the author score each row from 1 to 10.")
+    threshold: int = Field(7, ge=1, le=10, description="The lowest score that the judge lets pass.")
+    balance: float | None = Field(
+        5.0,
+        ge=1,
+        description="The most rows of one file, in medians of what all files give. null is no limit, as for text.",
+    )
+    held_out: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="The share of the documents that is held out, by a hash of their text. A document with over "
+        "twice that share of the rows is not.",
+    )
+    near_copies: Literal["drop", "keep"] = Field(
+        "drop", description="What happens to passages that nearly repeat an earlier one."
+    )
+    max_documents: int | None = Field(None, ge=1, description="Stop reading after so many documents.")
+    password_env: str | None = Field(None, description="The NAME of the variable that holds the documents' password.")
+    seed: int = Field(
+        0, ge=0, description="Decides the words of rules, and what the author says at a temperature above 0."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_texts(cls, given: Any) -> Any:
+        """Plain text is learned whole: no file has a share, unless one is asked for."""
+        if isinstance(given, Mapping) and given.get("task") == "text":
+            return {"balance": None, **given}
+        return given

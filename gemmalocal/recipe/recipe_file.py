@@ -1,0 +1,245 @@
+"""YAML to a recipe, or to a preparation: every problem at once, each with file, line, key and nearest key."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+from ruamel.yaml import YAML
+
+from gemmalocal.errors import RecipeError
+from gemmalocal.files import paths, safe_read
+from gemmalocal.recipe import other_names, overrides, yaml_text
+from gemmalocal.recipe.prepare_schema import Preparation
+from gemmalocal.recipe.schema import NO_TEMPLATE, Recipe
+from gemmalocal.records import TRAIN_FILE
+
+KINDS = ("PromptTemplate", "str", "int", "one", "several")  # of a value that may be of several
+Whole = TypeVar("Whole", bound=BaseModel)
+ELSEWHERE = ("hf:", "package:")  # rows that are no files of the user's
+PACKAGE = Path(__file__).parent.parent
+FOLDERS = (PACKAGE / "recipes", PACKAGE.parent / "recipes")  # of a wheel, of a clone
+
+
+def builtin_recipes() -> dict[str, Path]:
+    """The recipes that come with gemmalocal, by name."""
+    return {file.stem: file for folder in FOLDERS for file in sorted(folder.glob("*.yaml"))}
+
+
+def find(name: str) -> Path:
+    """The file of a recipe given by path or by the name of a shipped one; raises `RecipeError`."""
+    shipped = builtin_recipes()
+    for path in (Path(name), shipped.get(name)):
+        if path is not None and safe_read.is_file(path):
+            return path
+    near = difflib.get_close_matches(name, shipped, 1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Shipped recipes: {', '.join(shipped)}."
+    raise RecipeError(f"There is no recipe '{overrides.short(name)}'.", hint)
+
+
+def load(name: str, items: Sequence[str] = (), tell: Callable[[str], None] = lambda text: None) -> Recipe:
+    """Read a recipe and put `key.sub=value` items over it; raises `RecipeError` with all problems.
+
+    A relative data path means a file beside the recipe if there is one, else beside the caller, else a dataset of
+    the workspace. What an item changes beside its own key is told.
+    """
+    path = find(name)
+    tree, lines = _parsed(path)
+    problems, told = overrides.apply(tree, items, Recipe)
+    for text in told:
+        tell(text)
+    return anchored(_with_template(_whole(tree, Recipe, path, lines, problems), path.parent), path.parent)
+
+
+def load_preparation(path: Path, options: dict[str, Any]) -> Preparation:
+    """Read a preparation; `options` (nested as its keys) go before it. Raises `RecipeError` with all problems.
+
+    A relative source, or folder of prompts, means one beside the file if there is one, else beside the caller.
+    """
+    tree, lines = _parsed(path)
+    for name, value in options.items():
+        if isinstance(value, dict) and isinstance(tree.get(name), dict):
+            tree[name].update(value)
+        else:
+            tree[name] = value
+    wanted = _whole(tree, Preparation, path, lines)
+    found = {"sources": [_beside(path.parent, source) for source in wanted.sources]}
+    prompts = {"prompts": _beside(path.parent, wanted.prompts)} if wanted.prompts else {}
+    return wanted.model_copy(update={**found, **prompts})
+
+
+def _beside(folder: Path, name: str) -> str:
+    place = str(folder / name)
+    return place if glob.glob(place, recursive=True) or Path(place).exists() else name
+
+
+def _whole(
+    tree: Any, schema: type[Whole], path: Path, lines: dict[tuple[str | int, ...], int], problems: Sequence[str] = ()
+) -> Whole:
+    """What a file's keys describe; raises `RecipeError` with these problems and those of the keys."""
+    found = list(problems)
+    try:
+        whole = schema.model_validate(tree)
+    except ValidationError as error:
+        found += [_sentence(details, lines, path, schema) for details in error.errors()]
+    if found:
+        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        raise RecipeError(f"{path} has {count}:\n" + "\n".join(f"  {problem}" for problem in found))
+    return whole
+
+
+def _with_template(recipe: Recipe, folder: Path) -> Recipe:
+    """With an absolute path of its chat template, beside the file if there is one, else beside the caller."""
+    wish = recipe.data.chat_template
+    if wish is None or wish == NO_TEMPLATE:
+        return recipe
+    found = paths.given(_beside(folder, wish))
+    if not found.is_file():
+        raise RecipeError(f"data.chat_template: there is no file {wish}.", f"Name a Jinja file, or say {NO_TEMPLATE}.")
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"chat_template": str(found.resolve())})})
+
+
+def anchored(recipe: Recipe, folder: Path) -> Recipe:
+    """With absolute data paths.
+
+    A name is one of a dataset that was prepared here; else a relative path is looked for in `folder` and beside the
+    caller.
+    """
+    if isinstance(recipe.data.path, str):
+        path: Any = _anchored(recipe.data.path, folder)
+    else:
+        path = [place.model_copy(update={"path": _anchored(place.path, folder)}) for place in recipe.data.path]
+    update: dict[str, Any] = {"data": recipe.data.model_copy(update={"path": path})}
+    if recipe.start_from is not None:
+        places = (folder / recipe.start_from, paths.given(recipe.start_from))
+        adapter = next((place for place in places if safe_read.is_file(place / "adapter_config.json")), None)
+        update |= {"start_from": str(adapter.resolve())} if adapter else {}  # else it is a run's name
+    return recipe.model_copy(update=update)
+
+
+def _anchored(path: str, folder: Path) -> str:
+    place = paths.given(path)
+    if path.startswith(ELSEWHERE) or place.is_absolute():
+        return path if path.startswith(ELSEWHERE) else str(place)
+    prepared = paths.datasets() / path
+    places = [prepared] if (prepared / TRAIN_FILE).is_file() else []
+    places += [folder / place, place]
+    where = next((name for name in places if name.exists() or glob.glob(str(name), recursive=True)), place)
+    return str(where.absolute() if glob.has_magic(path) and not where.exists() else where.resolve())
+
+
+def from_tree(tree: dict[str, Any], schema: type[Whole]) -> tuple[Whole | None, dict[str, str]]:
+    """A recipe, or what else `schema` is, out of nested keys; or None, and what is wrong by key (`train.steps`)."""
+    try:
+        return schema.model_validate(tree), {}
+    except ValidationError as error:
+        found = (_problem(details, schema) for details in error.errors())
+        return None, {".".join(map(str, place)): message for place, message in found}
+
+
+def scalar(text: str) -> Any:
+    """What a text means as a value in YAML; the text itself if it is no YAML."""
+    try:
+        return yaml_text.parse(text).value if text.strip() else None
+    except yaml_text.NotUnderstood:
+        return text
+
+
+def dump(recipe: Recipe) -> str:
+    """A recipe as YAML, defaults left out."""
+    text = io.StringIO()
+    YAML().dump(recipe.model_dump(exclude_defaults=True), text)
+    return text.getvalue()
+
+
+def parse(path: Path) -> Any:
+    """A recipe file's nested keys, not yet validated; raises `RecipeError`."""
+    return _parsed(path).value
+
+
+def _parsed(path: Path) -> yaml_text.Parsed:
+    """A recipe file's nested keys, not yet validated, with their lines; raises `RecipeError`."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(4 * yaml_text.LONGEST + 1).decode("utf-8-sig")
+        parsed = yaml_text.parse(content)
+    except yaml_text.NotUnderstood as error:
+        raise RecipeError(f"{path}:{error.line}: {error.why}.") from error
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise RecipeError(f"{path}:{line}: this is not UTF-8 text.", "Save it as UTF-8.") from error
+    except OSError as error:
+        raise RecipeError(f"{path} cannot be read: {error.strerror}.") from error
+    if not isinstance(parsed.value, dict):
+        raise RecipeError(
+            f"{path}:1: it must hold keys, a line each, such as model: gemma-3-270m-demo.", "See recipes/quotes.yaml."
+        )
+    return parsed
+
+
+def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path, schema: type[BaseModel]) -> str:
+    place, message = _problem(details, schema)
+    line = next((lines[place[:depth]] for depth in range(len(place), 0, -1) if place[:depth] in lines), 1)
+    return f"{path}:{line}: {overrides.short('.'.join(map(str, place)))}: {message}"
+
+
+def _problem(details: Any, schema: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:
+    """Where in a recipe, and what, one of pydantic's errors means."""
+    place = tuple(part for part in details["loc"] if part not in KINDS and _plain(part))
+    message = details["msg"].removeprefix("Value error, ")
+    if details["type"] == "extra_forbidden" and (said := other_names.answer(str(place[-1]))):
+        message = f"there is no such key; {said}"
+    elif details["type"] == "extra_forbidden":
+        known = _keys_at(place[:-1], schema)
+        near = difflib.get_close_matches(str(place[-1]), known, 1) or _elsewhere(str(place[-1]), schema)
+        message = "there is no such key" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}")
+    elif details["type"] == "missing":
+        message = "is missing"
+    elif details["type"] == "model_type":
+        message = f"must hold keys: {', '.join(_keys_at(place, schema))}"
+    elif "input" in details and not isinstance(details["input"], dict):
+        message += f" (it is {overrides.short(repr(details['input']))})"
+        if details["type"] == "string_type" and isinstance(details["input"], int | float):
+            message += ": put it in quotes"
+    return place, message
+
+
+def _plain(part: str | int) -> bool:
+    return isinstance(part, int) or not part.startswith(("literal[", "function-", "constrained"))
+
+
+def _elsewhere(key: str, schema: type[BaseModel]) -> list[str]:
+    """The full name of the nearest key of any section."""
+    sections = (name for name in schema.model_fields if _section(schema, name))
+    names = {name: f"{section}.{name}" for section in sections for name in _keys_at((section,), schema)}
+    return [names[near] for near in difflib.get_close_matches(key, names, 1)]
+
+
+def _keys_at(place: tuple[str | int, ...], schema: type[BaseModel]) -> list[str]:
+    section = schema
+    for part in place:
+        if isinstance(part, int):  # one of a list
+            continue
+        if (inner := _section(section, part)) is None:
+            break
+        section = inner
+    return list(section.model_fields)
+
+
+def _section(schema: type[BaseModel], name: str) -> type[BaseModel] | None:
+    """What the key `name` holds, if that is keys, or a list of such (or nothing)."""
+    field = schema.model_fields.get(name)
+    return next(_models(field.annotation), None) if field else None
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections in a type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)

@@ -1,0 +1,310 @@
+"""What a recipe is. Bounds and one line of help live on each field; unknown keys are errors."""
+
+from __future__ import annotations
+
+import math
+import string
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    SerializerFunctionWrapHandler,
+    Tag,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+MANY = 1_000_000_000
+MOST_ROWS = 65_536  # in a step
+
+LongRows = Literal["cut", "drop", "split"]
+Modules = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+ALL_MODULES: list[Modules] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+
+NO_TEMPLATE = "none"  # as a chat template: rows that are written in turns already are joined as they are
+
+
+class Section(BaseModel):
+    """Base of the sections: strict about keys, frozen once read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def _braces(text: str) -> str:
+    """A text in whose braces stand names of columns."""
+    try:
+        parts = [part for part in string.Formatter().parse(text) if part[1] is not None]
+    except ValueError as error:
+        raise ValueError(f"this is no template: {error} (a brace itself is written twice)") from error
+    if any(not name or form or conversion for _, name, form, conversion in parts):
+        raise ValueError("this is no template: in braces stands the name of a column and nothing else")
+    return text
+
+
+def _column(text: str) -> str:
+    """A template with a column: without one every row would be the same."""
+    if not any(name for _, name, _, _ in string.Formatter().parse(text)):
+        raise ValueError("names no column: write one in braces, as {text}")
+    return text
+
+
+Fixed = Annotated[str, AfterValidator(_braces)]
+Template = Annotated[Fixed, AfterValidator(_column)]
+
+
+class PromptTemplate(Section):
+    """A template over columns in two parts, of which only the completion is supervised."""
+
+    prompt: Fixed = Field(description="What the model is given, for example 'Question: {q}\\nAnswer:'.")
+    completion: Template = Field(description="What it must learn to say, for example ' {a}'.")
+
+
+class DataSource(Section):
+    """One of several places where rows are; a name alone is its path."""
+
+    path: str = Field(min_length=1, description="As data.path: a file, a glob, a folder, or hf:owner/name[:split].")
+    weight: float = Field(
+        1, gt=0, le=1000, description="How often its rows are trained on in an epoch: 2 is twice, 0.5 every second row."
+    )
+    rows: int | None = Field(None, ge=1, description="The most rows that are taken of it.")
+    template: Template | PromptTemplate | None = Field(None, description="A template for its rows alone.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_name(cls, value: Any) -> Any:
+        return {"path": value} if isinstance(value, str) else value
+
+    @model_serializer(mode="wrap")
+    def _short(self, whole: SerializerFunctionWrapHandler) -> Any:
+        return self.path if self == DataSource(path=self.path) else whole(self)
+
+
+def _one_or_several(value: Any) -> str:
+    return "several" if isinstance(value, list | tuple) else "one"
+
+
+Sources = Annotated[
+    Annotated[str, Tag("one")] | Annotated[list[DataSource], Field(min_length=1), Tag("several")],
+    Discriminator(_one_or_several),
+]
+
+
+class DataSpec(Section):
+    """Where the rows are and how they become text."""
+
+    path: Sources = Field(
+        description="A file (.jsonl, .json, .csv, .tsv, .parquet, .txt, .md), a glob, a folder of them, a dataset that "
+        "was prepared, hf:owner/name[:split], or package:module/file.json; or a list of these, each alone or as "
+        "{path: a.jsonl, weight: 2, rows: 500, template: '{text}'}."
+    )
+    shape: Literal["auto", "chat", "prompt", "instruction", "text"] = Field(
+        "auto", description="What a row looks like; auto finds out."
+    )
+    template: Template | PromptTemplate | None = Field(
+        None, description="Text made of a row's columns: '{quote} - {author}'."
+    )
+    split: float = Field(
+        0.1,
+        ge=0,
+        le=0.5,
+        description="The share of the rows that is held out, to measure with. A hash of their content chooses them. "
+        "A folder that brings held-out rows (valid.jsonl, held_out.jsonl) is split already.",
+    )
+    max_length: int = Field(1024, ge=8, le=131_072, description="The most tokens of a row.")
+    long_rows: LongRows = Field(
+        "cut",
+        description="What happens to a longer row. cut: it loses its end. drop: it is left out. split: plain text "
+        "becomes windows with a BOS each, and a conversation is parted between whole turns; what cannot "
+        "be parted is cut.",
+    )
+    rows: int | None = Field(
+        None, ge=1, description="The most rows that are taken, before some are held out. If left out: all."
+    )
+    draw: Literal["first", "random"] = Field(
+        "first",
+        description="Which rows are taken where their number is limited: the first ones, or ones drawn by draw_seed.",
+    )
+    draw_seed: int = Field(0, ge=0, description="Another number draws other rows.")
+    duplicates: Literal["drop", "keep"] = Field(
+        "drop",
+        description="What happens to rows that are equal to an earlier one. Line ends at their end do not count.",
+    )
+    merge_turns: bool = Field(
+        False, description="Join messages of the same role that follow each other, with an empty line between."
+    )
+    chat_template: str | None = Field(
+        None,
+        description="A Jinja file with the chat template, in place of the model's own. none: the rows are written in "
+        "turns already, and a prompt and its completion are joined as they are.",
+    )
+    thinking: bool = Field(False, description="Gemma 4's thinking mode, the same in training and in answers.")
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _one_place(cls, value: Any) -> Any:
+        return [value] if isinstance(value, Mapping) else value
+
+    @property
+    def sources(self) -> list[DataSource]:
+        """Each place where rows are; a file's name may be no UTF-8."""
+        return [DataSource.model_construct(path=self.path)] if isinstance(self.path, str) else self.path
+
+    @property
+    def name(self) -> str:
+        """The places in words: the first, and how many more."""
+        first, more = self.sources[0].path, len(self.sources) - 1
+        return f"{first} and {more} more" if more else first
+
+
+class LoraSpec(Section):
+    """The adapter (LoRA, https://arxiv.org/abs/2106.09685, or DoRA, https://arxiv.org/abs/2402.09353)."""
+
+    rank: int = Field(8, ge=1, le=512, description="Width of the adapter.")
+    alpha: float = Field(16, gt=0, le=1_000_000, description="The adapter's update is scaled by alpha / rank.")
+    dropout: float = Field(
+        0, ge=0, lt=1, description="The share of the adapter's input that is dropped at random in training."
+    )
+    target_modules: Annotated[list[Modules], Field(min_length=1)] = Field(
+        ALL_MODULES, description="The projections that get an adapter."
+    )
+    layers: Annotated[int, Field(ge=1, le=MANY)] | Literal["all"] = Field(
+        "all", description="How many layers get an adapter, counted from the last; or all."
+    )
+
+
+class TrainSpec(Section):
+    """The optimization."""
+
+    steps: int | None = Field(None, ge=1, le=MANY, description="How many optimizer steps. Or give epochs.")
+    epochs: float | None = Field(
+        None, gt=0, le=1_000_000, description="How often to go through the training rows. Or give steps."
+    )
+    batch_size: int = Field(4, ge=1, le=MOST_ROWS, description="Rows in a batch.")
+    accumulation: int = Field(1, ge=1, le=MOST_ROWS, description="Batches whose gradients are summed for one step.")
+    micro_batch: Annotated[int, Field(ge=1, le=MOST_ROWS)] | Literal["auto"] = Field(
+        "auto", description="Rows computed at once. It changes memory, not results."
+    )
+    learning_rate: float = Field(2e-4, gt=0, description="The highest learning rate.")
+    schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="How the rate falls after warmup.")
+    warmup: int = Field(0, ge=0, le=MANY, description="Steps over which the rate rises to its highest.")
+    optimizer: Literal["adamw", "adafactor", "lion", "paged_adamw_8bit"] = Field(
+        "adamw",
+        description="adafactor and lion keep less state than adamw, paged_adamw_8bit (torch with CUDA only) a "
+        "quarter of it.",
+    )
+    weight_decay: float = Field(0, ge=0, description="Decoupled weight decay.")
+    gradient_clip: float = Field(
+        1.0, ge=0, description="The longest gradient (its norm over all weights). 0 is no limit."
+    )
+    checkpointing: bool | Literal["auto"] = Field(
+        "auto",
+        description="Compute activations again instead of keeping them: less memory, about a third slower. auto: "
+        "only if it would not fit otherwise.",
+    )
+    seed: int = Field(0, ge=0, lt=2**63, description="Decides the order of rows, the adapter's start and dropout.")
+    evaluate_every: int = Field(25, ge=1, le=MANY, description="Steps between two measurements of the held-out loss.")
+    evaluation_rows: int = Field(
+        512, ge=1, le=MANY, description="The most held-out rows that are measured, evenly spaced among all."
+    )
+    save_every: int = Field(25, ge=1, le=MANY, description="Steps between two checkpoints.")
+    keep: int = Field(2, ge=1, le=MANY, description="How many of the newest checkpoints are kept, beside the best.")
+    early_stop: int | None = Field(
+        None, ge=1, le=MANY, description="Stop after so many evaluations without a better one."
+    )
+
+    @property
+    def rows_per_step(self) -> int:
+        """Rows whose gradients make one optimizer step."""
+        return self.batch_size * self.accumulation
+
+    def steps_over(self, rows: int) -> int:
+        """Optimizer steps of a run over so many training rows: `steps`, or as many as `epochs` take."""
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        return max(1, math.ceil(self.epochs * rows / self.rows_per_step))
+
+    @property
+    def rows_at_once(self) -> int | None:
+        """The most rows in a micro-batch; None leaves it to the plan."""
+        return None if self.micro_batch == "auto" else self.micro_batch
+
+    @model_validator(mode="after")
+    def _one_length(self) -> TrainSpec:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs, and not both")
+        return self
+
+    @model_validator(mode="after")
+    def _steps_that_fit(self) -> TrainSpec:
+        if self.rows_per_step > MOST_ROWS:
+            raise ValueError(f"batch_size x accumulation is {self.rows_per_step:,} rows a step, at most {MOST_ROWS:,}")
+        return self
+
+
+class SampleSpec(Section):
+    """Prompts that are answered greedily before, during and after training."""
+
+    prompts: list[str] = Field(default_factory=list, description="The prompts to answer.")
+    max_tokens: int = Field(48, ge=1, le=4096, description="The most tokens of an answer.")
+    during: bool = Field(True, description="Answer the first prompt at every evaluation too.")
+
+
+class Recipe(Section):
+    """Everything that decides a training run."""
+
+    model: str = Field(description="A folder, a Hub name (owner/name), or gemma-3-270m-demo.")
+    backend: Literal["auto", "mlx", "torch"] = Field(
+        "auto", description="The engine. auto: MLX on a Mac, torch where a CUDA card is, and MLX or torch on a CPU."
+    )
+    method: Literal["lora", "dora", "full"] = Field("lora", description="What is trained: an adapter, or every weight.")
+    quantize: Literal["none", "4bit", "8bit"] = Field(
+        "none",
+        description="Quantize the frozen weights when they are loaded (QLoRA): MLX in groups of 64, torch in NF4 or "
+        "by rows. none leaves them as they are stored.",
+    )
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="The numbers of the frozen weights. auto: float32 on a CPU, as stored on a Mac, and on a CUDA "
+        "card bfloat16 if it has that, else float16 (in products only). On a CPU torch uses bfloat16 in "
+        "products only, which are twice as fast where the CPU has them.",
+    )
+    start_from: str | None = Field(
+        None,
+        description="A run, or a folder with an adapter in PEFT's layout. Training starts from its adapter. The "
+        "model and the lora section must be the same. Its optimizer and its rows are not taken.",
+    )
+    data: DataSpec
+    lora: LoraSpec = Field(default_factory=LoraSpec)
+    train: TrainSpec
+    samples: SampleSpec = Field(default_factory=SampleSpec)
+
+    @property
+    def bits(self) -> int | None:
+        """Bits of a weight that is quantized when loaded."""
+        return None if self.quantize == "none" else int(self.quantize[0])
+
+    @property
+    def weight_dtype(self) -> str:
+        """Of the weights in memory: those of a full fine-tune are float32, or small updates would be rounded away."""
+        return "float32" if self.method == "full" else self.dtype
+
+    @model_validator(mode="after")
+    def _full_means_all(self) -> Recipe:
+        if self.method == "full":
+            if self.lora != LoraSpec():
+                raise ValueError("method full trains every weight: leave the lora section out")
+            if self.start_from is not None:
+                raise ValueError("method full starts from a whole model: give that as the model, not as start_from")
+            if self.quantize != "none":
+                raise ValueError("method full trains every weight: quantized ones cannot be trained")
+            if self.dtype not in ("auto", "float32"):
+                raise ValueError(f"method full needs dtype float32: {self.dtype} would round small updates away")
+        return self

@@ -1,0 +1,1 @@
+"""Jinja templates that others wrote: sandboxed, and with an end."""

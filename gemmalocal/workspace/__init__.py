@@ -1,0 +1,1 @@
+"""What front ends list, begin and delete: runs, datasets, exports, chats."""

@@ -1,0 +1,51 @@
+"""Chats as a front end handles them: who is to speak, and the job that speaks."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.errors import UnknownRun
+from gemmalocal.files import paths
+from gemmalocal.jobs import history, processes
+
+
+def start(runs: Sequence[str], base: bool, sampling: dict[str, Any], errand: bool = False) -> processes.Job:
+    """Start a chat in a folder of its own, among the chats, or as an errand, whose folder the caller removes.
+
+    It ends with whoever asked for it. `runs` are names, RUN or RUN@STEP; the newest with a result if there are none.
+    Raises `UnknownRun`.
+    """
+    spec = {"voices": voices(runs or [_newest()], base), "sampling": sampling}
+    place = paths.errands() if errand else paths.chats()
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix=time.strftime("chat-%Y%m%d-%H%M%S-"), dir=place))
+    return processes.start(folder, "chat", spec, tied=True)
+
+
+def voices(runs: Sequence[str], base: bool) -> list[dict[str, Any]]:
+    """The voices of a chat's spec; raises `UnknownRun`."""
+    found: list[dict[str, Any]] = []
+    for name in runs:
+        run, step = _run(name)
+        if base and not found:
+            found.append({"name": "base", "run": str(run), "base": True})
+        found.append({"name": f"{run.name}@{step}" if step else run.name, "run": str(run), "step": step})
+    return found
+
+
+def _run(name: str) -> tuple[Path, int | None]:
+    before, _, step = name.rpartition("@")
+    if before and step.isdigit():
+        return history.find_run(before).resolve(), int(step)
+    return history.find_run(name).resolve(), None
+
+
+def _newest() -> str:
+    for folder in history.list_runs():
+        if history.result(folder).is_dir():
+            return str(folder)
+    raise UnknownRun("No run has a result yet.", "Start one with: gemmalocal train quotes")

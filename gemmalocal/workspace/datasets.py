@@ -1,0 +1,291 @@
+"""A dataset directory: where it is, its files of rows, and what a person changes in them.
+
+A row is a JSON object with `messages` or `text`, and what is known of it (source, page, heading, evidence, by, score).
+`train.jsonl` and `held_out.jsonl` are what a recipe reads, `rejected.jsonl` has each row's `reason` and the side it
+would be on, `by_hand.json` what a person accepted, dropped and edited, which holds when the dataset is made again,
+`asked.jsonl` what an author answered, `refused.jsonl` the sources that could not be read, each with its `reason`,
+`warnings.jsonl` those whose text looks wrong, each with its `warning`,
+`report.json` the counts, and the checksums by which an edit of the files themselves is known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.errors import DatasetError
+from gemmalocal.files import atomic, paths, staging, targets
+from gemmalocal.jobs import processes
+from gemmalocal.jobs.terminal_text import as_json
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Message, Record
+
+REJECTED = "rejected.jsonl"
+BY_HAND, ASKED, REPORT = "by_hand.json", "asked.jsonl", "report.json"
+CHANGE = "changing.json"  # a change by hand that is under way: the new content of each file that it changes
+REFUSED, WARNINGS = "refused.jsonl", "warnings.jsonl"
+SIDES = (TRAIN_FILE, HELD_OUT_FILE, REJECTED)
+DROPPED = "was dropped by hand"  # the reason of such a row
+Row = dict[str, Any]
+
+
+@dataclass
+class Hand:
+    """What a person did to rows, by the keys that these had when they were made; `edited` are their new answers."""
+
+    accepted: set[int] = field(default_factory=set)
+    dropped: set[int] = field(default_factory=set)
+    edited: dict[int, str] = field(default_factory=dict)
+
+    def mended(self, row: Row) -> Row:
+        """A row as it was made, with its new answer if it has one."""
+        answer = self.edited.get(key(row))
+        return row if answer is None else answered(row, answer)
+
+
+def place(name: str) -> Path:
+    """The folder of a dataset by its name in the workspace, or by a path (`./name`); it need not be there."""
+    if "/" in name or name in (".", "..", "~"):
+        return targets.place(name)
+    if len(name.encode(errors="replace")) > targets.LONGEST:
+        raise DatasetError(
+            f"'{name[:40]}...' is too long for a dataset's name.", f"Take at most {targets.LONGEST} bytes."
+        )
+    if not re.fullmatch(r"[\w][\w.-]*", name):
+        raise DatasetError(f"'{name}' cannot be a dataset's name.", "Use letters, digits, '-', '_' and '.'.")
+    return paths.datasets() / name
+
+
+def find(name: str) -> Path:
+    """The folder of a dataset that is there; raises `DatasetError`."""
+    folder = place(name)
+    if (folder / TRAIN_FILE).is_file():
+        return folder
+    known = ", ".join(sorted(file.parent.name for file in paths.datasets().glob(f"*/{TRAIN_FILE}"))) or "none yet"
+    raise DatasetError(f"There is no dataset '{name}'.", f"Known datasets: {known}.")
+
+
+def room(folder: Path) -> None:
+    """Raise `DatasetError` or `RecipeError` if a dataset must not be made in a folder: it holds something else."""
+    targets.check_place(folder)
+    if folder.exists() and not ours(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise DatasetError(f"{folder} holds other files.", "Name a new folder, or an empty one.")
+
+
+def ours(folder: Path) -> bool:
+    """Whether a folder is the job directory of a preparation."""
+    try:
+        return bool(json.loads((folder / "job.json").read_text(encoding="utf-8"))["kind"] == "prepare")
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def read(file: Path) -> list[Row]:
+    """The rows of one of a dataset's files, in their order; raises `DatasetError` for a line that is no row."""
+    return list(numbered(file).values())
+
+
+def numbered(file: Path) -> dict[int, Row]:
+    """The same by the numbers of their lines, from 1."""
+    lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
+    found = {}
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                found[number] = dict(json.loads(line))
+            except (ValueError, TypeError) as error:
+                raise DatasetError(f"{file}:{number} is no row.", "Mend the line, or make the dataset anew.") from error
+    return found
+
+
+def key(row: Row) -> int:
+    """A row's content as a number: see `Record.key`."""
+    turns = tuple(Message(turn["role"], turn["content"]) for turn in row.get("messages", ()))
+    return Record("", turns, row.get("text", "")).key
+
+
+def answer(row: Row) -> str:
+    """What a row teaches: its last reply, or its text."""
+    replies = [turn["content"] for turn in row.get("messages", ()) if turn["role"] == "assistant"]
+    return str(replies[-1] if replies else row.get("text", ""))
+
+
+def answered(row: Row, text: str) -> Row:
+    """A row with another answer; `was` is its key before the first such change."""
+    new = {**row, "by": "hand", "was": _origin(row)}
+    if "messages" not in row:
+        return {**new, "text": text}
+    last = max(place for place, turn in enumerate(row["messages"]) if turn["role"] == "assistant")
+    turns = [{**turn, "content": text} if place == last else turn for place, turn in enumerate(row["messages"])]
+    return {**new, "messages": turns}
+
+
+def write(folder: Path, rows: Mapping[str, Sequence[Row]], report: dict[str, Any]) -> None:
+    """Replace files of rows, and last the report; without one, nothing is taken for an edit by hand."""
+    (folder / REPORT).unlink(missing_ok=True)
+    for name, content in rows.items():
+        atomic.write_text(folder / name, _lines(content))
+    sums = {name: _checksum(folder / name) for name in SIDES}
+    atomic.write_text(folder / REPORT, _report({**report, "files": sums}))
+
+
+def report(folder: Path) -> dict[str, Any]:
+    """What was counted when the dataset was made; empty if it is not known."""
+    file = folder / REPORT
+    return _object(file) if file.is_file() else {}
+
+
+def edited(folder: Path) -> list[str]:
+    """The files of rows that are not as they were written; one that is gone does not count."""
+    sums = report(folder).get("files", {})
+    return [name for name, known in sums.items() if (folder / name).is_file() and _checksum(folder / name) != known]
+
+
+def by_hand(folder: Path) -> Hand:
+    """What a person accepted, dropped and edited."""
+    file = folder / BY_HAND
+    if not file.is_file():
+        return Hand()
+    content = _object(file)
+    try:
+        answers = {int(name): str(text) for name, text in content["edited"].items()}
+        return Hand(set(map(int, content["accepted"])), set(map(int, content["dropped"])), answers)
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        hint = "Mend it; without it, what was changed by hand is forgotten when the dataset is made again."
+        raise DatasetError(f"{file} is damaged: it does not say what was changed by hand.", hint) from error
+
+
+def lines(file: Path, numbers: Iterable[int]) -> list[Row]:
+    """The rows of some lines, from 1, each once; raises `DatasetError` for a line that is not there."""
+    rows = numbered(file)
+    chosen = sorted(set(numbers))
+    if wrong := [number for number in chosen if number not in rows]:
+        raise DatasetError(f"{file.name} has no row {wrong[0]}.", f"It has {len(rows)}.")
+    return [rows[number] for number in chosen]
+
+
+def accept(folder: Path, rows: Sequence[Row]) -> None:
+    """Take rejected rows into the dataset, each on the side of its document.
+
+    Raises `DatasetError` for one that is not there (any more), `JobBusy` while the dataset is being made.
+    """
+    with changing(folder):
+        hand, left = by_hand(folder), read(folder / REJECTED)
+        for row in rows:
+            _take_out(row, left, REJECTED)
+            hand.accepted.add(_origin(row))
+            hand.dropped.discard(_origin(row))
+        sides = {
+            name: read(folder / name) + [_plain(row) for row in rows if bool(row.get("held_out")) is side]
+            for name, side in ((TRAIN_FILE, False), (HELD_OUT_FILE, True))
+        }
+        _change(folder, hand, {**sides, REJECTED: left})
+
+
+def drop(folder: Path, name: str, row: Row) -> None:
+    """Move a row of the file `name` (`TRAIN_FILE` or `HELD_OUT_FILE`) to the rejected ones; raises as `accept`."""
+    with changing(folder):
+        hand, left = by_hand(folder), read(folder / name)
+        _take_out(row, left, name)
+        hand.dropped.add(_origin(row))
+        hand.accepted.discard(_origin(row))
+        rejected = {**row, "reason": DROPPED, "held_out": name == HELD_OUT_FILE}
+        _change(folder, hand, {REJECTED: [*read(folder / REJECTED), rejected], name: left})
+
+
+def edit(folder: Path, name: str, row: Row, text: str) -> None:
+    """Give a row of the file `name` another answer; raises as `accept`, and `DatasetError` for an empty one."""
+    if not text.strip():
+        raise DatasetError("An answer cannot be empty.", "Drop the row instead.")
+    with changing(folder):
+        hand, rows = by_hand(folder), read(folder / name)
+        place = _take_out(row, rows, name)
+        rows.insert(place, answered(row, text))
+        hand.edited[_origin(row)] = text
+        _change(folder, hand, {name: rows})
+
+
+def _origin(row: Row) -> int:
+    """The key that a row had when it was made."""
+    return int(row.get("was", key(row)))
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Have a dataset to oneself, with what was cut short brought to its end; raises `JobBusy`."""
+    with processes.held(folder):
+        finish_change(folder)
+        yield
+
+
+def finish_change(folder: Path) -> None:
+    """The same for whoever has the dataset to itself: a change is written down whole before any file changes."""
+    staging.sweep(folder)
+    file = folder / CHANGE
+    if not file.is_file():
+        return
+    for name, content in _object(file).items():
+        if name != REPORT:
+            atomic.write_text(folder / name, content)
+    atomic.write_text(folder / REPORT, _object(file)[REPORT])
+    file.unlink()
+
+
+def _take_out(row: Row, rows: list[Row], name: str) -> int:
+    """Remove a row from `rows`; where it was."""
+    if row not in rows:
+        raise DatasetError(f"The row is not in {name} any more.", "Somebody else has changed it: open it again.")
+    place = rows.index(row)
+    del rows[place]
+    return place
+
+
+def _change(folder: Path, hand: Hand, rows: Mapping[str, Sequence[Row]]) -> None:
+    """Write what a person did. Rows come to their new file before they leave the old: twice is better than not at all.
+
+    A file that was edited by other means stays known as such, so that no preparation writes over it.
+    """
+    told = {"accepted": sorted(hand.accepted), "dropped": sorted(hand.dropped), "edited": hand.edited}
+    files = {BY_HAND: json.dumps(told, ensure_ascii=False) + "\n", **{name: _lines(rows[name]) for name in rows}}
+    known = report(folder)
+    sums = {name: _sum(files[name].encode()) if name in files else _checksum(folder / name) for name in SIDES}
+    sums |= {name: known["files"][name] for name in edited(folder)}
+    files[REPORT] = _report({**known, "files": sums})
+    atomic.write_text(folder / CHANGE, json.dumps(files, ensure_ascii=False))
+    finish_change(folder)
+
+
+def _lines(rows: Iterable[Row]) -> str:
+    return "".join(as_json(row) + "\n" for row in rows)
+
+
+def _report(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def _plain(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name not in ("reason", "held_out")}
+
+
+def _checksum(file: Path) -> str:
+    return _sum(file.read_bytes())
+
+
+def _sum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _object(file: Path) -> dict[str, Any]:
+    """A JSON object of ours; raises `DatasetError` for a file that holds something else."""
+    try:
+        content = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise DatasetError(f"{file} is damaged: it is no JSON object.", "Mend or delete the file.")
+    return content

@@ -1,0 +1,94 @@
+"""Preparations as a front end handles them: begun or gone on with, and how one stands, folded out of its events."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gemmalocal.files import paths
+from gemmalocal.jobs import history, processes
+from gemmalocal.jobs.events import Counted, Event, Read, Report, Started
+from gemmalocal.jobs.history import JobState
+from gemmalocal.workspace import datasets
+
+if TYPE_CHECKING:  # pydantic is only loaded when a preparation is described
+    from gemmalocal.recipe.prepare_schema import Preparation
+
+PASSWORD = "GEMMALOCAL_PASSWORD"
+
+
+@dataclass
+class Preparing:
+    """What is known of a preparation; `fold` is the only one to change it.
+
+    `documents` are those of the newest attempt, `kept` and `rejected` (by reason) its rows so far, and `report` is
+    there once it has come to its end.
+    """
+
+    job: JobState = field(default_factory=JobState)
+    documents: list[Read] = field(default_factory=list)
+    kept: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+def fold(state: Preparing, event: Event) -> Preparing:
+    """Take in one event; each attempt reads its documents anew."""
+    history.fold(state.job, event)
+    match event:
+        case Started():
+            state.documents, state.kept, state.rejected, state.report = [], 0, {}, {}
+        case Read():
+            state.documents.append(event)
+        case Counted():
+            state.kept, state.rejected = event.kept, event.rejected
+        case Report():
+            if _counts(event.data):
+                state.report = event.data
+                state.kept = sum(event.data[side]["rows"] for side in ("train", "held_out"))
+                state.rejected = event.data["rejected"]
+    return state
+
+
+def _counts(data: dict[str, Any]) -> bool:
+    """Whether a report is that of a preparation."""
+    match data:
+        case {"train": {"rows": int(), "tokens": int()}, "held_out": {"rows": int()}, "rejected": dict() as rejected}:
+            silent = data.get("without_rows", {})
+            counts = [*rejected.values(), *(silent.values() if isinstance(silent, dict) else "?")]
+            return all(isinstance(count, int) for count in counts)
+    return False
+
+
+def begin(to: str, wanted: Preparation, password: str | None = None) -> processes.Job:
+    """Start a preparation of the dataset `to` (a name, or a folder), or go on with one: what is known is not asked.
+
+    The password of encrypted documents reaches the job by its environment, and its directory does not hold it.
+    The job reads from where its events stand now. Raises `DatasetError`, `JobBusy`.
+    """
+    folder = datasets.place(to)
+    datasets.room(folder)
+    spec = wanted.model_dump(mode="json")
+    spec["sources"] = [whole(source) for source in wanted.sources]
+    if wanted.prompts:
+        spec["prompts"] = whole(wanted.prompts)
+    if password is not None:
+        os.environ[PASSWORD] = password
+        spec["password_env"] = PASSWORD
+    old = processes.Job(folder)
+    old.skip()
+    job = processes.start(folder, "prepare", spec)
+    job.skip_to(old)
+    return job
+
+
+def whole(source: str) -> str:
+    """A source that does not depend on where we stand; addresses and hf: names stay."""
+    return source if ":" in source else os.path.abspath(os.path.expanduser(source))
+
+
+def list_all() -> list[Path]:
+    """The folders of all preparations in the workspace, newest first."""
+    return history.list_jobs(paths.datasets())

@@ -1,0 +1,162 @@
+"""Training runs as a front end handles them: begin, resume, delete, and one value that says how a run is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
+from gemmalocal.files import atomic, paths, staging, targets
+from gemmalocal.jobs import history, processes
+from gemmalocal.jobs.history import JobState
+from gemmalocal.workspace import exports
+
+if TYPE_CHECKING:  # pydantic is only loaded when a recipe is read
+    from gemmalocal.recipe.schema import Recipe
+
+MEMORY = ("train.micro_batch", "train.checkpointing")  # change nothing that is learned
+LONGER = ("train.steps", "train.epochs", "train.early_stop")  # also of a run that has finished
+CHANGEABLE = (*MEMORY, *LONGER)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run as it was when looked at: `at` is when its events last changed (seconds since the epoch).
+
+    `trouble` says why it did not come to a good end; None if it did, or lives.
+    """
+
+    folder: Path
+    spec: dict[str, Any]
+    state: JobState
+    trouble: GemmalocalError | None
+    at: float
+
+    @property
+    def name(self) -> str:
+        """The run's name, which is its folder's."""
+        return self.folder.name
+
+    @property
+    def resumable(self) -> bool:
+        """Whether there is something left to train."""
+        return self.state.status not in ("live", "done", "early", "damaged")
+
+
+def begin(recipe: Recipe, name: str | None = None, stem: str = "run") -> processes.Job:
+    """Start a run by `recipe`, called `name`, or else `stem` and a number; raises `RecipeError`, `JobBusy`."""
+    for aside in staging.in_folder(paths.runs()):  # of runs that were being deleted
+        if aside.abandoned:
+            aside.settle()
+    folder = _folder(name or _next_name(stem))
+    job = processes.start(folder, "train", recipe.model_dump(mode="json"))
+    try:
+        _keep(recipe, folder)
+    except OSError:  # it could not be shown, nor changed: let nobody wait for it
+        job.kill()
+        raise
+    return job
+
+
+def resume(folder: Path, overrides: Sequence[str] = ()) -> processes.Job:
+    """Go on from the newest checkpoint, or with a dataset; the job reads from where its events stand now.
+
+    Raises `GemmalocalError` if the run has finished, `RecipeError` for what cannot change, `JobBusy` if it lives.
+    """
+    kind = history.kind(folder)
+    if overrides and kind != "train":
+        raise RecipeError(f"{folder.name} is no training run: it has no keys to set.", "Leave --set out.")
+    changed = _changed(folder, overrides)
+    if kind == "train":
+        _check_goes_on(folder, changed, {item.partition("=")[0].strip() for item in overrides})
+    old = processes.Job(folder)
+    old.skip()
+    job = processes.start(folder, kind, changed.model_dump(mode="json") if changed else history.spec(folder))
+    job.skip_to(old)
+    if changed:
+        _keep(changed, folder)
+    return job
+
+
+def delete(folder: Path) -> None:
+    """Remove a run with its checkpoints and adapter; raises `JobBusy` if it lives."""
+    if processes.Job(folder).alive or exports.busy(folder):
+        raise JobBusy(f"{folder.name} is running, or is being exported.", "Stop it first.")
+    atomic.remove(folder)
+
+
+def _changed(folder: Path, overrides: Sequence[str]) -> Recipe | None:
+    """A run's recipe with what may change in its midst: how much memory it takes, and how long it trains."""
+    for item in overrides:
+        if (key := item.partition("=")[0].strip()) not in CHANGEABLE:
+            raise RecipeError(
+                f"{key} cannot change in the midst of a run.",
+                f"Only {', '.join(CHANGEABLE)} can. For anything else begin a new run: "
+                f"gemmalocal train {folder / 'recipe.yaml'} --set {item}",
+            )
+    if not overrides:
+        return None
+    from gemmalocal.recipe import recipe_file
+
+    return recipe_file.load(str(folder / "recipe.yaml"), overrides)
+
+
+def _check_goes_on(folder: Path, changed: Recipe | None, keys: set[str]) -> None:
+    """Raise `GemmalocalError` if a run has nothing left to train, also with what changed."""
+    state = history.read(folder)
+    trained = state.steps[-1].step if state.steps else 0
+    longer = changed if changed and keys.intersection(LONGER) else None
+    if state.status in ("done", "early") and longer is None:
+        result = history.result(folder)
+        more = f"gemmalocal resume {folder.name} --set train.steps={2 * max(1, trained)}"
+        if state.status == "early":
+            more = f"gemmalocal resume {folder.name} --set train.early_stop=null"
+        raise GemmalocalError(
+            f"{folder.name} has finished already.",
+            f"Its {result.name}: {result}. For more: {more}\nWith new rows begin a run with start_from: {folder.name}",
+        )
+    if longer is None:
+        return
+    if longer.train.steps is not None and longer.train.steps <= trained and state.status != "early":
+        raise RecipeError(
+            f"{folder.name} has trained {trained} steps; train.steps={longer.train.steps} is not more.",
+            "Give how many it shall have in all.",
+        )
+    if state.status == "early" and "train.early_stop" not in keys:
+        raise RecipeError(
+            f"{folder.name} stopped early, at step {trained}: nothing was better for long enough.",
+            "To go on all the same, give train.early_stop=null, or a larger number, too.",
+        )
+
+
+def _keep(recipe: Recipe, folder: Path) -> None:
+    from gemmalocal.recipe import recipe_file
+
+    atomic.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
+
+
+def checked(name: str) -> str:
+    """A name that a run can have; raises `RecipeError`."""
+    if len(name.encode(errors="replace")) > targets.LONGEST:
+        raise RecipeError(f"'{name[:40]}...' is too long for a run's name.", f"Take at most {targets.LONGEST} bytes.")
+    if not re.fullmatch(r"[\w][\w.-]*", name):
+        raise RecipeError(f"'{name}' cannot be a run's name.", "Use letters, digits, '-', '_' and '.'.")
+    return name
+
+
+def _folder(name: str) -> Path:
+    folder = paths.runs() / checked(name)
+    if (folder / "events.jsonl").exists():
+        raise RecipeError(f"There is a run '{name}' already.", f"Give --name, or: gemmalocal resume {name}")
+    return folder
+
+
+def _next_name(stem: str) -> str:
+    stem = re.sub(r"[^\w.-]", "-", stem)
+    number = 1
+    while (paths.runs() / f"{stem}-{number}").exists():
+        number += 1
+    return f"{stem}-{number}"

@@ -1,0 +1,137 @@
+"""Who holds a job's lock is asked, not assumed: a number that was given again is never signalled."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from gemmalocal.cli import group
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.jobs import holder, processes
+
+HOLD = """
+import fcntl, os, sys, time
+from pathlib import Path
+lock = open(sys.argv[1], "a+")
+fcntl.flock(lock, fcntl.LOCK_EX)
+if "sign" in sys.argv:
+    from gemmalocal.jobs import holder
+    holder.sign(Path(sys.argv[1]))
+if "child" in sys.argv:  # one that inherits the lock, and outlives its parent
+    if os.fork():
+        print("held", flush=True)
+        os._exit(0)
+if "away" in sys.argv:
+    os.setsid()
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@contextmanager
+def held(folder: Path, *how: str) -> Iterator[subprocess.Popen[str]]:
+    """A job directory whose lock a process holds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "job.json").write_text('{"kind": "train", "spec": {}}')
+    (folder / "events.jsonl").write_text('{"event": "started", "kind": "train", "pid": 1, "attempt": 1}\n')
+    words = [sys.executable, "-c", HOLD, str(folder / "lock"), *how]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True, start_new_session=True)
+    assert process.stdout is not None
+    process.stdout.readline()
+    try:
+        yield process
+    finally:
+        for pid in [*holder.holders(folder / "lock"), process.pid]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        process.wait()
+
+
+def stopped(name: str) -> tuple[int, str]:
+    """What `stop --force` came to: its exit code, and what it said."""
+    done = CliRunner().invoke(group, ["stop", name, "--force"], standalone_mode=False)
+    if isinstance(done.exception, GemmalocalError):
+        return done.exception.code, done.exception.message
+    assert done.exception is None, done.exception
+    return done.exit_code, done.stderr
+
+
+def test_who_has_signed_is_ended_and_it_is_said(workspace: Path) -> None:
+    with held(workspace / "runs" / "a", "sign") as process:
+        code, said = stopped("a")
+        assert (code, said) == (0, "a was killed; it had saved no checkpoint.\n")
+        assert process.wait(10) == -signal.SIGKILL
+    assert stopped("a") == (1, "a is not running.")
+
+
+def test_a_child_that_outlived_it_is_ended_too(workspace: Path) -> None:
+    with held(workspace / "runs" / "a", "sign", "child") as process:
+        process.wait(10)
+        assert processes.Job(workspace / "runs" / "a").alive
+        assert stopped("a")[0] == 0
+        assert not processes.Job(workspace / "runs" / "a").alive
+
+
+def test_a_lock_of_before_is_understood(workspace: Path) -> None:
+    with held(workspace / "runs" / "a") as process:
+        (workspace / "runs" / "a" / "lock").write_text(str(process.pid))
+        assert stopped("a")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        lambda pid: f"{pid} 123",  # the number of another one now
+        lambda pid: "0",
+        lambda pid: "1",
+        lambda pid: "-1",
+        lambda pid: "9" * 400,
+        lambda pid: "no number",
+        lambda pid: f"{os.getpid()} {holder.began(os.getpid())}",  # leads no group
+        lambda pid: "",
+    ],
+)
+def test_a_stale_number_is_never_signalled(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, text: Callable[[int], str]
+) -> None:
+    monkeypatch.setattr(processes, "BEGINS", 0.1)
+    monkeypatch.setattr("gemmalocal.cli.runs.DEATH", 0.1)
+    monkeypatch.setattr(os, "getpgid", lambda pid, asked=os.getpgid: -5 if pid == os.getpid() else asked(pid))
+    with held(workspace / "runs" / "a") as process:
+        (workspace / "runs" / "a" / "lock").write_text(text(process.pid))
+        code, said = stopped("a")
+        assert code == 1
+        assert said == f"a could not be killed: it still runs (process {process.pid})."
+        assert process.poll() is None
+
+
+def test_a_stale_number_of_a_group_is_never_signalled(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+    monkeypatch.setattr(processes, "BEGINS", 0.1)
+    try:
+        with held(workspace / "runs" / "a"):
+            lock = workspace / "runs" / "a" / "lock"
+            lock.write_text(str(bystander.pid))
+            os.utime(lock, (time.time() - 600,) * 2)  # of before there were starts
+            processes.Job(lock.parent).kill()
+            assert bystander.poll() is None
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+def test_one_that_has_just_begun_is_waited_for(workspace: Path) -> None:
+    job = processes.start(workspace / "errands" / "a", "doctor", {})
+    processes.Job(job.directory).kill()  # as another watcher, that has no child
+    assert job.ended(10)

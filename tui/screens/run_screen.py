@@ -1,0 +1,170 @@
+"""What the screens about runs share: they are shown runs, and they stop, resume, kill and delete the one at hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from textual.binding import Binding
+from textual.message import Message
+from textual.screen import Screen
+
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.jobs.exit_causes import LESS_MEMORY
+from gemmalocal.jobs.processes import Job
+from gemmalocal.workspace import runs
+from gemmalocal.workspace.runs import Run
+from tui.background import Forbearing, beside
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.problem import ProblemScreen
+
+
+class JobStarted(Message):
+    """A child process of ours works on a run."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__()
+        self.job = job
+
+
+class PreparationStarted(Message):
+    """A child process of ours makes a dataset in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+
+class OpenRun(Message):
+    """Somebody wants to look at a run."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+
+class Shown(Message):
+    """A screen came to the front, and may have missed something."""
+
+
+class Watching(Forbearing, Screen[None]):
+    """A screen that is handed all runs when it comes to the front, and whenever one has changed."""
+
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+
+    def on_screen_resume(self) -> None:
+        """Ask for the runs."""
+        self.post_message(Shown())
+
+    def seen(self, runs: list[Run]) -> None:
+        """Draw what concerns this screen."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether keys have something to act on; until then they wait."""
+        return True
+
+
+class RunScreen(Watching):
+    """A screen with a run at hand; only the actions that its state allows are offered."""
+
+    BINDINGS = [
+        Binding("s", "stop", "Stop"),
+        Binding("r", "resume", "Resume"),
+        Binding("R", "resume_smaller", "in less memory"),
+    ]
+
+    STOPS = "{} stops after this step and saves. Resume goes on from there."
+    LOST_BY_KILL = "What came after the last checkpoint is lost; s stops it and keeps everything."
+    LOST_BY_DELETE = "Its checkpoints, its adapter and its history are removed from the disk."
+
+    @property
+    def run(self) -> Run | None:
+        """The run at hand."""
+        raise NotImplementedError
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's that the screen is about; None for a list of them."""
+        return None
+
+    @property
+    def ready(self) -> bool:
+        """The run was seen."""
+        return self.run is not None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Whether the run's state allows an action."""
+        if action not in ("stop", "kill", "resume", "resume_smaller", "delete", "log"):
+            return True
+        if self.run is None:
+            return False
+        live = self.run.state.status == "live"
+        allowed = {
+            "stop": live,
+            "kill": live,
+            "resume": self.run.resumable,
+            "resume_smaller": self.run.resumable and self.run.state.status == "killed",
+            "delete": not live,
+        }
+        return allowed.get(action, True)
+
+    def action_stop(self) -> None:
+        """Ask for a stop after this step; the checkpoint is kept, and resume goes on from it."""
+        if self.run is not None:
+            Job(self.run.folder).ask(do="stop")
+            self.notify(self.STOPS.format(self.run.name), markup=False)
+
+    def action_resume(self) -> None:
+        """Go on from the newest checkpoint."""
+        self._resume(())
+
+    def action_resume_smaller(self) -> None:
+        """Go on with one row at once and checkpointing."""
+        self._resume(tuple(LESS_MEMORY.replace("--set", "").split()))
+
+    def _resume(self, overrides: tuple[str, ...]) -> None:
+        if (run := self.run) is not None:
+            self._try(lambda: runs.resume(run.folder, overrides), self._resumed)
+
+    def _resumed(self, job: Job) -> None:
+        self.post_message(JobStarted(job))
+        self.notify(f"{job.directory.name} goes on.")
+
+    def action_kill(self) -> None:
+        """End the job at once, if the person is sure."""
+        if (run := self.run) is not None:
+            self.ask(f"Kill {run.name} now?", self.LOST_BY_KILL, "Kill", lambda: self._try(Job(run.folder).kill))
+
+    def action_delete(self) -> None:
+        """Remove the run from the disk, if the person is sure."""
+        if (run := self.run) is not None:
+            self.ask(
+                f"Delete {run.name}?", self.LOST_BY_DELETE, "Delete", lambda: self._try(lambda: runs.delete(run.folder))
+            )
+
+    def action_log(self) -> None:
+        """Show what the job and its libraries printed, and why it ended if it ended badly."""
+        if (run := self.run) is not None:
+            sentence, remedy = (run.trouble.message, run.trouble.hint) if run.trouble else ("", "")
+            self.app.push_screen(ProblemScreen(run.name, sentence, remedy, run.folder))
+
+    def ask(self, question: str, consequence: str, verb: str, then: Callable[[], None]) -> None:
+        """Do something that cannot be taken back only after a yes."""
+        self.app.push_screen(ConfirmScreen(question, consequence, verb), lambda sure: then() if sure else None)
+
+    def _try(self, work: Callable[[], Any], then: Callable[[Any], None] | None = None) -> None:
+        """Work that reads or writes files, off the event loop; what goes wrong gets its screen."""
+
+        async def attempt() -> None:
+            try:
+                result = await asyncio.to_thread(work)
+            except (GemmalocalError, OSError) as error:
+                self.app.push_screen(ProblemScreen.of("That did not work", error))
+            else:
+                if then is not None:
+                    then(result)
+
+        beside(self, attempt())
