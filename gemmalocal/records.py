@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from collections.abc import Callable
 from dataclasses import dataclass
 
+Tell = Callable[[str, int, int], None]  # takes the progress of long work: what, done, total
 ROLES = ("system", "user", "assistant")
 LINE_ENDS = "\r\n"
 TRAIN_FILE, HELD_OUT_FILE = "train.jsonl", "held_out.jsonl"  # what makes a folder a dataset of ours

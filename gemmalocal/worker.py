@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from importlib import import_module, metadata
 from pathlib import Path
@@ -24,7 +24,6 @@ from gemmalocal.jobs.terminal_text import visible
 PACKAGES = ("mlx", "mlx-lm", "torch", "transformers", "bitsandbytes", "numpy", "tokenizers")
 NICE = 10  # of a run, a preparation, an export
 PIPELINES = Path(__file__).parent / "pipelines"
-Commands = Callable[[], list[dict[str, Any]]]
 
 
 def kinds() -> list[str]:
@@ -67,7 +66,7 @@ def versions() -> dict[str, str]:
     return found
 
 
-class Voice:
+class EventLog:
     """Appends events to a job's file, each whole or not at all; raises `OSError`."""
 
     def __init__(self, file: io.FileIO) -> None:
@@ -92,7 +91,7 @@ def run(directory: Path) -> int:
     with io.FileIO(directory / "events.jsonl", "a+") as file:
         if file.tell() and not _ends_whole(directory / "events.jsonl"):
             file.write(b"\n")  # a killed attempt may have torn its last line
-        say = Voice(file)
+        say = EventLog(file)
         try:
             for event in _work(directory):
                 say(event)
@@ -115,7 +114,7 @@ def _work(directory: Path) -> Iterator[Event]:
     yield from pipeline.run(spec, directory, Inbox(directory / "inbox.jsonl"))
 
 
-def _fail(say: Voice, error: Exception, directory: Path) -> int:
+def _fail(say: EventLog, error: Exception, directory: Path) -> int:
     """Leave the last word, if there is room for it, and the exit code."""
     with suppress(OSError):  # the log may be on a full disk
         traceback.print_exc()

@@ -18,8 +18,9 @@ from safetensors.numpy import save_file
 from gemmalocal.backends import peft_adapter
 from gemmalocal.errors import ModelError
 from gemmalocal.files import atomic, targets
+from gemmalocal.weights.tensors import Floats
 
-Tensors = dict[str, peft_adapter.Floats]
+Tensors = dict[str, Floats]
 
 MLX_WEIGHTS, CONFIG = "adapters.safetensors", peft_adapter.CONFIG
 TEXT, WRAPPED = "model.", peft_adapter.WRAPPER

@@ -6,14 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gemmalocal.backends.protocol import Sampling
+from gemmalocal.weights.tensors import Floats
 
-Floats = NDArray[np.float32]
 
-
-class Rows(Protocol):
+class CachedRows(Protocol):
     """Rows of ids in an engine, and what it remembers of them (keys and values), so that none is read twice."""
 
     def feed(self, ids: Sequence[Sequence[int]]) -> None:
@@ -30,7 +28,7 @@ class Rows(Protocol):
 
 
 def decode(
-    rows: Rows, prompts: Sequence[Sequence[int]], voices: Sequence[int], sampling: Sampling, stops: set[int]
+    rows: CachedRows, prompts: Sequence[Sequence[int]], voices: Sequence[int], sampling: Sampling, stops: set[int]
 ) -> Iterator[list[int | None]]:
     """What `Generator.stream` promises, of rows whose voices are chosen already."""
     draws = [list(voices[:place]).count(voice) for place, voice in enumerate(voices)]

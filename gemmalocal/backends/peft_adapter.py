@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors import SafetensorError, deserialize
 
 from gemmalocal.errors import ModelError
 from gemmalocal.recipe.schema import Recipe
 from gemmalocal.weights import safe_header
-from gemmalocal.weights.tensors import widened
-
-Floats = NDArray[np.float32]
+from gemmalocal.weights.tensors import Floats, widened
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PREFIX = "base_model.model."

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.backends.process_group import ALONE, Group
-from gemmalocal.data.batches import MicroBatch, Shapes
+from gemmalocal.data.batches import BatchShape, MicroBatch
 from gemmalocal.recipe.schema import Recipe
 
 
@@ -36,10 +36,10 @@ class Memory(NamedTuple):
     cached: int
 
 
-class Reader(Protocol):
+class InferenceModel(Protocol):
     """A model that is asked, and not changed."""
 
-    shapes: Shapes
+    shapes: BatchShape
     group: Group
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
@@ -52,7 +52,7 @@ class Reader(Protocol):
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
 
 
-class Trainer(Reader, Protocol):
+class Trainer(InferenceModel, Protocol):
     """A model with an adapter and an optimizer; the same, step by step, on all ranks of its `group`."""
 
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
@@ -143,7 +143,7 @@ class Backend(Protocol):
         `dtype` and `quantize` (bits) are a recipe's `weight_dtype` and `bits`: an adapter fits what it was trained on.
         """
 
-    def shapes(self) -> Shapes:
+    def shapes(self) -> BatchShape:
         """The shapes of micro-batches that this engine likes here."""
 
     def weight_bytes(self, dtype: str) -> int:

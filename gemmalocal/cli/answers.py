@@ -13,7 +13,7 @@ GAP = " │ "
 WHY = {"end": "", "length": ", cut at the longest", "asked": ", stopped"}
 
 
-class Page:
+class ExchangePage:
     """One exchange, printed line by line: a line is given out once it can change no more.
 
     Answers stand side by side only where that is `wanted`, not in a file or a pipe.

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from gemmalocal.cli import complete
-from gemmalocal.cli.answers import Page
+from gemmalocal.cli.answers import ExchangePage
 from gemmalocal.cli.follow import exit_code
 from gemmalocal.cli.narrate import Narrator
 from gemmalocal.cli.say import note, say, say_json_line
@@ -93,7 +93,7 @@ class Dialogue:
     def __init__(self, job: processes.Job, as_json: bool) -> None:
         self._job, self._json = job, as_json
         self._narrator, self._talk = Narrator(), transcript.Talk()
-        self._page: Page | None = None
+        self._page: ExchangePage | None = None
         self._last: Event | None = None
         self.over = False
 
@@ -165,7 +165,7 @@ class Dialogue:
             if isinstance(event, Replied) and exchange.whole:
                 say_json_line(transcript.as_json(self._talk, exchange))
             return
-        self._page = self._page or Page(self.names, shutil.get_terminal_size().columns, sys.stdout.isatty())
+        self._page = self._page or ExchangePage(self.names, shutil.get_terminal_size().columns, sys.stdout.isatty())
         for line in self._page.more(exchange):
             say(line)
 

@@ -11,7 +11,7 @@ import click
 
 from gemmalocal.cli import complete
 from gemmalocal.cli.errands import run
-from gemmalocal.cli.say import Shown, joined, note, page, say, say_json, styled
+from gemmalocal.cli.say import StyledText, joined, note, page, say, say_json, styled
 from gemmalocal.jobs.terminal_text import on_line, printable
 from gemmalocal.planning.throughput import duration
 
@@ -122,7 +122,7 @@ def _problem(problem: dict[str, Any]) -> Iterator[str]:
         yield styled(f"{'':<18}{printable(problem['example'])}", dim=True)
 
 
-def _piece(text: str, supervised: bool, colour: bool) -> Shown:
+def _piece(text: str, supervised: bool, colour: bool) -> StyledText:
     marked = "⏎\n".join(printable(line) for line in text.split("\n"))
     if supervised and not colour:
         marked = f"{MARKS[0]}{marked}{MARKS[1]}"

@@ -12,15 +12,15 @@ from gemmalocal.files import paths, safe_read
 from gemmalocal.jobs import history
 from gemmalocal.records import TRAIN_FILE
 
-Offers = list[CompletionItem]
+Completions = list[CompletionItem]
 
 
-def files(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
+def files(context: click.Context, parameter: click.Parameter, typed: str) -> Completions:
     """Files and folders, as the shell finds them."""
     return [CompletionItem(typed, type="file")]
 
 
-def runs(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
+def runs(context: click.Context, parameter: click.Parameter, typed: str) -> Completions:
     """Runs, the newest first."""
     try:
         return _beginning(typed, [folder.name for folder in history.list_runs()])
@@ -28,14 +28,14 @@ def runs(context: click.Context, parameter: click.Parameter, typed: str) -> Offe
         return []
 
 
-def recipes(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
+def recipes(context: click.Context, parameter: click.Parameter, typed: str) -> Completions:
     """Recipes that come along; files where none begins like that."""
     from gemmalocal.recipe import recipe_file
 
     return _beginning(typed, recipe_file.builtin_recipes()) or files(context, parameter, typed)
 
 
-def prepared(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
+def prepared(context: click.Context, parameter: click.Parameter, typed: str) -> Completions:
     """Datasets that were prepared here; files where none begins like that."""
     try:
         folders = [folder for folder in safe_read.entries(paths.datasets()) if (folder / TRAIN_FILE).is_file()]
@@ -45,10 +45,10 @@ def prepared(context: click.Context, parameter: click.Parameter, typed: str) -> 
     return _beginning(typed, names) or files(context, parameter, typed)
 
 
-def runs_or_files(context: click.Context, parameter: click.Parameter, typed: str) -> Offers:
+def runs_or_files(context: click.Context, parameter: click.Parameter, typed: str) -> Completions:
     """Runs; files where none begins like that."""
     return runs(context, parameter, typed) or files(context, parameter, typed)
 
 
-def _beginning(typed: str, names: Iterable[str]) -> Offers:
+def _beginning(typed: str, names: Iterable[str]) -> Completions:
     return [CompletionItem(name) for name in names if name.startswith(typed)]

@@ -54,7 +54,7 @@ def export(
     RUN is its name. The export is loaded again, and its loss is measured on the run's held-out rows. If it kept less
     than 90 % of what the run gained, it is marked as failed.
     """
-    chosen = exports.Form(form, dtype, int(quantize) if quantize else None, kind)
+    chosen = exports.ExportForm(form, dtype, int(quantize) if quantize else None, kind)
     code, report = errands.report(
         exports.start(history.find_run(run), chosen, None if folder is None else targets.place(folder))
     )

@@ -22,32 +22,32 @@ NARROW = 40  # cells that a line is never cut below
 START_OF_LINE = "\r\033[K"  # and what was on it away
 
 
-class Shown(str):
+class StyledText(str):
     """Text that has passed the border, with our own styles; joined with other text it is foreign again."""
 
     __slots__ = ()
 
 
-def styled(text: str, **style: Any) -> Shown:
+def styled(text: str, **style: Any) -> StyledText:
     """Foreign text in a style of `click.style`, without its colours where those are unwanted (https://no-color.org)."""
     if os.environ.get("NO_COLOR"):
         style = {name: value for name, value in style.items() if name not in ("fg", "bg")}
-    return Shown(click.style(shown(text), **style))
+    return StyledText(click.style(shown(text), **style))
 
 
-def joined(*parts: str, by: str = "") -> Shown:
+def joined(*parts: str, by: str = "") -> StyledText:
     """Parts, styled or foreign, as one text."""
-    return Shown(by.join(map(shown, parts)))
+    return StyledText(by.join(map(shown, parts)))
 
 
-def page(lines: Iterable[str]) -> Shown:
+def page(lines: Iterable[str]) -> StyledText:
     """Lines, styled or foreign, one below the other."""
     return joined(*lines, by="\n")
 
 
-def shown(text: str) -> Shown:
+def shown(text: str) -> StyledText:
     """As it may be printed."""
-    return text if isinstance(text, Shown) else Shown(terminal_text.visible(text))
+    return text if isinstance(text, StyledText) else StyledText(terminal_text.visible(text))
 
 
 def say(*parts: str, err: bool = False) -> None:
@@ -63,25 +63,25 @@ def note(*parts: str) -> None:
 def again(text: str) -> None:
     """One line of narration in place of the one that the cursor is on; it stays there."""
     width = shutil.get_terminal_size().columns - 1
-    _print(Shown(START_OF_LINE + terminal_text.on_line(text, max(NARROW, width))), True, newline=False)
+    _print(StyledText(START_OF_LINE + terminal_text.on_line(text, max(NARROW, width))), True, newline=False)
 
 
 def wipe() -> None:
     """The line that the cursor is on, away."""
-    _print(Shown(START_OF_LINE), True, newline=False)
+    _print(StyledText(START_OF_LINE), True, newline=False)
 
 
 def say_json(value: object) -> None:
     """Print a value as one line of JSON."""
-    _print(Shown(terminal_text.as_json(value)), False)
+    _print(StyledText(terminal_text.as_json(value)), False)
 
 
 def say_json_line(line: str) -> None:
     """Print a line that is JSON already."""
-    _print(Shown(terminal_text.json_line(line)), False)
+    _print(StyledText(terminal_text.json_line(line)), False)
 
 
-def _print(text: Shown, err: bool, newline: bool = True) -> None:
+def _print(text: StyledText, err: bool, newline: bool = True) -> None:
     try:
         click.echo(text, err=err, nl=newline)
     except OSError as error:

@@ -44,7 +44,7 @@ class MicroBatch:
 
 
 @dataclass(frozen=True)
-class Shapes:
+class BatchShape:
     """What an engine likes: lengths in multiples, and what a forward pass costs beyond its tokens.
 
     `multiple` is in tokens; `overhead` is the fixed cost of a pass, counted in tokens; `limit` the most tokens
@@ -80,7 +80,7 @@ def _order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return _orders[key]
 
 
-def plan(examples: Sequence[Example], shapes: Shapes, rows: int | None = None) -> list[MicroBatch]:
+def plan(examples: Sequence[Example], shapes: BatchShape, rows: int | None = None) -> list[MicroBatch]:
     """Partition a batch into micro-batches of at most `rows` rows, if given, in ascending length.
 
     Packed: rows end to end, as few micro-batches as the limit allows, as equal as can be. Else rows of like length side
@@ -93,7 +93,7 @@ def plan(examples: Sequence[Example], shapes: Shapes, rows: int | None = None) -
     return [replace(part, place=place) for place, part in enumerate(parts)]
 
 
-def _side_by_side(examples: Sequence[Example], shapes: Shapes, rows: int | None) -> list[MicroBatch]:
+def _side_by_side(examples: Sequence[Example], shapes: BatchShape, rows: int | None) -> list[MicroBatch]:
     ordered = sorted(examples, key=lambda example: len(example.ids))
     padded = [_round_up(len(example.ids) - 1, shapes.multiple) for example in ordered]
     limit = shapes.limit if shapes.lanes == 1 else min(shapes.limit, -(-sum(padded) // shapes.lanes))
@@ -128,7 +128,7 @@ def share(parts: Sequence[MicroBatch], rank: int, size: int) -> list[MicroBatch]
     return sorted(mine, key=lambda part: part.place)
 
 
-def _bins(examples: Sequence[Example], shapes: Shapes, most: int) -> list[list[Example]]:
+def _bins(examples: Sequence[Example], shapes: BatchShape, most: int) -> list[list[Example]]:
     """Longest first, each row into the bin with the fewest tokens (https://doi.org/10.1137/0117039), fullest bin last.
 
     The number of bins is the first multiple of the lanes with which none has more than the limit.
@@ -156,12 +156,12 @@ def rounds(parts: Sequence[MicroBatch], lanes: int) -> Iterator[Sequence[MicroBa
         yield parts[start : start + lanes]
 
 
-def longest(examples: Sequence[Example], shapes: Shapes) -> int:
+def longest(examples: Sequence[Example], shapes: BatchShape) -> int:
     """Tokens of the longest row, padding counted."""
     return _round_up(int(lengths(examples).max()) - 1, shapes.multiple)
 
 
-def largest(examples: Sequence[Example], size: int, seed: int, shapes: Shapes, rows: int | None) -> int:
+def largest(examples: Sequence[Example], size: int, seed: int, shapes: BatchShape, rows: int | None) -> int:
     """Tokens (padding counted) of the largest micro-batches at once, over the first batches; or of the longest row."""
     looks = min(LOOKS, -(-len(examples) // size))
     plans = (plan(batch(examples, size, seed, number), shapes, rows) for number in range(looks))

@@ -19,7 +19,7 @@ MEDIA = {  # columns, and kinds of parts, that are no text, and what they are
 YES, NO = ("true", "yes"), ("false", "no")
 
 
-class Unusable(Exception):
+class UnusableRow(Exception):
     """A row that does not have the shape it should have; the message says why, as a verb's phrase."""
 
 
@@ -42,20 +42,20 @@ def written(value: Any) -> str | None:
 
 
 def text(columns: Columns, name: str) -> str:
-    """The text in a column; raises `Unusable` if there is none."""
+    """The text in a column; raises `UnusableRow` if there is none."""
     value = columns.get(name)
     found = value if isinstance(value, str) else written(value)
     if found is None:
         if name not in columns:
-            raise Unusable(f"has no '{name}': it has {names(columns)}")
-        raise Unusable(f"has no text in '{name}': it is {'null' if missing(value) else kind(value)}")
+            raise UnusableRow(f"has no '{name}': it has {names(columns)}")
+        raise UnusableRow(f"has no text in '{name}': it is {'null' if missing(value) else kind(value)}")
     if not found.strip():
-        raise Unusable(f"has nothing in '{name}'")
+        raise UnusableRow(f"has nothing in '{name}'")
     return found
 
 
 def content(columns: Columns, name: str) -> str:
-    """The text in a column that may be a list of parts, as OpenAI and transformers write it; raises `Unusable`."""
+    """The text in a column that may be a list of parts, as OpenAI and transformers write it; raises `UnusableRow`."""
     value = columns.get(name)
     if isinstance(value, dict) and "parts" in value:  # Google's way
         value = value["parts"]
@@ -63,7 +63,7 @@ def content(columns: Columns, name: str) -> str:
         return text(columns, name)
     joined = "".join(_part(part, name) for part in value)
     if not joined.strip():
-        raise Unusable(f"has nothing in '{name}'")
+        raise UnusableRow(f"has nothing in '{name}'")
     return joined
 
 
@@ -73,20 +73,20 @@ def _part(part: Any, name: str) -> str:
     if isinstance(part, dict):
         sort = str(part.get("type", ""))
         if sort in MEDIA:
-            raise Unusable(f"has {MEDIA[sort]}, and only text is trained")
+            raise UnusableRow(f"has {MEDIA[sort]}, and only text is trained")
         if (found := written(part.get("text"))) is not None:
             return found
         no_media(part)
-        raise Unusable(f"has a part that is no text in '{name}': it is of the type '{sort}'")
-    raise Unusable(f"has a part that is no text in '{name}': it is {kind(part)}")
+        raise UnusableRow(f"has a part that is no text in '{name}': it is of the type '{sort}'")
+    raise UnusableRow(f"has a part that is no text in '{name}': it is {kind(part)}")
 
 
 def no_media(columns: Columns, named: bool = True) -> None:
-    """Raise `Unusable` for a row with images, sound or video; `named`: also if it only names their files."""
+    """Raise `UnusableRow` for a row with images, sound or video; `named`: also if it only names their files."""
     for name in columns.keys() & MEDIA.keys():
         value = columns[name]
         if not missing(value) and (named or not isinstance(value, str)):
-            raise Unusable(f"has {MEDIA[name]}, and only text is trained")
+            raise UnusableRow(f"has {MEDIA[name]}, and only text is trained")
 
 
 def number(value: Any) -> float | None:

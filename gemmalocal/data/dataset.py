@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.data import sources
-from gemmalocal.data.cells import Unusable
+from gemmalocal.data.cells import UnusableRow
 from gemmalocal.data.findings import Findings
 from gemmalocal.data.remarks import NEAR, Remarks
-from gemmalocal.data.row_formats import Shapes
-from gemmalocal.data.sources import Found, Source
+from gemmalocal.data.row_formats import RowFormats
+from gemmalocal.data.sources import RowSource, SourceListing
 from gemmalocal.documents import splits
 from gemmalocal.errors import DatasetError
 from gemmalocal.recipe.schema import DataSource, DataSpec
@@ -29,7 +29,7 @@ class _Place:
     """One of the recipe's places, with what it holds, and how many of its records came."""
 
     spec: DataSource
-    found: Found
+    found: SourceListing
     taken: int = 0  # records to be trained on
 
     @property
@@ -122,11 +122,11 @@ class Records:
         limit, taken = self._spec.rows, sum(each.taken for each in self._places)
         return place.full or (limit is not None and taken >= limit)
 
-    def _usable(self, place: _Place, source: Source, start: int) -> Iterator[tuple[Record, int]]:
+    def _usable(self, place: _Place, source: RowSource, start: int) -> Iterator[tuple[Record, int]]:
         """The records of a source with their keys, without duplicates; each row may have its own shape."""
         template = place.spec.template or self._spec.template
         remarks = Remarks(Findings()) if place.found.ours else self._remarks
-        reader = Shapes(self._spec.shape, template, self._spec.merge_turns, remarks)
+        reader = RowFormats(self._spec.shape, template, self._spec.merge_turns, remarks)
 
         def at(where: int) -> None:
             self.done = start + where
@@ -137,7 +137,7 @@ class Records:
                 continue
             try:
                 record = reader(*row)
-            except Unusable as problem:
+            except UnusableRow as problem:
                 self.findings.reject(Rejected(row[0], str(problem), reprlib.repr(row[1])))
                 continue
             if reader.shape not in self.shapes:

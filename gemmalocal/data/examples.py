@@ -17,7 +17,7 @@ from gemmalocal.data.tokenizer import TURN_ENDS, TemplateRefused, Tokenizer
 from gemmalocal.recipe.schema import LongRows
 from gemmalocal.records import Message, Record, Rejected
 
-Piece = tuple[str, bool]  # text, supervised
+SupervisedText = tuple[str, bool]  # text, supervised
 BLOCK_ROWS, BLOCK_CHARACTERS = 512, 1 << 20  # tokenized at once, on all cores
 
 
@@ -40,10 +40,10 @@ class Example:
         return replace(self, ids=self.ids[start:end], weights=self.weights[start:end])
 
 
-Made = list[Example | Rejected]  # of one record; more than one if it was split
+RecordExamples = list[Example | Rejected]  # of one record; more than one if it was split
 
 
-def pieces(record: Record, tokenizer: Tokenizer, turns: bool = False) -> list[Piece]:
+def pieces(record: Record, tokenizer: Tokenizer, turns: bool = False) -> list[SupervisedText]:
     """A record as text in order, each piece supervised or not; raises `TemplateRefused`.
 
     A model without a chat template gets a single prompt and completion as plain text, `record.between` after the
@@ -59,8 +59,8 @@ def pieces(record: Record, tokenizer: Tokenizer, turns: bool = False) -> list[Pi
     return _turns(record.messages, tokenizer)
 
 
-def _turns(messages: tuple[Message, ...], tokenizer: Tokenizer) -> list[Piece]:
-    found: list[Piece] = []
+def _turns(messages: tuple[Message, ...], tokenizer: Tokenizer) -> list[SupervisedText]:
+    found: list[SupervisedText] = []
     written = ""
     for index, message in enumerate(messages):
         if message.role != "assistant":
@@ -90,7 +90,7 @@ def to_examples(
     max_length: int,
     long_rows: LongRows = "cut",
     turns: bool = False,
-) -> Iterator[tuple[Record, Made]]:
+) -> Iterator[tuple[Record, RecordExamples]]:
     """Each record with its example, or the reason why it has none; a block of records is held at a time.
 
     A record of more than `max_length` tokens is cut, dropped, or split: plain text into windows of about equal
@@ -108,7 +108,7 @@ def to_examples(
             yield record, _fitted(record, example, tokenizer, max_length, long_rows)
 
 
-def shown(example: Example, tokenizer: Tokenizer) -> list[Piece]:
+def shown(example: Example, tokenizer: Tokenizer) -> list[SupervisedText]:
     """An example as text again, in runs of supervised and other tokens."""
     runs = groupby(zip(example.ids.tolist(), example.weights.tolist(), strict=True), key=lambda pair: pair[1] > 0)
     return [(tokenizer.decode([number for number, _ in run], special=True), supervised) for supervised, run in runs]
@@ -127,7 +127,7 @@ def _blocks(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield block
 
 
-def _pieces(record: Record, tokenizer: Tokenizer, turns: bool) -> list[Piece] | Rejected:
+def _pieces(record: Record, tokenizer: Tokenizer, turns: bool) -> list[SupervisedText] | Rejected:
     try:
         return pieces(record, tokenizer, turns)
     except TemplateRefused as problem:
@@ -140,7 +140,9 @@ def _joined(record: Record, parts: Sequence[tuple[list[int], bool]]) -> Example:
     return Example(np.array(ids, np.int32), weights, record.source)
 
 
-def _fitted(record: Record, example: Example, tokenizer: Tokenizer, max_length: int, long_rows: LongRows) -> Made:
+def _fitted(
+    record: Record, example: Example, tokenizer: Tokenizer, max_length: int, long_rows: LongRows
+) -> RecordExamples:
     """One record's example, made to fit."""
     cut = len(example.ids) > max_length
     if cut and long_rows == "drop":

@@ -8,46 +8,46 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.data.cells import Unusable
+from gemmalocal.data.cells import UnusableRow
 from gemmalocal.records import Record
 
-Row = dict[str, Any]
+ExportRow = dict[str, Any]
 SENDERS = {"system": "system", "user": "human", "assistant": "gpt"}
 BLOCK = 1024  # rows of a Parquet row group
 
 
-def chat(record: Record) -> Row:
+def chat(record: Record) -> ExportRow:
     """`messages`, as OpenAI and most trainers have it; plain text stays `text`."""
     if not record.messages:
         return {"text": record.text}
     return {"messages": [{"role": turn.role, "content": turn.content} for turn in record.messages]}
 
 
-def sharegpt(record: Record) -> Row:
+def sharegpt(record: Record) -> ExportRow:
     """`conversations` of human and gpt."""
     if not record.messages:
-        raise Unusable("is plain text, and no conversation")
+        raise UnusableRow("is plain text, and no conversation")
     return {"conversations": [{"from": SENDERS[turn.role], "value": turn.content} for turn in record.messages]}
 
 
-def alpaca(record: Record) -> Row:
+def alpaca(record: Record) -> ExportRow:
     """Instruction, input (empty) and output; a system message goes before the instruction."""
     asked, answered = _pair(record)
     return {"instruction": asked, "input": "", "output": answered}
 
 
-def prompt(record: Record) -> Row:
+def prompt(record: Record) -> ExportRow:
     """Prompt and completion."""
     asked, answered = _pair(record)
     return {"prompt": asked, "completion": answered}
 
 
-def text(record: Record) -> Row:
+def text(record: Record) -> ExportRow:
     """`text`; of a conversation its turns, with an empty line between."""
     return {"text": record.text or "\n\n".join(turn.content for turn in record.messages)}
 
 
-FORMS: dict[str, tuple[Callable[[Record], Row], str]] = {
+FORMS: dict[str, tuple[Callable[[Record], ExportRow], str]] = {
     "chat": (chat, ".jsonl"),
     "sharegpt": (sharegpt, ".jsonl"),
     "alpaca": (alpaca, ".jsonl"),
@@ -58,7 +58,7 @@ FORMS: dict[str, tuple[Callable[[Record], Row], str]] = {
 }
 
 
-def write(rows: Iterable[Row], file: Path) -> int:
+def write(rows: Iterable[ExportRow], file: Path) -> int:
     """Write rows to a .jsonl or .parquet file; how many they were."""
     return _parquet(rows, file) if file.suffix == ".parquet" else _json_lines(rows, file)
 
@@ -87,11 +87,11 @@ def _pair(record: Record) -> tuple[str, str]:
     turns = list(record.messages)
     system = turns.pop(0).content + "\n\n" if turns and turns[0].role == "system" else ""
     if [turn.role for turn in turns] != ["user", "assistant"]:
-        raise Unusable("is plain text, and no question" if not turns else "has more than one turn")
+        raise UnusableRow("is plain text, and no question" if not turns else "has more than one turn")
     return system + turns[0].content, turns[1].content
 
 
-def _json_lines(rows: Iterable[Row], file: Path) -> int:
+def _json_lines(rows: Iterable[ExportRow], file: Path) -> int:
     count = 0
     with file.open("w", encoding="utf-8") as lines:
         for row in rows:
@@ -100,7 +100,7 @@ def _json_lines(rows: Iterable[Row], file: Path) -> int:
     return count
 
 
-def _parquet(rows: Iterable[Row], file: Path) -> int:
+def _parquet(rows: Iterable[ExportRow], file: Path) -> int:
     import pyarrow
     import pyarrow.parquet
 
@@ -117,8 +117,8 @@ def _parquet(rows: Iterable[Row], file: Path) -> int:
     return count
 
 
-def _blocks(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    block: list[Row] = []
+def _blocks(rows: Iterable[ExportRow]) -> Iterator[list[ExportRow]]:
+    block: list[ExportRow] = []
     for row in rows:
         block.append(row)
         if len(block) == BLOCK:

@@ -12,7 +12,7 @@ NAMED, SHOWN = 5, 200  # sources that a kind remembers, and characters of its ex
 
 
 @dataclass
-class Kind:
+class ProblemKind:
     """One kind of problem: `effect` is `LEFT_OUT` or `ODD` (trained on all the same)."""
 
     effect: str
@@ -27,7 +27,7 @@ class Findings:
     """Grows by kinds, not by rows."""
 
     def __init__(self) -> None:
-        self._kinds: dict[tuple[str, str], Kind] = {}
+        self._kinds: dict[tuple[str, str], ProblemKind] = {}
 
     def reject(self, row: Rejected) -> None:
         """Count a row that is left out."""
@@ -38,13 +38,13 @@ class Findings:
         self._count(ODD, kind, source, "", example, rows)
 
     def _count(self, effect: str, kind: str, source: str, detail: str, example: str, rows: int = 1) -> None:
-        new = Kind(effect, kind, detail=detail[:SHOWN], example=example[:SHOWN])
+        new = ProblemKind(effect, kind, detail=detail[:SHOWN], example=example[:SHOWN])
         found = self._kinds.setdefault((effect, kind), new)
         found.count += rows
         if len(found.sources) < NAMED:
             found.sources.append(source)
 
-    def of(self, effect: str) -> list[Kind]:
+    def of(self, effect: str) -> list[ProblemKind]:
         """The kinds of one effect, most frequent first."""
         return sorted((kind for kind in self._kinds.values() if kind.effect == effect), key=lambda kind: -kind.count)
 

@@ -15,7 +15,7 @@ from gemmalocal.errors import DatasetError
 from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import Message, Record
 
-Form = Literal["text", "prompt", "chat"]
+LayoutForm = Literal["text", "prompt", "chat"]
 
 
 class Mixed(Exception):
@@ -26,7 +26,7 @@ class Mixed(Exception):
 class Layout:
     """Rows of a `text` go on, those of a `prompt` complete it (`between` stands after it), those of `chat` reply."""
 
-    form: Form
+    form: LayoutForm
     between: str = ""
 
     def asked(self, tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
@@ -128,11 +128,11 @@ def remembered(examples: Path, data: DataSpec, tokenizer: Tokenizer) -> Layout:
     if not token_store.exists(examples):
         return Layout(form(tokenizer, isinstance(data.template, str) or data.shape == "text", []))
     train, _, about = token_store.load(examples)
-    kept: Form = about.get("form") or form(tokenizer, about["plain"], train[0].ids.tolist() if len(train) else [])
+    kept: LayoutForm = about.get("form") or form(tokenizer, about["plain"], train[0].ids.tolist() if len(train) else [])
     return Layout(kept, about["between"] if kept == "prompt" else "")
 
 
-def form(tokenizer: Tokenizer, plain: bool, example: Sequence[int]) -> Form:
+def form(tokenizer: Tokenizer, plain: bool, example: Sequence[int]) -> LayoutForm:
     """Of rows that are `plain` text or not, by the ids of one `example` if there is one.
 
     A model without a chat template may still have been trained on turns: then the example has the end of one.

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
-from gemmalocal.data.examples import Example, Made
+from gemmalocal.data.examples import Example, RecordExamples
 from gemmalocal.data.findings import Findings
 from gemmalocal.data.tokenizer import MARK
 from gemmalocal.records import Record
@@ -59,7 +59,7 @@ class Lint:
         self._replies = Counter[str]()
         self._first: dict[str, str] = {}  # the source of each of these
 
-    def __call__(self, record: Record, made: Made) -> None:
+    def __call__(self, record: Record, made: RecordExamples) -> None:
         """Look at one record."""
         if not any(isinstance(one, Example) for one in made):
             return  # it is left out already
@@ -100,7 +100,7 @@ class Lint:
         self._tokens.add(name)
         return f"has the control token {token if name == token else NUMBER.sub('N', token)} in its text"
 
-    def _room(self, record: Record, made: Made) -> Iterator[tuple[str, str]]:
+    def _room(self, record: Record, made: RecordExamples) -> Iterator[tuple[str, str]]:
         for one in made:
             if isinstance(one, Example):
                 if self._positions is not None and len(one.ids) > self._positions:

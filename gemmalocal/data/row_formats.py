@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from gemmalocal.data import cells, turns
-from gemmalocal.data.cells import Columns, Unusable
+from gemmalocal.data.cells import Columns, UnusableRow
 from gemmalocal.data.remarks import Remarks, Unused
 from gemmalocal.recipe.schema import PromptTemplate
 from gemmalocal.records import Message, Record
 
-Reader = Callable[[str, Columns], Record]
+RowReader = Callable[[str, Columns], Record]
 LINE = "\n"  # between a question and its answer, for a model without a chat template
 AS_WRITTEN = (("prompt", "completion"), ("prompt", "response"), ("question", "answer"))  # joined byte by byte
 QUESTIONS = ("prompt", "question", "query", "input", "inputs", "problem", "source", "user", "human")
@@ -29,7 +29,7 @@ SORTS = 64  # of rows, by the names of their columns, that are remembered
 
 
 def detect(columns: Columns) -> str:
-    """The name of a row's shape; raises `Unusable` if none fits."""
+    """The name of a row's shape; raises `UnusableRow` if none fits."""
     if turns.holder(columns):
         return "chat"
     if "instruction" in columns and any(name in columns for name in REPLIES):
@@ -38,7 +38,7 @@ def detect(columns: Columns) -> str:
         return "prompt"
     if "text" in columns:
         return "text"
-    raise Unusable(f"has columns of no known shape (data.template makes text of any): {cells.names(columns)}")
+    raise UnusableRow(f"has columns of no known shape (data.template makes text of any): {cells.names(columns)}")
 
 
 def _pair_of(columns: Columns) -> tuple[str, str] | None:
@@ -69,7 +69,7 @@ class _Sort:
     renamed: bool = False  # whether the columns are meant by their names in small letters
 
 
-class Shapes:
+class RowFormats:
     """Rows of one source to records."""
 
     def __init__(self, shape: str, template: str | PromptTemplate | None, merge: bool, remarks: Remarks) -> None:
@@ -80,7 +80,7 @@ class Shapes:
         self._sorts: dict[tuple[str, ...], _Sort] = {}
 
     def __call__(self, source: str, columns: Columns) -> Record:
-        """A row as a record; raises `Unusable`. A template wins over the shape."""
+        """A row as a record; raises `UnusableRow`. A template wins over the shape."""
         self._remarks.source = source
         names = tuple(columns)
         sort = self._sorts.get(names)
@@ -92,7 +92,7 @@ class Shapes:
         if sort.media:
             cells.no_media(columns, sort.shape != "text")
         if sort.weighed and not turns.weighed(columns, self._remarks):
-            raise Unusable("has a weight of 0, so that nothing of it is trained on")
+            raise UnusableRow("has a weight of 0, so that nothing of it is trained on")
         sort.unused.look(columns)
         return sort.read(source, columns, sort)
 
@@ -136,11 +136,11 @@ class Shapes:
         present = {name: columns[name] for name in held}
         try:
             return detect(present), present, False
-        except Unusable as problem:
+        except UnusableRow as problem:
             refused = problem
         full = _held(columns)
         for named, renamed in ((columns, False), (full, False), (_plain_names(full), True)):
-            with suppress(Unusable):
+            with suppress(UnusableRow):
                 return detect(named), named, renamed
         if self.shape != "auto":
             return self.shape, columns, False  # its reader says what a row of the shape before it misses
@@ -186,7 +186,7 @@ class Shapes:
     def _chat(self, source: str, columns: Columns, sort: _Sort) -> Record:
         told = turns.listed(columns.get(turns.holder(columns)))
         if not told:
-            raise Unusable("has no list of messages")
+            raise UnusableRow("has no list of messages")
         return self._talk(source, columns, sort, list(turns.messages(told, self._remarks)))
 
 
@@ -203,7 +203,7 @@ def _names(shape: str, columns: Columns) -> tuple[str, str]:
     return turns.holder(columns) if shape == "chat" else shape, ""
 
 
-def _templated(template: str | PromptTemplate) -> tuple[Reader, frozenset[str]]:
+def _templated(template: str | PromptTemplate) -> tuple[RowReader, frozenset[str]]:
     """A reader by a template, and the columns that it names."""
     if isinstance(template, str):
         whole, used = _filler(template)

@@ -15,7 +15,7 @@ from gemmalocal.data.folders import Holding
 from gemmalocal.documents import hub, packed, row_readers, splits
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_rows import json_tree, parts
-from gemmalocal.documents.row_readers import At, Rows
+from gemmalocal.documents.row_readers import At, SourceRows
 from gemmalocal.errors import DatasetError
 from gemmalocal.files import paths
 
@@ -23,19 +23,19 @@ PACKAGE = "package:"
 
 
 @dataclass(frozen=True)
-class Source:
+class RowSource:
     """`size` is in bytes (of a Hub dataset: rows), and so is what `read` tells of its progress."""
 
     size: int
-    read: Callable[[At], Rows]
+    read: Callable[[At], SourceRows]
     held_out: bool = False
 
 
 @dataclass
-class Found:
+class SourceListing:
     """What one place holds, and what is to be said of it; `ours`: it was prepared here."""
 
-    sources: list[Source]
+    sources: list[RowSource]
     notes: list[str] = field(default_factory=list)
     ours: bool = False
 
@@ -45,7 +45,7 @@ class Found:
         return any(source.held_out for source in self.sources)
 
 
-def find(path: str) -> Found:
+def find(path: str) -> SourceListing:
     """What is at `path`: a file, a glob, a folder, `hf:owner/name[:split]` or `package:module/file.json`.
 
     Files, folders, splits and lists are held out or left out by their names. Raises `DatasetError` if there is nothing
@@ -54,7 +54,7 @@ def find(path: str) -> Found:
     if path.startswith(hub.PREFIX):
         return _hub(path)
     if path.startswith(PACKAGE):
-        return Found([_file(_resource(path.removeprefix(PACKAGE)))])
+        return SourceListing([_file(_resource(path.removeprefix(PACKAGE)))])
     place = paths.given(path)
     if place.is_dir():
         return _folder(place)
@@ -65,7 +65,7 @@ def find(path: str) -> Found:
     raise DatasetError(f"There are no rows at {path}: no such file.", "Check data.path in the recipe.")
 
 
-def _matching(pattern: Path) -> Found:
+def _matching(pattern: Path) -> SourceListing:
     """The files and folders of a glob, each read as if it was named, but by sides as if they were in one folder."""
     matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]
     files = [match for match in matches if match.is_file() and folders.suffix(match) in row_readers.READERS]
@@ -76,7 +76,7 @@ def _matching(pattern: Path) -> Found:
     return _holding(Holding(sides, unread), str(pattern))
 
 
-def _folder(folder: Path) -> Found:
+def _folder(folder: Path) -> SourceListing:
     try:
         held = folders.look(folder)
     except OSError as error:
@@ -91,9 +91,9 @@ def _folder(folder: Path) -> Found:
     return _holding(held, str(folder))
 
 
-def _holding(held: Holding, name: str) -> Found:
+def _holding(held: Holding, name: str) -> SourceListing:
     """Files by side; those of the held-out side come first."""
-    found = Found([], ours=held.ours)
+    found = SourceListing([], ours=held.ours)
     for side in (splits.HELD_OUT, splits.TRAIN):
         for file in held.sides[side]:
             inside = _in_file(file)
@@ -120,26 +120,26 @@ def _told(name: str, held_out: Sequence[str], test: Sequence[str]) -> list[str]:
     return told
 
 
-def _in_file(file: Path) -> Found:
+def _in_file(file: Path) -> SourceListing:
     """A file; an object in a .json file may hold several lists, that are sides by their names."""
     if folders.suffix(file) != ".json" or file.suffix == ".gz":
-        return Found([_file(file)])
+        return SourceListing([_file(file)])
     try:
         held = parts(file)
     except (OSError, Unreadable):
-        return Found([_file(file)])  # who reads it says why
+        return SourceListing([_file(file)])  # who reads it says why
     notes = [f"lists in {file.name} that are not read: {folders.listed(_counted(held.others))}"] if held.others else []
     sides = {name: splits.side_of(name) for name in held.lists}
     if len(sides) < 2 or not any(sides.values()):
-        return Found([_file(file)], notes)
+        return SourceListing([_file(file)], notes)
     chosen = _split(sides)
     size = file.stat().st_size // max(1, len(chosen))
     sources = [
-        Source(size, partial(_part, file, name), held_out=side == splits.HELD_OUT)
+        RowSource(size, partial(_part, file, name), held_out=side == splits.HELD_OUT)
         for name, side in sorted(chosen.items(), key=lambda pair: pair[1] != splits.HELD_OUT)
     ]
     held_out = [name for name, side in chosen.items() if side == splits.HELD_OUT]
-    return Found(sources, notes + _told(file.name, held_out, [name for name in sides if name not in chosen]))
+    return SourceListing(sources, notes + _told(file.name, held_out, [name for name in sides if name not in chosen]))
 
 
 def _split(sides: dict[str, str]) -> dict[str, str]:
@@ -151,7 +151,7 @@ def _split(sides: dict[str, str]) -> dict[str, str]:
             for name, side in sides.items()}  # fmt: skip
 
 
-def _part(file: Path, name: str, at: At) -> Rows:
+def _part(file: Path, name: str, at: At) -> SourceRows:
     yield from json_tree(file, at, name)
 
 
@@ -171,22 +171,22 @@ def _resource(place: str) -> Path:
     return file
 
 
-def _file(file: Path) -> Source:
+def _file(file: Path) -> RowSource:
     if folders.suffix(file) not in row_readers.READERS:
         raise DatasetError(f"{file.name} is not of a kind that can be read.", f"Use {', '.join(row_readers.READERS)}.")
-    return Source(file.stat().st_size, partial(_unpacked if file.suffix == ".gz" else row_readers.read, file))
+    return RowSource(file.stat().st_size, partial(_unpacked if file.suffix == ".gz" else row_readers.read, file))
 
 
-def _unpacked(file: Path, at: At) -> Rows:
+def _unpacked(file: Path, at: At) -> SourceRows:
     with packed.unpacked(file) as plain:
         yield from row_readers.read(plain, lambda place: None)
 
 
-def _hub(place: str) -> Found:
+def _hub(place: str) -> SourceListing:
     try:
         if ":" in place.removeprefix(hub.PREFIX):
             name, table = hub.load(place)
-            return Found([_table(name, table)])
+            return SourceListing([_table(name, table)])
         name, tables = hub.splits(place)
     except Unreadable as problem:
         raise DatasetError(f"The Hub dataset '{place.removeprefix(hub.PREFIX)}' {problem}.", problem.hint) from problem
@@ -203,13 +203,13 @@ def _hub(place: str) -> Found:
     notes = _told(name, held_out, test)
     if others := [split for split in unread if split not in test]:
         notes.append(f"splits of {name} that are not read: {folders.listed(others)} (name one as {place}:{others[0]})")
-    return Found(sources, notes)
+    return SourceListing(sources, notes)
 
 
-def _table(name: str, table: Any, held_out: bool = False) -> Source:
-    def read(at: At) -> Rows:
+def _table(name: str, table: Any, held_out: bool = False) -> RowSource:
+    def read(at: At) -> SourceRows:
         for number, row in enumerate(table, 1):
             at(number)
             yield f"{name}#{number}", dict(row)
 
-    return Source(len(table), read, held_out)
+    return RowSource(len(table), read, held_out)

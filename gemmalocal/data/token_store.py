@@ -222,7 +222,7 @@ def damage(folder: Path) -> dict[str, str]:
     return wrong | (_misfits(folder) if marks is None else hashes.damage(folder, marks))
 
 
-def _marks(folder: Path) -> tuple[hashes.Marks | None, dict[str, str]]:
+def _marks(folder: Path) -> tuple[hashes.FileMarks | None, dict[str, str]]:
     """The sizes and hashes of a store's files, None where they are lost or never were, and what is wrong with them."""
     try:
         _, sealed = hashes.unseal((folder / ABOUT).read_text(encoding="utf-8"))

@@ -14,7 +14,7 @@ from tokenizers import Tokenizer as Encoder
 from gemmalocal.data.chat_template import CONFIG, TURNS, TURNS_4, ChatTemplate, chosen, read_json
 from gemmalocal.errors import ModelError
 from gemmalocal.records import Message
-from gemmalocal.templates.sandbox import Declined, TemplateFault, Templates
+from gemmalocal.templates.sandbox import TemplateFault, TemplateRaised, Templates
 
 __all__ = ["TURNS", "TURN_ENDS", "TURN_STARTS", "TemplateRefused", "Tokenizer"]
 TURN_STARTS = ("<start_of_turn>", "<|turn>")
@@ -106,7 +106,7 @@ class Tokenizer:
         """
         try:
             return self._filled(self._folded(messages), ask)
-        except Declined as refusal:
+        except TemplateRaised as refusal:
             raise TemplateRefused(f"does not fit the chat template: {refusal}") from refusal
         except TemplateFault as fault:
             if fault.endless or self._fits_none():
@@ -131,7 +131,7 @@ class Tokenizer:
         first question."""
         try:
             return PROBE not in self._filled([Message("system", PROBE), Message("user", "a")], True)
-        except Declined:
+        except TemplateRaised:
             return True
         except TemplateFault:
             return False
@@ -142,7 +142,7 @@ class Tokenizer:
             self._filled([Message("user", "a")], True)
         except TemplateFault:
             return True
-        except Declined:
+        except TemplateRaised:
             return False
         return False
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from gemmalocal.data import cells
-from gemmalocal.data.cells import Columns, Unusable
+from gemmalocal.data.cells import Columns, UnusableRow
 from gemmalocal.data.remarks import PART_WEIGHT, TRAILS, Remarks
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_values import decode
@@ -42,7 +42,7 @@ def listed(value: Any) -> list[Any]:
         try:
             value = decode(value)
         except Unreadable as problem:
-            raise Unusable(f"has messages as text: it {problem}") from problem
+            raise UnusableRow(f"has messages as text: it {problem}") from problem
     if isinstance(value, dict):
         columns = {key: held for key, held in value.items() if isinstance(held, list)}
         if len({len(held) for held in columns.values()}) == 1:
@@ -60,14 +60,14 @@ def is_turns(value: Any) -> bool:
 
 
 def messages(turns: Sequence[Any], remarks: Remarks, learned: bool = True) -> Iterator[Message]:
-    """Each turn as a message; an empty system message is none. Raises `Unusable`."""
+    """Each turn as a message; an empty system message is none. Raises `UnusableRow`."""
     for turn in turns:
         if not isinstance(turn, dict):
-            raise Unusable("has a message that is no object")
+            raise UnusableRow("has a message that is no object")
         said = str(turn.get(_key(turn, SPEAKERS) or "role"))
         role = ROLE_NAMES.get(said.lower(), said.lower())
         if role not in ROLES:
-            raise Unusable(f"has a message of an unknown role: '{said}'")
+            raise UnusableRow(f"has a message of an unknown role: '{said}'")
         name = _key(turn, CONTENTS) or "content"
         if role == "system" and cells.missing(turn.get(name)):
             continue
@@ -89,22 +89,22 @@ def weighed(columns: Columns, remarks: Remarks) -> bool:
 
 
 def conversation(told: Sequence[Message], remarks: Remarks, merge: bool) -> tuple[Message, ...]:
-    """Messages that a model's template takes: a system message first, then turns; raises `Unusable`."""
+    """Messages that a model's template takes: a system message first, then turns; raises `UnusableRow`."""
     if not told:
-        raise Unusable("has no list of messages")
+        raise UnusableRow("has no list of messages")
     turns = tuple(_merged(told)) if merge else tuple(told)
     roles = [message.role for message in turns]
     talk = roles[1:] if roles[0] == "system" else roles
     if "assistant" not in roles:
-        raise Unusable("has no assistant message to learn from")
+        raise UnusableRow("has no assistant message to learn from")
     if "system" in talk:
-        raise Unusable("has a system message that is not the first")
+        raise UnusableRow("has a system message that is not the first")
     if talk[0] != "user":
-        raise Unusable("has an assistant message before any user's")
+        raise UnusableRow("has an assistant message before any user's")
     if role := next((role for role, after in zip(talk, talk[1:], strict=False) if role == after), None):
-        raise Unusable(f"has two {role} messages in a row (data.merge_turns makes one of them)")
+        raise UnusableRow(f"has two {role} messages in a row (data.merge_turns makes one of them)")
     if not any(message.learned for message in turns if message.role == "assistant"):
-        raise Unusable("has a weight of 0, so that nothing of it is trained on")
+        raise UnusableRow("has a weight of 0, so that nothing of it is trained on")
     if talk[-1] == "user":
         remarks.odd(TRAILS, turns[-1].content)
     return turns
@@ -130,7 +130,7 @@ def _merged(told: Sequence[Message]) -> Iterator[Message]:
                 yield at_hand
             at_hand = message
         elif message.learned != at_hand.learned:
-            raise Unusable(f"has {message.role} messages in a row of which only some have a weight of 0")
+            raise UnusableRow(f"has {message.role} messages in a row of which only some have a weight of 0")
         else:
             at_hand = replace(at_hand, content=at_hand.content + BETWEEN + message.content)
     if at_hand:

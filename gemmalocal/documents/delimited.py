@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from gemmalocal.documents import lines
 from gemmalocal.documents.document import Unreadable
-from gemmalocal.documents.lines import LONGEST, At, Rows
+from gemmalocal.documents.lines import LONGEST, At, SourceRows
 from gemmalocal.records import Rejected
 
 SEPARATORS = ",;\t|"
@@ -19,7 +19,7 @@ INDEXES = ("", "Unnamed: 0")  # what pandas' index is called in a header
 TITLED = 3  # lines under a title line that are looked at: all have the same several columns
 
 
-def table(file: Path, at: At, names: Sequence[str] = ()) -> Rows:
+def table(file: Path, at: At, names: Sequence[str] = ()) -> SourceRows:
     """Columns under a header line (.csv, .tsv), quoted as in RFC 4180.
 
     If `names` are given for the columns, the file has no header. A row with a quotation mark that is never closed
@@ -27,7 +27,7 @@ def table(file: Path, at: At, names: Sequence[str] = ()) -> Rows:
     """
     csv.field_size_limit(LONGEST)
     with file.open("rb") as opened:
-        found = _Lines(lines.begin(opened), 0, at)
+        found = _TableLines(lines.begin(opened), 0, at)
         if names:
             delimiter = separator(file, next(found, ""))
             found.again()
@@ -39,7 +39,7 @@ def table(file: Path, at: At, names: Sequence[str] = ()) -> Rows:
         yield from _rows(file, found, names, delimiter)
 
 
-def _rows(file: Path, found: _Lines, names: Sequence[str], delimiter: str) -> Rows:
+def _rows(file: Path, found: _TableLines, names: Sequence[str], delimiter: str) -> SourceRows:
     name, unnamed = file.name, "" in names
     while True:
         found.mark()
@@ -65,7 +65,7 @@ def _rows(file: Path, found: _Lines, names: Sequence[str], delimiter: str) -> Ro
         found.rewind()
 
 
-class _Lines:
+class _TableLines:
     """The lines of a table: where the row at hand began, and a way back to its second line."""
 
     def __init__(self, raw: BinaryIO, number: int, at: At) -> None:
@@ -97,7 +97,7 @@ class _Lines:
         finally:
             self._raw.seek(here)
 
-    def __iter__(self) -> _Lines:
+    def __iter__(self) -> _TableLines:
         return self
 
     def __next__(self) -> str:
@@ -121,7 +121,7 @@ def separator(file: Path, line: str) -> str:
     return max(SEPARATORS, key=bare.count) if any(mark in bare for mark in SEPARATORS) else ","
 
 
-def _head(file: Path, found: _Lines) -> tuple[str, Rejected | None]:
+def _head(file: Path, found: _TableLines) -> tuple[str, Rejected | None]:
     """The separator; the next line is the header. A title line above it is told, Excel's own and empty ones are not."""
     declared = ""
     for line in found:
@@ -151,7 +151,7 @@ def _cells(line: str, delimiter: str) -> list[str]:
         return []
 
 
-def _header(found: _Lines, delimiter: str) -> list[str]:
+def _header(found: _TableLines, delimiter: str) -> list[str]:
     """Names of the columns; those without one, and pandas' index, are "", and so left out."""
     try:
         names = next(csv.reader(found, delimiter=delimiter, strict=True), [])

@@ -11,12 +11,12 @@ from typing import Any
 from gemmalocal.documents.document import Document, Section
 from gemmalocal.records import Rejected
 
-Message = dict[str, Any]
+FrameMessage = dict[str, Any]
 LENGTH = struct.Struct(">I")
 CHUNK = 1 << 20
 
 
-def send(descriptor: int, message: Message) -> None:
+def send(descriptor: int, message: FrameMessage) -> None:
     """Write a message whole; file names that are no UTF-8 keep their bytes."""
     content = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
     rest = memoryview(LENGTH.pack(len(content)) + content)
@@ -42,7 +42,7 @@ class Inlet:
         self._waiting += block
         return bool(block)
 
-    def messages(self) -> Iterator[Message]:
+    def messages(self) -> Iterator[FrameMessage]:
         """Those that have come whole."""
         while len(self._waiting) >= LENGTH.size:
             end = LENGTH.size + LENGTH.unpack_from(self._waiting)[0]

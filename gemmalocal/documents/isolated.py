@@ -163,7 +163,7 @@ class IsolatedReader:
             return True
         raise self._lost(self._places[number], why, count)
 
-    def _messages(self, number: int, child: Child) -> Iterator[frames.Message]:
+    def _messages(self, number: int, child: Child) -> Iterator[frames.FrameMessage]:
         """What comes of the place whose turn it is, until the process ends."""
         patience = PATIENCE * self._limits.time(size_of(self._places[number]))
         deadline, idled = time.monotonic() + patience, time.monotonic()
@@ -193,7 +193,7 @@ class IsolatedReader:
                 key.data.receive()
         self._waited += time.monotonic() - start if ready else 0
 
-    def _ended(self, child: Child, last: frames.Message) -> bool:
+    def _ended(self, child: Child, last: frames.FrameMessage) -> bool:
         """A document came to its end; raises what it was refused for."""
         child.documents += 1
         child.asked.popleft()

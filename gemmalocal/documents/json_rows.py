@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from gemmalocal.documents import lines, splits
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_values import Broken, Values, decode
-from gemmalocal.documents.lines import LONGEST, At, Row, Rows
+from gemmalocal.documents.lines import LONGEST, At, SourceRow, SourceRows
 from gemmalocal.records import Rejected
 
 HELD = 64 << 20  # bytes of a file whose rows stand in columns, which is held whole
@@ -22,7 +22,7 @@ ROW_NAMES = {  # an object with one of these is a row, and holds none
 LIST_NAMES = ("data", "rows", "examples", "items", "records", "instances")  # what a list of rows is called
 
 
-def json_lines(file: Path, at: At) -> Rows:
+def json_lines(file: Path, at: At) -> SourceRows:
     """One JSON object a line (.jsonl); or what a .json holds, under a wrong name."""
     with file.open("rb") as opened:
         raw = lines.begin(opened)
@@ -51,7 +51,7 @@ def json_lines(file: Path, at: At) -> Rows:
                     yield Rejected(source, str(problem), line[:80].decode("utf-8", "replace").strip())
 
 
-def json_tree(file: Path, at: At, part: str = "") -> Rows:
+def json_tree(file: Path, at: At, part: str = "") -> SourceRows:
     """The rows of a .json file, streamed; `part` is the list in its object that is meant, else each of `parts`."""
     with file.open("rb") as opened:
         raw = lines.begin(opened)
@@ -151,7 +151,7 @@ def _in_columns(kinds: dict[str, tuple[str, int]]) -> bool:
     return len(alike) == 1 and kind in ("list", "table") and length > 0
 
 
-def _from_columns(file: Path) -> Rows:
+def _from_columns(file: Path) -> SourceRows:
     with file.open("rb") as opened:
         table = Values(lines.begin(opened), lambda place: None).value()
     columns = {name: list(held.values() if isinstance(held, dict) else held) for name, held in table.items()}
@@ -159,7 +159,7 @@ def _from_columns(file: Path) -> Rows:
         yield f"{file.name}#{number}", dict(zip(columns, cells, strict=True))
 
 
-def _sequence(file: Path, values: Values) -> Rows:
+def _sequence(file: Path, values: Values) -> SourceRows:
     """Values one after the other; if the first is a list, its elements are rows."""
     number = 0
     if values.peek() == "[":
@@ -167,7 +167,7 @@ def _sequence(file: Path, values: Values) -> Rows:
     yield from _rows(file, values, number, "#", close="")
 
 
-def _members(file: Path, values: Values, wanted: set[str]) -> Rows:
+def _members(file: Path, values: Values, wanted: set[str]) -> SourceRows:
     """The rows of the wanted lists in an object."""
     values.take("{")
     while not values.take("}") and not values.ended:
@@ -183,7 +183,9 @@ def _members(file: Path, values: Values, wanted: set[str]) -> Rows:
         values.take(",")
 
 
-def _rows(file: Path, values: Values, start: int, mark: str, close: str = "]") -> Generator[Row | Rejected, None, int]:
+def _rows(
+    file: Path, values: Values, start: int, mark: str, close: str = "]"
+) -> Generator[SourceRow | Rejected, None, int]:
     """Elements as rows, numbered on from `start`; the last number."""
     number, name = start, file.name
     for value in _elements(values, close):

@@ -25,10 +25,10 @@ INDENT = 64  # characters, the most that are looked at
 NEAR = 16  # characters before the end of a window in which an error may only mean that the window ends
 
 
-class Written(float):
+class VerbatimNumber(float):
     """A number that is not written as Python writes it: `4.50`, `1e400`. As text it is what was written."""
 
-    def __new__(cls, written: str) -> Written:
+    def __new__(cls, written: str) -> VerbatimNumber:
         """The number in `written`."""
         number = super().__new__(cls, written)
         number.written = written
@@ -42,7 +42,7 @@ class Written(float):
 
 def _number(written: str) -> float:
     number = float(written)
-    return number if repr(number) == written else Written(written)
+    return number if repr(number) == written else VerbatimNumber(written)
 
 
 def _whole(written: str) -> int | str:

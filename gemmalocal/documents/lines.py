@@ -9,8 +9,8 @@ from typing import Any, BinaryIO
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.records import Rejected
 
-Row = tuple[str, dict[str, Any]]  # where it came from, its columns
-Rows = Iterator[Row | Rejected]
+SourceRow = tuple[str, dict[str, Any]]  # where it came from, its columns
+SourceRows = Iterator[SourceRow | Rejected]
 At = Callable[[int], None]  # told how many bytes have been read
 LONGEST = 8 << 20  # bytes; a longer row is passed over, so that one broken line cannot fill the memory
 OLD_MAC = 256 << 20  # bytes of a file whose lines end in a carriage return alone, which is held whole
@@ -60,7 +60,7 @@ def kind(value: Any) -> str:
     return KINDS.get(type(value), "a number" if isinstance(value, (int, float)) else type(value).__name__)
 
 
-def row(source: str, value: Any) -> Row | Rejected:
+def row(source: str, value: Any) -> SourceRow | Rejected:
     """A value as the row that it should be; a list of turns is one of messages."""
     if isinstance(value, dict):
         return source, value

@@ -17,7 +17,7 @@ NEWEST = 128  # sketches that are compared one by one
 ODD = np.uint32(0x9E3779B1)  # spreads bits (Knuth's multiplicative hashing)
 
 
-class Run(NamedTuple):
+class BandRun(NamedTuple):
     """Bands of some sketches: hashes in order, and the number of each one's sketch; (entries,) both."""
 
     bands: NDArray[np.uint32]
@@ -29,7 +29,7 @@ class BandIndex:
 
     def __init__(self, hashes: int) -> None:
         self._salt = np.arange(hashes // ROWS, dtype=np.uint32) * ODD  # a band's hash is of its place, too
-        self._runs: list[Run] = []
+        self._runs: list[BandRun] = []
         self._indexed = 0  # sketches that are in runs
         self.sketches = np.empty((2 * NEWEST, hashes), np.uint32)
         self._count = 0
@@ -75,6 +75,6 @@ class BandIndex:
         return np.asarray(mixed ^ (mixed >> np.uint32(13)), np.uint32)
 
 
-def _sorted(bands: NDArray[np.uint32], sketches: NDArray[np.int32]) -> Run:
+def _sorted(bands: NDArray[np.uint32], sketches: NDArray[np.int32]) -> BandRun:
     order = np.argsort(bands, kind="stable")
-    return Run(bands[order], sketches[order])
+    return BandRun(bands[order], sketches[order])

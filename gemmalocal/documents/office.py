@@ -26,7 +26,7 @@ def read_docx(file: Path, password: str | None = None) -> Content:
     """Paragraphs, tables, text boxes, content controls, footnotes and comments; headers and footers are left out."""
     check(file)
     word = _opened(str(file))
-    content = _Reader(word).content()
+    content = _OfficeReader(word).content()
     if not content.sections:
         raise empty([word.element.body])
     return content
@@ -44,7 +44,7 @@ def _opened(file: str | BytesIO) -> Any:
     return docx.Document(file)
 
 
-class _Reader:
+class _OfficeReader:
     """Reads one document, and those that are put into it."""
 
     def __init__(self, word: Any, depth: int = 0) -> None:
@@ -140,7 +140,7 @@ class _Reader:
         from gemmalocal.documents import html, text
 
         if "wordprocessingml" in kind and self.depth < DEEPEST:
-            return _Reader(_opened(BytesIO(data)), self.depth + 1).content().sections
+            return _OfficeReader(_opened(BytesIO(data)), self.depth + 1).content().sections
         if "html" in kind:
             return html.body(text.decode(data)).sections
         if kind.startswith("text/plain"):

@@ -30,7 +30,7 @@ class Page(NamedTuple):
         return "\n".join(self.lines)
 
 
-class Heading(NamedTuple):
+class OutlineEntry(NamedTuple):
     """An entry of the outline: `level` counts from 1, `page` from 0."""
 
     level: int
@@ -170,7 +170,7 @@ def _title(pdf: Any) -> str:
         return ""
 
 
-def _outline(pdf: Any) -> Iterator[Heading]:
+def _outline(pdf: Any) -> Iterator[OutlineEntry]:
     """The bookmarks that lead to a page."""
     for mark in pdf.get_toc():
         target = mark.get_dest()
@@ -180,12 +180,12 @@ def _outline(pdf: Any) -> Iterator[Heading]:
         except UnicodeDecodeError:
             continue
         if page is not None and title:
-            yield Heading(mark.level + 1, title, page)
+            yield OutlineEntry(mark.level + 1, title, page)
 
 
-def _sections(pages: Sequence[Sequence[str]], outline: Sequence[Heading]) -> list[Any]:
+def _sections(pages: Sequence[Sequence[str]], outline: Sequence[OutlineEntry]) -> list[Any]:
     """Pages cut at the lines where a heading of the outline stands; where none does, at the page's first."""
-    headings: dict[int, list[Heading]] = {}
+    headings: dict[int, list[OutlineEntry]] = {}
     for heading in outline:
         headings.setdefault(heading.page, []).append(heading)
     sections = Sections()
@@ -200,10 +200,10 @@ def _sections(pages: Sequence[Sequence[str]], outline: Sequence[Heading]) -> lis
     return sections.found
 
 
-def _starts(lines: Sequence[str], headings: Sequence[Heading]) -> dict[int, list[Heading]]:
+def _starts(lines: Sequence[str], headings: Sequence[OutlineEntry]) -> dict[int, list[OutlineEntry]]:
     """The line at which each heading begins, in their order."""
     keys = [_key(line) for line in lines]
-    starts: dict[int, list[Heading]] = {}
+    starts: dict[int, list[OutlineEntry]] = {}
     place = 0
     for heading in headings:
         title = _key(heading.title)

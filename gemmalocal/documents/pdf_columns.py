@@ -20,7 +20,7 @@ WORDS = 3  # of a line at the least
 WORD = re.compile(r"[^\W\d]\S*")
 
 
-class Piece(NamedTuple):
+class LinePart(NamedTuple):
     """A line's part on each side of the gutter; one that crosses it is neither."""
 
     whole: Span
@@ -69,7 +69,7 @@ def _gutters(rects: Sequence[list[float]], fewest: int) -> list[float]:
     return [2 * place - 1.0 for at, place in enumerate(often) if not at or place - often[at - 1] > 1]
 
 
-def _split(chars: Characters, span: Span, gutter: float) -> Piece:
+def _split(chars: Characters, span: Span, gutter: float) -> LinePart:
     start, end = span
     low, high = start, end  # the first character behind the gutter is in between
     while low < high:
@@ -79,17 +79,17 @@ def _split(chars: Characters, span: Span, gutter: float) -> Piece:
         else:
             high = middle
     if low == start:
-        return Piece(span, None, span)
+        return LinePart(span, None, span)
     if low == end:
-        return Piece(span, span, None)
+        return LinePart(span, span, None)
     left = start + len(chars.text[start:low].rstrip())
     box = chars.box(left - 1)
     if chars.box(low).left - box.right < WIDEST * box.height * 0.6:
-        return Piece(span, None, None)
-    return Piece(span, (start, left), (low, end))
+        return LinePart(span, None, None)
+    return LinePart(span, (start, left), (low, end))
 
 
-def _is_prose(chars: Characters, pieces: Sequence[Piece], fewest: int) -> bool:
+def _is_prose(chars: Characters, pieces: Sequence[LinePart], fewest: int) -> bool:
     """Are both sides lines of words that fill their column? A table's cells do not."""
     both = [(piece.left, piece.right) for piece in pieces if piece.left and piece.right]
     if len(both) < fewest:
@@ -104,7 +104,7 @@ def _is_prose(chars: Characters, pieces: Sequence[Piece], fewest: int) -> bool:
     return True
 
 
-def _reordered(pieces: Sequence[Piece]) -> list[Span]:
+def _reordered(pieces: Sequence[LinePart]) -> list[Span]:
     """Each block of lines that keep to their column: its left side, then its right."""
     spans: list[Span] = []
     left: list[Span] = []

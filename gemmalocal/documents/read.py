@@ -17,7 +17,7 @@ from gemmalocal.documents.text import LARGEST_TEXT
 from gemmalocal.errors import DocumentError
 from gemmalocal.records import Rejected
 
-Reader = Callable[[Path, str | None], Content]
+DocumentReader = Callable[[Path, str | None], Content]
 IN_MEMORY = ("text.", "html.", "outlines.", "tex.", "rtf.", "notebook.", "subtitles.", "opendocument.read_flat")
 
 
@@ -142,11 +142,11 @@ def _fits(file: Path, found: str) -> None:
         raise Unreadable(f"is too large: more than {LARGEST_TEXT >> 20} MB of text", packed.SMALLER)
 
 
-def _reader(found: str) -> Reader:
+def _reader(found: str) -> DocumentReader:
     if found in ROWS:
         return tables.read_table
     module, _, name = READERS[found].partition(".")
-    reader: Reader = getattr(import_module(f"gemmalocal.documents.{module}"), name)
+    reader: DocumentReader = getattr(import_module(f"gemmalocal.documents.{module}"), name)
     return reader
 
 

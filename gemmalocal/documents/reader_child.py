@@ -32,7 +32,7 @@ class Child:
     def __init__(self, bounds: Limits) -> None:
         sweep()
         self.asked = deque[int]()
-        self.messages = deque[frames.Message]()
+        self.messages = deque[frames.FrameMessage]()
         self.held = 0  # bytes that came and were not taken
         self.ready = self.over = False
         self.documents = 0  # that were taken to their ends
@@ -89,7 +89,7 @@ class Child:
             if "end" in message:
                 self._sizes.popleft()
 
-    def take(self) -> frames.Message:
+    def take(self) -> frames.FrameMessage:
         """The next message."""
         message = self.messages.popleft()
         if not self.messages:

@@ -23,7 +23,7 @@ from threading import Thread
 from typing import NoReturn
 
 from gemmalocal.documents.document import Document
-from gemmalocal.documents.frames import Inlet, Message, packed, send
+from gemmalocal.documents.frames import FrameMessage, Inlet, packed, send
 from gemmalocal.documents.read import read_each
 from gemmalocal.errors import DocumentError
 from gemmalocal.records import Rejected
@@ -41,7 +41,7 @@ def main(memory: int, most: int) -> None:
     os.dup2(2, 1)  # what libraries print is no frame
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the asking process that is meant
     _confine(memory)
-    requests = SimpleQueue[Message]()
+    requests = SimpleQueue[FrameMessage]()
     Thread(target=_receive, args=(requests,), daemon=True).start()
     send(out, {"ready": True})
     grown, process = False, psutil.Process()
@@ -52,7 +52,7 @@ def main(memory: int, most: int) -> None:
             send(out, {**message, "grown": grown})
 
 
-def answer(source: str, password: str | None, seconds: int) -> Iterator[Message]:
+def answer(source: str, password: str | None, seconds: int) -> Iterator[FrameMessage]:
     """What is in a file: `items` as they come, rows together; with the last of them the `end`, and why it is `refused`.
 
     `seconds` of processor time may pass between two messages.
@@ -96,7 +96,7 @@ def _confine(memory: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("500")
 
 
-def _receive(requests: SimpleQueue[Message]) -> None:
+def _receive(requests: SimpleQueue[FrameMessage]) -> None:
     """Requests as they come; at the end of stdin the process ends, whatever it is at."""
     inlet = Inlet(0)
     with suppress(OSError, ValueError):

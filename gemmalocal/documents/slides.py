@@ -22,7 +22,7 @@ ENDS = {"Period": "{}.", "ParenR": "{})", "ParenBoth": "({})", "Plain": "{}"}
 FORMULA = f"{formulas.M}oMath"
 
 
-class Box(NamedTuple):
+class PlacedShape(NamedTuple):
     """A piece of a slide and where it stands, in EMU."""
 
     left: float
@@ -83,11 +83,11 @@ def _choose(slide: Any) -> None:
             either.getparent().remove(either)
 
 
-def _boxes(shape: Any) -> Iterator[Box]:
+def _boxes(shape: Any) -> Iterator[PlacedShape]:
     """A shape with its text; of a group, all of its shapes as one."""
     text = "\n\n".join(_texts(shape))
     left, top = shape.left or 0, shape.top or 0
-    yield Box(left, top, left + (shape.width or 0), top + (shape.height or 0), text)
+    yield PlacedShape(left, top, left + (shape.width or 0), top + (shape.height or 0), text)
 
 
 def _texts(shape: Any) -> Iterator[str]:
@@ -105,7 +105,7 @@ def _texts(shape: Any) -> Iterator[str]:
         yield from map(diagrams.text, diagrams.parts(shape.element, shape.part))
 
 
-def in_order(boxes: Sequence[Box]) -> list[str]:
+def in_order(boxes: Sequence[PlacedShape]) -> list[str]:
     """The texts of boxes as they are read: by rows, or by columns where those are parted more widely."""
     boxes = [box for box in boxes if box.text.strip()]
     rows, apart = _parted(boxes, lambda box: (box.top, box.bottom))
@@ -116,9 +116,11 @@ def in_order(boxes: Sequence[Box]) -> list[str]:
     return [text for group in groups for text in in_order(group)]
 
 
-def _parted(boxes: Sequence[Box], sides: Callable[[Box], tuple[float, float]]) -> tuple[list[list[Box]], float]:
+def _parted(
+    boxes: Sequence[PlacedShape], sides: Callable[[PlacedShape], tuple[float, float]]
+) -> tuple[list[list[PlacedShape]], float]:
     """Boxes in groups that do not reach into each other, and the widest gap between two; a little may overlap."""
-    groups: list[list[Box]] = []
+    groups: list[list[PlacedShape]] = []
     widest, end = 0.0, 0.0
     for box in sorted(boxes, key=sides):
         start, own = sides(box)

@@ -36,7 +36,7 @@ def _contents(file: Path) -> Iterator[tuple[str, Content] | Rejected]:
     yield from of_rows(row_readers.table(file, _unheard, names) if names else row_readers.read(file, _unheard))
 
 
-def of_rows(found: row_readers.Rows) -> Iterator[tuple[str, Content] | Rejected]:
+def of_rows(found: row_readers.SourceRows) -> Iterator[tuple[str, Content] | Rejected]:
     """Each row as text, in its place."""
     for row in found:
         if isinstance(row, Rejected):

@@ -13,7 +13,7 @@ LEVELS = 9
 HOPS = 20  # styles that are based on each other, at the most
 
 
-class Level(NamedTuple):
+class ListLevel(NamedTuple):
     """How one level of a list counts and what it writes, such as "%1.%2."."""
 
     start: int
@@ -79,7 +79,7 @@ class Numbers:
         levels = () if abstract is None else abstract.iterfind(f"{W}lvl")
         return next((str(one.get(f"{W}ilvl")) for one in levels if _value(one, "pStyle") == style), "")
 
-    def _level(self, number: str, kind: str, depth: int) -> Level | None:
+    def _level(self, number: str, kind: str, depth: int) -> ListLevel | None:
         override = self._override(number, depth)
         node = None if override is None else override.find(f"{W}lvl")
         if node is None:
@@ -87,7 +87,7 @@ class Numbers:
         if node is None:
             return None
         start, restart = _value(node, "start"), _value(node, "lvlRestart")
-        return Level(
+        return ListLevel(
             int(start) if start.isdigit() else 1,
             _value(node, "numFmt") or "decimal",
             _value(node, "lvlText"),
@@ -106,7 +106,7 @@ class Numbers:
     def _override(self, number: str, depth: int) -> Any:
         return _numbered(self._lists[number], "lvlOverride", depth)
 
-    def _count(self, number: str, kind: str, depth: int, level: Level) -> list[int | None]:
+    def _count(self, number: str, kind: str, depth: int, level: ListLevel) -> list[int | None]:
         counts = self._counts.setdefault(kind, [None] * LEVELS)
         own = _value(self._override(number, depth), "startOverride")
         if own.isdigit() and (number, depth) not in self._begun:
@@ -121,7 +121,7 @@ class Numbers:
                 counts[deeper] = None
         return counts
 
-    def _shown(self, number: str, kind: str, depth: int, counts: list[int | None], level: Level) -> str:
+    def _shown(self, number: str, kind: str, depth: int, counts: list[int | None], level: ListLevel) -> str:
         own = self._level(number, kind, depth)
         count = counts[depth]
         if own is None or own.kind in ("none", "bullet"):

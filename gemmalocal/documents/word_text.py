@@ -23,7 +23,7 @@ OFF = ("0", "false", "off")
 WHITE = "FFFFFF"
 
 
-class Look(NamedTuple):
+class RunStyle(NamedTuple):
     """How a run looks, as far as its text depends on it."""
 
     hidden: bool
@@ -51,7 +51,7 @@ class Words:
         """What a paragraph shows: insertions count, deletions do not, text boxes are blocks of their own."""
         text, pending, script = "", "", ""
         style = _value(paragraph.find(f"{W}pPr"), "pStyle")
-        todo: list[tuple[Any, Look | None]] = [(paragraph, None)]
+        todo: list[tuple[Any, RunStyle | None]] = [(paragraph, None)]
         while todo:
             node, look = todo.pop()
             if node.tag in ELSEWHERE or not isinstance(node.tag, str):
@@ -74,7 +74,7 @@ class Words:
                 text, pending, script = _closed(text, pending, script) + piece, "", ""
         return _closed(text, pending, script)
 
-    def _piece(self, node: Any, look: Look | None) -> str | None:
+    def _piece(self, node: Any, look: RunStyle | None) -> str | None:
         """The text of an element of a run; None of one that only holds others."""
         if node.tag == f"{W}t":
             text = node.text or ""
@@ -101,10 +101,10 @@ class Words:
         mark = counted(len(known) + 1, "1" if kind == "Footnotes" else "i")
         return f"[{known.setdefault(reference.get(f'{W}id', ''), mark)}]"
 
-    def _look(self, run: Any, style: str) -> Look:
+    def _look(self, run: Any, style: str) -> RunStyle:
         own = run.find(f"{W}rPr")
         if own is None:
-            return Look(self._vanishes(style), "", "")
+            return RunStyle(self._vanishes(style), "", "")
         vanish = own.find(f"{W}vanish")
         if vanish is None:
             hidden = self._vanishes(_value(own, "rStyle")) or self._vanishes(style) or self._is_white(run, own)
@@ -113,7 +113,7 @@ class Words:
         fonts = own.find(f"{W}rFonts")
         font = "" if fonts is None else str(fonts.get(f"{W}ascii") or fonts.get(f"{W}hAnsi") or "")
         script = _value(own, "vertAlign")
-        return Look(hidden, "" if script == "baseline" else script, font)
+        return RunStyle(hidden, "" if script == "baseline" else script, font)
 
     def _vanishes(self, style: str) -> bool:
         """Does a style, or one that it is based on, hide its text?"""

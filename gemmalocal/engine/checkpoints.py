@@ -24,7 +24,7 @@ DAMAGED = "damaged-"  # before the name of a checkpoint that was left out, until
 
 
 @dataclass
-class Standing:
+class TrainState:
     """Where a run stands: what the loop must know to go on as if never interrupted."""
 
     step: int = 0
@@ -38,7 +38,7 @@ class Standing:
     planned: bool = True  # saved by the recipe's plan; false if only because of a stop on the way
 
 
-def publish(folder: Path, trainer: Trainer, standing: Standing, keep: int) -> Path:
+def publish(folder: Path, trainer: Trainer, standing: TrainState, keep: int) -> Path:
     """Write a checkpoint, then drop those that are neither the best nor among the `keep` newest.
 
     Only planned ones count, and what was not planned goes with the next: so a run that was stopped and resumed has the
@@ -59,7 +59,7 @@ def publish(folder: Path, trainer: Trainer, standing: Standing, keep: int) -> Pa
     return path
 
 
-def _marks(folder: Path) -> hashes.Marks:
+def _marks(folder: Path) -> hashes.FileMarks:
     """Hashes of what was just written, while the disk takes it: what the disk needs longer for costs no time."""
     with ThreadPoolExecutor(1) as beside:
         marks = beside.submit(hashes.marks, folder)
@@ -87,7 +87,7 @@ def _step(path: Path) -> int:
     return int(path.name.removeprefix(DAMAGED))
 
 
-def standing(path: Path) -> Standing:
+def standing(path: Path) -> TrainState:
     """What a checkpoint says of its run; raises `ModelError` if that is damaged."""
     try:
         return _read(path)[0]
@@ -95,14 +95,14 @@ def standing(path: Path) -> Standing:
         raise _no_use(path, str(error)) from error
 
 
-def _read(path: Path) -> tuple[Standing, hashes.Marks | None]:
+def _read(path: Path) -> tuple[TrainState, hashes.FileMarks | None]:
     """Of a checkpoint, and the marks of its files, which older versions did not keep; raises `hashes.Damaged`."""
     try:
         values, sealed = hashes.unseal((path / STATE).read_text(encoding="utf-8"))
         marks = values.pop(FILES, None)
         if sealed != isinstance(marks, dict):
             raise hashes.Damaged(hashes.CHANGED)
-        return Standing(**values), marks
+        return TrainState(**values), marks
     except FileNotFoundError:
         raise hashes.Damaged(f"{STATE} is missing") from None
     except (OSError, UnicodeDecodeError):
@@ -161,7 +161,7 @@ def settle(folder: Path) -> tuple[int, list[str]]:
     ]
 
 
-def restore(folder: Path, trainer: Trainer) -> Standing:
+def restore(folder: Path, trainer: Trainer) -> TrainState:
     """Take up the newest checkpoint; raises `ModelError` if it is damaged."""
     path = checked(existing(folder)[-1])
     trainer.restore(path)
@@ -182,7 +182,7 @@ def _no_use(path: Path, why: str) -> ModelError:
     return ModelError(f"The checkpoint of step {_step(path)} is damaged: {why}.", remedy)
 
 
-def go_back(folder: Path, now: Standing, factor: float) -> str:
+def go_back(folder: Path, now: TrainState, factor: float) -> str:
     """Make the checkpoint to go back to from bad steps the newest, with `factor` and the roll-backs in its state.
 
     Newer ones are dropped: those that were not planned, and one that no good step followed, for it may be what went

@@ -15,7 +15,7 @@ from pathlib import Path
 from gemmalocal.backends.process_group import wait
 from gemmalocal.backends.protocol import Trainer, Update
 from gemmalocal.engine import checkpoints
-from gemmalocal.engine.checkpoints import Standing
+from gemmalocal.engine.checkpoints import TrainState
 from gemmalocal.errors import TrainingDiverged
 from gemmalocal.jobs.events import Rollback
 
@@ -37,7 +37,7 @@ def trouble(update: Update, start: float | None) -> str:
     return ""
 
 
-def roll_back(folder: Path, trainer: Trainer, standing: Standing, why: str) -> tuple[Standing, Rollback]:
+def roll_back(folder: Path, trainer: Trainer, standing: TrainState, why: str) -> tuple[TrainState, Rollback]:
     """Restore the last checkpoint that is to be trusted; raises `TrainingDiverged` if that was done too often."""
     if standing.rollbacks == MOST_ROLLBACKS:
         raise TrainingDiverged(

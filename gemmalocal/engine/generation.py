@@ -15,7 +15,7 @@ from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.recipe.schema import PromptTemplate
 from gemmalocal.records import Message
 
-Template = str | PromptTemplate | None
+RowTemplate = str | PromptTemplate | None
 HALF = "\N{REPLACEMENT CHARACTER}"  # what bytes that are no whole character are decoded to
 
 
@@ -28,7 +28,7 @@ class Voice:
     number: int  # its adapter there; 0 is the base
     tokenizer: Tokenizer
     layout: Layout
-    template: Template = None
+    template: RowTemplate = None
 
     def prompt(self, text: str, system: str, before: Sequence[tuple[str, str]]) -> str:
         """What the model is given: for chat after the questions and answers `before`, else alone."""
@@ -39,7 +39,7 @@ class Voice:
         return self.layout.asked(self.tokenizer, [*first, *said, Message("user", text)])
 
 
-def shaped(text: str, template: Template) -> str:
+def shaped(text: str, template: RowTemplate) -> str:
     """A question as the rows of a template begin: "Imagination is" as "Quote: Imagination is".
 
     Only what stands around the first column is put around it, and nothing if the text begins so already.
@@ -55,7 +55,7 @@ def shaped(text: str, template: Template) -> str:
     return opening + text + (parts[1][0] if whole and len(parts) > 1 else "")
 
 
-class Reader:
+class Detokenizer:
     """Ids to text as they come: never half a character, and no special token."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -77,7 +77,7 @@ class Reader:
         return more
 
 
-class Said(NamedTuple):
+class VoiceStep(NamedTuple):
     """What a step added to the answer of a voice; `stopped` (see `events.Replied`) once it has ended."""
 
     voice: int
@@ -91,16 +91,16 @@ class Said(NamedTuple):
 
 def speak(
     voices: Sequence[Voice], prompts: Sequence[str], sampling: Sampling, wanted: Callable[[], bool]
-) -> Iterator[Said]:
+) -> Iterator[VoiceStep]:
     """Let each voice answer its prompt, all at the same time, until they end or are not `wanted` any longer."""
     begin = time.monotonic()
-    readers = [Reader(voice.tokenizer) for voice in voices]
+    readers = [Detokenizer(voice.tokenizer) for voice in voices]
     tokens, first, going = [0] * len(voices), [0.0] * len(voices), set(range(len(voices)))
 
-    def said(place: int, text: str, stopped: str) -> Said:
+    def said(place: int, text: str, stopped: str) -> VoiceStep:
         text += readers[place].end() if stopped else ""
         seconds = time.monotonic() - begin
-        return Said(place, text, readers[place].text, tokens[place], seconds, first[place], stopped)
+        return VoiceStep(place, text, readers[place].text, tokens[place], seconds, first[place], stopped)
 
     for step in _steps(voices, prompts, sampling):
         for place, number in step.items():

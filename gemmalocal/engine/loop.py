@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from gemmalocal.backends.protocol import Reader, Trainer
+from gemmalocal.backends.protocol import InferenceModel, Trainer
 from gemmalocal.data.batches import MicroBatch, batch, plan, rounds, share
 from gemmalocal.data.examples import Example
 from gemmalocal.data.token_store import lengths
 from gemmalocal.engine import checkpoints, divergence
-from gemmalocal.engine.checkpoints import Standing
-from gemmalocal.engine.pause import Brake
+from gemmalocal.engine.checkpoints import TrainState
+from gemmalocal.engine.pause import PauseControl
 from gemmalocal.engine.schedule import learning_rate
 from gemmalocal.errors import TrainingDiverged
 from gemmalocal.jobs.events import Evaluated, Event, Finished, Notice, Saved, Skipped, Step
@@ -24,7 +24,7 @@ EVALUATION_ROWS = 16  # rows planned together when a loss is computed without a 
 
 
 @dataclass(frozen=True)
-class Work:
+class TrainingRun:
     """What a run trains on, how, and where its checkpoints go; `steps` are optimizer steps."""
 
     train: Sequence[Example]
@@ -34,15 +34,19 @@ class Work:
     folder: Path
 
 
-def resume(work: Work, trainer: Trainer) -> Standing:
+def resume(work: TrainingRun, trainer: Trainer) -> TrainState:
     """Restore the newest checkpoint, if there is one."""
     if not checkpoints.existing(work.folder):
-        return Standing()
+        return TrainState()
     return checkpoints.restore(work.folder, trainer)
 
 
 def train(
-    work: Work, trainer: Trainer, standing: Standing, brake: Brake, sample: Callable[[int], Iterator[Event]]
+    work: TrainingRun,
+    trainer: Trainer,
+    standing: TrainState,
+    brake: PauseControl,
+    sample: Callable[[int], Iterator[Event]],
 ) -> Iterator[Event]:
     """Train to the end, to a stop, to an early stop or until the machine is strained; the last event is `Finished`.
 
@@ -66,7 +70,7 @@ def train(
         if not last:
             outcome, why = yield from brake(trainer.release)
         if last or (standing.step % spec.evaluate_every == 0 and outcome != "strained"):
-            yield from _judged(work, trainer, standing)
+            yield from _evaluate(work, trainer, standing)
             yield from sample(standing.step)
         if not (last or outcome) and _enough(spec, standing):
             outcome = "early"
@@ -84,12 +88,12 @@ def train(
     yield Finished(outcome or "done", f"{standing.step} of {work.steps} steps{why and f'; {why}'}")
 
 
-def _enough(spec: TrainSpec, standing: Standing) -> bool:
+def _enough(spec: TrainSpec, standing: TrainState) -> bool:
     """Whether nothing was better for so long that training stops early."""
     return spec.early_stop is not None and standing.unimproved >= spec.early_stop
 
 
-def _begin(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]:
+def _begin(work: TrainingRun, trainer: Trainer, standing: TrainState) -> Iterator[Event]:
     """Look at the untrained model, and keep its adapter: there is always a checkpoint to go back to."""
     total, tokens = summed_loss(work.held_out or work.train[:EVALUATION_ROWS], work.spec, trainer)
     standing.start = total / tokens
@@ -105,7 +109,7 @@ def _begin(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]:
         checkpoints.publish(work.folder, trainer, standing, work.spec.keep)
 
 
-def _share(examples: Sequence[Example], spec: TrainSpec, trainer: Reader) -> Iterator[Sequence[MicroBatch]]:
+def _share(examples: Sequence[Example], spec: TrainSpec, trainer: InferenceModel) -> Iterator[Sequence[MicroBatch]]:
     """This rank's micro-batches of some examples, by those that run at once; the plan is the same on all ranks."""
     group, shapes = trainer.group, trainer.shapes
     together = replace(shapes, lanes=shapes.lanes * group.size)
@@ -113,7 +117,7 @@ def _share(examples: Sequence[Example], spec: TrainSpec, trainer: Reader) -> Ite
     return rounds(share(parts, group.rank, group.size), shapes.lanes)
 
 
-def _step(work: Work, trainer: Trainer, standing: Standing) -> tuple[Step | Skipped, str]:
+def _step(work: TrainingRun, trainer: Trainer, standing: TrainState) -> tuple[Step | Skipped, str]:
     """One optimizer step, and what is wrong with it."""
     start, spec, step = time.perf_counter(), work.spec, standing.step
     examples = batch(work.train, spec.rows_per_step, spec.seed, step - 1)
@@ -129,7 +133,7 @@ def _step(work: Work, trainer: Trainer, standing: Standing) -> tuple[Step | Skip
     return made, problem
 
 
-def _judged(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]:
+def _evaluate(work: TrainingRun, trainer: Trainer, standing: TrainState) -> Iterator[Event]:
     """The held-out loss, and whether it is the best so far; one that is not finite is none."""
     if not work.held_out:
         return
@@ -145,7 +149,7 @@ def _judged(work: Work, trainer: Trainer, standing: Standing) -> Iterator[Event]
         standing.unimproved += 1
 
 
-def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: Reader) -> tuple[float, int]:
+def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: InferenceModel) -> tuple[float, int]:
     """Summed loss and supervised tokens of examples, without a gradient."""
     total, tokens = 0.0, 0
     ordered = lengths(examples).argsort(kind="stable")

@@ -13,14 +13,14 @@ LOOK_EVERY = 2.0  # seconds between two looks while waiting
 LONGEST_PAUSE = 120.0  # seconds
 
 
-class Verdict(NamedTuple):
+class PauseDecision(NamedTuple):
     """`outcome` is empty to go on, else stopped or strained; `why` is for a person."""
 
     outcome: str
     why: str = ""
 
 
-class Brake:
+class PauseControl:
     """Obeys a wish to stop and the machine's strain: waits at WARN, ends at CRITICAL.
 
     A pause has an end, and the next one comes only after a normal reading: the weights that we hold may themselves be
@@ -33,23 +33,23 @@ class Brake:
         self._stop, self._strain, self._sleep = stop, strain, sleep
         self._paused = False  # since the last normal reading
 
-    def __call__(self, release: Callable[[], None]) -> Generator[Event, None, Verdict]:
+    def __call__(self, release: Callable[[], None]) -> Generator[Event, None, PauseDecision]:
         """Return at once, or wait first; `release` gives memory back that is not needed meanwhile."""
         waited = 0.0
         while not self._stop():
             now = self._strain()
             if now.level == Level.CRITICAL:
-                return Verdict("strained", f"{now.what} is critical. {now.remedy}, then resume")
+                return PauseDecision("strained", f"{now.what} is critical. {now.remedy}, then resume")
             if now.level == Level.NORMAL:
                 self._paused = False
             if now.level == Level.NORMAL or waited >= LONGEST_PAUSE or (self._paused and not waited):
                 if waited:
                     yield Notice(f"going on after {waited:.0f} s: {now.what or 'strain'} is {now.level.name.lower()}")
-                return Verdict("")
+                return PauseDecision("")
             if not waited:
                 self._paused = True
                 release()
                 yield Notice(f"paused: {now.what} is high. {now.remedy}; it goes on by itself")
             self._sleep(LOOK_EVERY)
             waited += LOOK_EVERY
-        return Verdict("stopped")
+        return PauseDecision("stopped")

@@ -11,10 +11,10 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from gemmalocal import __version__
 from gemmalocal.export.proof import Proof
-from gemmalocal.export.source import Source
+from gemmalocal.export.source import FinishedRun
 from gemmalocal.jobs.history import JobState
 from gemmalocal.recipe import recipe_file
-from gemmalocal.workspace.exports import Form
+from gemmalocal.workspace.exports import ExportForm
 
 LIBRARIES = {"adapter": "peft", "mlx-adapter": "mlx", "merged": "transformers"}
 USES = {
@@ -35,7 +35,7 @@ Ollama: `ollama create NAME -f Modelfile` with a Modelfile that says `FROM ./{fi
 }
 
 
-def card(found: Source, state: JobState, form: Form, proof: Proof, folder: Path) -> str:
+def card(found: FinishedRun, state: JobState, form: ExportForm, proof: Proof, folder: Path) -> str:
     """README.md of the export in `folder`; no path of this machine and nothing secret is in it."""
     base = _base(found)
     data = ModelCardData(
@@ -65,7 +65,7 @@ def card(found: Source, state: JobState, form: Form, proof: Proof, folder: Path)
     return str(ModelCard(text + "\n"))
 
 
-def _base(found: Source) -> str:
+def _base(found: FinishedRun) -> str:
     """The base's name; of a folder its last part, since the rest is somebody's home."""
     return Path(found.recipe.model).name if Path(found.recipe.model).is_absolute() else found.recipe.model
 
@@ -101,7 +101,7 @@ def _samples(state: JobState) -> str:
     return "\n\n".join(parts) or "The recipe asked for no samples."
 
 
-def _made(found: Source) -> str:
+def _made(found: FinishedRun) -> str:
     shown = found.recipe.model_dump(mode="json")
     for where, key in ((shown, "model"), (shown["data"], "path")):
         where[key] = Path(where[key]).name if Path(where[key]).is_absolute() else where[key]

@@ -9,7 +9,7 @@ from gemmalocal.jobs.history import JobState
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 640, 320, 56, 16, 16, 40
 MOST = 400  # points of a line
-Point = tuple[float, float]
+CurvePoint = tuple[float, float]
 
 
 def curve(state: JobState) -> str:
@@ -26,7 +26,7 @@ def curve(state: JobState) -> str:
     )
     span = (high - low) or 1.0
 
-    def at(point: Point) -> str:
+    def at(point: CurvePoint) -> str:
         x = LEFT + point[0] / (last or 1) * (WIDTH - LEFT - RIGHT)
         return f"{x:.1f},{TOP + (high - point[1]) / span * (HEIGHT - TOP - BOTTOM):.1f}"
 
@@ -55,7 +55,7 @@ def _text(x: float, y: float, text: str) -> str:
     return f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="end" fill="#3c4043">{text}</text>'
 
 
-def _thin(points: Sequence[Point]) -> list[Point]:
+def _thin(points: Sequence[CurvePoint]) -> list[CurvePoint]:
     """Means of neighbours, so that there are at most `MOST`."""
     size = -(-len(points) // MOST)
     if size <= 1:

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.backends import full_model
 from gemmalocal.export import gguf_write
+from gemmalocal.records import Tell
 from gemmalocal.weights import tensors
 from gemmalocal.weights.tensors import Tensor
 from gemmalocal.workspace import exports
-from gemmalocal.workspace.exports import Form
+from gemmalocal.workspace.exports import ExportForm
 
-Tell = Callable[[str, int, int], None]
 DTYPES = {"bfloat16": "BF16", "float32": "F32", "float16": "F16"}
 SHARD = 4_000_000_000  # bytes of one file
 DROPPED = ("provenance.json", "README.md")  # of the base: the export has its own
 
 
-def needed(form: Form, parts: Sequence[Tensor], adapter: Path | None) -> int:
+def needed(form: ExportForm, parts: Sequence[Tensor], adapter: Path | None) -> int:
     """Bytes of disk that making a form takes: a quantized one is made of one in float32 beside it."""
     embedding = sum(part.size for part in parts if "embed_tokens" in part.name)
     made_of = exports.Contents(
         sum(part.size for part in parts), embedding, exports.folder_bytes(adapter) if adapter else 0
     )
-    aside = exports.size(Form("merged", "float32"), made_of) if form.bits else 0
+    aside = exports.size(ExportForm("merged", "float32"), made_of) if form.bits else 0
     return int(1.1 * exports.size(form, made_of)) + aside
 
 

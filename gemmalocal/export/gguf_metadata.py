@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from gemmalocal.errors import ModelError
 from gemmalocal.planning.model_sizes import FULL, SLIDING
+from gemmalocal.weights.agree import TensorShapes
 from gemmalocal.weights.gguf_gemma import query_scale
 from gemmalocal.weights.tensors import Floats
 
-Shapes = Mapping[str, tuple[int, ...]]
 USUAL = 6  # of so many layers of Gemma 3 the last one is full
 NEVER = 1e30  # what divides the frequency of a pair of numbers that is not turned
 
 
-def metadata(architecture: str, config: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
+def metadata(architecture: str, config: dict[str, Any], shapes: TensorShapes) -> dict[str, Any]:
     """Of a text model's config.json and its tensors (llama.cpp's names), by keys without the architecture in front."""
     heads = config["num_attention_heads"]
     size = config.get("head_dim") or config["hidden_size"] // heads
@@ -73,7 +72,7 @@ def _pattern(config: dict[str, Any]) -> int:
     return every
 
 
-def _gemma4(config: dict[str, Any], shapes: Shapes) -> dict[str, Any]:
+def _gemma4(config: dict[str, Any], shapes: TensorShapes) -> dict[str, Any]:
     """Sizes that differ by layer are taken from the tensors, since transformers 4 and 5 write them in other words."""
     kinds: list[str] = config["layer_types"]
     head = {kind: shapes[f"blk.{kinds.index(kind)}.attn_q_norm.weight"][0] for kind in kinds}

@@ -25,7 +25,7 @@ from gemmalocal.weights import gguf_names
 from gemmalocal.weights.gguf_names import EMBEDDING, OUTPUT, ROPE
 from gemmalocal.weights.tensors import Floats, Tensor
 
-Progress = Callable[[int, int], None]
+TellBytes = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def plan(base: Path, tensors: Sequence[Tensor], form: str) -> Plan:
     return Plan(form, architecture, text, kept, kinds)
 
 
-def write(path: Path, base: Path, plan: Plan, title: str, progress: Progress, template: str | None = None) -> None:
+def write(path: Path, base: Path, plan: Plan, title: str, progress: TellBytes, template: str | None = None) -> None:
     """Write what was planned, with the tokenizer of `base`, and a chat `template` in place of its own."""
     writer = gguf.GGUFWriter(path, plan.architecture)
     shapes = {name: tensor.shape for name, tensor in plan.tensors.items()}

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from gemmalocal.export.llama_asked import Answering, Inner
 from gemmalocal.jobs import parent_pipe
-from gemmalocal.serving.engine import Ask, Limits, Told
+from gemmalocal.serving.engine import EngineLimits, GenerationRequest, Told
 from gemmalocal.serving.front import Front
 from gemmalocal.serving.loopback import Listener
 
@@ -41,15 +41,15 @@ def parameters(file: str, name: str, template: str) -> Any:
     return settings
 
 
-class Engine:
+class LlamaEngine:
     """The front's engine."""
 
     def __init__(self, inner: Inner) -> None:
         self._inner = inner
         vocabulary, trained = inner.size()
-        self.limits = Limits(vocabulary, min(CONTEXT, trained), tools=True, forces_tools=True, schemas=True)
+        self.limits = EngineLimits(vocabulary, min(CONTEXT, trained), tools=True, forces_tools=True, schemas=True)
 
-    def start(self, ask: Ask, tell: Callable[[Told], None]) -> Callable[[], None]:
+    def start(self, ask: GenerationRequest, tell: Callable[[Told], None]) -> Callable[[], None]:
         """Ask it in a thread of its own."""
         return Answering(self._inner, self.limits, ask, tell).begin()
 
@@ -71,7 +71,7 @@ def main() -> None:
     except RuntimeError:  # "please check the input params": llama.cpp has logged the cause before
         sys.exit(1)
     address = urlsplit(server.listening_address)
-    Front.engine = Engine(Inner(str(address.hostname), int(address.port or 0)))
+    Front.engine = LlamaEngine(Inner(str(address.hostname), int(address.port or 0)))
     listener.open()
 
 

@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from threading import Thread
 from typing import Any
 
-from gemmalocal.serving.engine import Ask, Begun, Limits, Piece, Refused, Token, Told
+from gemmalocal.serving.engine import Begun, EngineLimits, GeneratedPiece, GenerationRequest, Refused, Token, Told
 from gemmalocal.serving.messages import folded
 
 DATA = b"data: "
@@ -67,7 +67,9 @@ class Inner:
 class Answering:
     """Asks, and tells what comes, until the end or until it is ended."""
 
-    def __init__(self, inner: Inner, limits: Limits, ask: Ask, tell: Callable[[Told], None]) -> None:
+    def __init__(
+        self, inner: Inner, limits: EngineLimits, ask: GenerationRequest, tell: Callable[[Told], None]
+    ) -> None:
         self._inner, self._limits, self._ask, self._tell = inner, limits, ask, tell
         self._ended = False
         self._connection: HTTPConnection | None = None
@@ -109,7 +111,7 @@ class Answering:
             finish = ENDS[event["stop_type"]] if event.get("stop") else None
             count = int(event["tokens_predicted"]) - counted  # some give no text, as parts of a letter
             counted += count
-            self._tell(Piece(event["content"], count=count, finish=finish))
+            self._tell(GeneratedPiece(event["content"], count=count, finish=finish))
 
     def _score(self, ids: list[int], body: dict[str, Any], ours: int) -> None:
         """Tell all at once, with log probabilities; those that are `ours` at the beginning of the prompt are left out.
@@ -130,7 +132,7 @@ class Answering:
         finish = ENDS[said["stop_type"]]
         if finish == "stop" and not self._ask.scores:
             tokens = tokens[:-1]  # the end's mark; those who score count it
-        self._tell(Piece(said["content"], tokens=tokens, count=len(new), finish=finish))
+        self._tell(GeneratedPiece(said["content"], tokens=tokens, count=len(new), finish=finish))
 
     def _chat(self) -> None:
         ask = self._ask
@@ -147,15 +149,17 @@ class Answering:
                 self._tell(self._spoken(choice))
                 finish = choice["finish_reason"] or finish
             if usage := event.get("usage"):
-                last = Piece(count=usage["completion_tokens"], prompt_tokens=usage["prompt_tokens"], finish=finish)
+                last = GeneratedPiece(
+                    count=usage["completion_tokens"], prompt_tokens=usage["prompt_tokens"], finish=finish
+                )
                 self._tell(last)
 
-    def _spoken(self, choice: dict[str, Any]) -> Piece:
+    def _spoken(self, choice: dict[str, Any]) -> GeneratedPiece:
         """A chunk of a chat; its end waits for the count of tokens, which comes after it."""
         delta, logprobs = choice["delta"], choice.get("logprobs") or {}
         tokens = tuple(self._token(one) for one in logprobs.get("content") or ())
         calls = tuple(delta.get("tool_calls") or ())
-        return Piece(delta.get("content") or "", delta.get("reasoning_content") or "", calls, tokens)
+        return GeneratedPiece(delta.get("content") or "", delta.get("reasoning_content") or "", calls, tokens)
 
     def _settings(self) -> dict[str, Any]:
         ask = self._ask

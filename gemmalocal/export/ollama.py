@@ -24,7 +24,7 @@ OPENINGS = {"user": ASKED, "assistant": REPLY}
 
 
 @dataclass(frozen=True)
-class Marks:
+class TurnMarks:
     """The texts around the contents of a conversation; <bos> is not among them, since Ollama adds it."""
 
     before_system: str
@@ -89,13 +89,13 @@ def template(tokenizer: Tokenizer, layout: Layout) -> str:
     )
 
 
-def _marks(tokenizer: Tokenizer) -> Marks:
+def _marks(tokenizer: Tokenizer) -> TurnMarks:
     """Read off what the own template makes of conversations of private characters, whole marker by whole marker."""
     talk = _talk("user", "assistant", "user")
     try:
         first, asked, replied, ask = _around(tokenizer, talk)
         before, after, *rest = _around(tokenizer, [Message("system", SYSTEM), *talk])
-        marks = Marks(before, after, first, asked, replied, ask)
+        marks = TurnMarks(before, after, first, asked, replied, ask)
         longer = _talk("user", "assistant", "user", "assistant", "user")
         same = rest == [asked, replied, ask] and all(
             marks.filled(messages) == _rendered(tokenizer, messages)

@@ -22,7 +22,7 @@ REMEDIES = {  # by a form's label; those of GGUF's types with fewer bits are com
 
 
 @dataclass(frozen=True)
-class Answer:
+class ProofAnswer:
     """One prompt, answered greedily by the run and by its export."""
 
     prompt: str
@@ -47,7 +47,7 @@ class Proof:
     exported: float
     logit_difference: float  # the mean over the vocabulary, after each prompt
     carried: float  # how far the logits were shifted from the base's towards the tuned ones: 1 is all the way
-    answers: list[Answer] = field(default_factory=list)
+    answers: list[ProofAnswer] = field(default_factory=list)
 
     @property
     def kept(self) -> float | None:

@@ -16,7 +16,7 @@ from gemmalocal.weights.tensors import Tensor
 
 
 @dataclass(frozen=True)
-class Source:
+class FinishedRun:
     """A finished run: its folder, recipe, base model, and what it made (an adapter's or a whole model's folder)."""
 
     run: Path

@@ -19,7 +19,7 @@ BYTE = re.compile(r"<0x[0-9A-F]{2}>")
 MARKED = -1000.0  # the score of tokens that are never made by merging; as Google's own files have it
 
 
-class Pieces(NamedTuple):
+class VocabularyPieces(NamedTuple):
     """By id: text, score (minus the rank of the merge that makes it), and llama.cpp's type."""
 
     texts: list[str]
@@ -27,7 +27,7 @@ class Pieces(NamedTuple):
     kinds: list[int]
 
 
-def pieces(base: Path, count: int) -> Pieces:
+def pieces(base: Path, count: int) -> VocabularyPieces:
     """Of a model's folder, as many as its embedding has rows: some have rows to spare, some tokens beyond (images).
 
     Raises `ModelError` for a tokenizer that is not Gemma's byte-pair encoding.
@@ -40,7 +40,9 @@ def pieces(base: Path, count: int) -> Pieces:
     ranks: dict[str, int] = {}
     for rank, merge in enumerate(_merges(model)):
         ranks.setdefault("".join(merge), rank)
-    found = Pieces([f"[PAD{number}]" for number in range(count)], [MARKED] * count, [int(TokenType.UNUSED)] * count)
+    found = VocabularyPieces(
+        [f"[PAD{number}]" for number in range(count)], [MARKED] * count, [int(TokenType.UNUSED)] * count
+    )
     for text, number in ids.items():
         byte = BYTE.fullmatch(text)
         found.texts[number] = text

@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple
 
 from gemmalocal.errors import USAGE
 from gemmalocal.export.publish import Item
+from gemmalocal.records import Tell
 from gemmalocal.weights import account
 from gemmalocal.weights.account import HubRefused
 
-Tell = Callable[[str, int, int], None]
-Kind = Literal["model", "dataset"]
+RepositoryKind = Literal["model", "dataset"]
 UNIT = 1_000  # progress counts kilobytes
 
 
@@ -38,7 +38,7 @@ def check_name(name: str) -> None:
         raise HubRefused(f"'{name}' cannot be a name on the Hub.", "Give it as owner/name.", USAGE) from error
 
 
-def send(name: str, kind: Kind, items: Sequence[Item], private: bool, message: str, tell: Tell) -> Sent:
+def send(name: str, kind: RepositoryKind, items: Sequence[Item], private: bool, message: str, tell: Tell) -> Sent:
     """Create the repository if it is not there, and make one commit of all files; raises `HubRefused`.
 
     `tell` is given kilobytes, and may raise to stop: then nothing is committed, and what was sent whole is kept.
@@ -70,7 +70,7 @@ def _source(item: Item) -> Any:
     return item.content if isinstance(item.content, bytes) else str(item.content)
 
 
-def _repository(api: Any, name: str, kind: Kind, private: bool) -> tuple[bool, bool]:
+def _repository(api: Any, name: str, kind: RepositoryKind, private: bool) -> tuple[bool, bool]:
     """Whether it was created now, and whether it is private; never one that is public where it was to be private."""
     from huggingface_hub.errors import RepositoryNotFoundError
 

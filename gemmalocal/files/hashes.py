@@ -15,14 +15,14 @@ from gemmalocal.files.manifest import sha256
 
 SEAL = "sealed"  # the key of a record's own hash
 CHANGED = "has changed on the disk"
-Marks = dict[str, list[Any]]  # of each file, by its path in the folder: bytes, SHA-256
+FileMarks = dict[str, list[Any]]  # of each file, by its path in the folder: bytes, SHA-256
 
 
 class Damaged(ValueError):
     """A record that does not match its own hash; says what is wrong, as a verb's phrase."""
 
 
-def marks(folder: Path) -> Marks:
+def marks(folder: Path) -> FileMarks:
     """Size and hash of all files in a folder."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): [path.stat().st_size, sha256(path)] for path in files}

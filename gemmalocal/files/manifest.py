@@ -12,28 +12,28 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from gemmalocal.records import Tell
+
 MANIFEST = ".gemmalocal-manifest.json"
 LARGEST = 1 << 24  # bytes of a manifest that is believed
 BLOCK = 4 << 20  # bytes that are hashed at once
 EDITABLE = ("README.md", "Modelfile")  # a person may change these before they are used or sent
 LITTER = (".DS_Store",)  # that a file manager leaves anywhere
 
-Progress = Callable[[str, int, int], None]  # what, done, total
 
-
-class Entry(NamedTuple):
+class FileEntry(NamedTuple):
     """A file as it was written."""
 
     bytes: int
     sha256: str
 
 
-Manifest = dict[str, Entry]  # files by their paths in the folder
+Manifest = dict[str, FileEntry]  # files by their paths in the folder
 
 
 def write(folder: Path) -> None:
     """Describe a folder as it is now."""
-    files = {name: Entry((folder / name).stat().st_size, sha256(folder / name)) for name in sorted(names(folder))}
+    files = {name: FileEntry((folder / name).stat().st_size, sha256(folder / name)) for name in sorted(names(folder))}
     about = {"by": "gemmalocal", "files": {name: entry._asdict() for name, entry in files.items()}}
     (folder / MANIFEST).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -46,7 +46,7 @@ def read(folder: Path) -> Manifest | None:
             about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             if about["by"] == "gemmalocal":
                 entries = dict(about["files"]).items()
-                return {str(name): Entry(int(one["bytes"]), str(one["sha256"])) for name, one in entries}
+                return {str(name): FileEntry(int(one["bytes"]), str(one["sha256"])) for name, one in entries}
     return None
 
 
@@ -68,7 +68,7 @@ def missing(folder: Path, known: Manifest) -> str | None:
     return None
 
 
-def damage(folder: Path, known: Manifest, progress: Progress | None = None) -> str | None:
+def damage(folder: Path, known: Manifest, progress: Tell | None = None) -> str | None:
     """The same, with the contents read: None if every file is as it was written."""
     if problem := missing(folder, known):
         return problem

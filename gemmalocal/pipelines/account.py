@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.jobs.events import Event, Finished, Notice, Progress, Report, Stage
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.background import Stopped, beside
 from gemmalocal.weights import account
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """`spec`: do (login, logout, whoami), and for a login the variable that holds the token; None: by the browser."""
     match spec["do"]:
         case "logout":
@@ -35,7 +36,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     yield Finished("done")
 
 
-def _by_browser(commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def _by_browser(commands: Commands) -> Iterator[Event]:
     """What the Hub's login says, as notices: its progress is lines, not numbers."""
     for event in beside(lambda tell: account.login_by_browser(lambda line: tell(line, 0, 1)), commands):
         yield Notice(event.what) if isinstance(event, Progress) else event

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,12 @@ from gemmalocal.backends import convert_adapter
 from gemmalocal.errors import RecipeError
 from gemmalocal.files import targets
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.background import beside
 from gemmalocal.weights.locate import locate
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """`spec`: source and target (folders), to (mlx-lm or peft), model (or None, if the adapter names it)."""
     source, target, to = Path(spec["source"]), targets.wanted(spec["target"], targets.empty), spec["to"]
     if convert_adapter.is_mlx(source) == (to == "mlx-lm"):

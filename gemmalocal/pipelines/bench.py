@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from gemmalocal.data.dataset import Records
 from gemmalocal.data.examples import Example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.jobs.events import Event, Finished, Progress, Report, Stage
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.word_problems import bench_recipe, word_problems
 from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.weights.locate import locate
@@ -21,7 +22,7 @@ from gemmalocal.weights.locate import locate
 BATCH, MADE_UP, LONGEST = 4, 120, 1024
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """`spec`: model, backend, dtype, rows (or None), steps, and who trains: ours or stock."""
     yield Stage(f"preparing ({spec['who']})")
     folder = locate(spec["model"], lambda *what: None)

@@ -12,7 +12,7 @@ import math
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from gemmalocal.jobs.events import (
     Voted,
 )
 from gemmalocal.jobs.processes import Job
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.chat_models import seat
 from gemmalocal.workspace import transcript
 
@@ -45,18 +46,16 @@ LIMITS = {"temperature": (0, 10), "top_p": (0, 1), "top_k": (0, 2**31), "seed": 
 WHOLE = ("top_k", "seed", "max_tokens")
 TRANSCRIPT = "transcript"
 
-Commands = Callable[[], list[dict[str, Any]]]
-
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Load the voices and talk until told to end; raises `JobBusy` where a run is training on the same GPU."""
     _make_way()
     voices = yield from seat(spec["voices"])
-    chat = Chat(voices, directory, commands, drawn(Sampling(), spec.get("sampling", {})))
+    chat = Conversation(voices, directory, commands, drawn(Sampling(), spec.get("sampling", {})))
     yield from chat.converse(float(spec.get("idle", IDLE)))
 
 
-class Chat:
+class Conversation:
     """The voices, what was said so far, and what is still to be done."""
 
     def __init__(self, voices: list[Voice], directory: Path, commands: Commands, sampling: Sampling) -> None:

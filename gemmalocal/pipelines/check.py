@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.backends import open_backend
 from gemmalocal.jobs.events import Event, Finished, Report
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.loading import Prepared
 from gemmalocal.pipelines.shared.survey import page, survey
@@ -18,7 +19,7 @@ from gemmalocal.recipe.schema import Recipe
 SHOWN = 3
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Report on the rows of the recipe `spec`; where none can be trained on, on their problems."""
     recipe = Recipe.model_validate(spec)
     ready = Prepared()

@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.data import export_formats, sources
-from gemmalocal.data.cells import Unusable
+from gemmalocal.data.cells import UnusableRow
 from gemmalocal.data.dataset import Records
 from gemmalocal.documents import splits
 from gemmalocal.errors import DatasetError
 from gemmalocal.files import atomic, targets
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
-from gemmalocal.pipelines.shared.background import Stopped, Tell, beside
+from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines.shared.background import Stopped, beside
 from gemmalocal.recipe.schema import DataSpec
-from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Rejected
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Rejected, Tell
 from gemmalocal.workspace import datasets
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Write the rows at `spec["path"]` in `spec["form"]` into the folder `spec["out"]`, whole or not at all."""
     source, out = Path(spec["path"]), targets.wanted(spec["out"], targets.empty, directory)
     sides = {"train": source / TRAIN_FILE, "test": source / HELD_OUT_FILE}
@@ -57,12 +58,12 @@ def _side(path: str, form: str, folder: Path, split: str, tell: Tell) -> tuple[i
     side = splits.HELD_OUT if split == "test" and not Path(path).is_file() else splits.TRAIN
     records = Records(DataSpec(path=path), side=side)
 
-    def rows() -> Iterator[export_formats.Row]:
+    def rows() -> Iterator[export_formats.ExportRow]:
         for record in records:
             tell("rows", records.done, records.total)
             try:
                 yield make(record)
-            except Unusable as problem:
+            except UnusableRow as problem:
                 records.findings.reject(Rejected(record.source, str(problem)))
 
     count = export_formats.write(rows(), folder / f"{split}{suffix}")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.backends import BACKENDS, open_backend
 from gemmalocal.errors import BackendUnavailable
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
+from gemmalocal.pipelines import Commands
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Report on each engine that is installed."""
     engines: dict[str, Any] = {}
     for name in BACKENDS:

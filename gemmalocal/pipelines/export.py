@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +15,26 @@ from gemmalocal.export import forms, gguf_write, ollama
 from gemmalocal.export.card import card
 from gemmalocal.export.curve import curve
 from gemmalocal.export.gguf_write import Plan
-from gemmalocal.export.source import Source
+from gemmalocal.export.source import FinishedRun
 from gemmalocal.files import atomic, manifest, staging, targets
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
-from gemmalocal.pipelines.shared.background import Stopped, Tell, beside
+from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines.shared.background import Stopped, beside
 from gemmalocal.pipelines.shared.export_proof import prove
 from gemmalocal.pipelines.shared.run_source import open_run
 from gemmalocal.planning import hardware, throughput
+from gemmalocal.records import Tell
 from gemmalocal.weights.tensors import Tensor
 from gemmalocal.workspace import exports
-from gemmalocal.workspace.exports import Form
+from gemmalocal.workspace.exports import ExportForm
 
 BYTES_PER_SECOND = 100e6  # that writing and reading again manage, roughly
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """`spec`: run (its folder), form, and that form's details; into exports/ of the run, unless `to` names a folder."""
-    form = exports.checked(Form(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
+    form = exports.checked(ExportForm(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
     try:
         yield Stage("finding the model")
         found = yield from beside(lambda tell: open_run(Path(spec["run"]), tell), commands)
@@ -76,7 +78,7 @@ def _time(run: Path, needed: int) -> str:
     return throughput.duration(max(1.0, 3 * needed / BYTES_PER_SECOND + proof))
 
 
-def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path, tell: Tell) -> None:
+def _write(form: ExportForm, found: FinishedRun, what: Plan | Sequence[Tensor], aside: Path, tell: Tell) -> None:
     """`what` is a GGUF's plan, or the tensors of another form."""
     if isinstance(what, Plan):
         tokenizer = found.tokenizer
@@ -106,13 +108,13 @@ def _write(form: Form, found: Source, what: Plan | Sequence[Tensor], aside: Path
         _speaking(found, aside)
 
 
-def _speaking(found: Source, folder: Path) -> None:
+def _speaking(found: FinishedRun, folder: Path) -> None:
     """Give a model's folder the chat template of the run's rows, if its base does not bring it."""
     if (template := found.chat_template) is not None:
         (folder / chat_template.OWN).write_text(template, encoding="utf-8")
 
 
-def _adapter(found: Source) -> Path:
+def _adapter(found: FinishedRun) -> Path:
     if found.adapter is None:
         raise ModelError("A full fine-tune has no adapter.", "Export it as merged or gguf.")
     return found.adapter

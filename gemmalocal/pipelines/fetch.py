@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.background import Stopped, beside
 from gemmalocal.weights import hub
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Download the model `spec["model"]`, or only its file `spec["gguf"]`; report where it is."""
     name = spec["model"]
     yield Stage(f"downloading {name}")

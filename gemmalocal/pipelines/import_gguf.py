@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.errors import ModelError, RecipeError
 from gemmalocal.files import paths
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
-from gemmalocal.pipelines.shared.background import Stopped, Tell, beside
+from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines.shared.background import Stopped, beside
+from gemmalocal.records import Tell
 from gemmalocal.weights import gguf_file, gguf_header, inventory
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Dequantize `spec["file"]` (a file, its folder, or Ollama's name of it) as `spec["name"]`, which may be None."""
     source = _file(spec["file"])
     name = spec.get("name") or _name(source)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from gemmalocal.data.batches import plan
 from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.budget import budget
 from gemmalocal.pipelines.shared.word_problems import bench_recipe, word_problems
 from gemmalocal.planning import memory
@@ -23,7 +24,7 @@ from gemmalocal.weights.locate import locate
 SHORTEST_PROBLEM = 40  # tokens
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """`spec`: model, backend, length (tokens that are predicted), who (ours or stock), checkpointing or not."""
     yield Stage(f"{spec['length']} tokens{', checkpointed' * spec['checkpointing']} ({spec['who']})")
     folder = locate(spec["model"], lambda *what: None)

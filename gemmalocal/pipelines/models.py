@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.backends import open_backend
 from gemmalocal.errors import BackendUnavailable
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
+from gemmalocal.pipelines import Commands
 from gemmalocal.planning import hardware, published, suitability
 from gemmalocal.planning.published import Model
 from gemmalocal.weights import inventory
-from gemmalocal.weights.inventory import Found
+from gemmalocal.weights.inventory import LocalModel
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Report on each model; `spec["folders"]` are looked into too."""
     yield Stage("looking at this disk")
     memory, width = hardware.probe()["memory"], _width()
@@ -34,7 +35,7 @@ def _width() -> int:
         return 2
 
 
-def _found(found: Found, width: int, memory: int) -> dict[str, Any]:
+def _found(found: LocalModel, width: int, memory: int) -> dict[str, Any]:
     known = next((model for model in published.MODELS if model.name == found.name), None)
     entry = {
         "name": found.name,
@@ -59,7 +60,7 @@ def _found(found: Found, width: int, memory: int) -> dict[str, Any]:
     return {**entry, "train": fits, "chat": suitability.chat(weights, memory)}
 
 
-def _licence(found: Found, known: Model | None) -> str:
+def _licence(found: LocalModel, known: Model | None) -> str:
     if known:
         return known.licence
     return published.licence(str(found.config.get("model_type", ""))).terms

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import DatasetError, RecipeError
 from gemmalocal.files import atomic, paths
 from gemmalocal.jobs.events import Counted, Event, Finished, Notice, Report, Stage
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.authors import Author, open_author
 from gemmalocal.pipelines.shared.background import Stopped, Teller, beside
 from gemmalocal.pipelines.shared.passages import KEEP, Gathered, Reading, gather
@@ -24,7 +25,7 @@ from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.synthesis import curate, rules
 from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
-from gemmalocal.synthesis.create import WINDOW, Made, Order, Rejection, create, judged
+from gemmalocal.synthesis.create import WINDOW, Order, PieceResult, Rejection, create, judged
 from gemmalocal.synthesis.piece import Candidate
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
@@ -37,7 +38,7 @@ LISTED = 100  # refused sources, and warnings, that the report lists beside thei
 
 
 @dataclass
-class Written:
+class PreparedRows:
     """What the author, the rules and the checks made of the pieces."""
 
     author: Author
@@ -48,7 +49,7 @@ class Written:
     asked: int = 0
     known: int = 0  # answers that were there already
 
-    def take(self, made: Made) -> None:
+    def take(self, made: PieceResult) -> None:
         """Add what came of a piece, or of a judgement."""
         self.kept += made.kept
         self.rejected += made.rejected
@@ -62,7 +63,7 @@ class Written:
         return Counted(len(self.kept), _reasons(self.rejected))
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Make the dataset in `directory`, or go on with it; refuses to write over what a person edited."""
     wanted = Preparation.model_validate(spec)
     datasets.finish_change(directory)
@@ -98,11 +99,11 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 
 def write(
     wanted: Preparation, gathered: Gathered, folder: Path, tokenizer: Tokenizer, directory: Path, tell: Teller
-) -> Written:
+) -> PreparedRows:
     """All candidates of all pieces, checked and, if wanted, judged."""
     wording = Wording(paths.given(wanted.prompts) if wanted.prompts else None)
     author = open_author(wanted, folder, tokenizer)
-    written = Written(author)
+    written = PreparedRows(author)
     remembered = Remembered(directory / datasets.ASKED, author.ask, author.name) if author.ask else None
     if wanted.judge and not (remembered and author.instructed):
         hint = "Name a model that follows instructions, or an endpoint."
@@ -145,7 +146,7 @@ def write(
 
 
 def deliver(
-    wanted: Preparation, gathered: Gathered, written: Written, tokenizer: Tokenizer, directory: Path
+    wanted: Preparation, gathered: Gathered, written: PreparedRows, tokenizer: Tokenizer, directory: Path
 ) -> dict[str, Any]:
     """Choose among the candidates, write the files, and count."""
     kept, twice = curate.once(written.kept)
@@ -158,7 +159,7 @@ def deliver(
     def out(candidate: Candidate) -> bool:
         return curate.place_of(candidate.piece) in places
 
-    def rows(candidates: Sequence[Candidate]) -> list[datasets.Row]:
+    def rows(candidates: Sequence[Candidate]) -> list[datasets.DatasetRow]:
         return [hand.mended(candidate.columns()) for candidate in candidates]
 
     train, apart = ([candidate for candidate in kept if out(candidate) is side] for side in (False, True))
@@ -184,7 +185,7 @@ def deliver(
     return report
 
 
-def _of_making(wanted: Preparation, gathered: Gathered, written: Written) -> dict[str, Any]:
+def _of_making(wanted: Preparation, gathered: Gathered, written: PreparedRows) -> dict[str, Any]:
     """What was read and asked, and what did not become rows, in numbers."""
     return {
         "task": wanted.task,
@@ -209,7 +210,9 @@ def _reasons(rejected: Sequence[Rejection]) -> dict[str, int]:
     return dict(Counter(reason.partition(": ")[0] for _, reason in rejected).most_common())
 
 
-def _counts(candidates: Sequence[Candidate], rows: Sequence[datasets.Row], tokenizer: Tokenizer) -> dict[str, int]:
+def _counts(
+    candidates: Sequence[Candidate], rows: Sequence[datasets.DatasetRow], tokenizer: Tokenizer
+) -> dict[str, int]:
     """Of the candidates of one side, and the rows that they became."""
     texts = [turn["content"] for row in rows for turn in row.get("messages", ())]
     texts += [row["text"] for row in rows if "text" in row]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,12 @@ from gemmalocal.export import proved, publish, upload
 from gemmalocal.export.publish import Item
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
-from gemmalocal.pipelines import convert, export
+from gemmalocal.pipelines import Commands, convert, export
 from gemmalocal.pipelines.shared.background import Stopped, beside
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.weights import account
 from gemmalocal.workspace import datasets, exports
 
-Commands = Callable[[], list[dict[str, Any]]]
 MADE_HERE = ("job.json", datasets.REPORT, datasets.REJECTED)  # a folder with one of these is a dataset of ours
 
 
@@ -57,7 +56,7 @@ def _model(spec: dict[str, Any], directory: Path, commands: Commands) -> Generat
     form = spec["form"] or ("merged" if history.result(folder).name == "model" else "adapter")
     found = proved.find(folder, form)
     if found is None and form == "adapter":
-        yield from _quietly(export.run(exports.spec(folder, exports.Form("adapter")), directory, commands))
+        yield from _quietly(export.run(exports.spec(folder, exports.ExportForm("adapter")), directory, commands))
         found = proved.find(folder, form)
     if found is None:
         raise proved.missing(folder, form)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.jobs.events import Declined, Event, Finished, Report, Rows
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.loading import Prepared
 from gemmalocal.pipelines.shared.survey import page, survey
 from gemmalocal.recipe.schema import Recipe
@@ -23,7 +24,7 @@ LOOK = 0.05  # seconds between two looks at the inbox
 MOST = 64  # rows of a page
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Read the rows of the recipe `spec`, then answer."""
     recipe = Recipe.model_validate(spec)
     ready, place = Prepared(), directory / "rows"

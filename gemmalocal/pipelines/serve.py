@@ -18,8 +18,9 @@ from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
 from gemmalocal.errors import BackendUnavailable, GemmalocalError
 from gemmalocal.export import proved, servers
 from gemmalocal.export.servers import Server
-from gemmalocal.export.source import Source
+from gemmalocal.export.source import FinishedRun
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.background import Stopped, beside
 from gemmalocal.pipelines.shared.run_source import open_run
 from gemmalocal.records import Message
@@ -31,7 +32,7 @@ CRASHES = 3  # after which a server is not started again
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """`spec`: run (a folder), form (an export's, or None for what the run made), host, port.
 
     Serves until a stop, or until the process that started the errand is gone, however it went.
@@ -67,14 +68,14 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
             server.end()
 
 
-def _template(found: Source, tokenizer: Tokenizer) -> str:
+def _template(found: FinishedRun, tokenizer: Tokenizer) -> str:
     """The layout of the run's rows as a chat template, empty if the model brings it."""
     with suppress(TemplateRefused):  # one that is broken, or does not end, is told before a server has it
         tokenizer.render([Message("user", "a")], ask=True)
     return found.layout(tokenizer).template(tokenizer) or ""
 
 
-def _started(found: Source, form: str | None, template: str, directory: Path, host: str, port: int) -> Server:
+def _started(found: FinishedRun, form: str | None, template: str, directory: Path, host: str, port: int) -> Server:
     log, name = directory / "server.txt", found.run.name
     if form is not None:
         folder = proved.find(found.run, form)

@@ -12,12 +12,13 @@ from gemmalocal.backends.process_group import wait
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.token_store import lengths
 from gemmalocal.engine import checkpoints, loop
-from gemmalocal.engine.checkpoints import Standing
-from gemmalocal.engine.pause import Brake
+from gemmalocal.engine.checkpoints import TrainState
+from gemmalocal.engine.pause import PauseControl
 from gemmalocal.engine.schedule import learning_rate
 from gemmalocal.errors import OutOfMemory, RecipeError, TrainingDiverged
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Sample, Stage, Step
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import distributed, start_from
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
@@ -26,7 +27,7 @@ from gemmalocal.recipe.schema import Recipe
 from gemmalocal.records import Message
 
 
-def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[str, Any]]]) -> Iterator[Event]:
+def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Train, or go on from the newest checkpoint in `directory`; on rank 0 of a group, or as one that follows it."""
     recipe = Recipe.model_validate(spec)
     past = history.read(directory)
@@ -51,7 +52,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
     trainer = backend.trainer(ready.folder, recipe, group)
     trainer.shapes = decided.shapes
     held_out = ready.held_out.spaced(recipe.train.evaluation_rows)
-    work = loop.Work(
+    work = loop.TrainingRun(
         ready.train, held_out, recipe.train, recipe.train.steps_over(len(ready.train)), directory / "checkpoints"
     )
     if not held_out:
@@ -76,10 +77,10 @@ def run(spec: dict[str, Any], directory: Path, commands: Callable[[], list[dict[
 def _lead(
     decided: Budget,
     ready: Prepared,
-    work: loop.Work,
+    work: loop.TrainingRun,
     trainer: Trainer,
-    standing: Standing,
-    brake: Brake,
+    standing: TrainState,
+    brake: PauseControl,
     wished: Callable[[], bool],
     directory: Path,
 ) -> Iterator[Event]:
@@ -115,10 +116,10 @@ def _lead(
 
 def steps_within(
     decided: Budget,
-    work: loop.Work,
+    work: loop.TrainingRun,
     trainer: Trainer,
-    standing: Standing,
-    brake: Brake,
+    standing: TrainState,
+    brake: PauseControl,
     sample: Callable[[int], Iterator[Event]],
 ) -> Iterator[Event]:
     """The loop; where memory runs out and `micro_batch` is auto, again from the last checkpoint, with halved ones.
@@ -157,7 +158,7 @@ def deliver(recipe: Recipe, checkpoint: Path, base: Path, directory: Path) -> Pa
     return directory / "adapter"
 
 
-def _other_length(work: loop.Work, standing: Standing, last: Step | None) -> Iterator[Notice]:
+def _other_length(work: loop.TrainingRun, standing: TrainState, last: Step | None) -> Iterator[Notice]:
     """What it means that a run goes on to another number of steps than it was planned for; `last` is its last step.
 
     Raises `RecipeError` if it has trained more than that.

@@ -27,7 +27,7 @@ STEP = 8  # tokens: how exactly `most_tokens` answers
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineProfile:
     """How many numbers of each width (width, inner, queries, keys) an engine has alive for a token of a layer."""
 
     kept: tuple[float, float, float, float]  # for the backward pass
@@ -39,8 +39,8 @@ class Engine:
 
 
 ENGINES = {
-    "mlx": Engine((5, 4.6, 2.3, 5), (12, 3.5, 7, 0), 1, 2, True, True),
-    "torch": Engine((6, 3, 3.5, 3), (6, 4, 4, 4), 1.22, 0, False, False),
+    "mlx": EngineProfile((5, 4.6, 2.3, 5), (12, 3.5, 7, 0), 1, 2, True, True),
+    "torch": EngineProfile((6, 3, 3.5, 3), (6, 4, 4, 4), 1.22, 0, False, False),
 }
 
 
@@ -111,7 +111,7 @@ def estimate(
     )
 
 
-def _weights(sizes: Sizes, width: int, bits: float | None, kind: Engine) -> float:
+def _weights(sizes: Sizes, width: int, bits: float | None, kind: EngineProfile) -> float:
     """Bytes of the frozen weights."""
     if not bits:
         return sizes.weights * width
@@ -121,14 +121,14 @@ def _weights(sizes: Sizes, width: int, bits: float | None, kind: Engine) -> floa
     return embedding * width + (sizes.weights - embedding) * (bits / 8 + NF4_SCALE)
 
 
-def _head(sizes: Sizes, load: Load, width: int, bits: float | None, kind: Engine) -> float:
+def _head(sizes: Sizes, load: Load, width: int, bits: float | None, kind: EngineProfile) -> float:
     """Bytes of logits and what is made of them."""
     if not kind.quantized_embedding:
         return 4 * TILE
     return min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * HEAD_COPIES if bits or width < 4 else 0
 
 
-def _alive(sizes: Sizes, recipe: Recipe, load: Load, stream: int, checkpointing: bool, kind: Engine) -> float:
+def _alive(sizes: Sizes, recipe: Recipe, load: Load, stream: int, checkpointing: bool, kind: EngineProfile) -> float:
     """Numbers of activations that are alive in the backward pass, at its fullest."""
     scores = sizes.heads * load.length if kind.scores and load.length <= LONG else 0
     inner = sizes.inner + sizes.routed

@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, model_validator
 
-from gemmalocal.recipe.schema import Section
+from gemmalocal.recipe.schema import RecipeSection
 
 KEY = re.compile(r"(sk|pk|rk|gsk|hf|xai|nvapi|key|AIza)[-_]?[A-Za-z0-9_-]{16,}")  # what keys look like
-Task = Literal["qa", "cot", "summary", "rewrite", "text"]
+TaskName = Literal["qa", "cot", "summary", "rewrite", "text"]
 
 
-class EndpointSpec(Section):
+class EndpointSpec(RecipeSection):
     """A server that speaks OpenAI's protocol (LM Studio, Ollama, vLLM, mlx_lm.server, llama.cpp, ...)."""
 
     url: str = Field(description="Where it listens, such as http://localhost:1234/v1.")
@@ -40,14 +40,14 @@ class EndpointSpec(Section):
         return self
 
 
-class Preparation(Section):
+class Preparation(RecipeSection):
     """Everything that decides a dataset."""
 
     sources: list[str] = Field(
         min_length=1,
         description="Files, folders, globs, hf:owner/name and youtube:ID. For rewrite: rows, as in a recipe.",
     )
-    task: Task = Field(
+    task: TaskName = Field(
         "qa",
         description="Questions and answers (qa), the same with the reasoning (cot), summaries, other words for the "
         "instructions of rows (rewrite), or plain text.",

@@ -31,7 +31,7 @@ ALL_MODULES: list[Modules] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj
 NO_TEMPLATE = "none"  # as a chat template: rows that are written in turns already are joined as they are
 
 
-class Section(BaseModel):
+class RecipeSection(BaseModel):
     """Base of the sections: strict about keys, frozen once read."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -59,14 +59,14 @@ Fixed = Annotated[str, AfterValidator(_braces)]
 Template = Annotated[Fixed, AfterValidator(_column)]
 
 
-class PromptTemplate(Section):
+class PromptTemplate(RecipeSection):
     """A template over columns in two parts, of which only the completion is supervised."""
 
     prompt: Fixed = Field(description="What the model is given, for example 'Question: {q}\\nAnswer:'.")
     completion: Template = Field(description="What it must learn to say, for example ' {a}'.")
 
 
-class DataSource(Section):
+class DataSource(RecipeSection):
     """One of several places where rows are; a name alone is its path."""
 
     path: str = Field(min_length=1, description="As data.path: a file, a glob, a folder, or hf:owner/name[:split].")
@@ -90,16 +90,16 @@ def _one_or_several(value: Any) -> str:
     return "several" if isinstance(value, list | tuple) else "one"
 
 
-Sources = Annotated[
+DataSources = Annotated[
     Annotated[str, Tag("one")] | Annotated[list[DataSource], Field(min_length=1), Tag("several")],
     Discriminator(_one_or_several),
 ]
 
 
-class DataSpec(Section):
+class DataSpec(RecipeSection):
     """Where the rows are and how they become text."""
 
-    path: Sources = Field(
+    path: DataSources = Field(
         description="A file (.jsonl, .json, .csv, .tsv, .parquet, .txt, .md), a glob, a folder of them, a dataset that "
         "was prepared, hf:owner/name[:split], or package:module/file.json; or a list of these, each alone or as "
         "{path: a.jsonl, weight: 2, rows: 500, template: '{text}'}."
@@ -163,7 +163,7 @@ class DataSpec(Section):
         return f"{first} and {more} more" if more else first
 
 
-class LoraSpec(Section):
+class LoraSpec(RecipeSection):
     """The adapter (LoRA, https://arxiv.org/abs/2106.09685, or DoRA, https://arxiv.org/abs/2402.09353)."""
 
     rank: int = Field(8, ge=1, le=512, description="Width of the adapter.")
@@ -179,7 +179,7 @@ class LoraSpec(Section):
     )
 
 
-class TrainSpec(Section):
+class TrainSpec(RecipeSection):
     """The optimization."""
 
     steps: int | None = Field(None, ge=1, le=MANY, description="How many optimizer steps. Or give epochs.")
@@ -249,7 +249,7 @@ class TrainSpec(Section):
         return self
 
 
-class SampleSpec(Section):
+class SampleSpec(RecipeSection):
     """Prompts that are answered greedily before, during and after training."""
 
     prompts: list[str] = Field(default_factory=list, description="The prompts to answer.")
@@ -257,7 +257,7 @@ class SampleSpec(Section):
     during: bool = Field(True, description="Answer the first prompt at every evaluation too.")
 
 
-class Recipe(Section):
+class Recipe(RecipeSection):
     """Everything that decides a training run."""
 
     model: str = Field(description="A folder, a Hub name (owner/name), or gemma-3-270m-demo.")

@@ -29,7 +29,7 @@ DIGITS = 300  # of a number
 TAG = "tag:yaml.org,2002:"
 PLAIN = ("str", "int", "float", "bool", "null", "map", "seq")
 
-Place = tuple[str | int, ...]  # keys and places in lists, from the outside
+KeyPath = tuple[str | int, ...]  # keys and places in lists, from the outside
 
 
 class NotUnderstood(Exception):
@@ -44,7 +44,7 @@ class Parsed(NamedTuple):
     """Dicts, lists and scalars, and the line (from 1) where each key stands."""
 
     value: Any
-    lines: dict[Place, int]
+    lines: dict[KeyPath, int]
 
 
 @dataclass
@@ -136,11 +136,11 @@ class _Builder:
             case _ if type(event).__name__ in ("MappingEndEvent", "SequenceEndEvent"):
                 self._close(line)
 
-    def places(self, value: Any = None, before: Place = ()) -> list[tuple[Place, int]]:
+    def places(self, value: Any = None, before: KeyPath = ()) -> list[tuple[KeyPath, int]]:
         """The lines of all keys, wherever they stand; the bounds hold for what aliases repeat, too."""
         value = self.root if not before else value
         own = self._lines.get(id(value), {})
-        found: list[tuple[Place, int]] = []
+        found: list[tuple[KeyPath, int]] = []
         for key, line in own.items():
             found.append(((*before, key), line))
             found += self.places(value[key], (*before, key))

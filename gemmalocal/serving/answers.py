@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from gemmalocal.serving.engine import Ask, Begun, Piece, Token
-from gemmalocal.serving.requests import Chat, Completion
+from gemmalocal.serving.engine import Begun, GeneratedPiece, GenerationRequest, Token
+from gemmalocal.serving.requests import ChatRequest, CompletionRequest
 from gemmalocal.serving.stops import Stops
 
 LEAST = -9999.0  # a log probability in place of minus infinity, which is no JSON
@@ -21,36 +21,36 @@ def error(status: int, message: str, param: str | None = None, code: str | None 
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-class Choice:
+class ResponseChoice:
     """One answer as it comes: what of it may be said, and when it ends."""
 
-    def __init__(self, index: int, request: Completion | Chat, echo: str) -> None:
+    def __init__(self, index: int, request: CompletionRequest | ChatRequest, echo: str) -> None:
         self.index, self._echo = index, echo
-        self._silent = isinstance(request, Completion) and not request.max_tokens
+        self._silent = isinstance(request, CompletionRequest) and not request.max_tokens
         self._stops = Stops(request.stop)
         self._come = self._said = 0  # letters
         self._waiting: list[tuple[int, Token]] = []  # tokens, with their places among the letters
         self.finish: str | None = None
         self.prompt_tokens = self.tokens = 0
 
-    def begin(self, begun: Begun) -> Piece:
+    def begin(self, begun: Begun) -> GeneratedPiece:
         """The prompt's part of it: nothing, but for what is echoed."""
         self.prompt_tokens = begun.prompt_tokens or 0
-        return Piece(self._echo, tokens=begun.scores)
+        return GeneratedPiece(self._echo, tokens=begun.scores)
 
-    def add(self, piece: Piece) -> Piece:
+    def add(self, piece: GeneratedPiece) -> GeneratedPiece:
         """What of it may be said by now; the choice ends with the piece's `finish`, or at a stop word."""
         self.prompt_tokens = self.prompt_tokens or piece.prompt_tokens or 0
         if self._silent:
             self.finish = "length"
-            return Piece(finish=self.finish)
+            return GeneratedPiece(finish=self.finish)
         self.tokens += piece.count
         self._waiting += [(self._come, token) for token in piece.tokens]
         self._come += len(piece.text)
         text = self._stops(piece.text, piece.finish is not None)
         self._said += len(text)
         self.finish = "stop" if self._stops.met else piece.finish
-        return Piece(text, piece.reasoning, piece.tool_calls, self._ready(), finish=self.finish)
+        return GeneratedPiece(text, piece.reasoning, piece.tool_calls, self._ready(), finish=self.finish)
 
     def _ready(self) -> tuple[Token, ...]:
         """The tokens of what was said; those of a stop word, and after it, never are."""
@@ -60,13 +60,19 @@ class Choice:
         return ready
 
 
-class Answer:
+class Response:
     """One response: its choices, its name and its count of tokens."""
 
-    def __init__(self, request: Completion | Chat, asks: Sequence[Ask], model: str, echoes: Sequence[str]) -> None:
-        self._chat = isinstance(request, Chat)
-        self._prompts = 1 if isinstance(request, Chat) else len(request.prompt)
-        self.choices = [Choice(index, request, echo) for index, echo in enumerate(echoes)]
+    def __init__(
+        self,
+        request: CompletionRequest | ChatRequest,
+        asks: Sequence[GenerationRequest],
+        model: str,
+        echoes: Sequence[str],
+    ) -> None:
+        self._chat = isinstance(request, ChatRequest)
+        self._prompts = 1 if isinstance(request, ChatRequest) else len(request.prompt)
+        self.choices = [ResponseChoice(index, request, echo) for index, echo in enumerate(echoes)]
         self._logprobs = asks[0].top is not None
         self._head = {
             "id": f"{'chatcmpl' if self._chat else 'cmpl'}-{uuid.uuid4().hex}",
@@ -88,7 +94,7 @@ class Answer:
         said = sum(choice.tokens for choice in self.choices)
         return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
 
-    def whole(self, pieces: Sequence[Sequence[Piece]]) -> dict[str, Any]:
+    def whole(self, pieces: Sequence[Sequence[GeneratedPiece]]) -> dict[str, Any]:
         """The response at once, of what was let out of each choice."""
         bodies = [self._body(choice, _joined(said), False) for choice, said in zip(self.choices, pieces, strict=True)]
         return {**self._head, "choices": bodies, "usage": self.usage}
@@ -100,7 +106,7 @@ class Answer:
         delta = {"role": "assistant", "content": ""}
         return [self._chunk({"index": choice.index, "delta": delta, "finish_reason": None}) for choice in self.choices]
 
-    def chunk(self, choice: Choice, piece: Piece) -> dict[str, Any]:
+    def chunk(self, choice: ResponseChoice, piece: GeneratedPiece) -> dict[str, Any]:
         """A piece of one choice."""
         return self._chunk(self._body(choice, piece, True))
 
@@ -112,7 +118,7 @@ class Answer:
         kind = "chat.completion.chunk" if self._chat else "text_completion"
         return {**self._head, "object": kind, "choices": [] if body is None else [body]}
 
-    def _body(self, choice: Choice, piece: Piece, delta: bool) -> dict[str, Any]:
+    def _body(self, choice: ResponseChoice, piece: GeneratedPiece, delta: bool) -> dict[str, Any]:
         body: dict[str, Any] = {"index": choice.index, "finish_reason": piece.finish, "logprobs": None}
         if not self._chat:
             body["text"] = piece.text
@@ -125,9 +131,9 @@ class Answer:
         return body
 
 
-def _joined(pieces: Sequence[Piece]) -> Piece:
+def _joined(pieces: Sequence[GeneratedPiece]) -> GeneratedPiece:
     """Many as one."""
-    return Piece(
+    return GeneratedPiece(
         "".join(piece.text for piece in pieces),
         "".join(piece.reasoning for piece in pieces),
         tuple(call for piece in pieces for call in piece.tool_calls),
@@ -136,13 +142,13 @@ def _joined(pieces: Sequence[Piece]) -> Piece:
     )
 
 
-def _delta(piece: Piece) -> dict[str, Any]:
+def _delta(piece: GeneratedPiece) -> dict[str, Any]:
     delta: dict[str, Any] = {"content": piece.text} if piece.text else {}
     delta |= {"reasoning_content": piece.reasoning} if piece.reasoning else {}
     return delta | ({"tool_calls": list(piece.tool_calls)} if piece.tool_calls else {})
 
 
-def _message(piece: Piece) -> dict[str, Any]:
+def _message(piece: GeneratedPiece) -> dict[str, Any]:
     calls: dict[int, dict[str, Any]] = {}
     for part in piece.tool_calls:  # their arguments may come in parts
         call = calls.setdefault(

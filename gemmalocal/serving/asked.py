@@ -8,21 +8,23 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from types import TracebackType
 
-from gemmalocal.serving.answers import Answer
-from gemmalocal.serving.engine import Ask, Begun, Engine, Piece, Refused, Told
+from gemmalocal.serving.answers import Response
+from gemmalocal.serving.engine import Begun, Engine, GeneratedPiece, GenerationRequest, Refused, Told
 
 LOOK = 0.25  # seconds between two looks whether the client is there
 
 
-class Asked:
+class RunningRequest:
     """As a block: whatever ends it ends the engine's work on it."""
 
-    def __init__(self, engine: Engine, asks: Sequence[Ask], answer: Answer, gone: Callable[[], bool]) -> None:
+    def __init__(
+        self, engine: Engine, asks: Sequence[GenerationRequest], answer: Response, gone: Callable[[], bool]
+    ) -> None:
         self._engine, self._asks, self._answer, self._gone = engine, asks, answer, gone
         self._told: SimpleQueue[tuple[int, Told]] = SimpleQueue()
         self._ends: list[Callable[[], None]] = []
 
-    def __enter__(self) -> Asked:
+    def __enter__(self) -> RunningRequest:
         for place, ask in enumerate(self._asks):
             self._ends.append(self._engine.start(ask, partial(self._tell, place)))
         return self
@@ -31,7 +33,7 @@ class Asked:
         for end in self._ends:
             end()
 
-    def pieces(self) -> Iterator[tuple[int, Piece] | None]:
+    def pieces(self) -> Iterator[tuple[int, GeneratedPiece] | None]:
         """The place of a choice and what of it may be said; None from time to time while there is nothing.
 
         Raises `Refused` if one cannot be answered, `ConnectionError` once the client has gone.
@@ -53,7 +55,7 @@ class Asked:
     def _tell(self, place: int, told: Told) -> None:
         self._told.put((place, told))
 
-    def _taken(self, place: int, told: Told) -> Piece | None:
+    def _taken(self, place: int, told: Told) -> GeneratedPiece | None:
         choice = self._answer.choices[place]
         if choice.finish:
             return None

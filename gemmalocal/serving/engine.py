@@ -16,7 +16,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True)
-class Ask:
+class GenerationRequest:
     """One answer that is wanted: of a `prompt` (text, or ids as they are) or of `messages`."""
 
     prompt: str | list[int] = ""
@@ -58,7 +58,7 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Piece:
+class GeneratedPiece:
     """What was said since the last one; the last has a `finish` (stop, length, tool_calls)."""
 
     text: str = ""
@@ -70,11 +70,11 @@ class Piece:
     prompt_tokens: int | None = None
 
 
-Told = Begun | Piece | Refused
+Told = Begun | GeneratedPiece | Refused
 
 
 @dataclass(frozen=True)
-class Limits:
+class EngineLimits:
     """What an engine bears: ids below `vocabulary`, `context` tokens of prompt and answer; and what else it can do."""
 
     vocabulary: int
@@ -88,10 +88,10 @@ class Engine(Protocol):
     """Something that answers."""
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> EngineLimits:
         """What it bears and can do."""
 
-    def start(self, ask: Ask, tell: Callable[[Told], None]) -> Callable[[], None]:
+    def start(self, ask: GenerationRequest, tell: Callable[[Told], None]) -> Callable[[], None]:
         """Begin an answer, and `tell` it from another thread: `Begun`, then pieces; a `Refused` ends it too.
 
         What is returned ends it early; it may be called at any time.

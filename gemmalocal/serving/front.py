@@ -14,20 +14,23 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from gemmalocal.serving import answers, body, requests
-from gemmalocal.serving.answers import Answer
-from gemmalocal.serving.asked import Asked
+from gemmalocal.serving.answers import Response
+from gemmalocal.serving.asked import RunningRequest
 from gemmalocal.serving.connection import Timed, gone, linger
-from gemmalocal.serving.engine import Ask, Engine, Piece, Refused
+from gemmalocal.serving.engine import Engine, GeneratedPiece, GenerationRequest, Refused
 from gemmalocal.serving.loopback import NoStrangers
-from gemmalocal.serving.requests import Chat, Completion
+from gemmalocal.serving.requests import ChatRequest, CompletionRequest
 
 HEAD = 30.0  # seconds for a request's head, and between two requests of a connection
 BODY = 60.0
 WRITE = 30.0  # for a client to take what it is sent
 SIGN = 10.0  # between two signs of life in a stream that has nothing to say
 LINGER, UNREAD = 2.0, 64 * 2**20
-Pieces = Iterator[tuple[int, Piece] | None]
-ASKED: dict[str, type[Completion] | type[Chat]] = {"/completions": Completion, "/chat/completions": Chat}
+PieceStream = Iterator[tuple[int, GeneratedPiece] | None]
+ASKED: dict[str, type[CompletionRequest] | type[ChatRequest]] = {
+    "/completions": CompletionRequest,
+    "/chat/completions": ChatRequest,
+}
 
 
 class Front(NoStrangers):
@@ -184,24 +187,24 @@ class Front(NoStrangers):
             raise ConnectionError("the client has gone")
         return read
 
-    def _answer(self, request: Completion | Chat) -> None:
+    def _answer(self, request: CompletionRequest | ChatRequest) -> None:
         asks = request.asks()
-        answer = Answer(request, asks, self.name, [self._echo(request, ask) for ask in asks])
-        with Asked(self.engine, asks, answer, lambda: gone(self.connection)) as asked:
+        answer = Response(request, asks, self.name, [self._echo(request, ask) for ask in asks])
+        with RunningRequest(self.engine, asks, answer, lambda: gone(self.connection)) as asked:
             if request.stream:
                 self._stream(answer, asked.pieces(), request.stream_options.include_usage)
             else:
-                said: list[list[Piece]] = [[] for _ in asks]
+                said: list[list[GeneratedPiece]] = [[] for _ in asks]
                 for place, piece in filter(None, asked.pieces()):
                     said[place].append(piece)
                 self._send(200, answer.whole(said))
 
-    def _echo(self, request: Completion | Chat, ask: Ask) -> str:
-        if isinstance(request, Chat) or not request.echo:
+    def _echo(self, request: CompletionRequest | ChatRequest, ask: GenerationRequest) -> str:
+        if isinstance(request, ChatRequest) or not request.echo:
             return ""
         return ask.prompt if isinstance(ask.prompt, str) else self.engine.text(ask.prompt)
 
-    def _stream(self, answer: Answer, pieces: Pieces, usage: bool) -> None:
+    def _stream(self, answer: Response, pieces: PieceStream, usage: bool) -> None:
         first = next(filter(None, pieces))  # an error before it has a status of its own
         self.close_connection = True
         self._head(200, "text/event-stream; charset=utf-8")
@@ -217,11 +220,11 @@ class Front(NoStrangers):
             self._event(answers.error(refused.status, refused.message, refused.param, refused.code))
         self._write(b"data: [DONE]\n\n")
 
-    def _flow(self, answer: Answer, pieces: Pieces) -> None:
+    def _flow(self, answer: Response, pieces: PieceStream) -> None:
         """Each piece as it comes, and a comment where none does: so both sides see that the other is there."""
         written = time.monotonic()
         for item in pieces:
-            if item is not None and item[1] != Piece():
+            if item is not None and item[1] != GeneratedPiece():
                 self._event(answer.chunk(answer.choices[item[0]], item[1]))
             elif item is not None or time.monotonic() - written < SIGN:
                 continue

@@ -43,7 +43,7 @@ class _Call(BaseModel):
     function: _Called
 
 
-class Message(BaseModel):
+class ChatMessage(BaseModel):
     """One of a conversation. What else answers carry, as clients send them back, is passed over."""
 
     model_config = ConfigDict(strict=True)
@@ -53,7 +53,7 @@ class Message(BaseModel):
     tool_call_id: str | None = None
 
     @model_validator(mode="after")
-    def _said(self) -> Message:
+    def _said(self) -> ChatMessage:
         if self.content is None and not (self.role == "assistant" and self.tool_calls):
             raise ValueError("its content is missing")
         if self.tool_calls and self.role != "assistant":

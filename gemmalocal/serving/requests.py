@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from gemmalocal.serving import schemas
-from gemmalocal.serving.engine import Ask, Limits, Refused
-from gemmalocal.serving.messages import Message, Tool
+from gemmalocal.serving.engine import EngineLimits, GenerationRequest, Refused
+from gemmalocal.serving.messages import ChatMessage, Tool
 
 UNSAID = 1024  # tokens of an answer where a request does not say how many
 GREEDY = 1e-3  # temperatures below are none: dividing by them overflows
@@ -85,10 +85,10 @@ class Request(BaseModel):
     logit_bias: Annotated[dict[int, float], BeforeValidator(_biases)] = {}
     seed: int | None = Field(None, ge=-(2**63), lt=2**63)
 
-    def _ask(self, choice: int, **more: Any) -> Ask:
+    def _ask(self, choice: int, **more: Any) -> GenerationRequest:
         """The ask of one of its choices: each has a seed of its own."""
         cold = self.temperature < GREEDY
-        return Ask(
+        return GenerationRequest(
             temperature=0.0 if cold else self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,
@@ -102,7 +102,7 @@ class Request(BaseModel):
         )
 
 
-class Completion(Request):
+class CompletionRequest(Request):
     """POST /v1/completions."""
 
     prompt: Annotated[list[str | list[int]], BeforeValidator(_prompts)]
@@ -113,14 +113,14 @@ class Completion(Request):
     suffix: Literal[""] = ""
 
     @model_validator(mode="after")
-    def _together(self) -> Completion:
+    def _together(self) -> CompletionRequest:
         if len(self.prompt) * self.n > MOST_CHOICES:
             raise ValueError(f"'n' times the number of prompts is more than {MOST_CHOICES}")
         if self.best_of not in (1, self.n):
             raise ValueError("'best_of' has to be what 'n' is: this server does not choose among answers")
         return self
 
-    def asks(self) -> list[Ask]:
+    def asks(self) -> list[GenerationRequest]:
         """One for each choice, prompt by prompt."""
         more = {"max_tokens": max(1, self.max_tokens), "top": self.logprobs}
         scores = self.echo and self.logprobs is not None
@@ -128,10 +128,10 @@ class Completion(Request):
         return [self._ask(choice, prompt=prompt, scores=scores, **more) for prompt, choice in choices]
 
 
-class Chat(Request):
+class ChatRequest(Request):
     """POST /v1/chat/completions."""
 
-    messages: list[Message] = Field(min_length=1, max_length=4096)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=4096)
     max_tokens: int | None = Field(None, ge=1, lt=2**31)
     max_completion_tokens: int | None = Field(None, ge=1, lt=2**31)
     logprobs: bool = False
@@ -143,12 +143,12 @@ class Chat(Request):
     modalities: list[Literal["text"]] = []
 
     @model_validator(mode="after")
-    def _together(self) -> Chat:
+    def _together(self) -> ChatRequest:
         if self.top_logprobs and not self.logprobs:
             raise ValueError("'top_logprobs' needs 'logprobs' to be true")
         return self
 
-    def asks(self) -> list[Ask]:
+    def asks(self) -> list[GenerationRequest]:
         """One for each choice."""
         tools = [] if self.tool_choice == "none" else [tool.model_dump(exclude_none=True) for tool in self.tools]
         thinking = self.chat_template_kwargs.get("enable_thinking")  # all else would be the server's own settings
@@ -164,7 +164,7 @@ class Chat(Request):
         return [self._ask(choice, **more) for choice in range(self.n)]
 
 
-def parse(kind: type[Completion] | type[Chat], body: dict[str, Any]) -> Completion | Chat:
+def parse(kind: type[CompletionRequest] | type[ChatRequest], body: dict[str, Any]) -> CompletionRequest | ChatRequest:
     """Raises `Refused` with the first thing that is wrong."""
     sent = {name: value for name, value in body.items() if value is not None and name not in DROPPED}
     try:
@@ -173,10 +173,10 @@ def parse(kind: type[Completion] | type[Chat], body: dict[str, Any]) -> Completi
         raise _refused(error) from None
 
 
-def check(request: Completion | Chat, limits: Limits) -> None:
+def check(request: CompletionRequest | ChatRequest, limits: EngineLimits) -> None:
     """Raise `Refused` for what this engine cannot bear or do."""
     _check_ids(request.logit_bias, limits, "logit_bias")
-    if isinstance(request, Completion):
+    if isinstance(request, CompletionRequest):
         for prompt in request.prompt:
             _check_ids(prompt if isinstance(prompt, list) else (), limits, "prompt")
         return
@@ -190,7 +190,7 @@ def check(request: Completion | Chat, limits: Limits) -> None:
     _check_format(request.response_format, limits)
 
 
-def _check_format(given: dict[str, Any], limits: Limits) -> None:
+def _check_format(given: dict[str, Any], limits: EngineLimits) -> None:
     kind = given.get("type", "text")
     if kind not in ("text", "json_object", "json_schema"):
         raise Refused("Invalid value for 'response_format': no such type.", param="response_format")
@@ -204,7 +204,7 @@ def _check_format(given: dict[str, Any], limits: Limits) -> None:
         schemas.check(holder.get("schema") if isinstance(holder, dict) else None, "response_format")
 
 
-def _check_ids(ids: Any, limits: Limits, param: str) -> None:
+def _check_ids(ids: Any, limits: EngineLimits, param: str) -> None:
     if any(not 0 <= number < limits.vocabulary for number in ids):
         raise Refused(f"Invalid '{param}': token ids lie from 0 to {limits.vocabulary - 1}.", param=param)
 

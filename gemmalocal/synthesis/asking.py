@@ -34,16 +34,16 @@ class Unanswered:
 
 
 # Answers each prompt once, in any order, by its place; raises what makes it useless to ask any more.
-Ask = Callable[[Sequence[Prompt]], Iterator[tuple[int, str | Unanswered]]]
+AskAuthor = Callable[[Sequence[Prompt]], Iterator[tuple[int, str | Unanswered]]]
 
 
 class Remembered:
-    """An `Ask` that keeps each answer in a file of JSON lines as soon as it comes, and asks nothing twice.
+    """An `AskAuthor` that keeps each answer in a file of JSON lines as soon as it comes, and asks nothing twice.
 
     `author` names who answers and how (model, settings): an answer is found again by it and the prompt's content.
     """
 
-    def __init__(self, file: Path, ask: Ask, author: str) -> None:
+    def __init__(self, file: Path, ask: AskAuthor, author: str) -> None:
         self._file, self._ask, self._author = file, ask, author
         self._known = dict(_kept(file))
         self.asked = self.found = 0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gemmalocal.synthesis import checks, ground
-from gemmalocal.synthesis.asking import Ask
+from gemmalocal.synthesis.asking import AskAuthor
 from gemmalocal.synthesis.piece import Candidate
 from gemmalocal.synthesis.tasks import Task
 from gemmalocal.synthesis.wording import Wording
@@ -19,7 +19,7 @@ WORDS = range(4, 31)  # of a question
 ABOUT = 0.6  # of its longer words must be the sentence's
 
 
-def worded(candidates: Sequence[Candidate], task: Task, wording: Wording, ask: Ask) -> list[Candidate]:
+def worded(candidates: Sequence[Candidate], task: Task, wording: Wording, ask: AskAuthor) -> list[Candidate]:
     """The candidates of the rules, with the author's questions where they are sensible. Only questions are worded."""
     if task.name not in ("qa", "cot") or not candidates:
         return list(candidates)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gemmalocal.synthesis import base, checks
-from gemmalocal.synthesis.asking import Ask, Prompt, Unanswered
+from gemmalocal.synthesis.asking import AskAuthor, Prompt, Unanswered
 from gemmalocal.synthesis.piece import Candidate, Piece
-from gemmalocal.synthesis.tasks import Task, Unusable, Verdict, parse
+from gemmalocal.synthesis.tasks import Task, UnusableAnswer, Verdict, parse
 from gemmalocal.synthesis.wording import Wording
 
 WINDOW = 16  # pieces that are asked about together
@@ -17,7 +17,7 @@ Rejection = tuple[Candidate, str]  # and why, as a verb's phrase
 
 
 @dataclass
-class Made:
+class PieceResult:
     """What came of one piece; `lost` says why its author failed, where the rules had to step in."""
 
     piece: Piece
@@ -49,10 +49,10 @@ class Order:
     instructed: bool = True  # else the author only goes on from examples
 
 
-def create(pieces: Sequence[Piece], order: Order, ask: Ask | None) -> Iterator[Made]:
+def create(pieces: Sequence[Piece], order: Order, ask: AskAuthor | None) -> Iterator[PieceResult]:
     """What comes of each piece, in their order; without an `ask` the rules make it all."""
     for start in range(0, len(pieces), WINDOW):
-        window = [Made(piece, order.task.given(piece)) for piece in pieces[start : start + WINDOW]]
+        window = [PieceResult(piece, order.task.given(piece)) for piece in pieces[start : start + WINDOW]]
         if ask is not None and order.task.form is not None and order.instructed:
             _asked(window, order, ask)
         for made in window:
@@ -64,9 +64,9 @@ def create(pieces: Sequence[Piece], order: Order, ask: Ask | None) -> Iterator[M
             yield made
 
 
-def _asked(window: list[Made], order: Order, ask: Ask) -> None:
+def _asked(window: list[PieceResult], order: Order, ask: AskAuthor) -> None:
     """Ask about each piece until it has a row, or its attempts are used."""
-    waiting: list[tuple[Made, Prompt]] = [
+    waiting: list[tuple[PieceResult, Prompt]] = [
         (made, order.wording.ask(order.task, made.piece, order.count)) for made in window
     ]
     for _ in range(order.attempts):
@@ -83,12 +83,12 @@ def _asked(window: list[Made], order: Order, ask: Ask) -> None:
             return
 
 
-def _read(made: Made, order: Order, answer: str) -> str:
+def _read(made: PieceResult, order: Order, answer: str) -> str:
     """Take the rows of an answer; what to tell its author if none of them can be kept."""
     assert order.task.form is not None
     try:
         rows = parse(answer, order.task.form.row)[: order.count]
-    except Unusable as problem:
+    except UnusableAnswer as problem:
         return str(problem)
     before = len(made.kept)
     reason = made.take([order.task.form.read(made.piece, row) for row in rows])
@@ -98,11 +98,11 @@ def _read(made: Made, order: Order, answer: str) -> str:
     return f"The row {reason}."
 
 
-def judged(candidates: Sequence[Candidate], wording: Wording, ask: Ask, threshold: int) -> Iterator[Made]:
+def judged(candidates: Sequence[Candidate], wording: Wording, ask: AskAuthor, threshold: int) -> Iterator[PieceResult]:
     """Each window of candidates scored: kept are those of at least `threshold`, of 1 to 10."""
     for start in range(0, len(candidates), WINDOW):
         window = candidates[start : start + WINDOW]
-        made = Made(window[0].piece)
+        made = PieceResult(window[0].piece)
         answers = dict(ask([wording.judge(candidate) for candidate in window]))
         for place, candidate in enumerate(window):
             verdict = _verdict(answers[place])
@@ -122,5 +122,5 @@ def _verdict(answer: str | Unanswered) -> Verdict | str:
         return answer.reason
     try:
         return parse(answer, Verdict)[0]
-    except Unusable as problem:
+    except UnusableAnswer as problem:
         return str(problem)

@@ -74,15 +74,15 @@ def by_hand(
 
 
 LARGEST = 2  # times the share that is wanted: what a single document may be of it
-Place = tuple[str, int]  # a document's hash, and a passage's number in it
+PassagePlace = tuple[str, int]  # a document's hash, and a passage's number in it
 
 
-def place_of(piece: Piece) -> Place:
+def place_of(piece: Piece) -> PassagePlace:
     """Where a piece is."""
     return piece.document, piece.passage.number
 
 
-def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -> tuple[set[Place], str]:
+def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -> tuple[set[PassagePlace], str]:
     """The places that are held out, and how they were chosen, as a sentence.
 
     A document is held out by its content's hash, so that it does not change sides when others join; one with more than

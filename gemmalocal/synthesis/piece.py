@@ -56,7 +56,7 @@ class Candidate:
         return {key: value for key, value in told.items() if value not in (None, "")}
 
 
-class Asked(NamedTuple):
+class RuleQuestion(NamedTuple):
     """A rule's question with its answer, the sentence it stands on, and how one comes from the other."""
 
     question: str

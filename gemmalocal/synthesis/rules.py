@@ -14,7 +14,7 @@ from functools import partial
 
 from gemmalocal.synthesis import spaceless, ways
 from gemmalocal.synthesis.language import OWN, english, sentences, unspaced
-from gemmalocal.synthesis.piece import GAP, Asked, Piece
+from gemmalocal.synthesis.piece import GAP, Piece, RuleQuestion
 
 WORDS = range(6, 61)  # of a sentence that stands for itself
 LEANS = (  # what a sentence begins with that leans on the one before it
@@ -38,7 +38,7 @@ FRAMES = (
 )
 
 
-def questions(piece: Piece, count: int, seed: int) -> list[Asked]:
+def questions(piece: Piece, count: int, seed: int) -> list[RuleQuestion]:
     """At most `count` questions about a passage; each answer is a sentence of it."""
     text = piece.passage.text
     if unspaced(text):
@@ -79,7 +79,7 @@ def silence(piece: Piece) -> str:
     return "have too few sentences that stand by themselves"
 
 
-def _definitions(piece: Piece, own: list[str]) -> Iterator[Asked]:
+def _definitions(piece: Piece, own: list[str]) -> Iterator[RuleQuestion]:
     for line in own:
         match = DEFINITION.match(line)
         if match is None or not (subject := _subject(match["subject"], line)):
@@ -88,7 +88,7 @@ def _definitions(piece: Piece, own: list[str]) -> Iterator[Asked]:
         question = f"{what} {match['verb']} {subject}?"
         here = f"In “{piece.title}”, " if subject.startswith("the ") and piece.title else ""  # the one of this text
         asked = here + question if here else question[0].upper() + question[1:]
-        yield Asked(asked, line, line, f"{_says(piece)}: “{line}”")
+        yield RuleQuestion(asked, line, line, f"{_says(piece)}: “{line}”")
 
 
 def _subject(words: str, line: str) -> str:
@@ -102,14 +102,14 @@ def _subject(words: str, line: str) -> str:
     return words if proper or len(re.findall(rf"\b{re.escape(first)}\b", line)) > 1 else words[0].lower() + words[1:]
 
 
-def _heading(piece: Piece, own: list[str]) -> Iterator[Asked]:
+def _heading(piece: Piece, own: list[str]) -> Iterator[RuleQuestion]:
     heading = piece.section
     if own and piece.title and re.search(r"[^\W\d]{3}", heading):
         question = f"What does “{piece.title}” say under “{heading}”?"
-        yield Asked(question, own[0], own[0], f"Under “{heading}” it says: “{own[0]}”")
+        yield RuleQuestion(question, own[0], own[0], f"Under “{heading}” it says: “{own[0]}”")
 
 
-def _gap(piece: Piece, line: str, chance: random.Random) -> Asked | None:
+def _gap(piece: Piece, line: str, chance: random.Random) -> RuleQuestion | None:
     places = [
         match
         for match in WORD.finditer(line)
@@ -121,10 +121,10 @@ def _gap(piece: Piece, line: str, chance: random.Random) -> Asked | None:
     match = chance.choice(telling or places)
     gapped = f"{line[: match.start()]}{GAP}{line[match.end() :]}"
     if not english(piece.passage.text):
-        return Asked(gapped, line, line, line)
+        return RuleQuestion(gapped, line, line, line)
     where = f", from “{piece.title}”" if piece.title else ""
     reasoning = f"{_says(piece)}: “{line}” So the gap is filled by “{match[0]}”."
-    return Asked(f"Fill in the gap in this sentence{where}: {gapped}", line, line, reasoning)
+    return RuleQuestion(f"Fill in the gap in this sentence{where}: {gapped}", line, line, reasoning)
 
 
 def _says(piece: Piece) -> str:

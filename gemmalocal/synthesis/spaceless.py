@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from gemmalocal.synthesis import ways
 from gemmalocal.synthesis.language import UNSPACED, sentences
-from gemmalocal.synthesis.piece import GAP, Asked, Piece
+from gemmalocal.synthesis.piece import GAP, Piece, RuleQuestion
 
 LENGTHS = range(8, 201)  # characters of a sentence that stands for itself
 MOSTLY = 0.5  # of its letters are of such a script
@@ -72,7 +72,7 @@ CHINESE = Language(
 )
 
 
-def questions(piece: Piece, count: int, seed: int) -> list[Asked]:
+def questions(piece: Piece, count: int, seed: int) -> list[RuleQuestion]:
     """At most `count` questions about a passage; each answer is a sentence of it."""
     text = piece.passage.text
     language = JAPANESE if KANA.search(text) else CHINESE if re.search(f"[{HAN}]", text) else None
@@ -91,21 +91,21 @@ def words(line: str) -> list[str]:
     return [two for two in pairs if two.isalnum() and not re.fullmatch("[ぁ-ゖ]+", two)]
 
 
-def _definitions(piece: Piece, own: Sequence[str], language: Language) -> Iterator[Asked]:
+def _definitions(piece: Piece, own: Sequence[str], language: Language) -> Iterator[RuleQuestion]:
     for line in own:
         if match := language.define.match(line):
             question = language.tell.format(subject=match["subject"].strip())
-            yield Asked(question, line, line, _says(piece, line, language))
+            yield RuleQuestion(question, line, line, _says(piece, line, language))
 
 
-def _heading(piece: Piece, own: Sequence[str], language: Language) -> Iterator[Asked]:
+def _heading(piece: Piece, own: Sequence[str], language: Language) -> Iterator[RuleQuestion]:
     heading = piece.section
     if own and piece.title and UNSPACED.search(heading):
         question = language.under.format(title=piece.title, heading=heading)
-        yield Asked(question, own[0], own[0], _says(piece, own[0], language))
+        yield RuleQuestion(question, own[0], own[0], _says(piece, own[0], language))
 
 
-def _gap(piece: Piece, language: Language | None, line: str, chance: random.Random) -> Asked | None:
+def _gap(piece: Piece, language: Language | None, line: str, chance: random.Random) -> RuleQuestion | None:
     places = [match for match in TELLING.finditer(line) if match.start()]
     if language is JAPANESE:
         places = places or list(KANJI.finditer(line))
@@ -115,9 +115,9 @@ def _gap(piece: Piece, language: Language | None, line: str, chance: random.Rand
     match = chance.choice(places)
     gapped = f"{line[: match.start()]}{GAP}{line[match.end() :]}"
     if language is None:
-        return Asked(gapped, line, line, line)
+        return RuleQuestion(gapped, line, line, line)
     question = (language.fill_from if piece.title else language.fill).format(title=piece.title, gap=gapped)
-    return Asked(question, line, line, _says(piece, line, language))
+    return RuleQuestion(question, line, line, _says(piece, line, language))
 
 
 def _says(piece: Piece, line: str, language: Language) -> str:

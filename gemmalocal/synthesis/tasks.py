@@ -14,63 +14,63 @@ from gemmalocal.synthesis import rules
 from gemmalocal.synthesis.language import unspaced
 from gemmalocal.synthesis.piece import Candidate, Piece, pair
 
-Said = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+NonEmptyText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 SUMMARIZE = "Summarize the following text.\n\n{0}"
-Kind = TypeVar("Kind", bound=BaseModel)
+Schema = TypeVar("Schema", bound=BaseModel)
 
 
-class Row(BaseModel):
+class AuthoredRow(BaseModel):
     """Base of what an author writes; keys that were not asked for are passed over."""
 
     model_config = ConfigDict(json_schema_extra={"additionalProperties": False})
 
 
-class Pair(Row):
+class Pair(AuthoredRow):
     """A question, its answer, and a quote that proves it."""
 
-    question: Said
-    answer: Said
-    evidence: Said
+    question: NonEmptyText
+    answer: NonEmptyText
+    evidence: NonEmptyText
 
 
-class Thought(Row):
+class Thought(AuthoredRow):
     """The same, with the way from the quote to the answer."""
 
-    question: Said
-    evidence: Said
-    reasoning: Said
-    answer: Said
+    question: NonEmptyText
+    evidence: NonEmptyText
+    reasoning: NonEmptyText
+    answer: NonEmptyText
 
 
-class Summary(Row):
+class Summary(AuthoredRow):
     """A summary, and a quote of the passage's main sentence."""
 
-    summary: Said
-    evidence: Said
+    summary: NonEmptyText
+    evidence: NonEmptyText
 
 
-class Rewrite(Row):
+class Rewrite(AuthoredRow):
     """An instruction in other words."""
 
-    instruction: Said
+    instruction: NonEmptyText
 
 
-class Verdict(Row):
+class Verdict(AuthoredRow):
     """What a judge says of a row."""
 
     score: int = Field(ge=1, le=10)
     reason: str = ""
 
 
-class Unusable(Exception):
+class UnusableAnswer(Exception):
     """An answer that is not what was asked for; the message is a sentence to tell its author."""
 
 
 @dataclass(frozen=True)
-class Form:
+class AuthorForm:
     """What an author is to write, and how a row of it becomes a candidate."""
 
-    row: type[Row]
+    row: type[AuthoredRow]
     read: Callable[[Piece, Any], Candidate]
 
 
@@ -82,7 +82,7 @@ class Task:
     """
 
     name: str
-    form: Form | None = None
+    form: AuthorForm | None = None
     rules: Callable[[Piece, int, int], list[Candidate]] = lambda piece, count, seed: []
     given: Callable[[Piece], list[Candidate]] = lambda piece: []
 
@@ -93,15 +93,15 @@ def schema(row: type[BaseModel], most: int) -> dict[str, Any]:
     return {"type": "object", "properties": {"rows": rows}, "required": ["rows"], "additionalProperties": False}
 
 
-def parse(answer: str, row: type[Kind]) -> list[Kind]:
-    """The rows of an answer, those that are whole; raises `Unusable` if none is.
+def parse(answer: str, row: type[Schema]) -> list[Schema]:
+    """The rows of an answer, those that are whole; raises `UnusableAnswer` if none is.
 
     Broken JSON is repaired (https://github.com/mangiucugna/json_repair); a list, or a row alone, is taken too.
     """
     found = json_repair.loads(answer)
     items = found.get("rows", found) if isinstance(found, Mapping) else found
     items = items if isinstance(items, list) else [items]
-    whole, problems = list[Kind](), list[str]()
+    whole, problems = list[Schema](), list[str]()
     for item in items:
         try:
             whole.append(row.model_validate(item))
@@ -109,7 +109,9 @@ def parse(answer: str, row: type[Kind]) -> list[Kind]:
             first = error.errors()[0]
             problems.append(f"{'.'.join(map(str, first['loc'])) or 'the answer'}: {first['msg']}")
     if not whole:
-        raise Unusable(f"This is not the JSON that was asked for ({problems[0] if problems else 'it has no rows'}).")
+        raise UnusableAnswer(
+            f"This is not the JSON that was asked for ({problems[0] if problems else 'it has no rows'})."
+        )
     return whole
 
 
@@ -184,10 +186,10 @@ def _text(piece: Piece) -> list[Candidate]:
 TASKS = {
     task.name: task
     for task in (
-        Task("qa", Form(Pair, _pair), _pairs_by_rule),
-        Task("cot", Form(Thought, _thought), _thoughts_by_rule),
-        Task("summary", Form(Summary, _summary), _summary_by_rule),
-        Task("rewrite", Form(Rewrite, _rewrite), _rewrites_by_rule, _row_itself),
+        Task("qa", AuthorForm(Pair, _pair), _pairs_by_rule),
+        Task("cot", AuthorForm(Thought, _thought), _thoughts_by_rule),
+        Task("summary", AuthorForm(Summary, _summary), _summary_by_rule),
+        Task("rewrite", AuthorForm(Rewrite, _rewrite), _rewrites_by_rule, _row_itself),
         Task("text", given=_text),
     )
 }

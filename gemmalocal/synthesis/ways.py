@@ -6,9 +6,9 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 
-from gemmalocal.synthesis.piece import Asked, Piece
+from gemmalocal.synthesis.piece import Piece, RuleQuestion
 
-Way = Callable[[list[str]], Iterable[Asked]]  # what can be asked about sentences
+Way = Callable[[list[str]], Iterable[RuleQuestion]]  # what can be asked about sentences
 
 
 def questions(
@@ -17,10 +17,10 @@ def questions(
     count: int,
     seed: int,
     first: Sequence[Way],
-    gap: Callable[[str, random.Random], Asked | None],
-) -> list[Asked]:
+    gap: Callable[[str, random.Random], RuleQuestion | None],
+) -> list[RuleQuestion]:
     """At most `count` about a passage's `own` sentences, none asked about twice; gaps by `seed` and the passage."""
-    found: list[Asked] = []
+    found: list[RuleQuestion] = []
     for way in first:
         found += islice(way(_left(own, found)), max(0, count - len(found)))
     chance = random.Random(f"{seed}\x00{piece.passage.text}")
@@ -32,6 +32,6 @@ def questions(
     return found
 
 
-def _left(own: Sequence[str], found: Sequence[Asked]) -> list[str]:
+def _left(own: Sequence[str], found: Sequence[RuleQuestion]) -> list[str]:
     taken = {asked.evidence for asked in found}
     return [line for line in own if line not in taken]

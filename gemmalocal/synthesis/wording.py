@@ -12,7 +12,7 @@ from gemmalocal.records import Message
 from gemmalocal.synthesis.asking import Prompt
 from gemmalocal.synthesis.piece import Candidate, Piece
 from gemmalocal.synthesis.tasks import Task, Verdict, instruction, schema
-from gemmalocal.templates.sandbox import Declined, TemplateFault, Templates
+from gemmalocal.templates.sandbox import TemplateFault, TemplateRaised, Templates
 
 OWN = Path(__file__).parent / "prompts"
 
@@ -64,5 +64,5 @@ class Wording:
     def _fill(self, name: str, **values: object) -> str:
         try:
             return self._templates.render(self._templates.named(f"{name}.j2"), values).strip()
-        except (TemplateFault, Declined) as error:
+        except (TemplateFault, TemplateRaised) as error:
             raise RecipeError(f"A prompt cannot be filled: {error}.", f"It may use {', '.join(values)}.") from error

@@ -42,7 +42,7 @@ class TemplateFault(Exception):
         self.endless = endless
 
 
-class Declined(Exception):
+class TemplateRaised(Exception):
     """A template's own `raise_exception`; the message is its."""
 
 
@@ -71,7 +71,7 @@ class Templates:
     def render(self, template: Template, values: Mapping[str, object], given: int = 0) -> str:
         """A template filled in; `given` is how many characters the values have, as far as they matter.
 
-        Raises `TemplateFault`, and `Declined` where the template says itself that it will not.
+        Raises `TemplateFault`, and `TemplateRaised` where the template says itself that it will not.
         """
         self._environment.meter.start(given)
         with _sentences(template.name or "the template"):
@@ -280,7 +280,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _decline(message: object = "") -> None:
-    raise Declined(str(message))
+    raise TemplateRaised(str(message))
 
 
 def _now(form: str) -> str:

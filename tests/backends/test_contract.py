@@ -13,13 +13,13 @@ from safetensors.numpy import load_file, save_file
 
 from gemmalocal.backends import BACKENDS, open_backend, peft_adapter
 from gemmalocal.backends.protocol import Trainer, Update
-from gemmalocal.data.batches import MicroBatch, Shapes, plan, rounds
+from gemmalocal.data.batches import BatchShape, MicroBatch, plan, rounds
 from gemmalocal.recipe import recipe_file
 from tests.backends.truth import some_rows
 from tests.engine.toy import Toy
 
 Make = Callable[..., Trainer]
-PARTS = plan(some_rows(), Shapes(8, 8, 64))
+PARTS = plan(some_rows(), BatchShape(8, 8, 64))
 
 
 @pytest.fixture(params=["toy", *BACKENDS])

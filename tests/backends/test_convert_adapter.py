@@ -21,7 +21,7 @@ from safetensors.torch import save_file as save_torch
 
 from gemmalocal.backends import convert_adapter, peft_adapter
 from gemmalocal.backends.mlx import config_compat, mlx_lm_fixes
-from gemmalocal.data.batches import MicroBatch, Shapes, plan
+from gemmalocal.data.batches import BatchShape, MicroBatch, plan
 from gemmalocal.errors import ModelError
 from gemmalocal.recipe import recipe_file
 from tests.backends.test_generations import EYE, NAMES, SIX, WRAPPED, configuration, saved, theirs, trainer
@@ -92,7 +92,7 @@ def changed(folder: Path, recipe_path: Path, into: Path, method: str = "lora") -
             adapter.magnitude = adapter.magnitude * 1.1
     into.mkdir()
     made.save(into)
-    (batch,) = plan(some_rows(), Shapes(1, 10_000, 10_000))
+    (batch,) = plan(some_rows(), BatchShape(1, 10_000, 10_000))
     return made, batch
 
 

@@ -15,7 +15,7 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from gemmalocal.backends import full_model, open_backend
 from gemmalocal.backends.mlx import config_compat, model
-from gemmalocal.data.batches import Shapes, plan
+from gemmalocal.data.batches import BatchShape, plan
 from gemmalocal.errors import ModelError
 from gemmalocal.planning import model_sizes
 from gemmalocal.recipe import recipe_file
@@ -134,7 +134,7 @@ def test_logits_equal_transformers_and_the_cache_changes_nothing(folders: dict[s
 def test_loss_and_gradient_equal_full_logits(
     folders: dict[str, Path], recipe_path: Path, name: str, method: str
 ) -> None:
-    (batch,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+    (batch,) = plan(some_rows(), BatchShape(8, 10_000, 10_000))
     for checkpointing in ("true", "false"):
         made = trainer(folders[name], recipe_path, f"method={method}", f"train.checkpointing={checkpointing}")
         value, gradient = reference(made, batch)
@@ -151,7 +151,7 @@ def test_packed_rows_do_not_see_each_other(
     found = []
     for packed in (False, True):
         made = trainer(folders[name], recipe_path, f"train.checkpointing={checkpointing}")
-        parts = plan(some_rows(), Shapes(8, 0, 256, packed=packed))
+        parts = plan(some_rows(), BatchShape(8, 0, 256, packed=packed))
         assert any(part.segments for part in parts) == packed
         for part in parts:
             made.accumulate([part])
@@ -173,7 +173,7 @@ def test_peft_reads_the_adapter_and_finds_the_same_loss(
     for adapter in made._adapters:
         if method == "dora":
             adapter.magnitude = adapter.magnitude * 1.1
-    (batch,) = plan(some_rows(1), Shapes(1, 10_000, 10_000))
+    (batch,) = plan(some_rows(1), BatchShape(1, 10_000, 10_000))
     folder = tmp_path / "adapter"
     folder.mkdir()
     made.save(folder)
@@ -196,7 +196,7 @@ def test_quantized_weights_are_frozen_and_the_adapter_learns(
 ) -> None:
     made = trainer(tiny, recipe_path, f"quantize={bits}", "method=dora")
     assert {module.bits for module in made._model.modules() if hasattr(module, "bits")} == {int(bits[0])}
-    (batch,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+    (batch,) = plan(some_rows(), BatchShape(8, 10_000, 10_000))
     value, gradient = reference(made, batch)
     made.accumulate([batch])
     assert made._loss == pytest.approx(value, rel=1e-5)
@@ -218,7 +218,7 @@ def test_a_whole_model_is_trained_and_loads_elsewhere(
     folders: dict[str, Path], recipe_path: Path, tmp_path: Path, name: str
 ) -> None:
     made: Any = open_backend("mlx").trainer(folders[name], whole_recipe(recipe_path, folders[name]))
-    (batch,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+    (batch,) = plan(some_rows(), BatchShape(8, 10_000, 10_000))
     value, gradient = reference(made, batch)
     made.accumulate([batch])
     assert made._loss == pytest.approx(value, rel=1e-5)

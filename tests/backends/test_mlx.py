@@ -14,7 +14,7 @@ from mlx.utils import tree_flatten
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.mlx import cpu, lora, recompute, tiled_cross_entropy
 from gemmalocal.backends.mlx.streams import Lanes
-from gemmalocal.data.batches import Shapes, plan, rounds, share
+from gemmalocal.data.batches import BatchShape, plan, rounds, share
 from gemmalocal.recipe import recipe_file
 from tests.backends.truth import close, reference, some_rows
 
@@ -36,7 +36,7 @@ def trainer(tiny: Path, path: Path, *overrides: str) -> Any:
 @pytest.mark.parametrize("checkpointing", ["false", "true"])
 def test_loss_and_gradient_equal_full_logits(tiny: Path, recipe_path: Path, checkpointing: str) -> None:
     made = trainer(tiny, recipe_path, f"train.checkpointing={checkpointing}")
-    (batch,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+    (batch,) = plan(some_rows(), BatchShape(8, 10_000, 10_000))
     value, gradient = reference(made, batch)
     made.accumulate([batch])
     assert made._loss == pytest.approx(value, rel=1e-5)
@@ -93,7 +93,7 @@ def test_tiles_stand_large_logits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_lanes_change_nothing(tiny: Path, recipe_path: Path) -> None:
-    parts, found = plan(some_rows(5), Shapes(8, 1, 40, 3)), []
+    parts, found = plan(some_rows(5), BatchShape(8, 1, 40, 3)), []
     for count in (1, 3):
         made = trainer(tiny, recipe_path, "lora.dropout=0.3")
         made._lanes = Lanes(count)
@@ -108,7 +108,7 @@ def test_lanes_change_nothing(tiny: Path, recipe_path: Path) -> None:
 
 
 def test_shares_add_up_to_the_whole_dropout_included(tiny: Path, recipe_path: Path) -> None:
-    parts = plan(some_rows(6), Shapes(8, 1, 40, 2))
+    parts = plan(some_rows(6), BatchShape(8, 1, 40, 2))
     whole = trainer(tiny, recipe_path, "lora.dropout=0.3")
     ranks = [trainer(tiny, recipe_path, "lora.dropout=0.3") for _ in range(2)]
     for part in parts:
@@ -123,7 +123,11 @@ def test_shares_add_up_to_the_whole_dropout_included(tiny: Path, recipe_path: Pa
 
 def test_micro_batches_give_the_update_of_the_big_batch(tiny: Path, recipe_path: Path) -> None:
     rows, results = some_rows(8), []
-    for shapes, count in ((Shapes(8, 10_000, 10_000), None), (Shapes(8, 1, 64), None), (Shapes(1, 0, 10), 1)):
+    for shapes, count in (
+        (BatchShape(8, 10_000, 10_000), None),
+        (BatchShape(8, 1, 64), None),
+        (BatchShape(1, 0, 10), 1),
+    ):
         made = trainer(tiny, recipe_path)
         parts = plan(rows, shapes, count)
         for part in parts:
@@ -139,7 +143,7 @@ def test_micro_batches_give_the_update_of_the_big_batch(tiny: Path, recipe_path:
 
 
 def test_dropout_is_the_same_in_both_passes_of_checkpointing(tiny: Path, recipe_path: Path) -> None:
-    (batch,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+    (batch,) = plan(some_rows(), BatchShape(8, 10_000, 10_000))
     found = []
     for choice in ("false", "true"):
         made = trainer(tiny, recipe_path, "lora.dropout=0.3", f"train.checkpointing={choice}")
@@ -154,7 +158,7 @@ def test_dropout_is_the_same_in_both_passes_of_checkpointing(tiny: Path, recipe_
 
 @pytest.mark.parametrize("name", ["adamw", "adafactor", "lion"])
 def test_each_optimizer_learns_and_is_restored(tiny: Path, recipe_path: Path, tmp_path: Path, name: str) -> None:
-    parts = plan(some_rows(), Shapes(8, 100, 1000))
+    parts = plan(some_rows(), BatchShape(8, 100, 1000))
     made = trainer(tiny, recipe_path, f"train.optimizer={name}")
 
     def step(one: Any) -> float:
@@ -175,7 +179,7 @@ def test_each_optimizer_learns_and_is_restored(tiny: Path, recipe_path: Path, tm
 def test_first_adamw_step_is_as_long_as_the_rate(tiny: Path, recipe_path: Path) -> None:
     made = trainer(tiny, recipe_path, "train.gradient_clip=0")
     before = dict(made._trainable())
-    made.accumulate(plan(some_rows(), Shapes(8, 10_000, 10_000)))
+    made.accumulate(plan(some_rows(), BatchShape(8, 10_000, 10_000)))
     made.apply(1e-3)
     moved = max(float(np.abs(np.array(value - before[name])).max()) for name, value in made._trainable())
     assert moved == pytest.approx(1e-3, rel=0.05)  # without bias correction it would be 3.2 times that
@@ -188,7 +192,7 @@ def test_frozen_weights_stay_as_they_are(tiny: Path, recipe_path: Path) -> None:
     assert all(name.startswith("model.layers.1.") for name in names)
     frozen: Any = tree_flatten(made._model.parameters())
     before = {name: np.array(value) for name, value in frozen if name not in names}
-    made.accumulate(plan(some_rows(), Shapes(8, 10_000, 10_000)))
+    made.accumulate(plan(some_rows(), BatchShape(8, 10_000, 10_000)))
     made.apply(1e-2)
     after: Any = tree_flatten(made._model.parameters())
     for name, value in after:
@@ -231,7 +235,7 @@ def test_transformers_and_peft_give_the_same_loss(tiny: Path, recipe_path: Path,
     from transformers import AutoModelForCausalLM
 
     made = trainer(tiny, recipe_path)
-    (batch,) = plan(some_rows(1), Shapes(1, 10_000, 10_000))
+    (batch,) = plan(some_rows(1), BatchShape(1, 10_000, 10_000))
     folder = tmp_path / "adapter"
     folder.mkdir()
     made.save(folder)

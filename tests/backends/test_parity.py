@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from gemmalocal.backends import full_model, open_backend, peft_adapter
-from gemmalocal.data.batches import MicroBatch, Shapes, plan
+from gemmalocal.data.batches import BatchShape, MicroBatch, plan
 from gemmalocal.errors import ModelError
 from gemmalocal.recipe import recipe_file
 from tests.backends.test_generations import NAMES, saved, theirs, whole_recipe
 from tests.backends.truth import some_rows
 
-ROUGH = Shapes(8, 10_000, 10_000)
+ROUGH = BatchShape(8, 10_000, 10_000)
 (BATCH,) = plan(some_rows(), ROUGH)
 
 

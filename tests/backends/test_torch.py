@@ -17,12 +17,12 @@ from gemmalocal.backends import open_backend
 from gemmalocal.backends.torch import attention, device, fused_ops, loss
 from gemmalocal.backends.torch.errors import translated
 from gemmalocal.backends.torch.frozen_linear import QUANTIZED, FrozenLinear, product
-from gemmalocal.data.batches import Shapes, plan
+from gemmalocal.data.batches import BatchShape, plan
 from gemmalocal.errors import ModelError, OutOfMemory, RecipeError
 from gemmalocal.recipe import recipe_file
 from tests.backends.truth import some_rows
 
-(BATCH,) = plan(some_rows(), Shapes(8, 10_000, 10_000))
+(BATCH,) = plan(some_rows(), BatchShape(8, 10_000, 10_000))
 F32, F16, BF16 = torch.float32, torch.float16, torch.bfloat16
 
 

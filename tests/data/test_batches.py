@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from gemmalocal.data.batches import Shapes, batch, plan, rounds, share
+from gemmalocal.data.batches import BatchShape, batch, plan, rounds, share
 from gemmalocal.data.examples import Example
 
 
@@ -31,7 +31,7 @@ def test_every_row_once_an_epoch_across_batch_borders() -> None:
 @pytest.mark.parametrize("rows", [None, 1, 2, 100])
 def test_the_plan_keeps_every_row_and_token(rows: int | None) -> None:
     lengths = np.random.default_rng(0).integers(2, 200, 40)
-    parts = plan(examples(*lengths), Shapes(32, 64, 512), rows)
+    parts = plan(examples(*lengths), BatchShape(32, 64, 512), rows)
     assert sum(len(part.ids) for part in parts) == 40
     assert sum(part.supervised for part in parts) == int((lengths - 1).sum())
     for part in parts:
@@ -44,16 +44,16 @@ def test_the_plan_keeps_every_row_and_token(rows: int | None) -> None:
 
 def test_the_plan_beats_one_padded_batch_and_single_rows() -> None:
     lengths = [10, 11, 12, 200]
-    parts = plan(examples(*lengths), Shapes(8, 32, 4096))
+    parts = plan(examples(*lengths), BatchShape(8, 32, 4096))
     assert sorted(len(part.ids) for part in parts) == [1, 3]
 
 
 def test_every_lane_gets_a_micro_batch_and_the_smallest_is_left_over() -> None:
     rows = examples(*[30] * 8)
-    assert len(plan(rows, Shapes(8, 32, 4096))) == 1
-    parts = plan(rows, Shapes(8, 32, 4096, 2))
+    assert len(plan(rows, BatchShape(8, 32, 4096))) == 1
+    parts = plan(rows, BatchShape(8, 32, 4096, 2))
     assert [len(part.ids) for part in parts] == [4, 4]
-    parts = plan(examples(10, 40, 90), Shapes(8, 0, 8, 2))
+    parts = plan(examples(10, 40, 90), BatchShape(8, 0, 8, 2))
     assert [[part.ids.shape[1] - 1 for part in several] for several in rounds(parts, 2)] == [[16], [40, 96]]
     assert [list(several) for several in rounds(parts[:1], 2)] == [parts[:1]]
 
@@ -61,7 +61,7 @@ def test_every_lane_gets_a_micro_batch_and_the_smallest_is_left_over() -> None:
 @pytest.mark.parametrize("rows", [None, 1, 3])
 def test_packed_rows_lie_end_to_end_and_none_is_lost(rows: int | None) -> None:
     lengths = np.random.default_rng(0).integers(2, 200, 40)
-    parts = plan(examples(*lengths), Shapes(8, 0, 256, 2, packed=True), rows)
+    parts = plan(examples(*lengths), BatchShape(8, 0, 256, 2, packed=True), rows)
     assert sum(part.supervised for part in parts) == int((lengths - 1).sum())
     found = []
     for part in parts:
@@ -75,15 +75,15 @@ def test_packed_rows_lie_end_to_end_and_none_is_lost(rows: int | None) -> None:
 
 
 def test_packed_rows_fill_the_lanes_evenly() -> None:
-    parts = plan(examples(90, 50, 40, 20, 20), Shapes(1, 0, 256, 2, packed=True))
+    parts = plan(examples(90, 50, 40, 20, 20), BatchShape(1, 0, 256, 2, packed=True))
     assert [part.tokens for part in parts] == [109, 109]
-    assert len(plan(examples(40), Shapes(8, 0, 256, 4, packed=True))) == 1
+    assert len(plan(examples(40), BatchShape(8, 0, 256, 4, packed=True))) == 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 40])
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_ranks_shares_are_the_plan_and_about_equal(size: int, packed: bool) -> None:
-    parts = plan(examples(5, 9, 40, 33, 12, 60, 21, 8, 17, 30), Shapes(4, 0, 64, packed=packed))
+    parts = plan(examples(5, 9, 40, 33, 12, 60, 21, 8, 17, 30), BatchShape(4, 0, 64, packed=packed))
     assert [part.place for part in parts] == list(range(len(parts)))
     shares = [share(parts, rank, size) for rank in range(size)]
     assert sorted(part.place for mine in shares for part in mine) == list(range(len(parts)))

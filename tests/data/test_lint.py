@@ -10,7 +10,7 @@ import pytest
 from tokenizers import AddedToken
 
 from gemmalocal.data.examples import Example, to_examples
-from gemmalocal.data.findings import Findings, Kind
+from gemmalocal.data.findings import Findings, ProblemKind
 from gemmalocal.data.lint import Lint
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.records import Message, Record
@@ -20,7 +20,7 @@ def pair(prompt: str, reply: str, source: str = "a:1") -> Record:
     return Record(source, (Message("user", prompt), Message("assistant", reply)))
 
 
-def linted(tiny: Path, *records: Record, max_length: int = 1024) -> list[Kind]:
+def linted(tiny: Path, *records: Record, max_length: int = 1024) -> list[ProblemKind]:
     findings = Findings()
     tokenizer = Tokenizer(tiny)
     lint = Lint(findings, max_length, control=tokenizer.control_tokens, positions=512)

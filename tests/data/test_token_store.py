@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gemmalocal.data import token_store
-from gemmalocal.data.batches import Shapes, batch, largest
+from gemmalocal.data.batches import BatchShape, batch, largest
 from gemmalocal.data.examples import Example
 from gemmalocal.data.token_store import lengths
 
@@ -77,7 +77,7 @@ def test_batches_are_those_of_a_list(tmp_path: Path) -> None:
     examples = made()
     train, _ = stored(tmp_path / "s", examples, 31)
     listed = list(train)
-    shapes = Shapes(8, 16, 128)
+    shapes = BatchShape(8, 16, 128)
     for number in range(12):
         assert all(map(same, batch(train, 4, 3, number), batch(listed, 4, 3, number)))
     assert lengths(train).tolist() == lengths(listed).tolist()

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 
 from gemmalocal.backends import peft_adapter
 from gemmalocal.engine import checkpoints, loop
-from gemmalocal.engine.checkpoints import Standing
+from gemmalocal.engine.checkpoints import TrainState
 from gemmalocal.errors import ModelError
 from gemmalocal.jobs.events import Event, Rollback
 from tests.engine.test_divergence import attempt, only
@@ -127,7 +127,7 @@ def test_a_roll_back_passes_a_damaged_one_and_half_a_one_by(tmp_path: Path) -> N
 
 def test_a_damaged_best_one_is_told_and_the_newest_is_the_result(tmp_path: Path) -> None:
     for step, best in ((4, 4), (8, 4), (12, 4)):
-        checkpoints.publish(tmp_path, Toy(), Standing(step, best_step=best), keep=1)
+        checkpoints.publish(tmp_path, Toy(), TrainState(step, best_step=best), keep=1)
     assert checkpoints.chosen(tmp_path) == (tmp_path / "000004", "")
     cut(tmp_path / "000004" / peft_adapter.WEIGHTS)
     path, told = checkpoints.chosen(tmp_path)
@@ -136,13 +136,13 @@ def test_a_damaged_best_one_is_told_and_the_newest_is_the_result(tmp_path: Path)
 
 
 def test_those_of_before_the_hashes_still_open(tmp_path: Path) -> None:
-    checkpoints.publish(tmp_path, Toy(), Standing(3), keep=2)
+    checkpoints.publish(tmp_path, Toy(), TrainState(3), keep=2)
     path = tmp_path / "000003"
-    (path / checkpoints.STATE).write_text(json.dumps(asdict(Standing(3, factor=0.5))))
+    (path / checkpoints.STATE).write_text(json.dumps(asdict(TrainState(3, factor=0.5))))
     save_file({"a": np.ones(9, np.float32)}, path / peft_adapter.WEIGHTS)
     assert checkpoints.damage(path) == ""
     assert checkpoints.standing(path).factor == 0.5
-    checkpoints.go_back(tmp_path, Standing(6, bad=3), 0.25)
+    checkpoints.go_back(tmp_path, TrainState(6, bad=3), 0.25)
     assert checkpoints.standing(path).factor == 0.25
     cut(path / peft_adapter.WEIGHTS)
     assert checkpoints.damage(path) == "adapter_model.safetensors is damaged"
@@ -152,8 +152,8 @@ def test_those_of_before_the_hashes_still_open(tmp_path: Path) -> None:
 
 def test_steps_past_a_million_are_in_order(tmp_path: Path) -> None:
     for step in (999_999, 1_000_000, 1_000_001):
-        checkpoints.publish(tmp_path, Toy(), Standing(step), keep=2)
+        checkpoints.publish(tmp_path, Toy(), TrainState(step), keep=2)
     assert [int(path.name) for path in checkpoints.existing(tmp_path)] == [1_000_000, 1_000_001]
     assert checkpoints.settle(tmp_path)[0] == 1_000_001
-    checkpoints.go_back(tmp_path, Standing(1_000_004, bad=3), 0.5)
+    checkpoints.go_back(tmp_path, TrainState(1_000_004, bad=3), 0.5)
     assert [int(path.name) for path in checkpoints.existing(tmp_path)] == [1_000_000]

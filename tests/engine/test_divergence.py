@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gemmalocal.engine import checkpoints, loop
-from gemmalocal.engine.pause import Brake
+from gemmalocal.engine.pause import PauseControl
 from gemmalocal.errors import TrainingDiverged
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Rollback, Skipped, Started, Step
@@ -19,10 +19,10 @@ from gemmalocal.planning.pressure import Level, Strain
 from tests.engine.toy import Toy, work
 
 
-def attempt(job: loop.Work, toy: Toy, stop_at: int = 0) -> Iterator[Event]:
+def attempt(job: loop.TrainingRun, toy: Toy, stop_at: int = 0) -> Iterator[Event]:
     """One process's part of a run, from the newest checkpoint; asked to stop after so many steps of its own."""
     asked = iter(range(1, 1_000_000))
-    brake = Brake(lambda: next(asked) == stop_at, lambda: Strain(Level.NORMAL))
+    brake = PauseControl(lambda: next(asked) == stop_at, lambda: Strain(Level.NORMAL))
     standing = loop.resume(job, toy)
     yield Started("train", 1, 1, {}, standing.step)
     yield from loop.train(job, toy, standing, brake, lambda step: iter(()))
@@ -103,7 +103,7 @@ def test_resumed_equals_never_interrupted_across_a_roll_back(tmp_path: Path, cas
             return Toy(noise=0.1)
         return Toy(noise=0.1, ruin=lambda rate, draws: draws == 6 and rate > 0.2)
 
-    def job(name: str) -> loop.Work:
+    def job(name: str) -> loop.TrainingRun:
         return work(tmp_path / name, 14, learning_rate=3 if case == "explosion" else 0.3, save_every=3, keep=keep)
 
     truth = list(attempt(job("whole"), fresh()))

@@ -12,7 +12,7 @@ import pytest
 from gemmalocal.backends.protocol import Sampling
 from gemmalocal.data.layout import Layout, form
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.engine.generation import Reader, Voice, shaped, speak
+from gemmalocal.engine.generation import Detokenizer, Voice, shaped, speak
 from gemmalocal.recipe.schema import PromptTemplate
 
 
@@ -50,12 +50,12 @@ def chatty(tiny: Path, tmp_path: Path) -> Tokenizer:
 
 def test_characters_come_whole(tokenizer: Tokenizer) -> None:
     text = "the café and 本 🙂 end"
-    reader = Reader(tokenizer)
+    reader = Detokenizer(tokenizer)
     parts = [reader.add(number) for number in tokenizer.encode(text)]
     assert "".join(parts) + reader.end() == text == reader.text
     assert all("\ufffd" not in part for part in parts)
     assert "🙂" in parts
-    broken = Reader(tokenizer)
+    broken = Detokenizer(tokenizer)
     assert broken.add(tokenizer.encode("🙂")[1]) == ""  # a byte that begins no character
     assert broken.end() == "\ufffd"
 

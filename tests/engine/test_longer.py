@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gemmalocal.engine import checkpoints, loop
-from gemmalocal.engine.pause import Brake
+from gemmalocal.engine.pause import PauseControl
 from gemmalocal.errors import GemmalocalError, RecipeError
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Finished, Step, encode
@@ -38,7 +38,7 @@ def test_one_that_was_killed_as_it_stopped_early_does_not_go_on(tmp_path: Path) 
     job = work(tmp_path, 40, early_stop=5)
     standing = loop.resume(job, Toy())
     standing.unimproved = 5
-    brake = Brake(lambda: False, lambda: Strain(Level.NORMAL))
+    brake = PauseControl(lambda: False, lambda: Strain(Level.NORMAL))
     events = list(loop.train(job, Toy(), standing, brake, lambda step: iter(())))
     (ending,) = events
     assert isinstance(ending, Finished)
@@ -56,14 +56,14 @@ def test_one_that_was_killed_as_it_stopped_early_does_not_go_on(tmp_path: Path) 
 def test_what_becomes_of_the_rate_is_said(tmp_path: Path, schedule: str, says: str) -> None:
     job = work(tmp_path, 200, schedule=schedule)
     last = Step(100, 100, 1.0, 9, 1e-5, 1.0, 0.1, 1)
-    standing = checkpoints.Standing(100)
+    standing = checkpoints.TrainState(100)
     (told,) = _other_length(job, standing, last)
     assert "200 steps in all, planned were 100" in told.text
     assert says in told.text
     assert not list(_other_length(job, standing, Step(100, 200, 1.0, 9, 1e-5, 1.0, 0.1, 1)))
-    assert not list(_other_length(job, checkpoints.Standing(), last))
+    assert not list(_other_length(job, checkpoints.TrainState(), last))
     with pytest.raises(RecipeError, match="trained 201 steps, and shall have 200"):
-        list(_other_length(job, checkpoints.Standing(201), last))
+        list(_other_length(job, checkpoints.TrainState(201), last))
 
 
 def ended(workspace: Path, outcome: str) -> Path:

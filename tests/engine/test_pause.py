@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gemmalocal.engine import loop
-from gemmalocal.engine.checkpoints import Standing
-from gemmalocal.engine.pause import LONGEST_PAUSE, LOOK_EVERY, Brake, Verdict
+from gemmalocal.engine.checkpoints import TrainState
+from gemmalocal.engine.pause import LONGEST_PAUSE, LOOK_EVERY, PauseControl, PauseDecision
 from gemmalocal.jobs.events import Finished, Notice, Saved
 from gemmalocal.planning.pressure import Level, Strain
 from tests.engine.toy import Toy, work
@@ -21,7 +21,7 @@ class Bench:
 
     def __init__(self, readings: Iterable[Strain], stop_after: float = 1e9) -> None:
         self.readings, self.slept, self.released = list(readings), 0.0, 0
-        self.brake = Brake(lambda: self.slept >= stop_after, self.look, self.sleep)
+        self.brake = PauseControl(lambda: self.slept >= stop_after, self.look, self.sleep)
 
     def look(self) -> Strain:
         return self.readings.pop(0) if len(self.readings) > 1 else self.readings[0]
@@ -32,7 +32,7 @@ class Bench:
     def release(self) -> None:
         self.released += 1
 
-    def __call__(self) -> tuple[Verdict, list[str]]:
+    def __call__(self) -> tuple[PauseDecision, list[str]]:
         """The verdict, and what was said."""
         said: list[str] = []
         going = self.brake(self.release)
@@ -40,21 +40,21 @@ class Bench:
             try:
                 event = next(going)
             except StopIteration as end:
-                verdict: Verdict = end.value
+                verdict: PauseDecision = end.value
                 return verdict, said
             assert isinstance(event, Notice)
             said.append(event.text)
 
 
 def test_a_calm_machine_goes_on_and_a_wish_to_stop_is_heard() -> None:
-    assert Bench([NORMAL])() == (Verdict(""), [])
-    assert Bench([NORMAL], stop_after=0)() == (Verdict("stopped"), [])
+    assert Bench([NORMAL])() == (PauseDecision(""), [])
+    assert Bench([NORMAL], stop_after=0)() == (PauseDecision("stopped"), [])
 
 
 def test_it_waits_at_warn_until_all_is_normal() -> None:
     bench = Bench([WARN, WARN, WARN, NORMAL])
     verdict, said = bench()
-    assert verdict == Verdict("")
+    assert verdict == PauseDecision("")
     assert bench.slept == 3 * LOOK_EVERY
     assert bench.released == 1
     assert said[0] == "paused: memory pressure is high. Close other programs; it goes on by itself"
@@ -63,23 +63,23 @@ def test_it_waits_at_warn_until_all_is_normal() -> None:
 
 def test_a_wish_to_stop_ends_a_pause() -> None:
     verdict, said = Bench([WARN], stop_after=10)()
-    assert verdict == Verdict("stopped")
+    assert verdict == PauseDecision("stopped")
     assert len(said) == 1
 
 
 def test_a_pause_has_an_end_and_comes_again_only_after_a_normal_reading() -> None:
     bench = Bench([WARN])
     verdict, said = bench()
-    assert (verdict, bench.slept, len(said)) == (Verdict(""), LONGEST_PAUSE, 2)
-    assert bench() == (Verdict(""), [])
+    assert (verdict, bench.slept, len(said)) == (PauseDecision(""), LONGEST_PAUSE, 2)
+    assert bench() == (PauseDecision(""), [])
     bench.readings = [NORMAL, WARN, NORMAL]
-    assert bench() == (Verdict(""), [])
+    assert bench() == (PauseDecision(""), [])
     assert len(bench()[1]) == 2
 
 
 def test_critical_saves_and_ends_with_a_remedy(tmp_path: Path) -> None:
     readings = Bench([NORMAL, NORMAL, WARN, CRITICAL])
-    events = list(loop.train(work(tmp_path, 50), Toy(), Standing(), readings.brake, lambda step: iter(())))
+    events = list(loop.train(work(tmp_path, 50), Toy(), TrainState(), readings.brake, lambda step: iter(())))
     *_, saved, last = events
     assert isinstance(saved, Saved)
     assert saved.step == 3

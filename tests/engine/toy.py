@@ -15,10 +15,11 @@ import numpy as np
 from gemmalocal.backends import decoding, peft_adapter
 from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.backends.protocol import Memory, Sampling, Update
-from gemmalocal.data.batches import MicroBatch, Shapes
+from gemmalocal.data.batches import BatchShape, MicroBatch
 from gemmalocal.data.examples import Example
-from gemmalocal.engine.loop import Work
+from gemmalocal.engine.loop import TrainingRun
 from gemmalocal.recipe.schema import TrainSpec
+from gemmalocal.weights.tensors import Floats
 
 LEAST = 1.0  # nats a token where the weight is 0
 
@@ -38,7 +39,7 @@ class Toy:
     momentum: float = 0.0
     draws: int = 0
     released: int = 0
-    shapes: Shapes = Shapes(1, 0, 10_000)
+    shapes: BatchShape = BatchShape(1, 0, 10_000)
     group: Group = ALONE
     seen: list[float] = field(default_factory=list)
     tokens: int = 0
@@ -100,14 +101,14 @@ class Toy:
         return 1.0, 1.0
 
 
-def work(folder: Path, steps: int, held_out: int = 3, **fields: Any) -> Work:
+def work(folder: Path, steps: int, held_out: int = 3, **fields: Any) -> TrainingRun:
     """Steps on eight rows of four tokens, two a batch, at a constant rate."""
     rows = [
         Example(np.arange(4, dtype=np.int32), np.ones(4, np.float32), str(number)) for number in range(8 + held_out)
     ]
     settings = {"learning_rate": 0.3, "schedule": "constant", "batch_size": 2, "evaluate_every": 4, "save_every": 4}
     spec = TrainSpec(steps=steps, **{**settings, **fields})
-    return Work(rows[:8], rows[8:], spec, steps, folder)
+    return TrainingRun(rows[:8], rows[8:], spec, steps, folder)
 
 
 class Babbler:
@@ -133,7 +134,7 @@ class Babble:
     def keep(self, places: Sequence[int]) -> None:
         self._said = [self._said[place] for place in places]
 
-    def logits(self) -> decoding.Floats:
+    def logits(self) -> Floats:
         scores = [np.random.default_rng(row).standard_normal(self._vocabulary) for row in self._said]
         return np.array(scores, np.float32)
 

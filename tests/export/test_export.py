@@ -20,12 +20,12 @@ from transformers import AutoModelForCausalLM
 from gemmalocal.backends import peft_adapter
 from gemmalocal.errors import ModelError
 from gemmalocal.export import forms, gguf_types, gguf_write, merge
-from gemmalocal.export.source import Source
+from gemmalocal.export.source import FinishedRun
 from gemmalocal.pipelines.shared.export_proof import prove
 from gemmalocal.recipe import recipe_file
 from gemmalocal.weights import tensors
 from gemmalocal.weights.tensors import Tensor
-from gemmalocal.workspace.exports import Form
+from gemmalocal.workspace.exports import ExportForm
 from tests.conftest import CONFIG, random_weights
 from tests.here import run
 
@@ -56,12 +56,12 @@ def trained(home: Path, name: str, *words: str) -> Path:
 
 
 @pytest.fixture
-def source(home: Path, tiny: Path) -> Source:
+def source(home: Path, tiny: Path) -> FinishedRun:
     return opened(home / "runs" / "tune", tiny)
 
 
-def opened(run: Path, tiny: Path) -> Source:
-    return Source(run, recipe_file.load(str(run / "recipe.yaml")), tiny, run / "adapter")
+def opened(run: Path, tiny: Path) -> FinishedRun:
+    return FinishedRun(run, recipe_file.load(str(run / "recipe.yaml")), tiny, run / "adapter")
 
 
 def exported(home: Path, *words: str, name: str = "tune") -> tuple[Path, dict[str, Any]]:
@@ -100,7 +100,7 @@ def test_every_form_keeps_the_tune_and_says_so(home: Path, words: list[str]) -> 
 
 
 @pytest.mark.parametrize("method", ["lora", "dora"])
-def test_merging_equals_peft(home: Path, source: Source, tiny: Path, tmp_path: Path, method: str) -> None:
+def test_merging_equals_peft(home: Path, source: FinishedRun, tiny: Path, tmp_path: Path, method: str) -> None:
     from peft import PeftModel
 
     if method == "dora":
@@ -136,7 +136,7 @@ def test_a_whole_model_is_exported_as_what_it_is(home: Path) -> None:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_sabotage_is_caught(source: Source, tiny: Path, tmp_path: Path, share: float) -> None:
+def test_sabotage_is_caught(source: FinishedRun, tiny: Path, tmp_path: Path, share: float) -> None:
     """An export whose adapter was dropped, or whose scale was halved."""
     config = json.loads((source.result / peft_adapter.CONFIG).read_text())
     weak = tmp_path / "weak"
@@ -146,13 +146,13 @@ def test_sabotage_is_caught(source: Source, tiny: Path, tmp_path: Path, share: f
     folder = tmp_path / "export"
     folder.mkdir()
     forms.write_merged(folder, tiny, merge.merged(tiny, weak), "float32", lambda *what: None)
-    proof = prove(Form("merged", "float32"), source, folder, lambda *what: None)
+    proof = prove(ExportForm("merged", "float32"), source, folder, lambda *what: None)
     assert not proof.passed
     assert proof.kept is not None
     assert proof.carried < share + 0.3
     assert share > 0 or abs(proof.kept) < 0.01
     assert proof.logit_difference > 0.05
-    honest = prove(Form("adapter"), source, source.result, lambda *what: None)
+    honest = prove(ExportForm("adapter"), source, source.result, lambda *what: None)
     assert honest.kept == pytest.approx(1, abs=1e-3)
     assert all(answer.same for answer in honest.answers)
     assert replace(honest, base=honest.tuned).passed, "without a gain nothing can be lost"
@@ -170,7 +170,7 @@ def test_a_failed_proof_is_an_exit_code_and_stays_in_the_folder(home: Path) -> N
     assert "--quantize is for merged" in again.stderr
 
 
-def test_the_adapter_of_another_model_is_refused(source: Source, tiny: Path, tmp_path: Path) -> None:
+def test_the_adapter_of_another_model_is_refused(source: FinishedRun, tiny: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     (other / "config.json").write_text((tiny / "config.json").read_text())
@@ -259,7 +259,7 @@ def test_k_quants_undone_are_near(form: str, most: float) -> None:
     np.testing.assert_allclose(libgguf.dequantize_rows(gguf_write.pack(values, kind), kind), undone, atol=1e-6)
 
 
-def test_llama_cpp_reads_it_and_says_what_transformers_says(home: Path, source: Source, tmp_path: Path) -> None:
+def test_llama_cpp_reads_it_and_says_what_transformers_says(home: Path, source: FinishedRun, tmp_path: Path) -> None:
     xllamacpp = pytest.importorskip("xllamacpp")
     folder, _ = exported(home, "--to", "gguf", "--type", "F16")
     (file,) = folder.glob("*.gguf")

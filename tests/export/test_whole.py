@@ -150,7 +150,7 @@ FORMS = [form for offer in exports.OFFERS for form in offer.forms]
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.label)
-def test_a_remedy_is_never_what_was_just_done(form: exports.Form) -> None:
+def test_a_remedy_is_never_what_was_just_done(form: exports.ExportForm) -> None:
     said = proof.remedy(form.label)
     assert said.endswith((".", "?"))
     offered = said.partition(":")[2] if form.of_gguf else said

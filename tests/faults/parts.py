@@ -138,7 +138,7 @@ def _train(world: World, home: Path) -> Task:
     return Task(home, home / "runs" / "new", "train", world.recipe())
 
 
-def _export(form: exports.Form) -> Callable[[World, Path], Task]:
+def _export(form: exports.ExportForm) -> Callable[[World, Path], Task]:
     def task(world: World, home: Path) -> Task:
         run = home / "runs" / "tuned"
         return Task(home, run / exports.JOBS / form.label, "export", exports.spec(run, form))
@@ -146,7 +146,7 @@ def _export(form: exports.Form) -> Callable[[World, Path], Task]:
     return task
 
 
-def _older_export(form: exports.Form) -> Callable[[World, Path], None]:
+def _older_export(form: exports.ExportForm) -> Callable[[World, Path], None]:
     """The same form, exported of the older run, lies where the new one will."""
 
     def before(world: World, home: Path) -> None:
@@ -161,7 +161,7 @@ def _older_export(form: exports.Form) -> Callable[[World, Path], None]:
     return before
 
 
-def _exports(form: exports.Form) -> Callable[[Path], Path]:
+def _exports(form: exports.ExportForm) -> Callable[[Path], Path]:
     return lambda home: home / "runs" / "tuned" / exports.MADE / form.label
 
 
@@ -226,13 +226,13 @@ def _chat(world: World, home: Path) -> Task:
     return Task(home, home / "chats" / "chat", "chat", spec, (ask, vote, ask, {"do": "save"}, {"do": "end"}))
 
 
-def _export_part(form: exports.Form, weight: int, replaced: bool) -> Part:
+def _export_part(form: exports.ExportForm, weight: int, replaced: bool) -> Part:
     name = f"export {form.label}" + (", replaced" if replaced else "")
     before = _older_export(form) if replaced else None
     return Part(name, _export(form), _exports(form), ("runs/tuned",), before, weight)
 
 
-ADAPTER, MERGED, GGUF = exports.Form("adapter"), exports.Form("merged"), exports.Form("gguf")
+ADAPTER, MERGED, GGUF = exports.ExportForm("adapter"), exports.ExportForm("merged"), exports.ExportForm("gguf")
 PARTS = (
     Part("train", _train, lambda home: home / "runs" / "new" / "adapter", weight=10),
     _export_part(ADAPTER, 2, False),

@@ -194,7 +194,7 @@ def test_a_datasets_own_folder_is_its_own(free: Path) -> None:
 
 def test_an_export_of_an_older_version_is_known(free: Path) -> None:
     run = job(free / "run")
-    wanted = exports.spec(run, exports.Form("adapter"), older(free / "ours"))
+    wanted = exports.spec(run, exports.ExportForm("adapter"), older(free / "ours"))
     assert exports.target(wanted, "adapter") == free / "ours"
 
 

@@ -15,7 +15,7 @@ from gemmalocal.backends.process_group import ALONE, gather
 from gemmalocal.backends.protocol import Update
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.engine import checkpoints, loop
-from gemmalocal.engine.pause import Brake
+from gemmalocal.engine.pause import PauseControl
 from gemmalocal.jobs.events import Event, Finished, Rollback, Saved, Step
 from gemmalocal.pipelines.shared.distributed import Wish, brake, worst_of_all
 from gemmalocal.planning import pressure
@@ -64,7 +64,7 @@ def all_ranks(each: Callable[[Threads], list[Event]]) -> list[list[Event]]:
         return list(pool.map(each, [Threads(rank, given, barrier) for rank in range(SIZE)]))
 
 
-def trained(group: Threads, folder: Path, toy: Toy, held: Brake) -> list[Event]:
+def trained(group: Threads, folder: Path, toy: Toy, held: PauseControl) -> list[Event]:
     """What one rank says."""
     toy.group, job = group, work(folder, 12)
     return list(loop.train(job, toy, loop.resume(job, toy), held, lambda step: iter(())))
@@ -113,7 +113,7 @@ def test_a_wish_to_stop_of_one_stops_all_at_the_same_step(
 def test_a_strained_machine_stops_all(tmp_path: Path, who: int) -> None:
     def each(group: Threads) -> list[Event]:
         mine = Strain(Level.CRITICAL if group.rank == who else Level.NORMAL, "memory")
-        return trained(group, tmp_path, Sharing(), Brake(lambda: False, lambda: worst_of_all(group, mine)))
+        return trained(group, tmp_path, Sharing(), PauseControl(lambda: False, lambda: worst_of_all(group, mine)))
 
     ends = [event for events in all_ranks(each) for event in events if isinstance(event, Finished)]
     assert [end.outcome for end in ends] == ["strained"] * SIZE
@@ -125,7 +125,7 @@ def test_a_group_goes_back_and_ends_like_one(tmp_path: Path) -> None:
         return math.nan if 14 <= draws <= 20 else loss
 
     toys = [Sharing(plant=plant) for _ in range(SIZE)]
-    calm = Brake(lambda: False, lambda: Strain(Level.NORMAL))
+    calm = PauseControl(lambda: False, lambda: Strain(Level.NORMAL))
     said = all_ranks(lambda group: trained(group, tmp_path, toys[group.rank], calm))
     assert plain(said[0]) == plain(said[1]) == plain(said[2])
     assert [len([event for event in events if isinstance(event, Rollback)]) for events in said] == [1] * SIZE

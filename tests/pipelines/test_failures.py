@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.mlx import device
 from gemmalocal.cli.runs import summary
-from gemmalocal.data.batches import Shapes, plan
+from gemmalocal.data.batches import BatchShape, plan
 from gemmalocal.jobs import history, processes
 from gemmalocal.recipe import recipe_file
 from tests.backends.truth import some_rows
@@ -40,7 +40,7 @@ def test_mlx_changes_nothing_at_a_step_that_is_not_finite(tiny: Path, recipe_pat
     made: Any = open_backend("mlx").trainer(tiny, recipe_file.load(str(recipe_path)))
     saved = []
     for number, spoil in enumerate((1.0, float("nan"), 1.0)):
-        made.accumulate(plan(some_rows(), Shapes(8, 10_000, 10_000)))
+        made.accumulate(plan(some_rows(), BatchShape(8, 10_000, 10_000)))
         made._gradient = [part * spoil for part in made._gradient]
         assert made.apply(0.1).finite == (spoil == 1.0)
         folder = tmp_path / str(number)
@@ -219,7 +219,7 @@ def test_the_cache_limit_is_what_mlx_obeys_and_release_empties_it(
         monkeypatch.setattr(device, "CACHE_LIMIT", limit)
         device.prepare()
         mx.clear_cache()
-        made.accumulate(plan(some_rows(), Shapes(8, 10_000, 10_000)))
+        made.accumulate(plan(some_rows(), BatchShape(8, 10_000, 10_000)))
         made.apply(0.1)
         kept.append(made.memory().cached)
     assert kept[0] > 100_000 >= kept[1]

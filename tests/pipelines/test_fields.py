@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from gemmalocal.backends import open_backend
-from gemmalocal.data.batches import Shapes, plan
+from gemmalocal.data.batches import BatchShape, plan
 from gemmalocal.data.examples import Example
 from gemmalocal.engine import checkpoints
-from gemmalocal.engine.checkpoints import Standing
+from gemmalocal.engine.checkpoints import TrainState
 from gemmalocal.engine.schedule import learning_rate
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import TrainSpec
@@ -43,7 +43,7 @@ def test_epochs_become_steps(recipe_path: Path) -> None:
 def stepped(tiny: Path, path: Path, *overrides: str) -> tuple[Any, Any, dict[str, Any]]:
     made: Any = open_backend("mlx").trainer(tiny, recipe_file.load(str(path), ["lora.dropout=0", *overrides]))
     rows = [Example(np.arange(6, 30, dtype=np.int32), np.ones(24, np.float32), "x")]
-    made.accumulate(plan(rows, Shapes(8, 1, 100)))
+    made.accumulate(plan(rows, BatchShape(8, 1, 100)))
     update = made.apply(0.1)
     return made, update, {name: np.array(value) for name, value in made._trainable()}
 
@@ -90,6 +90,6 @@ class Notes:
 def test_keep_spares_the_newest_and_the_best(tmp_path: Path) -> None:
     notes: Any = Notes()
     for step in range(1, 7):
-        checkpoints.publish(tmp_path, notes, Standing(step, best_step=2, best_loss=1.0), keep=2)
+        checkpoints.publish(tmp_path, notes, TrainState(step, best_step=2, best_loss=1.0), keep=2)
     assert [path.name for path in checkpoints.existing(tmp_path)] == ["000002", "000005", "000006"]
     assert checkpoints.standing(tmp_path / "000006").step == 6

@@ -17,7 +17,7 @@ from gemmalocal.data.tokenizer import TURNS, Tokenizer
 from gemmalocal.engine.generation import Voice
 from gemmalocal.errors import GemmalocalError, ModelError
 from gemmalocal.export import gguf_write, merge, ollama
-from gemmalocal.export.source import Source
+from gemmalocal.export.source import FinishedRun
 from gemmalocal.jobs.events import Notice, Report
 from gemmalocal.pipelines import check, serve
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
@@ -166,7 +166,7 @@ def test_other_programs_are_told_the_layout(tiny: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("rows", "brought"), [([*TWO[:2], ONE], TURNS), ([PAIR], None), ([TEXT], None)])
 def test_exports_bring_the_turns_of_the_rows(rows: list[Row], brought: str | None, tiny: Path, tmp_path: Path) -> None:
     ready(tiny, tmp_path, rows)
-    found = Source(tmp_path, recipe(tiny, tmp_path, rows), tiny, tmp_path / "adapter")
+    found = FinishedRun(tmp_path, recipe(tiny, tmp_path, rows), tiny, tmp_path / "adapter")
     assert found.chat_template == brought
     plan = gguf_write.plan(tiny, merge.merged(tiny, None), "F16")
     gguf_write.write(tmp_path / "x.gguf", tiny, plan, "x", lambda *what: None, found.chat_template)
@@ -233,7 +233,7 @@ def test_no_row_is_blamed_for_a_templates_fault(template: str, tiny: Path, tmp_p
 def test_no_server_is_given_a_template_at_fault(template: str, tiny: Path, tmp_path: Path) -> None:
     folder = model(tiny, tmp_path / "m", chat_template=template)
     ready(folder, tmp_path, [TEXT])  # plain text needs no template
-    found = Source(tmp_path, recipe(folder, tmp_path, [TEXT]), folder, tmp_path / "adapter")
+    found = FinishedRun(tmp_path, recipe(folder, tmp_path, [TEXT]), folder, tmp_path / "adapter")
     with pytest.raises(ModelError, match="The chat template cannot be used"):
         serve._template(found, found.tokenizer)
 

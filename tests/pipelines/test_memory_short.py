@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from gemmalocal.data.batches import MicroBatch, Shapes
+from gemmalocal.data.batches import BatchShape, MicroBatch
 from gemmalocal.engine import checkpoints
-from gemmalocal.engine.checkpoints import Standing
-from gemmalocal.engine.pause import Brake
+from gemmalocal.engine.checkpoints import TrainState
+from gemmalocal.engine.pause import PauseControl
 from gemmalocal.errors import OutOfMemory
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Step
 from gemmalocal.pipelines.shared.budget import Budget
@@ -35,11 +35,11 @@ class Cramped(Toy):
 
 
 def events(made: Toy, folder: Path, **fields: Any) -> list[Event]:
-    made.shapes = Shapes(1, 100, 6)  # two rows of three tokens at once
+    made.shapes = BatchShape(1, 100, 6)  # two rows of three tokens at once
     given: Any = None
     decided = Budget(given, made.shapes, Estimate(0, 0, 0, 0, 0), {"engine": "toy", "limit": 6}, 0, 1000)
-    brake = Brake(lambda: False, lambda: Strain(Level.NORMAL, "", ""))
-    return list(steps_within(decided, work(folder, 12, **fields), made, Standing(), brake, lambda step: iter(())))
+    brake = PauseControl(lambda: False, lambda: Strain(Level.NORMAL, "", ""))
+    return list(steps_within(decided, work(folder, 12, **fields), made, TrainState(), brake, lambda step: iter(())))
 
 
 def test_it_goes_on_with_half(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gemmalocal.serving import front
-from gemmalocal.serving.engine import Ask, Begun, Limits, Piece, Refused, Told
+from gemmalocal.serving.engine import Begun, EngineLimits, GeneratedPiece, GenerationRequest, Refused, Told
 from gemmalocal.serving.loopback import Listener
 from gemmalocal.serving.stops import Stops
 
@@ -29,9 +29,9 @@ class Script:
     told: list[Any]  # numbers are seconds of silence
     gate: Event = field(default_factory=Event)
     ended: Event = field(default_factory=Event)
-    limits: Limits = Limits(300, 100)
+    limits: EngineLimits = EngineLimits(300, 100)
 
-    def start(self, ask: Ask, tell: Callable[[Told], None]) -> Callable[[], None]:
+    def start(self, ask: GenerationRequest, tell: Callable[[Told], None]) -> Callable[[], None]:
         def run() -> None:
             for item in self.told:
                 self.gate.wait(30)
@@ -46,7 +46,7 @@ class Script:
 
 @pytest.fixture
 def script() -> Script:
-    script = Script([Begun(3), Piece("one ", count=1), Piece("two", count=1, finish="stop")])
+    script = Script([Begun(3), GeneratedPiece("one ", count=1), GeneratedPiece("two", count=1, finish="stop")])
     script.gate.set()
     return script
 
@@ -96,7 +96,7 @@ def test_what_comes_letter_by_letter_has_one_deadline(port: int, monkeypatch: py
 
 def test_who_does_not_read_is_given_up(script: Script, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(front, "WRITE", 0.2)
-    script.told = [Begun(1), *(Piece("x" * 100_000, count=1) for _ in range(300))]
+    script.told = [Begun(1), *(GeneratedPiece("x" * 100_000, count=1) for _ in range(300))]
     with closing(connect(port)) as connection:
         connection.sendall(head(len(BODY)) + BODY)
         assert script.ended.wait(30)
@@ -127,7 +127,7 @@ def test_a_stream_gives_signs_of_life(script: Script, port: int, monkeypatch: py
     [
         ([Refused("no such thing", 400, "prompt")], 400),
         ([Refused("broken", 500)], 500),
-        ([Begun(1), Piece("a", count=1), Refused("broken", 500)], 200),
+        ([Begun(1), GeneratedPiece("a", count=1), Refused("broken", 500)], 200),
         ([Begun(1), "what is this?"], 200),
     ],
 )
@@ -139,7 +139,7 @@ def test_an_engine_that_fails_is_told(script: Script, port: int, told: list[Any]
         said = heard(connection)
     assert said.startswith(b"HTTP/1.1 %d " % status)
     assert said.count(b'"error"') == (status != 200 or isinstance(told[-1], Refused))
-    script.told = [Begun(1), Piece("a", count=1, finish="stop")]
+    script.told = [Begun(1), GeneratedPiece("a", count=1, finish="stop")]
     with closing(connect(port)) as connection:
         connection.sendall(head(len(BODY)) + BODY)
         assert heard(connection).endswith(b"data: [DONE]\n\n")

@@ -10,9 +10,9 @@ from mlx_lm.generate import TextStateMachine
 from mlx_lm.tool_parsers import gemma4
 
 from gemmalocal.backends.mlx.served import Sink
-from gemmalocal.serving.answers import Answer
-from gemmalocal.serving.engine import Ask, Piece, Told
-from gemmalocal.serving.requests import Chat, parse
+from gemmalocal.serving.answers import Response
+from gemmalocal.serving.engine import GeneratedPiece, GenerationRequest, Told
+from gemmalocal.serving.requests import ChatRequest, parse
 
 BODY = {"messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function", "function": {"name": "look"}}]}
 SAID = '<think>hm</think>I look.<tool_call>call:look{at:<|"|>the {sky}<|"|>}</tool_call><tool_call>nonsense</tool_call>'
@@ -29,7 +29,7 @@ def told(text: str, size: int) -> list[Told]:
     )
     context = server.GenerationContext(True, True, gemma4.parse_tool_call, machine, "normal", [1, 2, 3])
     news: list[Told] = []
-    sink = Sink(Ask(tools=parse(Chat, BODY).asks()[0].tools), news.append, None, set())
+    sink = Sink(GenerationRequest(tools=parse(ChatRequest, BODY).asks()[0].tools), news.append, None, set())
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     for item in (context, *(server.Response(piece, 5, 0.0, None, ()) for piece in pieces)):
         sink.put(item)
@@ -40,10 +40,10 @@ def told(text: str, size: int) -> list[Told]:
 def test_calls_and_thoughts_are_apart_from_the_text() -> None:
     for size in (1, 2, 3, 7, 1000):
         begun, *pieces = told(SAID, size)
-        request = parse(Chat, BODY)
-        answer = Answer(request, request.asks(), "x", [""])
+        request = parse(ChatRequest, BODY)
+        answer = Response(request, request.asks(), "x", [""])
         (choice,) = answer.choices
-        said = [choice.add(piece) for piece in pieces if isinstance(piece, Piece)]
+        said = [choice.add(piece) for piece in pieces if isinstance(piece, GeneratedPiece)]
         (whole,) = answer.whole([said])["choices"]
         message: dict[str, Any] = whole["message"]
         assert whole["finish_reason"] == "tool_calls"

@@ -16,7 +16,7 @@ from gemmalocal.synthesis import base, curate, ground, rules
 from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
 from gemmalocal.synthesis.create import Order, create
 from gemmalocal.synthesis.piece import Candidate, Piece, pair
-from gemmalocal.synthesis.tasks import TASKS, Pair, Unusable, parse
+from gemmalocal.synthesis.tasks import TASKS, Pair, UnusableAnswer, parse
 from gemmalocal.synthesis.wording import Wording
 
 GOOD = {"question": "What is the lamp of the light?", "answer": "A burner.", "evidence": "The lamp is a burner"}
@@ -48,7 +48,7 @@ def test_rows_are_read_however_they_come(answer: str) -> None:
 
 @pytest.mark.parametrize("answer", ["", "I cannot.", "[]", '{"rows": []}', '{"rows": [{"question": ""}]}', "5"])
 def test_what_holds_no_row_is_told(answer: str) -> None:
-    with pytest.raises(Unusable, match="not the JSON that was asked for"):
+    with pytest.raises(UnusableAnswer, match="not the JSON that was asked for"):
         parse(answer, Pair)
 
 

@@ -81,7 +81,7 @@ async def test_a_live_export_is_found_stopped_and_protects_its_run() -> None:
     job = exporting(run, "gguf-Q8_0")
     child = hold(job)
     with pytest.raises(JobBusy, match="exported as gguf-Q8_0 already"):
-        exports.start(run, exports.Form("gguf"))
+        exports.start(run, exports.ExportForm("gguf"))
     with pytest.raises(JobBusy, match="is being exported"):
         runs.delete(run)
     app = GemmalocalApp()

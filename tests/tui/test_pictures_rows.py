@@ -12,7 +12,7 @@ from gemmalocal.jobs.events import Counted, Event, Failed, Finished, Progress, R
 from gemmalocal.jobs.events import Stage as Now
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets
-from gemmalocal.workspace.datasets import Row
+from gemmalocal.workspace.datasets import DatasetRow
 from tests.tui.drawn import Arrive, Stage, check
 from tests.tui.recorded import preparation, prepared
 from tests.tui.test_app import until
@@ -48,7 +48,7 @@ STATES: dict[str, list[Event]] = {
 }
 
 
-def row(asked: str, answer: str, source: str, **more: object) -> Row:
+def row(asked: str, answer: str, source: str, **more: object) -> DatasetRow:
     """A row as a preparation writes it."""
     turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
     return {"messages": turns, "source": f"/papers/{source}", **more}
@@ -163,7 +163,7 @@ async def test_dataset(stage: Stage, tiny: Path) -> None:
 
 
 async def test_dataset_with_rows_that_are_left_out(stage: Stage, tiny: Path) -> None:
-    lines: list[Row] = [*ROWS, {"text": "no chat"}, {"messages": []}]
+    lines: list[DatasetRow] = [*ROWS, {"text": "no chat"}, {"messages": []}]
     await check("dataset-problems", dataset(prepared("mixed", str(tiny), lines, HELD_OUT), "l"))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gemmalocal.cli.answers import Page
+from gemmalocal.cli.answers import ExchangePage
 from gemmalocal.jobs.events import Asked, Cleared, Event, Replied, Reply, Voices, Voted, decode, encode
 from gemmalocal.workspace import transcript as talks
 
@@ -42,10 +42,10 @@ def test_answers_grow_are_replaced_and_counted() -> None:
 
 def test_a_line_is_printed_once_and_only_when_it_is_whole() -> None:
     for wanted, width, last in ((True, 80, 0), (False, 80, 0), (True, 40, 0)):
-        page, lines = Page(["base", "tuned"], width, wanted), list[str]()
+        page, lines = ExchangePage(["base", "tuned"], width, wanted), list[str]()
         for count in range(2, len(EVENTS)):
             lines += page.more(folded(count).exchanges[-1])
-        assert lines == Page(["base", "tuned"], width, wanted).more(folded(8).exchanges[-1])
+        assert lines == ExchangePage(["base", "tuned"], width, wanted).more(folded(8).exchanges[-1])
         beside = wanted and width == 80
         assert (" │ " in lines[0]) == beside
         assert ("short." in lines[1 + last]) == beside

@@ -74,7 +74,7 @@ class DatasetScreen(Watching):
         self._report: dict[str, Any] = {}
         self._pages: dict[tuple[str, int], dict[str, Any]] = {}  # by side and place
         self._asked: set[tuple[str, int]] = set()  # pages
-        self._files: dict[str, dict[int, datasets.Row]] = {}  # by side and line, of a dataset that is ours
+        self._files: dict[str, dict[int, datasets.DatasetRow]] = {}  # by side and line, of a dataset that is ours
         self._side = "train"
         self._at = dict.fromkeys(SIDES, 0)
         self._doing = "opening"
@@ -165,7 +165,7 @@ class DatasetScreen(Watching):
             return int(self._report[self._side]["rows"])
         return len(self._files.get(self._side, ()))
 
-    def _row(self, place: int) -> tuple[datasets.Row | None, dict[str, Any] | None]:
+    def _row(self, place: int) -> tuple[datasets.DatasetRow | None, dict[str, Any] | None]:
         """The row at a place of this side: as the dataset has it, if it is ours, and as it is trained, if known."""
         if not self._tokenized:
             lines = self._files.get(self._side, {})

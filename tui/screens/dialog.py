@@ -20,10 +20,10 @@ from textual.visual import RenderOptions, Visual, VisualType
 from tui.background import Forbearing
 
 LATER = 0.1  # seconds until a change below is shown
-Answer = TypeVar("Answer")
+Outcome = TypeVar("Outcome")
 
 
-class Dialog(Forbearing, ModalScreen[Answer]):
+class Dialog(Forbearing, ModalScreen[Outcome]):
     """A modal screen that opens at once over whatever is below.
 
     Textual blends all that is below, cell by cell, each time that a part of the dialog is drawn: four times until it is

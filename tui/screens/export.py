@@ -136,7 +136,7 @@ class ExportScreen(Watching):
             return
         beside(self, self._start(offer.forms[0]))
 
-    async def _start(self, form: exports.Form) -> None:
+    async def _start(self, form: exports.ExportForm) -> None:
         try:
             await asyncio.to_thread(exports.start, self._folder, form)
         except (GemmalocalError, OSError) as error:

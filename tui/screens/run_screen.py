@@ -45,7 +45,7 @@ class OpenRun(Message):
         self.folder = folder
 
 
-class Shown(Message):
+class ScreenShown(Message):
     """A screen came to the front, and may have missed something."""
 
 
@@ -56,7 +56,7 @@ class Watching(Forbearing, Screen[None]):
 
     def on_screen_resume(self) -> None:
         """Ask for the runs."""
-        self.post_message(Shown())
+        self.post_message(ScreenShown())
 
     def seen(self, runs: list[Run]) -> None:
         """Draw what concerns this screen."""

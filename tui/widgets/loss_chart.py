@@ -82,11 +82,11 @@ class LossChart(Widget):
 
 
 PARTS = ("train", "smooth", "held-out")
-Mask = dict[tuple[int, int], int]  # column, row of a cell -> its braille dots
+DotMask = dict[tuple[int, int], int]  # column, row of a cell -> its braille dots
 
 
 def _cells(
-    row: int, width: int, train: Mask, line: Mask, circles: set[tuple[int, int]], styles: list[Style]
+    row: int, width: int, train: DotMask, line: DotMask, circles: set[tuple[int, int]], styles: list[Style]
 ) -> list[Segment]:
     """A row, in as few segments as it has changes of style."""
     cells: list[tuple[int, str]] = []
@@ -123,7 +123,7 @@ class Grid:
         """The cell of a point."""
         return self.column(step) // 2, self.row(loss) // 4
 
-    def ranges(self, buckets: list[Bucket]) -> Mask:
+    def ranges(self, buckets: list[Bucket]) -> DotMask:
         """For each dot column the range from the lowest to the highest loss in it."""
         count, scale = 2 * self._width, (2 * self._width - 1) / self._last
         lows, highs = [math.inf] * count, [-math.inf] * count
@@ -133,15 +133,15 @@ class Grid:
                     lows[column] = low
                 if high > highs[column]:
                     highs[column] = high
-        mask: Mask = {}
+        mask: DotMask = {}
         for column, (low, high) in enumerate(zip(lows, highs, strict=True)):
             if low <= high:
                 _fill(mask, column, self.row(high), self.row(low))
         return mask
 
-    def line(self, points: list[Point]) -> Mask:
+    def line(self, points: list[Point]) -> DotMask:
         """Points joined: a column without one takes its share of the way."""
-        mask: Mask = {}
+        mask: DotMask = {}
         for (step, loss), (after, then) in zip(points, points[1:], strict=False):
             left, right = self.column(step), self.column(after)
             for column in range(left, right + 1):
@@ -165,7 +165,7 @@ class Grid:
         return line.ljust(self._width - len(last)) + last
 
 
-def _fill(mask: Mask, column: int, top: int, bottom: int) -> None:
+def _fill(mask: DotMask, column: int, top: int, bottom: int) -> None:
     for row in range(top, bottom + 1):
         place = (column // 2, row // 4)
         mask[place] = mask.get(place, 0) | DOTS[row % 4][column % 2]

@@ -14,11 +14,11 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from gemmalocal.data.batches import Shapes
+from gemmalocal.data.batches import BatchShape
 
-CPU_SHAPES = Shapes(multiple=8, overhead=24, limit=256, packed=True)
+CPU_SHAPES = BatchShape(multiple=8, overhead=24, limit=256, packed=True)
 MOST_LANES = 4  # micro-batches at once on the CPU: each takes memory
-METAL_SHAPES = Shapes(multiple=32, overhead=256, limit=4096)
+METAL_SHAPES = BatchShape(multiple=32, overhead=256, limit=4096)
 SLOW = 20  # GFLOP/s; a reference BLAS reaches 2, OpenBLAS on two cores over 100
 CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps; unlimited by default on Metal (mlx-lm#828)
 
@@ -71,7 +71,7 @@ def at_home() -> bool:
     return not on_cpu() or load_openblas() is not None
 
 
-def shapes() -> Shapes:
+def shapes() -> BatchShape:
     """On the CPU packed rows, since uneven lanes cost; on Metal few shapes and long passes (mlx-lm#1185)."""
     return replace(CPU_SHAPES, lanes=min(blas_threads(), MOST_LANES)) if on_cpu() else METAL_SHAPES
 

@@ -16,6 +16,7 @@ from gemmalocal.backends.mlx import multi_lora as overlays
 from gemmalocal.backends.mlx.errors import translated
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.protocol import Sampling
+from gemmalocal.weights.tensors import Floats
 
 PREFILL = 2048  # tokens of all prompts that are read at once
 
@@ -82,7 +83,7 @@ class MlxRows:
             found: Any = self._likeliest.tolist()
         return list(found)
 
-    def logits(self) -> decoding.Floats:
+    def logits(self) -> Floats:
         """The scores after each row, (rows, vocabulary)."""
         with translated():
             return np.array(self._logits.astype(mx.float32))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gemmalocal.backends.mlx import device
 from gemmalocal.backends.mlx.errors import translated
 from gemmalocal.backends.process_group import ALONE
-from gemmalocal.data.batches import MicroBatch, Shapes
+from gemmalocal.data.batches import BatchShape, MicroBatch
 from gemmalocal.errors import ModelError
 
 
@@ -30,7 +30,7 @@ class StockReader:
     """Answers as mlx-lm does; in float32 on a CPU, where its bfloat16 is 40 times slower."""
 
     def __init__(self, base: Path, adapter: Path) -> None:
-        self.shapes, self.group = Shapes(32, 0, 1), ALONE  # row by row: the logits of a row are whole in memory
+        self.shapes, self.group = BatchShape(32, 0, 1), ALONE  # row by row: the logits of a row are whole in memory
         self._model, _ = load_model(base, lazy=True)
         if device.on_cpu():
             self._model.set_dtype(mx.float32)

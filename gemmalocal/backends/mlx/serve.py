@@ -23,7 +23,7 @@ from mlx_lm.models.cache import LRUPromptCache
 from gemmalocal.backends.mlx import served
 from gemmalocal.data.tokenizer import TURN_ENDS
 from gemmalocal.jobs import parent_pipe
-from gemmalocal.serving.engine import Ask, Limits, Told
+from gemmalocal.serving.engine import EngineLimits, GenerationRequest, Told
 from gemmalocal.serving.front import Front
 from gemmalocal.serving.loopback import Listener
 from gemmalocal.serving.messages import folded
@@ -36,7 +36,7 @@ OFTEN = 3  # failures in a row after which the server ends: the engine is broken
 class OneModel(server.ModelProvider):
     """Gives the model of the arguments, whatever a request names; `limits` are those of it."""
 
-    limits: Limits
+    limits: EngineLimits
 
     def load(self, model_path: str, adapter_path: str | None = None, draft_model_path: str | None = None) -> Any:
         """The one model and its tokenizer."""
@@ -50,7 +50,7 @@ class OneModel(server.ModelProvider):
             if end in known:
                 self.tokenizer.add_eos_token(end)
         rows = self.model(mx.array([[next(iter(self.tokenizer.eos_token_ids))]])).shape[-1]
-        self.limits = Limits(rows, _positions(Path(self.cli_args.model)), self.tokenizer.has_tool_calling)
+        self.limits = EngineLimits(rows, _positions(Path(self.cli_args.model)), self.tokenizer.has_tool_calling)
 
 
 class Cache(LRUPromptCache):
@@ -64,7 +64,7 @@ class Cache(LRUPromptCache):
         return cache, [*rest, tokens[-1]]
 
 
-class Generator(server.ResponseGenerator):
+class ServedGenerator(server.ResponseGenerator):
     """mlx-lm's, which goes on after an error, and takes prompts of ids and those whose log probabilities are asked."""
 
     def __init__(self, provider: OneModel, cache: LRUPromptCache, loaded: Callable[[], None]) -> None:
@@ -119,18 +119,18 @@ class Generator(server.ResponseGenerator):
         super()._serve_single(request, stream)
 
 
-class Engine:
+class MlxEngine:
     """The front's engine."""
 
-    def __init__(self, generator: Generator, provider: OneModel) -> None:
+    def __init__(self, generator: ServedGenerator, provider: OneModel) -> None:
         self._generator, self._provider = generator, provider
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> EngineLimits:
         """Of the one model."""
         return self._provider.limits
 
-    def start(self, ask: Ask, tell: Callable[[Told], None]) -> Callable[[], None]:
+    def start(self, ask: GenerationRequest, tell: Callable[[Told], None]) -> Callable[[], None]:
         """Put it into mlx-lm's queue."""
         sink = served.Sink(ask, tell, self._provider.tokenizer, self._generator.waiting)
         self._generator.requests.put((sink, served.request(ask, sink), served.arguments(ask, self.limits)))
@@ -163,8 +163,8 @@ def _run(host: str, port: int, provider: OneModel) -> None:
         if opened.ident is None:
             opened.start()
 
-    generator = Generator(provider, cache, loaded)
-    Front.engine = Engine(generator, provider)
+    generator = ServedGenerator(provider, cache, loaded)
+    Front.engine = MlxEngine(generator, provider)
     generator.join()  # only errors end its thread, which has logged them
     os._exit(1)
 

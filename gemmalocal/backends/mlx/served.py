@@ -16,7 +16,7 @@ from mlx_lm import server
 from mlx_lm.generate import TextStateMachine
 from mlx_lm.models.cache import make_prompt_cache
 
-from gemmalocal.serving.engine import Ask, Begun, Limits, Piece, Refused, Token, Told
+from gemmalocal.serving.engine import Begun, EngineLimits, GeneratedPiece, GenerationRequest, Refused, Token, Told
 
 CHUNK = 128  # tokens of a prompt that are scored at a time: their logits are as wide as the vocabulary
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -32,7 +32,9 @@ class Sink:
     While mlx-lm works on one request `alone`, what `put` raises ends it; in a batch it would end all.
     """
 
-    def __init__(self, ask: Ask, tell: Callable[[Told], None], tokenizer: Any, waiting: set[Sink]) -> None:
+    def __init__(
+        self, ask: GenerationRequest, tell: Callable[[Told], None], tokenizer: Any, waiting: set[Sink]
+    ) -> None:
         self.ask, self.alone, self._tell, self._tokenizer, self._waiting = ask, False, tell, tokenizer, waiting
         self.ended = False
         self._context: Any = None
@@ -89,7 +91,7 @@ class Sink:
             context.stop()
         self._tell(Begun(len(context.prompt), self._scores))
 
-    def _piece(self, response: Any) -> Piece:
+    def _piece(self, response: Any) -> GeneratedPiece:
         parts = {"normal": "", "reasoning": ""}
         calls: list[dict[str, Any]] = []
         for state, text in self._segments(response):
@@ -107,7 +109,7 @@ class Sink:
             finish = "tool_calls"
         silent = response.finish_reason == "stop" and not self.ask.scores  # the end's mark; those who score count it
         tokens = () if silent or self.ask.top is None else (self._spoken(response),)
-        return Piece(parts["normal"], parts["reasoning"], tuple(calls), tokens, 1, finish)
+        return GeneratedPiece(parts["normal"], parts["reasoning"], tuple(calls), tokens, 1, finish)
 
     def _segments(self, response: Any) -> list[tuple[str, str]]:
         """The text by what it is; control sequences are not in it."""
@@ -150,7 +152,7 @@ class Sink:
         return Token(raw.decode("utf-8", "replace"), raw, logprob, top)
 
 
-def request(ask: Ask, sink: Sink) -> Any:
+def request(ask: GenerationRequest, sink: Sink) -> Any:
     """mlx-lm's request; its messages are its own, which it changes."""
     kind = "text" if ask.messages is None else "chat"
     made = server.CompletionRequest(kind, ask.prompt, deepcopy(ask.messages or []), deepcopy(ask.tools), None)
@@ -158,7 +160,7 @@ def request(ask: Ask, sink: Sink) -> Any:
     return made
 
 
-def arguments(ask: Ask, limits: Limits) -> Any:
+def arguments(ask: GenerationRequest, limits: EngineLimits) -> Any:
     """mlx-lm's arguments. A request with a seed, or whose prompt is scored, is served alone."""
     top_k = ask.top_k if ask.top_k < limits.vocabulary else 0
     penalty = 0.0 if ask.repetition_penalty == 1 else ask.repetition_penalty

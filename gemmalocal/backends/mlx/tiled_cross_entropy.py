@@ -14,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.backends.mlx import device
+from gemmalocal.weights.tensors import Floats
 
 TILE = 16384  # columns of the vocabulary at once
 ROWS = 512  # rows at once; with TILE, 32 MiB of logits
 BLOCK = 1 << 18  # elements that a thread takes: 1 MiB, a processor's second cache
-
-Floats = NDArray[np.float32]
 
 
 def loss(

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 
-from gemmalocal.backends.torch.kv_cache import Row
+from gemmalocal.backends.torch.kv_cache import RowCache
 from gemmalocal.planning.memory import LONG
 
 NAME = "gemmalocal"
@@ -33,7 +33,7 @@ def attend(
     sliding_window: int | None = None,
     softcap: float | None = None,
     rows: list[int] | None = None,
-    before: Sequence[Row] = (),
+    before: Sequence[RowCache] = (),
     **others: Any,
 ) -> tuple[Tensor, None]:
     """(1, heads, tokens, dims) to (1, tokens, heads, dims), as transformers wants it; `rows` are lengths of the rows.

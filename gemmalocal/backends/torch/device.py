@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 
 import torch
 
-from gemmalocal.data.batches import Shapes
+from gemmalocal.data.batches import BatchShape
 
 # Rows are packed without padding: a pass has a price (every weight is read), lengths have none.
-CPU_SHAPES = Shapes(multiple=1, overhead=128, limit=512)
-GPU_SHAPES = Shapes(multiple=1, overhead=512, limit=4096)
+CPU_SHAPES = BatchShape(multiple=1, overhead=128, limit=512)
+GPU_SHAPES = BatchShape(multiple=1, overhead=512, limit=4096)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 AMPERE = (8, 0)  # the first compute capability with bfloat16
 
@@ -65,7 +65,7 @@ def at_home() -> bool:
     return torch.cuda.is_available()
 
 
-def shapes() -> Shapes:
+def shapes() -> BatchShape:
     """Small micro-batches on the CPU, where memory counts more than the price of a pass."""
     return CPU_SHAPES if current().type == "cpu" else GPU_SHAPES
 

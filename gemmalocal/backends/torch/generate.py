@@ -14,8 +14,9 @@ from gemmalocal.backends.protocol import Sampling
 from gemmalocal.backends.torch import device, frozen_linear, model
 from gemmalocal.backends.torch import multi_lora as overlays
 from gemmalocal.backends.torch.errors import translated
-from gemmalocal.backends.torch.kv_cache import Row
+from gemmalocal.backends.torch.kv_cache import RowCache
 from gemmalocal.backends.torch.loss import Head
+from gemmalocal.weights.tensors import Floats
 
 PREFILL = 2048  # tokens of all prompts that are read at once
 
@@ -57,7 +58,7 @@ class TorchRows:
     ) -> None:
         self._text, self._head, self._layers = text, head, layers
         self._device = text.device
-        self._voices, self._rows = list(voices), [Row() for _ in voices]
+        self._voices, self._rows = list(voices), [RowCache() for _ in voices]
         self._fed: Sequence[Sequence[int]] = ()
         self._selected: list[tuple[int, int]] | None = None
 
@@ -75,10 +76,10 @@ class TorchRows:
         with translated():
             return [int(one) for one in self._scores().argmax(-1).tolist()]
 
-    def logits(self) -> decoding.Floats:
+    def logits(self) -> Floats:
         """The scores after each row, (rows, vocabulary)."""
         with translated():
-            found: decoding.Floats = self._scores().cpu().numpy()
+            found: Floats = self._scores().cpu().numpy()
             return found
 
     @torch.no_grad()

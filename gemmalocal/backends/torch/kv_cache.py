@@ -9,7 +9,7 @@ from torch import Tensor
 BLOCK = 256  # tokens for which there is room after each move
 
 
-class Line:
+class LayerCache:
     """Keys and values of one row in one layer, (1, heads, tokens, dims) each; beyond a window the oldest go."""
 
     def __init__(self) -> None:
@@ -45,12 +45,12 @@ class Line:
         self._start, self._end = 0, kept
 
 
-class Row:
+class RowCache:
     """The lines of a row by layer, and what was seen last by the kinds of layers."""
 
     def __init__(self) -> None:
         self.tokens = 0
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, LayerCache] = {}
         self._seen: dict[str, tuple[Tensor, Tensor]] = {}
 
     def see(self, layer: Any, key: Tensor, value: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
@@ -60,5 +60,5 @@ class Row:
         """
         kind = getattr(layer, "layer_type", "")
         if not getattr(layer, "is_kv_shared_layer", False):
-            self._seen[kind] = self._lines.setdefault(layer.layer_idx, Line()).add(key, value, window)
+            self._seen[kind] = self._lines.setdefault(layer.layer_idx, LayerCache()).add(key, value, window)
         return self._seen[kind]

@@ -15,7 +15,7 @@ from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
 from gemmalocal.errors import EndpointError
 from gemmalocal.files import paths
 from gemmalocal.recipe.prepare_schema import EndpointSpec, Preparation
-from gemmalocal.synthesis.asking import Ask, Prompt, Unanswered
+from gemmalocal.synthesis.asking import AskAuthor, Prompt, Unanswered
 
 TOGETHER = 8  # prompts in one forward pass
 QUESTION = 40  # tokens of a question that a pretrained model words
@@ -25,7 +25,7 @@ QUESTION = 40  # tokens of a question that a pretrained model words
 class Author:
     """`ask` None leaves all to the rules; `name` tells answers of one author and its settings from another's."""
 
-    ask: Ask | None
+    ask: AskAuthor | None
     name: str
     title: str
     instructed: bool = True
@@ -64,7 +64,7 @@ def _server(spec: EndpointSpec, settings: dict[str, float | int]) -> Author:
 
 
 class Local:
-    """An `Ask` of a Gemma on this machine, some prompts in one forward pass.
+    """An `AskAuthor` of a Gemma on this machine, some prompts in one forward pass.
 
     An answer depends on its prompt and the settings alone: where it is sampled, each prompt is asked by itself.
     """

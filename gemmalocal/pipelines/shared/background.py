@@ -9,12 +9,12 @@ from dataclasses import replace
 from queue import Empty, SimpleQueue
 from threading import Event as Flag
 from threading import Thread
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from gemmalocal.jobs.events import Event, Progress, Stage
+from gemmalocal.pipelines import Commands
 
 Result = TypeVar("Result")
-Tell = Callable[[str, int, int], None]  # what, done, total
 
 LOOK = 0.2  # seconds between two looks at the inbox
 PACE = 16  # pieces of news by which the time that is left is told
@@ -44,7 +44,7 @@ class Teller:
 
 
 def beside(
-    work: Callable[[Teller], Result], commands: Callable[[], list[dict[str, Any]]] = list, final: bool = False
+    work: Callable[[Teller], Result], commands: Commands = list, final: bool = False
 ) -> Generator[Event, None, Result]:
     """Yield what `work(tell)` tells, its progress at most each percent; return its result, raise its error.
 
@@ -72,7 +72,7 @@ def beside(
     return results[0]
 
 
-def _told(tell: Teller, commands: Callable[[], list[dict[str, Any]]]) -> Generator[Event, None, None]:
+def _told(tell: Teller, commands: Commands) -> Generator[Event, None, None]:
     seen: tuple[str, int] = ("", -1)
     past: deque[tuple[float, int]] = deque(maxlen=PACE)  # when, and how much was done
     deadline = float("inf")

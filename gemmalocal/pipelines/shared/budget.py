@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.backends.protocol import Backend
-from gemmalocal.data.batches import Shapes, largest, longest
+from gemmalocal.data.batches import BatchShape, largest, longest
 from gemmalocal.data.token_store import Examples
 from gemmalocal.errors import ModelError
 from gemmalocal.planning import calibration, hardware, memory, model_sizes
@@ -26,7 +26,7 @@ class Budget:
     """The recipe with checkpointing decided, the shapes of micro-batches that fit, and the peak to expect."""
 
     recipe: Recipe
-    shapes: Shapes
+    shapes: BatchShape
     expected: Estimate
     plan: dict[str, Any]  # the arithmetic alone, for `calibration`
     memory: int  # the machine's, in bytes
@@ -53,7 +53,11 @@ class Budget:
 
 
 def budget(
-    recipe: Recipe, folder: Path, load: Callable[[Shapes], Load], backend: Backend, before: dict[str, Any] | None = None
+    recipe: Recipe,
+    folder: Path,
+    load: Callable[[BatchShape], Load],
+    backend: Backend,
+    before: dict[str, Any] | None = None,
 ) -> Budget:
     """Decide what `checkpointing: auto` and `micro_batch: auto` mean here; `load` says what shapes lead to.
 
@@ -85,18 +89,18 @@ def budget(
     return Budget(decided, shapes, peak, plan, ram, length)
 
 
-def load_of(examples: Examples, recipe: Recipe) -> Callable[[Shapes], Load]:
+def load_of(examples: Examples, recipe: Recipe) -> Callable[[BatchShape], Load]:
     """What a recipe has under way at once, over the first batches of its examples."""
     train = recipe.train
 
-    def load(shapes: Shapes) -> Load:
+    def load(shapes: BatchShape) -> Load:
         tokens = largest(examples, train.rows_per_step, train.seed, shapes, train.rows_at_once)
         return Load(tokens, longest(examples, shapes), shapes.lanes)
 
     return load
 
 
-def _choices(recipe: Recipe, shapes: Shapes) -> Iterator[tuple[bool, Shapes]]:
+def _choices(recipe: Recipe, shapes: BatchShape) -> Iterator[tuple[bool, BatchShape]]:
     choice, free = recipe.train.checkpointing, recipe.train.micro_batch == "auto"
     halved = [replace(shapes, limit=max(shapes.multiple, shapes.limit >> times)) for times in range(HALVINGS)]
     if not free:

@@ -12,7 +12,7 @@ from gemmalocal.data import layout
 from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints
-from gemmalocal.engine.generation import Template, Voice
+from gemmalocal.engine.generation import RowTemplate, Voice
 from gemmalocal.errors import ModelError
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Notice, Stage
@@ -39,7 +39,7 @@ class Seat:
     adapter: Path | None
     tokenizer: Tokenizer
     layout: Layout
-    template: Template
+    template: RowTemplate
 
 
 def seat(spec: list[dict[str, Any]]) -> Generator[Event, None, list[Voice]]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from gemmalocal.backends.process_group import Group, gather, wait
-from gemmalocal.engine.pause import Brake
+from gemmalocal.engine.pause import PauseControl
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import history
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.budget import Budget
 from gemmalocal.planning import pressure
 from gemmalocal.planning.pressure import Level, Strain
@@ -44,7 +44,7 @@ def agreed(group: Group, decided: Budget) -> Budget:
 class Wish:
     """Whether somebody has left a stop among `commands`; it stands, however many ask."""
 
-    def __init__(self, commands: Callable[[], list[dict[str, Any]]]) -> None:
+    def __init__(self, commands: Commands) -> None:
         self._commands, self._stop = commands, False
 
     def __call__(self) -> bool:
@@ -53,14 +53,14 @@ class Wish:
         return self._stop
 
 
-def brake(wished: Callable[[], bool], group: Group) -> Brake:
+def brake(wished: Callable[[], bool], group: Group) -> PauseControl:
     """One that all ranks obey at the same step, whoever was asked to stop and whichever machine is strained."""
     gauges = pressure.gauges()
 
     def stop() -> bool:
         return any(group.sum([wished()]))
 
-    return Brake(stop, lambda: worst_of_all(group, pressure.worst(gauges)))
+    return PauseControl(stop, lambda: worst_of_all(group, pressure.worst(gauges)))
 
 
 def worst_of_all(group: Group, mine: Strain) -> Strain:

@@ -10,27 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.backends import BACKENDS, installed, open_backend
-from gemmalocal.backends.protocol import Reader
+from gemmalocal.backends.protocol import InferenceModel
 from gemmalocal.data import token_store
 from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import loop
 from gemmalocal.errors import ModelError
-from gemmalocal.export.proof import Answer, Proof
-from gemmalocal.export.source import Source
+from gemmalocal.export.proof import Proof, ProofAnswer
+from gemmalocal.export.source import FinishedRun
 from gemmalocal.files import staging
 from gemmalocal.jobs import history
-from gemmalocal.pipelines.shared.background import Tell
 from gemmalocal.recipe.schema import LoraSpec, Recipe
+from gemmalocal.records import Tell
 from gemmalocal.weights import gguf_file
-from gemmalocal.workspace.exports import Form
+from gemmalocal.workspace.exports import ExportForm
 
 Logits = NDArray[np.float32]
 PROMPTS, SHARE, ANSWER = 4, 3, 32  # prompts; of plain text, the first third is asked; tokens of an answer
 
 
 @dataclass(frozen=True)
-class Asked:
+class ProofQuestions:
     """What is asked of both: rows, and the beginnings of some of them."""
 
     rows: Sequence[Example]
@@ -39,7 +39,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Said:
+class ProofReading:
     """Summed loss of `tokens`, the scores (vocabulary,) after each prompt, and the answers."""
 
     loss: float
@@ -52,13 +52,13 @@ class Said:
 class Known:
     """What the run itself says: the base's summed loss and scores after each prompt, and the tuned model."""
 
-    asked: Asked
+    asked: ProofQuestions
     base: float
     before: list[Logits]
-    tuned: Said
+    tuned: ProofReading
 
 
-def prove(form: Form, found: Source, folder: Path, tell: Tell) -> Proof:
+def prove(form: ExportForm, found: FinishedRun, folder: Path, tell: Tell) -> Proof:
     """The proof of the export in `folder`; it is read by the other engine where that is possible and installed."""
     tell("asking the run", 0, 3)
     known = ask_run(found)
@@ -68,7 +68,7 @@ def prove(form: Form, found: Source, folder: Path, tell: Tell) -> Proof:
     return proof
 
 
-def ask_run(found: Source) -> Known:
+def ask_run(found: FinishedRun) -> Known:
     """What an export must say too; raises `ModelError` for a run without its rows."""
     if not token_store.exists(found.run / "examples"):
         raise ModelError("The run was made by an older version, and its rows are gone.", "Train it again.")
@@ -76,7 +76,7 @@ def ask_run(found: Source) -> Known:
         raise token_store.lost(wrong)
     train, held_out, _ = token_store.load(found.run / "examples")
     rows = held_out.spaced(found.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
-    asked = Asked(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], found.tokenizer)
+    asked = ProofQuestions(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], found.tokenizer)
     own = open_backend(_own(found))
     trainer = own.trainer(found.base, _recipe(found.recipe, found.recipe.quantize))
     base, _ = loop.summed_loss(rows, found.recipe.train, trainer)
@@ -89,7 +89,7 @@ def ask_run(found: Source) -> Known:
     return Known(asked, base, before, _said(asked, found.recipe, trainer))
 
 
-def ask_export(form: Form, found: Source, folder: Path, known: Known) -> Proof:
+def ask_export(form: ExportForm, found: FinishedRun, folder: Path, known: Known) -> Proof:
     """The export in `folder` against what is known of its run."""
     engine, how, said = _read_again(form, found, folder, _own(found), known.asked)
     tuned, tokens = known.tuned, known.tuned.tokens
@@ -104,19 +104,21 @@ def ask_export(form: Form, found: Source, folder: Path, known: Known) -> Proof:
         said.loss / tokens,
         float(np.mean(differences)),
         float(np.mean([_carried(*three) for three in zip(known.before, tuned.logits, said.logits, strict=True)])),
-        [Answer(known.asked.tokenizer.decode(prompt), one, other) for prompt, one, other in texts],
+        [ProofAnswer(known.asked.tokenizer.decode(prompt), one, other) for prompt, one, other in texts],
     )
 
 
-def _own(found: Source) -> str:
+def _own(found: FinishedRun) -> str:
     """The engine that trained the run."""
     return str(history.read(found.run).plan.get("engine", "mlx"))
 
 
-def _read_again(form: Form, found: Source, folder: Path, own: str, asked: Asked) -> tuple[str, str, Said]:
+def _read_again(
+    form: ExportForm, found: FinishedRun, folder: Path, own: str, asked: ProofQuestions
+) -> tuple[str, str, ProofReading]:
     """The engine, what it read, and what it said."""
     if form.name == "mlx-adapter":
-        reader: Reader = open_backend("mlx").stock(found.base, folder)  # type: ignore[attr-defined]
+        reader: InferenceModel = open_backend("mlx").stock(found.base, folder)  # type: ignore[attr-defined]
         return "mlx-lm itself", "the adapter over its base", _said(asked, found.recipe, reader)
     others = [name for name in BACKENDS if name != own and installed(name)]
     engine = "mlx" if form.bits else (others or [own])[0]
@@ -134,12 +136,12 @@ def _read_again(form: Form, found: Source, folder: Path, own: str, asked: Asked)
         return engine, "the GGUF, dequantized by gguf", _said(asked, found.recipe, backend.trainer(opened, plain))
 
 
-def _said(asked: Asked, recipe: Recipe, trainer: Reader) -> Said:
+def _said(asked: ProofQuestions, recipe: Recipe, trainer: InferenceModel) -> ProofReading:
     loss, tokens = loop.summed_loss(asked.rows, recipe.train, trainer)
     logits = [trainer.logits(prompt) for prompt in asked.prompts]
     stops = asked.tokenizer.stop_ids
     answers = [asked.tokenizer.decode(list(trainer.stream(prompt, ANSWER, stops))) for prompt in asked.prompts]
-    return Said(loss, tokens, logits, answers)
+    return ProofReading(loss, tokens, logits, answers)
 
 
 def _carried(base: Logits, tuned: Logits, exported: Logits) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gemmalocal.data import layout, token_store
 from gemmalocal.data.dataset import Records
-from gemmalocal.data.examples import Example, Made, to_examples
+from gemmalocal.data.examples import Example, RecordExamples, to_examples
 from gemmalocal.data.findings import LEFT_OUT, Findings
 from gemmalocal.data.layout import Layout, Mixed, Tally
 from gemmalocal.data.token_store import Examples
@@ -42,9 +42,9 @@ class Prepared:
     remark: str = ""  # on rows that are not laid out alike
 
 
-Look = Callable[[Record, Made], None]
+RecordCheck = Callable[[Record, RecordExamples], None]
 FILES = 10_000  # of a folder of rows that are looked at
-Looker = Callable[[bool], Look]  # begins anew; whether single exchanges are put in turns
+Looker = Callable[[bool], RecordCheck]  # begins anew; whether single exchanges are put in turns
 
 
 def prepare(
@@ -159,7 +159,7 @@ def _written(
     tokenizer: Tokenizer,
     place: Path,
     tally: Tally,
-    look: Look | None,
+    look: RecordCheck | None,
     vocabulary: int | None,
 ) -> Iterator[Event]:
     """Rows to examples on disk, one at a time; raises `Mixed`."""

@@ -13,8 +13,7 @@ from gemmalocal.errors import RecipeError
 from gemmalocal.files import paths
 from gemmalocal.jobs import history
 from gemmalocal.recipe.schema import Recipe
-
-Shapes = dict[str, tuple[int, ...]]
+from gemmalocal.weights.agree import TensorShapes
 
 
 def take(trainer: Trainer, recipe: Recipe) -> str:
@@ -58,7 +57,7 @@ def _adapter(name: str) -> Path:
     return run / "adapter"
 
 
-def _shapes(file: Path) -> Shapes:
+def _shapes(file: Path) -> TensorShapes:
     try:
         with safe_open(file, "numpy") as stored:
             return {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118

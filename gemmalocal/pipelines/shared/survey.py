@@ -14,7 +14,7 @@ from gemmalocal.data.token_store import Examples
 from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS
 from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.events import Event, Notice, Report
-from gemmalocal.pipelines.shared.loading import Look, Prepared, positions, prepare
+from gemmalocal.pipelines.shared.loading import Prepared, RecordCheck, positions, prepare
 from gemmalocal.recipe.schema import NO_TEMPLATE, Recipe
 
 LONGEST, TAIL = 4096, 512  # tokens of a row that are shown at most, and those of its end among them
@@ -27,7 +27,7 @@ def survey(recipe: Recipe, ready: Prepared, place: Path) -> Generator[Event, Non
     """
     lint: Lint | None = None
 
-    def look(in_turns: bool) -> Look:
+    def look(in_turns: bool) -> RecordCheck:
         nonlocal lint
         assert ready.tokenizer is not None
         control = ready.tokenizer.control_tokens
