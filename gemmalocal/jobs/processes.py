@@ -157,7 +157,9 @@ class Job:
             self._process.poll()  # reap, so that a dead child does not linger
         try:
             with safe_read.regular(self.directory / "lock") as lock:
-                fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(
+                    lock.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB
+                )  # shared: two that look see no holder in each other
         except BlockingIOError:
             return True
         except OSError:  # there is none, or none that we may look at

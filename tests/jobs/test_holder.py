@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 
 from gemmalocal.cli import group
 from gemmalocal.errors import GemmalocalError
+from gemmalocal.files import staging
 from gemmalocal.jobs import holder, processes
 
 HOLD = """
@@ -135,3 +137,18 @@ def test_one_that_has_just_begun_is_waited_for(workspace: Path) -> None:
     job = processes.start(workspace / "errands" / "a", "doctor", {})
     processes.Job(job.directory).kill()  # as another watcher, that has no child
     assert job.ended(10)
+
+
+def test_one_that_looks_is_no_holder(workspace: Path) -> None:
+    """Two watchers at once saw each other's look at a dead job's lock, and took it for alive."""
+    folder = workspace / "runs" / "dead"
+    folder.mkdir(parents=True)
+    (folder / "lock").touch()
+    with (folder / "lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)  # what a look holds, for as long as it takes
+        assert not processes.Job(folder).alive
+        assert not staging.is_held(folder / "lock")
+    with held(workspace / "runs" / "living"):
+        living = processes.Job(workspace / "runs" / "living")
+        assert living.alive
+        assert living.alive
