@@ -56,7 +56,7 @@ class Trainer(InferenceModel, Protocol):
     """A model with an adapter and an optimizer; the same, step by step, on all ranks of its `group`."""
 
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
-        """Add the summed loss and gradient of at most `shapes.lanes` micro-batches to what `apply` will use.
+        """Add the summed loss and gradient of at most `shapes.streams` micro-batches to what `apply` will use.
 
         Dropout depends on the micro-batches of all updates before and on a part's `place`, not on who computes it.
         """
@@ -149,10 +149,10 @@ class Backend(Protocol):
     def weight_bytes(self, dtype: str) -> int:
         """Bytes that a weight takes in a recipe's dtype here."""
 
-    def stream_bytes(self, dtype: str) -> int:
+    def activation_bytes(self, dtype: str) -> int:
         """Bytes that a number takes in the activations, with weights in a recipe's dtype."""
 
-    def rival(
+    def train_baseline(
         self,
         folder: Path,
         rows: Sequence[tuple[list[int], int]],

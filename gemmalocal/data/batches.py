@@ -48,14 +48,14 @@ class BatchShape:
     """What an engine likes: lengths in multiples, and what a forward pass costs beyond its tokens.
 
     `multiple` is in tokens; `overhead` is the fixed cost of a pass, counted in tokens; `limit` the most tokens
-    (rows x length) in a micro-batch, which a single long row may exceed; `lanes` the micro-batches at once; `packed`
+    (rows x length) in a micro-batch, which a single long row may exceed; `streams` the micro-batches at once; `packed`
     whether it can keep apart examples that are laid end to end.
     """
 
     multiple: int
     overhead: int
     limit: int
-    lanes: int = 1
+    streams: int = 1
     packed: bool = False
 
 
@@ -84,7 +84,7 @@ def plan(examples: Sequence[Example], shapes: BatchShape, rows: int | None = Non
     """Partition a batch into micro-batches of at most `rows` rows, if given, in ascending length.
 
     Packed: rows end to end, as few micro-batches as the limit allows, as equal as can be. Else rows of like length side
-    by side, so that padding plus passes cost least, and no more in one than leaves each lane one.
+    by side, so that padding plus passes cost least, and no more in one than leaves each stream one.
     """
     if shapes.packed:
         parts = [_end_to_end(held, shapes.multiple) for held in _bins(examples, shapes, rows or len(examples))]
@@ -96,7 +96,7 @@ def plan(examples: Sequence[Example], shapes: BatchShape, rows: int | None = Non
 def _side_by_side(examples: Sequence[Example], shapes: BatchShape, rows: int | None) -> list[MicroBatch]:
     ordered = sorted(examples, key=lambda example: len(example.ids))
     padded = [_round_up(len(example.ids) - 1, shapes.multiple) for example in ordered]
-    limit = shapes.limit if shapes.lanes == 1 else min(shapes.limit, -(-sum(padded) // shapes.lanes))
+    limit = shapes.limit if shapes.streams == 1 else min(shapes.limit, -(-sum(padded) // shapes.streams))
     best: list[tuple[float, int]] = [(0.0, 0)]  # cost of the first n rows, where their last group starts
     for end in range(1, len(ordered) + 1):
         options = []
@@ -131,11 +131,11 @@ def share(parts: Sequence[MicroBatch], rank: int, size: int) -> list[MicroBatch]
 def _bins(examples: Sequence[Example], shapes: BatchShape, most: int) -> list[list[Example]]:
     """Longest first, each row into the bin with the fewest tokens (https://doi.org/10.1137/0117039), fullest bin last.
 
-    The number of bins is the first multiple of the lanes with which none has more than the limit.
+    The number of bins is the first multiple of the streams with which none has more than the limit.
     """
     ordered = sorted(examples, key=lambda example: -len(example.ids))
-    fewest = _round_up(-(-len(ordered) // most), shapes.lanes)
-    for count in range(fewest, len(ordered) + shapes.lanes, shapes.lanes):
+    fewest = _round_up(-(-len(ordered) // most), shapes.streams)
+    for count in range(fewest, len(ordered) + shapes.streams, shapes.streams):
         bins: list[list[Example]] = [[] for _ in range(min(count, len(ordered)))]
         sizes = [0] * len(bins)
         for example in ordered:
@@ -147,13 +147,13 @@ def _bins(examples: Sequence[Example], shapes: BatchShape, most: int) -> list[li
     return sorted(bins, key=lambda rows: sum(len(example.ids) for example in rows))
 
 
-def rounds(parts: Sequence[MicroBatch], lanes: int) -> Iterator[Sequence[MicroBatch]]:
+def rounds(parts: Sequence[MicroBatch], streams: int) -> Iterator[Sequence[MicroBatch]]:
     """Micro-batches in ascending length to those that run at once; the smallest are left over for a shorter round."""
-    over = len(parts) % lanes
+    over = len(parts) % streams
     if over:
         yield parts[:over]
-    for start in range(over, len(parts), lanes):
-        yield parts[start : start + lanes]
+    for start in range(over, len(parts), streams):
+        yield parts[start : start + streams]
 
 
 def longest(examples: Sequence[Example], shapes: BatchShape) -> int:
@@ -165,7 +165,7 @@ def largest(examples: Sequence[Example], size: int, seed: int, shapes: BatchShap
     """Tokens (padding counted) of the largest micro-batches at once, over the first batches; or of the longest row."""
     looks = min(LOOKS, -(-len(examples) // size))
     plans = (plan(batch(examples, size, seed, number), shapes, rows) for number in range(looks))
-    at_once = (parts for planned in plans for parts in rounds(planned, shapes.lanes))
+    at_once = (parts for planned in plans for parts in rounds(planned, shapes.streams))
     tokens = (sum(part.tokens for part in parts) for parts in at_once)
     return max(longest(examples, shapes), *tokens)
 

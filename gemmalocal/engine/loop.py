@@ -112,9 +112,9 @@ def _begin(work: TrainingRun, trainer: Trainer, standing: TrainState) -> Iterato
 def _share(examples: Sequence[Example], spec: TrainSpec, trainer: InferenceModel) -> Iterator[Sequence[MicroBatch]]:
     """This rank's micro-batches of some examples, by those that run at once; the plan is the same on all ranks."""
     group, shapes = trainer.group, trainer.shapes
-    together = replace(shapes, lanes=shapes.lanes * group.size)
+    together = replace(shapes, streams=shapes.streams * group.size)
     parts = plan(examples, together, spec.rows_at_once)
-    return rounds(share(parts, group.rank, group.size), shapes.lanes)
+    return rounds(share(parts, group.rank, group.size), shapes.streams)
 
 
 def _step(work: TrainingRun, trainer: Trainer, standing: TrainState) -> tuple[Step | Skipped, str]:

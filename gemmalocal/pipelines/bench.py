@@ -34,7 +34,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     yield Stage(f"training ({spec['who']})")
     if spec["who"] == "stock":
         pairs = [(example.ids.tolist(), len(example.ids) - example.supervised) for example in examples]
-        yield Report(backend.rival(folder, pairs, BATCH, spec["steps"], LONGEST))
+        yield Report(backend.train_baseline(folder, pairs, BATCH, spec["steps"], LONGEST))
         yield Finished("done")
         return
     trainer = backend.trainer(folder, bench_recipe(folder, spec["steps"], BATCH, LONGEST, spec["dtype"]))
@@ -57,7 +57,7 @@ def measure(trainer: Trainer, examples: list[Example], steps: int, figures: dict
         if step == 1:
             start = time.perf_counter()
         rows = batch(examples, BATCH, 0, step)
-        for parts in rounds(plan(rows, trainer.shapes), trainer.shapes.lanes):
+        for parts in rounds(plan(rows, trainer.shapes), trainer.shapes.streams):
             trainer.accumulate(parts)
         update = trainer.apply(1e-4)
         peak = max(peak, trainer.memory().peak)

@@ -99,7 +99,7 @@ def _write(form: ExportForm, found: FinishedRun, what: Plan | Sequence[Tensor], 
             whole, small = place / "whole", place / "small"
             whole.mkdir()
             forms.write_merged(whole, found.whole, what, "float32", tell)
-            open_backend("mlx").quantized(whole, small, form.bits)  # type: ignore[attr-defined]
+            open_backend("mlx").quantize(whole, small, form.bits)  # type: ignore[attr-defined]
             for path in small.iterdir():
                 path.rename(aside / path.name)
         _speaking(found, aside)

@@ -32,7 +32,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     backend = open_backend(spec["backend"])
     if spec["who"] == "stock":
         ids: list[int] = row.ids.tolist()
-        yield Report(backend.rival(folder, [(ids, 0)], 1, 1, len(ids), spec["checkpointing"]))
+        yield Report(backend.train_baseline(folder, [(ids, 0)], 1, 1, len(ids), spec["checkpointing"]))
     else:
         yield Report(one_step(backend, folder, row, spec["checkpointing"]))
     yield Finished("done")

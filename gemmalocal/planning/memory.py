@@ -46,16 +46,16 @@ ENGINES = {
 
 @dataclass(frozen=True)
 class Load:
-    """What is under way: `tokens` at once, padding counted, in rows of at most `length`, side by side in `lanes`."""
+    """What is under way: `tokens` at once, padding counted, in rows of at most `length`, side by side in `streams`."""
 
     tokens: int
     length: int
-    lanes: int = 1
+    streams: int = 1
 
     @property
     def each(self) -> int:
         """Tokens of a micro-batch."""
-        return max(self.length, -(-self.tokens // self.lanes))
+        return max(self.length, -(-self.tokens // self.streams))
 
 
 @dataclass(frozen=True)

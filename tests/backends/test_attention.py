@@ -1,4 +1,4 @@
-"""Attention in chunks against mlx-lm's whole one: values, gradients, every family, lanes, checkpointing, memory."""
+"""Attention in chunks against mlx-lm's whole one: values, gradients, every family, streams, checkpointing, memory."""
 
 from __future__ import annotations
 
@@ -209,7 +209,7 @@ def test_training_in_lanes_and_with_checkpointing(
         made: Any = open_backend("mlx").trainer(tiny, recipe)
         for number, adapter in enumerate(made._adapters):
             adapter.lora_b = 0.1 * mx.random.normal(adapter.lora_b.shape, key=mx.random.key(number))
-        made.accumulate(plan(rows, BatchShape(8, 1, 8, made.shapes.lanes)))
+        made.accumulate(plan(rows, BatchShape(8, 1, 8, made.shapes.streams)))
         found.append([mx.array(made._loss), *made._gradient])
     for one, other in zip(*found, strict=True):
         near(one, other)

@@ -36,7 +36,7 @@ def make(request: pytest.FixtureRequest, tiny: Path, recipe_path: Path) -> Make:
 
 
 def feed(made: Trainer, parts: Sequence[MicroBatch] = PARTS) -> None:
-    for several in rounds(parts, made.shapes.lanes):
+    for several in rounds(parts, made.shapes.streams):
         made.accumulate(several)
 
 
@@ -50,7 +50,7 @@ def losses(made: Trainer, steps: int, rate: float = 3e-3) -> list[Update]:
 
 def judged(made: Trainer) -> float:
     """The summed loss of all rows."""
-    return sum(made.evaluate(several)[0] for several in rounds(PARTS, made.shapes.lanes))
+    return sum(made.evaluate(several)[0] for several in rounds(PARTS, made.shapes.streams))
 
 
 def saved(made: Trainer, folder: Path) -> dict[str, Any]:

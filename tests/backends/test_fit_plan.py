@@ -73,10 +73,10 @@ def test_the_peak_is_as_planned(
     made: Any = open_backend("mlx").trainer(folders[size], recipe)
     weights = np.concatenate([np.zeros(length + 1 - 64), np.ones(64)]).astype(np.float32)
     examples = [Example(np.arange(length + 1, dtype=np.int32) % 16_000, weights, str(row)) for row in range(count)]
-    parts = next(iter(rounds(plan(examples, made.shapes), made.shapes.lanes)))
+    parts = next(iter(rounds(plan(examples, made.shapes), made.shapes.streams)))
     made.memory()
     peaks = []
-    for _ in range(3):  # the first makes the optimizer's state; lanes meet at other points each time
+    for _ in range(3):  # the first makes the optimizer's state; streams meet at other points each time
         made.accumulate(parts)
         made.apply(1e-4)
         peaks.append(made.memory().peak)

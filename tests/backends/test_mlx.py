@@ -13,7 +13,7 @@ from mlx.utils import tree_flatten
 
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.mlx import cpu, lora, recompute, tiled_cross_entropy
-from gemmalocal.backends.mlx.streams import Lanes
+from gemmalocal.backends.mlx.streams import Streams
 from gemmalocal.data.batches import BatchShape, plan, rounds, share
 from gemmalocal.recipe import recipe_file
 from tests.backends.truth import close, reference, some_rows
@@ -96,7 +96,7 @@ def test_lanes_change_nothing(tiny: Path, recipe_path: Path) -> None:
     parts, found = plan(some_rows(5), BatchShape(8, 1, 40, 3)), []
     for count in (1, 3):
         made = trainer(tiny, recipe_path, "lora.dropout=0.3")
-        made._lanes = Lanes(count)
+        made._streams = Streams(count)
         for several in rounds(parts, count):
             made.accumulate(several)
         losses = [made.evaluate(several)[0] for several in rounds(parts, count)]

@@ -9,7 +9,7 @@ from mlx_lm import server
 from mlx_lm.generate import TextStateMachine
 from mlx_lm.tool_parsers import gemma4
 
-from gemmalocal.backends.mlx.served import Sink
+from gemmalocal.backends.mlx.mlx_lm_requests import Sink
 from gemmalocal.serving.answers import Response
 from gemmalocal.serving.engine import GeneratedPiece, GenerationRequest, Told
 from gemmalocal.serving.requests import ChatRequest, parse

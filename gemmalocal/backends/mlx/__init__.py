@@ -6,25 +6,25 @@ from gemmalocal.backends.transformers_import import without_torch
 device.prepare()  # before anything imports mlx.core
 
 with without_torch():
-    from gemmalocal.backends.mlx.baseline import rival
-    from gemmalocal.backends.mlx.device import at_home, probe, shapes, stream_bytes, weight_bytes
+    from gemmalocal.backends.mlx.baseline import train_baseline
+    from gemmalocal.backends.mlx.device import activation_bytes, at_home, probe, shapes, weight_bytes
     from gemmalocal.backends.mlx.distributed import group
     from gemmalocal.backends.mlx.generate import generator
-    from gemmalocal.backends.mlx.mlx_lm_reader import stock
-    from gemmalocal.backends.mlx.quantize_model import quantized
+    from gemmalocal.backends.mlx.mlx_lm_reader import load_with_mlx_lm
+    from gemmalocal.backends.mlx.quantize_model import quantize
     from gemmalocal.backends.mlx.train import trainer
 
 __all__ = [
+    "activation_bytes",
     "at_home",
     "generator",
     "group",
+    "load_with_mlx_lm",
     "name",
     "probe",
-    "quantized",
-    "rival",
+    "quantize",
     "shapes",
-    "stock",
-    "stream_bytes",
+    "train_baseline",
     "trainer",
     "weight_bytes",
 ]

@@ -30,7 +30,7 @@ class _Reports(TrainingCallback):  # type: ignore[misc]
         self.found.append((time.perf_counter(), int(info["trained_tokens"])))
 
 
-def rival(
+def train_baseline(
     folder: Path,
     rows: Sequence[tuple[list[int], int]],
     batch_size: int,

@@ -17,7 +17,7 @@ from typing import Any
 from gemmalocal.data.batches import BatchShape
 
 CPU_SHAPES = BatchShape(multiple=8, overhead=24, limit=256, packed=True)
-MOST_LANES = 4  # micro-batches at once on the CPU: each takes memory
+MAX_STREAMS = 4  # micro-batches at once on the CPU: each takes memory
 METAL_SHAPES = BatchShape(multiple=32, overhead=256, limit=4096)
 SLOW = 20  # GFLOP/s; a reference BLAS reaches 2, OpenBLAS on two cores over 100
 CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps; unlimited by default on Metal (mlx-lm#828)
@@ -33,7 +33,7 @@ def prepare() -> None:
         mx.disable_compile()
 
 
-@cache  # looking for one that is missing runs other programs, and lanes ask in every step
+@cache  # looking for one that is missing runs other programs, and streams ask in every step
 def load_openblas() -> str | None:
     """The name of the OpenBLAS that was loaded; None if there is none, or on macOS, which needs none."""
     if sys.platform != "linux":
@@ -72,8 +72,8 @@ def at_home() -> bool:
 
 
 def shapes() -> BatchShape:
-    """On the CPU packed rows, since uneven lanes cost; on Metal few shapes and long passes (mlx-lm#1185)."""
-    return replace(CPU_SHAPES, lanes=min(blas_threads(), MOST_LANES)) if on_cpu() else METAL_SHAPES
+    """On the CPU packed rows, since uneven streams cost; on Metal few shapes and long passes (mlx-lm#1185)."""
+    return replace(CPU_SHAPES, streams=min(blas_threads(), MAX_STREAMS)) if on_cpu() else METAL_SHAPES
 
 
 def weight_bytes(dtype: str) -> int:
@@ -81,7 +81,7 @@ def weight_bytes(dtype: str) -> int:
     return 4 if dtype == "float32" or (dtype == "auto" and on_cpu()) else 2
 
 
-stream_bytes = weight_bytes  # activations are in the weights' type
+activation_bytes = weight_bytes  # activations are in the weights' type
 
 
 def probe() -> dict[str, Any]:

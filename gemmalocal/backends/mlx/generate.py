@@ -34,7 +34,7 @@ class MlxGenerator:
 
     def __init__(self, folder: Path, adapters: Sequence[Path], dtype: str, quantize: int | None) -> None:
         self._text = model.load(folder, dtype, quantize).text
-        self._layers = overlays.overlay(self._text, adapters)
+        self._layers = overlays.attach_adapters(self._text, adapters)
         self._head = Head(self._text)
 
     def stream(
@@ -49,7 +49,7 @@ class MlxRows:
     """Rows of different length, padded on the left, in mlx-lm's key-value caches; each has a voice of `layers`."""
 
     def __init__(
-        self, text: Any, head: Head, layers: Sequence[overlays.VoicedLinear] = (), voices: Sequence[int] = ()
+        self, text: Any, head: Head, layers: Sequence[overlays.MultiLoraLinear] = (), voices: Sequence[int] = ()
     ) -> None:
         self._text, self._head, self._layers = text, head, layers
         self._cache: list[Any] | None = None

@@ -20,13 +20,13 @@ from gemmalocal.data.batches import BatchShape, MicroBatch
 from gemmalocal.errors import ModelError
 
 
-def stock(base: Path, adapter: Path) -> StockReader:
+def load_with_mlx_lm(base: Path, adapter: Path) -> MlxLmReader:
     """Load the model in `base` with `adapter` over it; raises `ModelError` for an adapter that mlx-lm refuses."""
     with translated():
-        return StockReader(base, adapter)
+        return MlxLmReader(base, adapter)
 
 
-class StockReader:
+class MlxLmReader:
     """Answers as mlx-lm does; in float32 on a CPU, where its bfloat16 is 40 times slower."""
 
     def __init__(self, base: Path, adapter: Path) -> None:

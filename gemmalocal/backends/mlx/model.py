@@ -97,7 +97,7 @@ def _quantize(text: Any, bits: int, folder: Path) -> None:
 def gate(states: mx.array, weights: Any) -> Any:
     """What goes in, unchanged; backward, the slope of `states` waits for those of the weights.
 
-    MLX goes through a graph breadth first from its outputs (see lanes.py). Slopes of weights are outputs: left alone,
+    MLX goes through a graph breadth first from its outputs (see streams.py). Slopes of weights are outputs: left alone,
     those of all layers come last, and keep every layer's recomputed activations in memory until then.
     """
     return states, weights

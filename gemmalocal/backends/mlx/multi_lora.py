@@ -14,7 +14,7 @@ from gemmalocal.backends.mlx import lora
 from gemmalocal.errors import ModelError
 
 
-class VoicedLinear(nn.Module):
+class MultiLoraLinear(nn.Module):
     """A frozen linear layer under adapters that lie side by side: `lora_a` (ranks, in), `lora_b` (out, ranks).
 
     A row's own adapter is chosen between the two products, where the columns of all others are multiplied by 0: so any
@@ -58,9 +58,9 @@ class VoicedLinear(nn.Module):
         return found if self._stretch is None else found * self._stretch.astype(x.dtype)
 
 
-def overlay(text: Any, folders: Sequence[Path]) -> list[VoicedLinear]:
+def attach_adapters(text: Any, folders: Sequence[Path]) -> list[MultiLoraLinear]:
     """Lay the adapters in `folders`, voices from 1 on, over a text model; raises `ModelError` for one of another."""
-    found: dict[str, VoicedLinear] = {}
+    found: dict[str, MultiLoraLinear] = {}
     for voice, folder in enumerate(folders, 1):
         for name, part in peft_adapter.parts(folder).items():
             if name not in found:
@@ -69,7 +69,7 @@ def overlay(text: Any, folders: Sequence[Path]) -> list[VoicedLinear]:
     return list(found.values())
 
 
-def _replaced(text: Any, name: str, voices: int, folder: Path) -> VoicedLinear:
+def _replaced(text: Any, name: str, voices: int, folder: Path) -> MultiLoraLinear:
     """The layer of that name, made one that can have several voices."""
     *path, last = name.split(".")
     block = text
@@ -83,7 +83,7 @@ def _replaced(text: Any, name: str, voices: int, folder: Path) -> VoicedLinear:
         raise ModelError(
             f"The adapter in {folder} is for a layer that the model has not: {name}.", peft_adapter.OTHER_BASE
         )
-    block[last] = VoicedLinear(linear, voices)
+    block[last] = MultiLoraLinear(linear, voices)
     return block[last]
 
 

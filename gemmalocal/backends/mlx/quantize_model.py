@@ -10,7 +10,7 @@ from gemmalocal.backends.mlx.errors import translated
 from gemmalocal.planning.memory import GROUP
 
 
-def quantized(folder: Path, target: Path, bits: int) -> None:
+def quantize(folder: Path, target: Path, bits: int) -> None:
     """Quantize the model in `folder` to `bits` and write it as `target`, a folder that is not there yet."""
     with translated():
         convert(str(folder), str(target), quantize=True, q_group_size=GROUP, q_bits=bits)

@@ -15,7 +15,7 @@ def again(call: Callable[..., mx.array], module: Any, *given: mx.array) -> mx.ar
     """`call(module, *given)` of (..., length, width) arrays, position by position, a block of positions at a time.
 
     The backward pass keeps `given` and the module's trainable weights only; what is needed on the way is in memory for
-    one block. MLX goes through a graph breadth first from its outputs (see lanes.py): a block must wait for the one
+    one block. MLX goes through a graph breadth first from its outputs (see streams.py): a block must wait for the one
     before it, the first for the slope that asks for it, and the slopes of `given` for those of the weights, which are
     outputs: left alone, they come last, and keep what every layer computed again in memory until then.
     """

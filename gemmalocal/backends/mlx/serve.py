@@ -20,7 +20,7 @@ from jinja2 import TemplateError
 from mlx_lm import server
 from mlx_lm.models.cache import LRUPromptCache
 
-from gemmalocal.backends.mlx import served
+from gemmalocal.backends.mlx import mlx_lm_requests
 from gemmalocal.data.tokenizer import TURN_ENDS
 from gemmalocal.jobs import parent_pipe
 from gemmalocal.serving.engine import EngineLimits, GenerationRequest, Told
@@ -69,7 +69,7 @@ class ServedGenerator(server.ResponseGenerator):
 
     def __init__(self, provider: OneModel, cache: LRUPromptCache, loaded: Callable[[], None]) -> None:
         self._loaded, self._failures = loaded, 0
-        self.waiting: set[served.Sink] = set()
+        self.waiting: set[mlx_lm_requests.Sink] = set()
         super().__init__(provider, cache)
 
     def _run_generate(self) -> None:
@@ -80,19 +80,19 @@ class ServedGenerator(server.ResponseGenerator):
                 self._generate()
                 return
             except Exception as error:  # mlx-lm's thread would end: those who wait are told, others go on
-                served.log(error)
+                mlx_lm_requests.log(error)
                 self._failures += 1
                 for sink in list(self.waiting):
                     sink.put(error)
 
     def _tokenize(self, tokenizer: Any, request: Any, args: Any) -> Any:
         if request.sink.ended:
-            raise served.Left
+            raise mlx_lm_requests.Left
         ids = request.prompt
         found = ([*ids], [[*ids]], ["assistant"], "normal", None) if isinstance(ids, list) else None
         found = found or self._rendered(tokenizer, request, args)
         room = self.model_provider.limits.context - len(found[0])
-        served.check(found[0], room, self.model_provider.limits.context)
+        mlx_lm_requests.check(found[0], room, self.model_provider.limits.context)
         args.max_tokens = min(args.max_tokens, room)
         self._failures = 0
         return found
@@ -132,8 +132,10 @@ class MlxEngine:
 
     def start(self, ask: GenerationRequest, tell: Callable[[Told], None]) -> Callable[[], None]:
         """Put it into mlx-lm's queue."""
-        sink = served.Sink(ask, tell, self._provider.tokenizer, self._generator.waiting)
-        self._generator.requests.put((sink, served.request(ask, sink), served.arguments(ask, self.limits)))
+        sink = mlx_lm_requests.Sink(ask, tell, self._provider.tokenizer, self._generator.waiting)
+        self._generator.requests.put(
+            (sink, mlx_lm_requests.request(ask, sink), mlx_lm_requests.arguments(ask, self.limits))
+        )
         return sink.end
 
     def text(self, ids: list[int]) -> str:

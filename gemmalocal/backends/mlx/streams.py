@@ -1,7 +1,7 @@
 """Micro-batches side by side on the CPU, where MLX gives elementwise work (half of a step's time) a single thread.
 
-A lane is a stream of MLX's with its share of the BLAS threads; it computes what it would compute alone. Metal has
-one lane, the default stream.
+Each of MLX's streams has its share of the BLAS threads, and computes what it would compute alone. Metal has one, the
+default stream.
 """
 
 from __future__ import annotations
@@ -15,31 +15,31 @@ import mlx.core as mx
 
 from gemmalocal.backends.mlx import device
 
-R = TypeVar("R")
+Graph = TypeVar("Graph")
 
 
-class Lanes:
+class Streams:
     """As many streams as there are micro-batches at once."""
 
     def __init__(self, count: int) -> None:
-        # MLX queues the work of one evaluation depth first, lane after lane, once the graph is wider than this; breadth
-        # first, the lanes get their work in turns. It is read at the first evaluation, so lanes come before weights.
+        # MLX queues the work of one evaluation depth first, stream after stream, once the graph is wider than this;
+        # breadth first, they get their work in turns. It is read at the first evaluation: so before weights are loaded.
         os.environ.setdefault("MLX_BFS_MAX_WIDTH", "1000000")
         self._streams = [mx.default_stream(mx.default_device())]
         self._streams += [mx.new_stream(mx.default_device()) for _ in range(count - 1)]
 
-    def each(self, build: Callable[..., R], *parts: Sequence[Any]) -> list[R]:
-        """Like `map`: `build` a graph of each part in a lane of its own; there may be no more parts than lanes."""
-        built = []
-        for stream, arguments in zip(self._streams, zip(*parts, strict=True), strict=False):
+    def map(self, build: Callable[..., Graph], *arguments: Sequence[Any]) -> list[Graph]:
+        """As `map` does, each call on a stream of its own; nothing is computed yet. No more calls than streams."""
+        graphs = []
+        for stream, one_call in zip(self._streams, zip(*arguments, strict=True), strict=False):
             with mx.stream(stream):
-                built.append(build(*arguments))
-        return built
+                graphs.append(build(*one_call))
+        return graphs
 
-    def evaluate(self, *trees: Any) -> None:
-        """Evaluate the trees of several lanes at the same time."""
-        with _shared_blas(len(trees)):
-            mx.eval(*trees)
+    def evaluate(self, *graphs: Any) -> None:
+        """Compute the graphs (arrays, or trees of them) of several streams at the same time."""
+        with _shared_blas(len(graphs)):
+            mx.eval(*graphs)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from gemmalocal.backends.mlx.distributed import MlxGroup
 from gemmalocal.backends.mlx.errors import translated
 from gemmalocal.backends.mlx.generate import MlxRows
 from gemmalocal.backends.mlx.loss import Head
-from gemmalocal.backends.mlx.streams import Lanes
+from gemmalocal.backends.mlx.streams import Streams
 from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.backends.protocol import Memory, Sampling, Update
 from gemmalocal.data.batches import MicroBatch
@@ -50,7 +50,7 @@ class MlxTrainer:
 
     def __init__(self, folder: Path, recipe: Recipe, group: Group) -> None:
         self.shapes, self.group = device.shapes(), group
-        self._lanes = Lanes(self.shapes.lanes)
+        self._streams = Streams(self.shapes.streams)
         self._recipe, self._full = recipe, recipe.method == "full"
         self._model, self._wrapped = model.load(folder, recipe.weight_dtype, recipe.bits)
         layers = self._model.model.layers
@@ -78,8 +78,8 @@ class MlxTrainer:
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
         """Add the summed loss and gradient of micro-batches that run side by side."""
         with translated():
-            passes = self._lanes.each(self._both_passes, parts)
-            self._lanes.evaluate(*(one.hidden for one in passes))
+            passes = self._streams.map(self._both_passes, parts)
+            self._streams.evaluate(*(one.hidden for one in passes))
             loss = self._head.loss(_joined(one.hidden for one in passes), _joined(one.targets for one in passes))
             assert loss.hidden is not None
             start = 0
@@ -87,7 +87,7 @@ class MlxTrainer:
                 end = start + one.targets.size
                 np.array(one.cotangent, copy=False)[...] = np.array(loss.hidden[start:end])
                 start = end
-            self._lanes.evaluate(*(one.gradient for one in passes))
+            self._streams.evaluate(*(one.gradient for one in passes))
             gradients = [one.gradient for one in passes] + ([self._gradient] if self._gradient else [])
             gradient = [sum(each[1:], each[0]) for each in zip(*gradients, strict=True)]
             if loss.weight is not None:
@@ -169,8 +169,8 @@ class MlxTrainer:
             adapter.draw(None)
         wanted = [_supervised(part) for part in parts]
         with translated():
-            found = self._lanes.each(self._hidden, parts, [places for places, _ in wanted])
-            self._lanes.evaluate(*found)
+            found = self._streams.map(self._hidden, parts, [places for places, _ in wanted])
+            self._streams.evaluate(*found)
             loss = self._head.loss(_joined(found), _joined(targets for _, targets in wanted), gradient=False)
         return loss.total, sum(part.supervised for part in parts)
 

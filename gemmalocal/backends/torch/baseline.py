@@ -24,7 +24,7 @@ RANK, ALPHA, RATE = 8, 16, 1e-4  # bench's recipe
 IGNORED = -100  # a label that is not supervised, in transformers' words
 
 
-def rival(
+def train_baseline(
     folder: Path,
     rows: Sequence[tuple[list[int], int]],
     batch_size: int,

@@ -75,7 +75,7 @@ def weight_bytes(dtype: str) -> int:
     return here(dtype).weights.itemsize
 
 
-def stream_bytes(dtype: str) -> int:
+def activation_bytes(dtype: str) -> int:
     """Bytes of a number in the activations, with weights in a recipe's dtype."""
     return here(dtype).stream.itemsize
 

@@ -36,7 +36,7 @@ class TorchGenerator:
         frozen_linear.require(quantize)
         precision = device.here(dtype)
         self._text = model.load(folder, precision, device.current(), quantize).text
-        self._layers = overlays.overlay(self._text, adapters, precision.stream)
+        self._layers = overlays.attach_adapters(self._text, adapters, precision.stream)
         self._head = Head(self._text)
 
     def stream(
@@ -54,7 +54,7 @@ class TorchRows:
     """
 
     def __init__(
-        self, text: Any, head: Head, layers: Sequence[overlays.VoicedLinear] = (), voices: Sequence[int] = (0,)
+        self, text: Any, head: Head, layers: Sequence[overlays.MultiLoraLinear] = (), voices: Sequence[int] = (0,)
     ) -> None:
         self._text, self._head, self._layers = text, head, layers
         self._device = text.device

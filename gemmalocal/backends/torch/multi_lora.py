@@ -15,7 +15,7 @@ from gemmalocal.backends.torch.frozen_linear import FrozenLinear, product
 from gemmalocal.errors import ModelError
 
 
-class VoicedLinear(nn.Module):
+class MultiLoraLinear(nn.Module):
     """A frozen linear layer under adapters that lie side by side: `lora_a` (ranks, in), `lora_b` (out, ranks).
 
     A token's own adapter is chosen between the two products, where the columns of all others are multiplied by 0: so
@@ -63,12 +63,12 @@ class VoicedLinear(nn.Module):
         return found if self._stretch is None else found * self._stretch
 
 
-def overlay(text: Any, folders: Sequence[Path], dtype: torch.dtype) -> list[VoicedLinear]:
+def attach_adapters(text: Any, folders: Sequence[Path], dtype: torch.dtype) -> list[MultiLoraLinear]:
     """Lay the adapters in `folders`, voices from 1 on, over a text model; raises `ModelError` for one of another.
 
     They are multiplied in the activations' `dtype`.
     """
-    found: dict[str, VoicedLinear] = {}
+    found: dict[str, MultiLoraLinear] = {}
     for voice, folder in enumerate(folders, 1):
         for name, part in peft_adapter.parts(folder).items():
             if name not in found:
@@ -80,7 +80,7 @@ def overlay(text: Any, folders: Sequence[Path], dtype: torch.dtype) -> list[Voic
     return list(found.values())
 
 
-def _replaced(text: Any, name: str, voices: int, folder: Path, dtype: torch.dtype) -> VoicedLinear:
+def _replaced(text: Any, name: str, voices: int, folder: Path, dtype: torch.dtype) -> MultiLoraLinear:
     """The layer of that name, made one that can have several voices."""
     owner, _, last = name.rpartition(".")
     try:
@@ -92,6 +92,6 @@ def _replaced(text: Any, name: str, voices: int, folder: Path, dtype: torch.dtyp
         raise ModelError(
             f"The adapter in {folder} is for a layer that the model has not: {name}.", peft_adapter.OTHER_BASE
         )
-    made = VoicedLinear(linear, voices, dtype, linear.weight.device)
+    made = MultiLoraLinear(linear, voices, dtype, linear.weight.device)
     setattr(block, last, made)
     return made

@@ -65,7 +65,7 @@ def budget(
     that goes on keeps what it decided `before` (its plan): other micro-batches would not give the same bits.
     """
     sizes, bits = _model(folder)
-    width, stream = backend.weight_bytes(recipe.weight_dtype), backend.stream_bytes(recipe.weight_dtype)
+    width, stream = backend.weight_bytes(recipe.weight_dtype), backend.activation_bytes(recipe.weight_dtype)
     ram: int = hardware.probe()["memory"]
     factors = calibration.corrections(backend.name, width)
 
@@ -95,7 +95,7 @@ def load_of(examples: Examples, recipe: Recipe) -> Callable[[BatchShape], Load]:
 
     def load(shapes: BatchShape) -> Load:
         tokens = largest(examples, train.rows_per_step, train.seed, shapes, train.rows_at_once)
-        return Load(tokens, longest(examples, shapes), shapes.lanes)
+        return Load(tokens, longest(examples, shapes), shapes.streams)
 
     return load
 

@@ -32,11 +32,11 @@ def agreed(group: Group, decided: Budget) -> Budget:
     """Rank 0's decisions on memory: the plan of micro-batches must be the same on all. Lanes are the fewest of all."""
     mine, train = decided.shapes, decided.recipe.train
     ranks = gather(
-        group, mine.multiple, mine.overhead, mine.limit, mine.packed, train.checkpointing is True, mine.lanes
+        group, mine.multiple, mine.overhead, mine.limit, mine.packed, train.checkpointing is True, mine.streams
     )
     multiple, overhead, limit, packed, checkpointing, _ = map(int, ranks[0])
-    lanes = int(min(rank[-1] for rank in ranks))
-    shapes = replace(mine, multiple=multiple, overhead=overhead, limit=limit, packed=bool(packed), lanes=lanes)
+    streams = int(min(rank[-1] for rank in ranks))
+    shapes = replace(mine, multiple=multiple, overhead=overhead, limit=limit, packed=bool(packed), streams=streams)
     train = train.model_copy(update={"checkpointing": bool(checkpointing)})
     return replace(decided, recipe=decided.recipe.model_copy(update={"train": train}), shapes=shapes)
 

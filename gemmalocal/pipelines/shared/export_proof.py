@@ -118,7 +118,7 @@ def _read_again(
 ) -> tuple[str, str, ProofReading]:
     """The engine, what it read, and what it said."""
     if form.name == "mlx-adapter":
-        reader: InferenceModel = open_backend("mlx").stock(found.base, folder)  # type: ignore[attr-defined]
+        reader: InferenceModel = open_backend("mlx").load_with_mlx_lm(found.base, folder)  # type: ignore[attr-defined]
         return "mlx-lm itself", "the adapter over its base", _said(asked, found.recipe, reader)
     others = [name for name in BACKENDS if name != own and installed(name)]
     engine = "mlx" if form.bits else (others or [own])[0]
