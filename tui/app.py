@@ -133,7 +133,7 @@ class GemmalocalApp(TypeAhead):
         """Hand on what is new."""
         before, self._seen = self._seen, now
         if before is None or list(map(id, before)) != list(map(id, now)):
-            self.on_shown()
+            self.on_screen_shown()
             self._tell_endings(before or [], now)
 
     def _tell_endings(self, before: list[Run], now: list[Run]) -> None:
@@ -146,7 +146,7 @@ class GemmalocalApp(TypeAhead):
                 severity = ENDINGS.get(run.state.status, "information")
                 self.notify(f"{run.name} {run.state.status}{words}", severity=severity, markup=False)
 
-    def on_shown(self) -> None:
+    def on_screen_shown(self) -> None:
         """Hand a screen what was last seen; one that is being closed has no widgets any more."""
         if self.is_running and self._seen is not None and isinstance(self.screen, Watching):
             with suppress(NoMatches):
