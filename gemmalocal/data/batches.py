@@ -23,14 +23,14 @@ class MicroBatch:
     """`ids` (rows, length + 1) int32; `weights` the same shape, float32, 1 where ids[:, 1:] is to be predicted.
 
     If there are `segments`, the one row is several examples end to end, of so many tokens each, the last with its
-    padding: they sum up to length, and a token must attend to its own segment only. `place` is its number in the plan
+    padding: they sum up to length, and a token must attend to its own segment only. `number` is its own in the plan
     of its batch: with it dropout is the same wherever the micro-batch is computed.
     """
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     segments: tuple[int, ...] = ()
-    place: int = 0
+    number: int = 0
 
     @property
     def tokens(self) -> int:
@@ -63,8 +63,8 @@ def batch(examples: Sequence[Example], size: int, seed: int, number: int) -> lis
     """Batch `number` (from 0) of an endless stream of shuffled epochs; a batch may reach into the next epoch."""
     chosen = []
     for position in range(number * size, (number + 1) * size):
-        epoch, place = divmod(position, len(examples))
-        chosen.append(examples[_order(len(examples), seed, epoch)[place]])
+        epoch, index = divmod(position, len(examples))
+        chosen.append(examples[_order(len(examples), seed, epoch)[index]])
     return chosen
 
 
@@ -87,10 +87,10 @@ def plan(examples: Sequence[Example], shapes: BatchShape, rows: int | None = Non
     by side, so that padding plus passes cost least, and no more in one than leaves each stream one.
     """
     if shapes.packed:
-        parts = [_end_to_end(held, shapes.multiple) for held in _bins(examples, shapes, rows or len(examples))]
+        parts = [_end_to_end(group, shapes.multiple) for group in _bins(examples, shapes, rows or len(examples))]
     else:
         parts = _side_by_side(examples, shapes, rows)
-    return [replace(part, place=place) for place, part in enumerate(parts)]
+    return [replace(part, number=number) for number, part in enumerate(parts)]
 
 
 def _side_by_side(examples: Sequence[Example], shapes: BatchShape, rows: int | None) -> list[MicroBatch]:
@@ -120,26 +120,26 @@ def share(parts: Sequence[MicroBatch], rank: int, size: int) -> list[MicroBatch]
     The largest is given first, to whom has least so far. Some have nothing if there are fewer parts than processes.
     """
     loads, mine = [0] * size, []
-    for part in sorted(parts, key=lambda part: (-part.tokens, part.place)):
-        least = loads.index(min(loads))
-        loads[least] += part.tokens
-        if least == rank:
+    for part in sorted(parts, key=lambda part: (-part.tokens, part.number)):
+        lightest = loads.index(min(loads))
+        loads[lightest] += part.tokens
+        if lightest == rank:
             mine.append(part)
-    return sorted(mine, key=lambda part: part.place)
+    return sorted(mine, key=lambda part: part.number)
 
 
-def _bins(examples: Sequence[Example], shapes: BatchShape, most: int) -> list[list[Example]]:
+def _bins(examples: Sequence[Example], shapes: BatchShape, max_rows: int) -> list[list[Example]]:
     """Longest first, each row into the bin with the fewest tokens (https://doi.org/10.1137/0117039), fullest bin last.
 
     The number of bins is the first multiple of the streams with which none has more than the limit.
     """
     ordered = sorted(examples, key=lambda example: -len(example.ids))
-    fewest = _round_up(-(-len(ordered) // most), shapes.streams)
+    fewest = _round_up(-(-len(ordered) // max_rows), shapes.streams)
     for count in range(fewest, len(ordered) + shapes.streams, shapes.streams):
         bins: list[list[Example]] = [[] for _ in range(min(count, len(ordered)))]
         sizes = [0] * len(bins)
         for example in ordered:
-            emptiest = min((size, place) for place, size in enumerate(sizes) if len(bins[place]) < most)[1]
+            emptiest = min((size, index) for index, size in enumerate(sizes) if len(bins[index]) < max_rows)[1]
             bins[emptiest].append(example)
             sizes[emptiest] += len(example.ids)
         if all(size <= shapes.limit or len(rows) == 1 for size, rows in zip(sizes, bins, strict=True)):
@@ -177,15 +177,15 @@ def _round_up(length: int, multiple: int) -> int:
 def _end_to_end(examples: Sequence[Example], multiple: int) -> MicroBatch:
     if len(examples) == 1:
         return _stack(examples, _round_up(len(examples[0].ids) - 1, multiple))
-    used = [len(example.ids) for example in examples]
-    length = _round_up(sum(used) - 1, multiple)
+    segments = [len(example.ids) for example in examples]
+    length = _round_up(sum(segments) - 1, multiple)
     ids, weights = np.zeros((1, length + 1), np.int32), np.zeros((1, length + 1), np.float32)
-    ends = np.cumsum(used)
+    ends = np.cumsum(segments)
     for example, end in zip(examples, ends, strict=True):
         start = end - len(example.ids)
         ids[0, start:end] = example.ids
         weights[0, start + 1 : end] = example.weights[1:]  # nothing predicts the first of a row
-    return MicroBatch(ids, weights, (*used[:-1], length - int(sum(used[:-1]))))
+    return MicroBatch(ids, weights, (*segments[:-1], length - int(sum(segments[:-1]))))
 
 
 def _stack(examples: Sequence[Example], length: int) -> MicroBatch:

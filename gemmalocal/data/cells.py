@@ -23,14 +23,16 @@ class UnusableRow(Exception):
     """A row that does not have the shape it should have; the message says why, as a verb's phrase."""
 
 
-def missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Whether nothing stands in a cell: null, NaN, no text but white space, an empty list or object."""
     if isinstance(value, str):
         return not value.strip()
-    return value is None or (isinstance(value, float) and math.isnan(value)) or (_holds(value) and not len(value))
+    return (
+        value is None or (isinstance(value, float) and math.isnan(value)) or (_is_container(value) and not len(value))
+    )
 
 
-def written(value: Any) -> str | None:
+def as_text(value: Any) -> str | None:
     """A value as text: numbers as they were written, true and false as in JSON; None for what is no text."""
     if isinstance(value, str):
         return value
@@ -44,14 +46,14 @@ def written(value: Any) -> str | None:
 def text(columns: Columns, name: str) -> str:
     """The text in a column; raises `UnusableRow` if there is none."""
     value = columns.get(name)
-    found = value if isinstance(value, str) else written(value)
-    if found is None:
+    cell_text = value if isinstance(value, str) else as_text(value)
+    if cell_text is None:
         if name not in columns:
             raise UnusableRow(f"has no '{name}': it has {names(columns)}")
-        raise UnusableRow(f"has no text in '{name}': it is {'null' if missing(value) else kind(value)}")
-    if not found.strip():
+        raise UnusableRow(f"has no text in '{name}': it is {'null' if is_missing(value) else kind(value)}")
+    if not cell_text.strip():
         raise UnusableRow(f"has nothing in '{name}'")
-    return found
+    return cell_text
 
 
 def content(columns: Columns, name: str) -> str:
@@ -71,13 +73,13 @@ def _part(part: Any, name: str) -> str:
     if isinstance(part, str):
         return part
     if isinstance(part, dict):
-        sort = str(part.get("type", ""))
-        if sort in MEDIA:
-            raise UnusableRow(f"has {MEDIA[sort]}, and only text is trained")
-        if (found := written(part.get("text"))) is not None:
-            return found
+        part_type = str(part.get("type", ""))
+        if part_type in MEDIA:
+            raise UnusableRow(f"has {MEDIA[part_type]}, and only text is trained")
+        if (part_text := as_text(part.get("text"))) is not None:
+            return part_text
         no_media(part)
-        raise UnusableRow(f"has a part that is no text in '{name}': it is of the type '{sort}'")
+        raise UnusableRow(f"has a part that is no text in '{name}': it is of the type '{part_type}'")
     raise UnusableRow(f"has a part that is no text in '{name}': it is {kind(part)}")
 
 
@@ -85,7 +87,7 @@ def no_media(columns: Columns, named: bool = True) -> None:
     """Raise `UnusableRow` for a row with images, sound or video; `named`: also if it only names their files."""
     for name in columns.keys() & MEDIA.keys():
         value = columns[name]
-        if not missing(value) and (named or not isinstance(value, str)):
+        if not is_missing(value) and (named or not isinstance(value, str)):
             raise UnusableRow(f"has {MEDIA[name]}, and only text is trained")
 
 
@@ -107,5 +109,5 @@ def names(columns: Columns) -> str:
     return ", ".join(list(map(str, columns))[:12])[:200] or "none"
 
 
-def _holds(value: Any) -> bool:
+def _is_container(value: Any) -> bool:
     return isinstance(value, (list, dict, tuple, set, bytes))

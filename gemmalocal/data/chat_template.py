@@ -92,18 +92,18 @@ def of_model(folder: Path) -> ChatTemplate | None:
     return ChatTemplate(*several["default"])
 
 
-def _named(found: Any, file: str) -> dict[str, tuple[str, str]]:
+def _named(setting: Any, file: str) -> dict[str, tuple[str, str]]:
     """Templates by name, of a configuration: one alone, or a list or a mapping of them."""
-    if isinstance(found, str):
-        found = {"default": found}
-    elif isinstance(found, list):
-        found = {str(part.get("name")): part.get("template") for part in found if isinstance(part, dict)}
-    if not isinstance(found, dict):
+    if isinstance(setting, str):
+        setting = {"default": setting}
+    elif isinstance(setting, list):
+        setting = {str(part.get("name")): part.get("template") for part in setting if isinstance(part, dict)}
+    if not isinstance(setting, dict):
         return {}
     where = f"{file}'s chat_template"
     return {
         name: (source, where if name == "default" else f"{where} {name}")
-        for name, source in found.items()
+        for name, source in setting.items()
         if isinstance(source, str)
     }
 
@@ -120,10 +120,10 @@ def read_json(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
         raise ModelError(f"{path}{line} is no JSON: {error}.", "Fetch the model again, with all its files.") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise ModelError(f"{path} holds no JSON object.", "Fetch the model again, with all its files.")
-    return found
+    return content

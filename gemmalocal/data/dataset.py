@@ -25,11 +25,11 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass
-class _Place:
-    """One of the recipe's places, with what it holds, and how many of its records came."""
+class _SourceEntry:
+    """One of the recipe's sources, with what it holds, and how many of its records came."""
 
     spec: DataSource
-    found: SourceListing
+    listing: SourceListing
     taken: int = 0  # records to be trained on
 
     @property
@@ -54,8 +54,8 @@ class Records:
 
     def __init__(self, spec: DataSpec, findings: Findings | None = None, side: str = "") -> None:
         self._spec = spec
-        self._places = [_Place(place, sources.find(place.path)) for place in spec.sources]
-        self._sources = [(place, source) for place in self._places for source in place.found.sources]
+        self._entries = [_SourceEntry(source, sources.find(source.path)) for source in spec.sources]
+        self._sources = [(entry, source) for entry in self._entries for source in entry.listing.sources]
         self._sources.sort(key=lambda pair: not pair[1].held_out)
         if side:
             self._sources = [pair for pair in self._sources if pair[1].held_out == (side == splits.HELD_OUT)]
@@ -79,16 +79,16 @@ class Records:
         if self._spec.draw == "random" and self._limited:
             self._drawn = drawn(self._spec)
         start = 0
-        for place, source in self._sources:
-            if source.held_out or not self._enough(place):
+        for entry, source in self._sources:
+            if source.held_out or not self._is_full(entry):
                 limited = self._limited and not source.held_out
-                weight = 1 if source.held_out else place.spec.weight
-                for record, key in self._usable(place, source, start):
-                    if not limited or self._taken(place):
+                weight = 1 if source.held_out else entry.spec.weight
+                for record, key in self._usable(entry, source, start):
+                    if not limited or self._takes(entry):
                         self.keys.append(key)
                         self._weights.append(weight)
                         yield record
-                    if limited and self._enough(place):
+                    if limited and self._is_full(entry):
                         break
             start += source.size
             self.done = start
@@ -98,40 +98,40 @@ class Records:
             raise DatasetError(f"{self._spec.name} has no row that can be trained on: {self._why()}.")
 
     def numbered(self) -> Iterator[tuple[int, int]]:
-        """Of each record to train on, limits aside: the number of its place, and its key."""
-        for place, source in self._sources:
-            for _, key in self._usable(place, source, 0):
+        """Of each record to train on, limits aside: the number of its source in the recipe, and its key."""
+        for entry, source in self._sources:
+            for _, key in self._usable(entry, source, 0):
                 if not source.held_out:
-                    yield self._places.index(place), key
+                    yield self._entries.index(entry), key
 
     @property
     def _limited(self) -> bool:
-        return self._spec.rows is not None or any(place.spec.rows for place in self._places)
+        return self._spec.rows is not None or any(entry.spec.rows for entry in self._entries)
 
-    def _taken(self, place: _Place) -> bool:
+    def _takes(self, entry: _SourceEntry) -> bool:
         """Whether the record at hand is one of those that are taken; it is counted."""
         self._numbered += 1
         chosen = self._drawn is None or bool(self._drawn[self._numbered - 1])
-        place.taken += chosen
+        entry.taken += chosen
         return chosen
 
-    def _enough(self, place: _Place) -> bool:
-        """Whether no more rows of a place are wanted; those that are drawn may come to the end."""
+    def _is_full(self, entry: _SourceEntry) -> bool:
+        """Whether no more rows of a source are wanted; those that are drawn may come to the end."""
         if self._drawn is not None:
             return False
-        limit, taken = self._spec.rows, sum(each.taken for each in self._places)
-        return place.full or (limit is not None and taken >= limit)
+        limit, taken = self._spec.rows, sum(entry.taken for entry in self._entries)
+        return entry.full or (limit is not None and taken >= limit)
 
-    def _usable(self, place: _Place, source: RowSource, start: int) -> Iterator[tuple[Record, int]]:
+    def _usable(self, entry: _SourceEntry, source: RowSource, start: int) -> Iterator[tuple[Record, int]]:
         """The records of a source with their keys, without duplicates; each row may have its own shape."""
-        template = place.spec.template or self._spec.template
-        remarks = Remarks(Findings()) if place.found.ours else self._remarks
+        template = entry.spec.template or self._spec.template
+        remarks = Remarks(Findings()) if entry.listing.ours else self._remarks
         reader = RowFormats(self._spec.shape, template, self._spec.merge_turns, remarks)
 
-        def at(where: int) -> None:
-            self.done = start + where
+        def on_progress(position: int) -> None:
+            self.done = start + position
 
-        for row in source.read(at):
+        for row in source.read(on_progress):
             if isinstance(row, Rejected):
                 self.findings.reject(row)
                 continue
@@ -143,10 +143,10 @@ class Records:
             if reader.shape not in self.shapes:
                 self.shapes.append(reader.shape)
             key = record.key
-            if not self._known(record, key, source.held_out):
+            if not self._is_repeated(record, key, source.held_out):
                 yield record, key
 
-    def _known(self, record: Record, key: int, held_out: bool) -> bool:
+    def _is_repeated(self, record: Record, key: int, held_out: bool) -> bool:
         """Whether an equal record came before, and this one is not to be taken; near copies are told."""
         identity = record.identity
         if identity in self._held_out and not held_out:
@@ -170,11 +170,11 @@ class Records:
         if self._brings_held_out:
             return np.arange(len(used)) < self._brought
         side = np.zeros(len(used), np.bool_)
-        side[used] = sides(np.array(self.keys, np.uint64)[used], self._spec.split)
+        side[used] = held_out_mask(np.array(self.keys, np.uint64)[used], self._spec.split)
         return side
 
     def times(self) -> NDArray[np.int64]:
-        """How often each record, (records,), is trained on in an epoch: its place's weight, parts of it by its hash."""
+        """How often each record, (records,), is trained on in an epoch: its source's weight, parts by its hash."""
         weights = np.array(self._weights)
         share = (np.array(self.keys, np.uint64) & np.uint64(0xFFFFFFFF)) / 2**32
         counted: NDArray[np.int64] = (np.floor(weights) + (share < weights % 1)).astype(np.int64)
@@ -182,12 +182,12 @@ class Records:
 
     def notes(self, odd: bool = True) -> list[str]:
         """What a person should know of the rows that are trained on, as sentences; `odd`: with what may be mistakes."""
-        told = [note for place in self._places for note in place.found.notes]
-        told += [place.sentence for place in self._places if place.sentence]
+        notes = [note for entry in self._entries for note in entry.listing.notes]
+        notes += [entry.sentence for entry in self._entries if entry.sentence]
         if self.duplicates:
             leaks = f", {self.leaks} of them since they are held out" if self.leaks else ""
-            told.append(f"{self.duplicates} duplicate rows left out{leaks}")
-        return told + self._remarks.sentences(odd)
+            notes.append(f"{self.duplicates} duplicate rows left out{leaks}")
+        return notes + self._remarks.sentences(odd)
 
     def _why(self) -> str:
         return "; ".join(notice.partition(": ")[2] for notice in self.findings.notices()[:3]) or "it is empty"
@@ -195,25 +195,25 @@ class Records:
 
 def drawn(spec: DataSpec) -> Mask:
     """Which of a recipe's records to train on are taken, (records,), by their hashes and its seed; reads them once."""
-    unlimited = [place.model_copy(update={"rows": None}) for place in spec.sources]
-    places, keys = array("i"), array("Q")
-    for place, key in Records(spec.model_copy(update={"path": unlimited, "rows": None})).numbered():
-        places.append(place)
+    unlimited = [source.model_copy(update={"rows": None}) for source in spec.sources]
+    source_numbers, keys = array("i"), array("Q")
+    for source_number, key in Records(spec.model_copy(update={"path": unlimited, "rows": None})).numbered():
+        source_numbers.append(source_number)
         keys.append(key)
     lots = np.random.default_rng(spec.draw_seed).integers(2**63, size=2).astype(np.uint64)
     mixed = (np.array(keys, np.uint64) ^ lots[0]) * (lots[1] | np.uint64(1))
     order = mixed ^ (mixed >> np.uint64(32))
     order *= np.uint64(0x9E3779B97F4A7C15)
     chosen = np.ones(len(order), np.bool_)
-    for number, limit in [*((number, place.rows) for number, place in enumerate(spec.sources)), (None, spec.rows)]:
+    for number, limit in [*((number, source.rows) for number, source in enumerate(spec.sources)), (None, spec.rows)]:
         if limit is not None:
-            rows = np.flatnonzero(chosen if number is None else np.array(places) == number)
+            rows = np.flatnonzero(chosen if number is None else np.array(source_numbers) == number)
             chosen[rows] = False
             chosen[rows[np.argsort(order[rows], kind="stable")[:limit]]] = True
     return chosen
 
 
-def sides(keys: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
+def held_out_mask(keys: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
     """Which records are held out: a share, by their hash, so that a record never changes sides.
 
     Where that leaves a side empty, the one with the smallest hash is held out; of a single record, or of a share of

@@ -60,24 +60,24 @@ def pieces(record: Record, tokenizer: Tokenizer, turns: bool = False) -> list[Su
 
 
 def _turns(messages: tuple[Message, ...], tokenizer: Tokenizer) -> list[SupervisedText]:
-    found: list[SupervisedText] = []
-    written = ""
+    parts: list[SupervisedText] = []
+    rendered = ""
     for index, message in enumerate(messages):
         if message.role != "assistant":
             continue
-        asked = tokenizer.render(messages[:index], ask=True)
-        answered = tokenizer.render(messages[: index + 1], ask=False)
-        shared = asked if answered.startswith(asked) else os.path.commonprefix([asked, answered])
-        if not shared.startswith(written):
+        prompt = tokenizer.render(messages[:index], ask=True)
+        conversation = tokenizer.render(messages[: index + 1], ask=False)
+        shared = prompt if conversation.startswith(prompt) else os.path.commonprefix([prompt, conversation])
+        if not shared.startswith(rendered):
             raise TemplateRefused("is rendered differently once the conversation goes on")
-        reply = answered[len(shared) :]
+        reply = conversation[len(shared) :]
         end = max(reply.rfind(mark) + len(mark) for mark in TURN_ENDS if mark in reply) if _ends(reply) else len(reply)
         # What the template opens a reply with, but leaves out of history (Gemma 4's empty thought), belongs to the
         # last turn, where the model will meet it.
-        opening = asked[len(shared) :] if index == len(messages) - 1 else ""
-        found += [(shared[len(written) :] + opening, False), (reply[:end], message.learned), (reply[end:], False)]
-        written = answered
-    return found
+        opening = prompt[len(shared) :] if index == len(messages) - 1 else ""
+        parts += [(shared[len(rendered) :] + opening, False), (reply[:end], message.learned), (reply[end:], False)]
+        rendered = conversation
+    return parts
 
 
 def _ends(reply: str) -> bool:
@@ -108,7 +108,7 @@ def to_examples(
             yield record, _fitted(record, example, tokenizer, max_length, long_rows)
 
 
-def shown(example: Example, tokenizer: Tokenizer) -> list[SupervisedText]:
+def decode_example(example: Example, tokenizer: Tokenizer) -> list[SupervisedText]:
     """An example as text again, in runs of supervised and other tokens."""
     runs = groupby(zip(example.ids.tolist(), example.weights.tolist(), strict=True), key=lambda pair: pair[1] > 0)
     return [(tokenizer.decode([number for number, _ in run], special=True), supervised) for supervised, run in runs]
@@ -152,7 +152,9 @@ def _fitted(
             return [*_windows(example, max_length)]
         if halves := _halves(record):
             return [
-                part for _, made in to_examples(halves, tokenizer, max_length, "split", turns=True) for part in made
+                example
+                for _, examples in to_examples(halves, tokenizer, max_length, "split", turns=True)
+                for example in examples
             ]
     if cut:
         example = replace(example, ids=example.ids[:max_length], weights=example.weights[:max_length], cut=True)

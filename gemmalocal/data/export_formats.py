@@ -32,14 +32,14 @@ def sharegpt(record: Record) -> ExportRow:
 
 def alpaca(record: Record) -> ExportRow:
     """Instruction, input (empty) and output; a system message goes before the instruction."""
-    asked, answered = _pair(record)
-    return {"instruction": asked, "input": "", "output": answered}
+    question, answer = _pair(record)
+    return {"instruction": question, "input": "", "output": answer}
 
 
 def prompt(record: Record) -> ExportRow:
     """Prompt and completion."""
-    asked, answered = _pair(record)
-    return {"prompt": asked, "completion": answered}
+    question, answer = _pair(record)
+    return {"prompt": question, "completion": answer}
 
 
 def text(record: Record) -> ExportRow:
@@ -78,8 +78,8 @@ def card(name: str, sides: dict[str, tuple[str, int]], about: dict[str, Any]) ->
     )
     lines = [f"---\n{head.to_yaml()}\n---\n\n# {name}\n"]
     lines += [f"- {split}: {rows} rows" for split, (_, rows) in sides.items()]
-    known = {"task": "Task", "author": "Written by", "documents": "Documents", "split": "Held out"}
-    lines += [f"- {label}: {about[key]}" for key, label in known.items() if key in about]
+    labels = {"task": "Task", "author": "Written by", "documents": "Documents", "split": "Held out"}
+    lines += [f"- {label}: {about[key]}" for key, label in labels.items() if key in about]
     return "\n".join([*lines, "\nThe documents' licence holds for their words. Made with gemmalocal.\n"])
 
 
@@ -105,14 +105,14 @@ def _parquet(rows: Iterable[ExportRow], file: Path) -> int:
     import pyarrow.parquet
 
     turn = pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())])
-    kinds = {"messages": pyarrow.list_(turn), "text": pyarrow.string()}
+    types = {"messages": pyarrow.list_(turn), "text": pyarrow.string()}
     blocks = _blocks(rows)
     first = next(blocks, [])
-    form = pyarrow.schema([(name, kinds[name]) for name in (first[0] if first else kinds)])  # a file's rows are alike
+    schema = pyarrow.schema([(name, types[name]) for name in (first[0] if first else types)])  # a file's rows are alike
     count = 0
-    with pyarrow.parquet.ParquetWriter(file, form) as writer:
+    with pyarrow.parquet.ParquetWriter(file, schema) as writer:
         for block in chain([first], blocks):
-            writer.write_table(pyarrow.Table.from_pylist(block, form))
+            writer.write_table(pyarrow.Table.from_pylist(block, schema))
             count += len(block)
     return count
 

@@ -39,10 +39,10 @@ class Findings:
 
     def _count(self, effect: str, kind: str, source: str, detail: str, example: str, rows: int = 1) -> None:
         new = ProblemKind(effect, kind, detail=detail[:SHOWN], example=example[:SHOWN])
-        found = self._kinds.setdefault((effect, kind), new)
-        found.count += rows
-        if len(found.sources) < NAMED:
-            found.sources.append(source)
+        problem = self._kinds.setdefault((effect, kind), new)
+        problem.count += rows
+        if len(problem.sources) < NAMED:
+            problem.sources.append(source)
 
     def of(self, effect: str) -> list[ProblemKind]:
         """The kinds of one effect, most frequent first."""

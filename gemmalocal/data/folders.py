@@ -39,7 +39,7 @@ class Holding:
     ours: bool = False
 
 
-def look(folder: Path, depth: int = 0) -> Holding:
+def scan(folder: Path, depth: int = 0) -> Holding:
     """What a folder holds: its files, or if none of them is rows, those in data/ or in folders named as splits."""
     if all((folder / name).is_file() for name in PREPARED):
         return Holding(_sides([folder / PREPARED[0]], [folder / PREPARED[1]]), ours=True)
@@ -50,7 +50,7 @@ def look(folder: Path, depth: int = 0) -> Holding:
     below = [path for path in inside if path.is_dir()]
     unread = [path.name for path in inside if path.is_file() and path not in files]
     if files:
-        return Holding(sorted_out(files), unread + [f"{path.name}/" for path in below])
+        return Holding(by_side(files), unread + [f"{path.name}/" for path in below])
     deeper = [path for path in below if path.name.lower() == DATA or splits.side_of(path.name)] if depth < DEEP else []
     unread += [f"{path.name}/" for path in below if path not in deeper]
     return _joined(deeper, unread, depth + 1)
@@ -58,32 +58,32 @@ def look(folder: Path, depth: int = 0) -> Holding:
 
 def _joined(below: Sequence[Path], unread: list[str], depth: int) -> Holding:
     """The holdings of folders as one; a folder that is named as a split is one."""
-    found = Holding(_sides())
+    joined = Holding(_sides())
     for folder in below:
-        held = look(folder, depth)
+        holding = scan(folder, depth)
         side = splits.side_of(folder.name)
-        for own, files in held.sides.items():
-            found.sides[side if side and own == splits.TRAIN else own] += files
-        found.unread += [f"{folder.name}/{name}" for name in held.unread]
-    found.sides = _never_test_alone(found.sides)
-    found.unread = unread + found.unread
-    return found
+        for own, files in holding.sides.items():
+            joined.sides[side if side and own == splits.TRAIN else own] += files
+        joined.unread += [f"{folder.name}/{name}" for name in holding.unread]
+    joined.sides = _never_test_alone(joined.sides)
+    joined.unread = unread + joined.unread
+    return joined
 
 
-def sorted_out(files: Iterable[Path]) -> dict[str, list[Path]]:
+def by_side(files: Iterable[Path]) -> dict[str, list[Path]]:
     """Files by side; those of no known name are trained on, and so are all if there would be nothing else."""
-    found = _sides()
+    sides = _sides()
     for file in files:
-        found[splits.side_of(_stem(file)) or splits.TRAIN].append(file)
-    return _never_test_alone(found)
+        sides[splits.side_of(_stem(file)) or splits.TRAIN].append(file)
+    return _never_test_alone(sides)
 
 
 def _never_test_alone(sides: dict[str, list[Path]]) -> dict[str, list[Path]]:
     if sides[splits.TRAIN]:
         return sides
-    rest = sides[splits.TEST] or sides[splits.HELD_OUT]
-    kept = sides[splits.HELD_OUT] if sides[splits.TEST] else []
-    return _sides(rest, kept)
+    train = sides[splits.TEST] or sides[splits.HELD_OUT]
+    held_out = sides[splits.HELD_OUT] if sides[splits.TEST] else []
+    return _sides(train, held_out)
 
 
 def _sides(train: Sequence[Path] = (), held_out: Sequence[Path] = ()) -> dict[str, list[Path]]:
@@ -106,10 +106,10 @@ def _saved(folder: Path) -> Holding | None:
 
 def _json(file: Path) -> dict[str, object]:
     try:
-        held = json.loads(file.read_bytes())
+        content = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
-    return held if isinstance(held, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def suffix(file: Path) -> str:
@@ -129,7 +129,7 @@ def _is_rows(file: Path) -> bool:
     return kind in row_readers.READERS and not (kind == ".json" and stem in NOT_ROWS_JSON)
 
 
-def listed(names: Sequence[str]) -> str:
+def names_in_short(names: Sequence[str]) -> str:
     """Some names, and how many more there are."""
     more = len(names) - LISTED
     return f"{', '.join(names[:LISTED])}{f' and {more} more' if more > 0 else ''}"

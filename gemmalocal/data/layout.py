@@ -29,7 +29,7 @@ class Layout:
     form: LayoutForm
     between: str = ""
 
-    def asked(self, tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
+    def prompt_text(self, tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
         """The text that the reply to the last message goes on from; what was said before counts in a chat alone."""
         first = messages[0].content
         if self.form == "chat" and not (len(messages) == 1 and any(start in first for start in TURN_STARTS)):
@@ -108,31 +108,33 @@ class Tally:
 
 def about(layout: Layout, template: ChatTemplate) -> dict[str, Any]:
     """What a store keeps of a layout; a person's template is kept whole, since its file may go."""
-    kept = {"plain": layout.form == "text", "between": layout.between, "form": layout.form}
-    given = {"source": template.source, "file": template.file}
-    return kept if template.own or not template.wraps else {**kept, "chat_template": given}
+    stored = {"plain": layout.form == "text", "between": layout.between, "form": layout.form}
+    person_template = {"source": template.source, "file": template.file}
+    return stored if template.own or not template.wraps else {**stored, "chat_template": person_template}
 
 
 def tokenizer(folder: Path, data: DataSpec, examples: Path) -> Tokenizer:
     """The tokenizer of the model in `folder` for the rows of a recipe, with the template that its `examples` had."""
     try:
-        kept = token_store.about(examples).get("chat_template") if token_store.exists(examples) else None
+        stored = token_store.about(examples).get("chat_template") if token_store.exists(examples) else None
     except DatasetError:  # it is damaged, and may be mended with what the recipe says
-        kept = None
-    template = ChatTemplate(kept["source"], kept["file"]) if kept else chosen(folder, data.chat_template)
+        stored = None
+    template = ChatTemplate(stored["source"], stored["file"]) if stored else chosen(folder, data.chat_template)
     return Tokenizer(folder, data.thinking, template)
 
 
 def remembered(examples: Path, data: DataSpec, tokenizer: Tokenizer) -> Layout:
     """The layout of a run's examples; of older runs, what their first row and their recipe tell."""
     if not token_store.exists(examples):
-        return Layout(form(tokenizer, isinstance(data.template, str) or data.shape == "text", []))
+        return Layout(layout_form(tokenizer, isinstance(data.template, str) or data.shape == "text", []))
     train, _, about = token_store.load(examples)
-    kept: LayoutForm = about.get("form") or form(tokenizer, about["plain"], train[0].ids.tolist() if len(train) else [])
-    return Layout(kept, about["between"] if kept == "prompt" else "")
+    stored_form: LayoutForm = about.get("form") or layout_form(
+        tokenizer, about["plain"], train[0].ids.tolist() if len(train) else []
+    )
+    return Layout(stored_form, about["between"] if stored_form == "prompt" else "")
 
 
-def form(tokenizer: Tokenizer, plain: bool, example: Sequence[int]) -> LayoutForm:
+def layout_form(tokenizer: Tokenizer, plain: bool, example: Sequence[int]) -> LayoutForm:
     """Of rows that are `plain` text or not, by the ids of one `example` if there is one.
 
     A model without a chat template may still have been trained on turns: then the example has the end of one.

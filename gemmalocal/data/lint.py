@@ -54,18 +54,24 @@ class Lint:
         self._control, self._positions = control, positions
         others = sorted(token for token in control if not MARK.fullmatch(token) and token.strip())
         self._mark = re.compile("|".join([MARK.pattern, *map(re.escape, others)]))
-        self._tokens = set[str]()  # control tokens that were told
+        self._seen_tokens = set[str]()  # control tokens that were told
         self._rows = 0
         self._replies = Counter[str]()
         self._first: dict[str, str] = {}  # the source of each of these
 
-    def __call__(self, record: Record, made: RecordExamples) -> None:
+    def __call__(self, record: Record, examples: RecordExamples) -> None:
         """Look at one record."""
-        if not any(isinstance(one, Example) for one in made):
+        if not any(isinstance(example, Example) for example in examples):
             return  # it is left out already
         self._rows += 1
         seam = () if self._in_turns else _seam(record)
-        for kind, example in (*self._marks(record), *_text(record), *_reply(record), *seam, *self._room(record, made)):
+        for kind, example in (
+            *self._marks(record),
+            *_text(record),
+            *_reply(record),
+            *seam,
+            *self._room(record, examples),
+        ):
             self._findings.warn(kind, record.source, example)
         if record.reply:
             self._count(record)
@@ -79,36 +85,36 @@ class Lint:
 
     def _marks(self, record: Record) -> Iterator[tuple[str, str]]:
         """Each kind of control token in a row, and marks of other models' templates."""
-        text = _whole(record)
-        told = set[str]()
-        for found in self._mark.finditer(text):
-            if found[0] in self._control:
-                kind = self._token(found[0])
-            elif FOREIGN.fullmatch(found[0]):
+        text = _full_text(record)
+        seen_kinds = set[str]()
+        for match in self._mark.finditer(text):
+            if match[0] in self._control:
+                kind = self._token(match[0])
+            elif FOREIGN.fullmatch(match[0]):
                 kind = "has a chat template's own mark in its text"
             else:
                 continue
-            if kind not in told:
-                told.add(kind)
-                yield kind, _around(text, found)
+            if kind not in seen_kinds:
+                seen_kinds.add(kind)
+                yield kind, _excerpt(text, match)
 
     def _token(self, token: str) -> str:
         """The kind of a control token: each has its own, but for numbers in them, and for the last of many."""
         name = NUMBER.sub("0", token)
-        if len(self._tokens) == KINDS and name not in self._tokens:
+        if len(self._seen_tokens) == KINDS and name not in self._seen_tokens:
             return "has other control tokens in its text"
-        self._tokens.add(name)
+        self._seen_tokens.add(name)
         return f"has the control token {token if name == token else NUMBER.sub('N', token)} in its text"
 
-    def _room(self, record: Record, made: RecordExamples) -> Iterator[tuple[str, str]]:
-        for one in made:
-            if isinstance(one, Example):
-                if self._positions is not None and len(one.ids) > self._positions:
-                    yield f"is longer than the {self._positions} positions of the model", f"{len(one.ids)} tokens"
-                prompt = len(one.ids) - one.supervised
-                if one.cut and record.messages and prompt > ROOM * self._max_length:
+    def _room(self, record: Record, examples: RecordExamples) -> Iterator[tuple[str, str]]:
+        for example in examples:
+            if isinstance(example, Example):
+                if self._positions is not None and len(example.ids) > self._positions:
+                    yield f"is longer than the {self._positions} positions of the model", f"{len(example.ids)} tokens"
+                prompt = len(example.ids) - example.supervised
+                if example.cut and record.messages and prompt > ROOM * self._max_length:
                     yield "has a prompt that leaves its reply little room", f"{prompt} of {self._max_length} tokens"
-                elif one.supervised < FEW:
+                elif example.supervised < FEW:
                     yield f"teaches fewer than {FEW} tokens", record.reply[:80]
 
     def _count(self, record: Record) -> None:
@@ -118,23 +124,23 @@ class Lint:
             self._replies[reply] += 1
             self._first.setdefault(reply, record.source)
         else:
-            self._replies = +Counter({known: count - 1 for known, count in self._replies.items()})
-            self._first = {known: self._first[known] for known in self._replies}
+            self._replies = +Counter({frequent: count - 1 for frequent, count in self._replies.items()})
+            self._first = {frequent: self._first[frequent] for frequent in self._replies}
 
 
 def _text(record: Record) -> Iterator[tuple[str, str]]:
-    text = _whole(record)
+    text = _full_text(record)
     for kind, pattern in TEXT_RULES.items():
-        if found := pattern.search(text):
-            yield kind, _around(text, found)
+        if match := pattern.search(text):
+            yield kind, _excerpt(text, match)
 
 
-def _whole(record: Record) -> str:
+def _full_text(record: Record) -> str:
     return record.text or "\n".join(message.content for message in record.messages)
 
 
-def _around(text: str, found: re.Match[str]) -> str:
-    return text[max(0, found.start() - AROUND) : found.end() + AROUND]
+def _excerpt(text: str, match: re.Match[str]) -> str:
+    return text[max(0, match.start() - AROUND) : match.end() + AROUND]
 
 
 def _reply(record: Record) -> Iterator[tuple[str, str]]:
@@ -143,8 +149,8 @@ def _reply(record: Record) -> Iterator[tuple[str, str]]:
         return
     if reply.lower() in PLACEHOLDERS:
         yield "has a placeholder for a reply", reply
-    asked = next(message.content for message in reversed(record.messages) if message.role == "user")
-    if reply == asked.strip():
+    question = next(message.content for message in reversed(record.messages) if message.role == "user")
+    if reply == question.strip():
         yield "has a reply that only repeats the prompt", reply[:80]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from gemmalocal.data.cells import Columns, missing
+from gemmalocal.data.cells import Columns, is_missing
 from gemmalocal.data.findings import Findings
 
 KNOWN, NAMED = 1000, 12  # names of columns that are counted, and those that are told
@@ -28,7 +28,7 @@ class Unused:
         self._rows += 1
         for name in self._names:
             value = columns.get(name)
-            if (not value or (value.__class__ is float and value != value)) and missing(value):
+            if (not value or (value.__class__ is float and value != value)) and is_missing(value):
                 self._empty[name] += 1
 
     def counts(self) -> dict[str, int]:
@@ -68,7 +68,7 @@ class Remarks:
 
     def sentences(self, odd: bool) -> list[str]:
         """All that was counted, as sentences, with the kinds of this module that are `odd` or without them."""
-        told = [
+        sentences = [
             f"{kind.count} {'row' if kind.count == 1 else 'rows'} trained on that may be a mistake: {kind.sources[0]} "
             f"{kind.kind}"
             for kind in self._findings.of("odd")
@@ -78,5 +78,5 @@ class Remarks:
         if self._unused:
             named = [f"{name} ({count})" for name, count in self._unused.most_common(NAMED)]
             more = len(self._unused) - len(named)
-            told.append(f"columns not used: {', '.join(named)}{f' and {more} more' if more else ''}")
-        return told
+            sentences.append(f"columns not used: {', '.join(named)}{f' and {more} more' if more else ''}")
+        return sentences

@@ -21,16 +21,21 @@ QUESTIONS = ("prompt", "question", "query", "input", "inputs", "problem", "sourc
 ANSWERS = ("response", "answer", "output", "completion", "solution", "target", "targets", "assistant", "reply")
 PAIRS = (
     *AS_WRITTEN,
-    *((asked, answered) for asked in QUESTIONS for answered in ANSWERS if (asked, answered) not in AS_WRITTEN),
+    *(
+        (question_name, answer_name)
+        for question_name in QUESTIONS
+        for answer_name in ANSWERS
+        if (question_name, answer_name) not in AS_WRITTEN
+    ),
 )
 REPLIES = ("output", "response", "completion", "answer")  # to an instruction
 MORE = ("input", "context")  # what an instruction is about: Alpaca's name, and Dolly's
-SORTS = 64  # of rows, by the names of their columns, that are remembered
+MOST_PLANS = 64  # of rows, by the names of their columns, that are remembered
 
 
 def detect(columns: Columns) -> str:
     """The name of a row's shape; raises `UnusableRow` if none fits."""
-    if turns.holder(columns):
+    if turns.conversation_column(columns):
         return "chat"
     if "instruction" in columns and any(name in columns for name in REPLIES):
         return "instruction"
@@ -50,17 +55,17 @@ def _plain_names(columns: Columns) -> Columns:
     return {str(name).strip().lower().replace(" ", "_"): value for name, value in columns.items()}
 
 
-def _held(columns: Columns) -> Columns:
+def _filled(columns: Columns) -> Columns:
     """The columns that hold something: where files of several shapes were joined, each row has the names of all."""
-    return {name: value for name, value in columns.items() if not cells.missing(value)}
+    return {name: value for name, value in columns.items() if not cells.is_missing(value)}
 
 
 @dataclass(frozen=True)
-class _Sort:
+class _ReadingPlan:
     """How rows with columns of the same names are read: once decided, quick for each."""
 
     shape: str
-    read: Callable[[str, Columns, _Sort], Record]
+    read: Callable[[str, Columns, _ReadingPlan], Record]
     unused: Unused
     names: tuple[str, str] = ("", "")  # of what is asked (or all of it), and what is answered
     media: bool = False  # whether columns may hold images and the like
@@ -77,51 +82,51 @@ class RowFormats:
         self._auto = self.shape == "auto"
         self._template = _templated(template) if template else None
         self._merge, self._remarks = merge, remarks
-        self._sorts: dict[tuple[str, ...], _Sort] = {}
+        self._plans: dict[tuple[str, ...], _ReadingPlan] = {}
 
     def __call__(self, source: str, columns: Columns) -> Record:
         """A row as a record; raises `UnusableRow`. A template wins over the shape."""
         self._remarks.source = source
         names = tuple(columns)
-        sort = self._sorts.get(names)
-        if sort is None or None in columns.values():
-            sort = self._sorted(names, columns)
-        if sort.renamed:
+        plan = self._plans.get(names)
+        if plan is None or None in columns.values():
+            plan = self._plan_for(names, columns)
+        if plan.renamed:
             columns = _plain_names(columns)
-        self.shape = sort.shape
-        if sort.media:
-            cells.no_media(columns, sort.shape != "text")
-        if sort.weighed and not turns.weighed(columns, self._remarks):
+        self.shape = plan.shape
+        if plan.media:
+            cells.no_media(columns, plan.shape != "text")
+        if plan.weighed and not turns.is_learned(columns, self._remarks):
             raise UnusableRow("has a weight of 0, so that nothing of it is trained on")
-        sort.unused.look(columns)
-        return sort.read(source, columns, sort)
+        plan.unused.look(columns)
+        return plan.read(source, columns, plan)
 
-    def _sorted(self, names: tuple[str, ...], columns: Columns) -> _Sort:
+    def _plan_for(self, names: tuple[str, ...], columns: Columns) -> _ReadingPlan:
         """Decide how such rows are read; where nothing stands in a column, it is as if that was not there."""
-        held = tuple(_held(columns)) if None in columns.values() else names
-        if (known := self._sorts.get(held)) is not None and held != names:
-            return known
-        sort = self._decided(columns, held)
+        filled = tuple(_filled(columns)) if None in columns.values() else names
+        if (existing := self._plans.get(filled)) is not None and filled != names:
+            return existing
+        plan = self._make_plan(columns, filled)
         if any(name in columns for name in turns.SAID):  # these may hold a conversation, or text
-            return sort
-        if len(self._sorts) == SORTS:
-            self._sorts.clear()
-        self._sorts[held] = sort
-        return sort
+            return plan
+        if len(self._plans) == MOST_PLANS:
+            self._plans.clear()
+        self._plans[filled] = plan
+        return plan
 
-    def _decided(self, columns: Columns, held: tuple[str, ...]) -> _Sort:
+    def _make_plan(self, columns: Columns, filled: tuple[str, ...]) -> _ReadingPlan:
         if self._template is not None:
             fill, used = self._template
             unused = self._remarks.watch(name for name in columns if name not in used)
-            return _Sort("template", lambda source, row, sort: fill(source, row), unused)
-        shape, columns, renamed = self._detected(columns, held)
+            return _ReadingPlan("template", lambda source, row, plan: fill(source, row), unused)
+        shape, columns, renamed = self._detected(columns, filled)
         names = _names(shape, columns)
-        known = {*names, *turns.WEIGHTS}
-        known |= {"text": set[str](), "instruction": {*turns.SYSTEM, *MORE}}.get(shape, {*turns.SYSTEM})
-        return _Sort(
+        used_names = {*names, *turns.WEIGHTS}
+        used_names |= {"text": set[str](), "instruction": {*turns.SYSTEM, *MORE}}.get(shape, {*turns.SYSTEM})
+        return _ReadingPlan(
             shape,
             {"chat": self._chat, "prompt": self._prompt, "instruction": self._instruction, "text": self._text}[shape],
-            self._remarks.watch(name for name in columns if name not in known),
+            self._remarks.watch(name for name in columns if name not in used_names),
             names,
             media=not cells.MEDIA.keys().isdisjoint(columns),
             weighed=any(name in columns for name in turns.WEIGHTS),
@@ -129,16 +134,16 @@ class RowFormats:
             renamed=renamed,
         )
 
-    def _detected(self, columns: Columns, held: tuple[str, ...]) -> tuple[str, Columns, bool]:
+    def _detected(self, columns: Columns, filled: tuple[str, ...]) -> tuple[str, Columns, bool]:
         """The shape, the columns by which it was found, and whether these have new names."""
         if not self._auto:
             return self.shape, columns, False
-        present = {name: columns[name] for name in held}
+        present = {name: columns[name] for name in filled}
         try:
             return detect(present), present, False
         except UnusableRow as problem:
             refused = problem
-        full = _held(columns)
+        full = _filled(columns)
         for named, renamed in ((columns, False), (full, False), (_plain_names(full), True)):
             with suppress(UnusableRow):
                 return detect(named), named, renamed
@@ -146,48 +151,58 @@ class RowFormats:
             return self.shape, columns, False  # its reader says what a row of the shape before it misses
         raise refused
 
-    def _talk(self, source: str, columns: Columns, sort: _Sort, told: Sequence[Message], between: str = LINE) -> Record:
-        if sort.system:
-            told = turns.with_system(columns, told, self._remarks)
-        return Record(source, turns.conversation(told, self._remarks, self._merge), between=between)
+    def _conversation(
+        self, source: str, columns: Columns, plan: _ReadingPlan, messages: Sequence[Message], between: str = LINE
+    ) -> Record:
+        if plan.system:
+            messages = turns.with_system(columns, messages, self._remarks)
+        return Record(source, turns.conversation(messages, self._remarks, self._merge), between=between)
 
-    def _prompt(self, source: str, columns: Columns, sort: _Sort) -> Record:
-        asked, answered = sort.names
-        prompt, completion = columns.get(asked, ""), columns.get(answered, "")
-        between = "" if sort.names in AS_WRITTEN else LINE
-        if _plain(prompt) and _plain(completion) and not sort.system:  # nearly all
+    def _prompt(self, source: str, columns: Columns, plan: _ReadingPlan) -> Record:
+        question_name, answer_name = plan.names
+        prompt, completion = columns.get(question_name, ""), columns.get(answer_name, "")
+        between = "" if plan.names in AS_WRITTEN else LINE
+        if _plain(prompt) and _plain(completion) and not plan.system:  # nearly all
             return Record(source, (Message("user", prompt), Message("assistant", completion)), between=between)
         if turns.is_turns(prompt) or turns.is_turns(completion):
-            told = [*self._said(columns, asked, "user"), *self._said(columns, answered, "assistant")]
-            return self._talk(source, columns, sort, told)
-        pair = Message("user", cells.content(columns, asked)), Message("assistant", cells.content(columns, answered))
+            messages = [
+                *self._side_messages(columns, question_name, "user"),
+                *self._side_messages(columns, answer_name, "assistant"),
+            ]
+            return self._conversation(source, columns, plan, messages)
+        pair = (
+            Message("user", cells.content(columns, question_name)),
+            Message("assistant", cells.content(columns, answer_name)),
+        )
         return (
-            self._talk(source, columns, sort, pair, between) if sort.system else Record(source, pair, between=between)
+            self._conversation(source, columns, plan, pair, between)
+            if plan.system
+            else Record(source, pair, between=between)
         )
 
-    def _said(self, columns: Columns, name: str, role: str) -> Sequence[Message]:
+    def _side_messages(self, columns: Columns, name: str, role: str) -> Sequence[Message]:
         """One side of a prompt and completion that are not both text; the prompt is not learned."""
         if not turns.is_turns(columns.get(name)):
             return [Message(role, cells.content(columns, name))]
-        return list(turns.messages(turns.listed(columns[name]), self._remarks, learned=role == "assistant"))
+        return list(turns.messages(turns.turns_in(columns[name]), self._remarks, learned=role == "assistant"))
 
-    def _instruction(self, source: str, columns: Columns, sort: _Sort) -> Record:
-        asked, answered = sort.names
-        question = cells.content(columns, asked)
+    def _instruction(self, source: str, columns: Columns, plan: _ReadingPlan) -> Record:
+        question_name, answer_name = plan.names
+        question = cells.content(columns, question_name)
         for name in MORE:
-            if not cells.missing(columns.get(name)):
+            if not cells.is_missing(columns.get(name)):
                 question = f"{question}\n\n{cells.content(columns, name)}"
-        pair = Message("user", question), Message("assistant", cells.content(columns, answered))
-        return self._talk(source, columns, sort, pair) if sort.system else Record(source, pair, between=LINE)
+        pair = Message("user", question), Message("assistant", cells.content(columns, answer_name))
+        return self._conversation(source, columns, plan, pair) if plan.system else Record(source, pair, between=LINE)
 
-    def _text(self, source: str, columns: Columns, sort: _Sort) -> Record:
+    def _text(self, source: str, columns: Columns, plan: _ReadingPlan) -> Record:
         return Record(source, text=cells.text(columns, "text"))
 
-    def _chat(self, source: str, columns: Columns, sort: _Sort) -> Record:
-        told = turns.listed(columns.get(turns.holder(columns)))
-        if not told:
+    def _chat(self, source: str, columns: Columns, plan: _ReadingPlan) -> Record:
+        messages = turns.turns_in(columns.get(turns.conversation_column(columns)))
+        if not messages:
             raise UnusableRow("has no list of messages")
-        return self._talk(source, columns, sort, list(turns.messages(told, self._remarks)))
+        return self._conversation(source, columns, plan, list(turns.messages(messages, self._remarks)))
 
 
 def _plain(value: Any) -> bool:
@@ -200,7 +215,7 @@ def _names(shape: str, columns: Columns) -> tuple[str, str]:
         return _pair_of(columns) or next((pair for pair in PAIRS if pair[0] in columns), PAIRS[0])
     if shape == "instruction":
         return "instruction", next((name for name in REPLIES if name in columns), REPLIES[0])
-    return turns.holder(columns) if shape == "chat" else shape, ""
+    return turns.conversation_column(columns) if shape == "chat" else shape, ""
 
 
 def _templated(template: str | PromptTemplate) -> tuple[RowReader, frozenset[str]]:
@@ -208,12 +223,12 @@ def _templated(template: str | PromptTemplate) -> tuple[RowReader, frozenset[str
     if isinstance(template, str):
         whole, used = _filler(template)
         return lambda source, columns: Record(source, text=whole(columns)), used
-    (prompt, asked), (completion, answered) = _filler(template.prompt), _filler(template.completion)
+    (prompt, question_name), (completion, answer_name) = _filler(template.prompt), _filler(template.completion)
 
     def fill(source: str, columns: Columns) -> Record:
         return Record(source, (Message("user", prompt(columns)), Message("assistant", completion(columns))))
 
-    return fill, asked | answered
+    return fill, question_name | answer_name
 
 
 def _filler(template: str) -> tuple[Callable[[Columns], str], frozenset[str]]:

@@ -15,7 +15,7 @@ from gemmalocal.data.folders import Holding
 from gemmalocal.documents import hub, packed, row_readers, splits
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_rows import json_tree, parts
-from gemmalocal.documents.row_readers import At, SourceRows
+from gemmalocal.documents.row_readers import OnProgress, SourceRows
 from gemmalocal.errors import DatasetError
 from gemmalocal.files import paths
 
@@ -27,7 +27,7 @@ class RowSource:
     """`size` is in bytes (of a Hub dataset: rows), and so is what `read` tells of its progress."""
 
     size: int
-    read: Callable[[At], SourceRows]
+    read: Callable[[OnProgress], SourceRows]
     held_out: bool = False
 
 
@@ -55,13 +55,13 @@ def find(path: str) -> SourceListing:
         return _hub(path)
     if path.startswith(PACKAGE):
         return SourceListing([_file(_resource(path.removeprefix(PACKAGE)))])
-    place = paths.given(path)
-    if place.is_dir():
-        return _folder(place)
-    if place.is_file():
-        return _in_file(place)
+    location = paths.given(path)
+    if location.is_dir():
+        return _folder(location)
+    if location.is_file():
+        return _in_file(location)
     if glob.has_magic(path):
-        return _matching(place)
+        return _matching(location)
     raise DatasetError(f"There are no rows at {path}: no such file.", "Check data.path in the recipe.")
 
 
@@ -71,53 +71,58 @@ def _matching(pattern: Path) -> SourceListing:
     files = [match for match in matches if match.is_file() and folders.suffix(match) in row_readers.READERS]
     if not files:
         raise DatasetError(f"There are no rows at {pattern}: no file that is read matches.", "Check data.path.")
-    sides = folders.sorted_out(files)
+    sides = folders.by_side(files)
     unread = [match.name for match in matches if match.is_file() and match not in files]
-    return _holding(Holding(sides, unread), str(pattern))
+    return _listing_of(Holding(sides, unread), str(pattern))
 
 
 def _folder(folder: Path) -> SourceListing:
     try:
-        held = folders.look(folder)
+        holding = folders.scan(folder)
     except OSError as error:
         raise DatasetError(
             f"{folder} cannot be opened: {error.strerror or error}.", "Check that it is yours."
         ) from error
-    if not any(held.sides.values()):
+    if not any(holding.sides.values()):
+        unread = f": not read {folders.names_in_short(holding.unread)}" if holding.unread else ""
         raise DatasetError(
-            f"{folder} holds no rows{f': not read {folders.listed(held.unread)}' if held.unread else ''}.",
+            f"{folder} holds no rows{unread}.",
             f"Put {', '.join(row_readers.READERS)} files into it.",
         )
-    return _holding(held, str(folder))
+    return _listing_of(holding, str(folder))
 
 
-def _holding(held: Holding, name: str) -> SourceListing:
+def _listing_of(holding: Holding, name: str) -> SourceListing:
     """Files by side; those of the held-out side come first."""
-    found = SourceListing([], ours=held.ours)
+    listing = SourceListing([], ours=holding.ours)
     for side in (splits.HELD_OUT, splits.TRAIN):
-        for file in held.sides[side]:
+        for file in holding.sides[side]:
             inside = _in_file(file)
-            found.notes += inside.notes
-            found.sources += [replace(one, held_out=one.held_out or side == splits.HELD_OUT) for one in inside.sources]
-    found.sources.sort(key=lambda source: not source.held_out)
-    if not held.ours:
-        found.notes += _told(
-            name, [file.name for file in held.sides[splits.HELD_OUT]], [file.name for file in held.sides[splits.TEST]]
+            listing.notes += inside.notes
+            listing.sources += [
+                replace(source, held_out=source.held_out or side == splits.HELD_OUT) for source in inside.sources
+            ]
+    listing.sources.sort(key=lambda source: not source.held_out)
+    if not holding.ours:
+        listing.notes += _side_notes(
+            name,
+            [file.name for file in holding.sides[splits.HELD_OUT]],
+            [file.name for file in holding.sides[splits.TEST]],
         )
-        if held.unread:
-            found.notes.append(f"not read in {name}: {folders.listed(held.unread)}")
-    return found
+        if holding.unread:
+            listing.notes.append(f"not read in {name}: {folders.names_in_short(holding.unread)}")
+    return listing
 
 
-def _told(name: str, held_out: Sequence[str], test: Sequence[str]) -> list[str]:
+def _side_notes(name: str, held_out: Sequence[str], test: Sequence[str]) -> list[str]:
     """What is said of sides that came by their names."""
-    told = []
+    notes = []
     if held_out:
-        told.append(f"held out of {name} by name: {folders.listed(held_out)}")
+        notes.append(f"held out of {name} by name: {folders.names_in_short(held_out)}")
     if test:
         instead = "" if held_out else "; a share of the other rows is held out instead (data.split)"
-        told.append(f"left out of {name} by name, for a last test: {folders.listed(test)}{instead}")
-    return told
+        notes.append(f"left out of {name} by name, for a last test: {folders.names_in_short(test)}{instead}")
+    return notes
 
 
 def _in_file(file: Path) -> SourceListing:
@@ -125,11 +130,15 @@ def _in_file(file: Path) -> SourceListing:
     if folders.suffix(file) != ".json" or file.suffix == ".gz":
         return SourceListing([_file(file)])
     try:
-        held = parts(file)
+        lists = parts(file)
     except (OSError, Unreadable):
         return SourceListing([_file(file)])  # who reads it says why
-    notes = [f"lists in {file.name} that are not read: {folders.listed(_counted(held.others))}"] if held.others else []
-    sides = {name: splits.side_of(name) for name in held.lists}
+    notes = (
+        [f"lists in {file.name} that are not read: {folders.names_in_short(_counted(lists.others))}"]
+        if lists.others
+        else []
+    )
+    sides = {name: splits.side_of(name) for name in lists.lists}
     if len(sides) < 2 or not any(sides.values()):
         return SourceListing([_file(file)], notes)
     chosen = _split(sides)
@@ -139,7 +148,9 @@ def _in_file(file: Path) -> SourceListing:
         for name, side in sorted(chosen.items(), key=lambda pair: pair[1] != splits.HELD_OUT)
     ]
     held_out = [name for name, side in chosen.items() if side == splits.HELD_OUT]
-    return SourceListing(sources, notes + _told(file.name, held_out, [name for name in sides if name not in chosen]))
+    return SourceListing(
+        sources, notes + _side_notes(file.name, held_out, [name for name in sides if name not in chosen])
+    )
 
 
 def _split(sides: dict[str, str]) -> dict[str, str]:
@@ -151,16 +162,16 @@ def _split(sides: dict[str, str]) -> dict[str, str]:
             for name, side in sides.items()}  # fmt: skip
 
 
-def _part(file: Path, name: str, at: At) -> SourceRows:
-    yield from json_tree(file, at, name)
+def _part(file: Path, name: str, on_progress: OnProgress) -> SourceRows:
+    yield from json_tree(file, on_progress, name)
 
 
 def _counted(lists: dict[str, int]) -> list[str]:
     return [f"{name} ({count})" for name, count in lists.items()]
 
 
-def _resource(place: str) -> Path:
-    module, _, inner = place.partition("/")
+def _resource(address: str) -> Path:
+    module, _, inner = address.partition("/")
     if util.find_spec(module) is None:
         raise DatasetError(
             f"The package '{module}' that holds these rows is not installed.", "pip install 'gemmalocal[demo]'"
@@ -177,19 +188,21 @@ def _file(file: Path) -> RowSource:
     return RowSource(file.stat().st_size, partial(_unpacked if file.suffix == ".gz" else row_readers.read, file))
 
 
-def _unpacked(file: Path, at: At) -> SourceRows:
+def _unpacked(file: Path, on_progress: OnProgress) -> SourceRows:
     with packed.unpacked(file) as plain:
-        yield from row_readers.read(plain, lambda place: None)
+        yield from row_readers.read(plain, lambda position: None)
 
 
-def _hub(place: str) -> SourceListing:
+def _hub(address: str) -> SourceListing:
     try:
-        if ":" in place.removeprefix(hub.PREFIX):
-            name, table = hub.load(place)
+        if ":" in address.removeprefix(hub.PREFIX):
+            name, table = hub.load(address)
             return SourceListing([_table(name, table)])
-        name, tables = hub.splits(place)
+        name, tables = hub.splits(address)
     except Unreadable as problem:
-        raise DatasetError(f"The Hub dataset '{place.removeprefix(hub.PREFIX)}' {problem}.", problem.hint) from problem
+        raise DatasetError(
+            f"The Hub dataset '{address.removeprefix(hub.PREFIX)}' {problem}.", problem.hint
+        ) from problem
     sides = {split: splits.side_of(split) for split in tables}
     chosen = {split: side for split, side in _split(sides).items() if side}
     chosen = chosen if splits.TRAIN in chosen.values() else dict.fromkeys(list(tables)[:1], splits.TRAIN)
@@ -200,16 +213,18 @@ def _hub(place: str) -> SourceListing:
     held_out = [split for split, side in chosen.items() if side == splits.HELD_OUT]
     unread = [split for split in tables if split not in chosen]
     test = [split for split in unread if sides[split] == splits.TEST]
-    notes = _told(name, held_out, test)
+    notes = _side_notes(name, held_out, test)
     if others := [split for split in unread if split not in test]:
-        notes.append(f"splits of {name} that are not read: {folders.listed(others)} (name one as {place}:{others[0]})")
+        notes.append(
+            f"splits of {name} that are not read: {folders.names_in_short(others)} (name one as {address}:{others[0]})"
+        )
     return SourceListing(sources, notes)
 
 
 def _table(name: str, table: Any, held_out: bool = False) -> RowSource:
-    def read(at: At) -> SourceRows:
+    def read(on_progress: OnProgress) -> SourceRows:
         for number, row in enumerate(table, 1):
-            at(number)
+            on_progress(number)
             yield f"{name}#{number}", dict(row)
 
     return RowSource(len(table), read, held_out)

@@ -43,13 +43,13 @@ class Examples(Sequence[Example]):
         return len(self._chosen)
 
     @overload
-    def __getitem__(self, place: int) -> Example: ...
+    def __getitem__(self, index: int) -> Example: ...
     @overload
-    def __getitem__(self, place: slice) -> Examples: ...
-    def __getitem__(self, place: int | slice) -> Example | Examples:
-        if isinstance(place, slice):
-            return Examples(self._folder, self._rows, self._chosen[place])
-        row = int(self._chosen[place])
+    def __getitem__(self, index: slice) -> Examples: ...
+    def __getitem__(self, index: int | slice) -> Example | Examples:
+        if isinstance(index, slice):
+            return Examples(self._folder, self._rows, self._chosen[index])
+        row = int(self._chosen[index])
         part = slice(int(self._rows["end"][row - 1]) if row else 0, int(self._rows["end"][row]))
         weights = self._weights[part].astype(np.float32)
         return Example(np.array(self._ids[part]), weights, cut=bool(self._rows["cut"][row]))
@@ -69,19 +69,19 @@ class Examples(Sequence[Example]):
         """How many examples were cut."""
         return int(self._rows["cut"][self._chosen].sum())
 
-    def spaced(self, most: int) -> Examples:
+    def spaced(self, count: int) -> Examples:
         """At most so many of them, evenly spaced, so that a file's every part is there."""
-        if len(self) <= most:
+        if len(self) <= count:
             return self
-        places = np.arange(most) * len(self) // most
-        return Examples(self._folder, self._rows, self._chosen[places])
+        indices = np.arange(count) * len(self) // count
+        return Examples(self._folder, self._rows, self._chosen[indices])
 
     def sources(self, count: int) -> list[str]:
         """Where the first `count` examples came from."""
-        wanted = self._chosen[:count].tolist()
+        rows = self._chosen[:count].tolist()
         with (self._folder / SOURCES).open(encoding="utf-8", errors="replace") as file:
-            lines = list(islice(file, max(wanted, default=-1) + 1))
-        return [lines[row].rstrip("\n") for row in wanted]
+            lines = list(islice(file, max(rows, default=-1) + 1))
+        return [lines[row].rstrip("\n") for row in rows]
 
 
 def lengths(examples: Sequence[Example]) -> NDArray[np.int64]:
@@ -124,9 +124,12 @@ class Writer:
         rows = np.empty(len(self._ends), ROW)
         rows["end"], rows["supervised"], rows["cut"] = self._ends, self._supervised, self._cut
         rows["held_out"] = held_out
-        whole = [_File(self._folder / ROWS, _array(rows)), _File(self._folder / ABOUT, hashes.seal(about).encode())]
-        whole += [_File(self._folder / TIMES, _array(times))] if times is not None else []
-        files = {file.name: file.close() for file in (self._ids, self._weights, self._sources, *whole)}
+        other_files = [
+            _File(self._folder / ROWS, _array(rows)),
+            _File(self._folder / ABOUT, hashes.seal(about).encode()),
+        ]
+        other_files += [_File(self._folder / TIMES, _array(times))] if times is not None else []
+        files = {file.name: file.close() for file in (self._ids, self._weights, self._sources, *other_files)}
         (self._folder / HASHES).write_text(hashes.seal({FILES: files}), encoding="utf-8")
         check_ids(self._folder, vocabulary)
 
@@ -171,13 +174,13 @@ def exists(folder: Path) -> bool:
 def about(folder: Path) -> dict[str, Any]:
     """What `close` was told about a store; raises `DatasetError` if that is damaged."""
     try:
-        known, _ = hashes.unseal((folder / ABOUT).read_text(encoding="utf-8"))
-        return {"between": "", "plain": bool(known["plain"]), **known}  # older stores have no between
+        content, _ = hashes.unseal((folder / ABOUT).read_text(encoding="utf-8"))
+        return {"between": "", "plain": bool(content["plain"]), **content}  # older stores have no between
     except (OSError, ValueError, KeyError) as error:
-        raise lost({ABOUT: "is damaged"}) from error
+        raise damaged_store({ABOUT: "is damaged"}) from error
 
 
-def lost(wrong: dict[str, str], more: str = "") -> DatasetError:
+def damaged_store(wrong: dict[str, str], more: str = "") -> DatasetError:
     """What to say of a store that cannot be used."""
     return DatasetError(
         f"The examples of this run are damaged: {hashes.said(wrong)}.{more}",
@@ -191,7 +194,7 @@ def load(folder: Path) -> tuple[Examples, Examples, dict[str, Any]]:
     Raises `DatasetError` for one whose files do not fit together; hashes are only looked at by `damage`.
     """
     if wrong := _misfits(folder):
-        raise lost(wrong)
+        raise damaged_store(wrong)
     rows = np.load(folder / ROWS)
     train, held_out = (np.flatnonzero(rows["held_out"] == side) for side in (False, True))
     if (times := _times(folder, len(rows))) is not None:
@@ -210,9 +213,9 @@ def _times(folder: Path, rows: int) -> NDArray[np.int64] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, EOFError) as error:
-        raise lost({TIMES: "is damaged"}) from error
+        raise damaged_store({TIMES: "is damaged"}) from error
     if times.shape != (rows,) or times.dtype != np.int64 or (rows and int(times.min()) < 0):
-        raise lost({TIMES: "is damaged"})
+        raise damaged_store({TIMES: "is damaged"})
     return times
 
 
@@ -252,20 +255,23 @@ def _misfits(folder: Path) -> dict[str, str]:
     return {name: why for name, size in sizes.items() if (why := hashes.wrong_size(folder / name, size))}
 
 
-def same(again: Path, folder: Path, wrong: dict[str, str]) -> bool:
-    """Whether a store that was made `again` is what `folder` was before its files went `wrong`."""
-    marks, made = _marks(folder)[0], _marks(again)[0] or {}
+def is_same_store(rebuilt: Path, folder: Path, wrong: dict[str, str]) -> bool:
+    """Whether a store that was `rebuilt` is what `folder` was before its files went `wrong`."""
+    marks, rebuilt_marks = _marks(folder)[0], _marks(rebuilt)[0] or {}
     if marks is not None:
-        return marks == made
-    return all((folder / name).is_file() and sha256(folder / name) == made[name][1] for name in made.keys() - wrong)
+        return marks == rebuilt_marks
+    return all(
+        (folder / name).is_file() and sha256(folder / name) == rebuilt_marks[name][1]
+        for name in rebuilt_marks.keys() - wrong
+    )
 
 
-def mend(folder: Path, again: Path, wrong: dict[str, str]) -> None:
-    """Put the files that went `wrong` back from a store that is the `same`; a kill meanwhile leaves no more damage."""
+def restore(folder: Path, rebuilt: Path, wrong: dict[str, str]) -> None:
+    """Put the files that went `wrong` back from a `rebuilt` store; a kill meanwhile leaves no more damage."""
     for name in wrong:
-        (again / name).replace(folder / name)
+        (rebuilt / name).replace(folder / name)
     atomic.sync_folder(folder)
-    atomic.remove(again)
+    atomic.remove(rebuilt)
 
 
 def check_ids(folder: Path, vocabulary: int | None) -> None:
@@ -275,9 +281,9 @@ def check_ids(folder: Path, vocabulary: int | None) -> None:
     ids = np.memmap(folder / IDS, "<i4", "r")
     for start in range(0, len(ids), CHUNK):
         part = ids[start : start + CHUNK]
-        if (least := int(part.min())) < 0 or int(part.max()) >= vocabulary:
+        if (smallest := int(part.min())) < 0 or int(part.max()) >= vocabulary:
             raise ModelError(
-                f"The rows hold token {least if least < 0 else int(part.max()):,}, and the model knows those below "
-                f"{vocabulary:,} only.",
+                f"The rows hold token {smallest if smallest < 0 else int(part.max()):,}, and the model knows those "
+                f"below {vocabulary:,} only.",
                 "The tokenizer belongs to another model, or the model is another than before: get it again, whole.",
             )

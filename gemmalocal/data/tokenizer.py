@@ -44,7 +44,7 @@ class Tokenizer:
         config = read_json(folder / CONFIG)
         self._special = _special(config)
         self.bos, self.eos = self._special["bos_token"], self._special["eos_token"]
-        self.template = self._known(template or chosen(folder, None))
+        self.template = self._for_vocabulary(template or chosen(folder, None))
         self.has_template = self.template.wraps
         self._templates = Templates()
         try:
@@ -57,7 +57,7 @@ class Tokenizer:
         stops = read_json(folder / "generation_config.json").get("eos_token_id", [])
         self.stop_ids = {end for end in ends if end is not None} | set(stops if isinstance(stops, list) else [stops])
 
-    def _known(self, template: ChatTemplate) -> ChatTemplate:
+    def _for_vocabulary(self, template: ChatTemplate) -> ChatTemplate:
         """A template whose marks are this vocabulary's: Gemma 4 has turns of its own."""
         old, new = (self._encoder.token_to_id(start) is not None for start in TURN_STARTS)
         return replace(template, source=TURNS_4) if template.source == TURNS and new and not old else template
@@ -92,8 +92,8 @@ class Tokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of each of many texts, on all cores."""
-        found = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
-        return [encoding.ids for encoding in found]
+        encodings = self._encoder.encode_batch_fast(list(texts), add_special_tokens=False)
+        return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
         """The text of ids; special tokens are left out unless `special`."""

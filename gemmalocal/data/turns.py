@@ -27,7 +27,7 @@ ROLE_NAMES = {
 BETWEEN = "\n\n"  # turns that are merged
 
 
-def holder(columns: Columns) -> str:
+def conversation_column(columns: Columns) -> str:
     """The column that holds a conversation; "" if none does."""
     return next((name for name in CONVERSATIONS if name in columns and (name in PLAIN or _several(columns[name]))), "")
 
@@ -36,7 +36,7 @@ def _several(value: Any) -> bool:
     return (isinstance(value, (list, dict)) and bool(value)) or (isinstance(value, str) and value.lstrip()[:1] == "[")
 
 
-def listed(value: Any) -> list[Any]:
+def turns_in(value: Any) -> list[Any]:
     """The turns in a cell: a list, one written as JSON, or columns of them; empty if it is none of these."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
@@ -44,8 +44,8 @@ def listed(value: Any) -> list[Any]:
         except Unreadable as problem:
             raise UnusableRow(f"has messages as text: it {problem}") from problem
     if isinstance(value, dict):
-        columns = {key: held for key, held in value.items() if isinstance(held, list)}
-        if len({len(held) for held in columns.values()}) == 1:
+        columns = {key: values for key, values in value.items() if isinstance(values, list)}
+        if len({len(values) for values in columns.values()}) == 1:
             value = [dict(zip(columns, turn, strict=True)) for turn in zip(*columns.values(), strict=True)]
     return value if isinstance(value, list) else []
 
@@ -64,20 +64,20 @@ def messages(turns: Sequence[Any], remarks: Remarks, learned: bool = True) -> It
     for turn in turns:
         if not isinstance(turn, dict):
             raise UnusableRow("has a message that is no object")
-        said = str(turn.get(_key(turn, SPEAKERS) or "role"))
-        role = ROLE_NAMES.get(said.lower(), said.lower())
+        role_name = str(turn.get(_key(turn, SPEAKERS) or "role"))
+        role = ROLE_NAMES.get(role_name.lower(), role_name.lower())
         if role not in ROLES:
-            raise UnusableRow(f"has a message of an unknown role: '{said}'")
+            raise UnusableRow(f"has a message of an unknown role: '{role_name}'")
         name = _key(turn, CONTENTS) or "content"
-        if role == "system" and cells.missing(turn.get(name)):
+        if role == "system" and cells.is_missing(turn.get(name)):
             continue
         for key in turn.keys() - KEYS:
-            if not cells.missing(turn[key]):
+            if not cells.is_missing(turn[key]):
                 remarks.unused(f"messages.{key}")
-        yield Message(role, cells.content(turn, name), role != "assistant" or (learned and weighed(turn, remarks)))
+        yield Message(role, cells.content(turn, name), role != "assistant" or (learned and is_learned(turn, remarks)))
 
 
-def weighed(columns: Columns, remarks: Remarks) -> bool:
+def is_learned(columns: Columns, remarks: Remarks) -> bool:
     """Whether a row, or a reply, is to be learned; weights between 0 and 1, and above, are said to count as 1."""
     for name in WEIGHTS:
         if name in columns and (weight := cells.number(columns[name])) is not None:
@@ -88,11 +88,11 @@ def weighed(columns: Columns, remarks: Remarks) -> bool:
     return True
 
 
-def conversation(told: Sequence[Message], remarks: Remarks, merge: bool) -> tuple[Message, ...]:
+def conversation(messages: Sequence[Message], remarks: Remarks, merge: bool) -> tuple[Message, ...]:
     """Messages that a model's template takes: a system message first, then turns; raises `UnusableRow`."""
-    if not told:
+    if not messages:
         raise UnusableRow("has no list of messages")
-    turns = tuple(_merged(told)) if merge else tuple(told)
+    turns = tuple(_merged(messages)) if merge else tuple(messages)
     roles = [message.role for message in turns]
     talk = roles[1:] if roles[0] == "system" else roles
     if "assistant" not in roles:
@@ -101,7 +101,7 @@ def conversation(told: Sequence[Message], remarks: Remarks, merge: bool) -> tupl
         raise UnusableRow("has a system message that is not the first")
     if talk[0] != "user":
         raise UnusableRow("has an assistant message before any user's")
-    if role := next((role for role, after in zip(talk, talk[1:], strict=False) if role == after), None):
+    if role := next((role for role, following in zip(talk, talk[1:], strict=False) if role == following), None):
         raise UnusableRow(f"has two {role} messages in a row (data.merge_turns makes one of them)")
     if not any(message.learned for message in turns if message.role == "assistant"):
         raise UnusableRow("has a weight of 0, so that nothing of it is trained on")
@@ -110,31 +110,31 @@ def conversation(told: Sequence[Message], remarks: Remarks, merge: bool) -> tupl
     return turns
 
 
-def with_system(columns: Columns, told: Sequence[Message], remarks: Remarks) -> Sequence[Message]:
+def with_system(columns: Columns, messages: Sequence[Message], remarks: Remarks) -> Sequence[Message]:
     """Messages under the row's own system message, if it has one in a column of its own."""
-    name = next((name for name in SYSTEM if name in columns and not cells.missing(columns[name])), None)
+    name = next((name for name in SYSTEM if name in columns and not cells.is_missing(columns[name])), None)
     if name is None:
-        return told
-    if told and told[0].role == "system":
+        return messages
+    if messages and messages[0].role == "system":
         remarks.unused(name)
-        return told
-    return [Message("system", cells.content(columns, name)), *told]
+        return messages
+    return [Message("system", cells.content(columns, name)), *messages]
 
 
-def _merged(told: Sequence[Message]) -> Iterator[Message]:
+def _merged(messages: Sequence[Message]) -> Iterator[Message]:
     """Turns of one role in a row as one."""
-    at_hand: Message | None = None
-    for message in told:
-        if at_hand is None or message.role != at_hand.role:
-            if at_hand:
-                yield at_hand
-            at_hand = message
-        elif message.learned != at_hand.learned:
+    current: Message | None = None
+    for message in messages:
+        if current is None or message.role != current.role:
+            if current:
+                yield current
+            current = message
+        elif message.learned != current.learned:
             raise UnusableRow(f"has {message.role} messages in a row of which only some have a weight of 0")
         else:
-            at_hand = replace(at_hand, content=at_hand.content + BETWEEN + message.content)
-    if at_hand:
-        yield at_hand
+            current = replace(current, content=current.content + BETWEEN + message.content)
+    if current:
+        yield current
 
 
 def _key(turn: Columns, keys: Sequence[str]) -> str | None:

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from gemmalocal.documents import lines
 from gemmalocal.documents.document import Unreadable
-from gemmalocal.documents.lines import LONGEST, At, SourceRows
+from gemmalocal.documents.lines import LONGEST, OnProgress, SourceRows
 from gemmalocal.records import Rejected
 
 SEPARATORS = ",;\t|"
@@ -19,7 +19,7 @@ INDEXES = ("", "Unnamed: 0")  # what pandas' index is called in a header
 TITLED = 3  # lines under a title line that are looked at: all have the same several columns
 
 
-def table(file: Path, at: At, names: Sequence[str] = ()) -> SourceRows:
+def table(file: Path, at: OnProgress, names: Sequence[str] = ()) -> SourceRows:
     """Columns under a header line (.csv, .tsv), quoted as in RFC 4180.
 
     If `names` are given for the columns, the file has no header. A row with a quotation mark that is never closed
@@ -68,7 +68,7 @@ def _rows(file: Path, found: _TableLines, names: Sequence[str], delimiter: str) 
 class _TableLines:
     """The lines of a table: where the row at hand began, and a way back to its second line."""
 
-    def __init__(self, raw: BinaryIO, number: int, at: At) -> None:
+    def __init__(self, raw: BinaryIO, number: int, at: OnProgress) -> None:
         self._raw, self._number, self._at = raw, number, at
         self.mark()
 

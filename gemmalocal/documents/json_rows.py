@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 from gemmalocal.documents import lines, splits
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_values import Broken, Values, decode
-from gemmalocal.documents.lines import LONGEST, At, SourceRow, SourceRows
+from gemmalocal.documents.lines import LONGEST, OnProgress, SourceRow, SourceRows
 from gemmalocal.records import Rejected
 
 HELD = 64 << 20  # bytes of a file whose rows stand in columns, which is held whole
@@ -22,7 +22,7 @@ ROW_NAMES = {  # an object with one of these is a row, and holds none
 LIST_NAMES = ("data", "rows", "examples", "items", "records", "instances")  # what a list of rows is called
 
 
-def json_lines(file: Path, at: At) -> SourceRows:
+def json_lines(file: Path, at: OnProgress) -> SourceRows:
     """One JSON object a line (.jsonl); or what a .json holds, under a wrong name."""
     with file.open("rb") as opened:
         raw = lines.begin(opened)
@@ -51,7 +51,7 @@ def json_lines(file: Path, at: At) -> SourceRows:
                     yield Rejected(source, str(problem), line[:80].decode("utf-8", "replace").strip())
 
 
-def json_tree(file: Path, at: At, part: str = "") -> SourceRows:
+def json_tree(file: Path, at: OnProgress, part: str = "") -> SourceRows:
     """The rows of a .json file, streamed; `part` is the list in its object that is meant, else each of `parts`."""
     with file.open("rb") as opened:
         raw = lines.begin(opened)

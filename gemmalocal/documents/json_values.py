@@ -12,7 +12,7 @@ import re
 from typing import Any, BinaryIO
 
 from gemmalocal.documents.document import Unreadable
-from gemmalocal.documents.lines import LONGEST, NOT_UTF8, At
+from gemmalocal.documents.lines import LONGEST, NOT_UTF8, OnProgress
 
 BLOCK = 1 << 18  # bytes that are read at once
 WHITE = " \t\n\r"
@@ -130,7 +130,7 @@ class Broken(Unreadable):
 class Values:
     """A place in a file of JSON, that moves on."""
 
-    def __init__(self, raw: BinaryIO, at: At) -> None:
+    def __init__(self, raw: BinaryIO, at: OnProgress) -> None:
         self._raw, self._at = raw, at
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._text, self._place, self._ended, self._damaged = "", 0, False, False

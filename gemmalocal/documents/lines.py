@@ -11,7 +11,7 @@ from gemmalocal.records import Rejected
 
 SourceRow = tuple[str, dict[str, Any]]  # where it came from, its columns
 SourceRows = Iterator[SourceRow | Rejected]
-At = Callable[[int], None]  # told how many bytes have been read
+OnProgress = Callable[[int], None]  # told how many bytes have been read
 LONGEST = 8 << 20  # bytes; a longer row is passed over, so that one broken line cannot fill the memory
 OLD_MAC = 256 << 20  # bytes of a file whose lines end in a carriage return alone, which is held whole
 SAMPLE = 1 << 16  # bytes in which the first line end is looked for

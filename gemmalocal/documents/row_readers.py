@@ -10,15 +10,15 @@ from gemmalocal.documents import lines, spreadsheet
 from gemmalocal.documents.delimited import separator, table
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_rows import json_lines, json_tree
-from gemmalocal.documents.lines import LONGEST, At, SourceRows
+from gemmalocal.documents.lines import LONGEST, OnProgress, SourceRows
 from gemmalocal.records import Rejected
 
-__all__ = ["LONGEST", "READERS", "At", "SourceRows", "read", "separator", "table"]
+__all__ = ["LONGEST", "READERS", "OnProgress", "SourceRows", "read", "separator", "table"]
 BLOCK = 1024  # rows of a Parquet or Arrow file at once
 ARROW_FILE = b"ARROW1"
 
 
-def read(file: Path, at: At) -> SourceRows:
+def read(file: Path, at: OnProgress) -> SourceRows:
     """The rows of a file whose suffix is in `READERS`."""
     try:
         yield from READERS[file.suffix.lower()](file, at)
@@ -28,7 +28,7 @@ def read(file: Path, at: At) -> SourceRows:
         yield Rejected(file.name, str(problem))
 
 
-def parquet(file: Path, at: At) -> SourceRows:
+def parquet(file: Path, at: OnProgress) -> SourceRows:
     """Columns in row groups (.parquet), a block at a time."""
     try:
         import pyarrow
@@ -47,7 +47,7 @@ def parquet(file: Path, at: At) -> SourceRows:
         raise Unreadable(f"is not a whole Parquet file: {str(error).splitlines()[0]}") from error
 
 
-def arrow(file: Path, at: At) -> SourceRows:
+def arrow(file: Path, at: OnProgress) -> SourceRows:
     """Record batches as `datasets` and others keep them (.arrow), in a stream or a file."""
     try:
         import pyarrow
@@ -77,7 +77,7 @@ def _batches(mapped: Any) -> Iterator[Any]:
         yield from pyarrow.ipc.open_stream(mapped)
 
 
-def document(file: Path, at: At) -> SourceRows:
+def document(file: Path, at: OnProgress) -> SourceRows:
     """A text file (.txt, .md) is one row of plain text; `data.long_rows: split` makes several of a long one."""
     with file.open("rb") as raw:
         lines.begin(raw)
@@ -89,7 +89,7 @@ def document(file: Path, at: At) -> SourceRows:
         yield file.name, {"text": text}
 
 
-READERS: dict[str, Callable[[Path, At], SourceRows]] = {
+READERS: dict[str, Callable[[Path, OnProgress], SourceRows]] = {
     ".jsonl": json_lines,
     ".ndjson": json_lines,
     ".json": json_tree,

@@ -36,7 +36,7 @@ class Voice:
             text, before = shaped(text, self.template), ()
         said = [Message(role, part) for pair in before for role, part in zip(("user", "assistant"), pair, strict=True)]
         first = [Message("system", system)] if system else []
-        return self.layout.asked(self.tokenizer, [*first, *said, Message("user", text)])
+        return self.layout.prompt_text(self.tokenizer, [*first, *said, Message("user", text)])
 
 
 def shaped(text: str, template: RowTemplate) -> str:

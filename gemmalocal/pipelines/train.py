@@ -217,7 +217,7 @@ def answer(
     """
     tokenizer = ready.tokenizer
     assert tokenizer is not None
-    text = ready.layout.asked(tokenizer, [Message("user", prompt)])
+    text = ready.layout.prompt_text(tokenizer, [Message("user", prompt)])
     ids = []
     for number in trainer.stream(tokenizer.encode(text), max_tokens, tokenizer.stop_ids):
         if wished():

@@ -84,9 +84,9 @@ def test_packed_rows_fill_the_lanes_evenly() -> None:
 @pytest.mark.parametrize("packed", [False, True])
 def test_the_ranks_shares_are_the_plan_and_about_equal(size: int, packed: bool) -> None:
     parts = plan(examples(5, 9, 40, 33, 12, 60, 21, 8, 17, 30), BatchShape(4, 0, 64, packed=packed))
-    assert [part.place for part in parts] == list(range(len(parts)))
+    assert [part.number for part in parts] == list(range(len(parts)))
     shares = [share(parts, rank, size) for rank in range(size)]
-    assert sorted(part.place for mine in shares for part in mine) == list(range(len(parts)))
-    assert all([part.place for part in mine] == sorted(part.place for part in mine) for mine in shares)
+    assert sorted(part.number for mine in shares for part in mine) == list(range(len(parts)))
+    assert all([part.number for part in mine] == sorted(part.number for part in mine) for mine in shares)
     loads = [sum(part.tokens for part in mine) for mine in shares]
     assert max(loads) - min(loads) <= max(part.tokens for part in parts)

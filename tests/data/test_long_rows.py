@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gemmalocal.data.examples import BLOCK_ROWS, Example, shown, to_examples
+from gemmalocal.data.examples import BLOCK_ROWS, Example, decode_example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.recipe.schema import LongRows
 from gemmalocal.records import Message, Record, Rejected
@@ -35,7 +35,7 @@ def made(record: Record, tokenizer: Tokenizer, max_length: int, do: LongRows) ->
 
 
 def learned(example: Example, tokenizer: Tokenizer) -> str:
-    return "".join(text for text, supervised in shown(example, tokenizer) if supervised)
+    return "".join(text for text, supervised in decode_example(example, tokenizer) if supervised)
 
 
 def test_plain_text_becomes_windows_that_lose_nothing(tiny: Path) -> None:

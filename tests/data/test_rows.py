@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gemmalocal.data.dataset import Records, sides
+from gemmalocal.data.dataset import Records, held_out_mask
 from gemmalocal.errors import DatasetError
 from gemmalocal.recipe.schema import DataSpec, PromptTemplate
 from gemmalocal.records import Message, Record
@@ -125,21 +125,21 @@ def keys(*texts: str) -> Any:
 
 def test_a_row_never_changes_sides() -> None:
     old = [f"row {number}" for number in range(400)]
-    held_out = {text for text, side in zip(old, sides(keys(*old), 0.1), strict=True) if side}
+    held_out = {text for text, side in zip(old, held_out_mask(keys(*old), 0.1), strict=True) if side}
     more = [*(f"new {number}" for number in range(100)), *old]
     random.Random(0).shuffle(more)
-    again = {text for text, side in zip(more, sides(keys(*more), 0.1), strict=True) if side}
+    again = {text for text, side in zip(more, held_out_mask(keys(*more), 0.1), strict=True) if side}
     assert 20 < len(held_out) < 60
     assert held_out == {text for text in again if text.startswith("row")}
 
 
 def test_a_side_is_never_empty_where_two_rows_are_there() -> None:
     for number in range(40):
-        assert sides(keys(f"a{number}", f"b{number}"), 0.01).sum() == 1
-        assert sides(keys(f"a{number}", f"b{number}"), 0.5).sum() == 1
-        assert not sides(keys(f"a{number}"), 0.5).any()
-    assert not sides(keys("a", "b"), 0).any()
-    assert not sides(keys(), 0.1).any()
+        assert held_out_mask(keys(f"a{number}", f"b{number}"), 0.01).sum() == 1
+        assert held_out_mask(keys(f"a{number}", f"b{number}"), 0.5).sum() == 1
+        assert not held_out_mask(keys(f"a{number}"), 0.5).any()
+    assert not held_out_mask(keys("a", "b"), 0).any()
+    assert not held_out_mask(keys(), 0.1).any()
 
 
 def test_what_cannot_become_an_example_is_not_the_one_held_out(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gemmalocal.data.dataset import Records
-from gemmalocal.data.examples import shown
+from gemmalocal.data.examples import decode_example
 from gemmalocal.documents.splits import side_of
 from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.events import Notice
@@ -239,7 +239,7 @@ def test_weights_reach_training(tmp_path: Path, tiny: Path) -> None:
     assert told[:2] == [f"{path[0]['path']}: each 3 times in an epoch", f"{path[1]['path']}: 2 rows taken"]
     assert ready.train.sources(5) == ["a.jsonl:1"] * 3 + ["b.jsonl:1", "b.jsonl:2"]
     assert ready.tokenizer is not None
-    learned = [text for text, supervised in shown(ready.train[2], ready.tokenizer) if supervised]
+    learned = [text for text, supervised in decode_example(ready.train[2], ready.tokenizer) if supervised]
     assert [text.startswith("the last") for text in learned] == [True]
     assert int(ready.train.lengths.sum()) == sum(len(example.ids) for example in ready.train)
     again = Prepared()

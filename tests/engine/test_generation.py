@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gemmalocal.backends.protocol import Sampling
-from gemmalocal.data.layout import Layout, form
+from gemmalocal.data.layout import Layout, layout_form
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine.generation import Detokenizer, Voice, shaped, speak
 from gemmalocal.recipe.schema import PromptTemplate
@@ -86,10 +86,10 @@ def test_turns_fold_the_system_text_and_go_on(chatty: Tokenizer, tokenizer: Toke
 
 
 def test_the_form_is_that_of_the_rows(chatty: Tokenizer, tokenizer: Tokenizer) -> None:
-    assert form(tokenizer, True, []) == form(chatty, True, []) == "text"
-    assert form(chatty, False, []) == "chat"
-    assert form(tokenizer, False, tokenizer.encode("<bos>the<eos>")) == "prompt"
-    assert form(tokenizer, False, tokenizer.encode("<start_of_turn>user\nthe<end_of_turn>")) == "chat"
+    assert layout_form(tokenizer, True, []) == layout_form(chatty, True, []) == "text"
+    assert layout_form(chatty, False, []) == "chat"
+    assert layout_form(tokenizer, False, tokenizer.encode("<bos>the<eos>")) == "prompt"
+    assert layout_form(tokenizer, False, tokenizer.encode("<start_of_turn>user\nthe<end_of_turn>")) == "chat"
 
 
 def test_voices_that_share_weights_speak_in_one_pass(tokenizer: Tokenizer) -> None:

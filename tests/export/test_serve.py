@@ -175,7 +175,7 @@ def test_a_base_model_chats_as_its_rows_do(home: Path, tiny: Path, form: list[st
     tokenizer = Tokenizer(tiny)
     assert not tokenizer.has_template
     asked = [{"role": "system", "content": "the sea"}, {"role": "user", "content": PROMPT}]
-    rows = Layout("prompt").asked(tokenizer, [Message(one["role"], one["content"]) for one in asked])
+    rows = Layout("prompt").prompt_text(tokenizer, [Message(one["role"], one["content"]) for one in asked])
     end = tokenizer.encoder.token_to_id("<end_of_turn>")
     with served(home, *form) as server, httpx2.Client(timeout=60, trust_env=False) as client:
         more = {"model": "tune", "max_tokens": 6, "temperature": 0}

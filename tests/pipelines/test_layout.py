@@ -124,7 +124,7 @@ def test_rows_that_are_written_in_turns_are_not_wrapped_again(has_template: bool
     assert texts(found)[0] == f"<bos>{MARKED}us 0.<end_of_turn>\n<eos>"
     assert found.layout == Layout("chat")  # so a chat puts its questions in turns
     assert found.tokenizer is not None
-    asked = found.layout.asked(found.tokenizer, turned("why?"))
+    asked = found.layout.prompt_text(found.tokenizer, turned("why?"))
     assert asked.startswith("[user]why?" if has_template else "<bos><start_of_turn>user\nwhy?")
 
 
@@ -160,7 +160,11 @@ def test_other_programs_are_told_the_layout(tiny: Path, tmp_path: Path) -> None:
     written = found.layout.template(found.tokenizer)
     assert written is not None
     theirs = Tokenizer(tiny, template=ChatTemplate(written, "x"))
-    assert theirs.render(turned("why?"), True) == found.layout.asked(found.tokenizer, turned("why?")) == "<bos>why?\n"
+    assert (
+        theirs.render(turned("why?"), True)
+        == found.layout.prompt_text(found.tokenizer, turned("why?"))
+        == "<bos>why?\n"
+    )
 
 
 @pytest.mark.parametrize(("rows", "brought"), [([*TWO[:2], ONE], TURNS), ([PAIR], None), ([TEXT], None)])
@@ -180,7 +184,7 @@ def test_a_prompt_that_is_in_turns_already_is_not_wrapped(tiny: Path, tmp_path: 
     found, _ = ready(tiny, tmp_path, [{"text": f"{MARKED}us {n}.<end_of_turn>"} for n in range(3)])
     assert found.layout == Layout("chat")
     assert found.tokenizer is not None
-    assert found.layout.asked(found.tokenizer, turned(f"<bos>{MARKED}")) == f"<bos>{MARKED}"
+    assert found.layout.prompt_text(found.tokenizer, turned(f"<bos>{MARKED}")) == f"<bos>{MARKED}"
 
 
 def test_a_chat_remembers_whichever_row_is_first(tiny: Path, tmp_path: Path) -> None:

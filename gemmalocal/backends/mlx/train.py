@@ -112,7 +112,7 @@ class MlxTrainer:
 
         It gets a buffer that is filled in between. So each activation lives just as long as its gradient needs it.
         """
-        self._draw(batch.place)
+        self._draw(batch.number)
         values = [value for _, value in self._trainable()]
         places, targets = _supervised(batch)
 

@@ -84,7 +84,7 @@ class TorchTrainer:
         """Add the summed loss and gradient of micro-batches, one after the other."""
         with translated():
             for part in parts:
-                self._draw(part.place)
+                self._draw(part.number)
                 packed = self._packed(part)
                 hidden = self._hidden(packed)
                 loss = self._head.loss(hidden.detach(), packed.targets)

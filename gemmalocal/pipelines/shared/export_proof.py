@@ -73,7 +73,7 @@ def ask_run(found: FinishedRun) -> Known:
     if not token_store.exists(found.run / "examples"):
         raise ModelError("The run was made by an older version, and its rows are gone.", "Train it again.")
     if wrong := token_store.damage(found.run / "examples"):
-        raise token_store.lost(wrong)
+        raise token_store.damaged_store(wrong)
     train, held_out, _ = token_store.load(found.run / "examples")
     rows = held_out.spaced(found.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
     asked = ProofQuestions(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], found.tokenizer)

@@ -128,11 +128,13 @@ def _made_again(data: DataSpec, tokenizer: Tokenizer, place: Path, wrong: dict[s
             if not isinstance(event, Notice):
                 yield event
     except DatasetError as error:
-        raise token_store.lost(wrong, f" They cannot be made again: {error.message}") from error
-    if not token_store.same(again, place, wrong):
+        raise token_store.damaged_store(wrong, f" They cannot be made again: {error.message}") from error
+    if not token_store.is_same_store(again, place, wrong):
         atomic.remove(again)
-        raise token_store.lost(wrong, f" They cannot be made again: the rows of {data.name} have changed since.")
-    token_store.mend(place, again, wrong)
+        raise token_store.damaged_store(
+            wrong, f" They cannot be made again: the rows of {data.name} have changed since."
+        )
+    token_store.restore(place, again, wrong)
     yield Notice("they were made again from the rows, which have not changed")
 
 

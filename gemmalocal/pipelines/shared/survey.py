@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gemmalocal.data.examples import shown
+from gemmalocal.data.examples import decode_example
 from gemmalocal.data.lint import Lint
 from gemmalocal.data.token_store import Examples
 from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS
@@ -68,10 +68,10 @@ def page(ready: Prepared, examples: Examples) -> list[dict[str, Any]]:
     rows = []
     for source, example in zip(examples.sources(len(examples)), examples, strict=True):
         hidden = max(0, len(example.ids) - LONGEST)
-        pieces = shown(example.part(0, LONGEST - TAIL if hidden else None), ready.tokenizer)
+        pieces = decode_example(example.part(0, LONGEST - TAIL if hidden else None), ready.tokenizer)
         row = {"source": source, "pieces": pieces, "tokens": len(example.ids), "supervised": example.supervised}
         row |= {"cut": example.cut, "hidden": hidden}
-        rows.append(row | {"end": shown(example.part(-TAIL, None), ready.tokenizer)} if hidden else row)
+        rows.append(row | {"end": decode_example(example.part(-TAIL, None), ready.tokenizer)} if hidden else row)
     return rows
 
 
