@@ -167,7 +167,7 @@ def _ends_whole(path: Path) -> bool:
 
 if __name__ == "__main__":
     folder, *given = sys.argv[1:]
-    launched = launcher.found()
+    launched = launcher.launched()
     if given and launched:
         sys.exit(follow(Path(folder), json.loads(given[0]), launched.rank))
     holder.sign(Path(folder) / "lock")

@@ -26,7 +26,7 @@ def open_backend(name: str) -> Backend:
     """
     if name not in (*BACKENDS, "auto"):
         raise BackendUnavailable(f"There is no backend '{name}'.", f"There are {', '.join(BACKENDS)}, and auto.")
-    launched = launcher.found()
+    launched = launcher.launched()
     if name == "auto" and launched:
         name = {launcher.MLX: "mlx", launcher.TORCH: "torch"}[launched.by]
     if name != "auto":

@@ -41,7 +41,7 @@ def joined(engine: str, own: str, way_out: str, join: Callable[[], Group]) -> Gr
 
     Raises `BackendUnavailable` for another launcher; `way_out` says what to do.
     """
-    launched = launcher.found()
+    launched = launcher.launched()
     if launched is None:
         return ALONE
     if launched.by != own:

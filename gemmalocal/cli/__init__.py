@@ -11,8 +11,8 @@ from typing import NoReturn
 import click
 
 from gemmalocal import __version__
-from gemmalocal.cli.groups import Grouped
-from gemmalocal.cli.say import flush, note, open_streams, styled
+from gemmalocal.cli.command_groups import Grouped
+from gemmalocal.cli.output import flush, note, open_streams, styled
 from gemmalocal.errors import INTERRUPTED, GemmalocalError, OutputLost, OutputUnwanted, UsageFault
 from gemmalocal.files import system_errors
 

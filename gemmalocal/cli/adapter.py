@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from gemmalocal.cli import complete, errands
-from gemmalocal.cli.say import note, say, say_json
+from gemmalocal.cli import completion
+from gemmalocal.cli.output import note, say, say_json
+from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import UsageFault
 from gemmalocal.files import paths, safe_read, targets
 from gemmalocal.jobs import history
@@ -17,7 +18,7 @@ CONFIG = "adapter_config.json"
 
 
 @click.command()
-@click.argument("source", shell_complete=complete.runs_or_files)
+@click.argument("source", shell_complete=completion.runs_or_files)
 @click.argument("target", type=click.Path())
 @click.option("--to", type=click.Choice(["mlx-lm", "peft"]), required=True, help="The layout to write.")
 @click.option("--model", help="The model that it was trained on, if the adapter does not name it.")
@@ -30,11 +31,11 @@ def adapter(source: str, target: str, to: str, model: str | None, as_json: bool)
     """
     spec = {
         "source": str(_folder(source)),
-        "target": str(targets.wanted(target, targets.empty)),
+        "target": str(targets.checked_target(target, targets.empty)),
         "to": to,
         "model": model,
     }
-    code, report = errands.run("adapter", spec)
+    code, report = run_for_report("adapter", spec)
     if report and as_json:
         say_json(report)
     elif report:
@@ -46,7 +47,7 @@ def adapter(source: str, target: str, to: str, model: str | None, as_json: bool)
 
 def _folder(source: str) -> Path:
     """The adapter of a run, or a folder; raises `GemmalocalError` if there is neither."""
-    own, folder = paths.runs() / source / "adapter", paths.given(source).absolute()
+    own, folder = paths.runs() / source / "adapter", paths.expanded(source).absolute()
     for place in (own, folder):
         if safe_read.is_file(place / CONFIG):
             return place

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from gemmalocal.cli import complete
-from gemmalocal.cli.errands import run
-from gemmalocal.cli.lengths import compare, parsed
-from gemmalocal.cli.say import say, say_json
+from gemmalocal.cli import completion
+from gemmalocal.cli.bench_lengths import compare_memory, parse_lengths
+from gemmalocal.cli.output import say, say_json
+from gemmalocal.cli.report_jobs import run_for_report
 
 STEPS, ROUNDS = 6, 2
 
@@ -34,7 +34,7 @@ STEPS, ROUNDS = 6, 2
     help="The numbers of our frozen weights, as in a recipe.",
 )
 @click.option(
-    "--rows", shell_complete=complete.files, help="Rows of prompt and completion. If left out: made-up word problems."
+    "--rows", shell_complete=completion.files, help="Rows of prompt and completion. If left out: made-up word problems."
 )
 @click.option(
     "--steps", default=STEPS, show_default=True, type=click.IntRange(2), help="How many steps, of 4 rows each."
@@ -44,7 +44,7 @@ STEPS, ROUNDS = 6, 2
 )
 @click.option(
     "--lengths",
-    callback=parsed,
+    callback=parse_lengths,
     metavar="512,1024",
     help="Instead, compare the memory of one step on a row of each length.",
 )
@@ -68,12 +68,12 @@ def bench(
     if lengths:
         if (rows, steps, rounds, dtype) != (None, STEPS, ROUNDS, "auto"):
             raise click.UsageError("--lengths trains one step on made-up rows: leave --rows, --steps, ... out.")
-        return compare(model, backend, lengths, as_json)
+        return compare_memory(model, backend, lengths, as_json)
     spec = {"model": model, "backend": backend, "dtype": dtype, "steps": steps}
     spec["rows"] = rows and str(Path(rows).resolve())
     figures: dict[str, Any] = {}
     for who in ("ours", "stock") * rounds:
-        code, report = run("bench", {**spec, "who": who})
+        code, report = run_for_report("bench", {**spec, "who": who})
         if code:
             return code
         figures[who] = _added(figures.get(who), report)

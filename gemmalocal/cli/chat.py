@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
-from gemmalocal.cli import complete
-from gemmalocal.cli.answers import ExchangePage
+from gemmalocal.cli import completion
+from gemmalocal.cli.answer_columns import ExchangePage
+from gemmalocal.cli.event_printer import EventPrinter
 from gemmalocal.cli.follow import exit_code
-from gemmalocal.cli.narrate import Narrator
-from gemmalocal.cli.say import note, say, say_json_line
+from gemmalocal.cli.output import note, say, say_json_line
 from gemmalocal.errors import USAGE
 from gemmalocal.files import paths
 from gemmalocal.jobs import processes
@@ -28,7 +28,7 @@ SETTLED: dict[str, type[Event]] = {"vote": Voted, "clear": Cleared, "save": Repo
 
 
 @click.command()
-@click.argument("runs", nargs=-1, shell_complete=complete.runs, metavar="[RUN[@STEP]]...")
+@click.argument("runs", nargs=-1, shell_complete=completion.runs, metavar="[RUN[@STEP]]...")
 @click.option("--prompt", "prompts", multiple=True, help="Ask this, and end. Several are one conversation.")
 @click.option("--system", default="", help="A text that tells the model how to answer.")
 @click.option(
@@ -92,7 +92,7 @@ class Dialogue:
 
     def __init__(self, job: processes.Job, as_json: bool) -> None:
         self._job, self._json = job, as_json
-        self._narrator, self._talk = Narrator(), transcript.Talk()
+        self._printer, self._talk = EventPrinter(), transcript.Talk()
         self._page: ExchangePage | None = None
         self._last: Event | None = None
         self.over = False
@@ -126,7 +126,7 @@ class Dialogue:
 
     def close(self) -> None:
         """Leave no job behind."""
-        self._narrator.close()
+        self._printer.close()
         self._job.kill()
 
     def _news(self) -> Iterator[Event]:
@@ -157,7 +157,7 @@ class Dialogue:
             if self._job.directory.parent != paths.errands():
                 note(event.data["transcript"])
         elif not isinstance(event, Finished) or event.message:
-            self._narrator(event)
+            self._printer(event)
         exchange = self._talk.exchanges[-1] if self._talk.exchanges else None
         if exchange is None or isinstance(event, Voted | Cleared | Report | Finished):
             return

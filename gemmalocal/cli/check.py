@@ -9,9 +9,9 @@ from typing import Any
 
 import click
 
-from gemmalocal.cli import complete
-from gemmalocal.cli.errands import run
-from gemmalocal.cli.say import StyledText, joined, note, page, say, say_json, styled
+from gemmalocal.cli import completion
+from gemmalocal.cli.output import StyledText, joined, note, page, say, say_json, styled
+from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.jobs.terminal_text import on_line, printable
 from gemmalocal.planning.throughput import duration
 
@@ -21,7 +21,7 @@ LABEL = 10  # cells of what a line is about
 
 
 @click.command()
-@click.argument("recipe", shell_complete=complete.recipes)
+@click.argument("recipe", shell_complete=completion.recipes)
 @click.option(
     "--set",
     "overrides",
@@ -40,7 +40,7 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
     """
     from gemmalocal.recipe import recipe_file
 
-    code, report = run("check", recipe_file.load(recipe, overrides, note).model_dump(mode="json"))
+    code, report = run_for_report("check", recipe_file.load(recipe, overrides, note).model_dump(mode="json"))
     if as_json and report:
         say_json(report)
     elif report:
@@ -54,7 +54,7 @@ def coloured() -> bool:
 
 
 def lines(report: dict[str, Any], colour: bool = True) -> Iterator[str]:
-    """The report for a person, a line at a time, styled or foreign: for `say.page`; the app shows the same.
+    """The report for a person, a line at a time, styled or foreign: for `output.page`; the app shows the same.
 
     Without `colour` what is supervised stands between `MARKS`.
     """

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from gemmalocal.cli import complete, errands
-from gemmalocal.cli.say import page, say, say_json
+from gemmalocal.cli import completion
+from gemmalocal.cli.output import page, say, say_json
+from gemmalocal.cli.report_jobs import follow_for_report
 from gemmalocal.files import targets
 from gemmalocal.jobs import history
 from gemmalocal.workspace import exports
@@ -16,7 +17,7 @@ FORMS = [offer.name for offer in exports.OFFERS]
 
 
 @click.command()
-@click.argument("run", shell_complete=complete.runs)
+@click.argument("run", shell_complete=completion.runs)
 @click.option(
     "--to",
     "form",
@@ -55,8 +56,8 @@ def export(
     than 90 % of what the run gained, it is marked as failed.
     """
     chosen = exports.ExportForm(form, dtype, int(quantize) if quantize else None, kind)
-    code, report = errands.report(
-        exports.start(history.find_run(run), chosen, None if folder is None else targets.place(folder))
+    code, report = follow_for_report(
+        exports.start(history.find_run(run), chosen, None if folder is None else targets.resolved(folder))
     )
     if report and as_json:
         say_json(report)

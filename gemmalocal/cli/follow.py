@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from gemmalocal.cli.say import note, say_json_line
+from gemmalocal.cli.output import note, say_json_line
 from gemmalocal.errors import INTERRUPTED, KILLED
 from gemmalocal.files import paths
 from gemmalocal.jobs import history

@@ -10,8 +10,9 @@ from typing import Any
 
 import click
 
-from gemmalocal.cli import complete, errands
-from gemmalocal.cli.say import say, say_json, styled
+from gemmalocal.cli import completion
+from gemmalocal.cli.output import say, say_json, styled
+from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.files import paths
 from gemmalocal.jobs.terminal_text import on_line
 
@@ -36,7 +37,7 @@ def models(folders: tuple[str, ...], as_json: bool) -> int:
     It says which of them fit into this machine's memory. It looks into the workspace, the Hub's cache, LM Studio,
     Ollama, each --folder, and the folders that GEMMALOCAL_MODELS names. It does not ask the network.
     """
-    code, report = errands.run("models", {"folders": [str(Path(folder).resolve()) for folder in folders]})
+    code, report = run_for_report("models", {"folders": [str(Path(folder).resolve()) for folder in folders]})
     if as_json:
         for entry in report.get("models", []):
             say_json(entry)
@@ -97,14 +98,14 @@ def fetch(model: str, gguf: str | None, as_json: bool) -> int:
 
     Ctrl-C stops it. The same command goes on.
     """
-    code, report = errands.run("fetch", {"model": model, "gguf": gguf})
+    code, report = run_for_report("fetch", {"model": model, "gguf": gguf})
     if report:
         say_json(report) if as_json else say(report["path"])
     return code
 
 
 @click.command(name="import")
-@click.argument("file", shell_complete=complete.files)
+@click.argument("file", shell_complete=completion.files)
 @click.option("--name", help="The model's name in recipes. If left out: the file's.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON object.")
 def import_(file: str, name: str | None, as_json: bool) -> int:
@@ -113,8 +114,10 @@ def import_(file: str, name: str | None, as_json: bool) -> int:
     FILE is a Gemma 1, 2, 3 or 4 in GGUF, or the name of one in Ollama. Its weights become float32 in the workspace:
     4 bytes each. Recipes then find it by its name.
     """
-    path = paths.given(file)
-    code, report = errands.run("import_gguf", {"file": str(path.absolute()) if path.exists() else file, "name": name})
+    path = paths.expanded(file)
+    code, report = run_for_report(
+        "import_gguf", {"file": str(path.absolute()) if path.exists() else file, "name": name}
+    )
     if report and as_json:
         say_json(report)
     elif report:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gemmalocal.cli import complete, errands
-from gemmalocal.cli.say import say, say_json, styled
-from gemmalocal.cli.training import DETACH, JSON, look_on
+from gemmalocal.cli import completion
+from gemmalocal.cli.output import say, say_json, styled
+from gemmalocal.cli.report_jobs import run_for_report
+from gemmalocal.cli.training import DETACH, JSON, print_until_end
 from gemmalocal.errors import RecipeError
 from gemmalocal.files import paths, targets
 from gemmalocal.jobs.terminal_text import printable
@@ -24,7 +25,7 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, shell_complete=complete.files, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, required=True, shell_complete=completion.files, metavar="SOURCE...")
 @click.option(
     "--to", metavar="DATASET", help="The dataset's name, or a folder (./NAME). A .yaml file gives it its own name."
 )
@@ -44,7 +45,7 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @click.option(
     "--prompts",
     metavar="DIR",
-    shell_complete=complete.files,
+    shell_complete=completion.files,
     help="A folder with your own prompts: qa.j2, cot.j2, judge.j2.",
 )
 @click.option("--pairs", type=int, help="How many rows to make of a passage.")
@@ -84,7 +85,7 @@ def prepare(
     if to is None and file is None:
         raise click.UsageError("Name the dataset: --to DATASET.")
     wanted = _wanted(sources, file, options)
-    return look_on(preparations.begin(to or (file.stem if file else ""), wanted, password), as_json, detach)
+    return print_until_end(preparations.begin(to or (file.stem if file else ""), wanted, password), as_json, detach)
 
 
 def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]) -> Preparation:
@@ -111,7 +112,7 @@ def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]
 
 
 @click.command()
-@click.argument("dataset", shell_complete=complete.prepared)
+@click.argument("dataset", shell_complete=completion.datasets)
 @click.argument("rows", nargs=-1, type=int, metavar="N...")
 def accept(dataset: str, rows: tuple[int, ...]) -> None:
     """Take rejected rows into a dataset after all.
@@ -138,14 +139,14 @@ def _said(row: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("dataset", shell_complete=complete.prepared)
+@click.argument("dataset", shell_complete=completion.datasets)
 @click.option(
     "--to", "form", type=click.Choice(FORMS), required=True, help="The form. For hub it is a folder with a card."
 )
 @click.option(
     "--out",
     metavar="FOLDER",
-    shell_complete=complete.files,
+    shell_complete=completion.files,
     help="The new folder. If left out: DATASET-FORM, where you stand.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object.")
@@ -156,10 +157,10 @@ def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
     """
     prepared = (paths.datasets() / dataset / TRAIN_FILE).is_file()  # before a folder that is called so too
     elsewhere = ":" in dataset or (os.path.exists(dataset) and not prepared)
-    path = preparations.whole(dataset) if elsewhere else str(datasets.find(dataset))
+    path = preparations.absolute_source(dataset) if elsewhere else str(datasets.find(dataset))
     name = os.path.basename(dataset.rstrip("/")) or "dataset"
-    target = str(targets.wanted(f"{name.replace(':', '-')}-{form}" if out is None else out, targets.empty))
-    code, report = errands.run("convert", {"path": path, "form": form, "out": target, "name": name})
+    target = str(targets.checked_target(f"{name.replace(':', '-')}-{form}" if out is None else out, targets.empty))
+    code, report = run_for_report("convert", {"path": path, "form": form, "out": target, "name": name})
     if report:
         say_json(report) if as_json else say(report["path"])
     return code

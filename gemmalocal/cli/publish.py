@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from gemmalocal.cli import complete, errands
-from gemmalocal.cli.say import page, say, say_json
+from gemmalocal.cli import completion
+from gemmalocal.cli.output import page, say, say_json
+from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import RecipeError
 from gemmalocal.jobs import history
 from gemmalocal.jobs.terminal_text import on_line
@@ -20,7 +21,7 @@ TOKEN = "GEMMALOCAL_TOKEN"  # the job inherits it, and its directory does not ho
 
 
 @click.command()
-@click.argument("source", metavar="RUN|DATASET", shell_complete=complete.runs_or_files)
+@click.argument("source", metavar="RUN|DATASET", shell_complete=completion.runs_or_files)
 @click.argument("name", metavar="OWNER/NAME")
 @click.option("--form", help="Which export of RUN, such as gguf-Q8_0. If left out: the adapter.")
 @click.option("--dataset", "is_dataset", is_flag=True, help="Send a dataset: its name, or a folder with train.jsonl.")
@@ -45,7 +46,7 @@ def push(source: str, name: str, form: str | None, is_dataset: bool, private: bo
         "private": private,
         "dry": dry,
     }
-    code, report = errands.run("push", spec)
+    code, report = run_for_report("push", spec)
     if report and as_json:
         say_json(report)
     elif report:
@@ -55,7 +56,7 @@ def push(source: str, name: str, form: str | None, is_dataset: bool, private: bo
 
 def _rows(source: str) -> Path:
     """A dataset's folder, or any other that is there."""
-    folder = datasets.place(source)
+    folder = datasets.folder_of(source)
     return folder if folder.is_dir() else datasets.find(source)
 
 
@@ -91,7 +92,7 @@ def login(token_stdin: bool, browser: bool) -> int:
         typed = sys.stdin.isatty() and not token_stdin
         token = click.prompt("Token (it is not shown)", hide_input=True, err=True) if typed else sys.stdin.readline()
         os.environ[TOKEN] = token.strip()
-    code, report = errands.run("account", {"do": "login", "variable": None if browser else TOKEN})
+    code, report = run_for_report("account", {"do": "login", "variable": None if browser else TOKEN})
     os.environ.pop(TOKEN, None)
     if report:
         say(page(_known(report)))
@@ -101,7 +102,7 @@ def login(token_stdin: bool, browser: bool) -> int:
 @click.command()
 def logout() -> int:
     """Forget the Hub's tokens on this machine."""
-    code, _ = errands.run("account", {"do": "logout"})
+    code, _ = run_for_report("account", {"do": "logout"})
     return code
 
 
@@ -109,7 +110,7 @@ def logout() -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print it as one JSON object.")
 def whoami(as_json: bool) -> int:
     """Say whose token is here, and what it may do."""
-    code, report = errands.run("account", {"do": "whoami"})
+    code, report = run_for_report("account", {"do": "whoami"})
     if report:
         say_json(report) if as_json else say(page(_known(report)))
     return code

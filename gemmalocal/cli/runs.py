@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from gemmalocal.cli import complete
+from gemmalocal.cli import completion
+from gemmalocal.cli.event_printer import EventPrinter
 from gemmalocal.cli.follow import follow
-from gemmalocal.cli.narrate import Narrator
-from gemmalocal.cli.say import note, say, say_json
+from gemmalocal.cli.output import note, say, say_json
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import safe_read
 from gemmalocal.jobs import history, holder
@@ -63,22 +63,22 @@ def summary(folder: Path) -> dict[str, Any]:
 
 
 @click.command()
-@click.argument("run", shell_complete=complete.runs)
+@click.argument("run", shell_complete=completion.runs)
 @click.option("--json", "as_json", is_flag=True, help="Print the events, one JSON object a line.")
 def watch(run: str, as_json: bool) -> int:
     """Watch a run, from its beginning to its end.
 
     RUN is its name. Ctrl-C stops the watching, and the run goes on.
     """
-    narrator = Narrator()
+    printer = EventPrinter()
     try:
-        return follow(Job(history.find_run(run)), narrator, as_json, stoppable=False)
+        return follow(Job(history.find_run(run)), printer, as_json, stoppable=False)
     finally:
-        narrator.close()
+        printer.close()
 
 
 @click.command()
-@click.argument("run", shell_complete=complete.runs)
+@click.argument("run", shell_complete=completion.runs)
 @click.option("--force", is_flag=True, help="End it at once. What came after the last checkpoint is lost.")
 def stop(run: str, force: bool) -> None:
     """Ask a run to finish its step, save, and end.
@@ -114,7 +114,7 @@ def _force(job: Job) -> None:
 
 
 @click.command()
-@click.argument("run", shell_complete=complete.runs)
+@click.argument("run", shell_complete=completion.runs)
 @click.option("--lines", "-n", default=200, show_default=True, help="How many of the last lines to print.")
 def log(run: str, lines: int) -> None:
     """Print what a run and its libraries wrote.

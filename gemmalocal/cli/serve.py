@@ -9,16 +9,16 @@ from typing import Any
 
 import click
 
-from gemmalocal.cli import complete
+from gemmalocal.cli import completion
+from gemmalocal.cli.event_printer import EventPrinter
 from gemmalocal.cli.follow import follow
-from gemmalocal.cli.narrate import Narrator
-from gemmalocal.cli.say import page, say, say_json
+from gemmalocal.cli.output import page, say, say_json
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Event, Report
 
 
 @click.command()
-@click.argument("run", shell_complete=complete.runs)
+@click.argument("run", shell_complete=completion.runs)
 @click.option(
     "--form", help="An export of RUN, such as gguf or merged-4bit. If left out: the base model with the run's adapter."
 )
@@ -43,19 +43,19 @@ def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> in
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it is how this ends, in a script's background too
     spec = {"run": str(history.find_run(run).absolute()), "form": form, "host": host, "port": port}
     job = processes.errand("serve", spec)
-    narrator = Narrator()
+    printer = EventPrinter()
 
     def tell(event: Event) -> None:
         if isinstance(event, Report):
-            narrator.close()
+            printer.close()
             say_json(event.data) if as_json else say(page(_words(event.data)))
         else:
-            narrator(event)
+            printer(event)
 
     try:
         return follow(job, tell, ending="Ending the server; Ctrl-C again to force it.")
     finally:
-        narrator.close()
+        printer.close()
         shutil.rmtree(job.directory, ignore_errors=True)
 
 

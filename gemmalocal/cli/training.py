@@ -9,10 +9,10 @@ from typing import Any, NoReturn
 
 import click
 
-from gemmalocal.cli import complete
+from gemmalocal.cli import completion
+from gemmalocal.cli.event_printer import EventPrinter
 from gemmalocal.cli.follow import follow
-from gemmalocal.cli.narrate import Narrator
-from gemmalocal.cli.say import note, say
+from gemmalocal.cli.output import note, say
 from gemmalocal.errors import KILLED, RecipeError
 from gemmalocal.files import paths
 from gemmalocal.jobs import history, launcher, processes
@@ -30,7 +30,7 @@ DETACH = click.option("--detach", is_flag=True, help="Leave it running, and come
 
 
 @click.command()
-@click.argument("recipe", shell_complete=complete.recipes)
+@click.argument("recipe", shell_complete=completion.recipes)
 @SET
 @click.option("--name", help="A name for the run. If left out: the recipe's name and a number.")
 @JSON
@@ -49,11 +49,11 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
 
     loaded = recipe_file.load(recipe, overrides, note)
     _follow_if_launched(paths.runs() / runs.checked(name) if name else None, loaded.model_dump(mode="json"), detach)
-    return look_on(runs.begin(loaded, name, Path(recipe).stem), as_json, detach)
+    return print_until_end(runs.begin(loaded, name, Path(recipe).stem), as_json, detach)
 
 
 @click.command()
-@click.argument("run", shell_complete=complete.runs)
+@click.argument("run", shell_complete=completion.runs)
 @click.option(
     "--set",
     "overrides",
@@ -71,12 +71,12 @@ def resume(run: str, overrides: tuple[str, ...], as_json: bool, detach: bool) ->
     """
     folder = history.find_run(run)
     _follow_if_launched(folder, history.spec(folder), detach, history.kind(folder))
-    return look_on(runs.resume(folder, overrides), as_json, detach)
+    return print_until_end(runs.resume(folder, overrides), as_json, detach)
 
 
 def _follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool, kind: str = "train") -> None:
     """One process of a launcher's comes back to start the job in `folder`; the others follow it and do not."""
-    launched = launcher.found()
+    launched = launcher.launched()
     if launched is None:
         return
     if folder is None:
@@ -89,18 +89,18 @@ def _follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool,
         processes.follow(folder, kind, spec)
 
 
-def look_on(job: processes.Job, as_json: bool, detach: bool) -> int:
+def print_until_end(job: processes.Job, as_json: bool, detach: bool) -> int:
     """Tell a job until it ends, or leave it; its directory goes to stdout."""
     if detach:
         say(str(job.directory))
         return 0
-    if launcher.found():
+    if launcher.launched():
         _end_with(job)
-    narrator = Narrator()
+    printer = EventPrinter()
     try:
-        code = follow(job, narrator, as_json)
+        code = follow(job, printer, as_json)
     finally:
-        narrator.close()
+        printer.close()
     if not as_json:
         say(str(job.directory))
     return code

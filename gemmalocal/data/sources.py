@@ -55,7 +55,7 @@ def find(path: str) -> SourceListing:
         return _hub(path)
     if path.startswith(PACKAGE):
         return SourceListing([_file(_resource(path.removeprefix(PACKAGE)))])
-    location = paths.given(path)
+    location = paths.expanded(path)
     if location.is_dir():
         return _folder(location)
     if location.is_file():

@@ -183,7 +183,7 @@ def about(folder: Path) -> dict[str, Any]:
 def damaged_store(wrong: dict[str, str], more: str = "") -> DatasetError:
     """What to say of a store that cannot be used."""
     return DatasetError(
-        f"The examples of this run are damaged: {hashes.said(wrong)}.{more}",
+        f"The examples of this run are damaged: {hashes.describe(wrong)}.{more}",
         "Begin a new run; its recipe is recipe.yaml in the run's folder.",
     )
 

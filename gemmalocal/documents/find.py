@@ -26,7 +26,7 @@ def shown(source: str) -> str:
 
 
 def _named(source: str) -> Iterator[str]:
-    place = paths.given(source)
+    place = paths.expanded(source)
     if place.is_dir():
         yield from map(str, sorted(_below(place)))
     elif not place.exists() and glob.has_magic(source):

@@ -119,7 +119,7 @@ def damage(path: Path) -> str:
         _, marks = _read(path)
     except hashes.Damaged as error:
         return str(error)
-    return hashes.said(hashes.damage(path, marks) if marks is not None else dict(_broken(path)))
+    return hashes.describe(hashes.damage(path, marks) if marks is not None else dict(_broken(path)))
 
 
 def _broken(path: Path) -> Iterator[tuple[str, str]]:

@@ -36,7 +36,7 @@ def damage(folder: Path, known: Mapping[str, Any]) -> dict[str, str]:
     return {name: CHANGED for name, (_, digest) in known.items() if _digest(folder / name) != digest}
 
 
-def said(wrong: Mapping[str, str]) -> str:
+def describe(wrong: Mapping[str, str]) -> str:
     """What `damage` tells, in a line."""
     return ", ".join(f"{name} {why}" for name, why in wrong.items())
 

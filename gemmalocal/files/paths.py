@@ -15,7 +15,7 @@ def workspace() -> Path:
     Raises `GemmalocalError` for a user who has no home.
     """
     if home := os.environ.get("GEMMALOCAL_HOME"):
-        folder = given(home)
+        folder = expanded(home)
         if str(folder).startswith("~"):
             raise GemmalocalError(*NO_HOME)
         return folder.resolve()
@@ -27,7 +27,7 @@ def workspace() -> Path:
     return folder
 
 
-def given(text: str | Path) -> Path:
+def expanded(text: str | Path) -> Path:
     """A path as a person gives it, with ~ for a home folder; of one that is not known, the ~ stays."""
     return Path(os.path.expanduser(text))
 

@@ -29,13 +29,13 @@ OLDER = (
 WEIGHTS = (".safetensors", ".gguf")  # nobody edits them: damaged ones may be replaced
 
 
-def place(given: str | Path) -> Path:
+def resolved(given: str | Path) -> Path:
     """The folder that is meant, free of links, `..` and `~`; raises `RecipeError` for what can be none."""
     text = str(given)
     if not text.strip() or "\0" in text:
         raise RecipeError(f"'{text}' is no folder's name.", NEW)
     try:
-        path = paths.given(text).resolve()
+        path = paths.expanded(text).resolve()
     except (OSError, RuntimeError) as error:  # links in a circle; a home that is not there
         raise RecipeError(f"{text} leads nowhere: {error}", NEW) from error
     if long := next((part for part in path.parts if len(os.fsencode(part)) > LONGEST), None):
@@ -43,12 +43,12 @@ def place(given: str | Path) -> Path:
     return path
 
 
-def wanted(given: str | Path, check: Check, own: Path | None = None) -> Path:
+def checked_target(given: str | Path, check: Check, own: Path | None = None) -> Path:
     """The folder that is meant, if it may be written and what is there passes `check`; raises `RecipeError`.
 
     `own` is the folder of the job that writes, in which it may.
     """
-    path = place(given)
+    path = resolved(given)
     if own is None or not _inside(path, own):
         check_place(path)
         if _inside(_here(), path):
@@ -57,9 +57,9 @@ def wanted(given: str | Path, check: Check, own: Path | None = None) -> Path:
     return path
 
 
-def file(given: str | Path) -> Path:
+def checked_file(given: str | Path) -> Path:
     """Where a single file may be written, over another one or not; raises `RecipeError`."""
-    path = place(given)
+    path = resolved(given)
     if path.is_dir():
         raise RecipeError(f"{path} is a folder.", "Name a file.")
     check_place(path)

@@ -61,7 +61,7 @@ PEER = Cause(  # MLX's ring, gloo
 )
 
 
-def known(text: str) -> GemmalocalError | None:
+def from_text(text: str) -> GemmalocalError | None:
     """The error that a library's words stand for, if they are known."""
     for cause in (WATCHDOG, BUFFERS, MEMORY, PEER):
         if any(sign in text for sign in cause.signs):
@@ -74,7 +74,7 @@ def explain(log: str, code: int | None) -> GemmalocalError:
 
     `code` is negative for a signal, as `subprocess` has it.
     """
-    if found := known(log):
+    if found := from_text(log):
         return found
     if code == -signal.SIGKILL:
         message = "It was killed (SIGKILL): by a person, or by the system because memory ran out."

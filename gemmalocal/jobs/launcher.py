@@ -19,7 +19,7 @@ class Launched(NamedTuple):
     rank: int
 
 
-def found() -> Launched | None:
+def launched() -> Launched | None:
     """None if a person, or our own command, started this process; or a launcher as its only one."""
     if (rank := _number("MLX_RANK")) is not None:
         return None if _no_hosts() else Launched(MLX, rank)

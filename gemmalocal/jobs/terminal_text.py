@@ -2,7 +2,7 @@
 
 A terminal obeys what it is sent: an escape wipes the screen, sets a title or a clipboard; a bidi override or a
 zero-width mark shows another text than there is. Here all of that is written out (`\\x1b`, `\\u202e`). The command
-line's output goes through `cli.say`, the app's through `tui.border`; neither can be left out by a caller.
+line's output goes through `cli.output`, the app's through `tui.border`; neither can be left out by a caller.
 """
 
 from __future__ import annotations

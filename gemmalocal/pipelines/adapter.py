@@ -18,7 +18,7 @@ from gemmalocal.weights.locate import locate
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """`spec`: source and target (folders), to (mlx-lm or peft), model (or None, if the adapter names it)."""
-    source, target, to = Path(spec["source"]), targets.wanted(spec["target"], targets.empty), spec["to"]
+    source, target, to = Path(spec["source"]), targets.checked_target(spec["target"], targets.empty), spec["to"]
     if convert_adapter.is_mlx(source) == (to == "mlx-lm"):
         raise RecipeError(f"{source} is in that layout already.", "Use it as it is.")
     base = spec["model"] or _base(source)

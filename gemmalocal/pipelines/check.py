@@ -49,7 +49,7 @@ def memory(decided: Budget) -> dict[str, Any]:
 
 def duration(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
     """How long the run will take, if this machine has tuned this model before."""
-    found, trained = throughput.known(recipe.model)
+    found, trained = throughput.pace_of_model(recipe.model)
     if found is None:
         why = "this model" if trained else "anything"
         return {"seconds": None, "why": f"no estimate yet: this machine has not trained {why}"}

@@ -22,7 +22,7 @@ from gemmalocal.workspace import datasets
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Write the rows at `spec["path"]` in `spec["form"]` into the folder `spec["out"]`, whole or not at all."""
-    source, out = Path(spec["path"]), targets.wanted(spec["out"], targets.empty, directory)
+    source, out = Path(spec["path"]), targets.checked_target(spec["out"], targets.empty, directory)
     sides = {"train": source / TRAIN_FILE, "test": source / HELD_OUT_FILE}
     if not all(file.is_file() for file in sides.values()):
         brought = sources.find(str(source)).brings_held_out

@@ -34,7 +34,7 @@ BYTES_PER_SECOND = 100e6  # that writing and reading again manage, roughly
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """`spec`: run (its folder), form, and that form's details; into exports/ of the run, unless `to` names a folder."""
-    form = exports.checked(ExportForm(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
+    form = exports.checked_form(ExportForm(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
     try:
         yield Stage("finding the model")
         found = yield from beside(lambda tell: open_run(Path(spec["run"]), tell), commands)
@@ -74,7 +74,7 @@ def _time(run: Path, needed: int) -> str:
     """How long writing `needed` bytes will take, and asking base, tuned and exported for all held-out rows."""
     state = history.read(run)
     looked_at = state.evaluations[-1].tokens if state.evaluations else 0
-    proof = throughput.Pace(run.name, "", throughput.of(state.steps) or 0.0).estimate(0, 0, 3, looked_at)
+    proof = throughput.Pace(run.name, "", throughput.seconds_per_token(state.steps) or 0.0).estimate(0, 0, 3, looked_at)
     return throughput.duration(max(1.0, 3 * needed / BYTES_PER_SECOND + proof))
 
 

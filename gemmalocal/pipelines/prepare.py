@@ -101,7 +101,7 @@ def write(
     wanted: Preparation, gathered: Gathered, folder: Path, tokenizer: Tokenizer, directory: Path, tell: Teller
 ) -> PreparedRows:
     """All candidates of all pieces, checked and, if wanted, judged."""
-    wording = Wording(paths.given(wanted.prompts) if wanted.prompts else None)
+    wording = Wording(paths.expanded(wanted.prompts) if wanted.prompts else None)
     author = open_author(wanted, folder, tokenizer)
     written = PreparedRows(author)
     remembered = Remembered(directory / datasets.ASKED, author.ask, author.name) if author.ask else None

@@ -181,7 +181,7 @@ def _other_length(work: loop.TrainingRun, standing: TrainState, last: Step | Non
 
 
 def _left_out(folder: Path) -> Iterator[Notice]:
-    towers = model_sizes.left_out(json.loads((folder / "config.json").read_text(encoding="utf-8")))
+    towers = model_sizes.towers_left_out(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     if towers:
         yield Notice(f"only the text model is loaded and trained: {' and '.join(towers)} stay as they are")
 

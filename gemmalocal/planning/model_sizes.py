@@ -60,7 +60,7 @@ class Sizes:
 TOWERS = {"vision_config": "the vision tower", "audio_config": "the audio tower"}
 
 
-def left_out(config: dict[str, Any]) -> list[str]:
+def towers_left_out(config: dict[str, Any]) -> list[str]:
     """The parts of a multimodal model that are not loaded when it is read as a text model."""
     return [name for key, name in TOWERS.items() if config.get(key)]
 
@@ -71,7 +71,7 @@ BOUNDS = {  # of what a real model has
 }  # fmt: skip
 
 
-def oddity(config: dict[str, Any]) -> str:
+def impossible_size(config: dict[str, Any]) -> str:
     """What no model can have in its config.json; empty if there is nothing of the kind."""
     text = config.get("text_config") or config
     if not isinstance(text, dict):
@@ -85,7 +85,7 @@ def oddity(config: dict[str, Any]) -> str:
 
 def from_config(config: dict[str, Any]) -> Sizes:
     """The sizes in a model's config.json; raises `KeyError` where it lacks one, or has one that cannot be."""
-    if odd := oddity(config):
+    if odd := impossible_size(config):
         raise KeyError(odd)
     try:
         return _sizes(config.get("text_config") or config)
@@ -132,11 +132,11 @@ KNOWN = {model.name: from_config(model.size.config) for model in published.MODEL
 KNOWN["gemma-3-270m-demo"] = KNOWN["google/gemma-3-270m"]
 
 
-def of(model: str) -> Sizes | None:
+def sizes_of(model: str) -> Sizes | None:
     """Of a published model, or of a folder; None if neither is known here."""
     if known := KNOWN.get(model):
         return known
-    for folder in (paths.given(model), paths.models() / model):
+    for folder in (paths.expanded(model), paths.models() / model):
         try:
             return from_config(safe_read.json_object(folder / "config.json"))
         except (GemmalocalError, KeyError):

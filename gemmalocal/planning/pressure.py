@@ -45,7 +45,7 @@ def gauges(system: str = sys.platform, probe: macos.Probe | None = None) -> list
     return [lambda: memory(mac.memory_pressure()), lambda: heat(mac.thermal_pressure())]
 
 
-def worst(readings: Sequence[Gauge]) -> Strain:
+def worst_reading(readings: Sequence[Gauge]) -> Strain:
     """The highest level of several gauges."""
     return max((gauge() for gauge in readings), key=lambda strain: strain.level, default=Strain(Level.NORMAL))
 

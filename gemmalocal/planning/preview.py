@@ -28,11 +28,11 @@ class Outlook:
     run: str = ""  # the past run that told the pace
 
 
-def look(recipe: Recipe) -> Outlook:
+def outlook(recipe: Recipe) -> Outlook:
     """The outlook if every row had `data.max_length` tokens; reads the newest past runs."""
     ram: int = hardware.probe()["memory"]
     seconds, run = _time(recipe)
-    sizes = model_sizes.of(recipe.model)
+    sizes = model_sizes.sizes_of(recipe.model)
     if sizes is None:
         return Outlook(None, ram, seconds=seconds, run=run)
     width = _width(recipe)
@@ -70,7 +70,7 @@ def _width(recipe: Recipe) -> int:
 
 def _time(recipe: Recipe) -> tuple[float | None, str]:
     """Seconds by the newest run of this model on the same rows, and its name; None without one."""
-    known, _ = throughput.known(recipe.model)
+    known, _ = throughput.pace_of_model(recipe.model)
     if known is None or recipe.train.steps is None:
         return None, ""
     folder = paths.runs() / known.run

@@ -26,17 +26,17 @@ class Pace:
         return self.seconds * (steps * tokens_per_step + FORWARD * evaluations * held_out_tokens)
 
 
-def of(steps: list[Step]) -> float | None:
+def seconds_per_token(steps: list[Step]) -> float | None:
     """The median of seconds for a supervised token; the first step, which also warms up, is left out."""
     return median(step.seconds / max(1, step.tokens) for step in steps[1:]) if len(steps) > 1 else None
 
 
-def known(model: str) -> tuple[Pace | None, bool]:
+def pace_of_model(model: str) -> tuple[Pace | None, bool]:
     """The pace of the newest run of a model that ended well, and whether this machine has trained anything at all."""
     trained = False
     for folder in history.list_runs()[:LOOKS]:
         state = history.read(folder)
-        seconds = of(state.steps)
+        seconds = seconds_per_token(state.steps)
         if seconds is None or state.status not in ("done", "early", "stopped"):
             continue
         trained = True
@@ -45,13 +45,13 @@ def known(model: str) -> tuple[Pace | None, bool]:
     return None, trained
 
 
-def left(steps: list[Step]) -> float:
+def seconds_left(steps: list[Step]) -> float:
     """Seconds until the last step at the pace of the newest ones; evaluations and saving are left out."""
     recent = steps[-RECENT:]
     return (recent[-1].steps - recent[-1].step) * sum(step.seconds for step in recent) / len(recent) if recent else 0.0
 
 
-def speed(steps: list[Step]) -> float:
+def tokens_per_second(steps: list[Step]) -> float:
     """Supervised tokens a second, over the newest steps."""
     recent = steps[-RECENT:]
     return sum(step.tokens for step in recent) / max(1e-9, sum(step.seconds for step in recent))

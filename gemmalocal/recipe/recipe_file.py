@@ -98,7 +98,7 @@ def _with_template(recipe: Recipe, folder: Path) -> Recipe:
     wish = recipe.data.chat_template
     if wish is None or wish == NO_TEMPLATE:
         return recipe
-    found = paths.given(_beside(folder, wish))
+    found = paths.expanded(_beside(folder, wish))
     if not found.is_file():
         raise RecipeError(f"data.chat_template: there is no file {wish}.", f"Name a Jinja file, or say {NO_TEMPLATE}.")
     return recipe.model_copy(update={"data": recipe.data.model_copy(update={"chat_template": str(found.resolve())})})
@@ -116,14 +116,14 @@ def anchored(recipe: Recipe, folder: Path) -> Recipe:
         path = [place.model_copy(update={"path": _anchored(place.path, folder)}) for place in recipe.data.path]
     update: dict[str, Any] = {"data": recipe.data.model_copy(update={"path": path})}
     if recipe.start_from is not None:
-        places = (folder / recipe.start_from, paths.given(recipe.start_from))
+        places = (folder / recipe.start_from, paths.expanded(recipe.start_from))
         adapter = next((place for place in places if safe_read.is_file(place / "adapter_config.json")), None)
         update |= {"start_from": str(adapter.resolve())} if adapter else {}  # else it is a run's name
     return recipe.model_copy(update=update)
 
 
 def _anchored(path: str, folder: Path) -> str:
-    place = paths.given(path)
+    place = paths.expanded(path)
     if path.startswith(ELSEWHERE) or place.is_absolute():
         return path if path.startswith(ELSEWHERE) else str(place)
     prepared = paths.datasets() / path

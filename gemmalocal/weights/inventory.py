@@ -37,7 +37,7 @@ class LocalModel:
 def on_this_disk(folders: Iterable[Path] = ()) -> Iterator[LocalModel]:
     """Workspace, `folders` and those of `GEMMALOCAL_MODELS`, the Hub's cache, LM Studio, Ollama."""
     yield from _in_folder(paths.models(), "workspace")
-    named = [paths.given(part) for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
+    named = [paths.expanded(part) for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
     for folder in (*folders, *named):
         yield from _in_folder(folder, "folder")
     yield from hub_cache()
@@ -80,7 +80,7 @@ def _model_folder(folder: Path, name: str, place: str) -> LocalModel | None:
         return LocalModel(name, place, folder, size, damage=error.message) if ours else None
     if not str(config.get("model_type", "")).startswith("gemma") or not size:
         return None
-    odd = model_sizes.oddity(config)
+    odd = model_sizes.impossible_size(config)
     return LocalModel(name, place, folder, size, config, f"{folder / 'config.json'} is damaged: {odd}." if odd else "")
 
 

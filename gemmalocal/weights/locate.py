@@ -29,13 +29,13 @@ def locate(name: str, progress: Tell, weights: bool = True) -> Path:
 def _folder(name: str, progress: Tell, weights: bool) -> Path:
     if name == DEMO:
         return demo(progress)
-    if paths.given(name).is_dir():
-        return paths.given(name).resolve()
+    if paths.expanded(name).is_dir():
+        return paths.expanded(name).resolve()
     if (paths.models() / name / "config.json").is_file():
         return paths.models() / name
     if name.count("/") == 1 and not name.startswith((".", "/", "~")):
         return _cached(name, weights) or hub.fetch(name, progress, weights)  # the cache is asked first, offline
-    if name.endswith(".gguf") and paths.given(name).is_file():
+    if name.endswith(".gguf") and paths.expanded(name).is_file():
         raise ModelError(f"{name} is a GGUF file, and those are not trained.", f"First: gemmalocal import {name}")
     raise ModelError(
         f"There is no model '{name}'.", f"Give a folder, an imported model, a Hub name (owner/name), or {DEMO}."

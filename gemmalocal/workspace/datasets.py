@@ -48,10 +48,10 @@ class Hand:
         return row if answer is None else answered(row, answer)
 
 
-def place(name: str) -> Path:
+def folder_of(name: str) -> Path:
     """The folder of a dataset by its name in the workspace, or by a path (`./name`); it need not be there."""
     if "/" in name or name in (".", "..", "~"):
-        return targets.place(name)
+        return targets.resolved(name)
     if len(name.encode(errors="replace")) > targets.LONGEST:
         raise DatasetError(
             f"'{name[:40]}...' is too long for a dataset's name.", f"Take at most {targets.LONGEST} bytes."
@@ -63,14 +63,14 @@ def place(name: str) -> Path:
 
 def find(name: str) -> Path:
     """The folder of a dataset that is there; raises `DatasetError`."""
-    folder = place(name)
+    folder = folder_of(name)
     if (folder / TRAIN_FILE).is_file():
         return folder
     known = ", ".join(sorted(file.parent.name for file in paths.datasets().glob(f"*/{TRAIN_FILE}"))) or "none yet"
     raise DatasetError(f"There is no dataset '{name}'.", f"Known datasets: {known}.")
 
 
-def room(folder: Path) -> None:
+def check_target(folder: Path) -> None:
     """Raise `DatasetError` or `RecipeError` if a dataset must not be made in a folder: it holds something else."""
     targets.check_place(folder)
     if folder.exists() and not ours(folder) and (not folder.is_dir() or any(folder.iterdir())):
@@ -120,8 +120,8 @@ def answered(row: DatasetRow, text: str) -> DatasetRow:
     new = {**row, "by": "hand", "was": _origin(row)}
     if "messages" not in row:
         return {**new, "text": text}
-    last = max(place for place, turn in enumerate(row["messages"]) if turn["role"] == "assistant")
-    turns = [{**turn, "content": text} if place == last else turn for place, turn in enumerate(row["messages"])]
+    last = max(position for position, turn in enumerate(row["messages"]) if turn["role"] == "assistant")
+    turns = [{**turn, "content": text} if position == last else turn for position, turn in enumerate(row["messages"])]
     return {**new, "messages": turns}
 
 
@@ -204,8 +204,8 @@ def edit(folder: Path, name: str, row: DatasetRow, text: str) -> None:
         raise DatasetError("An answer cannot be empty.", "Drop the row instead.")
     with changing(folder):
         hand, rows = by_hand(folder), read(folder / name)
-        place = _take_out(row, rows, name)
-        rows.insert(place, answered(row, text))
+        position = _take_out(row, rows, name)
+        rows.insert(position, answered(row, text))
         hand.edited[_origin(row)] = text
         _change(folder, hand, {name: rows})
 
@@ -240,9 +240,9 @@ def _take_out(row: DatasetRow, rows: list[DatasetRow], name: str) -> int:
     """Remove a row from `rows`; where it was."""
     if row not in rows:
         raise DatasetError(f"The row is not in {name} any more.", "Somebody else has changed it: open it again.")
-    place = rows.index(row)
-    del rows[place]
-    return place
+    position = rows.index(row)
+    del rows[position]
+    return position
 
 
 def _change(folder: Path, hand: Hand, rows: Mapping[str, Sequence[DatasetRow]]) -> None:

@@ -89,7 +89,7 @@ OFFERS = (
 )
 
 
-def checked(form: ExportForm) -> ExportForm:
+def checked_form(form: ExportForm) -> ExportForm:
     """The form; raises `RecipeError` for details that do not go together."""
     if form.type not in TYPES:
         raise RecipeError(f"There is no GGUF type '{form.type}'.", f"Take one of {', '.join(TYPES)}.")
@@ -125,7 +125,7 @@ def offers(spec: dict[str, Any]) -> list[Offer]:
 
 def contents(run: Path, spec: dict[str, Any]) -> Contents | None:
     """What exports of a run are made of; None where its model's sizes are not known here."""
-    sizes = model_sizes.of(str(spec.get("model")))
+    sizes = model_sizes.sizes_of(str(spec.get("model")))
     return Contents(sizes.weights, sizes.embedding, folder_bytes(history.result(run))) if sizes else None
 
 
@@ -142,18 +142,18 @@ def spec(run: Path, form: ExportForm, to: Path | None = None) -> dict[str, Any]:
         "type": form.type,
         "dtype": form.dtype,
         "bits": form.bits,
-        "to": str(targets.place(to)) if to else None,
+        "to": str(targets.resolved(to)) if to else None,
     }
 
 
 def target(wanted: dict[str, Any], label: str) -> Path:
     """Where an export of that spec goes; raises `RecipeError` if it must not."""
-    return targets.wanted(wanted["to"] or Path(wanted["run"]) / MADE / label, targets.replaceable)
+    return targets.checked_target(wanted["to"] or Path(wanted["run"]) / MADE / label, targets.replaceable)
 
 
 def start(run: Path, form: ExportForm, to: Path | None = None) -> processes.Job:
     """Start the export of a run; the job reads from where its events stand now. Raises `RecipeError`, `JobBusy`."""
-    wanted = spec(run, checked(form), to)
+    wanted = spec(run, checked_form(form), to)
     settle(run)
     target(wanted, form.label)
     old = processes.Job(run / JOBS / form.label)

@@ -68,12 +68,12 @@ def begin(to: str, wanted: Preparation, password: str | None = None) -> processe
     The password of encrypted documents reaches the job by its environment, and its directory does not hold it.
     The job reads from where its events stand now. Raises `DatasetError`, `JobBusy`.
     """
-    folder = datasets.place(to)
-    datasets.room(folder)
+    folder = datasets.folder_of(to)
+    datasets.check_target(folder)
     spec = wanted.model_dump(mode="json")
-    spec["sources"] = [whole(source) for source in wanted.sources]
+    spec["sources"] = [absolute_source(source) for source in wanted.sources]
     if wanted.prompts:
-        spec["prompts"] = whole(wanted.prompts)
+        spec["prompts"] = absolute_source(wanted.prompts)
     if password is not None:
         os.environ[PASSWORD] = password
         spec["password_env"] = PASSWORD
@@ -84,7 +84,7 @@ def begin(to: str, wanted: Preparation, password: str | None = None) -> processe
     return job
 
 
-def whole(source: str) -> str:
+def absolute_source(source: str) -> str:
     """A source that does not depend on where we stand; addresses and hf: names stay."""
     return source if ":" in source else os.path.abspath(os.path.expanduser(source))
 

@@ -40,7 +40,7 @@ def view(source: str) -> View:
     A prepared dataset is read as the newest run on it did, else for the model that it was made with; other rows for
     the newest run's model. Raises `RecipeError`, `DatasetError`.
     """
-    place = paths.given(source)
+    place = paths.expanded(source)
     if place.suffix in RECIPES:
         from gemmalocal.recipe import recipe_file  # pydantic
 
@@ -50,7 +50,7 @@ def view(source: str) -> View:
     for folder in (place, paths.datasets() / source):
         if datasets.ours(folder):
             return _prepared(folder.resolve())
-    path = preparations.whole(source)
+    path = preparations.absolute_source(source)
     if ":" not in path and not Path(path).exists():
         raise DatasetError(f"There are no rows at {path}.", "Name a file, a folder, or hf:owner/name.")
     model = next((str(spec["model"]) for _, spec in _past()), DEMO)

@@ -255,4 +255,4 @@ def test_old_and_new_configurations_say_the_same() -> None:
     irregular = ["full_attention", "sliding_attention", "sliding_attention"]
     with pytest.raises(ModelError, match="no regular pattern"):
         config_compat.overrides({"model_type": "gemma3_text", "layer_types": irregular})
-    assert model_sizes.left_out({"vision_config": {}, "audio_config": {"layers": 1}}) == ["the audio tower"]
+    assert model_sizes.towers_left_out({"vision_config": {}, "audio_config": {"layers": 1}}) == ["the audio tower"]

@@ -14,7 +14,7 @@ import pytest
 from click.shell_completion import BashComplete
 
 from gemmalocal.cli import group
-from gemmalocal.cli.groups import GROUPS, MODULES
+from gemmalocal.cli.command_groups import GROUPS, MODULES
 from tests.test_house import ROOT, loaded_by
 
 WIDTH = 80

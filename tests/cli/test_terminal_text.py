@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from gemmalocal import cli
-from gemmalocal.cli.narrate import Narrator
+from gemmalocal.cli.event_printer import EventPrinter
 from gemmalocal.files import paths
 from gemmalocal.jobs import events, processes, terminal_text
 from gemmalocal.jobs.events import Asked, Cleared, Event, Failed, Finished, Replied, Reply, Report, Started, Voices
@@ -104,9 +104,9 @@ def judged(capsys: pytest.CaptureFixture[str]) -> str:
 @pytest.mark.parametrize("kind", EVENTS)
 def test_no_event_is_told_raw(kind: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    narrator = Narrator()
-    narrator(EVENTS[kind])
-    narrator.close()
+    printer = EventPrinter()
+    printer(EVENTS[kind])
+    printer.close()
     judged(capsys)
     line = events.encode(EVENTS[kind], 1.0)
     assert not raw(line)
@@ -226,7 +226,7 @@ def test_nothing_else_prints() -> None:
     outlets = {"print", "click.echo", "click.secho", "click.style", "click.echo_via_pager", "sys.stdout.write"}
     outlets |= {"sys.stderr.write", "os.write", "click.confirm", "click.progressbar"}
     for file in [*ROOT.glob("gemmalocal/cli/*.py"), *ROOT.glob("gemmalocal/*.py")]:
-        if file.name not in ("say.py", "worker.py", "macos.py"):  # the last two print to a log
+        if file.name not in ("output.py", "worker.py", "macos.py"):  # the last two print to a log
             assert not outlets & set(calls(ast.parse(file.read_text(encoding="utf-8")))), file
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from gemmalocal import worker
-from gemmalocal.cli import errands
+from gemmalocal.cli import doctor
 from gemmalocal.errors import RecipeError
 from gemmalocal.files import atomic, staging
 
@@ -193,13 +193,13 @@ def test_doctor_names_what_is_left_and_cleans(workspace: Path) -> None:
     out = fill(workspace.parent / "out", NEW)
     fill(out.parent / f".out.{gone}.tmp", OLD)
     (errand / "job.json").write_text(json.dumps({"kind": "convert", "spec": {"out": str(out)}}))
-    assert len(errands.left()) == 2, "an errand that just ended may still be read"
+    assert len(doctor.left()) == 2, "an errand that just ended may still be read"
     os.utime(errand, (1, 1))
-    found = {one["path"]: one["bytes"] for one in errands.left()}
+    found = {one["path"]: one["bytes"] for one in doctor.left()}
     assert found[f"runs/a/exports/.merged-float32.{gone}.tmp"] == 9
     assert len(found) == 3
-    errands._clean()
-    assert errands.left() == []
+    doctor.remove_left()
+    assert doctor.left() == []
     assert content(left.parent / "adapter") == OLD
     assert not errand.exists()
     assert sorted(path.name for path in out.parent.iterdir() if "out" in path.name) == ["out"]

@@ -136,10 +136,10 @@ def free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("case", MINE)
 def test_what_a_target_may_be(case: str, free: Path) -> None:
     given = MINE[case](free)
-    path = targets.wanted(given, targets.replaceable)
+    path = targets.checked_target(given, targets.replaceable)
     assert path == Path(given).resolve()
     if "ours" not in case and "half" not in case:
-        assert targets.wanted(given, targets.empty) == path
+        assert targets.checked_target(given, targets.empty) == path
 
 
 @pytest.mark.parametrize("case", THEIRS)
@@ -147,7 +147,7 @@ def test_what_a_target_may_not_be(case: str, free: Path) -> None:
     make, says = THEIRS[case]
     given = make(free)
     with pytest.raises(RecipeError, match=says) as refusal:
-        targets.wanted(given, targets.replaceable)
+        targets.checked_target(given, targets.replaceable)
     assert refusal.value.code == 2
     assert refusal.value.hint
 
@@ -184,12 +184,12 @@ def test_every_command_follows_it(command: str, free: Path) -> None:
 
 
 def test_a_datasets_own_folder_is_its_own(free: Path) -> None:
-    datasets.room(free)
-    datasets.room(job(free / "docs", "prepare"))
-    datasets.room(paths.datasets() / "docs")
+    datasets.check_target(free)
+    datasets.check_target(job(free / "docs", "prepare"))
+    datasets.check_target(paths.datasets() / "docs")
     for place in (paths.workspace(), paths.runs() / "x", job(free / "run") / "x", touched(free, "a.txt")):
         with pytest.raises(GemmalocalError):
-            datasets.room(place)
+            datasets.check_target(place)
 
 
 def test_an_export_of_an_older_version_is_known(free: Path) -> None:
@@ -199,8 +199,8 @@ def test_an_export_of_an_older_version_is_known(free: Path) -> None:
 
 
 def test_a_file_goes_anywhere_but_where_we_work(free: Path) -> None:
-    assert targets.file(free / "mine.yaml") == free / "mine.yaml"
-    assert targets.file(touched(free, "old.yaml") / "old.yaml").is_file()
+    assert targets.checked_file(free / "mine.yaml") == free / "mine.yaml"
+    assert targets.checked_file(touched(free, "old.yaml") / "old.yaml").is_file()
     for place in (free, job(free / "run") / "job.json", paths.runs() / "x.yaml", written(free / "ours") / "README.md"):
         with pytest.raises(RecipeError):
-            targets.file(place)
+            targets.checked_file(place)

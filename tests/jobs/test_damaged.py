@@ -67,7 +67,7 @@ def test_the_lists_go_on(what: str, capsys: pytest.CaptureFixture[str], monkeypa
         assert {run.name for run in looks} == {"good", "bad"}
         assert watcher.look() == looks
     rows.offers()
-    throughput.known("m")
+    throughput.pace_of_model("m")
     calibration.corrections("mlx", 4)
     exports.of_run(paths.runs() / "bad")
 
@@ -87,7 +87,7 @@ def test_a_line_without_end_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_name_that_no_file_can_have_is_no_model() -> None:
     for name in ("a\0b", "\ud800", "x" * 5_000, "~nobody-of-this-name/x"):
-        assert model_sizes.of(name) is None
+        assert model_sizes.sizes_of(name) is None
 
 
 def test_no_line_raises() -> None:
@@ -137,7 +137,7 @@ def test_a_damaged_model_is_shown_as_such(case: str, disk: Path, tiny: Path) -> 
     assert not found["a"].damage
     assert why in found["b"].damage
     assert models._found(found["b"], 4, 10**10)["damaged"]
-    assert model_sizes.of("b") is None
+    assert model_sizes.sizes_of("b") is None
 
 
 MANIFESTS = ["", "{", "[]", damaged.DEEP, '{"layers": 3}', '{"layers": [3]}', '{"layers": null}']

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gemmalocal.cli.lengths import COLUMNS, foreseen, judged, table
+from gemmalocal.cli.bench_lengths import COLUMNS, expected_bytes, table, with_ratio
 from gemmalocal.pipelines.shared.word_problems import word_problems
 
 
@@ -54,7 +54,7 @@ def test_lengths_take_no_other_rows() -> None:
 
 def test_what_died_is_told() -> None:
     peaks = ({"peak_bytes": 3 * 10**9, "auto": False}, {"peak_bytes": 2 * 10**9, "auto": False}, None, None)
-    row = judged({"length": 99, **dict(zip(COLUMNS, peaks, strict=True))})
+    row = with_ratio({"length": 99, **dict(zip(COLUMNS, peaks, strict=True))})
     assert row["ratio"] is None
     lines = table({"lengths": [row], "bytes_per_token": dict.fromkeys(COLUMNS)})
     assert lines[2].split("  ")[-1].strip() == "died"
@@ -68,12 +68,12 @@ def test_what_would_not_fit_is_foreseen_and_the_best_of_theirs_is_compared() -> 
             name: {"peak_bytes": peak, "auto": False} for name, peak in zip(COLUMNS, peaks, strict=True)
         }
 
-    rows = [judged(measured(512, 2 * 10**9)), judged(measured(1024, 5 * 10**9))]
-    assert foreseen(rows[:1], "stock", 2048) == 0
-    assert foreseen(rows, "stock", 2048) == 11 * 10**9
+    rows = [with_ratio(measured(512, 2 * 10**9)), with_ratio(measured(1024, 5 * 10**9))]
+    assert expected_bytes(rows[:1], "stock", 2048) == 0
+    assert expected_bytes(rows, "stock", 2048) == 11 * 10**9
     long = measured(2048, 0) | {"stock": {"expected_bytes": 11 * 10**9}}
-    assert judged(long)["ratio"] == pytest.approx(0.25)
-    lines = table({"lengths": [*rows, judged(long)], "bytes_per_token": dict.fromkeys(COLUMNS)})
+    assert with_ratio(long)["ratio"] == pytest.approx(0.25)
+    lines = table({"lengths": [*rows, with_ratio(long)], "bytes_per_token": dict.fromkeys(COLUMNS)})
     assert "(11)" in lines[4]
     assert lines[4].endswith("0.25+")
 

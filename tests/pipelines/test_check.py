@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from gemmalocal import cli, worker
 from gemmalocal.cli.check import coloured, lines
-from gemmalocal.cli.say import page
+from gemmalocal.cli.output import page
 from gemmalocal.jobs import history
 from gemmalocal.pipelines.shared.survey import histogram
 from gemmalocal.recipe import recipe_file

@@ -157,13 +157,13 @@ def test_a_launcher_of_one_is_none(recipe_path: Path, workspace: Path, backend: 
 
 def test_the_engine_is_whose_launcher_it_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("MLX_RANK", "1")
-    assert launcher.found() == (launcher.MLX, 1)
+    assert launcher.launched() == (launcher.MLX, 1)
     assert open_backend("auto").name == "mlx"
     with pytest.raises(BackendUnavailable, match="mlx.launch cannot join processes of torch"):
         open_backend("torch").group()
     monkeypatch.delenv("MLX_RANK")
     monkeypatch.setenv("RANK", "0")
-    assert launcher.found() is None
+    assert launcher.launched() is None
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert open_backend("auto").name == "torch"
     with pytest.raises(BackendUnavailable, match="torchrun cannot join processes of MLX"):

@@ -60,15 +60,15 @@ def test_macos_levels(told: int | None, heat: int | None, level: Level, what: st
     for _ in range(2):  # the second time with the token of the first
         assert probe.memory_pressure() == told
         assert probe.thermal_pressure() == heat
-    found = pressure.worst(pressure.gauges("darwin", probe))
+    found = pressure.worst_reading(pressure.gauges("darwin", probe))
     assert found.level == level
     assert what is None or found.what == what
 
 
 def test_a_system_without_the_calls_is_calm() -> None:
     probe = macos.Probe(SimpleNamespace())
-    assert pressure.worst(pressure.gauges("darwin", probe)).level == Level.NORMAL
-    assert pressure.worst([]) == Strain(Level.NORMAL)
+    assert pressure.worst_reading(pressure.gauges("darwin", probe)).level == Level.NORMAL
+    assert pressure.worst_reading([]) == Strain(Level.NORMAL)
 
 
 @pytest.mark.parametrize(

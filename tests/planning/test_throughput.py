@@ -22,17 +22,17 @@ def record(workspace: Path, name: str, model: str, seconds: list[float], outcome
 
 
 def test_a_machine_that_has_not_trained_says_so(workspace: Path) -> None:
-    assert throughput.known("m") == (None, False)
+    assert throughput.pace_of_model("m") == (None, False)
     record(workspace, "killed", "m", [9, 1, 1], outcome=None)
     record(workspace, "short", "m", [9])
-    assert throughput.known("m") == (None, False)
+    assert throughput.pace_of_model("m") == (None, False)
     record(workspace, "other", "n", [9, 1, 1])
-    assert throughput.known("m") == (None, True)
+    assert throughput.pace_of_model("m") == (None, True)
 
 
 def test_the_median_without_the_first_step(workspace: Path) -> None:
     record(workspace, "a", "m", [60, 1, 2, 3, 90])
-    found, trained = throughput.known("m")
+    found, trained = throughput.pace_of_model("m")
     assert trained
     assert found is not None
     assert found.seconds == pytest.approx(2.5 / 100)

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
 from gemmalocal.cli.check import lines
-from gemmalocal.cli.say import page
+from gemmalocal.cli.output import page
 from gemmalocal.jobs.events import Failed, Finished, Report
 from gemmalocal.pipelines import check as check_pipeline
 from gemmalocal.recipe import recipe_file

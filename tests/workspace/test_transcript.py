@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gemmalocal.cli.answers import ExchangePage
+from gemmalocal.cli.answer_columns import ExchangePage
 from gemmalocal.jobs.events import Asked, Cleared, Event, Replied, Reply, Voices, Voted, decode, encode
 from gemmalocal.workspace import transcript as talks
 

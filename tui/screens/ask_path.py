@@ -34,7 +34,7 @@ class AskPathScreen(Dialog[Path | None]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it, or warn."""
-        path = paths.given(event.value)
+        path = paths.expanded(event.value)
         if not event.value.strip() or not path.parent.is_dir():
             self.query_one("#warning", Static).update(f"There is no folder {path.parent}.")
         elif path.exists() and self._warned != event.value:

@@ -263,7 +263,7 @@ class DatasetScreen(Watching):
     def action_problems(self) -> None:
         """What is wrong or odd, by kind."""
         from gemmalocal.cli.check import problems
-        from gemmalocal.cli.say import page
+        from gemmalocal.cli.output import page
 
         if not self._report.get("problems"):
             self.notify("Nothing was found wrong or odd." if self._report else "The rows are not read yet.")

@@ -134,7 +134,7 @@ class DocumentsScreen(Watching):
 
     async def _start(self, wanted: Preparation, name: str) -> None:
         try:
-            folder = await asyncio.to_thread(datasets.place, name)
+            folder = await asyncio.to_thread(datasets.folder_of, name)
             there = await asyncio.to_thread((folder / TRAIN_FILE).is_file)
             if there and not await self.app.push_screen_wait(
                 ConfirmScreen(f"{name} is there. {AGAIN}", KEPT, "Make it")

@@ -126,7 +126,7 @@ class RecipeScreen(Watching):
         from gemmalocal.planning import preview
 
         await asyncio.sleep(PAUSE)
-        seen = await asyncio.to_thread(preview.look, recipe)
+        seen = await asyncio.to_thread(preview.outlook, recipe)
         self.query_one("#plan", Static).update(plan(recipe, seen))
 
     def on_button_pressed(self) -> None:
@@ -182,7 +182,7 @@ class RecipeScreen(Watching):
 
     def _show(self, report: dict[str, Any]) -> None:
         from gemmalocal.cli.check import lines
-        from gemmalocal.cli.say import page
+        from gemmalocal.cli.output import page
 
         self.app.push_screen(ReportScreen(f"Check of {self.stem}", Text.from_ansi(page(lines(report)))))
 
@@ -202,7 +202,7 @@ class RecipeScreen(Watching):
         if path is None or self._recipe is None:
             return
         try:
-            atomic.write_text(targets.file(path), recipe_file.dump(self._recipe), shared=True)
+            atomic.write_text(targets.checked_file(path), recipe_file.dump(self._recipe), shared=True)
         except (GemmalocalError, OSError) as error:
             self._problem("It could not be saved", error)
         else:

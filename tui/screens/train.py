@@ -148,7 +148,7 @@ def standing(state: JobState) -> str:
         last = state.steps[-1]
         parts.append(f"step {last.step:>{len(str(last.steps))}} / {last.steps}")
         if state.status == "live":
-            parts.append(f"{throughput.duration(throughput.left(state.steps)):>6} left")
+            parts.append(f"{throughput.duration(throughput.seconds_left(state.steps)):>6} left")
     return "   ".join(parts)
 
 
@@ -175,7 +175,7 @@ def numbers(state: JobState, memory: int) -> Content:
         last = state.steps[-1]
         rows += [
             ("train", f"{last.loss:.3f}"),
-            ("speed", f"{throughput.speed(state.steps):.0f} tok/s"),
+            ("speed", f"{throughput.tokens_per_second(state.steps):.0f} tok/s"),
             ("rate", f"{last.learning_rate:.2e}"),
             ("gradient", f"{last.grad_norm:.2f}"),
         ]

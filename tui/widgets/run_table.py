@@ -90,6 +90,6 @@ def cells(run: Run, width: int) -> list[Text]:
         Text(f"{mark(state.status)} {where}", no_wrap=True, overflow="ellipsis"),
         Text(spark([one.loss for one in state.steps], width)),
         Text(held, justify="right"),
-        Text(f"{throughput.speed(state.steps):.0f} tok/s" if last else "", justify="right"),
-        Text(throughput.duration(throughput.left(state.steps)) if live and last else "", justify="right"),
+        Text(f"{throughput.tokens_per_second(state.steps):.0f} tok/s" if last else "", justify="right"),
+        Text(throughput.duration(throughput.seconds_left(state.steps)) if live and last else "", justify="right"),
     ]

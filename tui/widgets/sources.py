@@ -118,7 +118,7 @@ class _Paths(Suggester):
 def completed(typed: str) -> str | None:
     """`typed`, made longer by the first name in its folder; a folder gets its slash. None if nothing goes on."""
     above, slash, begun = typed.rpartition("/")
-    folder = paths.given(above + slash) if slash else Path.cwd()
+    folder = paths.expanded(above + slash) if slash else Path.cwd()
     if not typed or typed == "~":
         return None
     try:

@@ -21,7 +21,7 @@ def translated() -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _out_of_memory(error) from error
     except RuntimeError as error:
-        found = exit_causes.known(str(error))
+        found = exit_causes.from_text(str(error))
         if CPU in str(error) or isinstance(found, OutOfMemory):
             raise _out_of_memory(error) from error
         if isinstance(found, WorkKilled):

@@ -47,7 +47,7 @@ def open_author(wanted: Preparation, folder: Path | None, tokenizer: Tokenizer |
         (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.safetensors"))
     ]
     name = json.dumps([str(folder), weights, settings])
-    known = Path(wanted.model).name if paths.given(wanted.model).is_dir() else wanted.model
+    known = Path(wanted.model).name if paths.expanded(wanted.model).is_dir() else wanted.model
     title = known if tokenizer.has_template else f"{known} (a base model: it words questions only)"
     return Author(ask, name, title, instructed=tokenizer.has_template)
 

@@ -60,7 +60,7 @@ def brake(wished: Callable[[], bool], group: Group) -> PauseControl:
     def stop() -> bool:
         return any(group.sum([wished()]))
 
-    return PauseControl(stop, lambda: worst_of_all(group, pressure.worst(gauges)))
+    return PauseControl(stop, lambda: worst_of_all(group, pressure.worst_reading(gauges)))
 
 
 def worst_of_all(group: Group, mine: Strain) -> Strain:

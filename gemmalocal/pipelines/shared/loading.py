@@ -116,7 +116,7 @@ def _size(folder: Path, name: str) -> int | None:
 
 def _made_again(data: DataSpec, tokenizer: Tokenizer, place: Path, wrong: dict[str, str]) -> Iterator[Event]:
     """Make what is `wrong` with a store again, if its rows still give what it held; raises `DatasetError`."""
-    yield Notice(f"the run's examples are damaged: {hashes.said(wrong)}")
+    yield Notice(f"the run's examples are damaged: {hashes.describe(wrong)}")
     if set(wrong) == {token_store.SOURCES}:  # nothing that is trained
         return
     again = place.with_name(f"{place.name}-again")

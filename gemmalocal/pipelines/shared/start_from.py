@@ -44,7 +44,7 @@ def take(trainer: Trainer, recipe: Recipe) -> str:
 
 def _adapter(name: str) -> Path:
     """The folder of an adapter, by a run's name or its own path."""
-    folder = paths.given(name)
+    folder = paths.expanded(name)
     if (folder / peft_adapter.CONFIG).is_file():
         return folder
     run = history.find_run(name)

@@ -60,13 +60,13 @@ def note(*parts: str) -> None:
     _print(joined(*parts), True)
 
 
-def again(text: str) -> None:
+def rewrite_line(text: str) -> None:
     """One line of narration in place of the one that the cursor is on; it stays there."""
     width = shutil.get_terminal_size().columns - 1
     _print(StyledText(START_OF_LINE + terminal_text.on_line(text, max(NARROW, width))), True, newline=False)
 
 
-def wipe() -> None:
+def clear_line() -> None:
     """The line that the cursor is on, away."""
     _print(StyledText(START_OF_LINE), True, newline=False)
 

@@ -35,7 +35,7 @@ def recipes(context: click.Context, parameter: click.Parameter, typed: str) -> C
     return _beginning(typed, recipe_file.builtin_recipes()) or files(context, parameter, typed)
 
 
-def prepared(context: click.Context, parameter: click.Parameter, typed: str) -> Completions:
+def datasets(context: click.Context, parameter: click.Parameter, typed: str) -> Completions:
     """Datasets that were prepared here; files where none begins like that."""
     try:
         folders = [folder for folder in safe_read.entries(paths.datasets()) if (folder / TRAIN_FILE).is_file()]

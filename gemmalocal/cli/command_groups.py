@@ -42,7 +42,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {  # by group and name: the modu
         "whoami": ("publish", "Say whose token is here, and what it may do."),
     },
     "Machine": {
-        "doctor": ("errands", "Say what this machine has, and what is missing."),
+        "doctor": ("doctor", "Say what this machine has, and what is missing."),
         "bench": ("bench", "Compare our training with the engine's own."),
     },
 }

@@ -1,47 +1,18 @@
-"""doctor and bench: short jobs whose answer is a report."""
+"""doctor: what this machine has, what is missing, and what killed processes left."""
 
 from __future__ import annotations
 
-import shutil
 from typing import Any
 
 import click
 
-from gemmalocal.cli.follow import follow
-from gemmalocal.cli.narrate import Narrator
-from gemmalocal.cli.say import say, say_json
+from gemmalocal.cli.output import say, say_json
+from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.files import paths, staging
 from gemmalocal.jobs import processes
-from gemmalocal.jobs.events import Event, Finished, Report
 from gemmalocal.planning import hardware
 
-SHOWN = 8  # of what was left
-
-
-def run(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Run an errand in a child process: its exit code, and its report."""
-    job = processes.errand(kind, spec)
-    try:
-        return report(job)
-    finally:
-        shutil.rmtree(job.directory, ignore_errors=True)
-
-
-def report(job: processes.Job) -> tuple[int, dict[str, Any]]:
-    """Follow a job whose answer is a report: its exit code, and the report."""
-    narrator, reports = Narrator(), list[dict[str, Any]]()
-
-    def tell(event: Event) -> None:
-        if isinstance(event, Report):
-            reports.append(event.data)
-        elif not isinstance(event, Finished) or event.message:
-            narrator(event)
-
-    try:
-        code = follow(job, tell)
-    finally:
-        narrator.close()
-    return code, reports[-1] if reports else {}
+SHOWN = 8  # entries at most, of what was left
 
 
 @click.command()
@@ -53,9 +24,9 @@ def doctor(clean: bool, as_json: bool) -> int:
     It also says what killed processes left in the workspace.
     """
     if clean:
-        _clean()
+        remove_left()
     here = hardware.probe()
-    code, report = run("doctor", {})
+    code, report = run_for_report("doctor", {})
     findings = {"machine": here, **report, "workspace": str(paths.workspace()), "left": left()}
     if as_json:
         say_json(findings)
@@ -78,29 +49,30 @@ def doctor(clean: bool, as_json: bool) -> int:
 
 def left() -> list[dict[str, Any]]:
     """What killed processes left in the workspace: paths in it, and their bytes."""
-    found = [aside.path for aside in staging.below(paths.workspace()) if aside.abandoned]
     home = paths.workspace()
+    abandoned = {aside.path for aside in staging.below(home) if aside.abandoned}
     return [
         {"path": str(path.relative_to(home)), "bytes": staging.tree_bytes(path)}
-        for path in sorted({*found, *processes.dead_errands()})
+        for path in sorted(abandoned | set(processes.dead_errands()))
     ]
 
 
-def _clean() -> None:
+def remove_left() -> None:
+    """Remove what killed processes left, and put back what they were replacing."""
     staging.sweep(paths.workspace())
     for folder in processes.dead_errands():
         processes.settle_errand(folder)
 
 
-def _say_left(found: list[dict[str, Any]]) -> None:
-    if not found:
+def _say_left(entries: list[dict[str, Any]]) -> None:
+    if not entries:
         return
-    total = sum(one["bytes"] for one in found)
-    say(f"left over  {total / 1e6:,.1f} MB by processes that were killed; gone at their next start, or: doctor --clean")
-    for one in found[:SHOWN]:
-        say(f"           {one['path']}  {one['bytes'] / 1e6:,.1f} MB")
-    if len(found) > SHOWN:
-        say(f"           {len(found) - SHOWN} more")
+    total = sum(entry["bytes"] for entry in entries)
+    say(f"left over  {total / 1e6:,.1f} MB by processes that were killed. To remove it: gemmalocal doctor --clean")
+    for entry in entries[:SHOWN]:
+        say(f"           {entry['path']}  {entry['bytes'] / 1e6:,.1f} MB")
+    if len(entries) > SHOWN:
+        say(f"           {len(entries) - SHOWN} more")
 
 
 COMMANDS = (doctor,)

@@ -6,7 +6,7 @@ import shutil
 import sys
 import textwrap
 
-from gemmalocal.cli.say import again, note, styled, wipe
+from gemmalocal.cli.output import clear_line, note, rewrite_line, styled
 from gemmalocal.jobs.events import (
     Evaluated,
     Event,
@@ -28,7 +28,7 @@ from gemmalocal.planning import throughput
 WIDTH = 24
 
 
-class Narrator:
+class EventPrinter:
     """Tells a job to a person, event by event."""
 
     def __init__(self) -> None:
@@ -76,12 +76,12 @@ class Narrator:
 
     def _line(self, text: str, dim: bool = False) -> None:
         if self._bar:
-            wipe()
+            clear_line()
             self._bar = False
         note(styled(text, dim=True) if dim else text)
 
     def _show(self, text: str) -> None:
-        again(text)
+        rewrite_line(text)
         self._bar = True
 
     def _progress(self, event: Progress) -> None:
@@ -91,7 +91,7 @@ class Narrator:
 
     def _step(self, event: Step) -> None:
         self._steps = [*self._steps[1 - throughput.RECENT :], event]
-        left = throughput.duration(throughput.left(self._steps))
+        left = throughput.duration(throughput.seconds_left(self._steps))
         text = (
             f"  {bar(event.step, event.steps)} step {event.step}/{event.steps}  loss {event.loss:.3f}  "
             f"{event.tokens / max(event.seconds, 1e-9):.0f} tok/s  {event.memory / 2**30:.1f} GB  {left} left"

@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from gemmalocal.cli.errands import run
-from gemmalocal.cli.say import page, say, say_json
+from gemmalocal.cli.output import page, say, say_json
+from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import OutOfMemory
 from gemmalocal.planning import hardware
 
@@ -22,7 +22,7 @@ COLUMNS = {
 HEADS = ("ours", "checkpointed", "stock", "checkpointed")
 
 
-def parsed(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int]:
+def parse_lengths(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int]:
     """Lengths in ascending order, of an option's value."""
     try:
         found = sorted({int(part) for part in (value or "").split(",") if part.strip()})
@@ -33,7 +33,7 @@ def parsed(context: click.Context, parameter: click.Parameter, value: str | None
     return found
 
 
-def compare(model: str, backend: str, lengths: list[int], as_json: bool) -> int:
+def compare_memory(model: str, backend: str, lengths: list[int], as_json: bool) -> int:
     """Measure every length in every way, each in a process of its own; one that dies is told as dead.
 
     What shorter rows say would not fit this machine is not tried: the system would kill more than our child.
@@ -42,16 +42,16 @@ def compare(model: str, backend: str, lengths: list[int], as_json: bool) -> int:
     for length in lengths:
         row: dict[str, Any] = {"length": length}
         for column, (who, checkpointing) in COLUMNS.items():
-            expected = foreseen(rows, column, length)
+            expected = expected_bytes(rows, column, length)
             if expected > ROOM * hardware.probe()["memory_free"]:
                 row[column] = {"expected_bytes": expected}
                 continue
             spec = {"model": model, "backend": backend, "length": length, "who": who, "checkpointing": checkpointing}
-            code, report = run("lengths", spec)
+            code, report = run_for_report("lengths", spec)
             if code and code != OutOfMemory.code:
                 return code
             row[column] = None if code else report
-        rows.append(judged(row))
+        rows.append(with_ratio(row))
     figures = {"lengths": rows, "bytes_per_token": {column: _growth(rows, column) for column in COLUMNS}}
     if as_json:
         say_json(figures)
@@ -60,7 +60,7 @@ def compare(model: str, backend: str, lengths: list[int], as_json: bool) -> int:
     return 0
 
 
-def judged(row: dict[str, Any]) -> dict[str, Any]:
+def with_ratio(row: dict[str, Any]) -> dict[str, Any]:
     """With our choice of checkpointing here, and what it takes of the stock trainer's memory.
 
     The stock trainer's as it comes, or checkpointed (`against`) where it comes to no end otherwise.
@@ -91,7 +91,7 @@ def _growth(rows: list[dict[str, Any]], column: str) -> float | None:
     return (more - less) / (long - short)
 
 
-def foreseen(rows: list[dict[str, Any]], column: str, length: int) -> int:
+def expected_bytes(rows: list[dict[str, Any]], column: str, length: int) -> int:
     """Bytes at least that a row of `length` takes, by the growth between the last two that ended; 0 if unknown."""
     ended = _ended(rows, column)[-2:]
     growth = _growth(rows[-2:], column)
