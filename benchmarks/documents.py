@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks import corpus
 from gemmalocal.documents import packed, quality
 from gemmalocal.documents.duplicates import NearDuplicates
-from gemmalocal.documents.find import find
+from gemmalocal.documents.find import find_documents
 from gemmalocal.documents.isolated import IsolatedReader
 from gemmalocal.documents.read import read
 from gemmalocal.errors import DocumentError
@@ -100,7 +100,7 @@ def best(file: Path) -> tuple[str, int]:
 def read_folder(folder: str) -> None:
     """A line a file: read or refused, its letters, the other library's, lost spaces, seconds; and the worst."""
     shares = dict[str, float]()
-    for place in find([folder]):
+    for place in find_documents([folder]):
         name = Path(place).name
         start = time.perf_counter()
         try:
@@ -124,7 +124,7 @@ def read_folder(folder: str) -> None:
 
 def alone(folder: str) -> None:
     """Time and memory of the longest PDF, and memory over a thousand text files, each in a process of its own."""
-    sizes = {place: _pages(place) for place in find([folder]) if place.endswith(".pdf") and _readable(place)}
+    sizes = {place: _pages(place) for place in find_documents([folder]) if place.endswith(".pdf") and _readable(place)}
     if sizes:
         longest = max(sizes, key=lambda place: sizes[place])
         seconds, _, peak = _child(longest)
@@ -135,7 +135,7 @@ def alone(folder: str) -> None:
         seconds, before, peak = _child(scratch)
         print(f"1,000 text files in {seconds:.2f} s: {before:.0f} MB after the first, {peak:.0f} MB at the most")
         start = time.perf_counter()
-        apart(find([scratch]))
+        apart(find_documents([scratch]))
         print(f"1,000 text files in {time.perf_counter() - start:.2f} s in a process apart, as prepare reads them")
 
 
@@ -150,7 +150,7 @@ def _child(source: str) -> tuple[float, float, float]:
 
 def _timed(source: str) -> None:
     start, first = time.perf_counter(), 0.0
-    for place in find([source]):
+    for place in find_documents([source]):
         read(place)
         first = first or _peak()
     print(time.perf_counter() - start, first, _peak())
@@ -177,7 +177,7 @@ def race(folder: str) -> None:
     from markitdown import MarkItDown
 
     theirs: Any = MarkItDown()
-    files = [place for place in find([folder]) if place.endswith(".pdf") and _readable(place)]
+    files = [place for place in find_documents([folder]) if place.endswith(".pdf") and _readable(place)]
     sizes = {place: pages for place in files if (pages := _pages(place)) <= RACE}
     if not sizes:
         return

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 from benchmarks import corpus
 from gemmalocal.documents import heads, packed
-from gemmalocal.documents.find import find
+from gemmalocal.documents.find import find_documents
 from gemmalocal.documents.read import read
 from gemmalocal.errors import DocumentError
 
@@ -117,7 +117,7 @@ def by_markitdown(places: Sequence[str]) -> Iterator[tuple[str, str]]:
 
 def table(folders: Sequence[str]) -> None:
     """A line a document, the worst first, and what they come to."""
-    places = find(folders)
+    places = find_documents(folders)
     pdfs = [place for place in places if place.removesuffix(".gz").endswith(".pdf")]
     others = [place for place in places if place.endswith(BY_MARKITDOWN)]
     rows: list[Measured] = []

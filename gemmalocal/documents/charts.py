@@ -26,25 +26,27 @@ def text(chart: Any) -> str:
 
 
 def _rows(series: Sequence[Any]) -> list[list[str]]:
-    names = ["".join(one.itertext(f"{C}v")) for one in (ser.find(f"{C}tx") for ser in series) if one is not None]
+    names = [
+        "".join(element.itertext(f"{C}v")) for element in (ser.find(f"{C}tx") for ser in series) if element is not None
+    ]
     categories = _points(series[0], "cat") or _points(series[0], "xVal")
-    values = [_points(one, "val") or _points(one, "yVal") for one in series]
+    values = [_points(element, "val") or _points(element, "yVal") for element in series]
     length = max(map(len, (categories, *values)))
-    columns = [[column[at] if at < len(column) else "" for column in (categories, *values)] for at in range(length)]
+    columns = [[column[row] if row < len(column) else "" for column in (categories, *values)] for row in range(length)]
     return [["", *names], *columns]
 
 
 def _points(series: Any, name: str) -> list[str]:
     """What a series keeps under a name, each in its place."""
-    kept = series.find(f"{C}{name}")
-    if kept is None:
+    values = series.find(f"{C}{name}")
+    if values is None:
         return []
     points: dict[int, list[str]] = {}
-    for point in kept.iter(f"{C}pt"):
-        place, value = point.get("idx", ""), point.findtext(f"{C}v") or ""
-        if place.isdigit() and int(place) < MOST:
-            points.setdefault(int(place), []).insert(0, _shown(value))
-    return [" ".join(points.get(at, ())) for at in range(max(points, default=-1) + 1)]
+    for point in values.iter(f"{C}pt"):
+        index, value = point.get("idx", ""), point.findtext(f"{C}v") or ""
+        if index.isdigit() and int(index) < MOST:
+            points.setdefault(int(index), []).insert(0, _shown(value))
+    return [" ".join(points.get(index, ())) for index in range(max(points, default=-1) + 1)]
 
 
 def _shown(value: str) -> str:

@@ -11,7 +11,7 @@ ROMAN = (
 )
 
 
-def counted(count: int, kind: str) -> str:
+def numeral(count: int, kind: str) -> str:
     """A number as a list of the kind "1", "a", "A", "i" or "I" shows it."""
     if kind in ("a", "A") and 1 <= count <= 26 * 30:
         text = ALPHABET[(count - 1) % 26] * ((count - 1) // 26 + 1)

@@ -19,7 +19,7 @@ INDEXES = ("", "Unnamed: 0")  # what pandas' index is called in a header
 TITLED = 3  # lines under a title line that are looked at: all have the same several columns
 
 
-def table(file: Path, at: OnProgress, names: Sequence[str] = ()) -> SourceRows:
+def table(file: Path, on_progress: OnProgress, names: Sequence[str] = ()) -> SourceRows:
     """Columns under a header line (.csv, .tsv), quoted as in RFC 4180.
 
     If `names` are given for the columns, the file has no header. A row with a quotation mark that is never closed
@@ -27,57 +27,57 @@ def table(file: Path, at: OnProgress, names: Sequence[str] = ()) -> SourceRows:
     """
     csv.field_size_limit(LONGEST)
     with file.open("rb") as opened:
-        found = _TableLines(lines.begin(opened), 0, at)
+        table_lines = _TableLines(lines.begin(opened), 0, on_progress)
         if names:
-            delimiter = separator(file, next(found, ""))
-            found.again()
+            delimiter = separator(file, next(table_lines, ""))
+            table_lines.step_back()
         else:
-            delimiter, told = _head(file, found)
-            if told:
-                yield told
-            names = _header(found, delimiter)
-        yield from _rows(file, found, names, delimiter)
+            delimiter, title = _head(file, table_lines)
+            if title:
+                yield title
+            names = _header(table_lines, delimiter)
+        yield from _rows(file, table_lines, names, delimiter)
 
 
-def _rows(file: Path, found: _TableLines, names: Sequence[str], delimiter: str) -> SourceRows:
+def _rows(file: Path, table_lines: _TableLines, names: Sequence[str], delimiter: str) -> SourceRows:
     name, unnamed = file.name, "" in names
     while True:
-        found.mark()
+        table_lines.begin_row()
         try:
-            for values in csv.reader(found, delimiter=delimiter, strict=True):
+            for values in csv.reader(table_lines, delimiter=delimiter, strict=True):
                 if len(values) > len(names) and not any(values[len(names) :]):
                     values = values[: len(names)]  # a separator ends the line
                 if len(values) == len(names):
                     columns = dict(zip(names, values, strict=True))
                     if unnamed:
                         del columns[""]
-                    yield f"{name}:{found.first}", columns
+                    yield f"{name}:{table_lines.first}", columns
                 elif any(values):
-                    why = f"has not the {len(names)} columns that the header names: it has {len(values)}"
-                    yield Rejected(f"{name}:{found.first}", why, delimiter.join(values)[:80])
-                found.mark()
+                    reason = f"has not the {len(names)} columns that the header names: it has {len(values)}"
+                    yield Rejected(f"{name}:{table_lines.first}", reason, delimiter.join(values)[:80])
+                table_lines.begin_row()
             return
         except csv.Error as error:
-            why = "has a quotation mark that is not closed, or text after a closed one"
-            yield Rejected(f"{name}:{found.first}", f"{why}: {error}")
+            reason = "has a quotation mark that is not closed, or text after a closed one"
+            yield Rejected(f"{name}:{table_lines.first}", f"{reason}: {error}")
         except Unreadable as problem:
-            yield Rejected(f"{name}:{found.first}", str(problem))
-        found.rewind()
+            yield Rejected(f"{name}:{table_lines.first}", str(problem))
+        table_lines.rewind()
 
 
 class _TableLines:
     """The lines of a table: where the row at hand began, and a way back to its second line."""
 
-    def __init__(self, raw: BinaryIO, number: int, at: OnProgress) -> None:
-        self._raw, self._number, self._at = raw, number, at
-        self.mark()
+    def __init__(self, raw: BinaryIO, number: int, on_progress: OnProgress) -> None:
+        self._raw, self._number, self._on_progress = raw, number, on_progress
+        self.begin_row()
 
-    def mark(self) -> None:
+    def begin_row(self) -> None:
         """The next line begins a row."""
         self.first = self._number + 1
         self._second: int | None = None
 
-    def again(self) -> None:
+    def step_back(self) -> None:
         """Go back to the line that was just read."""
         self._raw.seek(self._start)
         self._number -= 1
@@ -87,15 +87,15 @@ class _TableLines:
         self._raw.seek(self._second or self._raw.tell())
         self._number = self.first
 
-    def ahead(self, count: int) -> list[str]:
+    def peek(self, count: int) -> list[str]:
         """The next lines, which stay where they are."""
-        here = self._raw.tell()
+        position = self._raw.tell()
         try:
             return [lines.text(lines.line(self._raw)) for _ in range(count)]
         except Unreadable:
             return []
         finally:
-            self._raw.seek(here)
+            self._raw.seek(position)
 
     def __iter__(self) -> _TableLines:
         return self
@@ -109,7 +109,7 @@ class _TableLines:
             self._second = self._second or self._raw.tell()
         if not line:
             raise StopIteration
-        self._at(self._raw.tell())
+        self._on_progress(self._raw.tell())
         return lines.text(line)
 
 
@@ -121,10 +121,10 @@ def separator(file: Path, line: str) -> str:
     return max(SEPARATORS, key=bare.count) if any(mark in bare for mark in SEPARATORS) else ","
 
 
-def _head(file: Path, found: _TableLines) -> tuple[str, Rejected | None]:
+def _head(file: Path, table_lines: _TableLines) -> tuple[str, Rejected | None]:
     """The separator; the next line is the header. A title line above it is told, Excel's own and empty ones are not."""
     declared = ""
-    for line in found:
+    for line in table_lines:
         if line.lower().startswith(DECLARED) and len(line.strip("\r\n")) <= len(DECLARED) + 1:
             declared = line[len(DECLARED) :].rstrip("\r\n") or "\t"
         elif line.strip():
@@ -132,15 +132,17 @@ def _head(file: Path, found: _TableLines) -> tuple[str, Rejected | None]:
     else:
         return ",", None
     delimiter = declared or separator(file, line)
-    below = [row for row in found.ahead(TITLED) if row.strip()]
+    below = [row for row in table_lines.peek(TITLED) if row.strip()]
     own = [cell for cell in _cells(line, delimiter) if cell.strip()]
     if len(own) == 1 and len(below) > 1:
         mark = declared or separator(file, below[0])
         counts = {sum(map(bool, _cells(row, mark))) for row in below}
         if len(counts) == 1 and counts.pop() > 1:
-            told = Rejected(f"{file.name}:{found.first}", "is a title above the header, and no row", line.strip()[:80])
-            return mark, told
-    found.again()
+            title = Rejected(
+                f"{file.name}:{table_lines.first}", "is a title above the header, and no row", line.strip()[:80]
+            )
+            return mark, title
+    table_lines.step_back()
     return delimiter, None
 
 
@@ -151,15 +153,15 @@ def _cells(line: str, delimiter: str) -> list[str]:
         return []
 
 
-def _header(found: _TableLines, delimiter: str) -> list[str]:
+def _header(table_lines: _TableLines, delimiter: str) -> list[str]:
     """Names of the columns; those without one, and pandas' index, are "", and so left out."""
     try:
-        names = next(csv.reader(found, delimiter=delimiter, strict=True), [])
+        names = next(csv.reader(table_lines, delimiter=delimiter, strict=True), [])
     except csv.Error as error:
         raise Unreadable(f"has a header that cannot be read: {error}") from error
     names = ["" if not name.strip() or (not number and name in INDEXES) else name for number, name in enumerate(names)]
     counts = Counter(names)
     twice = next((name for name in names if name and counts[name] > 1), None)
     if twice is not None:
-        raise Unreadable(f"has a header that names a column twice: '{twice}' (line {found.first})")
+        raise Unreadable(f"has a header that names a column twice: '{twice}' (line {table_lines.first})")
     return names

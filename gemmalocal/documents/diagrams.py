@@ -13,8 +13,8 @@ DEEPEST = 30  # levels of a diagram
 
 def parts(element: Any, owner: Any) -> Iterator[Any]:
     """The data parts of the diagrams below an element of a part."""
-    for place in element.iter(f"{DIAGRAM}relIds"):
-        relation = place.get(DATA, "")
+    for reference in element.iter(f"{DIAGRAM}relIds"):
+        relation = reference.get(DATA, "")
         if relation in owner.rels and not owner.rels[relation].is_external:
             yield owner.rels[relation].target_part
 
@@ -51,5 +51,5 @@ def _is_text(point: Any) -> bool:
 
 
 def _words(point: Any) -> str:
-    paragraphs = ("".join(found.text or "" for found in line.iter(f"{DRAWING}t")) for line in point.iter(f"{DRAWING}p"))
+    paragraphs = ("".join(run.text or "" for run in line.iter(f"{DRAWING}t")) for line in point.iter(f"{DRAWING}p"))
     return " ".join(" ".join(paragraphs).split())

@@ -62,7 +62,7 @@ class Hidden(NamedTuple):
     characters: int
 
     @property
-    def told(self) -> tuple[str, ...]:
+    def warnings(self) -> tuple[str, ...]:
         """A sentence about it, or none."""
         if not self.pieces:
             return ()
@@ -78,11 +78,11 @@ class Unreadable(Exception):
         self.hint = hint
 
 
-class Sections:
+class SectionBuilder:
     """Collects sections while a file is walked from its top: headings by level, text below them, pages."""
 
     def __init__(self) -> None:
-        self.found: list[Section] = []
+        self.collected: list[Section] = []
         self.page: int | None = None
         self.title = ""  # the first heading
         self._path: list[tuple[int, str]] = []
@@ -114,7 +114,7 @@ class Sections:
         """Close the section at hand: a new heading or page comes."""
         if self._blocks:
             heading = BETWEEN.join(title for _, title in self._path)
-            self.found.append(Section("\n\n".join(self._blocks), heading, self.page))
+            self.collected.append(Section("\n\n".join(self._blocks), heading, self.page))
             self._blocks = []
 
 

@@ -38,20 +38,20 @@ class NearDuplicates:
         """
         from rensa import RMinHash
 
-        found = shingles(text)
+        own_shingles = shingles(text)
         sketch = RMinHash(HASHES, 0)
-        sketch.update(list(found))
+        sketch.update(list(own_shingles))
         numbers = np.array(sketch.digest(), np.uint32)
         near, figures = self._index.candidates(numbers), _figures(text)
         if records:
             near = near[np.frombuffer(self._figures, np.uint64)[near] == figures]
         if len(near):
             sizes = np.frombuffer(self._sizes, np.int64)[near]
-            alike = likeness(numbers, len(found), self._index.sketches[near], sizes)
+            alike = likeness(numbers, len(own_shingles), self._index.sketches[near], sizes)
             if alike.max() >= (OF_RECORDS if records else self._threshold):
                 return self._names[int(near[int(alike.argmax())])]
         self._names.append(name)
-        self._sizes.append(len(found))
+        self._sizes.append(len(own_shingles))
         self._figures.append(figures)
         self._index.add(numbers)
         return None

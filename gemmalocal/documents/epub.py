@@ -21,10 +21,10 @@ def read_epub(file: Path, password: str | None = None) -> Content:
     """The book's chapters in reading order; raises `Unreadable` if they are encrypted (DRM) or missing."""
     check(file)
     with zipfile.ZipFile(file) as book:
-        place = _xml(book, "META-INF/container.xml").find(".//{*}rootfile").get("full-path")
-        package = _xml(book, place)
+        package_path = _xml(book, "META-INF/container.xml").find(".//{*}rootfile").get("full-path")
+        package = _xml(book, package_path)
         title = package.findtext(".//{*}metadata/{*}title") or ""
-        chapters = _chapters(package, posixpath.dirname(place))
+        chapters = _chapters(package, posixpath.dirname(package_path))
         locked = _locked(book) & set(chapters)
         if locked:
             raise Unreadable("is encrypted (DRM)", "Use a copy without.")
@@ -59,8 +59,8 @@ def _locked(book: zipfile.ZipFile) -> set[str]:
     """Names of members that are encrypted; fonts often are, which does not matter here."""
     if "META-INF/encryption.xml" not in book.namelist():
         return set()
-    found = _xml(book, "META-INF/encryption.xml").iterfind(".//{*}CipherReference")
-    return {unquote(reference.get("URI", "")) for reference in found}
+    references = _xml(book, "META-INF/encryption.xml").iterfind(".//{*}CipherReference")
+    return {unquote(reference.get("URI", "")) for reference in references}
 
 
 def _xml(book: zipfile.ZipFile, name: str) -> Any:

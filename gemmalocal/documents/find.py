@@ -10,34 +10,35 @@ from pathlib import Path
 from gemmalocal.files import paths
 
 
-def find(sources: Sequence[str]) -> list[str]:
+def find_documents(sources: Sequence[str]) -> list[str]:
     """The documents that `sources` name, each once, as `read` takes them.
 
     Of folders every file, however deep, in order of its path. Hidden files, and those in hidden folders or in folders
     of our own jobs (a dataset may lie beside its sources), are left out unless they are named. What is not there, or
     not of a kind that is read, stays in the list: `read` says why.
     """
-    return list(dict.fromkeys(found for source in sources for found in _named(source)))
+    return list(dict.fromkeys(document for source in sources for document in _named(source)))
 
 
-def shown(source: str) -> str:
+def printable(source: str) -> str:
     """A source as it is told and kept: a file's name may hold bytes that are no text."""
     return source.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _named(source: str) -> Iterator[str]:
-    place = paths.expanded(source)
-    if place.is_dir():
-        yield from map(str, sorted(_below(place)))
-    elif not place.exists() and glob.has_magic(source):
-        found = sorted(glob.glob(str(place), recursive=True), key=len, reverse=True)
-        once = {os.path.realpath(match): match for match in found}  # by the shortest path: a link may lead in a circle
-        for match in sorted(once.values()):
+    path = paths.expanded(source)
+    if path.is_dir():
+        yield from map(str, sorted(_below(path)))
+    elif not path.exists() and glob.has_magic(source):
+        matches = sorted(glob.glob(str(path), recursive=True), key=len, reverse=True)
+        # By the shortest path: a link may lead in a circle.
+        by_target = {os.path.realpath(match): match for match in matches}
+        for match in sorted(by_target.values()):
             yield from _named(match)
-        if not found:
+        if not matches:
             yield source
     else:
-        yield str(place) if place.exists() else source
+        yield str(path) if path.exists() else source
 
 
 def _below(folder: Path) -> Iterator[Path]:

@@ -71,8 +71,8 @@ def _name(node: Any) -> str:
 
 def _property(node: Any, name: str, default: str) -> str:
     """What a formula's properties say of it; empty if they say that it is not there."""
-    found = next(node.iter(f"{M}{name}"), None)
-    return default if found is None else str(found.get(f"{M}val", ""))
+    property_node = next(node.iter(f"{M}{name}"), None)
+    return default if property_node is None else str(property_node.get(f"{M}val", ""))
 
 
 def _row(parts: Sequence[str]) -> str:

@@ -19,9 +19,9 @@ CHUNK = 1 << 20
 def send(descriptor: int, message: FrameMessage) -> None:
     """Write a message whole; file names that are no UTF-8 keep their bytes."""
     content = json.dumps(message, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
-    rest = memoryview(LENGTH.pack(len(content)) + content)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    remaining = memoryview(LENGTH.pack(len(content)) + content)
+    while remaining:
+        remaining = remaining[os.write(descriptor, remaining) :]
 
 
 class Inlet:
@@ -53,7 +53,7 @@ class Inlet:
             yield json.loads(content)
 
 
-def packed(item: Document | Rejected) -> list[Any]:
+def pack(item: Document | Rejected) -> list[Any]:
     """A document, or a row that could not be read, as JSON."""
     if isinstance(item, Rejected):
         return [item.source, item.reason, item.excerpt]
@@ -61,8 +61,8 @@ def packed(item: Document | Rejected) -> list[Any]:
     return [item.source, item.title, sections, item.warnings]
 
 
-def unpacked(fields: list[Any]) -> Document | Rejected:
-    """The inverse of `packed`."""
+def unpack(fields: list[Any]) -> Document | Rejected:
+    """The inverse of `pack`."""
     if len(fields) == 3:
         return Rejected(*fields)
     source, title, sections, warnings = fields

@@ -29,11 +29,11 @@ ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
 
 class Edge(NamedTuple):
-    """A line at the top (where 0) or at the foot (1) of a page: which page and line, and its text but for numbers."""
+    """A line at the top (side 0) or at the foot (1) of a page: which page and line, and its text but for numbers."""
 
     page: int
     line: int
-    where: int
+    side: int
     mask: str
 
 
@@ -41,7 +41,7 @@ class Pages(NamedTuple):
     """Lines by page; how far from the top each stands (0 to 1) and how high it is, None where that is not known."""
 
     lines: list[list[str]]
-    places: list[list[float | None]]
+    offsets: list[list[float | None]]
     heights: list[list[float | None]]
     distance: float = 0.0  # that is usual between lines, of the page's height
     height: float = 0.0  # that is usual
@@ -50,9 +50,11 @@ class Pages(NamedTuple):
 def _measured(pages: Pages) -> Pages:
     """The pages with what is usual in the middle of the document."""
     start = max((len(pages.lines) - MEASURED) // 2, 0)
-    places = pages.places[start : start + MEASURED]
-    pairs = (pair for page in places for pair in zip(page, page[1:], strict=False))
-    distances = [abs(one - two) for one, two in pairs if one is not None and two is not None and one != two]
+    offsets = pages.offsets[start : start + MEASURED]
+    pairs = (pair for page in offsets for pair in zip(page, page[1:], strict=False))
+    distances = [
+        abs(upper - lower) for upper, lower in pairs if upper is not None and lower is not None and upper != lower
+    ]
     heights = [height for page in pages.heights[start : start + MEASURED] for height in page if height]
     return pages._replace(distance=_middle(distances), height=_middle(heights))
 
@@ -66,21 +68,21 @@ def strip(pages: Pages) -> tuple[list[list[str]], str]:
     pages = _measured(pages)
     edges = [edge for page in range(len(pages.lines)) for edge in _edges(pages, page)]
     running = _running(pages, edges)
-    gone: dict[int, set[int]] = {}
+    running_lines: dict[int, set[int]] = {}
     for page, line in running:
-        gone.setdefault(page, set()).add(line)
-    kept, told = [], []
+        running_lines.setdefault(page, set()).add(line)
+    kept_pages, removed = [], []
     for number, lines in enumerate(pages.lines):
-        out = gone.get(number, set())
-        if len(out) >= len(lines):
-            kept.append(lines)
+        page_running = running_lines.get(number, set())
+        if len(page_running) >= len(lines):
+            kept_pages.append(lines)
             continue
-        kept.append([line for place, line in enumerate(lines) if place not in out])
-        told += [lines[place] for place in sorted(out)]
-    return kept, _told(told)
+        kept_pages.append([line for index, line in enumerate(lines) if index not in page_running])
+        removed += [lines[index] for index in sorted(page_running)]
+    return kept_pages, _notice(removed)
 
 
-def _told(lines: Sequence[str]) -> str:
+def _notice(lines: Sequence[str]) -> str:
     if not lines:
         return ""
     kinds = dict.fromkeys(_masked(line) for line in lines)
@@ -92,43 +94,43 @@ def _told(lines: Sequence[str]) -> str:
 
 def _edges(pages: Pages, page: int) -> Iterator[Edge]:
     lines = pages.lines[page]
-    for place in dict.fromkeys((*range(min(EDGE, len(lines))), *range(max(len(lines) - EDGE, 0), len(lines)))):
-        mask = _masked(lines[place])
-        large = (pages.heights[page][place] or 0) > LARGE * pages.height
-        if len(lines[place]) <= LONGEST and (not large or _is_number(mask)):
-            if place < EDGE:
-                yield Edge(page, place, 0, mask)
-            if len(lines) - place <= EDGE:
-                yield Edge(page, place, 1, mask)
+    for index in dict.fromkeys((*range(min(EDGE, len(lines))), *range(max(len(lines) - EDGE, 0), len(lines)))):
+        mask = _masked(lines[index])
+        large = (pages.heights[page][index] or 0) > LARGE * pages.height
+        if len(lines[index]) <= LONGEST and (not large or _is_number(mask)):
+            if index < EDGE:
+                yield Edge(page, index, 0, mask)
+            if len(lines) - index <= EDGE:
+                yield Edge(page, index, 1, mask)
 
 
 def _running(pages: Pages, edges: Sequence[Edge]) -> set[tuple[int, int]]:
     """The page and line of each running head or foot."""
     returning = _returning(pages, edges)
     records = _records(pages, edges, returning)
-    good = dict[tuple[int, str], bool]()
+    accepted = dict[tuple[int, str], bool]()
     running = set[tuple[int, int]]()
     for edge in edges:
-        key = (edge.where, edge.mask)
-        if key in returning and key not in good:
-            good[key] = _counts(pages, [other for other in edges if (other.where, other.mask) == key])
+        key = (edge.side, edge.mask)
+        if key in returning and key not in accepted:
+            accepted[key] = _counts(pages, [peer for peer in edges if (peer.side, peer.mask) == key])
         stands = _is_at_edge(pages, edge) and (edge.page not in records or _parted(pages, edge))
-        if (good.get(key) and (stands or _is_number(edge.mask))) or _of_chapter(pages, edge):
+        if (accepted.get(key) and (stands or _is_number(edge.mask))) or _of_chapter(pages, edge):
             running.add((edge.page, edge.line))
     return {(page, line) for page, line in running if _outermost(pages, running, page, line)}
 
 
 def _returning(pages: Pages, edges: Sequence[Edge]) -> set[tuple[int, str]]:
-    found = set[tuple[int, str]]()
+    returning = set[tuple[int, str]]()
     full = [page for page, lines in enumerate(pages.lines) if lines]
     for group in (full, [page for page in full if page % 2], [page for page in full if not page % 2]):
         if len(group) < FEWEST:
             continue
         members = set(group)
-        seen = Counter({(edge.page, edge.where, edge.mask) for edge in edges if edge.page in members})
-        often = Counter((where, mask) for _, where, mask in seen)
-        found |= {key for key, count in often.items() if count > MOST * len(group)}
-    return found
+        occurrences = Counter({(edge.page, edge.side, edge.mask) for edge in edges if edge.page in members})
+        pages_of = Counter((side, mask) for _, side, mask in occurrences)
+        returning |= {key for key, count in pages_of.items() if count > MOST * len(group)}
+    return returning
 
 
 def _records(pages: Pages, edges: Sequence[Edge], returning: set[tuple[int, str]]) -> set[int]:
@@ -136,7 +138,7 @@ def _records(pages: Pages, edges: Sequence[Edge], returning: set[tuple[int, str]
     heads = Counter(
         edge.page
         for edge in edges
-        if edge.where == 0 and (0, edge.mask) in returning and not _is_number(edge.mask) and not _parted(pages, edge)
+        if edge.side == 0 and (0, edge.mask) in returning and not _is_number(edge.mask) and not _parted(pages, edge)
     )
     forms = {page for page, count in heads.items() if count >= EDGE}
     return set(range(len(pages.lines))) if len(forms) > MOST * len(pages.lines) else forms
@@ -145,7 +147,7 @@ def _records(pages: Pages, edges: Sequence[Edge], returning: set[tuple[int, str]
 def _counts(pages: Pages, edges: Sequence[Edge]) -> bool:
     """Do the numbers of a returning line go with the pages, or with chapters, or stay? An invoice's do not."""
     rows = [(edge.page, _numbers(pages.lines[edge.page][edge.line])) for edge in edges]
-    columns = [[(page, numbers[at]) for page, numbers in rows] for at in range(min(len(row) for _, row in rows))]
+    columns = [[(page, numbers[place]) for page, numbers in rows] for place in range(min(len(row) for _, row in rows))]
     if _is_number(edges[0].mask):
         return any(_steps(column) >= MOST for column in columns)
     words = re.findall(r"[^\W\d_]+", edges[0].mask)
@@ -163,7 +165,7 @@ def _counts(pages: Pages, edges: Sequence[Edge]) -> bool:
 def _steps(column: Sequence[tuple[int, int]]) -> float:
     """The share of numbers that go on from the page before, as pages do."""
     pairs = list(zip(column, column[1:], strict=False))
-    return sum(two[1] - one[1] == two[0] - one[0] for one, two in pairs) / max(len(pairs), 1)
+    return sum(later[1] - earlier[1] == later[0] - earlier[0] for earlier, later in pairs) / max(len(pairs), 1)
 
 
 def _numbers(line: str) -> list[int]:
@@ -172,7 +174,9 @@ def _numbers(line: str) -> list[int]:
 
 def _roman(number: str) -> int:
     values = [ROMAN[letter] for letter in number]
-    return sum(-one if one < other else one for one, other in zip(values, [*values[1:], 0], strict=True))
+    return sum(
+        -value if value < following else value for value, following in zip(values, [*values[1:], 0], strict=True)
+    )
 
 
 def _is_number(mask: str) -> bool:
@@ -180,33 +184,37 @@ def _is_number(mask: str) -> bool:
 
 
 def _is_at_edge(pages: Pages, edge: Edge) -> bool:
-    place = pages.places[edge.page][edge.line]
-    return place is None or (place < ZONE if edge.where == 0 else place > 1 - ZONE)
+    offset = pages.offsets[edge.page][edge.line]
+    return offset is None or (offset < ZONE if edge.side == 0 else offset > 1 - ZONE)
 
 
 def _parted(pages: Pages, edge: Edge) -> bool:
     """Is there more than a line's distance between an edge line, with those beyond it, and the text?"""
-    places = pages.places[edge.page]
-    inner = edge.line + 1 if edge.where == 0 else edge.line - 1
-    own, text = places[edge.line], places[inner] if 0 <= inner < len(places) else None
+    offsets = pages.offsets[edge.page]
+    inner = edge.line + 1 if edge.side == 0 else edge.line - 1
+    own, text = offsets[edge.line], offsets[inner] if 0 <= inner < len(offsets) else None
     return own is not None and text is not None and abs(text - own) > GAP * pages.distance > 0
 
 
 def _of_chapter(pages: Pages, edge: Edge) -> bool:
     """Is it a first line that a page nearby has too, parted from the text, or with a number that counts the pages?"""
     own = edge.mask[:ALIKE]
-    if edge.line or edge.where or not _is_at_edge(pages, edge):
+    if edge.line or edge.side or not _is_at_edge(pages, edge):
         return False
     line = pages.lines[edge.page][0]
     counted = MASK in edge.mask and len(own) == ALIKE
-    for other in range(max(edge.page - 2, 0), min(edge.page + 3, len(pages.lines))):
-        first = next(iter(pages.lines[other]), "")
-        if other != edge.page and first == line and len(pages.lines) >= FEWEST and _parted(pages, edge):
+    for nearby in range(max(edge.page - 2, 0), min(edge.page + 3, len(pages.lines))):
+        first = next(iter(pages.lines[nearby]), "")
+        if nearby != edge.page and first == line and len(pages.lines) >= FEWEST and _parted(pages, edge):
             return True
-        if other != edge.page and counted and _masked(first).startswith(own):
-            numbers, theirs = _numbers(line), _numbers(first)
-            steps = {one - two for one, two in zip(theirs, numbers, strict=False)}
-            if other - edge.page in steps and any(abs(n - edge.page) <= max(AHEAD, len(pages.lines)) for n in numbers):
+        if nearby != edge.page and counted and _masked(first).startswith(own):
+            own_numbers, their_numbers = _numbers(line), _numbers(first)
+            steps = {
+                their_number - own_number for their_number, own_number in zip(their_numbers, own_numbers, strict=False)
+            }
+            if nearby - edge.page in steps and any(
+                abs(n - edge.page) <= max(AHEAD, len(pages.lines)) for n in own_numbers
+            ):
                 return True
     return False
 
@@ -214,8 +222,8 @@ def _of_chapter(pages: Pages, edge: Edge) -> bool:
 def _outermost(pages: Pages, running: set[tuple[int, int]], page: int, line: int) -> bool:
     """Is all between a line and the page's edge running too?"""
     last = len(pages.lines[page])
-    return all((page, at) in running for at in range(line)) or all(
-        (page, at) in running for at in range(line + 1, last)
+    return all((page, index) in running for index in range(line)) or all(
+        (page, index) in running for index in range(line + 1, last)
     )
 
 

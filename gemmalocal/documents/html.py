@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.documents import html_root
-from gemmalocal.documents.document import Content, Section, Sections, Unreadable, table
-from gemmalocal.documents.html_shown import show
+from gemmalocal.documents.document import Content, Section, SectionBuilder, Unreadable, table
+from gemmalocal.documents.html_shown import keep_visible
 from gemmalocal.documents.markup import bounded, is_deep
 from gemmalocal.documents.text import decode
 
@@ -60,7 +60,7 @@ def article(html: str) -> Content:
     tree = trafilatura.load_html(html.encode("utf-8", "replace"))
     if tree is None:
         return Content("", [])
-    hidden = show(tree)
+    hidden = keep_visible(tree)
     title = " ".join((tree.findtext(".//title") or "").split())
     paragraphs = list(html_root.paragraphs(tree))
     if "side" in html:
@@ -71,20 +71,20 @@ def article(html: str) -> Content:
     text = trafilatura.extract(tree, include_comments=False, include_tables=True, favor_recall=True, fast=True) or ""
     text = re.sub(r"(?m)^-\n", "- ", text)  # an item of a list
     text = re.sub(r"(?m)^( *)- (?=(?:-|-?\d+\.|[a-zA-Z]\.|[ivxlcdmIVXLCDM]+\.) )", r"\1", text)  # that has its own mark
-    sections = Sections()
+    sections = SectionBuilder()
     for block in re.split(f"\n(?=-? *{MARK})", text):
         first, _, rest = block.partition("\n")
-        if found := re.match(f"-? *{MARK}([1-6])", first):
-            sections.heading(int(found[1]), first[found.end() :])
+        if match := re.match(f"-? *{MARK}([1-6])", first):
+            sections.heading(int(match[1]), first[match.end() :])
         else:
             rest = block
         sections.add(re.sub(f"{MARK}[1-6]", "", rest))
     sections.end()
-    if lost := html_root.lost(paragraphs, text):
+    if missing := html_root.missing(paragraphs, text):
         whole = _of_root(tree, headings)
-        if len(html_root.lost(lost, "\n".join(section.text for section in whole))) < MOST * len(lost):
-            return Content(title or sections.title, whole, hidden.told)
-    return Content(title or sections.title, sections.found, hidden.told)
+        if len(html_root.missing(missing, "\n".join(section.text for section in whole))) < MOST * len(missing):
+            return Content(title or sections.title, whole, hidden.warnings)
+    return Content(title or sections.title, sections.collected, hidden.warnings)
 
 
 def _of_root(tree: Any, headings: Sequence[Any]) -> list[Section]:
@@ -92,10 +92,10 @@ def _of_root(tree: Any, headings: Sequence[Any]) -> list[Section]:
     for heading in headings:
         if heading.tag == "p":
             heading.tag, heading.text = f"h{heading.text[1]}", heading.text[2:]
-    sections = Sections()
-    _walk(html_root.of(tree), sections)
+    sections = SectionBuilder()
+    _walk(html_root.text_root(tree), sections)
     sections.end()
-    return sections.found
+    return sections.collected
 
 
 def _unname(tree: Any) -> None:
@@ -130,19 +130,19 @@ def body(html: str) -> Content:
 
     parser = etree.HTMLParser(encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=True)
     tree = etree.fromstring(html.encode("utf-8", "replace"), parser)
-    sections = Sections()
+    sections = SectionBuilder()
     hidden: tuple[str, ...] = ()
     if tree is not None:
-        hidden = show(tree).told
+        hidden = keep_visible(tree).warnings
         _walk(tree, sections)
     sections.end()
-    if not sections.found:
+    if not sections.collected:
         raise Unreadable("is empty: there is no text on the page")
     title = " ".join((tree.findtext(".//title") or "").split())
-    return Content(title or sections.title, sections.found, hidden)
+    return Content(title or sections.title, sections.collected, hidden)
 
 
-def _walk(tree: Any, sections: Sections) -> None:
+def _walk(tree: Any, sections: SectionBuilder) -> None:
     """Elements in their order, without recursion: pages nest as deep as they like."""
     from lxml import etree
 
@@ -167,7 +167,7 @@ def _walk(tree: Any, sections: Sections) -> None:
     flush()
 
 
-def _whole(node: Any, sections: Sections) -> bool:
+def _whole(node: Any, sections: SectionBuilder) -> bool:
     """Take a heading, a listing or a table of plain cells as one block; False if it is none of them."""
     if node.tag in HEADINGS:
         sections.heading(int(node.tag[1]), "".join(node.itertext()))

@@ -30,23 +30,23 @@ def paragraphs(tree: Any) -> Iterator[str]:
                 yield key
 
 
-def lost(beginnings: Sequence[str], text: str) -> list[str]:
+def missing(beginnings: Sequence[str], text: str) -> list[str]:
     """The paragraphs that a text lacks between its first and its last; none if these are few."""
-    text, place = "".join(text.split()), 0
+    text, position = "".join(text.split()), 0
     lacking = list[str]()
     since = list[str]()  # lacking since the last that is there
     for key in beginnings:
-        at = text.find(key, place, place + FAR)  # most stand in their order
-        at = text.find(key) if at < 0 else at
-        if at < 0:
+        match_start = text.find(key, position, position + FAR)  # most stand in their order
+        match_start = text.find(key) if match_start < 0 else match_start
+        if match_start < 0:
             since.append(key)
         else:
-            lacking += since if place else ()
-            since, place = [], at + 1
+            lacking += since if position else ()
+            since, position = [], match_start + 1
     return lacking if len(lacking) > FEW * len(beginnings) else []
 
 
-def of(tree: Any) -> Any:
+def text_root(tree: Any) -> Any:
     """The innermost element that holds nearly all text of a page; takes navigation out of the tree."""
     body = tree.find("body") if tree.tag != "body" else tree
     if body is None:
@@ -69,9 +69,9 @@ def of(tree: Any) -> Any:
     node = body
     while (inner := next((child for child in node if sizes[child] > MOST * sizes[node]), None)) is not None:
         node = inner
-    for one in away:
-        if one is not node and one is not body:
-            drop(one)
+    for element in away:
+        if element is not node and element is not body:
+            drop(element)
     return node
 
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from gemmalocal.documents import formulas, marks
-from gemmalocal.documents.counters import counted
+from gemmalocal.documents.counters import numeral
 from gemmalocal.documents.document import Hidden
 
 INVISIBLE = re.compile(
@@ -27,7 +27,7 @@ INLINE = frozenset(WITHIN.split())  # elements that are part of a line
 MARKED = 40  # characters before a superscript that tell what it is
 
 
-def show(tree: Any) -> Hidden:
+def keep_visible(tree: Any) -> Hidden:
     """Make a tree what a person sees of it."""
     hidden = _without_hidden(tree)
     for node in list(tree.iter(*RUBY)):
@@ -52,13 +52,13 @@ def drop(node: Any) -> None:
 
 def replace(node: Any, text: str) -> None:
     """Put text in the place of an element."""
-    parent, before = node.getparent(), node.getprevious()
+    parent, previous = node.getparent(), node.getprevious()
     if parent is None:
         return
     text += node.tail or ""
     node.tail = None
-    if before is not None:
-        before.tail = (before.tail or "") + text
+    if previous is not None:
+        previous.tail = (previous.tail or "") + text
     else:
         parent.text = (parent.text or "") + text
     parent.remove(node)
@@ -68,13 +68,13 @@ def _before(node: Any) -> str:
     """The text in front of an element, in its line, or at least the end of that."""
     text = ""
     while len(text) < MARKED:
-        before = node.getprevious()
-        if before is not None:
-            text = (before.tail or "") + text
-            if before.tag not in INLINE:
+        previous = node.getprevious()
+        if previous is not None:
+            text = (previous.tail or "") + text
+            if previous.tag not in INLINE:
                 return text
-            text = "".join(before.itertext()) + text
-            node = before
+            text = "".join(previous.itertext()) + text
+            node = previous
             continue
         node = node.getparent()
         if node is None:
@@ -106,13 +106,13 @@ def _without_hidden(tree: Any) -> Hidden:
 
 def _rules(tree: Any) -> set[str]:
     """Classes and ids that a page's own style hides, outside of conditions as @media print."""
-    found = set[str]()
+    selectors = set[str]()
     for style in tree.iter("style"):
         text = re.sub(r"@[\w-]+[^{}]*\{(?:[^{}]*\{[^{}]*\})*[^{}]*\}", "", style.text or "")
         for rule in RULE.finditer(text):
             if INVISIBLE.search(rule[2]):
-                found.update(name for name in map(str.strip, rule[1].split(",")) if SELECTOR.fullmatch(name))
-    return found
+                selectors.update(name for name in map(str.strip, rule[1].split(",")) if SELECTOR.fullmatch(name))
+    return selectors
 
 
 def _is_hidden(node: Any, rules: set[str], plain: bool) -> bool:
@@ -131,8 +131,8 @@ def _is_hidden(node: Any, rules: set[str], plain: bool) -> bool:
     return color in CLEAR or (color != "" and _is_on_itself(node, color, plain))
 
 
-def _color(found: re.Match[str] | None) -> str:
-    return re.sub(r"\s", "", found[1]).lower() if found else ""
+def _color(match: re.Match[str] | None) -> str:
+    return re.sub(r"\s", "", match[1]).lower() if match else ""
 
 
 def _is_on_itself(node: Any, color: str, plain: bool) -> bool:
@@ -154,7 +154,7 @@ def _number(items: Any) -> None:
     for item in own:
         if re.fullmatch(r"-?\d{1,9}", item.get("value", "")):
             count = int(item.get("value"))
-        _begin(item, f"{counted(count, items.get('type', '1'))}. " if items.tag == "ol" else "- ")
+        _begin(item, f"{numeral(count, items.get('type', '1'))}. " if items.tag == "ol" else "- ")
         count += step
 
 

@@ -64,7 +64,7 @@ def _words(texts: Iterable[str]) -> set[str]:
     tokens = set[str]()
     for text in texts:
         tokens.update(text.lower().split())
-    return {found[0] for token in tokens if (found := WORDS.search(token))}
+    return {match[0] for token in tokens if (match := WORDS.search(token))}
 
 
 def _joined(line: str, whole: Callable[[re.Match[str]], str]) -> str:
@@ -82,13 +82,13 @@ def _belongs(first: str, second: str, words: Collection[str]) -> bool:
         return True
     if second[0].isupper() and not piece.isupper():
         return True
-    one, other = piece.lower(), second.lower()
-    if f"{chain}-{one}{other}".lower().lstrip("-") in words or one + other in words:
+    head, tail = piece.lower(), second.lower()
+    if f"{chain}-{head}{tail}".lower().lstrip("-") in words or head + tail in words:
         return False
-    if f"{first}-{second}".lower() in words or f"{one}-{other}" in words:
+    if f"{first}-{second}".lower() in words or f"{head}-{tail}" in words:
         return True
-    if chain and (one in SMALL_WORDS or (len(one) <= 2 and one not in PREFIXES)):
+    if chain and (head in SMALL_WORDS or (len(head) <= 2 and head not in PREFIXES)):
         return True
-    if other in LAST and len(one) > 2 and one not in PREFIXES:
+    if tail in LAST and len(head) > 2 and head not in PREFIXES:
         return True
-    return one in FIRST and len(other) > 2 and not ENDINGS.fullmatch(other)
+    return head in FIRST and len(tail) > 2 and not ENDINGS.fullmatch(tail)

@@ -15,7 +15,7 @@ from threading import Event, Lock, Thread
 
 from gemmalocal.documents import frames, limits
 from gemmalocal.documents.document import Document
-from gemmalocal.documents.find import shown
+from gemmalocal.documents.find import printable
 from gemmalocal.documents.limits import PATIENCE, Limits
 from gemmalocal.documents.read import is_remote, read_each
 from gemmalocal.documents.reader_child import MEMORY, TIME, Child, size_of
@@ -24,7 +24,7 @@ from gemmalocal.records import Rejected
 
 Items = Iterator[Document | Rejected]
 AHEAD = 16  # places that are asked for before their turn
-HELD = 16 << 20  # bytes that come of a process before its turn; then it has to wait
+MOST_BUFFERED = 16 << 20  # bytes that come of a process before its turn; then it has to wait
 LOOK = 0.1  # seconds between two looks at the memory that the readers hold
 TURN = 0.2  # seconds between two calls of `idle` while a document is read
 WAITED = 1.0  # seconds that we waited for one reader before there are two: a start costs half of that
@@ -45,29 +45,29 @@ class IsolatedReader:
         self.idle = idle
         self._password = password
         self._limits = bounds or limits.planned()
-        self._places: Sequence[str] = ()
+        self._sources: Sequence[str] = ()
         self._children: list[Child] = []
         self._due: Child | None = None  # whose turn it is; the lock is held where it changes, and where others yield
         self._lock, self._over = Lock(), Event()
         self._waited = 0.0  # seconds, for what was ready to read
         self._alone = False  # the document at hand needs the memory for itself
 
-    def begin(self, places: Sequence[str]) -> None:
+    def begin(self, sources: Sequence[str]) -> None:
         """Begin with the first places that `read_all` will be called with, and come back at once."""
-        self._places = places
+        self._sources = sources
         self._ask(0)
 
-    def read_all(self, places: Sequence[str]) -> Iterator[tuple[str, Items]]:
+    def read_all(self, sources: Sequence[str]) -> Iterator[tuple[str, Items]]:
         """Each place with what is read there, as `read_each` gives it, to be taken before the next.
 
         The items raise `DocumentError` if the place, or the rest of it, cannot be read.
         """
-        if places is not self._places:
+        if sources is not self._sources:
             self.close()
-            self._places = places
-        for number, place in enumerate(places):
+            self._sources = sources
+        for number, source in enumerate(sources):
             items = self._items(number)
-            yield place, items
+            yield source, items
             with suppress(DocumentError):
                 deque(items, maxlen=0)  # what nobody wanted stands before the next
 
@@ -85,40 +85,40 @@ class IsolatedReader:
         self.close()
 
     def _items(self, number: int) -> Items:
-        place = self._places[number]
-        if is_remote(place):
-            yield from read_each(place, self._password)
+        source = self._sources[number]
+        if is_remote(source):
+            yield from read_each(source, self._password)
             return
         self._alone = False
-        again = True
-        while again:
-            again = yield from self._answer(number, self._turn(number))
+        retry = True
+        while retry:
+            retry = yield from self._answer(number, self._turn(number))
 
     def _turn(self, number: int) -> Child:
         """The process that reads a place; from now on the memory is its own."""
         while True:
             self._ask(number)
-            child = next(child for child in self._children if number in child.asked)
+            child = next(child for child in self._children if number in child.requested)
             with self._lock:
                 self._due = child
-                if child.why != YIELDED:
+                if child.killed_for != YIELDED:
                     return child
             self._drop(child)
 
     def _ask(self, first: int) -> None:
         """Ask for a place, and for some behind it, of those that were not asked for."""
-        asked = {number for child in self._children for number in child.asked}
-        for number in range(first, min(first + AHEAD, len(self._places))):
-            if number in asked or is_remote(self._places[number]):
+        requested = {number for child in self._children for number in child.requested}
+        for number in range(first, min(first + AHEAD, len(self._sources))):
+            if number in requested or is_remote(self._sources[number]):
                 continue
             child = self._reader(number, due=number == first)
             if child is None:
                 return
-            child.ask(number, self._places[number], self._password)
+            child.ask(number, self._sources[number], self._password)
 
     def _reader(self, number: int, due: bool) -> Child | None:
         """The process that a place is best asked of, a new one if need be; None if it has to wait."""
-        able = [child for child in self._children if child.takes(number) and (due or child.has_room())]
+        able = [child for child in self._children if child.can_take(number) and (due or child.has_room())]
         child = min(able, key=lambda child: child.busy, default=None)
         if due or not self._children:
             return child or self._started()
@@ -128,7 +128,7 @@ class IsolatedReader:
         return child
 
     def _may_start(self) -> bool:
-        pays = len(self._places) > FEW and self._waited > WAITED
+        pays = len(self._sources) > FEW and self._waited > WAITED
         return pays and len(self._children) < self._limits.readers and not self._alone
 
     def _started(self) -> Child:
@@ -153,7 +153,7 @@ class IsolatedReader:
         for message in self._messages(number, child):
             for item in message.get("items", ()):
                 count += 1
-                yield frames.unpacked(item)
+                yield frames.unpack(item)
             if "end" in message:
                 return self._ended(child, message)
         why = self._drop(child)
@@ -161,11 +161,11 @@ class IsolatedReader:
             raise WorkKilled(f"The process that reads documents does not start ({why}).")
         if child.documents and not count and why not in (MEMORY, TIME):  # it may have been hurt by an earlier one
             return True
-        raise self._lost(self._places[number], why, count)
+        raise self._lost(self._sources[number], why, count)
 
     def _messages(self, number: int, child: Child) -> Iterator[frames.FrameMessage]:
         """What comes of the place whose turn it is, until the process ends."""
-        patience = PATIENCE * self._limits.time(size_of(self._places[number]))
+        patience = PATIENCE * self._limits.time(size_of(self._sources[number]))
         deadline, idled = time.monotonic() + patience, time.monotonic()
         while True:
             while child.messages:
@@ -187,7 +187,7 @@ class IsolatedReader:
         start, ready = time.monotonic(), due.ready
         with selectors.DefaultSelector() as selector:
             for child in self._children:
-                if child is due or not (child.over or child.held > HELD):
+                if child is due or not (child.over or child.buffered > MOST_BUFFERED):
                     selector.register(child.descriptor, selectors.EVENT_READ, child)
             for key, _ in selector.select(TURN):
                 key.data.receive()
@@ -196,25 +196,31 @@ class IsolatedReader:
     def _ended(self, child: Child, last: frames.FrameMessage) -> bool:
         """A document came to its end; raises what it was refused for."""
         child.documents += 1
-        child.asked.popleft()
+        child.requested.popleft()
         if last["grown"]:
             self._drop(child)
         if last["refused"]:
             raise DocumentError(*last["refused"])
         return False
 
-    def _lost(self, place: str, why: str, count: int) -> DocumentError:
+    def _lost(self, source: str, why: str, count: int) -> DocumentError:
         """The sentence about a document that ended its reader, after `count` rows of it."""
-        after = f" The {count} rows before that were read." if count else ""
+        progress = f" The {count} rows before that were read." if count else ""
         if why == MEMORY:
             memory = f"{self._limits.memory / (1 << 30):.1f} GB"
-            what, hint = f"takes more than {memory} of memory to read", "Split it into smaller files, or leave it out."
+            problem, hint = (
+                f"takes more than {memory} of memory to read",
+                "Split it into smaller files, or leave it out.",
+            )
         elif why == TIME:
-            seconds = self._limits.time(size_of(place))
-            what, hint = f"takes more than {seconds} seconds to read", "Split it into smaller files, or leave it out."
+            seconds = self._limits.time(size_of(source))
+            problem, hint = (
+                f"takes more than {seconds} seconds to read",
+                "Split it into smaller files, or leave it out.",
+            )
         else:
-            what, hint = f"ends the program that reads it ({why})", "It may be damaged: open it and save it again."
-        return DocumentError(f"{shown(place)} {what}.{after}", hint)
+            problem, hint = f"ends the program that reads it ({why})", "It may be damaged: open it and save it again."
+        return DocumentError(f"{printable(source)} {problem}.{progress}", hint)
 
     def _watch(self, over: Event) -> None:
         """Beside everything else: what the processes hold; the system's own limits are not heeded everywhere.
@@ -223,10 +229,10 @@ class IsolatedReader:
         """
         while not over.wait(LOOK):
             with self._lock:
-                held = {child: child.memory() for child in self._children}
-                for child in held:
-                    if held[child] > self._limits.memory and child is self._due:
+                memory = {child: child.memory() for child in self._children}
+                for child in memory:
+                    if memory[child] > self._limits.memory and child is self._due:
                         child.kill(MEMORY)
-                    elif sum(held.values()) > self._limits.memory and child is not self._due:
+                    elif sum(memory.values()) > self._limits.memory and child is not self._due:
                         self._alone = True
                         child.kill(YIELDED)

@@ -22,28 +22,28 @@ ROW_NAMES = {  # an object with one of these is a row, and holds none
 LIST_NAMES = ("data", "rows", "examples", "items", "records", "instances")  # what a list of rows is called
 
 
-def json_lines(file: Path, at: OnProgress) -> SourceRows:
+def json_lines(file: Path, on_progress: OnProgress) -> SourceRows:
     """One JSON object a line (.jsonl); or what a .json holds, under a wrong name."""
     with file.open("rb") as opened:
         raw = lines.begin(opened)
         start = raw.tell()
         if _spread(raw):
-            yield from json_tree(file, at)
+            yield from json_tree(file, on_progress)
             return
         raw.seek(start)
-        name, place = file.name, start
+        name, position = file.name, start
         for number in count(1):
             source = f"{name}:{number}"
             try:
                 line = lines.line(raw)
             except Unreadable as problem:
                 yield Rejected(source, str(problem))
-                place = raw.tell()
+                position = raw.tell()
                 continue
             if not line:
                 return
-            place += len(line)
-            at(place)
+            position += len(line)
+            on_progress(position)
             if line.strip():
                 try:
                     yield lines.row(source, decode(lines.text(line)))
@@ -51,26 +51,26 @@ def json_lines(file: Path, at: OnProgress) -> SourceRows:
                     yield Rejected(source, str(problem), line[:80].decode("utf-8", "replace").strip())
 
 
-def json_tree(file: Path, at: OnProgress, part: str = "") -> SourceRows:
+def json_tree(file: Path, on_progress: OnProgress, part: str = "") -> SourceRows:
     """The rows of a .json file, streamed; `part` is the list in its object that is meant, else each of `parts`."""
     with file.open("rb") as opened:
         raw = lines.begin(opened)
         start = raw.tell()
         if _one_a_line(raw):
-            yield from json_lines(file, at)
+            yield from json_lines(file, on_progress)
             return
         raw.seek(start)
-        values = Values(raw, at)
+        values = Values(raw, on_progress)
         if values.ended:
             raise Unreadable("is empty: there is no JSON in it")
         if values.peek() != "{":
             yield from _sequence(file, values)
             return
-        found = parts(file)
-        if found.columns:
+        object_parts = parts(file)
+        if object_parts.columns:
             yield from _from_columns(file)
-        elif found.lists:
-            yield from _members(file, values, {part} if part else set(found.lists))
+        elif object_parts.lists:
+            yield from _members(file, values, {part} if part else set(object_parts.lists))
         else:
             yield from _sequence(file, values)
 
@@ -95,7 +95,7 @@ def parts(file: Path) -> Parts:
         if _one_a_line(raw):
             return Parts({}, {})
         raw.seek(start)
-        values = Values(raw, lambda place: None)
+        values = Values(raw, lambda position: None)
         if not values.take("{"):
             return Parts({}, {})
         try:
@@ -153,8 +153,8 @@ def _in_columns(kinds: dict[str, tuple[str, int]]) -> bool:
 
 def _from_columns(file: Path) -> SourceRows:
     with file.open("rb") as opened:
-        table = Values(lines.begin(opened), lambda place: None).value()
-    columns = {name: list(held.values() if isinstance(held, dict) else held) for name, held in table.items()}
+        table = Values(lines.begin(opened), lambda position: None).value()
+    columns = {name: list(column.values() if isinstance(column, dict) else column) for name, column in table.items()}
     for number, cells in enumerate(zip(*columns.values(), strict=True), 1):
         yield f"{file.name}#{number}", dict(zip(columns, cells, strict=True))
 
@@ -167,13 +167,13 @@ def _sequence(file: Path, values: Values) -> SourceRows:
     yield from _rows(file, values, number, "#", close="")
 
 
-def _members(file: Path, values: Values, wanted: set[str]) -> SourceRows:
+def _members(file: Path, values: Values, list_names: set[str]) -> SourceRows:
     """The rows of the wanted lists in an object."""
     values.take("{")
     while not values.take("}") and not values.ended:
         name = values.value()
         values.take(":")
-        if name in wanted:
+        if name in list_names:
             yield from _rows(file, values, 0, f"#{name}." if splits.side_of(name) else "#")
         elif values.peek() == "[":
             for _ in _elements(values):
@@ -223,9 +223,9 @@ def _elements(values: Values, close: str = "]") -> Iterator[Any]:
         try:
             yield values.value()
         except Broken as problem:
-            left = values.rest
+            bytes_left = values.rest
             if not _passed(values, opening if indent is None else f"\n{indent}{{", problem.long):
-                yield Broken(_rest(str(problem), left, number - 1), problem.line)
+                yield Broken(_rest(str(problem), bytes_left, number - 1), problem.line)
                 return
             yield problem
         while values.take(","):
@@ -234,13 +234,15 @@ def _elements(values: Values, close: str = "]") -> Iterator[Any]:
 
 def _passed(values: Values, mark: str, long: bool) -> bool:
     """Whether what cannot be read was passed over: by its brackets, or up to the `mark` with which rows begin."""
-    if values.skip(held=not long) and values.peek() in (",", "]", ""):
+    if values.skip(in_window=not long) and values.peek() in (",", "]", ""):
         return True
     return values.find(mark or "\n{")
 
 
-def _rest(why: str, left: int, before: int) -> str:
-    return f"{why}; from there on, {_size(left)}, nothing was read{f' ({before} before it were)' if before else ''}"
+def _rest(why: str, bytes_left: int, before: int) -> str:
+    return (
+        f"{why}; from there on, {_size(bytes_left)}, nothing was read{f' ({before} before it were)' if before else ''}"
+    )
 
 
 def _size(count: int) -> str:

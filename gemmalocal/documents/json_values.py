@@ -28,29 +28,29 @@ NEAR = 16  # characters before the end of a window in which an error may only me
 class VerbatimNumber(float):
     """A number that is not written as Python writes it: `4.50`, `1e400`. As text it is what was written."""
 
-    def __new__(cls, written: str) -> VerbatimNumber:
-        """The number in `written`."""
-        number = super().__new__(cls, written)
-        number.written = written
+    def __new__(cls, digits: str) -> VerbatimNumber:
+        """The number in `digits`."""
+        number = super().__new__(cls, digits)
+        number.digits = digits
         return number
 
-    written: str
+    digits: str
 
     def __str__(self) -> str:
-        return self.written
+        return self.digits
 
 
-def _number(written: str) -> float:
-    number = float(written)
-    return number if repr(number) == written else VerbatimNumber(written)
+def _number(digits: str) -> float:
+    number = float(digits)
+    return number if repr(number) == digits else VerbatimNumber(digits)
 
 
-def _whole(written: str) -> int | str:
+def _whole(digits: str) -> int | str:
     """An integer; of more digits than Python turns into text again, the text."""
     try:
-        return int(written)
+        return int(digits)
     except ValueError:
-        return written
+        return digits
 
 
 def _no_number(name: str) -> None:
@@ -130,20 +130,20 @@ class Broken(Unreadable):
 class Values:
     """A place in a file of JSON, that moves on."""
 
-    def __init__(self, raw: BinaryIO, at: OnProgress) -> None:
-        self._raw, self._at = raw, at
+    def __init__(self, raw: BinaryIO, on_progress: OnProgress) -> None:
+        self._raw, self._on_progress = raw, on_progress
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._text, self._place, self._ended, self._damaged = "", 0, False, False
+        self._text, self._position, self._ended, self._damaged = "", 0, False, False
         self._lines = 1  # the line in which the window begins
 
     @property
     def line(self) -> int:
         """The line of the place, from 1."""
-        return self.line_at(self._place)
+        return self.line_at(self._position)
 
-    def line_at(self, place: int) -> int:
+    def line_at(self, position: int) -> int:
         """The line of a place in the window."""
-        return self._lines + self._text.count("\n", 0, place)
+        return self._lines + self._text.count("\n", 0, position)
 
     @property
     def ended(self) -> bool:
@@ -153,10 +153,10 @@ class Values:
     def peek(self) -> str:
         """The next character that is no white space; "" at the end."""
         while True:
-            match = BLANK.match(self._text, self._place)
-            self._place = match.end() if match else self._place
-            if self._place < len(self._text):
-                return self._text[self._place]
+            match = BLANK.match(self._text, self._position)
+            self._position = match.end() if match else self._position
+            if self._position < len(self._text):
+                return self._text[self._position]
             if not self._more():
                 return ""
 
@@ -164,7 +164,7 @@ class Values:
         """Pass over a mark, if it is the next."""
         if self.peek() != mark:
             return False
-        self._place += 1
+        self._position += 1
         return True
 
     def value(self) -> Any:
@@ -183,12 +183,12 @@ class Values:
                 raise Broken("is not JSON that can be read: it is nested too deeply", self.line) from error
             if end < len(self._text) or not self._grown():
                 break
-        start, self._place = self._place, end
+        start, self._position = self._position, end
         if self._damaged or _pairs(self._text, start, end):
             try:
                 _whole_characters(value)
             except Unreadable as problem:
-                self._place = start
+                self._position = start
                 raise Broken(str(problem), self.line) from problem
         return value
 
@@ -197,32 +197,32 @@ class Values:
 
         Most are decoded together: those up to the last that begins with the `opening`, if that is one of them.
         """
-        text, place = self._text, self._place
-        last = text.rfind(opening, place + 1) if opening else -1
-        read = _together(text[place:last]) if last > 0 else []
-        alone = not read
-        place = place if alone else last
+        text, position = self._text, self._position
+        last = text.rfind(opening, position + 1) if opening else -1
+        values = _together(text[position:last]) if last > 0 else []
+        alone = not values
+        position = position if alone else last
         try:
             while alone:
-                value, end = QUICK.scan_once(text, place)  # type: ignore[attr-defined]
+                value, end = QUICK.scan_once(text, position)  # type: ignore[attr-defined]
                 if (comma := COMMA.match(text, end)) is None:
                     break
-                read.append(value)
-                place = comma.end()
+                values.append(value)
+                position = comma.end()
         except (StopIteration, ValueError, RecursionError):
             pass  # `value` says what is wrong, or reads on
-        if not read or self._damaged or (_pairs(text, self._place, place) and not _sound(read)):
+        if not values or self._damaged or (_pairs(text, self._position, position) and not _sound(values)):
             return []
-        self._place = place
-        return read
+        self._position = position
+        return values
 
     def _scanned(self) -> tuple[Any, int]:
         try:
-            return QUICK.raw_decode(self._text, self._place)
+            return QUICK.raw_decode(self._text, self._position)
         except json.JSONDecodeError:
             raise
         except ValueError:
-            return ANY.raw_decode(self._text, self._place)
+            return ANY.raw_decode(self._text, self._position)
 
     def _cut(self, error: json.JSONDecodeError) -> bool:
         """Whether the window's end may be the only fault."""
@@ -230,78 +230,80 @@ class Values:
 
     def _grown(self) -> bool:
         """Whether there is more, and it may be held: the value at hand is no longer than `LONGEST`."""
-        if len(self._text) - self._place > LONGEST:
+        if len(self._text) - self._position > LONGEST:
             raise Broken(f"is longer than {LONGEST >> 20} MB", self.line, long=True)
-        return self._more(max(BLOCK, len(self._text) - self._place))
+        return self._more(max(BLOCK, len(self._text) - self._position))
 
     def _more(self, size: int = BLOCK) -> bool:
         """Read on; what is behind the place is let go."""
-        read = b"" if self._ended else self._raw.read(size)
-        self._ended = self._ended or not read
+        block = b"" if self._ended else self._raw.read(size)
+        self._ended = self._ended or not block
         try:
-            more = self._decoder.decode(read, self._ended)
+            more = self._decoder.decode(block, self._ended)
         except UnicodeDecodeError:
             self._damaged = True
-            held, _ = self._decoder.getstate()
+            pending, _ = self._decoder.getstate()
             self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-            more = self._decoder.decode(held + read, self._ended)
-        self._lines += self._text.count("\n", 0, self._place)
-        self._text, self._place = self._text[self._place :] + more, 0
-        if read:
-            self._at(self._raw.tell())
+            more = self._decoder.decode(pending + block, self._ended)
+        self._lines += self._text.count("\n", 0, self._position)
+        self._text, self._position = self._text[self._position :] + more, 0
+        if block:
+            self._on_progress(self._raw.tell())
         return bool(more) or not self._ended
 
-    def skip(self, held: bool = True) -> bool:
+    def skip(self, in_window: bool = True) -> bool:
         """Go behind the value at hand by its brackets alone; False, where its end is not in sight.
 
-        Then the place has not moved, if it was `held`; not held, a value may be of any length.
+        Then the place has not moved, if it was `in_window`; not held, a value may be of any length.
         """
         if self.peek() not in '"[{':
-            match = WORD.match(self._text, self._place)
-            self._place = max(self._place + 1, match.end() if match else 0)  # a stray bracket is passed over alone
+            match = WORD.match(self._text, self._position)
+            self._position = max(
+                self._position + 1, match.end() if match else 0
+            )  # a stray bracket is passed over alone
             return True
         depth, ahead = 0, 0  # counted from the place, which a new window moves
         while True:
-            match = TOKEN.search(self._text, self._place + ahead)
+            match = TOKEN.search(self._text, self._position + ahead)
             if match is None or (match[0][0] == '"' and match[1] is None):  # a window may end within a string
-                if (held and len(self._text) - self._place > LONGEST) or not self._more():
+                if (in_window and len(self._text) - self._position > LONGEST) or not self._more():
                     return False
                 continue
-            ahead = match.end() - self._place
+            ahead = match.end() - self._position
             depth += (match[0] in "{[") - (match[0] in "}]")
-            if depth <= 0 or not held:
-                self._place, ahead = self._place + ahead, 0
+            if depth <= 0 or not in_window:
+                self._position, ahead = self._position + ahead, 0
             if depth <= 0:
                 return True
 
     def find(self, mark: str) -> bool:
         """Go to the next `mark` behind the place; False (and to the end) if there is none."""
-        self._place += 1
-        while (place := self._text.find(mark, self._place)) < 0:
-            self._place = max(self._place, len(self._text) - len(mark) + 1)
+        self._position += 1
+        while (position := self._text.find(mark, self._position)) < 0:
+            self._position = max(self._position, len(self._text) - len(mark) + 1)
             if not self._more():
-                self._place = len(self._text)
+                self._position = len(self._text)
                 return False
-        self._place = place
+        self._position = position
         return True
 
     @property
     def indent(self) -> str | None:
         """What stands before the place in its line, if that is white space alone (and known)."""
-        before = self._text[max(0, self._place - INDENT) : self._place]
+        before = self._text[max(0, self._position - INDENT) : self._position]
         _, end, indent = before.rpartition("\n")
         return indent if end and not indent.strip() else None
 
     @property
     def opening(self) -> str:
         """How the value at hand begins, up to its first key, if it is an object; else ""."""
-        match = OPENING.match(self._text, self._place)
+        match = OPENING.match(self._text, self._position)
         return match[0] if match else ""
 
     @property
     def rest(self) -> int:
         """About how many bytes are left behind the place."""
-        here = self._raw.tell()
+        position = self._raw.tell()
         size = self._raw.seek(0, 2)
-        self._raw.seek(here)
-        return size - here + len(self._text) - self._place
+        self._raw.seek(position)
+        return size - position + len(self._text) - self._position

@@ -142,23 +142,23 @@ def kind(file: Path) -> str:
         start = raw.read(START)
     if not start:
         raise Unreadable("is empty", "Leave it out.")
-    if found := _by_magic(file, start, named):
-        return found
+    if suffix := _by_magic(file, start, named):
+        return suffix
     text = _text(start)
-    known = named in READERS or named in ROWS
-    found = ""
-    if text is not None and (not known or named in PACKED | PROSE):
-        found = _by_text(text, named)
-    if found or known:
-        return found or named
+    is_known = named in READERS or named in ROWS
+    suffix = ""
+    if text is not None and (not is_known or named in PACKED | PROSE):
+        suffix = _by_text(text, named)
+    if suffix or is_known:
+        return suffix or named
     raise _not_read(named, text is not None)
 
 
-def same(found: str, named: str) -> bool:
+def is_same_kind(suffix: str, named: str) -> bool:
     """Does a name say what was found?"""
-    if found in ROWS or named in ROWS:
-        return found == named or {found, named} <= {".xlsx", ".xlsm", ".xlsb", ".xls"}
-    return READERS.get(found) == READERS.get(named)
+    if suffix in ROWS or named in ROWS:
+        return suffix == named or {suffix, named} <= {".xlsx", ".xlsm", ".xlsb", ".xls"}
+    return READERS.get(suffix) == READERS.get(named)
 
 
 def _by_magic(file: Path, start: bytes, named: str) -> str:
@@ -178,9 +178,9 @@ def _by_magic(file: Path, start: bytes, named: str) -> str:
         return ".arrow"
     if named == "" and MAIL.match(start):
         return MAILBOX
-    for place, mark, what, hint in MAGIC:
-        if start.startswith(mark, place) and (b"\x00" in start or named not in READERS):
-            raise Unreadable(_is(what, named), hint)
+    for offset, mark, description, hint in MAGIC:
+        if start.startswith(mark, offset) and (b"\x00" in start or named not in READERS):
+            raise Unreadable(_is(description, named), hint)
     return ""
 
 
@@ -195,10 +195,10 @@ def _zipped(file: Path, named: str) -> str:
         raise Unreadable(_is("a damaged zip archive", named), "Fetch or save it again.") from error
     if mime.startswith("application/epub"):
         return ".epub"
-    if found := re.match(r"application/vnd\.oasis\.opendocument\.(\w+)", mime):
-        if found[1] in OPENDOCUMENT:
-            return OPENDOCUMENT[found[1]]
-        raise Unreadable(_is(f"an OpenDocument {found[1]}", named), "Save it as PDF.")
+    if match := re.match(r"application/vnd\.oasis\.opendocument\.(\w+)", mime):
+        if match[1] in OPENDOCUMENT:
+            return OPENDOCUMENT[match[1]]
+        raise Unreadable(_is(f"an OpenDocument {match[1]}", named), "Save it as PDF.")
     for begins, suffix in IN_ZIP:
         if any(name.startswith(begins) for name in names):
             return named if named in READERS and READERS[named] == READERS.get(suffix) else suffix
@@ -210,9 +210,9 @@ def _zipped(file: Path, named: str) -> str:
 def _ole(file: Path) -> str:
     """A workbook's suffix; raises `Unreadable` for the other kinds that lie in OLE files."""
     with file.open("rb") as raw, mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for stream, (what, hint) in STREAMS.items():
+        for stream, (description, hint) in STREAMS.items():
             if content.find(stream.encode("utf-16-le")) >= 0:
-                raise Unreadable(f"is {what}", hint)
+                raise Unreadable(f"is {description}", hint)
         if any(content.find(stream.encode("utf-16-le") + b"\0\0") >= 0 for stream in ("Workbook", "Book")):
             return ".xls"
     raise Unreadable("is encrypted, or of an old kind of Office", "Save it anew, without a password.")
@@ -255,5 +255,5 @@ def _not_read(named: str, text: bool) -> Unreadable:
     )
 
 
-def _is(what: str, named: str) -> str:
-    return f"is {what}" + (f" under the name '{named}'" if named in READERS or named in ROWS else "")
+def _is(description: str, named: str) -> str:
+    return f"is {description}" + (f" under the name '{named}'" if named in READERS or named in ROWS else "")

@@ -39,20 +39,20 @@ def begin(raw: BinaryIO) -> BinaryIO:
 
 def line(raw: BinaryIO) -> bytes:
     """The next line with its end; one that is too long is passed over and raises `Unreadable`."""
-    read = raw.readline(LONGEST + 1)
-    if len(read) <= LONGEST:
-        return read
-    while read and not read.endswith(b"\n"):
-        read = raw.readline(LONGEST)
+    content = raw.readline(LONGEST + 1)
+    if len(content) <= LONGEST:
+        return content
+    while content and not content.endswith(b"\n"):
+        content = raw.readline(LONGEST)
     raise Unreadable(f"is longer than {LONGEST >> 20} MB")
 
 
-def text(read: bytes) -> str:
+def text(content: bytes) -> str:
     """Bytes as text; raises `Unreadable` if they are no UTF-8."""
     try:
-        return read.decode("utf-8")
+        return content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Unreadable(f"{NOT_UTF8}: byte {error.start + 1} is 0x{read[error.start]:02x}") from error
+        raise Unreadable(f"{NOT_UTF8}: byte {error.start + 1} is 0x{content[error.start]:02x}") from error
 
 
 def kind(value: Any) -> str:

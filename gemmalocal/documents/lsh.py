@@ -49,11 +49,11 @@ class BandIndex:
         older = set[int]()
         for run in self._runs:
             first = np.searchsorted(run.bands, bands)
-            there = run.bands[np.minimum(first, len(run.bands) - 1)] == bands
-            if not there.any():
+            shared = run.bands[np.minimum(first, len(run.bands) - 1)] == bands
+            if not shared.any():
                 continue
-            places = np.minimum(first[there, None] + np.arange(MOST), len(run.bands) - 1)
-            older.update(run.sketches[places[run.bands[places] == bands[there, None]]].tolist())
+            indices = np.minimum(first[shared, None] + np.arange(MOST), len(run.bands) - 1)
+            older.update(run.sketches[indices[run.bands[indices] == bands[shared, None]]].tolist())
         return np.array([*sorted(older), *range(self._indexed, self._count)], np.int32)
 
     def _index(self) -> None:

@@ -40,11 +40,11 @@ def messages(file: Path) -> Iterator[tuple[str, Content] | Rejected]:
     box = mailbox.mbox(file, create=False)
     try:
         for number, key in enumerate(box.iterkeys(), 1):
-            place = f"{file.name}:{number}"
+            source = f"{file.name}:{number}"
             try:
-                yield place, _message(email.message_from_bytes(box.get_bytes(key), policy=policy.default))
+                yield source, _message(email.message_from_bytes(box.get_bytes(key), policy=policy.default))
             except Unreadable as problem:
-                yield Rejected(place, str(problem))
+                yield Rejected(source, str(problem))
     finally:
         box.close()
 
@@ -56,8 +56,8 @@ def _message(message: EmailMessage) -> Content:
         raise Unreadable("is empty: there is no text in the message")
     title = _header(message, "Subject")
     attached = [name for part in message.walk() if (name := _name(part))]
-    told = (f"Attachments, which are not read: {', '.join(attached[:8])}.",) if attached else ()
-    return Content(title, [Section("\n".join(headers) + "\n\n" + text, title)], told)
+    warnings = (f"Attachments, which are not read: {', '.join(attached[:8])}.",) if attached else ()
+    return Content(title, [Section("\n".join(headers) + "\n\n" + text, title)], warnings)
 
 
 def _header(message: EmailMessage, name: str) -> str:
@@ -77,13 +77,13 @@ def _name(part: EmailMessage) -> str:
 
 def _text(message: EmailMessage) -> str:
     """The plain text of a message, or what its page shows."""
-    found = {"text/plain": "", "text/html": ""}
+    texts = {"text/plain": "", "text/html": ""}
     for part in message.walk():
         kind = part.get_content_type()
-        if kind in found and not found[kind] and not _name(part):
+        if kind in texts and not texts[kind] and not _name(part):
             content = part.get_payload(decode=True)
             if isinstance(content, bytes) and content:
-                found[kind] = decode(content, part.get_content_charset() or "")
-    if found["text/plain"].strip():
-        return found["text/plain"]
-    return "\n\n".join(section.text for section in page(found["text/html"]).sections) if found["text/html"] else ""
+                texts[kind] = decode(content, part.get_content_charset() or "")
+    if texts["text/plain"].strip():
+        return texts["text/plain"]
+    return "\n\n".join(section.text for section in page(texts["text/html"]).sections) if texts["text/html"] else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.documents import diagrams
-from gemmalocal.documents.document import Content, Section, Sections, Unreadable, table
+from gemmalocal.documents.document import Content, Section, SectionBuilder, Unreadable, table
 from gemmalocal.documents.packed import check
 from gemmalocal.documents.word_numbers import HOPS, W
 from gemmalocal.documents.word_text import COMPATIBLE, Words
@@ -50,7 +50,7 @@ class _OfficeReader:
     def __init__(self, word: Any, depth: int = 0) -> None:
         self.word, self.depth = word, depth
         self.words = Words(word)
-        self.sections = Sections()
+        self.sections = SectionBuilder()
         self.warnings: list[str] = []
         self._listed = False  # the last block is an item of a list
 
@@ -63,7 +63,7 @@ class _OfficeReader:
             for note in notes:
                 self.sections.add(note)
         self.sections.end()
-        return Content(named, self.sections.found, (*self.words.hidden.told, *dict.fromkeys(self.warnings)))
+        return Content(named, self.sections.collected, (*self.words.hidden.warnings, *dict.fromkeys(self.warnings)))
 
     def _block(self, element: Any) -> None:
         if element.tag == f"{W}altChunk":
@@ -119,10 +119,10 @@ class _OfficeReader:
             marks = self.words.notes.get(name, {})
             order = list(marks)
             root = parse_xml(relation.target_part.blob)
-            notes = sorted(root, key=lambda note: _place(order, note.get(f"{W}id", "")))
+            notes = sorted(root, key=lambda note: _note_order(order, note.get(f"{W}id", "")))
             texts = ((marks.get(note.get(f"{W}id", "")), self._note(note)) for note in notes)
-            if found := [f"[{mark}] {text}" if mark else text for mark, text in texts if text]:
-                yield name, found
+            if numbered := [f"[{mark}] {text}" if mark else text for mark, text in texts if text]:
+                yield name, numbered
 
     def _note(self, note: Any) -> str:
         return "\n".join(self._table(block) for block in _blocks(note)).strip()
@@ -165,8 +165,8 @@ def _level(paragraph: Any, word: Any) -> int:
             break
         if style.name == "Title":
             return 1
-        if found := HEADING.match(style.name or ""):
-            return int(found[1])
+        if match := HEADING.match(style.name or ""):
+            return int(match[1])
         style = style.base_style
     return 0
 
@@ -181,7 +181,7 @@ def _cells(row: Any) -> Iterator[Any]:
             yield cell
 
 
-def _place(order: Sequence[str], note: str) -> int:
+def _note_order(order: Sequence[str], note: str) -> int:
     return order.index(note) if note in order else len(order)
 
 

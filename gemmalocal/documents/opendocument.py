@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.documents.document import Content, Sections, Unreadable, table
+from gemmalocal.documents.document import Content, SectionBuilder, Unreadable, table
 from gemmalocal.documents.packed import check
 
 SPACE = "{urn:oasis:names:tc:opendocument:xmlns:%s:1.0}"
@@ -36,7 +36,7 @@ def read_flat(file: Path, password: str | None = None) -> Content:
 def read_slides(file: Path, password: str | None = None) -> Content:
     """A section a slide, its title as the heading, and the speaker's notes."""
     content, meta = _opened(file)
-    sections = Sections()
+    sections = SectionBuilder()
     for number, page in enumerate(content.iter(f"{DRAW}page"), 1):
         sections.page = number
         title = next((frame for frame in page if frame.get(f"{SHOW}class") == "title"), None)
@@ -71,7 +71,7 @@ def _parser() -> Any:
 
 
 def _text(content: Any, meta: Any) -> Content:
-    sections = Sections()
+    sections = SectionBuilder()
     body = content.find(f".//{OFFICE}body/{OFFICE}text")
     if body is None:
         raise Unreadable("is no text document", "Save it as .docx or PDF.")
@@ -91,10 +91,10 @@ def _text(content: Any, meta: Any) -> Content:
     return _content(sections, meta)
 
 
-def _content(sections: Sections, meta: Any) -> Content:
-    if not sections.found:
+def _content(sections: SectionBuilder, meta: Any) -> Content:
+    if not sections.collected:
         raise Unreadable("is empty: there is no text in it", "Leave it out.")
-    return Content(" ".join((meta.findtext(f".//{META}") or "").split()) or sections.title, sections.found)
+    return Content(" ".join((meta.findtext(f".//{META}") or "").split()) or sections.title, sections.collected)
 
 
 def _blocks(parent: Any) -> Iterator[Any]:
@@ -115,11 +115,11 @@ def _block(block: Any) -> str:
 def _items(items: Any, indent: str) -> Iterator[str]:
     """The lines of a list, indented by depth."""
     for item in items:
-        for place, block in enumerate(item):
+        for index, block in enumerate(item):
             if block.tag == f"{TEXT}list":
                 yield from _items(block, f"{indent}  ")
             elif block.tag in (f"{TEXT}p", f"{TEXT}h"):
-                yield f"{indent}{'  ' if place else '- '}{_line(block)}"
+                yield f"{indent}{'  ' if index else '- '}{_line(block)}"
 
 
 def _table(element: Any) -> str:

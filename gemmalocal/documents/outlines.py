@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gemmalocal.documents.document import Content, Sections
+from gemmalocal.documents.document import Content, SectionBuilder
 from gemmalocal.documents.text import FENCE, decode, markdown
 
 Heading = tuple[int, str]  # its level and its title
@@ -33,11 +33,11 @@ MODULE = re.compile(r"(?:import|export)\s")
 def read_rst(file: Path, password: str | None = None) -> Content:
     """reStructuredText, a section a heading; comments, and directives that show nothing, are left out."""
     lines = list(_without_asides(decode(file.read_bytes()).splitlines()))
-    sections, paragraph, styles = Sections(), list[str](), list[str]()
-    place = 0
-    while place < len(lines):
-        over = bool(UNDERLINE.match(lines[place])) and place + 2 < len(lines) and lines[place + 2] == lines[place]
-        title = place + over
+    sections, paragraph, styles = SectionBuilder(), list[str](), list[str]()
+    index = 0
+    while index < len(lines):
+        over = bool(UNDERLINE.match(lines[index])) and index + 2 < len(lines) and lines[index + 2] == lines[index]
+        title = index + over
         if title + 1 < len(lines) and _is_title(lines[title], lines[title + 1]) and (over or not _goes_on(paragraph)):
             style = f"{over}{lines[title + 1][0]}"
             if style not in styles:
@@ -45,13 +45,13 @@ def read_rst(file: Path, password: str | None = None) -> Content:
             sections.add("\n".join(paragraph))
             paragraph = []
             sections.heading(styles.index(style) + 1, lines[title].strip())
-            place = title + 2
+            index = title + 2
         else:
-            paragraph.append(lines[place])
-            place += 1
+            paragraph.append(lines[index])
+            index += 1
     sections.add("\n".join(paragraph))
     sections.end()
-    return Content(sections.title, sections.found)
+    return Content(sections.title, sections.collected)
 
 
 def read_org(file: Path, password: str | None = None) -> Content:
@@ -64,8 +64,8 @@ def read_org(file: Path, password: str | None = None) -> Content:
         nonlocal within
         if mark := ORG_BLOCK.match(line):
             within = mark[1].lower() == "begin"
-        found = None if within else ORG_HEADING.match(line)
-        return (len(found[1]), found[2]) if found else None
+        match = None if within else ORG_HEADING.match(line)
+        return (len(match[1]), match[2]) if match else None
 
     def aside(line: str) -> bool:
         return bool(ORG_BLOCK.match(line) or ORG_TITLE.match(line)) or (not within and bool(ORG_ASIDE.match(line)))
@@ -77,37 +77,37 @@ def read_asciidoc(file: Path, password: str | None = None) -> Content:
     """AsciiDoc, a section a heading; comments, attributes and includes are left out."""
 
     def heading(line: str) -> Heading | None:
-        found = ADOC_HEADING.match(line)
-        return (len(found[1]), found[2]) if found else None
+        match = ADOC_HEADING.match(line)
+        return (len(match[1]), match[2]) if match else None
 
     return _outlined(decode(file.read_bytes()), heading, lambda line: bool(ADOC_ASIDE.match(line)), "")
 
 
 def read_mdx(file: Path, password: str | None = None) -> Content:
     """Markdown with components, without these and their modules."""
-    kept, fenced, module = list[str](), False, False
+    lines, fenced, module = list[str](), False, False
     for line in decode(file.read_bytes()).splitlines():
         fenced ^= bool(FENCE.match(line))
         module = not fenced and (bool(MODULE.match(line)) or (module and bool(line.strip())))
         if fenced or not (module or JSX.match(line)):
-            kept.append(line)
-    return markdown("\n".join(kept))
+            lines.append(line)
+    return markdown("\n".join(lines))
 
 
 def _outlined(text: str, heading: Callable[[str], Heading | None], aside: Callable[[str], bool], title: str) -> Content:
     """Lines to sections: those that are headings, those that are left out, and the others."""
-    sections, paragraph = Sections(), list[str]()
+    sections, paragraph = SectionBuilder(), list[str]()
     for line in text.splitlines():
-        found = heading(line)
-        if found:
+        level_and_title = heading(line)
+        if level_and_title:
             sections.add("\n".join(paragraph))
             paragraph = []
-            sections.heading(*found)
+            sections.heading(*level_and_title)
         elif not aside(line):
             paragraph.append(line)
     sections.add("\n".join(paragraph))
     sections.end()
-    return Content(title or sections.title, sections.found)
+    return Content(title or sections.title, sections.collected)
 
 
 def _is_title(line: str, under: str) -> bool:

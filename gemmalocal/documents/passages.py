@@ -56,7 +56,7 @@ class Cutter:
         return len(encoding)
 
 
-def cut(document: Document, tokenizer: Tokenizer, most: int) -> Iterator[Passage]:
+def cut_passages(document: Document, tokenizer: Tokenizer, most: int) -> Iterator[Passage]:
     """The passages of one document; a `Cutter` does many."""
     return Cutter(tokenizer, most)(document)
 

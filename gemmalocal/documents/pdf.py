@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gemmalocal.documents import clean, heads, hyphens, pdf_forms, quality
-from gemmalocal.documents.document import Content, Sections, Unreadable
+from gemmalocal.documents.document import Content, SectionBuilder, Unreadable
 from gemmalocal.documents.pdf_text import Line, lines_of
 
 SCANNED = 20  # characters; a page with fewer, and an image, is a picture of text
@@ -22,7 +22,7 @@ class Page(NamedTuple):
     """Lines; how far from the page's top each stands (0 to 1) and how high it is, None where that is not known."""
 
     lines: list[str]
-    places: list[float | None]
+    offsets: list[float | None]
     heights: list[float | None]
 
     @property
@@ -56,7 +56,9 @@ def read_pdf(file: Path, password: str | None = None) -> Content:
     if better is not texts:
         pages = [page if new == page.text else _unplaced(new) for page, new in zip(pages, better, strict=True)]
     whole = hyphens.join([page.lines for page in pages])
-    lines, stripped = heads.strip(heads.Pages(whole, [page.places for page in pages], [page.heights for page in pages]))
+    lines, stripped = heads.strip(
+        heads.Pages(whole, [page.offsets for page in pages], [page.heights for page in pages])
+    )
     warnings = (f"Without a text layer, so not read: {_numbers(scanned)}. {OCR}" if scanned else "", stripped)
     return Content(title, _sections(lines, outline), tuple(filter(None, warnings)))
 
@@ -95,25 +97,25 @@ def _pages(pdf: Any) -> tuple[list[Page], list[int]]:
             lines = lines_of(textpage, pdf_forms.values(pdf, page))
             if sum(len(line.text) for line in lines) < SCANNED and _pictured(page):
                 scanned.append(number + 1)
-            pages.append(Page([line.text for line in lines], _places(page, lines), _heights(lines)))
+            pages.append(Page([line.text for line in lines], _offsets(page, lines), _heights(lines)))
     return pages, scanned
 
 
-def _places(page: Any, lines: Sequence[Line]) -> list[float | None]:
+def _offsets(page: Any, lines: Sequence[Line]) -> list[float | None]:
     """How far from the top of a page, as it is shown, each line's middle is."""
     turned = page.get_rotation()
     left, bottom, right, top = page.get_bbox()
     width, height = (right - left) or 1, (top - bottom) or 1
     across = turned in (90, 270)
-    places: list[float | None] = []
+    offsets: list[float | None] = []
     for line in lines:
         if line.box is None:
-            places.append(None)
+            offsets.append(None)
             continue
         box = line.box
-        place = ((box.left + box.right) / 2 - left) / width if across else (top - (box.bottom + box.top) / 2) / height
-        places.append(1 - place if turned in (180, 270) else place)
-    return places
+        offset = ((box.left + box.right) / 2 - left) / width if across else (top - (box.bottom + box.top) / 2) / height
+        offsets.append(1 - offset if turned in (180, 270) else offset)
+    return offsets
 
 
 def _heights(lines: Sequence[Line]) -> list[float | None]:
@@ -148,7 +150,7 @@ def _lost(text: str) -> bool:
     return quality.lost_spaces(text) > quality.LOST_SPACES
 
 
-def _by_pypdf(file: Path, password: str | None, wanted: Sequence[int]) -> dict[int, str]:
+def _by_pypdf(file: Path, password: str | None, numbers: Sequence[int]) -> dict[int, str]:
     """The text of some pages by pypdf; of those that it cannot read, none."""
     import pypdf
 
@@ -156,7 +158,7 @@ def _by_pypdf(file: Path, password: str | None, wanted: Sequence[int]) -> dict[i
     texts = {}
     try:
         with pypdf.PdfReader(file, password=password) as reader:
-            for number in wanted:
+            for number in numbers:
                 texts[number] = reader.pages[number].extract_text()
     except Exception:  # it raises what it likes on bad files; PDFium's text is there already
         pass
@@ -188,28 +190,28 @@ def _sections(pages: Sequence[Sequence[str]], outline: Sequence[OutlineEntry]) -
     headings: dict[int, list[OutlineEntry]] = {}
     for heading in outline:
         headings.setdefault(heading.page, []).append(heading)
-    sections = Sections()
+    sections = SectionBuilder()
     for number, page in enumerate(pages):
         sections.page = number + 1
         starts = _starts(page, headings[number]) if number in headings else {}
-        for place, line in enumerate(page):
-            for heading in starts.get(place, ()):
+        for index, line in enumerate(page):
+            for heading in starts.get(index, ()):
                 sections.heading(heading.level, heading.title, "")
             sections.line(line)
         sections.end()
-    return sections.found
+    return sections.collected
 
 
 def _starts(lines: Sequence[str], headings: Sequence[OutlineEntry]) -> dict[int, list[OutlineEntry]]:
     """The line at which each heading begins, in their order."""
     keys = [_key(line) for line in lines]
     starts: dict[int, list[OutlineEntry]] = {}
-    place = 0
+    index = 0
     for heading in headings:
         title = _key(heading.title)
-        found = next((at for at in range(place, len(keys)) if _is_title(keys, at, title)), place)
-        starts.setdefault(found, []).append(heading)
-        place = found
+        start = next((at for at in range(index, len(keys)) if _is_title(keys, at, title)), index)
+        starts.setdefault(start, []).append(heading)
+        index = start
     return starts
 
 

@@ -49,10 +49,10 @@ def one_after_the_other(chars: Characters, spans: list[Span]) -> list[Span]:
 def _rects(chars: Characters, start: int, end: int) -> list[list[float]]:
     """Left, top, right and bottom of pieces of text as they were drawn."""
     sides = (c_double * 4)()
-    given = [byref(c_double.from_buffer(sides, 8 * side)) for side in range(4)]
+    pointers = [byref(c_double.from_buffer(sides, 8 * side)) for side in range(4)]
     rects = []
     for index in range(start, end):
-        chars.raw.FPDFText_GetRect(chars.handle, index, *given)
+        chars.raw.FPDFText_GetRect(chars.handle, index, *pointers)
         rects.append(sides[:])
     return rects
 
@@ -65,8 +65,8 @@ def _gutters(rects: Sequence[list[float]], fewest: int) -> list[float]:
         if rect[0] - before[2] > WIDEST * (before[1] - before[3]) and rect[3] < before[1] and before[3] < rect[1]:
             starts[round(rect[0] / 2)] += 1
         before = rect
-    often = sorted(place for place in starts if starts[place] + starts[place + 1] >= fewest)
-    return [2 * place - 1.0 for at, place in enumerate(often) if not at or place - often[at - 1] > 1]
+    often = sorted(position for position in starts if starts[position] + starts[position + 1] >= fewest)
+    return [2 * position - 1.0 for index, position in enumerate(often) if not index or position - often[index - 1] > 1]
 
 
 def _split(chars: Characters, span: Span, gutter: float) -> LinePart:

@@ -25,13 +25,13 @@ def values(pdf: Any, page: Any) -> list[Filled]:
     """The values of a page's fields and its free-text notes."""
     from pypdfium2 import raw
 
-    found = []
+    filled = []
     for index in range(raw.FPDFPage_GetAnnotCount(page)):
         note = raw.FPDFPage_GetAnnot(page, index)
         if raw.FPDFAnnot_GetSubtype(note) in (raw.FPDF_ANNOT_WIDGET, raw.FPDF_ANNOT_FREETEXT):
-            found += _value(pdf.formenv, note)
+            filled += _value(pdf.formenv, note)
         raw.FPDFPage_CloseAnnot(note)
-    return found
+    return filled
 
 
 def _value(form: Any, note: Any) -> list[Filled]:
@@ -75,9 +75,9 @@ def _options(form: Any, note: Any) -> Iterator[str]:
     """The lines of a list, of which some are chosen."""
     from pypdfium2 import raw
 
-    for at in range(min(raw.FPDFAnnot_GetOptionCount(form, note), MOST)):
-        label = _text(partial(raw.FPDFAnnot_GetOptionLabel, form, note, at))
-        yield f"{'[x]' if raw.FPDFAnnot_IsOptionSelected(form, note, at) else '[ ]'} {label}"
+    for index in range(min(raw.FPDFAnnot_GetOptionCount(form, note), MOST)):
+        label = _text(partial(raw.FPDFAnnot_GetOptionLabel, form, note, index))
+        yield f"{'[x]' if raw.FPDFAnnot_IsOptionSelected(form, note, index) else '[ ]'} {label}"
 
 
 def _text(get: Callable[[Any, int], int]) -> str:

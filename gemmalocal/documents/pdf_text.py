@@ -73,22 +73,22 @@ class Characters:
         self._rect = raw.FS_RECTF()
         self._by = byref(self._rect)
         self._box = raw.FPDFText_GetLooseCharBox
-        self._known: dict[int, Box] = {}
+        self._boxes: dict[int, Box] = {}
         text, count = textpage.get_text_range(), textpage.count_chars()
         self.text = text if len(text) == count else WIDE.sub(rf"\g<0>{PAD}", text)
         self.placed = len(self.text) == count
 
     def box(self, index: int) -> Box:
-        if index not in self._known:
+        if index not in self._boxes:
             self._box(self.handle, index, self._by)
             rect = self._rect
-            self._known[index] = Box(rect.left, rect.bottom, rect.right, rect.top)
-        return self._known[index]
+            self._boxes[index] = Box(rect.left, rect.bottom, rect.right, rect.top)
+        return self._boxes[index]
 
-    def smaller(self, index: int, other: int) -> bool:
+    def is_smaller(self, index: int, than: int) -> bool:
         """Whether a character's font is smaller than another's; where the page scales them, that cannot be told."""
-        one, two = (self.raw.FPDFText_GetFontSize(self.handle, at) for at in (index, other))
-        return bool(one < two * SMALL or one == two <= 1)
+        size, than_size = (self.raw.FPDFText_GetFontSize(self.handle, character) for character in (index, than))
+        return bool(size < than_size * SMALL or size == than_size <= 1)
 
     def angle(self, index: int) -> float:
         """Quarter turns against the clock by which a character is turned."""
@@ -121,61 +121,61 @@ def lines_of(textpage: Any, filled: Sequence[Filled] = ()) -> list[Line]:
         texts = [text.strip() for text in chars.text.replace(PAD, "").split("\r\n")]
         return [Line(text) for text in (*texts, *(value.text for value in filled)) if text]
     spans = pdf_columns.one_after_the_other(chars, _whole_lines(chars))
-    places = [_place(chars, spans, value) for value in filled]
-    edits = sorted([*_marks(chars), *_parted(chars), *filter(None, places)])
+    marks_of_filled = [_filled_mark(chars, spans, value) for value in filled]
+    edits = sorted([*_marks(chars), *_parted(chars), *filter(None, marks_of_filled)])
     lines = _lines(chars, _upright(chars, spans), edits)
-    for place, value in zip(places, filled, strict=True):
-        if place is None:
+    for mark, value in zip(marks_of_filled, filled, strict=True):
+        if mark is None:
             _insert(lines, value)
     return lines
 
 
-def _place(chars: Characters, spans: Sequence[Span], value: Filled) -> Mark | None:
+def _filled_mark(chars: Characters, spans: Sequence[Span], value: Filled) -> Mark | None:
     """Where in a line a value stands; None if it is a line of its own."""
     middle = (value.box.bottom + value.box.top) / 2
-    beside = list[tuple[float, Span]]()
+    same_line = list[tuple[float, Span]]()
     for span in spans:
         box = chars.box(span[0])
         if "\n" not in value.text and box.bottom <= middle <= box.top:
-            beside.append((box.left, span))
-    before = [span for left, span in sorted(beside) if left < value.box.left]
-    if not beside:
+            same_line.append((box.left, span))
+    before = [span for left, span in sorted(same_line) if left < value.box.left]
+    if not same_line:
         return None
-    start, end = before[-1] if before else min(beside)[1]
-    at = next((at for at in range(start, end) if chars.box(at).left >= value.box.left - 1), end)
-    while start < at < end and not (chars.text[at - 1].isspace() or chars.text[at].isspace()):
-        at -= 1  # not within a word
-    return Mark(at, at, False, value.text)
+    start, end = before[-1] if before else min(same_line)[1]
+    index = next((index for index in range(start, end) if chars.box(index).left >= value.box.left - 1), end)
+    while start < index < end and not (chars.text[index - 1].isspace() or chars.text[index].isspace()):
+        index -= 1  # not within a word
+    return Mark(index, index, False, value.text)
 
 
 def _insert(lines: list[Line], value: Filled) -> None:
     """Put a value before the first line that stands below it."""
-    below = (at for at, line in enumerate(lines) if line.box and line.box.top < value.box.top)
+    below = (index for index, line in enumerate(lines) if line.box and line.box.top < value.box.top)
     lines.insert(next(below, len(lines)), Line(value.text, value.box))
 
 
 def _whole_lines(chars: Characters) -> list[Span]:
     """The lines, without the ends that PDFium puts around superscripts and single characters."""
     spans = chars.spans()
-    text, place, short = chars.text, -1, False
+    text, last, short = chars.text, -1, False
     for start, end in spans:
         alone = end - start < 3
-        if place >= 0 and (alone or short or text[place] in ENDINGS):
-            gap = _gap(chars.box(place), chars.box(start))
+        if last >= 0 and (alone or short or text[last] in ENDINGS):
+            gap = _gap(chars.box(last), chars.box(start))
             if gap is not None:
-                text = text[: place + 1] + gap + PAD * (start - place - 1 - len(gap)) + text[start:]
-        place, short = end - 1, alone
+                text = text[: last + 1] + gap + PAD * (start - last - 1 - len(gap)) + text[start:]
+        last, short = end - 1, alone
     if text is chars.text:
         return spans
     chars.text = text
     return chars.spans()
 
 
-def _gap(one: Box, other: Box) -> str | None:
+def _gap(left: Box, right: Box) -> str | None:
     """What parts two characters that stand side by side; None if they do not."""
-    low, high = sorted((one.height, other.height))
-    gap = other.left - one.right
-    if not -1 < gap < high / 2 or min(one.top, other.top) - max(one.bottom, other.bottom) < low * 0.3:
+    low, high = sorted((left.height, right.height))
+    gap = right.left - left.right
+    if not -1 < gap < high / 2 or min(left.top, right.top) - max(left.bottom, right.bottom) < low * 0.3:
         return None
     return " " if gap > SPACE * high else ""
 
@@ -184,7 +184,7 @@ def _marks(chars: Characters) -> Iterator[Mark]:
     """Digits that are smaller than their neighbours, and raised or lowered."""
     text, box = chars.text, chars.box
     mark: Mark | None = None
-    at = -1
+    index = -1
     beside = Box(0, 0, 0, 0)  # what the digits at hand are measured by
     for run in DIGITS.finditer(text):
         start, end = run.span()
@@ -192,12 +192,12 @@ def _marks(chars: Characters) -> Iterator[Mark]:
             if mark is not None:
                 yield mark
                 mark = None
-            at = _neighbour(text, start, end)
-            if at < 0:
+            index = _neighbour(text, start, end)
+            if index < 0:
                 continue
-            beside = box(at)
+            beside = box(index)
         last = box(end - 1)
-        if last.height >= beside.height * SMALL or not chars.smaller(end - 1, at):
+        if last.height >= beside.height * SMALL or not chars.is_smaller(end - 1, index):
             continue
         while start < end - 1 and box(start).height >= beside.height * SMALL:
             start += 1
@@ -229,11 +229,11 @@ def _parted(chars: Characters) -> Iterator[Mark]:
     for run in FIGURES.finditer(chars.text):
         if chars.object(run.start()) == chars.object(run.end() - 1):
             continue
-        for at in range(run.start() + 1, run.end()):
-            if chars.object(at) != chars.object(at - 1):
-                left, right = chars.box(at - 1), chars.box(at)
+        for index in range(run.start() + 1, run.end()):
+            if chars.object(index) != chars.object(index - 1):
+                left, right = chars.box(index - 1), chars.box(index)
                 if abs(right.left - left.right) > APART * left.height and right.height >= left.height * SMALL:
-                    yield Mark(at, at, False)
+                    yield Mark(index, index, False)
 
 
 def _upright(chars: Characters, spans: list[Span]) -> list[Span]:
@@ -241,16 +241,16 @@ def _upright(chars: Characters, spans: list[Span]) -> list[Span]:
     if not any(_turned(chars, span) for span in spans[::2]):
         return spans
     turned = [_turned(chars, span) for span in spans]
-    ordered, at = list[Span](), 0
-    while at < len(spans):
-        end = at + 1
-        while end < len(spans) and turned[end] == turned[at]:
+    ordered, index = list[Span](), 0
+    while index < len(spans):
+        end = index + 1
+        while end < len(spans) and turned[end] == turned[index]:
             end += 1
-        group = spans[at:end]
-        if turned[at] == DOWN:
+        group = spans[index:end]
+        if turned[index] == DOWN:
             group.sort(key=lambda span: _from_the_right(chars.box(span[0])))
         ordered += group
-        at = end
+        index = end
     return ordered
 
 
@@ -266,23 +266,23 @@ def _turned(chars: Characters, span: Span) -> int:
 
 def _lines(chars: Characters, spans: Sequence[Span], edits: Sequence[Mark]) -> list[Line]:
     text = chars.text
-    written = [_written(text, start, end, edits) if edits else text[start:end] for start, end in spans]
+    texts = [_written(text, start, end, edits) if edits else text[start:end] for start, end in spans]
     if PAD in text:
-        written = [line.replace(PAD, "") for line in written]
+        texts = [line.replace(PAD, "") for line in texts]
     first = [
-        chars.box(start) if at % 2 == 0 or at < OUTER or len(spans) - at <= OUTER else None
-        for at, (start, _) in enumerate(spans)
+        chars.box(start) if number % 2 == 0 or number < OUTER or len(spans) - number <= OUTER else None
+        for number, (start, _) in enumerate(spans)
     ]
-    return list(map(Line, written, first))
+    return list(map(Line, texts, first))
 
 
 def _written(text: str, start: int, end: int, edits: Sequence[Mark]) -> str:
     """The text of a line with its marks as a keyboard has them."""
-    line, place = "", start
+    line, position = "", start
     for mark in edits:
         if mark.start < start or mark.end > end:
             continue
-        line += text[place : mark.start]
+        line += text[position : mark.start]
         line = line.replace(PAD, "")
         digits = text[mark.start : mark.end].replace(PAD, "").replace(" ", "")
         if mark.text:
@@ -295,7 +295,7 @@ def _written(text: str, start: int, end: int, edits: Sequence[Mark]) -> str:
                 line += " "
         else:  # a formula in pieces
             line += digits
-        place = mark.end
-        if line.endswith(" ") and text[place : place + 1] == " ":
-            place += 1
-    return (line + text[place:end]).rstrip()
+        position = mark.end
+        if line.endswith(" ") and text[position : position + 1] == " ":
+            position += 1
+    return (line + text[position:end]).rstrip()

@@ -31,8 +31,8 @@ def garbage(text: str) -> float:
     """The share of characters that no encoding meant: replaced, of private use, or UTF-8 read as Latin-1."""
     if not (SUSPECT.search("".join(set(text))) or "(cid:" in text):
         return 0.0
-    found = len(STRANGE.findall(text)) + sum(map(len, MOJIBAKE.findall(text)))
-    return found / max(len(text), 1)
+    strange = len(STRANGE.findall(text)) + sum(map(len, MOJIBAKE.findall(text)))
+    return strange / max(len(text), 1)
 
 
 def backwards(text: str) -> bool:
@@ -49,11 +49,11 @@ def right_to_left(text: str) -> bool:
 
 def warnings(text: str) -> tuple[str, ...]:
     """Sentences about what may be wrong with a document's text."""
-    found = []
+    sentences = []
     if (share := lost_spaces(text)) > LOST_SPACES:
-        found.append(f"Words may have lost the spaces between them ({share:.0%} of the letters).")
+        sentences.append(f"Words may have lost the spaces between them ({share:.0%} of the letters).")
     if (share := garbage(text)) > GARBAGE:
-        found.append(f"Characters may be wrong: the encoding or the fonts do not tell them ({share:.0%}).")
+        sentences.append(f"Characters may be wrong: the encoding or the fonts do not tell them ({share:.0%}).")
     if right_to_left(text) and backwards(text):
-        found.append("Hebrew or Arabic words stand back to front.")
-    return tuple(found)
+        sentences.append("Hebrew or Arabic words stand back to front.")
+    return tuple(sentences)

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from gemmalocal.documents import clean, hub, packed, quality, tables, youtube
 from gemmalocal.documents.document import Content, Document, Section, Unreadable
-from gemmalocal.documents.find import shown
-from gemmalocal.documents.kinds import MAILBOX, READERS, ROWS, kind, same
+from gemmalocal.documents.find import printable
+from gemmalocal.documents.kinds import MAILBOX, READERS, ROWS, is_same_kind, kind
 from gemmalocal.documents.strict import transitional
 from gemmalocal.documents.text import LARGEST_TEXT
 from gemmalocal.errors import DocumentError
@@ -27,11 +27,11 @@ def read(source: str, password: str | None = None) -> Document:
     `source` is a file (also a .gz of one) or a YouTube address. Raises `DocumentError` that says what it is that
     cannot be read, and what helps.
     """
-    with _told(source):
+    with _refusals(source):
         if youtube.is_address(source):
             return _document(source, youtube.read_transcript(source))
-        with _opened(source) as (file, found):
-            return _whole(source, file, found, password)
+        with _opened(source) as (file, suffix):
+            return _whole(source, file, suffix, password)
 
 
 def is_remote(source: str) -> bool:
@@ -45,7 +45,7 @@ def read_each(source: str, password: str | None = None) -> Iterator[Document | R
     So is each message of a mailbox, and each row of a Hub dataset, `hf:owner/name[:split]`.
     """
     if source.startswith(hub.PREFIX):
-        with _told(source):
+        with _refusals(source):
             name, table = hub.load(source)
             numbered = ((f"{name}#{number}", dict(row)) for number, row in enumerate(table, 1))
             yield from _each(source, name, tables.of_rows(numbered))
@@ -53,33 +53,33 @@ def read_each(source: str, password: str | None = None) -> Iterator[Document | R
     if youtube.is_address(source):
         yield read(source)
         return
-    with _told(source), _opened(source) as (file, found):
-        if found in ROWS:
+    with _refusals(source), _opened(source) as (file, suffix):
+        if suffix in ROWS:
             yield from _each(source, file.name, tables.contents(file))
-        elif found == MAILBOX:
+        elif suffix == MAILBOX:
             from gemmalocal.documents import mail
 
             yield from _each(source, file.name, mail.messages(file))
         else:
-            yield _whole(source, file, found, password)
+            yield _whole(source, file, suffix, password)
 
 
-def _whole(source: str, file: Path, found: str, password: str | None) -> Document:
+def _whole(source: str, file: Path, suffix: str, password: str | None) -> Document:
     """A file as one document; a warning tells if its name says something else than what it is."""
-    _fits(file, found)
-    document = _document(source, _reader(found)(file, password))
+    _fits(file, suffix)
+    document = _document(source, _reader(suffix)(file, password))
     named = Path(source.removesuffix(".gz")).suffix.lower()
-    if same(found, named):
+    if is_same_kind(suffix, named):
         return document
-    told = f"It was read as '{found}', which it is by its content; its name says '{named}'."
-    return replace(document, warnings=(told, *document.warnings))
+    warning = f"It was read as '{suffix}', which it is by its content; its name says '{named}'."
+    return replace(document, warnings=(warning, *document.warnings))
 
 
 def _each(source: str, file: str, rows: Iterator[tuple[str, Content] | Rejected]) -> Iterator[Document | Rejected]:
     """Rows as documents; in their places the source is named in full instead of its `file`."""
     for row in rows:
-        place = row.source if isinstance(row, Rejected) else row[0]
-        name = shown(source + place.removeprefix(file))
+        row_source = row.source if isinstance(row, Rejected) else row[0]
+        name = printable(source + row_source.removeprefix(file))
         if isinstance(row, Rejected):
             yield replace(row, source=name)
             continue
@@ -90,9 +90,9 @@ def _each(source: str, file: str, rows: Iterator[tuple[str, Content] | Rejected]
 
 
 @contextmanager
-def _told(source: str) -> Iterator[None]:
+def _refusals(source: str) -> Iterator[None]:
     """Whatever goes wrong within is a `DocumentError` about `source`."""
-    source = shown(source)
+    source = printable(source)
     try:
         yield
     except Unreadable as problem:
@@ -124,28 +124,28 @@ def _opened(source: str) -> Iterator[tuple[Path, str]]:
     if not path.is_file():
         raise Unreadable("is not a file", "Name a file, or a folder that can be opened.")
     with packed.unpacked(path) as file:
-        found = kind(file)
-        with transitional(file, found) as known:
-            if found in ROWS and found != known.suffix.lower():
-                with packed.renamed(known, found) as named:
-                    yield named, found
+        suffix = kind(file)
+        with transitional(file, suffix) as usable:
+            if suffix in ROWS and suffix != usable.suffix.lower():
+                with packed.renamed(usable, suffix) as named:
+                    yield named, suffix
             else:
-                yield known, found
+                yield usable, suffix
 
 
-def _fits(file: Path, found: str) -> None:
+def _fits(file: Path, suffix: str) -> None:
     """Raise `Unreadable` for a file that would fill the memory."""
     size = file.stat().st_size
     if size > packed.LARGEST:
         raise Unreadable(packed.TOO_LARGE, packed.SMALLER)
-    if READERS.get(found, "").startswith(IN_MEMORY) and size > LARGEST_TEXT:
+    if READERS.get(suffix, "").startswith(IN_MEMORY) and size > LARGEST_TEXT:
         raise Unreadable(f"is too large: more than {LARGEST_TEXT >> 20} MB of text", packed.SMALLER)
 
 
-def _reader(found: str) -> DocumentReader:
-    if found in ROWS:
+def _reader(suffix: str) -> DocumentReader:
+    if suffix in ROWS:
         return tables.read_table
-    module, _, name = READERS[found].partition(".")
+    module, _, name = READERS[suffix].partition(".")
     reader: DocumentReader = getattr(import_module(f"gemmalocal.documents.{module}"), name)
     return reader
 
@@ -158,8 +158,8 @@ def _document(source: str, content: Content) -> Document:
     sections = tuple(section for section in cleaned if section.text)
     if not sections:
         raise Unreadable("is empty: there is no text in it", "Leave it out.")
-    title = _line(content.title) or shown(Path(source).stem)
-    document = Document(shown(source), title, sections, content.warnings)
+    title = _line(content.title) or printable(Path(source).stem)
+    document = Document(printable(source), title, sections, content.warnings)
     return replace(document, warnings=(*content.warnings, *quality.warnings(document.text)))
 
 

@@ -31,12 +31,12 @@ class Child:
 
     def __init__(self, bounds: Limits) -> None:
         sweep()
-        self.asked = deque[int]()
+        self.requested = deque[int]()
         self.messages = deque[frames.FrameMessage]()
-        self.held = 0  # bytes that came and were not taken
+        self.buffered = 0  # bytes that came and were not taken
         self.ready = self.over = False
         self.documents = 0  # that were taken to their ends
-        self.why = ""  # it was killed
+        self.killed_for = ""  # it was killed
         self._sizes = deque[int]()  # of the files that it has not answered
         self._limits = bounds
         self._scratch = tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-")
@@ -61,27 +61,27 @@ class Child:
         """How many places it has not answered."""
         return len(self._sizes)
 
-    def takes(self, number: int) -> bool:
+    def can_take(self, number: int) -> bool:
         """Whether a place can be asked for: answers come in the order of places."""
-        return not self.over and (not self.asked or self.asked[-1] < number)
+        return not self.over and (not self.requested or self.requested[-1] < number)
 
     def has_room(self) -> bool:
         """Whether it would run dry without another place."""
         return self.busy < 2 or (self.busy < DEEP and sum(self._sizes) < SOME)
 
-    def ask(self, number: int, place: str, password: str | None) -> None:
+    def ask(self, number: int, source: str, password: str | None) -> None:
         """Ask for a document; that the process is dead shows when it does not answer."""
-        size = size_of(place)
-        self.asked.append(number)
+        size = size_of(source)
+        self.requested.append(number)
         self._sizes.append(size)
         with suppress(BrokenPipeError):
-            frames.send(self._requests, {"source": place, "password": password, "seconds": self._limits.time(size)})
+            frames.send(self._requests, {"source": source, "password": password, "seconds": self._limits.time(size)})
 
     def receive(self) -> None:
         """Take in what it says, or that it has ended."""
         before = self._inlet.waiting
         self.over = not self._inlet.receive()
-        self.held += self._inlet.waiting - before
+        self.buffered += self._inlet.waiting - before
         for message in self._inlet.messages():
             self.ready = True
             if "ready" not in message:
@@ -93,7 +93,7 @@ class Child:
         """The next message."""
         message = self.messages.popleft()
         if not self.messages:
-            self.held = self._inlet.waiting
+            self.buffered = self._inlet.waiting
         return message
 
     def memory(self) -> int:
@@ -105,7 +105,7 @@ class Child:
 
     def kill(self, why: str) -> None:
         """End it at once; `why` is told by `end`."""
-        self.why = self.why or why
+        self.killed_for = self.killed_for or why
         self._process.kill()
 
     def end(self) -> str:
@@ -117,7 +117,7 @@ class Child:
         shutil.rmtree(self._scratch, ignore_errors=True)
         if code == -signal.SIGXCPU:
             return TIME
-        return self.why or (signal.Signals(-code).name if code < 0 else f"exit code {code}")
+        return self.killed_for or (signal.Signals(-code).name if code < 0 else f"exit code {code}")
 
     def _wait(self) -> int:
         """Its exit code: it ends because its pipes are closed, and is killed if it does not."""
@@ -128,10 +128,10 @@ class Child:
             return self._process.wait()
 
 
-def size_of(place: str) -> int:
+def size_of(source: str) -> int:
     """Bytes of a file; 0 if there is none."""
     try:
-        return os.stat(place).st_size
+        return os.stat(source).st_size
     except (OSError, ValueError):
         return 0
 

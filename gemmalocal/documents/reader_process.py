@@ -23,7 +23,7 @@ from threading import Thread
 from typing import NoReturn
 
 from gemmalocal.documents.document import Document
-from gemmalocal.documents.frames import FrameMessage, Inlet, packed, send
+from gemmalocal.documents.frames import FrameMessage, Inlet, pack, send
 from gemmalocal.documents.read import read_each
 from gemmalocal.errors import DocumentError
 from gemmalocal.records import Rejected
@@ -33,7 +33,7 @@ SPARE = 1 << 30  # bytes that allocators reserve and do not use
 SCRATCH = "GEMMALOCAL_SCRATCH"  # the variable that names a folder of ours for temporary files
 
 
-def main(memory: int, most: int) -> None:
+def main(memory: int, max_grown: int) -> None:
     """Answer until the end of stdin."""
     import psutil
 
@@ -48,7 +48,7 @@ def main(memory: int, most: int) -> None:
     while not grown:
         request = requests.get()
         for message in answer(request["source"], request["password"], request["seconds"]):
-            grown = "end" in message and process.memory_info().rss > most
+            grown = "end" in message and process.memory_info().rss > max_grown
             send(out, {**message, "grown": grown})
 
 
@@ -64,14 +64,14 @@ def answer(source: str, password: str | None, seconds: int) -> Iterator[FrameMes
     try:
         for item in read_each(source, password):
             if len(items) >= TOGETHER or letters >= LETTERS or (items and time.monotonic() - sent > PAUSE):
-                yield {"items": [packed(each) for each in items]}
+                yield {"items": [pack(read_item) for read_item in items]}
                 items, letters, sent = [], 0, time.monotonic()
                 _allow(seconds)
             items.append(item)
             letters += sum(len(part.text) for part in item.sections) if isinstance(item, Document) else 0
     except DocumentError as error:
         refused = [error.message, error.hint]
-    yield {"items": [packed(each) for each in items], "end": True, "refused": refused}
+    yield {"items": [pack(read_item) for read_item in items], "end": True, "refused": refused}
 
 
 def _allow(seconds: int) -> None:
@@ -88,8 +88,8 @@ def _confine(memory: int) -> None:
     """
     with suppress(ValueError, OSError):
         hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-        wanted = 2 * memory + SPARE
-        resource.setrlimit(resource.RLIMIT_DATA, (wanted if hard < 0 else min(wanted, hard), hard))
+        limit = 2 * memory + SPARE
+        resource.setrlimit(resource.RLIMIT_DATA, (limit if hard < 0 else min(limit, hard), hard))
     with suppress(ValueError, OSError):  # a crash is told, and needs no picture of the memory
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with suppress(OSError):  # Linux: if the machine's memory is short, this process goes first

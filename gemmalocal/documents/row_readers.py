@@ -18,17 +18,17 @@ BLOCK = 1024  # rows of a Parquet or Arrow file at once
 ARROW_FILE = b"ARROW1"
 
 
-def read(file: Path, at: OnProgress) -> SourceRows:
+def read(file: Path, on_progress: OnProgress) -> SourceRows:
     """The rows of a file whose suffix is in `READERS`."""
     try:
-        yield from READERS[file.suffix.lower()](file, at)
+        yield from READERS[file.suffix.lower()](file, on_progress)
     except OSError as error:
         yield Rejected(file.name, f"cannot be read: {error.strerror or error}")
     except Unreadable as problem:
         yield Rejected(file.name, str(problem))
 
 
-def parquet(file: Path, at: OnProgress) -> SourceRows:
+def parquet(file: Path, on_progress: OnProgress) -> SourceRows:
     """Columns in row groups (.parquet), a block at a time."""
     try:
         import pyarrow
@@ -42,12 +42,12 @@ def parquet(file: Path, at: OnProgress) -> SourceRows:
                 for columns in block.to_pylist():
                     number += 1
                     yield lines.row(f"{file.name}#{number}", columns)
-                at(size * number // stored.metadata.num_rows)
+                on_progress(size * number // stored.metadata.num_rows)
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise Unreadable(f"is not a whole Parquet file: {str(error).splitlines()[0]}") from error
 
 
-def arrow(file: Path, at: OnProgress) -> SourceRows:
+def arrow(file: Path, on_progress: OnProgress) -> SourceRows:
     """Record batches as `datasets` and others keep them (.arrow), in a stream or a file."""
     try:
         import pyarrow
@@ -61,7 +61,7 @@ def arrow(file: Path, at: OnProgress) -> SourceRows:
                     for columns in batch.slice(start, BLOCK).to_pylist():
                         number += 1
                         yield lines.row(f"{file.name}#{number}", columns)
-                at(min(size, mapped.tell()))
+                on_progress(min(size, mapped.tell()))
     except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         raise Unreadable(f"is not a whole Arrow file: {str(error).splitlines()[0]}") from error
 
@@ -77,14 +77,14 @@ def _batches(mapped: Any) -> Iterator[Any]:
         yield from pyarrow.ipc.open_stream(mapped)
 
 
-def document(file: Path, at: OnProgress) -> SourceRows:
+def document(file: Path, on_progress: OnProgress) -> SourceRows:
     """A text file (.txt, .md) is one row of plain text; `data.long_rows: split` makes several of a long one."""
     with file.open("rb") as raw:
         lines.begin(raw)
         content = raw.read(LONGEST + 1)
     if len(content) > LONGEST:
         raise Unreadable(f"is longer than {LONGEST >> 20} MB (make several files of it)")
-    at(len(content))
+    on_progress(len(content))
     if text := lines.text(content):
         yield file.name, {"text": text}
 

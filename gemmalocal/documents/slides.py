@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from gemmalocal.documents import charts, diagrams, formulas, marks, symbols
-from gemmalocal.documents.counters import counted
-from gemmalocal.documents.document import Content, Hidden, Sections, table
+from gemmalocal.documents.counters import numeral
+from gemmalocal.documents.document import Content, Hidden, SectionBuilder, table
 from gemmalocal.documents.office import empty, title
 from gemmalocal.documents.packed import check
 
@@ -38,7 +38,7 @@ def read_pptx(file: Path, password: str | None = None) -> Content:
 
     check(file)
     deck = pptx.Presentation(str(file))
-    sections = Sections()
+    sections = SectionBuilder()
     hidden = Hidden(0, 0)
     named = ""  # what the first slide with a title is called
     for number, slide in enumerate(deck.slides, 1):
@@ -58,9 +58,9 @@ def read_pptx(file: Path, password: str | None = None) -> Content:
         if slide.has_notes_slide and (frame := slide.notes_slide.notes_text_frame) is not None:
             sections.add(_paragraphs(frame))
         sections.end()
-    if not sections.found:
+    if not sections.collected:
         raise empty([slide.element for slide in deck.slides])
-    return Content(title(deck.core_properties.title, named), sections.found, hidden.told)
+    return Content(title(deck.core_properties.title, named), sections.collected, hidden.warnings)
 
 
 def _is_hidden(shape: Any) -> bool:
@@ -124,7 +124,7 @@ def _parted(
     widest, end = 0.0, 0.0
     for box in sorted(boxes, key=sides):
         start, own = sides(box)
-        if groups and start < end - OVERLAP * min(own - start, end - min(sides(other)[0] for other in groups[-1])):
+        if groups and start < end - OVERLAP * min(own - start, end - min(sides(member)[0] for member in groups[-1])):
             groups[-1].append(box)
             end = max(end, own)
             continue
@@ -161,7 +161,7 @@ def _paragraphs(frame: Any) -> str:
 def _number(kind: str, count: int) -> str:
     letters = next((letter for name, letter in COUNTS.items() if kind.startswith(name)), "1")
     end = next((form for name, form in ENDS.items() if kind.endswith(name)), "{}.")
-    return end.format(counted(count, letters))
+    return end.format(numeral(count, letters))
 
 
 def _line(paragraph: Any) -> str:

@@ -18,4 +18,4 @@ def side_of(name: str) -> str:
     """`TRAIN`, `HELD_OUT` or `TEST`, by the first or the last word of a name without its suffix; "" by neither."""
     words = [word for word in re.split(r"[^a-z0-9]+", TWO.sub("heldout", SHARD.sub("", name)).lower()) if word]
     ends = {words[0], words[-1]} if words else set[str]()
-    return next((side for side, known in WORDS.items() if ends & known), "")
+    return next((side for side, side_words in WORDS.items() if ends & side_words), "")

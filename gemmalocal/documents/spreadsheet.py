@@ -22,7 +22,7 @@ CELL = re.compile(rb'<c r="([A-Z]{1,3})([0-9]{1,7})"')
 YEAR = re.compile("(?:19|20)[0-9]{2}")  # names columns, too
 
 
-def sheets(file: Path, at: Callable[[int], None]) -> Iterator[tuple[str, dict[str, Any]] | Rejected]:
+def sheets(file: Path, on_progress: Callable[[int], None]) -> Iterator[tuple[str, dict[str, Any]] | Rejected]:
     """The rows of all sheets that are shown, called "book.xlsx:Sheet:3"; a sheet's first row that has cells names them.
 
     Raises `Unreadable`.
@@ -37,17 +37,17 @@ def sheets(file: Path, at: Callable[[int], None]) -> Iterator[tuple[str, dict[st
             for sheet in book.sheets_metadata:
                 if sheet.typ != calamine.SheetTypeEnum.WorkSheet:
                     continue
-                place = f"{file.name}:{sheet.name}"
+                sheet_name = f"{file.name}:{sheet.name}"
                 if sheet.visible != calamine.SheetVisibleEnum.Visible:
-                    yield Rejected(place, "is a hidden sheet")
+                    yield Rejected(sheet_name, "is a hidden sheet")
                     continue
                 cells = book.get_sheet_by_name(sheet.name).to_python(skip_empty_area=False)
-                yield from _rows(place, [[_cell(cell) for cell in row] for row in cells])
+                yield from _rows(sheet_name, [[_cell(cell) for cell in row] for row in cells])
     except calamine.PasswordError as error:
         raise Unreadable("is encrypted", "Save it anew, without a password.") from error
     except (calamine.CalamineError, OSError) as error:
         raise Unreadable(f"is damaged: {error}", "Fetch or save it again.") from error
-    at(file.stat().st_size)
+    on_progress(file.stat().st_size)
 
 
 def _check_extents(file: Path) -> None:
@@ -57,8 +57,8 @@ def _check_extents(file: Path) -> None:
             if not name.startswith("xl/worksheets/") or not name.endswith(".xml"):
                 continue
             with archive.open(name) as part:
-                said = DIMENSION.search(part.read(START))
-            if said and _area([(b"A", b"1"), (said[1] or b"A", said[2] or b"1")]) <= MOST_CELLS:
+                dimension = DIMENSION.search(part.read(START))
+            if dimension and _area([(b"A", b"1"), (dimension[1] or b"A", dimension[2] or b"1")]) <= MOST_CELLS:
                 continue
             area = _area(CELL.findall(archive.read(name)))
             if area > MOST_CELLS:
@@ -84,7 +84,7 @@ def _column(name: bytes) -> int:
     return number
 
 
-def _rows(place: str, lines: Sequence[list[str]]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(sheet_name: str, lines: Sequence[list[str]]) -> Iterator[tuple[str, dict[str, Any]]]:
     filled = [(number, line) for number, line in enumerate(lines, 1) if any(line)]
     if not filled:
         return
@@ -93,13 +93,13 @@ def _rows(place: str, lines: Sequence[list[str]]) -> Iterator[tuple[str, dict[st
     names = _names(filled[0][1])
     for number, line in filled[1 if names else 0 :]:
         titles = names or [str(column) for column in range(1, len(line) + 1)]
-        yield f"{place}:{number}", {name: cell for name, cell in zip(titles, line, strict=True) if cell}
+        yield f"{sheet_name}:{number}", {name: cell for name, cell in zip(titles, line, strict=True) if cell}
 
 
 def _names(line: Sequence[str]) -> list[str]:
     """What the columns are called, each otherwise; [] if the first row is data: half of it are numbers or long text."""
-    given = [cell for cell in line if cell]
-    if 2 * sum(map(_is_data, given)) >= len(given):
+    filled = [cell for cell in line if cell]
+    if 2 * sum(map(_is_data, filled)) >= len(filled):
         return []
     names = list[str]()
     for column, cell in enumerate(line, 1):

@@ -30,8 +30,8 @@ def transitional(file: Path, kind: str) -> Iterator[Path]:
                 content = old.read(member)
                 if member.filename.endswith((".xml", ".rels")):
                     content = STRICT.sub(rb"http://schemas.openxmlformats.org/\1/2006/", content)
-                    for name, known in RENAMED.items():
-                        content = content.replace(b"officeDocument/2006/relationships/" + name, known)
+                    for name, known_name in RENAMED.items():
+                        content = content.replace(b"officeDocument/2006/relationships/" + name, known_name)
                 new.writestr(member.filename, content)
         yield copy
 

@@ -20,14 +20,14 @@ def read_subtitles(file: Path, password: str | None = None) -> Content:
     for block in re.split(r"\n[ \t]*\n", decode(file.read_bytes()).replace("\r\n", "\n").replace("\r", "\n")):
         lines = block.strip("\ufeff\n").split("\n")
         at = next((number for number, line in enumerate(lines) if CUE.match(line.strip())), None)
-        if at is None or not (found := CUE.match(lines[at].strip())):
+        if at is None or not (cue := CUE.match(lines[at].strip())):
             continue
-        seconds = int(found[1] or 0) * 3600 + int(found[2]) * 60 + int(found[3])
+        seconds = int(cue[1] or 0) * 3600 + int(cue[2]) * 60 + int(cue[3])
         for line in lines[at + 1 :]:
-            said = " ".join(TAG.sub("", line).split())
-            if said and not (rolling and said == last):
-                parts.setdefault(seconds // PART, []).append(said)
-                last = said
+            spoken = " ".join(TAG.sub("", line).split())
+            if spoken and not (rolling and spoken == last):
+                parts.setdefault(seconds // PART, []).append(spoken)
+                last = spoken
     if not parts:
         raise Unreadable("is empty: there are no subtitles in it", "Leave it out.")
-    return Content("", [Section(" ".join(said), clock(part * PART)) for part, said in parts.items()])
+    return Content("", [Section(" ".join(spoken), clock(part * PART)) for part, spoken in parts.items()])

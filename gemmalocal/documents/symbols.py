@@ -31,10 +31,10 @@ def is_symbolic(font: str) -> bool:
 
 def shown(text: str, font: str) -> str:
     """What a symbol font draws for a text; of a code that is not known, nothing."""
-    return "".join(_one(ord(letter), FONTS.get(font.lower())) for letter in text)
+    return "".join(_character(ord(letter), FONTS.get(font.lower())) for letter in text)
 
 
-def _one(code: int, letters: dict[int, str] | None) -> str:
+def _character(code: int, letters: dict[int, str] | None) -> str:
     if not PRIVATE <= code <= PRIVATE + 0xFF:
         return chr(code) if letters is None else letters.get(code, chr(code))
     return (SYMBOL if letters is None else letters).get(code - PRIVATE, "")

@@ -36,9 +36,9 @@ def _contents(file: Path) -> Iterator[tuple[str, Content] | Rejected]:
     yield from of_rows(row_readers.table(file, _unheard, names) if names else row_readers.read(file, _unheard))
 
 
-def of_rows(found: row_readers.SourceRows) -> Iterator[tuple[str, Content] | Rejected]:
+def of_rows(rows: row_readers.SourceRows) -> Iterator[tuple[str, Content] | Rejected]:
     """Each row as text, in its place."""
-    for row in found:
+    for row in rows:
         if isinstance(row, Rejected):
             yield row
         elif text := text_of(row[1]):
@@ -50,19 +50,19 @@ def of_rows(found: row_readers.SourceRows) -> Iterator[tuple[str, Content] | Rej
 
 def read_table(file: Path, password: str | None = None) -> Content:
     """All rows as one document, a section a row; how many could not be read is a warning."""
-    found, refused = [], []
+    sections, refused = [], []
     for row in contents(file):
         if isinstance(row, Rejected):
             refused.append(row)
         else:
-            found += row[1].sections
-    if not found:
+            sections += row[1].sections
+    if not sections:
         raise Unreadable(f"has no row with text: {refused[0].reason}" if refused else "is empty")
-    told = (f"{len(refused)} rows were not read, the first because it {refused[0].reason}.",) if refused else ()
-    return Content("", found, told)
+    warnings = (f"{len(refused)} rows were not read, the first because it {refused[0].reason}.",) if refused else ()
+    return Content("", sections, warnings)
 
 
-def _unheard(place: int) -> None:
+def _unheard(position: int) -> None:
     """Nobody watches how far a file has been read."""
 
 
@@ -73,10 +73,10 @@ def _utf8(file: Path) -> Iterator[Path]:
     with file.open("rb") as raw:
         start = raw.read(SAMPLE)
     try:
-        known = file.suffix.lower() not in OF_TEXT or not has_zeros(decoder.decode(start))
+        is_readable = file.suffix.lower() not in OF_TEXT or not has_zeros(decoder.decode(start))
     except UnicodeDecodeError:
-        known = False
-    if known or file.stat().st_size > LARGEST_TEXT:
+        is_readable = False
+    if is_readable or file.stat().st_size > LARGEST_TEXT:
         yield file
         return
     with tempfile.TemporaryDirectory(prefix="gemmalocal-") as folder:
@@ -111,8 +111,8 @@ def text_of(columns: Mapping[str, Any]) -> str:
 
 def title_of(columns: Mapping[str, Any]) -> str:
     """What a row is called by itself; "" if it does not say."""
-    found = (columns.get(name) for name in TITLES)
-    return next((value for value in found if isinstance(value, str) and value.strip()), "")
+    values = (columns.get(name) for name in TITLES)
+    return next((value for value in values if isinstance(value, str) and value.strip()), "")
 
 
 def _shown(value: Any) -> str:

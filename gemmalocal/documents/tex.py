@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.documents.document import Content, Sections
+from gemmalocal.documents.document import Content, SectionBuilder
 from gemmalocal.documents.text import decode
 
 LEVELS = ("part", "chapter", "section", "subsection", "subsubsection", "paragraph")
@@ -21,29 +21,29 @@ def read_tex(file: Path, password: str | None = None) -> Content:
     """The document's body, a section a heading; drawings, comments and the list of literature are left out."""
     text = COMMENT.sub("", decode(file.read_bytes()))
     text = ADDRESS.sub(lambda address: re.sub(r"(?<!\\)%", r"\%", address[0]), text)
-    title = _plain(text[found.end() : _closed(text, found.end())]) if (found := TITLE.search(text)) else ""
+    title = _plain(text[match.end() : _closed(text, match.end())]) if (match := TITLE.search(text)) else ""
     body = text.partition("\\begin{document}")[2].partition("\\end{document}")[0] or text
     body = ASIDE.sub("", body).replace("\\maketitle", "")
-    sections, place = Sections(), 0
-    for found in HEADING.finditer(body):
-        if found.start() < place:
+    sections, place = SectionBuilder(), 0
+    for match in HEADING.finditer(body):
+        if match.start() < place:
             continue
-        sections.add(_plain(body[place : found.start()]))
-        place = _closed(body, found.end())
-        sections.heading(LEVELS.index(found[1]) + 1, _plain(body[found.end() : place]))
+        sections.add(_plain(body[place : match.start()]))
+        place = _closed(body, match.end())
+        sections.heading(LEVELS.index(match[1]) + 1, _plain(body[match.end() : place]))
         place += 1
     sections.add(_plain(body[place:]))
     sections.end()
-    return Content(" ".join(title.split()) or sections.title, sections.found)
+    return Content(" ".join(title.split()) or sections.title, sections.collected)
 
 
 def _closed(text: str, start: int) -> int:
     """Where the brace that was opened before `start` is closed."""
     depth = 1
-    for found in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
-        depth += {"{": 1, "}": -1}.get(found[0], 0)
+    for match in re.compile(r"\\.|[{}]", re.DOTALL).finditer(text, start):
+        depth += {"{": 1, "}": -1}.get(match[0], 0)
         if not depth:
-            return found.start()
+            return match.start()
     return len(text)
 
 

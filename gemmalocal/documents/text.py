@@ -6,7 +6,7 @@ import codecs
 import re
 from pathlib import Path
 
-from gemmalocal.documents.document import Content, Section, Sections, Unreadable
+from gemmalocal.documents.document import Content, Section, SectionBuilder, Unreadable
 
 BOMS = (  # the longer first: UTF-32's begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -64,16 +64,16 @@ def read_markdown(file: Path, password: str | None = None) -> Content:
 
 def markdown(text: str) -> Content:
     """The sections of Markdown: both kinds of heading, outside of fenced code."""
-    sections = Sections()
+    sections = SectionBuilder()
     paragraph: list[str] = []  # lines since the last heading
     fence = ""
     for line in _body(text.splitlines()):
         if fence or FENCE.match(line):
             fence = _fence(line, fence)
-        elif found := ATX.match(line):
+        elif match := ATX.match(line):
             sections.add("\n".join(paragraph))
             paragraph = []
-            sections.heading(len(found[1]), found[2], line)
+            sections.heading(len(match[1]), match[2], line)
             continue
         elif (under := SETEXT.match(line)) and paragraph and _one_line(paragraph):
             title = paragraph.pop()
@@ -84,7 +84,7 @@ def markdown(text: str) -> Content:
         paragraph.append(line)
     sections.add("\n".join(paragraph))
     sections.end()
-    return Content(sections.title, sections.found)
+    return Content(sections.title, sections.collected)
 
 
 def _body(lines: list[str]) -> list[str]:
@@ -98,10 +98,10 @@ def _body(lines: list[str]) -> list[str]:
 
 def _fence(line: str, fence: str) -> str:
     """The fence that is open after a line, or "" if none is; one closes what its own kind and length has opened."""
-    found = FENCE.match(line)
+    match = FENCE.match(line)
     if not fence:
-        return found[1] if found else ""
-    closes = found is not None and found[1].startswith(fence) and not line.strip().strip(fence[0])
+        return match[1] if match else ""
+    closes = match is not None and match[1].startswith(fence) and not line.strip().strip(fence[0])
     return "" if closes else fence
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from gemmalocal.documents.counters import counted
+from gemmalocal.documents.counters import numeral
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 KINDS = {"lowerLetter": "a", "upperLetter": "A", "lowerRoman": "i", "upperRoman": "I"}
@@ -31,15 +31,19 @@ class Numbers:
         part = next((rel.target_part for rel in word.part.rels.values() if rel.reltype.endswith("/numbering")), None)
         root = getattr(part, "element", None)
         self._abstract = (
-            {} if root is None else {one.get(f"{W}abstractNumId"): one for one in root.iter(f"{W}abstractNum")}
+            {}
+            if root is None
+            else {element.get(f"{W}abstractNumId"): element for element in root.iter(f"{W}abstractNum")}
         )
-        self._lists = {} if root is None else {one.get(f"{W}numId"): one for one in root.iterfind(f"{W}num")}
+        self._lists = (
+            {} if root is None else {element.get(f"{W}numId"): element for element in root.iterfind(f"{W}num")}
+        )
         self._counts: dict[str, list[int | None]] = {}  # by abstract list
         self._begun = set[tuple[str, int]]()  # lists and levels whose own start has been taken
 
     def before(self, paragraph: Any) -> str:
         """What stands before a paragraph: "1.2. ", "a) ", "- ", or nothing. Counts it."""
-        number, depth = self._place(paragraph)
+        number, depth = self._list_of(paragraph)
         if number not in self._lists or not 0 <= depth < LEVELS:
             return ""
         kind = _value(self._lists[number], "abstractNumId")
@@ -52,10 +56,10 @@ class Numbers:
         counts = self._count(number, kind, depth, level)
         if level.kind == "none":
             return ""
-        text = re.sub("%([1-9])", lambda found: self._shown(number, kind, int(found[1]) - 1, counts, level), level.text)
+        text = re.sub("%([1-9])", lambda match: self._shown(number, kind, int(match[1]) - 1, counts, level), level.text)
         return f"{indent}{text.strip()} " if text.strip() else ""
 
-    def _place(self, paragraph: Any) -> tuple[str, int]:
+    def _list_of(self, paragraph: Any) -> tuple[str, int]:
         """The list of a paragraph and the level in it, from itself or from its style."""
         own = paragraph.find(f"{W}pPr/{W}numPr")
         number, depth = _value(own, "numId"), _value(own, "ilvl")
@@ -64,10 +68,10 @@ class Numbers:
             node = self._styles.get(style)
             if node is None or (number and depth):
                 break
-            found = node.find(f"{W}pPr/{W}numPr")
-            if found is not None and not number:
-                number = _value(found, "numId")
-                depth = depth or _value(found, "ilvl") or self._of_style(number, style)
+            properties = node.find(f"{W}pPr/{W}numPr")
+            if properties is not None and not number:
+                number = _value(properties, "numId")
+                depth = depth or _value(properties, "ilvl") or self._of_style(number, style)
             style = _value(node, "basedOn")
         return number, int(depth) if depth.isdigit() else 0
 
@@ -77,7 +81,7 @@ class Numbers:
             return ""
         abstract = self._abstract.get(_value(self._lists[number], "abstractNumId"))
         levels = () if abstract is None else abstract.iterfind(f"{W}lvl")
-        return next((str(one.get(f"{W}ilvl")) for one in levels if _value(one, "pStyle") == style), "")
+        return next((str(level.get(f"{W}ilvl")) for level in levels if _value(level, "pStyle") == style), "")
 
     def _level(self, number: str, kind: str, depth: int) -> ListLevel | None:
         override = self._override(number, depth)
@@ -101,7 +105,9 @@ class Numbers:
         link = _value(abstract, "numStyleLink")
         if not link:
             return abstract
-        return next((one for one in self._abstract.values() if _value(one, "styleLink") == link), abstract)
+        return next(
+            (other_list for other_list in self._abstract.values() if _value(other_list, "styleLink") == link), abstract
+        )
 
     def _override(self, number: str, depth: int) -> Any:
         return _numbered(self._lists[number], "lvlOverride", depth)
@@ -129,7 +135,7 @@ class Numbers:
         count = own.start if count is None else count
         if own.kind == "decimalZero" and not level.legal:
             return f"{count:02}"
-        return counted(count, "1" if level.legal else KINDS.get(own.kind, "1"))
+        return numeral(count, "1" if level.legal else KINDS.get(own.kind, "1"))
 
 
 def _value(node: Any, name: str) -> str:

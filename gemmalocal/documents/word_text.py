@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from gemmalocal.documents import formulas, marks, symbols
-from gemmalocal.documents.counters import counted
+from gemmalocal.documents.counters import numeral
 from gemmalocal.documents.document import Hidden
 from gemmalocal.documents.word_numbers import HOPS, Numbers, W
 
@@ -97,9 +97,9 @@ class Words:
     def _note(self, kind: str, reference: Any) -> str:
         if reference.get(f"{W}customMarkFollows", "0") not in OFF:
             return ""
-        known = self.notes[kind]
-        mark = counted(len(known) + 1, "1" if kind == "Footnotes" else "i")
-        return f"[{known.setdefault(reference.get(f'{W}id', ''), mark)}]"
+        note_marks = self.notes[kind]
+        mark = numeral(len(note_marks) + 1, "1" if kind == "Footnotes" else "i")
+        return f"[{note_marks.setdefault(reference.get(f'{W}id', ''), mark)}]"
 
     def _look(self, run: Any, style: str) -> RunStyle:
         own = run.find(f"{W}rPr")
@@ -135,7 +135,12 @@ class Words:
             if above.tag in (f"{W}tbl", f"{W}txbxContent"):
                 return False
         shades = [own, *(above.find(f"{W}pPr") for above in run.iterancestors(f"{W}p"))]
-        fills = [node.get(f"{W}fill", "auto") for one in shades if one is not None for node in one.iterfind(f"{W}shd")]
+        fills = [
+            node.get(f"{W}fill", "auto")
+            for properties in shades
+            if properties is not None
+            for node in properties.iterfind(f"{W}shd")
+        ]
         return all(fill.upper() in (WHITE, "AUTO") for fill in fills)
 
     def _leave_out(self, piece: str) -> None:

@@ -29,8 +29,8 @@ def read_transcript(source: str, session: Session | None = None) -> Content:
 
     `source` is youtube:ID or the video's address. Raises `Unreadable` if it has no captions or cannot be had.
     """
-    found = VIDEO.match(source)
-    if found is None:
+    video = VIDEO.match(source)
+    if video is None:
         raise Unreadable("is no address of a YouTube video", "Use youtube:ID, or save a web page as .html.")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise Unreadable("needs a network, and HF_HUB_OFFLINE is set", "Unset it for this command.")
@@ -40,8 +40,8 @@ def read_transcript(source: str, session: Session | None = None) -> Content:
     except ImportError as error:
         raise Unreadable("needs an extra", "pip install 'gemmalocal[youtube]'") from error
     try:
-        offered = list(api.YouTubeTranscriptApi(http_client=session).list(found[1]))
-        offered.sort(key=lambda one: (one.is_generated, _rank(one.language_code)))
+        offered = list(api.YouTubeTranscriptApi(http_client=session).list(video[1]))
+        offered.sort(key=lambda transcript: (transcript.is_generated, _rank(transcript.language_code)))
         spoken = offered[0].fetch()
     except api.CouldNotRetrieveTranscript as error:
         why = re.sub(r"\W+", " ", re.sub("([A-Z])", r" \1", type(error).__name__)).strip().lower()
@@ -51,8 +51,8 @@ def read_transcript(source: str, session: Session | None = None) -> Content:
     parts: dict[int, list[str]] = {}
     for snippet in spoken:
         parts.setdefault(int(snippet.start // PART), []).append(" ".join(snippet.text.split()))
-    sections = [Section(" ".join(said), clock(part * PART)) for part, said in parts.items()]
-    return Content(f"YouTube {found[1]}", sections)
+    sections = [Section(" ".join(spoken_lines), clock(part * PART)) for part, spoken_lines in parts.items()]
+    return Content(f"YouTube {video[1]}", sections)
 
 
 def _rank(code: str) -> int:

@@ -17,7 +17,7 @@ import pytest
 
 from gemmalocal.documents import isolated, limits, packed, reader_child
 from gemmalocal.documents.document import Document
-from gemmalocal.documents.find import find
+from gemmalocal.documents.find import find_documents
 from gemmalocal.documents.isolated import IsolatedReader
 from gemmalocal.documents.limits import Limits
 from gemmalocal.documents.read import read, read_each
@@ -76,7 +76,7 @@ def test_it_reads_what_is_read_without_it(tmp_path: Path) -> None:
     (tmp_path / "c.docx").write_bytes(b"PK no")
     (tmp_path / "d.xyz").write_text("x")
     (tmp_path / "e.txt").write_text("Caf\ufffd \x1b[31m 漢字 \U0001f600")
-    places = [*find([str(tmp_path)]), str(tmp_path / "nowhere.txt")]
+    places = [*find_documents([str(tmp_path)]), str(tmp_path / "nowhere.txt")]
     with IsolatedReader(bounds=PLENTY) as reader:
         came = everything(reader, places)
     assert len(came["b.jsonl"]) == 702
@@ -268,7 +268,7 @@ class Counting:
 
     def __call__(self) -> None:
         self.most = max(self.most, len(self.reader._children))
-        self.yielded |= {id(child) for child in self.reader._children if child.why == isolated.YIELDED}
+        self.yielded |= {id(child) for child in self.reader._children if child.killed_for == isolated.YIELDED}
 
 
 @pytest.fixture

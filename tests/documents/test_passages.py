@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 
 from gemmalocal.documents.document import Document, Section
 from gemmalocal.documents.duplicates import NearDuplicates
-from gemmalocal.documents.passages import cut
+from gemmalocal.documents.passages import cut_passages
 
 LONG = "the quote of an author, and the mode of the other. " * 40
 
@@ -22,7 +22,7 @@ def tokenizer(tiny: Path) -> Tokenizer:
 @pytest.mark.parametrize("most", [8, 40, 500])
 def test_no_passage_is_longer_and_nothing_is_lost(tokenizer: Tokenizer, most: int) -> None:
     text = f"{LONG}\n\n{'x' * 300}\n\ncaf\u00e9 \u4f60\u597d\u4e16\u754c.\n\nthe end"
-    found = list(cut(Document("a", "", (Section(text, "H"),)), tokenizer, most))
+    found = list(cut_passages(Document("a", "", (Section(text, "H"),)), tokenizer, most))
     assert [passage.number for passage in found] == list(range(len(found)))
     for passage in found:
         assert 0 < passage.tokens <= most
@@ -32,7 +32,7 @@ def test_no_passage_is_longer_and_nothing_is_lost(tokenizer: Tokenizer, most: in
 
 def test_sections_of_a_heading_are_joined_and_know_their_page(tokenizer: Tokenizer) -> None:
     pages = (Section("the one.", "A", 1), Section("the two.", "A", 2), Section(LONG, "A", 3), Section("the b.", "B", 3))
-    found = list(cut(Document("a", "", pages), tokenizer, 200))
+    found = list(cut_passages(Document("a", "", pages), tokenizer, 200))
     assert found[0].text.startswith("the one.\n\nthe two.")
     assert (found[0].heading, found[0].page) == ("A", 1)
     assert (found[-2].heading, found[-2].page) == ("A", 3)

@@ -14,7 +14,7 @@ import pytest
 
 from gemmalocal.documents import packed, quality
 from gemmalocal.documents.document import Document
-from gemmalocal.documents.find import find
+from gemmalocal.documents.find import find_documents
 from gemmalocal.documents.kinds import CODE, READERS
 from gemmalocal.documents.read import read, read_each
 from gemmalocal.errors import DocumentError
@@ -29,11 +29,13 @@ def test_folders_globs_and_files_in_order_and_once(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     (tmp_path / "deep" / "circle").symlink_to(tmp_path)
-    found = find([str(tmp_path), f"{tmp_path}/*.txt", str(tmp_path / ".hidden"), "nowhere*.md", "youtube:dQw4w9WgXcQ"])
+    found = find_documents(
+        [str(tmp_path), f"{tmp_path}/*.txt", str(tmp_path / ".hidden"), "nowhere*.md", "youtube:dQw4w9WgXcQ"]
+    )
     names = [os.path.relpath(place, tmp_path) for place in found[:-2]]
     assert names == ["a.md", "b.txt", "deep/er/c.pdf", "x.zip", ".hidden"]
     assert found[-2:] == ["nowhere*.md", "youtube:dQw4w9WgXcQ"]
-    assert find([f"{tmp_path}/**/*.pdf"]) == [f"{tmp_path}/deep/er/c.pdf"]
+    assert find_documents([f"{tmp_path}/**/*.pdf"]) == [f"{tmp_path}/deep/er/c.pdf"]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_each_row_of_a_hub_dataset_is_a_document(tmp_path: Path, monkeypatch: py
     place.mkdir()
     (place / "train.jsonl").write_text('{"title": "T", "text": "one"}\n{"title": "U", "text": " "}\n')
     (place / "test.jsonl").write_text('{"title": "V", "text": "two"}\n')
-    assert find([f"hf:{place}"]) == [f"hf:{place}"]
+    assert find_documents([f"hf:{place}"]) == [f"hf:{place}"]
     first, second = read_each(f"hf:{place}")
     assert isinstance(first, Document)
     assert (first.source, first.title, first.text) == (f"hf:{place}#1", "T", "one")
@@ -150,7 +152,9 @@ def test_tables_of_every_kind(tmp_path: Path) -> None:
     (tmp_path / "b.csv").write_bytes(f"text;n\n{GERMAN};1\nzwei;2\n".encode("cp1252"))
     (tmp_path / "c.csv").write_text('"1","a first\nrow without a header"\n"-1","and a second"\n')
     pq.write_table(pa.table({"text": ["seven"]}), tmp_path / "d.parquet")
-    texts = {Path(place).name: [part.text for part in read(place).sections] for place in find([str(tmp_path)])}
+    texts = {
+        Path(place).name: [part.text for part in read(place).sections] for place in find_documents([str(tmp_path)])
+    }
     assert texts == {
         "a.json": ["one"],
         "b.csv": [GERMAN, "zwei"],

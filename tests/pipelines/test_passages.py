@@ -10,7 +10,7 @@ import pytest
 
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.documents import limits
-from gemmalocal.documents.find import find
+from gemmalocal.documents.find import find_documents
 from gemmalocal.documents.limits import Limits
 from gemmalocal.jobs.events import Notice, encode
 from gemmalocal.pipelines.shared.background import Teller
@@ -55,8 +55,8 @@ def test_a_dataset_beside_its_sources_is_none_of_them(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     (tmp_path / "deep" / "set" / "events.jsonl").write_text("x")
-    assert find([str(tmp_path)]) == [f"{tmp_path}/a.md", f"{tmp_path}/deep/b.md"]
-    assert len(find([str(tmp_path / "set")])) == 3
+    assert find_documents([str(tmp_path)]) == [f"{tmp_path}/a.md", f"{tmp_path}/deep/b.md"]
+    assert len(find_documents([str(tmp_path / "set")])) == 3
 
 
 def test_near_copies_are_told_before_they_are_many_and_may_be_kept(tmp_path: Path, tiny: Path) -> None:

@@ -12,7 +12,7 @@ from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.documents import splits
 from gemmalocal.documents.document import Document, Passage
 from gemmalocal.documents.duplicates import NearDuplicates
-from gemmalocal.documents.find import find, shown
+from gemmalocal.documents.find import find_documents, printable
 from gemmalocal.documents.isolated import IsolatedReader, Items
 from gemmalocal.documents.passages import Cutter
 from gemmalocal.errors import DocumentError, GemmalocalError
@@ -55,7 +55,7 @@ class Reading:
     def __init__(self, wanted: Preparation) -> None:
         password = os.environ.get(wanted.password_env) if wanted.password_env else None
         self.reader = IsolatedReader(password)
-        self.places = find(wanted.sources) if wanted.task != "rewrite" else []
+        self.places = find_documents(wanted.sources) if wanted.task != "rewrite" else []
         self.reader.begin(self.places)
 
     def __enter__(self) -> Reading:
@@ -92,11 +92,11 @@ def _documents(wanted: Preparation, reading: Reading, tokenizer: Tokenizer, foun
         came = Gathered()
         for document in _read(place, items, came):
             progress()
-            cutting.add(document, shown(place), came)
+            cutting.add(document, printable(place), came)
             if found.documents + came.documents == wanted.max_documents:
                 break
         found.add(came)
-        tell.say(_told(shown(place), came))
+        tell.say(_told(printable(place), came))
         if found.documents == wanted.max_documents:
             return
         done += 1
@@ -147,7 +147,7 @@ def _read(place: str, items: Items, came: Gathered) -> Iterator[Document]:
             came.warnings += [(document.source, warning) for warning in document.warnings]
             yield document
     except DocumentError as error:
-        came.refused.append((shown(place), f"{error.message} {error.hint}".strip()))
+        came.refused.append((printable(place), f"{error.message} {error.hint}".strip()))
 
 
 def _told(source: str, came: Gathered) -> Read:
@@ -173,16 +173,16 @@ def _content(document: Document) -> str:
 def _rows(wanted: Preparation, found: Gathered, tell: Teller) -> None:
     for number, source in enumerate(wanted.sources):
         tell("rows", number, len(wanted.sources))
-        before, name = len(found.pieces), shown(source)
+        before, name = len(found.pieces), printable(source)
         try:
             records = Records(DataSpec(path=source), side=splits.TRAIN)
             found.pieces += _of_rows(records, name)
         except GemmalocalError as error:
-            found.refused.append((name, shown(f"{error.message} {error.hint}".strip())))
+            found.refused.append((name, printable(f"{error.message} {error.hint}".strip())))
             tell.say(Read(name, 0, found.refused[-1][1]))
             continue
         found.documents += 1
-        notices = [shown(notice) for notice in (*records.notes(), *records.findings.notices())]
+        notices = [printable(notice) for notice in (*records.notes(), *records.findings.notices())]
         found.warnings += [(name, notice) for notice in notices]
         tell.say(Read(name, len(found.pieces) - before, warnings=notices))
     tell("rows", len(wanted.sources), len(wanted.sources))
@@ -191,7 +191,7 @@ def _rows(wanted: Preparation, found: Gathered, tell: Teller) -> None:
 def _of_rows(records: Records, file: str) -> Iterator[Piece]:
     """Rows with one question and one reply: only those can be said in other words."""
     for record in records:
-        record = replace(record, source=shown(record.source))
+        record = replace(record, source=printable(record.source))
         roles = [message.role for message in record.messages]
         if roles in (["user", "assistant"], ["system", "user", "assistant"]):
             yield Piece(f"{record.key:016x}", "", Passage(record.source, 0, record.reply), record, file)
