@@ -254,13 +254,12 @@ class Values:
     def skip(self, in_window: bool = True) -> bool:
         """Go behind the value at hand by its brackets alone; False, where its end is not in sight.
 
-        Then the place has not moved, if it was `in_window`; not held, a value may be of any length.
+        Then the place has not moved, if it was to stay `in_window`; else a value may be of any length.
         """
         if self.peek() not in '"[{':
             match = WORD.match(self._text, self._position)
-            self._position = max(
-                self._position + 1, match.end() if match else 0
-            )  # a stray bracket is passed over alone
+            # A stray bracket is passed over alone.
+            self._position = max(self._position + 1, match.end() if match else 0)
             return True
         depth, ahead = 0, 0  # counted from the place, which a new window moves
         while True:
