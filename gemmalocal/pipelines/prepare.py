@@ -25,7 +25,7 @@ from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.synthesis import curate, rules
 from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
-from gemmalocal.synthesis.create import WINDOW, Order, PieceResult, Rejection, create, judged
+from gemmalocal.synthesis.create import WINDOW, Order, PieceResult, Rejection, create, judge
 from gemmalocal.synthesis.piece import Candidate
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
@@ -133,7 +133,7 @@ def write(
         if wanted.judge:
             candidates, written.kept = written.kept, []
             at = ("rows judged", 0, len(candidates))
-            for number, made in enumerate(judged(candidates, wording, ask, wanted.threshold), 1):
+            for number, made in enumerate(judge(candidates, wording, ask, wanted.threshold), 1):
                 at = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
                 written.take(made)
                 tell.say(written.counted())
@@ -141,7 +141,7 @@ def write(
     finally:
         author.close()
     if remembered:
-        written.asked, written.known = remembered.asked, remembered.found
+        written.asked, written.known = remembered.asked, remembered.reused
     return written
 
 
@@ -149,15 +149,15 @@ def deliver(
     wanted: Preparation, gathered: Gathered, written: PreparedRows, tokenizer: Tokenizer, directory: Path
 ) -> dict[str, Any]:
     """Choose among the candidates, write the files, and count."""
-    kept, twice = curate.once(written.kept)
+    kept, twice = curate.unique(written.kept)
     kept, loud = curate.balanced(kept, wanted.balance)
     rejected = [*curate.distinct(written.kept, written.rejected), *twice, *loud]
     hand = datasets.by_hand(directory)
-    kept, rejected = curate.by_hand(kept, rejected, hand.accepted, hand.dropped)
+    kept, rejected = curate.with_decisions(kept, rejected, hand.accepted, hand.dropped)
     places, how = curate.held_out(gathered.pieces, kept, wanted.held_out)
 
     def out(candidate: Candidate) -> bool:
-        return curate.place_of(candidate.piece) in places
+        return curate.passage_key(candidate.piece) in places
 
     def rows(candidates: Sequence[Candidate]) -> list[datasets.DatasetRow]:
         return [hand.mended(candidate.columns()) for candidate in candidates]

@@ -20,7 +20,7 @@ class Prompt:
     messages: tuple[Message, ...]
     schema: Mapping[str, Any] | None = None
 
-    def again(self, answer: str, problem: str) -> Prompt:
+    def with_correction(self, answer: str, problem: str) -> Prompt:
         """The conversation gone on: what was answered, and what is wrong with it."""
         turns = (Message("assistant", answer or "(nothing)"), Message("user", problem))
         return Prompt((*self.messages, *turns), self.schema)
@@ -45,29 +45,29 @@ class Remembered:
 
     def __init__(self, file: Path, ask: AskAuthor, author: str) -> None:
         self._file, self._ask, self._author = file, ask, author
-        self._known = dict(_kept(file))
-        self.asked = self.found = 0
+        self._answers = dict(_stored_answers(file))
+        self.asked = self.reused = 0
 
     def __call__(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
         """Each prompt's answer by its place: those known first, then the others as they come."""
-        places: dict[str, list[int]] = {}
-        for place, prompt in enumerate(prompts):
-            places.setdefault(self._key(prompt), []).append(place)
-        new = [key for key in places if key not in self._known]
-        for key in places.keys() - set(new):
-            self.found += len(places[key])
-            yield from ((place, self._known[key]) for place in places[key])
+        indices: dict[str, list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            indices.setdefault(self._key(prompt), []).append(index)
+        new = [key for key in indices if key not in self._answers]
+        for key in indices.keys() - set(new):
+            self.reused += len(indices[key])
+            yield from ((index, self._answers[key]) for index in indices[key])
         if not new:
             return
         with self._file.open("ab") as file:
-            for number, answer in self._ask([prompts[places[key][0]] for key in new]):
+            for number, answer in self._ask([prompts[indices[key][0]] for key in new]):
                 self.asked += 1
                 if isinstance(answer, str):
-                    self._known[new[number]] = answer
+                    self._answers[new[number]] = answer
                     file.write(json.dumps({"key": new[number], "answer": answer}).encode() + b"\n")
                     file.flush()
                     os.fsync(file.fileno())
-                yield from ((place, answer) for place in places[new[number]])
+                yield from ((index, answer) for index in indices[new[number]])
 
     def _key(self, prompt: Prompt) -> str:
         turns = [(message.role, message.content) for message in prompt.messages]
@@ -75,19 +75,19 @@ class Remembered:
         return hashlib.sha256(whole.encode("utf-8", "replace")).hexdigest()
 
 
-def _kept(file: Path) -> Iterator[tuple[str, str]]:
+def _stored_answers(file: Path) -> Iterator[tuple[str, str]]:
     """The answers in a file; a last line that a kill has torn is cut off, so that the next one stands alone."""
     if not file.exists():
         return
     with file.open("r+b") as lines:
-        whole = 0
+        complete = 0
         for line in lines:
             if not line.endswith(b"\n"):
                 break
-            whole += len(line)
+            complete += len(line)
             try:
                 entry = json.loads(line)
                 yield entry["key"], entry["answer"]
             except (ValueError, KeyError, TypeError):
                 continue
-        lines.truncate(whole)
+        lines.truncate(complete)

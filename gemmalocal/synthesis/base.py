@@ -24,7 +24,7 @@ def worded(candidates: Sequence[Candidate], task: Task, wording: Wording, ask: A
     if task.name not in ("qa", "cot") or not candidates:
         return list(candidates)
     answers = dict(ask([wording.question(candidate) for candidate in candidates]))
-    return [_with(candidate, str(answers[place])) for place, candidate in enumerate(candidates)]
+    return [_with(candidate, str(answers[index])) for index, candidate in enumerate(candidates)]
 
 
 def _with(candidate: Candidate, answer: str) -> Candidate:

@@ -31,35 +31,35 @@ LEANS_ON_TEXT = re.compile(
 def problem(candidate: Candidate) -> str | None:
     """Why a row is not to be trained on; None if nothing is wrong with it."""
     passage = candidate.piece.passage.text
-    if found := ground.problem(candidate.evidence, passage):
-        return found
+    if reason := ground.problem(candidate.evidence, passage):
+        return reason
     if candidate.by != "model":
         return None  # made of the passage's own words, or a person's row
     question, answer = candidate.question, candidate.answer
-    for text, limit, what in ((question, LONGEST_QUESTION, "question"), (answer, LONGEST_ANSWER, "answer")):
-        if text and (found := _text(text, limit, what, passage)):
-            return found
+    for text, limit, part in ((question, LONGEST_QUESTION, "question"), (answer, LONGEST_ANSWER, "answer")):
+        if text and (reason := _text(text, limit, part, passage)):
+            return reason
     if question and candidate.piece.row is None and (lean := LEANS_ON_TEXT.search(question)):
         return f"has a question that only makes sense beside its text: “{lean[0]}”"
     if question and answer and ground.normal(question).strip(" ?") == ground.normal(answer).strip(" ."):
         return "answers with the question"
-    if answer and candidate.piece.row is None and (made_up := ground.numbers(answer) - ground.numbers(passage)):
-        return f"has a number in its answer that its passage has not: {min(made_up)}"
+    if answer and candidate.piece.row is None and (invented := ground.numbers(answer) - ground.numbers(passage)):
+        return f"has a number in its answer that its passage has not: {min(invented)}"
     return None
 
 
-def _text(text: str, limit: int, what: str, passage: str) -> str | None:
+def _text(text: str, limit: int, part: str, passage: str) -> str | None:
     """What is wrong with a question or an answer by itself, and beside the text it is about."""
-    if not any(mark.isalnum() for mark in text) or (what == "question" and len(text.strip()) < 8):
-        return f"has a {what} that is too short: {text.strip()}"
+    if not any(mark.isalnum() for mark in text) or (part == "question" and len(text.strip()) < 8):
+        return f"has a {part} that is too short: {text.strip()}"
     if len(text) > limit:
-        return f"has a {what} that is too long: {len(text)} characters"
+        return f"has a {part} that is too long: {len(text)} characters"
     if refusal := REFUSAL.search(text.lower()):
         return f"refuses to answer: “{refusal[0]}”"
     if leak := LEAK.search(text):
         return f"repeats its prompt: “{leak[0]}”"
     if ground.repeats(text):
-        return f"says the same over and over in its {what}"
+        return f"says the same over and over in its {part}"
     if script(text) and script(passage) and script(text) != script(passage):
         return f"is in another script than its passage: {script(text).lower()}"
     if min(len(text.split()), len(passage.split())) >= ENOUGH and english(passage) and not english(text):

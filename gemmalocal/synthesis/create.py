@@ -52,69 +52,69 @@ class Order:
 def create(pieces: Sequence[Piece], order: Order, ask: AskAuthor | None) -> Iterator[PieceResult]:
     """What comes of each piece, in their order; without an `ask` the rules make it all."""
     for start in range(0, len(pieces), WINDOW):
-        window = [PieceResult(piece, order.task.given(piece)) for piece in pieces[start : start + WINDOW]]
+        window = [PieceResult(piece, order.task.ready_made(piece)) for piece in pieces[start : start + WINDOW]]
         if ask is not None and order.task.form is not None and order.instructed:
-            _asked(window, order, ask)
-        for made in window:
-            if not any(candidate.by == "model" for candidate in made.kept):
-                candidates = order.task.rules(made.piece, order.count, order.seed)
+            _ask_author(window, order, ask)
+        for result in window:
+            if not any(candidate.by == "model" for candidate in result.kept):
+                candidates = order.task.rules(result.piece, order.count, order.seed)
                 if ask is not None and not order.instructed:
                     candidates = base.worded(candidates, order.task, order.wording, ask)
-                made.take(candidates)
-            yield made
+                result.take(candidates)
+            yield result
 
 
-def _asked(window: list[PieceResult], order: Order, ask: AskAuthor) -> None:
+def _ask_author(window: list[PieceResult], order: Order, ask: AskAuthor) -> None:
     """Ask about each piece until it has a row, or its attempts are used."""
     waiting: list[tuple[PieceResult, Prompt]] = [
-        (made, order.wording.ask(order.task, made.piece, order.count)) for made in window
+        (result, order.wording.ask(order.task, result.piece, order.count)) for result in window
     ]
     for _ in range(order.attempts):
         answers = dict(ask([prompt for _, prompt in waiting]))
-        after = []
-        for place, (made, prompt) in enumerate(waiting):
-            answer = answers[place]
+        still_waiting = []
+        for index, (result, prompt) in enumerate(waiting):
+            answer = answers[index]
             if isinstance(answer, Unanswered):
-                made.lost = answer.reason
-            elif problem := _read(made, order, answer):
-                made.lost = problem
-                after.append((made, order.wording.again(prompt, answer, problem)))
-        if not (waiting := after):
+                result.lost = answer.reason
+            elif problem := _read(result, order, answer):
+                result.lost = problem
+                still_waiting.append((result, order.wording.with_correction(prompt, answer, problem)))
+        if not (waiting := still_waiting):
             return
 
 
-def _read(made: PieceResult, order: Order, answer: str) -> str:
+def _read(result: PieceResult, order: Order, answer: str) -> str:
     """Take the rows of an answer; what to tell its author if none of them can be kept."""
     assert order.task.form is not None
     try:
         rows = parse(answer, order.task.form.row)[: order.count]
     except UnusableAnswer as problem:
         return str(problem)
-    before = len(made.kept)
-    reason = made.take([order.task.form.read(made.piece, row) for row in rows])
-    if len(made.kept) > before:
-        made.lost = ""
+    kept_before = len(result.kept)
+    reason = result.take([order.task.form.read(result.piece, row) for row in rows])
+    if len(result.kept) > kept_before:
+        result.lost = ""
         return ""
     return f"The row {reason}."
 
 
-def judged(candidates: Sequence[Candidate], wording: Wording, ask: AskAuthor, threshold: int) -> Iterator[PieceResult]:
+def judge(candidates: Sequence[Candidate], wording: Wording, ask: AskAuthor, threshold: int) -> Iterator[PieceResult]:
     """Each window of candidates scored: kept are those of at least `threshold`, of 1 to 10."""
     for start in range(0, len(candidates), WINDOW):
         window = candidates[start : start + WINDOW]
-        made = PieceResult(window[0].piece)
+        result = PieceResult(window[0].piece)
         answers = dict(ask([wording.judge(candidate) for candidate in window]))
-        for place, candidate in enumerate(window):
-            verdict = _verdict(answers[place])
+        for index, candidate in enumerate(window):
+            verdict = _verdict(answers[index])
             if isinstance(verdict, str):
-                made.rejected.append((candidate, f"could not be judged: {verdict}"))
+                result.rejected.append((candidate, f"could not be judged: {verdict}"))
                 continue
             scored = replace(candidate, score=verdict.score)
             if verdict.score >= threshold:
-                made.kept.append(scored)
+                result.kept.append(scored)
             else:
-                made.rejected.append((scored, f"was scored below {threshold}: {verdict.score}, {verdict.reason}"))
-        yield made
+                result.rejected.append((scored, f"was scored below {threshold}: {verdict.score}, {verdict.reason}"))
+        yield result
 
 
 def _verdict(answer: str | Unanswered) -> Verdict | str:

@@ -16,23 +16,23 @@ from gemmalocal.workspace.datasets import DROPPED
 def distinct(kept: Sequence[Candidate], rejected: Sequence[Rejection]) -> list[Rejection]:
     """Each rejected record once, and not where its author mended it: asked again, a model repeats itself."""
     seen = {candidate.record.key for candidate in kept}
-    found = []
+    distinct_rejections = []
     for candidate, reason in rejected:
         if candidate.record.key not in seen:
             seen.add(candidate.record.key)
-            found.append((candidate, reason))
-    return found
+            distinct_rejections.append((candidate, reason))
+    return distinct_rejections
 
 
-def once(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejection]]:
+def unique(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejection]]:
     """Each record once, and each question (a second passage may answer it otherwise); the first stays."""
     kept, rejected, seen = list[Candidate](), list[Rejection](), set[object]()
     for candidate in candidates:
         question = ground.normal(candidate.question).rstrip(" ?.!")
         marks = {candidate.record.key} | ({question} if question else set())
         if marks & seen:
-            what = "asks what another row asks" if question in seen else "is the same as another row"
-            rejected.append((candidate, what))
+            reason = "asks what another row asks" if question in seen else "is the same as another row"
+            rejected.append((candidate, reason))
         else:
             kept.append(candidate)
             seen |= marks
@@ -45,23 +45,23 @@ def balanced(candidates: Sequence[Candidate], most: float | None) -> tuple[list[
     Of fewer than three files none is too loud.
     """
     by_file: dict[str, list[int]] = defaultdict(list)
-    for place, candidate in enumerate(candidates):
-        by_file[candidate.piece.file].append(place)
+    for index, candidate in enumerate(candidates):
+        by_file[candidate.piece.file].append(index)
     if most is None or len(by_file) < 3:
         return list(candidates), []
-    limit = max(1, int(most * median(len(places) for places in by_file.values())))
+    limit = max(1, int(most * median(len(indices) for indices in by_file.values())))
     dropped = set[int]()
-    for places in by_file.values():
-        places.sort(key=lambda place: (-(candidates[place].score or 0), candidates[place].record.key))
-        dropped.update(places[limit:])
+    for indices in by_file.values():
+        indices.sort(key=lambda index: (-(candidates[index].score or 0), candidates[index].record.key))
+        dropped.update(indices[limit:])
     reason = f"is beyond its file's share: {limit} rows (--balance)"
     return (
-        [candidate for place, candidate in enumerate(candidates) if place not in dropped],
-        [(candidates[place], reason) for place in sorted(dropped)],
+        [candidate for index, candidate in enumerate(candidates) if index not in dropped],
+        [(candidates[index], reason) for index in sorted(dropped)],
     )
 
 
-def by_hand(
+def with_decisions(
     kept: Sequence[Candidate], rejected: Sequence[Rejection], accepted: Collection[int], dropped: Collection[int]
 ) -> tuple[list[Candidate], list[Rejection]]:
     """What a person accepted comes back, what one dropped goes; both by the records' keys."""
@@ -74,15 +74,15 @@ def by_hand(
 
 
 LARGEST = 2  # times the share that is wanted: what a single document may be of it
-PassagePlace = tuple[str, int]  # a document's hash, and a passage's number in it
+PassageKey = tuple[str, int]  # a document's hash, and a passage's number in it
 
 
-def place_of(piece: Piece) -> PassagePlace:
+def passage_key(piece: Piece) -> PassageKey:
     """Where a piece is."""
     return piece.document, piece.passage.number
 
 
-def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -> tuple[set[PassagePlace], str]:
+def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -> tuple[set[PassageKey], str]:
     """The places that are held out, and how they were chosen, as a sentence.
 
     A document is held out by its content's hash, so that it does not change sides when others join; one with more than
@@ -92,24 +92,24 @@ def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -
     """
     if not share:
         return set(), "nothing, as asked"
-    rows = Counter(place_of(candidate.piece) for candidate in kept)
-    ways: dict[str, Callable[[Piece], str]] = {
+    rows = Counter(passage_key(candidate.piece) for candidate in kept)
+    units_by_name: dict[str, Callable[[Piece], str]] = {
         "documents": lambda piece: piece.document,
         "sections of the only document": lambda piece: f"{piece.document} {piece.passage.heading}",
         "passages of the only section": lambda piece: f"{piece.document} {piece.passage.number}",
     }
-    for what, of in ways.items():
+    for units, unit_of in units_by_name.items():
         sizes = Counter[str]()
         for piece in pieces:
-            sizes[of(piece)] += rows[place_of(piece)]
+            sizes[unit_of(piece)] += rows[passage_key(piece)]
         filled = {name for name, size in sizes.items() if size}
         if len(filled) > 1:
             most = LARGEST * share * sum(sizes.values())
             chosen = {name for name, size in sizes.items() if _share(name) < share and size <= most}
             if not 0 < len(chosen & filled) < len(filled):
                 chosen = {min(filled, key=lambda name: (sizes[name], name))}
-            how = f"{len(chosen & filled)} of {len(filled)} {what}"
-            return {place_of(piece) for piece in pieces if of(piece) in chosen}, how
+            how = f"{len(chosen & filled)} of {len(filled)} {units}"
+            return {passage_key(piece) for piece in pieces if unit_of(piece) in chosen}, how
     return set(), "nothing: all rows are of a single passage"
 
 

@@ -23,20 +23,20 @@ TRIES = 4
 LONGEST_WAIT = 120.0  # seconds that a server's Retry-After may ask for
 IN_A_ROW = 4  # prompts without an answer, after which the endpoint is given up
 LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
-SAID = 500  # letters of an error
+LONGEST_MESSAGE = 500  # letters of an error
 LONGEST = 4 * 2**20  # letters of an answer: no row is as long
 
 
-class Trouble(Exception):
-    """A request that failed; `again` if it may do better after `wait` seconds (None: as long as is usual)."""
+class RequestFailed(Exception):
+    """A request that failed; `retry` if it may do better after `wait` seconds (None: as long as is usual)."""
 
-    def __init__(self, reason: str, wait: float | None = None, again: bool = True) -> None:
+    def __init__(self, reason: str, wait: float | None = None, retry: bool = True) -> None:
         super().__init__(reason)
-        self.wait, self.again = wait, again
+        self.wait, self.retry = wait, retry
 
 
 class Endpoint:
-    """An `Ask`. `model` None asks the server what it has; one that does not say is asked without a name."""
+    """An `AskAuthor`. `model` None asks the server what it has; one that does not say is asked without a name."""
 
     def __init__(
         self,
@@ -65,46 +65,46 @@ class Endpoint:
         An iteration that is ended early lets the requests in flight come to their end.
         """
         waiting = iter(enumerate(prompts))
-        flying: dict[Future[str], int] = {}
+        in_flight: dict[Future[str], int] = {}
         failed = 0
         with ThreadPoolExecutor(self._concurrency) as pool:
             while True:
-                while len(flying) < self._concurrency and (item := next(waiting, None)):
-                    flying[pool.submit(self._answer, item[1])] = item[0]
-                if not flying:
+                while len(in_flight) < self._concurrency and (item := next(waiting, None)):
+                    in_flight[pool.submit(self._answer, item[1])] = item[0]
+                if not in_flight:
                     return
-                for done in wait(flying, return_when=FIRST_COMPLETED).done:
-                    place = flying.pop(done)
+                for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
+                    index = in_flight.pop(future)
                     try:
-                        answer: str | Unanswered = done.result()
+                        answer: str | Unanswered = future.result()
                         failed = 0
-                    except Trouble as trouble:
+                    except RequestFailed as trouble:
                         answer, failed = Unanswered(str(trouble)), failed + 1
                         if failed >= IN_A_ROW:
                             hint = "Answers so far are kept: the same command goes on from here."
                             raise EndpointError(
                                 f"{trouble} {failed} prompts in a row got no answer.", hint
                             ) from trouble
-                    yield place, answer
+                    yield index, answer
 
     def close(self) -> None:
         """Break off the requests in flight."""
         self._client.close()
 
     def _answer(self, prompt: Prompt) -> str:
-        """One prompt's answer; raises `Trouble` if it still fails after `TRIES`, `EndpointError` if none can do."""
+        """One prompt's answer; raises `RequestFailed` after `TRIES` failures, `EndpointError` if no request can do."""
         tries = 0
         while True:
             try:
-                return self._secret.clean(self._once(prompt))
-            except Trouble as trouble:
+                return self._secret.clean(self._request(prompt))
+            except RequestFailed as trouble:
                 tries += 1
-                if tries == TRIES or not trouble.again:
-                    said = self._secret.clean(str(trouble))[:SAID]
-                    raise Trouble(said) from None  # the log shows what an error came from
+                if tries == TRIES or not trouble.retry:
+                    message = self._secret.clean(str(trouble))[:LONGEST_MESSAGE]
+                    raise RequestFailed(message) from None  # the log shows what an error came from
                 self._sleep(trouble.wait if trouble.wait is not None else 2.0**tries)
 
-    def _once(self, prompt: Prompt) -> str:
+    def _request(self, prompt: Prompt) -> str:
         turns = [{"role": message.role, "content": message.content} for message in prompt.messages]
         body: dict[str, Any] = {"messages": turns, "stream": True, **self._settings}
         if self.model:
@@ -117,16 +117,16 @@ class Endpoint:
             with self._client.stream("POST", f"{self.url}/chat/completions", json=body) as response:
                 if response.status_code in (400, 415, 422) and structured:
                     self._structured = False
-                    raise Trouble(self._said(response), wait=0)
+                    raise RequestFailed(self._error_message(response), wait=0)
                 self._check(response)
                 return "".join(_events(response)) if _is_stream(response) else _whole(response)
         except httpx2.ConnectError as error:
             hint = "Start the server, or check --endpoint; answers so far are kept."
             raise EndpointError(f"Nothing answers at {self.url}.", hint) from error
         except httpx2.TimeoutException as error:
-            raise Trouble(f"{self.url} fell silent in the midst of an answer, or gave none in time.") from error
+            raise RequestFailed(f"{self.url} fell silent in the midst of an answer, or gave none in time.") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
-            raise Trouble(f"The connection to {self.url} broke: {self._secret.clean(str(error))}.") from error
+            raise RequestFailed(f"The connection to {self.url} broke: {self._secret.clean(str(error))}.") from error
 
     def _check(self, response: httpx2.Response) -> None:
         """Raise what a status, or a web page in place of an answer, means."""
@@ -142,27 +142,31 @@ class Endpoint:
             message = f"{self.url} answers with a web page ({status}), not as a model's endpoint."
             raise EndpointError(message, "The address most often ends in /v1.")
         if status == 404:
-            raise EndpointError(f"{self.url} knows no such model or path: {self._said(response)}", "See its models.")
+            raise EndpointError(
+                f"{self.url} knows no such model or path: {self._error_message(response)}", "See its models."
+            )
         if status == 429:
             seconds = _seconds(response.headers.get("retry-after"))
             if seconds is not None and seconds > LONGEST_WAIT:
                 hint = "Answers so far are kept: the same command goes on from here."
                 raise EndpointError(f"{self.url} wants no request for {seconds:.0f} seconds (429).", hint)
-            raise Trouble(f"{self.url} was asked too often (429).", seconds)
+            raise RequestFailed(f"{self.url} was asked too often (429).", seconds)
         if status >= 500:
-            raise Trouble(f"{self.url} failed ({status}): {self._said(response)}")
+            raise RequestFailed(f"{self.url} failed ({status}): {self._error_message(response)}")
         if status != 200:  # such as a passage that is longer than the model's context
-            raise Trouble(f"{self.url} refuses the request ({status}): {self._said(response)}", again=False)
+            raise RequestFailed(
+                f"{self.url} refuses the request ({status}): {self._error_message(response)}", retry=False
+            )
 
     def _listed(self) -> str | None:
         """The first model that the server lists; None if it does not say (mlx_lm.server may drop the connection)."""
         try:
-            with self._client.stream("GET", f"{self.url}/models", timeout=10) as found:
-                return str(json.loads(_read(found))["data"][0]["id"]) if found.status_code == 200 else None
-        except (httpx2.HTTPError, Trouble, ValueError, LookupError, TypeError):
+            with self._client.stream("GET", f"{self.url}/models", timeout=10) as response:
+                return str(json.loads(_read(response))["data"][0]["id"]) if response.status_code == 200 else None
+        except (httpx2.HTTPError, RequestFailed, ValueError, LookupError, TypeError):
             return None
 
-    def _said(self, response: httpx2.Response) -> str:
+    def _error_message(self, response: httpx2.Response) -> str:
         """What the server says about its error, on one line."""
         if _is_page(response):
             return "it sends a web page"
@@ -187,7 +191,7 @@ def _is_stream(response: httpx2.Response) -> bool:
 
 
 def _events(response: httpx2.Response) -> Iterator[str]:
-    """The pieces of a streamed answer; comments are passed over, an end without its mark is `Trouble`."""
+    """The pieces of a streamed answer; comments are passed over, an end without its mark is `RequestFailed`."""
     ended = False
     length = 0
     for event in httpx2.EventSource(response):
@@ -197,11 +201,11 @@ def _events(response: httpx2.Response) -> Iterator[str]:
         piece = str((choice.get("delta") or {}).get("content") or "")
         length += len(piece)
         if length > LONGEST:
-            raise Trouble("The answer does not end.", again=False)
+            raise RequestFailed("The answer does not end.", retry=False)
         yield piece
         ended = ended or choice.get("finish_reason") is not None
     if not ended:
-        raise Trouble("The answer broke off.")
+        raise RequestFailed("The answer broke off.")
 
 
 def _whole(response: httpx2.Response) -> str:
@@ -210,12 +214,12 @@ def _whole(response: httpx2.Response) -> str:
 
 
 def _read(response: httpx2.Response) -> bytes:
-    """The body; raises `Trouble` for one that does not end."""
+    """The body; raises `RequestFailed` for one that does not end."""
     body = bytearray()
     for block in response.iter_bytes():
         body += block
         if len(body) > LONGEST:
-            raise Trouble("The answer does not end.", again=False)
+            raise RequestFailed("The answer does not end.", retry=False)
     return bytes(body)
 
 
@@ -226,15 +230,15 @@ def _title(model: str) -> str:
 
 
 def _choice(text: str) -> dict[str, Any]:
-    """The first choice of a completion (an empty one where a chunk has none, as with usage); raises `Trouble`."""
+    """The first choice of a completion (an empty one where a chunk has none, as with usage); raises `RequestFailed`."""
     try:
-        found = json.loads(text)
-        if error := found.get("error"):
-            raise Trouble(f"The server failed in the midst of its answer: {error}")
-        choices = found["choices"]
+        completion = json.loads(text)
+        if error := completion.get("error"):
+            raise RequestFailed(f"The server failed in the midst of its answer: {error}")
+        choices = completion["choices"]
         return dict(choices[0]) if choices else {}
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise Trouble("The server's JSON breaks off, or is no completion.") from error
+        raise RequestFailed("The server's JSON breaks off, or is no completion.") from error
 
 
 def _seconds(value: str | None) -> float | None:

@@ -40,22 +40,22 @@ def problem(quote: str, text: str) -> str | None:
         return "has no evidence"
     if letters < min(SHORTEST, sum(mark.isalnum() for mark in whole)):
         return f"has evidence too short to prove anything: {quote.strip()}"
-    place = 0
+    position = 0
     for part in parts:
-        found = _find(part, whole, place)
-        if found < 0:
+        start = _find(part, whole, position)
+        if start < 0:
             return f"has evidence that does not occur in its passage: {quote.strip()}"
-        place = found + len(part)
+        position = start + len(part)
     return None
 
 
 def _find(part: str, whole: str, start: int) -> int:
     """Where a part occurs as whole words, or in a script without spaces anywhere; -1 if nowhere."""
-    while (place := whole.find(part, start)) >= 0:
-        ends = (whole[max(0, place - 1) : place + 1], whole[place + len(part) - 1 : place + len(part) + 1])
+    while (position := whole.find(part, start)) >= 0:
+        ends = (whole[max(0, position - 1) : position + 1], whole[position + len(part) - 1 : position + len(part) + 1])
         if not any(_within(two) for two in ends):
-            return place
-        start = place + 1
+            return position
+        start = position + 1
     return -1
 
 
@@ -66,14 +66,14 @@ def _within(two: str) -> bool:
 
 def numbers(text: str) -> set[str]:
     """The numbers in a text, their thousands' separators left out."""
-    found = re.findall(r"\d+(?:[.,]\d+)*", unicodedata.normalize("NFKC", text))
-    return {re.sub(r"[.,](?=\d{3}\b)", "", number) for number in found}
+    figures = re.findall(r"\d+(?:[.,]\d+)*", unicodedata.normalize("NFKC", text))
+    return {re.sub(r"[.,](?=\d{3}\b)", "", number) for number in figures}
 
 
 def overlap(left: str, right: str) -> float:
     """Share of the longer words of `left` that `right` has too; 1 if `left` has none."""
-    words, others = (set(re.findall(r"\w{4,}", normal(text))) for text in (left, right))
-    return len(words & others) / len(words) if words else 1.0
+    words, other_words = (set(re.findall(r"\w{4,}", normal(text))) for text in (left, right))
+    return len(words & other_words) / len(words) if words else 1.0
 
 
 def repeats(text: str, length: int = 4) -> bool:

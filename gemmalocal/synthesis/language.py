@@ -25,16 +25,16 @@ WRAPPED = re.compile(rf"(?<=[{SPACELESS}]) ?\n ?(?=[{SPACELESS}])")  # a line's 
 
 def sentences(text: str) -> list[str]:
     """The whole sentences of running text: lines that are no prose (tables, lists, headings) are left out."""
-    found = []
+    prose = []
     for block in re.split(r"\n\s*\n|\n(?=\s*(?:[-*•|#]|\d+[.)]\s))", text):
         block = " ".join(WRAPPED.sub("", block).split())
-        found += [part.strip() for part in _split(block) if _is_sentence(part.strip())]
-    return found
+        prose += [part.strip() for part in _split(block) if _is_sentence(part.strip())]
+    return prose
 
 
 def _split(block: str) -> list[str]:
-    places = [0, *(match.start() for match in ENDS.finditer(block)), len(block)]
-    return [block[start:end] for start, end in zip(places, places[1:], strict=False)]
+    cuts = [0, *(match.start() for match in ENDS.finditer(block)), len(block)]
+    return [block[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
 
 
 def _is_sentence(text: str) -> bool:

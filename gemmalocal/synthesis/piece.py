@@ -50,10 +50,10 @@ class Candidate:
         """The row as it is saved: a recipe reads its messages or its text (its own evidence), a person the rest."""
         passage, record = self.piece.passage, self.record
         turns = [{"role": message.role, "content": message.content} for message in record.messages]
-        told: dict[str, Any] = {"messages": turns} if turns else {"text": record.text}
-        told |= {"source": passage.source, "page": passage.page, "heading": passage.heading}
-        told |= {"evidence": self.evidence if turns else None, "by": self.by, "score": self.score}
-        return {key: value for key, value in told.items() if value not in (None, "")}
+        row: dict[str, Any] = {"messages": turns} if turns else {"text": record.text}
+        row |= {"source": passage.source, "page": passage.page, "heading": passage.heading}
+        row |= {"evidence": self.evidence if turns else None, "by": self.by, "score": self.score}
+        return {key: value for key, value in row.items() if value not in (None, "")}
 
 
 class RuleQuestion(NamedTuple):

@@ -60,8 +60,8 @@ def summary(piece: Piece) -> str:
         words = split(line)
         return sum(counts[word] for word in words) / (len(words) + 4)
 
-    chosen = sorted(sorted(range(len(own)), key=lambda place: -weight(own[place]))[:2])
-    return " ... ".join(own[place] for place in chosen)
+    chosen = sorted(sorted(range(len(own)), key=lambda index: -weight(own[index]))[:2])
+    return " ... ".join(own[index] for index in chosen)
 
 
 def rewrites(instruction: str, count: int, seed: int) -> list[str]:
@@ -84,11 +84,11 @@ def _definitions(piece: Piece, own: list[str]) -> Iterator[RuleQuestion]:
         match = DEFINITION.match(line)
         if match is None or not (subject := _subject(match["subject"], line)):
             continue
-        what = "who or what" if match["verb"] in ("was", "were") and subject[0].isupper() else "what"
-        question = f"{what} {match['verb']} {subject}?"
-        here = f"In “{piece.title}”, " if subject.startswith("the ") and piece.title else ""  # the one of this text
-        asked = here + question if here else question[0].upper() + question[1:]
-        yield RuleQuestion(asked, line, line, f"{_says(piece)}: “{line}”")
+        interrogative = "who or what" if match["verb"] in ("was", "were") and subject[0].isupper() else "what"
+        question = f"{interrogative} {match['verb']} {subject}?"
+        prefix = f"In “{piece.title}”, " if subject.startswith("the ") and piece.title else ""  # the one of this text
+        full_question = prefix + question if prefix else question[0].upper() + question[1:]
+        yield RuleQuestion(full_question, line, line, f"{_says(piece)}: “{line}”")
 
 
 def _subject(words: str, line: str) -> str:
@@ -110,15 +110,15 @@ def _heading(piece: Piece, own: list[str]) -> Iterator[RuleQuestion]:
 
 
 def _gap(piece: Piece, line: str, chance: random.Random) -> RuleQuestion | None:
-    places = [
+    words = [
         match
         for match in WORD.finditer(line)
         if match.start() and (match[0][0].isdigit() or len(match[0]) > 4) and match[0].lower() not in OWN
     ]
-    if not places or CODE.search(line):
+    if not words or CODE.search(line):
         return None
-    telling = [match for match in places if match[0][0].isdigit() or match[0][0].isupper()]
-    match = chance.choice(telling or places)
+    telling = [match for match in words if match[0][0].isdigit() or match[0][0].isupper()]
+    match = chance.choice(telling or words)
     gapped = f"{line[: match.start()]}{GAP}{line[match.end() :]}"
     if not english(piece.passage.text):
         return RuleQuestion(gapped, line, line, line)

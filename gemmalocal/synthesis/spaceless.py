@@ -87,7 +87,7 @@ def questions(piece: Piece, count: int, seed: int) -> list[RuleQuestion]:
 
 def words(line: str) -> list[str]:
     """What of a sentence is counted in the place of words: pairs of its characters, hiragana alone left out."""
-    pairs = (line[place : place + 2] for place in range(len(line) - 1))
+    pairs = (line[index : index + 2] for index in range(len(line) - 1))
     return [two for two in pairs if two.isalnum() and not re.fullmatch("[ぁ-ゖ]+", two)]
 
 
@@ -106,13 +106,13 @@ def _heading(piece: Piece, own: Sequence[str], language: Language) -> Iterator[R
 
 
 def _gap(piece: Piece, language: Language | None, line: str, chance: random.Random) -> RuleQuestion | None:
-    places = [match for match in TELLING.finditer(line) if match.start()]
+    gaps = [match for match in TELLING.finditer(line) if match.start()]
     if language is JAPANESE:
-        places = places or list(KANJI.finditer(line))
-    places = places or list(CLAUSE.finditer(line))
-    if not places:
+        gaps = gaps or list(KANJI.finditer(line))
+    gaps = gaps or list(CLAUSE.finditer(line))
+    if not gaps:
         return None
-    match = chance.choice(places)
+    match = chance.choice(gaps)
     gapped = f"{line[: match.start()]}{GAP}{line[match.end() :]}"
     if language is None:
         return RuleQuestion(gapped, line, line, line)

@@ -78,13 +78,13 @@ class AuthorForm:
 class Task:
     """`form` is what an author is asked for, if one is.
 
-    `rules` makes candidates without an author, of (piece, count, seed); `given` are those that need nobody.
+    `rules` makes candidates without an author, of (piece, count, seed); `ready_made` are those that need nobody.
     """
 
     name: str
     form: AuthorForm | None = None
     rules: Callable[[Piece, int, int], list[Candidate]] = lambda piece, count, seed: []
-    given: Callable[[Piece], list[Candidate]] = lambda piece: []
+    ready_made: Callable[[Piece], list[Candidate]] = lambda piece: []
 
 
 def schema(row: type[BaseModel], most: int) -> dict[str, Any]:
@@ -98,8 +98,8 @@ def parse(answer: str, row: type[Schema]) -> list[Schema]:
 
     Broken JSON is repaired (https://github.com/mangiucugna/json_repair); a list, or a row alone, is taken too.
     """
-    found = json_repair.loads(answer)
-    items = found.get("rows", found) if isinstance(found, Mapping) else found
+    content = json_repair.loads(answer)
+    items = content.get("rows", content) if isinstance(content, Mapping) else content
     items = items if isinstance(items, list) else [items]
     whole, problems = list[Schema](), list[str]()
     for item in items:
@@ -117,9 +117,11 @@ def parse(answer: str, row: type[Schema]) -> list[Schema]:
 
 def _plain(row: type[BaseModel]) -> dict[str, Any]:
     """A flat JSON schema without titles and descriptions: some servers know no more."""
-    made = row.model_json_schema()
+    row_schema = row.model_json_schema()
     keys = ("type", "minimum", "maximum", "minLength")
-    properties = {name: {key: part[key] for key in keys if key in part} for name, part in made["properties"].items()}
+    properties = {
+        name: {key: part[key] for key in keys if key in part} for name, part in row_schema["properties"].items()
+    }
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
@@ -145,14 +147,14 @@ def _rewrite(piece: Piece, row: Rewrite, by: str = "model") -> Candidate:
 
 
 def _pairs_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
-    found = rules.questions(piece, count, seed)
-    rows = (Pair(question=one.question, answer=one.answer, evidence=one.evidence) for one in found)
+    questions = rules.questions(piece, count, seed)
+    rows = (Pair(question=rule.question, answer=rule.answer, evidence=rule.evidence) for rule in questions)
     return [replace(_pair(piece, row), by="rules") for row in rows]
 
 
 def _thoughts_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
-    found = rules.questions(piece, count, seed)
-    return [replace(_thought(piece, Thought(**one._asdict())), by="rules") for one in found]
+    questions = rules.questions(piece, count, seed)
+    return [replace(_thought(piece, Thought(**question._asdict())), by="rules") for question in questions]
 
 
 def _summary_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
@@ -163,8 +165,8 @@ def _summary_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
 
 
 def _rewrites_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
-    made = rules.rewrites(instruction(piece), count, seed)
-    return [_rewrite(piece, Rewrite(instruction=text), "rules") for text in made]
+    rewrites = rules.rewrites(instruction(piece), count, seed)
+    return [_rewrite(piece, Rewrite(instruction=text), "rules") for text in rewrites]
 
 
 def instruction(piece: Piece) -> str:
@@ -190,6 +192,6 @@ TASKS = {
         Task("cot", AuthorForm(Thought, _thought), _thoughts_by_rule),
         Task("summary", AuthorForm(Summary, _summary), _summary_by_rule),
         Task("rewrite", AuthorForm(Rewrite, _rewrite), _rewrites_by_rule, _row_itself),
-        Task("text", given=_text),
+        Task("text", ready_made=_text),
     )
 }

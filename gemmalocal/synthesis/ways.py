@@ -20,18 +20,18 @@ def questions(
     gap: Callable[[str, random.Random], RuleQuestion | None],
 ) -> list[RuleQuestion]:
     """At most `count` about a passage's `own` sentences, none asked about twice; gaps by `seed` and the passage."""
-    found: list[RuleQuestion] = []
+    chosen: list[RuleQuestion] = []
     for way in first:
-        found += islice(way(_left(own, found)), max(0, count - len(found)))
+        chosen += islice(way(_left(own, chosen)), max(0, count - len(chosen)))
     chance = random.Random(f"{seed}\x00{piece.passage.text}")
-    spare = _left(own, found)
+    spare = _left(own, chosen)
     chance.shuffle(spare)
-    for line in spare[: count - len(found)]:
-        if asked := gap(line, chance):
-            found.append(asked)
-    return found
+    for line in spare[: count - len(chosen)]:
+        if question := gap(line, chance):
+            chosen.append(question)
+    return chosen
 
 
-def _left(own: Sequence[str], found: Sequence[RuleQuestion]) -> list[str]:
-    taken = {asked.evidence for asked in found}
-    return [line for line in own if line not in taken]
+def _left(own: Sequence[str], chosen: Sequence[RuleQuestion]) -> list[str]:
+    used = {question.evidence for question in chosen}
+    return [line for line in own if line not in used]

@@ -21,11 +21,11 @@ class Wording:
     """Prompts for pieces, for mistakes and for judges; raises `RecipeError` for a template that cannot be filled."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        places: Sequence[Path] = [folder, OWN] if folder else [OWN]
+        folders: Sequence[Path] = [folder, OWN] if folder else [OWN]
         names = {file.name for file in OWN.glob("*.j2")}
         if folder and not any((folder / name).is_file() for name in names):
             raise RecipeError(f"{folder} holds no prompt.", f"Put one or more of {', '.join(sorted(names))} into it.")
-        loader = ChoiceLoader([FileSystemLoader(place) for place in places])
+        loader = ChoiceLoader([FileSystemLoader(prompts_folder) for prompts_folder in folders])
         self._templates = Templates(loader, StrictUndefined)
 
     def ask(self, task: Task, piece: Piece, count: int) -> Prompt:
@@ -42,9 +42,9 @@ class Wording:
         )
         return Prompt((Message("user", text),), schema(task.form.row, count))
 
-    def again(self, prompt: Prompt, answer: str, problem: str) -> Prompt:
+    def with_correction(self, prompt: Prompt, answer: str, problem: str) -> Prompt:
         """Tell an author what was wrong with its answer, and ask once more."""
-        return prompt.again(answer, self._fill("again", problem=problem))
+        return prompt.with_correction(answer, self._fill("again", problem=problem))
 
     def question(self, candidate: Candidate) -> Prompt:
         """Show a model examples of sentences with questions, and last a candidate's sentence."""

@@ -41,10 +41,10 @@ class Meter:
     def __init__(self) -> None:
         self.start(0)
 
-    def start(self, given: int) -> None:
-        """Begin with nothing done; `given` is how many characters the template is about."""
+    def start(self, characters: int) -> None:
+        """Begin with nothing done; `characters` is how many characters the template is about."""
         self._turns = self._characters = 0
-        self._most = CHARACTERS + OF_EACH * given
+        self._limit = CHARACTERS + OF_EACH * characters
         self._end = time.thread_time() + SECONDS
 
     def turn(self, literal: int) -> None:
@@ -60,11 +60,11 @@ class Meter:
     def text(self, value: str) -> str:
         """A text that is new, as it is."""
         self._characters += len(value)
-        if self._characters > self._most:
+        if self._characters > self._limit:
             self.will_make(0)
         return value
 
-    def made(self, value: Any) -> Any:
+    def counted(self, value: Any) -> Any:
         """A value that is new, as it is."""
         if isinstance(value, str | bytes):
             self.will_make(len(value))
@@ -75,8 +75,8 @@ class Meter:
     def will_make(self, count: int) -> None:
         """So many characters are about to be there."""
         self._characters += count
-        if self._characters > self._most:
-            raise Exceeded(f"makes too much text: more than {self._most:,} characters")
+        if self._characters > self._limit:
+            raise Exceeded(f"makes too much text: more than {self._limit:,} characters")
         if count > LARGE:
             self._look()
 
@@ -84,7 +84,7 @@ class Meter:
         if time.thread_time() > self._end:
             raise Exceeded(f"does not end: it was stopped after {SECONDS:.0f} seconds")
 
-    def weighed(self, value: Any) -> Any:
+    def within_limit(self, value: Any) -> Any:
         """A list or a mapping, as it is, if its text would not be too long: what it holds twice counts twice."""
         count, waiting = 0, [value]
         while waiting:
@@ -94,8 +94,8 @@ class Meter:
             elif isinstance(part, list | tuple):
                 waiting += part
             count += len(part) if isinstance(part, str) else ITEM
-            if count > self._most:
-                raise Exceeded(f"makes too much text: more than {self._most:,} characters")
+            if count > self._limit:
+                raise Exceeded(f"makes too much text: more than {self._limit:,} characters")
         return value
 
     def combine(self, operator: str, left: Any, right: Any) -> None:
@@ -107,9 +107,9 @@ class Meter:
             if operator in ("*", "**") and digits > DIGITS:
                 raise Exceeded("makes a number that is too large")
         elif operator == "*":
-            many, sized = (left, right) if isinstance(left, int) else (right, left)
-            if isinstance(many, int) and isinstance(sized, str | bytes | list | tuple):
-                self.will_make(max(0, many) * len(sized) * (1 if isinstance(sized, str | bytes) else ITEM))
+            count, sized = (left, right) if isinstance(left, int) else (right, left)
+            if isinstance(count, int) and isinstance(sized, str | bytes | list | tuple):
+                self.will_make(max(0, count) * len(sized) * (1 if isinstance(sized, str | bytes) else ITEM))
 
     def format(self, pattern: str | bytes, arguments: Iterable[Any]) -> None:
         """Look at what text is to be formatted by, and with."""
@@ -121,55 +121,55 @@ class Meter:
 
     def method(self, name: str, owner: str | bytes | int, arguments: Iterable[Any]) -> None:
         """Look at a method of a text or a number before it is called."""
-        given = list(arguments)
+        values = list(arguments)
         if name in ("format", "format_map") and isinstance(owner, str):
-            self.format(owner, given)
+            self.format(owner, values)
             if owner.count("{") == len(FIELD.findall(owner)):  # no width is an argument
                 return
-        self._narrow(given)
+        self._narrow(values)
         if isinstance(owner, str | bytes):
-            self._grow(name, owner, given)
+            self._grow(name, owner, values)
 
     def filter(self, name: str, arguments: Iterable[Any]) -> None:
         """Look at a filter's arguments, the value first, before it is applied."""
-        given = list(arguments)
-        if not given:
+        values = list(arguments)
+        if not values:
             return
         if name in GROWING:
-            self._narrow(given[1:], INDENT if name == "tojson" else WIDTH)
+            self._narrow(values[1:], INDENT if name == "tojson" else WIDTH)
         if name in SPELLED:
-            self.weighed(given[0])
+            self.within_limit(values[0])
         if name == "format":
-            self.format(str(given[0]), given[1:])
-        if isinstance(given[0], str):
-            self._grow(name, given[0], given[1:])
+            self.format(str(values[0]), values[1:])
+        if isinstance(values[0], str):
+            self._grow(name, values[0], values[1:])
 
-    def joined(self, parts: list[Any], separator: Any) -> None:
+    def before_join(self, parts: list[Any], separator: Any) -> None:
         """Look at what is to be joined."""
         self.will_make(sum(len(part) for part in parts if isinstance(part, str)) + len(parts) * len(str(separator)))
 
-    def summed(self, parts: list[Any]) -> None:
+    def before_sum(self, parts: list[Any]) -> None:
         """Look at what is to be added up: of lists each sum is a new one."""
         items = sum(len(part) for part in parts if isinstance(part, list | tuple))
         self.will_make(items * len(parts))
 
-    def _narrow(self, values: Iterable[Any], most: int = WIDTH) -> None:
+    def _narrow(self, values: Iterable[Any], limit: int = WIDTH) -> None:
         for value in values:
             if isinstance(value, Mapping):
-                self._narrow(value.values(), most)
-            elif isinstance(value, int) and abs(value) > most:
-                raise Exceeded(f"asks for a width or a count of more than {most:,}")
+                self._narrow(value.values(), limit)
+            elif isinstance(value, int) and abs(value) > limit:
+                raise Exceeded(f"asks for a width or a count of more than {limit:,}")
 
-    def _grow(self, name: str, text: str | bytes, given: list[Any]) -> None:
+    def _grow(self, name: str, text: str | bytes, arguments: list[Any]) -> None:
         """What makes a text longer by a factor."""
-        if name == "replace" and len(given) > 1 and isinstance(given[0], str) and isinstance(text, str):
-            count = text.count(given[0]) if given[0] else len(text) + 1
-            self.will_make(count * len(str(given[1])))
+        if name == "replace" and len(arguments) > 1 and isinstance(arguments[0], str) and isinstance(text, str):
+            count = text.count(arguments[0]) if arguments[0] else len(text) + 1
+            self.will_make(count * len(str(arguments[1])))
         elif name in ("indent", "wordwrap", "expandtabs", "urlize"):
             widths = [
-                value if isinstance(value, int) else len(value) for value in given if isinstance(value, int | str)
+                value if isinstance(value, int) else len(value) for value in arguments if isinstance(value, int | str)
             ]
-            self.will_make(max([8, *widths]) * _places(name, text))
+            self.will_make(max([8, *widths]) * _widths_put(name, text))
 
 
 def _texts(values: Iterable[Any]) -> Iterator[str]:
@@ -183,7 +183,7 @@ def _texts(values: Iterable[Any]) -> Iterator[str]:
             yield from _texts(value)
 
 
-def _places(name: str, text: str | bytes) -> int:
+def _widths_put(name: str, text: str | bytes) -> int:
     """Where a width is put in, at most."""
     whole = text if isinstance(text, str) else text.decode("latin-1")
     if name == "indent":

@@ -68,12 +68,12 @@ class Templates:
         with _sentences(name):
             return self._environment.get_template(name)
 
-    def render(self, template: Template, values: Mapping[str, object], given: int = 0) -> str:
-        """A template filled in; `given` is how many characters the values have, as far as they matter.
+    def render(self, template: Template, values: Mapping[str, object], characters: int = 0) -> str:
+        """A template filled in; `characters` is how many characters the values have, as far as they matter.
 
         Raises `TemplateFault`, and `TemplateRaised` where the template says itself that it will not.
         """
-        self._environment.meter.start(given)
+        self._environment.meter.start(characters)
         with _sentences(template.name or "the template"):
             return template.render(values)
 
@@ -96,8 +96,8 @@ class _Environment(ImmutableSandboxedEnvironment):
         self.globals |= {"raise_exception": _decline, "strftime_now": _now, "namespace": _Namespace}
         self.globals.pop("lipsum")
         self.filters |= {"tojson": _json}
-        self.filters = {name: self._counted(name, does) for name, does in self.filters.items()}
-        self.filters |= {PART: self.meter.made, BUILT: self.meter.weighed, TURN: self._turn}
+        self.filters = {name: self._counted(name, filter_function) for name, filter_function in self.filters.items()}
+        self.filters |= {PART: self.meter.counted, BUILT: self.meter.within_limit, TURN: self._turn}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
@@ -117,15 +117,15 @@ class _Environment(ImmutableSandboxedEnvironment):
         if type(value) is str:  # as nearly always
             return self.meter.text(value)
         if isinstance(value, NESTED):
-            self.meter.weighed(value)
-        return self.meter.made(value if isinstance(value, str) else str(value))
+            self.meter.within_limit(value)
+        return self.meter.counted(value if isinstance(value, str) else str(value))
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         """One of `intercepted_binops`."""
         if operator == "+" and type(left) is type(right) is str:  # as nearly always
             return self.meter.text(left + right)
         self.meter.combine(operator, left, right)
-        return self.meter.made(super().call_binop(context, operator, left, right))
+        return self.meter.counted(super().call_binop(context, operator, left, right))
 
     def call(__self, __context: Context, __obj: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: N805  # as Jinja has it
         """Any call in a template."""
@@ -135,40 +135,42 @@ class _Environment(ImmutableSandboxedEnvironment):
             name = method.__name__
             if name == "join" and args:
                 args = (list(args[0]), *args[1:])
-                meter.joined(args[0], owner)
+                meter.before_join(args[0], owner)
             meter.method(name, owner, (*args, *kwargs.values()))
-            return meter.made(super().call(__context, __obj, *args, **kwargs))
+            return meter.counted(super().call(__context, __obj, *args, **kwargs))
         if __obj is dict:
-            return meter.weighed(super().call(__context, __obj, *args, **kwargs))
+            return meter.within_limit(super().call(__context, __obj, *args, **kwargs))
         return super().call(__context, __obj, *args, **kwargs)
 
-    def _counted(self, name: str, does: Callable[..., Any]) -> Callable[..., Any]:
+    def _counted(self, name: str, filter_function: Callable[..., Any]) -> Callable[..., Any]:
         """A filter that is looked at before and after."""
         if name not in LOOKED_AT:
-            return _text_counted(self.meter, does)
-        first = 1 if hasattr(does, "jinja_pass_arg") else 0  # a context comes before the value
+            return _text_counted(self.meter, filter_function)
+        first = 1 if hasattr(filter_function, "jinja_pass_arg") else 0  # a context comes before the value
 
-        @wraps(does)
+        @wraps(filter_function)
         def filtered(*args: Any, **kwargs: Any) -> Any:
             if name in ("join", "sum") and len(args) > first:
                 args = (*args[:first], list(args[first]), *args[first + 1 :])
                 if name == "sum":
-                    self.meter.summed(args[first])
+                    self.meter.before_sum(args[first])
                 else:
-                    self.meter.joined(args[first], kwargs.get("d", args[first + 1] if len(args) > first + 1 else ""))
+                    self.meter.before_join(
+                        args[first], kwargs.get("d", args[first + 1] if len(args) > first + 1 else "")
+                    )
             self.meter.filter(name, (*args[first:], *kwargs.values()))
-            return self.meter.made(does(*args, **kwargs))
+            return self.meter.counted(filter_function(*args, **kwargs))
 
         return filtered
 
 
-def _text_counted(meter: Meter, does: Callable[..., Any]) -> Callable[..., Any]:
+def _text_counted(meter: Meter, filter_function: Callable[..., Any]) -> Callable[..., Any]:
     """A filter whose text is about as long as what it is given."""
 
-    @wraps(does)
+    @wraps(filter_function)
     def filtered(*args: Any, **kwargs: Any) -> Any:
-        value = does(*args, **kwargs)
-        return meter.text(value) if type(value) is str else meter.made(value)
+        value = filter_function(*args, **kwargs)
+        return meter.text(value) if type(value) is str else meter.counted(value)
 
     return filtered
 
@@ -275,8 +277,8 @@ def _reason(error: BaseException) -> str:
         return "it makes too much text"
     if isinstance(error, TemplateNotFound):
         return f"it wants the template {error.message}, which is not there"
-    said = str(error.msg if type(error) is SyntaxError else error).strip().rstrip(".")
-    return f"it {said}" if isinstance(error, Exceeded) else said or type(error).__name__
+    message = str(error.msg if type(error) is SyntaxError else error).strip().rstrip(".")
+    return f"it {message}" if isinstance(error, Exceeded) else message or type(error).__name__
 
 
 def _decline(message: object = "") -> None:

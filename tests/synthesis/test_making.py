@@ -197,7 +197,7 @@ def candidate(question: str, document: str = "d", score: int | None = None) -> C
 
 
 def test_each_question_once_and_no_document_too_loud() -> None:
-    kept, rejected = curate.once([candidate("What is it?"), candidate("what  IS it"), candidate("And this?")])
+    kept, rejected = curate.unique([candidate("What is it?"), candidate("what  IS it"), candidate("And this?")])
     assert [one.question for one in kept] == ["What is it?", "And this?"]
     assert rejected[0][1] == "asks what another row asks"
     loud = [candidate(f"q{n}", "loud", score=n) for n in range(10)]
@@ -247,7 +247,7 @@ def test_answers_are_kept_by_author_and_content(tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes() + b'{"key": "to')
     again = Remembered(file, author, "me")
     assert dict(again(prompts)) == {0: "first", 2: "first", 1: "third"}
-    assert (again.asked, again.found) == (1, 2)
+    assert (again.asked, again.reused) == (1, 2)
     assert dict(Remembered(file, Author("other"), "you")(prompts[:1])) == {0: "other"}
     assert len(file.read_bytes().splitlines()) == 3
 

@@ -26,10 +26,10 @@ WRONG = {
 def test_a_prompt_that_cannot_be_filled_is_a_sentence(text: str, why: str, tmp_path: Path) -> None:
     (tmp_path / "again.j2").write_text(text)
     with pytest.raises(RecipeError, match=why) as caught:
-        Wording(tmp_path).again(PROMPT, "So.", "it is short")
+        Wording(tmp_path).with_correction(PROMPT, "So.", "it is short")
     assert caught.value.hint == "It may use problem."
 
 
 def test_a_prompt_of_ones_own_replaces_ours(tmp_path: Path) -> None:
     (tmp_path / "again.j2").write_text("Mend: {{ problem | upper }}\n")
-    assert Wording(tmp_path).again(PROMPT, "So.", "it is short").messages[-1].content == "Mend: IT IS SHORT"
+    assert Wording(tmp_path).with_correction(PROMPT, "So.", "it is short").messages[-1].content == "Mend: IT IS SHORT"

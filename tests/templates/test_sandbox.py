@@ -146,6 +146,6 @@ def test_a_long_text_has_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "CHARACTERS", 1000)
     templates = Templates()
     template = templates.compile("{{ x | trim }}", "x.jinja")
-    assert templates.render(template, {"x": "a" * 100_000}, given=100_000) == "a" * 100_000
+    assert templates.render(template, {"x": "a" * 100_000}, characters=100_000) == "a" * 100_000
     with pytest.raises(TemplateFault, match="too much text"):
         templates.render(template, {"x": "a" * 100_000})
