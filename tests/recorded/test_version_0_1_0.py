@@ -174,6 +174,12 @@ def test_exports_are_whole_and_a_new_one_and_one_in_place_of_the_old_are_proved(
         for loss in ("base", "tuned"):
             assert proof[loss] == pytest.approx(old[loss], rel=1e-3)
     assert sorted(folder.name for folder in exports.iterdir()) == ["adapter", "gguf-F16", "merged-bfloat16"]
+    weights = exports / "merged-bfloat16" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    refused = run("push", "finished", "me/tuned", *words)
+    assert (refused.returncode, "is not whole: model.safetensors" in refused.stderr) == (1, True)
 
 
 async def test_the_app_opens_all_of_it(home: Path) -> None:
