@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gemmalocal.documents import row_readers, splits
+from gemmalocal.documents import packed, row_readers, splits
 
 PREPARED = ("train.jsonl", "held_out.jsonl")  # a folder that holds both is a dataset: nothing else in it is rows
 DATA = "data"  # where a clone of a Hub dataset has its files
@@ -114,11 +114,11 @@ def _json(file: Path) -> dict[str, object]:
 
 def suffix(file: Path) -> str:
     """The kind of a file by its name, out of its .gz."""
-    return Path(file.stem if file.suffix.lower() == ".gz" else file.name).suffix.lower()
+    return Path(packed.plain_name(file)).suffix.lower()
 
 
 def _stem(file: Path) -> str:
-    return Path(file.stem if file.suffix.lower() == ".gz" else file.name).stem
+    return Path(packed.plain_name(file)).stem
 
 
 def _is_rows(file: Path) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from gemmalocal.documents import safe_xml
+
 DIAGRAM = "{http://schemas.openxmlformats.org/drawingml/2006/diagram}"
 DRAWING = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 DATA = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}dm"
@@ -21,9 +23,7 @@ def parts(element: Any, owner: Any) -> Iterator[Any]:
 
 def text(part: Any) -> str:
     """The texts of a diagram in its order, a line a point, with a step to the right a level."""
-    from lxml import etree
-
-    root = etree.fromstring(part.blob, etree.XMLParser(resolve_entities=False, no_network=True))
+    root = safe_xml.parse(part.blob)
     points = {point.get("modelId"): point for point in root.iter(f"{DIAGRAM}pt")}
     below: dict[str, list[tuple[int, str]]] = {}
     for link in root.iter(f"{DIAGRAM}cxn"):

@@ -103,6 +103,11 @@ class SectionBuilder:
         if block.strip():
             self._blocks.append(block.strip("\n"))
 
+    def paragraph(self, lines: list[str]) -> None:
+        """Lines that were gathered, as a block; the list is empty then, for the next."""
+        self.add("\n".join(lines))
+        lines.clear()
+
     def line(self, line: str) -> None:
         """A line of the block at hand."""
         if self._blocks:
@@ -116,6 +121,11 @@ class SectionBuilder:
             heading = BETWEEN.join(title for _, title in self._path)
             self.collected.append(Section("\n\n".join(self._blocks), heading, self.page))
             self._blocks = []
+
+    def content(self, title: str = "", warnings: tuple[str, ...] = ()) -> Content:
+        """What was collected, at the file's end; without a `title` the first heading is it."""
+        self.end()
+        return Content(title or self.title, self.collected, warnings)
 
 
 def table(lines: list[list[str]]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from gemmalocal.documents import safe_xml
 from gemmalocal.documents.document import Content, Section, Unreadable
 from gemmalocal.documents.html import body
 from gemmalocal.documents.markup import bounded
@@ -64,7 +65,4 @@ def _locked(book: zipfile.ZipFile) -> set[str]:
 
 
 def _xml(book: zipfile.ZipFile, name: str) -> Any:
-    from lxml import etree
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
-    return etree.fromstring(book.read(name), parser)
+    return safe_xml.parse(book.read(name))

@@ -84,7 +84,7 @@ def article(html: str) -> Content:
         whole = _of_root(tree, headings)
         if len(html_root.missing(missing, "\n".join(section.text for section in whole))) < MOST * len(missing):
             return Content(title or sections.title, whole, hidden.warnings)
-    return Content(title or sections.title, sections.collected, hidden.warnings)
+    return sections.content(title, hidden.warnings)
 
 
 def _of_root(tree: Any, headings: Sequence[Any]) -> list[Section]:
@@ -139,7 +139,7 @@ def body(html: str) -> Content:
     if not sections.collected:
         raise Unreadable("is empty: there is no text on the page")
     title = " ".join((tree.findtext(".//title") or "").split())
-    return Content(title or sections.title, sections.collected, hidden)
+    return sections.content(title, hidden)
 
 
 def _walk(tree: Any, sections: SectionBuilder) -> None:

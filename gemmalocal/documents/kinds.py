@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gemmalocal.documents import row_readers
 from gemmalocal.documents.document import Unreadable
+from gemmalocal.documents.packed import BROKEN_ZIP
 from gemmalocal.documents.text import decode, has_zeros
 
 CODES = (
@@ -189,7 +190,7 @@ def _zipped(file: Path, named: str) -> str:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
             mime = archive.read("mimetype")[:200].decode("ascii", "replace") if "mimetype" in names else ""
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, KeyError, RuntimeError, OSError, EOFError) as error:
+    except BROKEN_ZIP as error:
         if named in PACKED:  # its reader says what is wrong
             return named
         raise Unreadable(_is("a damaged zip archive", named), "Fetch or save it again.") from error

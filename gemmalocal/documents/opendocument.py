@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gemmalocal.documents import safe_xml
 from gemmalocal.documents.document import Content, SectionBuilder, Unreadable, table
 from gemmalocal.documents.packed import check
 
@@ -27,9 +28,7 @@ def read_text(file: Path, password: str | None = None) -> Content:
 
 def read_flat(file: Path, password: str | None = None) -> Content:
     """A text document that is one XML file."""
-    from lxml import etree
-
-    root = etree.fromstring(file.read_bytes(), _parser())
+    root = safe_xml.parse(file.read_bytes())
     return _text(root, root)
 
 
@@ -53,21 +52,13 @@ def read_slides(file: Path, password: str | None = None) -> Content:
 
 def _opened(file: Path) -> tuple[Any, Any]:
     """The trees of a file's content and of what it says of itself."""
-    from lxml import etree
-
     check(file)
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if "META-INF/manifest.xml" in names and b"encryption-data" in archive.read("META-INF/manifest.xml"):
             raise Unreadable("is encrypted", "Save it anew, without a password.")
-        content = etree.fromstring(archive.read("content.xml"), _parser())
-        return content, etree.fromstring(archive.read("meta.xml"), _parser()) if "meta.xml" in names else content
-
-
-def _parser() -> Any:
-    from lxml import etree
-
-    return etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+        content = safe_xml.parse(archive.read("content.xml"))
+        return content, safe_xml.parse(archive.read("meta.xml")) if "meta.xml" in names else content
 
 
 def _text(content: Any, meta: Any) -> Content:
@@ -94,7 +85,7 @@ def _text(content: Any, meta: Any) -> Content:
 def _content(sections: SectionBuilder, meta: Any) -> Content:
     if not sections.collected:
         raise Unreadable("is empty: there is no text in it", "Leave it out.")
-    return Content(" ".join((meta.findtext(f".//{META}") or "").split()) or sections.title, sections.collected)
+    return sections.content(" ".join((meta.findtext(f".//{META}") or "").split()))
 
 
 def _blocks(parent: Any) -> Iterator[Any]:

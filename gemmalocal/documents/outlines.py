@@ -42,16 +42,14 @@ def read_rst(file: Path, password: str | None = None) -> Content:
             style = f"{over}{lines[title + 1][0]}"
             if style not in styles:
                 styles.append(style)
-            sections.add("\n".join(paragraph))
-            paragraph = []
+            sections.paragraph(paragraph)
             sections.heading(styles.index(style) + 1, lines[title].strip())
             index = title + 2
         else:
             paragraph.append(lines[index])
             index += 1
-    sections.add("\n".join(paragraph))
-    sections.end()
-    return Content(sections.title, sections.collected)
+    sections.paragraph(paragraph)
+    return sections.content()
 
 
 def read_org(file: Path, password: str | None = None) -> Content:
@@ -100,14 +98,12 @@ def _outlined(text: str, heading: Callable[[str], Heading | None], aside: Callab
     for line in text.splitlines():
         level_and_title = heading(line)
         if level_and_title:
-            sections.add("\n".join(paragraph))
-            paragraph = []
+            sections.paragraph(paragraph)
             sections.heading(*level_and_title)
         elif not aside(line):
             paragraph.append(line)
-    sections.add("\n".join(paragraph))
-    sections.end()
-    return Content(title or sections.title, sections.collected)
+    sections.paragraph(paragraph)
+    return sections.content(title)
 
 
 def _is_title(line: str, under: str) -> bool:

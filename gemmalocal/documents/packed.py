@@ -19,6 +19,9 @@ TOO_LARGE = f"is too large: more than {LARGEST >> 20} MB"
 LARGEST_MARKUP = 128 << 20  # bytes of a part that is parsed whole: the tree takes ten times as much memory
 MARKUP = (".xml", ".rels", ".xhtml", ".html", ".htm", ".opf", ".ncx")
 SUSPECT, EXPANSION = 32 << 20, 200  # bytes unpacked, and times its packed size, that no document of people reaches
+BROKEN_ZIP = (  # what `zipfile` raises for a damaged archive, or for what is none
+    zipfile.BadZipFile, NotImplementedError, ValueError, KeyError, RuntimeError, OSError, EOFError,
+)  # fmt: skip
 SMALLER = "Split it into smaller files."
 
 
@@ -45,6 +48,18 @@ def check(file: Path, markup: bool = True) -> None:
         raise Unreadable(f"is too large: a part of it has more than {LARGEST_MARKUP >> 20} MB of markup", SMALLER)
 
 
+def plain_name(file: Path) -> str:
+    """A file's name out of its .gz."""
+    return file.stem if file.suffix.lower() == ".gz" else file.name
+
+
+@contextmanager
+def temporary(name: str) -> Iterator[Path]:
+    """A path for a file of this name in a folder of its own, which is removed with what was written there."""
+    with tempfile.TemporaryDirectory(prefix="gemmalocal-") as folder:
+        yield Path(folder) / name
+
+
 @contextmanager
 def unpacked(file: Path) -> Iterator[Path]:
     """A file as it is; of what gzip packed, a temporary one with what it holds, under the name without .gz."""
@@ -53,8 +68,7 @@ def unpacked(file: Path) -> Iterator[Path]:
     if not is_packed:
         yield file
         return
-    with tempfile.TemporaryDirectory(prefix="gemmalocal-") as folder:
-        target = Path(folder) / (file.stem if file.suffix.lower() == ".gz" else file.name)
+    with temporary(plain_name(file)) as target:
         try:
             with gzip.open(file) as packed, target.open("wb") as out:
                 while chunk := packed.read(CHUNK):
@@ -69,7 +83,6 @@ def unpacked(file: Path) -> Iterator[Path]:
 @contextmanager
 def renamed(file: Path, suffix: str) -> Iterator[Path]:
     """A file under a name that ends as its content says."""
-    with tempfile.TemporaryDirectory(prefix="gemmalocal-") as folder:
-        link = Path(folder) / f"{file.stem}{suffix}"
+    with temporary(f"{file.stem}{suffix}") as link:
         link.symlink_to(file.absolute())
         yield link

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,33 +29,39 @@ def read(file: Path, on_progress: OnProgress) -> SourceRows:
         yield Rejected(file.name, str(problem))
 
 
-def parquet(file: Path, on_progress: OnProgress) -> SourceRows:
-    """Columns in row groups (.parquet), a block at a time."""
+@contextmanager
+def _pyarrow(form: str) -> Iterator[None]:
+    """Raise `Unreadable` where pyarrow is not installed, or says that a file is not a whole one of this form."""
     try:
         import pyarrow
-        import pyarrow.parquet
     except ImportError as error:
         raise Unreadable("needs the package pyarrow (pip install pyarrow)") from error
-    size, number = file.stat().st_size, 0
     try:
+        yield
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
+        raise Unreadable(f"is not a whole {form} file: {str(error).splitlines()[0]}") from error
+
+
+def parquet(file: Path, on_progress: OnProgress) -> SourceRows:
+    """Columns in row groups (.parquet), a block at a time."""
+    size, number = file.stat().st_size, 0
+    with _pyarrow("Parquet"):
+        import pyarrow.parquet
+
         with pyarrow.parquet.ParquetFile(file) as stored:
             for block in stored.iter_batches(BLOCK):
                 for columns in block.to_pylist():
                     number += 1
                     yield lines.row(f"{file.name}#{number}", columns)
                 on_progress(size * number // stored.metadata.num_rows)
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-        raise Unreadable(f"is not a whole Parquet file: {str(error).splitlines()[0]}") from error
 
 
 def arrow(file: Path, on_progress: OnProgress) -> SourceRows:
     """Record batches as `datasets` and others keep them (.arrow), in a stream or a file."""
-    try:
-        import pyarrow
-    except ImportError as error:
-        raise Unreadable("needs the package pyarrow (pip install pyarrow)") from error
     size, number = file.stat().st_size, 0
-    try:
+    with _pyarrow("Arrow"):
+        import pyarrow
+
         with pyarrow.memory_map(str(file)) as mapped:
             for batch in _batches(mapped):
                 for start in range(0, len(batch), BLOCK):
@@ -62,8 +69,6 @@ def arrow(file: Path, on_progress: OnProgress) -> SourceRows:
                         number += 1
                         yield lines.row(f"{file.name}#{number}", columns)
                 on_progress(min(size, mapped.tell()))
-    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
-        raise Unreadable(f"is not a whole Arrow file: {str(error).splitlines()[0]}") from error
 
 
 def _batches(mapped: Any) -> Iterator[Any]:

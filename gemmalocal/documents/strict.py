@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from gemmalocal.documents.packed import check
+from gemmalocal.documents.packed import BROKEN_ZIP, check, temporary
 
 STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/")
 RENAMED = {b"extendedProperties": b"extended-properties", b"customProperties": b"custom-properties"}
@@ -23,8 +22,7 @@ def transitional(file: Path, kind: str) -> Iterator[Path]:
         yield file
         return
     check(file)
-    with tempfile.TemporaryDirectory(prefix="gemmalocal-") as folder:
-        copy = Path(folder) / file.name
+    with temporary(file.name) as copy:
         with zipfile.ZipFile(file) as old, zipfile.ZipFile(copy, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as new:
             for member in old.infolist():
                 content = old.read(member)
@@ -40,5 +38,5 @@ def _is_strict(file: Path) -> bool:
     try:
         with zipfile.ZipFile(file) as archive:
             return b"http://purl.oclc.org/ooxml/" in archive.read("_rels/.rels")
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, KeyError, RuntimeError, OSError, EOFError):
+    except BROKEN_ZIP:
         return False  # its reader says what is wrong

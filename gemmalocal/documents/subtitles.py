@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from gemmalocal.documents.document import Content, Section, Unreadable
+from gemmalocal.documents.document import Content, Unreadable
 from gemmalocal.documents.text import decode
-from gemmalocal.documents.youtube import PART, clock
+from gemmalocal.documents.youtube import PART, spoken_sections
 
 CUE = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{2})[.,]\d{1,3}[ \t]*-->")
 TAG = re.compile(r"<[^>\n]{0,200}>|\{\\[^}\n]{0,100}\}")
@@ -30,4 +30,4 @@ def read_subtitles(file: Path, password: str | None = None) -> Content:
                 last = spoken
     if not parts:
         raise Unreadable("is empty: there are no subtitles in it", "Leave it out.")
-    return Content("", [Section(" ".join(spoken), clock(part * PART)) for part, spoken in parts.items()])
+    return Content("", spoken_sections(parts))

@@ -6,7 +6,6 @@ import codecs
 import csv
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 from gemmalocal.documents import row_readers
 from gemmalocal.documents.document import Content, Section, Unreadable
+from gemmalocal.documents.packed import temporary
 from gemmalocal.documents.text import LARGEST_TEXT, SAMPLE, decode, has_zeros
 from gemmalocal.records import Rejected
 
@@ -79,8 +79,7 @@ def _utf8(file: Path) -> Iterator[Path]:
     if is_readable or file.stat().st_size > LARGEST_TEXT:
         yield file
         return
-    with tempfile.TemporaryDirectory(prefix="gemmalocal-") as folder:
-        copy = Path(folder) / file.name
+    with temporary(file.name) as copy:
         copy.write_text(decode(file.read_bytes()), encoding="utf-8", newline="")
         yield copy
 

@@ -33,8 +33,7 @@ def read_tex(file: Path, password: str | None = None) -> Content:
         sections.heading(LEVELS.index(match[1]) + 1, _plain(body[match.end() : place]))
         place += 1
     sections.add(_plain(body[place:]))
-    sections.end()
-    return Content(" ".join(title.split()) or sections.title, sections.collected)
+    return sections.content(" ".join(title.split()))
 
 
 def _closed(text: str, start: int) -> int:

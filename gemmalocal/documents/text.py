@@ -71,20 +71,17 @@ def markdown(text: str) -> Content:
         if fence or FENCE.match(line):
             fence = _fence(line, fence)
         elif match := ATX.match(line):
-            sections.add("\n".join(paragraph))
-            paragraph = []
+            sections.paragraph(paragraph)
             sections.heading(len(match[1]), match[2], line)
             continue
         elif (under := SETEXT.match(line)) and paragraph and _one_line(paragraph):
             title = paragraph.pop()
-            sections.add("\n".join(paragraph))
-            paragraph = []
+            sections.paragraph(paragraph)
             sections.heading(1 if under[1][0] == "=" else 2, title, f"{title}\n{line}")
             continue
         paragraph.append(line)
-    sections.add("\n".join(paragraph))
-    sections.end()
-    return Content(sections.title, sections.collected)
+    sections.paragraph(paragraph)
+    return sections.content()
 
 
 def _body(lines: list[str]) -> list[str]:

@@ -46,7 +46,7 @@ class Numbers:
         number, depth = self._list_of(paragraph)
         if number not in self._lists or not 0 <= depth < LEVELS:
             return ""
-        kind = _value(self._lists[number], "abstractNumId")
+        kind = value_of(self._lists[number], "abstractNumId")
         level = self._level(number, kind, depth)
         if level is None:
             return ""
@@ -62,26 +62,26 @@ class Numbers:
     def _list_of(self, paragraph: Any) -> tuple[str, int]:
         """The list of a paragraph and the level in it, from itself or from its style."""
         own = paragraph.find(f"{W}pPr/{W}numPr")
-        number, depth = _value(own, "numId"), _value(own, "ilvl")
-        style = _value(paragraph.find(f"{W}pPr"), "pStyle")
+        number, depth = value_of(own, "numId"), value_of(own, "ilvl")
+        style = value_of(paragraph.find(f"{W}pPr"), "pStyle")
         for _ in range(HOPS):
             node = self._styles.get(style)
             if node is None or (number and depth):
                 break
             properties = node.find(f"{W}pPr/{W}numPr")
             if properties is not None and not number:
-                number = _value(properties, "numId")
-                depth = depth or _value(properties, "ilvl") or self._of_style(number, style)
-            style = _value(node, "basedOn")
+                number = value_of(properties, "numId")
+                depth = depth or value_of(properties, "ilvl") or self._of_style(number, style)
+            style = value_of(node, "basedOn")
         return number, int(depth) if depth.isdigit() else 0
 
     def _of_style(self, number: str, style: str) -> str:
         """The level that a list gives to a paragraph's style."""
         if number not in self._lists:
             return ""
-        abstract = self._abstract.get(_value(self._lists[number], "abstractNumId"))
+        abstract = self._abstract.get(value_of(self._lists[number], "abstractNumId"))
         levels = () if abstract is None else abstract.iterfind(f"{W}lvl")
-        return next((str(level.get(f"{W}ilvl")) for level in levels if _value(level, "pStyle") == style), "")
+        return next((str(level.get(f"{W}ilvl")) for level in levels if value_of(level, "pStyle") == style), "")
 
     def _level(self, number: str, kind: str, depth: int) -> ListLevel | None:
         override = self._override(number, depth)
@@ -90,11 +90,11 @@ class Numbers:
             node = _numbered(self._linked(kind), "lvl", depth)
         if node is None:
             return None
-        start, restart = _value(node, "start"), _value(node, "lvlRestart")
+        start, restart = value_of(node, "start"), value_of(node, "lvlRestart")
         return ListLevel(
             int(start) if start.isdigit() else 1,
-            _value(node, "numFmt") or "decimal",
-            _value(node, "lvlText"),
+            value_of(node, "numFmt") or "decimal",
+            value_of(node, "lvlText"),
             node.find(f"{W}isLgl") is not None,
             int(restart) if restart.isdigit() else depth,
         )
@@ -102,11 +102,12 @@ class Numbers:
     def _linked(self, kind: str) -> Any:
         """An abstract list, or the one that it takes from a style."""
         abstract = self._abstract.get(kind)
-        link = _value(abstract, "numStyleLink")
+        link = value_of(abstract, "numStyleLink")
         if not link:
             return abstract
         return next(
-            (other_list for other_list in self._abstract.values() if _value(other_list, "styleLink") == link), abstract
+            (other_list for other_list in self._abstract.values() if value_of(other_list, "styleLink") == link),
+            abstract,
         )
 
     def _override(self, number: str, depth: int) -> Any:
@@ -114,7 +115,7 @@ class Numbers:
 
     def _count(self, number: str, kind: str, depth: int, level: ListLevel) -> list[int | None]:
         counts = self._counts.setdefault(kind, [None] * LEVELS)
-        own = _value(self._override(number, depth), "startOverride")
+        own = value_of(self._override(number, depth), "startOverride")
         if own.isdigit() and (number, depth) not in self._begun:
             counts[depth] = int(own)
         else:
@@ -138,7 +139,8 @@ class Numbers:
         return numeral(count, "1" if level.legal else KINDS.get(own.kind, "1"))
 
 
-def _value(node: Any, name: str) -> str:
+def value_of(node: Any, name: str) -> str:
+    """The value of an element's child of this name; "" where there is none."""
     child = None if node is None else node.find(f"{W}{name}")
     return "" if child is None else str(child.get(f"{W}val", ""))
 

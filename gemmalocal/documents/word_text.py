@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from gemmalocal.documents import formulas, marks, symbols
 from gemmalocal.documents.counters import numeral
 from gemmalocal.documents.document import Hidden
-from gemmalocal.documents.word_numbers import HOPS, Numbers, W
+from gemmalocal.documents.word_numbers import HOPS, Numbers, W, value_of
 
 COMPATIBLE = "{http://schemas.openxmlformats.org/markup-compatibility/2006}"
 PLAIN = {f"{W}tab": "\t", f"{W}ptab": "\t", f"{W}br": "\n", f"{W}cr": "\n", f"{W}noBreakHyphen": "-"}
@@ -50,7 +50,7 @@ class Words:
     def of(self, paragraph: Any) -> str:
         """What a paragraph shows: insertions count, deletions do not, text boxes are blocks of their own."""
         text, pending, script = "", "", ""
-        style = _value(paragraph.find(f"{W}pPr"), "pStyle")
+        style = value_of(paragraph.find(f"{W}pPr"), "pStyle")
         todo: list[tuple[Any, RunStyle | None]] = [(paragraph, None)]
         while todo:
             node, look = todo.pop()
@@ -107,12 +107,12 @@ class Words:
             return RunStyle(self._vanishes(style), "", "")
         vanish = own.find(f"{W}vanish")
         if vanish is None:
-            hidden = self._vanishes(_value(own, "rStyle")) or self._vanishes(style) or self._is_white(run, own)
+            hidden = self._vanishes(value_of(own, "rStyle")) or self._vanishes(style) or self._is_white(run, own)
         else:
             hidden = _is_on(vanish)
         fonts = own.find(f"{W}rFonts")
         font = "" if fonts is None else str(fonts.get(f"{W}ascii") or fonts.get(f"{W}hAnsi") or "")
-        script = _value(own, "vertAlign")
+        script = value_of(own, "vertAlign")
         return RunStyle(hidden, "" if script == "baseline" else script, font)
 
     def _vanishes(self, style: str) -> bool:
@@ -123,13 +123,13 @@ class Words:
                 if node is None or vanish is not None:
                     break
                 vanish = node.find(f"{W}rPr/{W}vanish")
-                node = self._styles.get(_value(node, "basedOn"))
+                node = self._styles.get(value_of(node, "basedOn"))
             self._vanish[style] = vanish is not None and _is_on(vanish)
         return self._vanish[style]
 
     def _is_white(self, run: Any, own: Any) -> bool:
         """White on nothing that has a color: no shade, no table, no box."""
-        if _value(own, "color").upper() != WHITE or self._colored or own.find(f"{W}highlight") is not None:
+        if value_of(own, "color").upper() != WHITE or self._colored or own.find(f"{W}highlight") is not None:
             return False
         for above in run.iterancestors():
             if above.tag in (f"{W}tbl", f"{W}txbxContent"):
@@ -164,8 +164,3 @@ def _private(text: str) -> bool:
 
 def _is_on(toggle: Any) -> bool:
     return toggle is not None and toggle.get(f"{W}val", "1") not in OFF
-
-
-def _value(node: Any, name: str) -> str:
-    child = None if node is None else node.find(f"{W}{name}")
-    return "" if child is None else str(child.get(f"{W}val", ""))

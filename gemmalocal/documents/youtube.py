@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gemmalocal.documents.document import Content, Section, Unreadable
@@ -51,8 +52,7 @@ def read_transcript(source: str, session: Session | None = None) -> Content:
     parts: dict[int, list[str]] = {}
     for snippet in spoken:
         parts.setdefault(int(snippet.start // PART), []).append(" ".join(snippet.text.split()))
-    sections = [Section(" ".join(spoken_lines), clock(part * PART)) for part, spoken_lines in parts.items()]
-    return Content(f"YouTube {video[1]}", sections)
+    return Content(f"YouTube {video[1]}", spoken_sections(parts))
 
 
 def _rank(code: str) -> int:
@@ -60,5 +60,10 @@ def _rank(code: str) -> int:
     return LANGUAGES.index(language) if language in LANGUAGES else len(LANGUAGES)
 
 
-def clock(seconds: int) -> str:
+def spoken_sections(parts: Mapping[int, Sequence[str]]) -> list[Section]:
+    """A section for each part of `PART` seconds, by its number from 0, with the time at which it begins."""
+    return [Section(" ".join(lines), _clock(part * PART)) for part, lines in parts.items()]
+
+
+def _clock(seconds: int) -> str:
     return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
