@@ -80,9 +80,9 @@ def model(family: str) -> Any:
     return made
 
 
-def lengthened(family: str) -> Any:
+def chunked(family: str) -> Any:
     made = model(family)
-    attention.lengthen(made.model, {"sliding_window": None} if family == "gemma2" else {})
+    attention.use_chunked_attention(made.model, {"sliding_window": None} if family == "gemma2" else {})
     return made
 
 
@@ -141,7 +141,7 @@ def test_every_family_computes_what_mlx_lm_does(family: str, monkeypatch: pytest
 
     monkeypatch.setattr(attention, "attend", watched)
     tokens, found = ids(2, 50), []
-    for made in (lengthened(family), model(family)):
+    for made in (chunked(family), model(family)):
 
         def loss(made: Any) -> Any:
             return nn.losses.cross_entropy(made(tokens[:, :-1]), tokens[:, 1:], reduction="sum")
@@ -159,7 +159,7 @@ def test_every_family_computes_what_mlx_lm_does(family: str, monkeypatch: pytest
 @pytest.mark.usefixtures("short_chunks")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_generation_and_other_models_are_untouched(family: str) -> None:
-    plain, ours, tokens = model(family), lengthened(family), ids(1, 40)
+    plain, ours, tokens = model(family), chunked(family), ids(1, 40)
     assert type(plain.layers[0].self_attn) is not type(ours.layers[0].self_attn)
     assert type(plain.layers[0].self_attn) is type(model(family).layers[0].self_attn)
     caches = [make_prompt_cache(made) for made in (plain, ours)]
@@ -203,8 +203,8 @@ def test_training_in_lanes_and_with_checkpointing(
 ) -> None:
     random, found = np.random.default_rng(5), []
     rows = [Example(random.integers(6, 300, 60).astype(np.int32), np.ones(60, np.float32), "") for _ in range(2)]
-    for lengthen in (attention.lengthen, lambda *_: None):
-        monkeypatch.setattr(attention, "lengthen", lengthen)
+    for replacement in (attention.use_chunked_attention, lambda *_: None):
+        monkeypatch.setattr(attention, "use_chunked_attention", replacement)
         recipe = recipe_file.load(str(recipe_path), ["lora.dropout=0", f"train.checkpointing={checkpointing}"])
         made: Any = open_backend("mlx").trainer(tiny, recipe)
         for number, adapter in enumerate(made._adapters):
@@ -224,7 +224,7 @@ def test_gemma2_slides_as_transformers_does(tmp_path: Path, short_chunks: None) 
     ours = gemma2.Model(gemma2.ModelArgs.from_dict({"model_type": "gemma2", **sizes}))
     named = [(name, mx.array(value.numpy())) for name, value in theirs.state_dict().items() if "lm_head" not in name]
     ours.load_weights(named)
-    attention.lengthen(ours.model, sizes)
+    attention.use_chunked_attention(ours.model, sizes)
     tokens = ids(2, 50)
     with torch.no_grad():
         wanted = theirs(torch.tensor(np.array(tokens)).long()).logits.numpy()
@@ -234,8 +234,8 @@ def test_gemma2_slides_as_transformers_does(tmp_path: Path, short_chunks: None) 
     assert np.abs(np.array(whole(tokens)) - wanted).max() > 1e-4, "mlx-lm leaves the window out"
 
 
-def test_a_lengthened_class_is_made_once() -> None:
-    one, other = lengthened("gemma3_text"), lengthened("gemma3_text")
+def test_a_chunked_class_is_made_once() -> None:
+    one, other = chunked("gemma3_text"), chunked("gemma3_text")
     kinds = [type(layer.self_attn) for layer in (*one.layers, *other.layers)]
     assert len(set(kinds)) == 2
     assert all(issubclass(kind, gemma3_text.Attention) for kind in kinds)

@@ -105,7 +105,7 @@ def mlx_lm_loss(folder: Path, adapter: Path, batch: MicroBatch) -> float:
     """Summed, by mlx-lm's own classes and its own reading of the adapter; mended as ours are (families.py)."""
     config = config_of(folder)
     model, _ = load_model(folder, model_config=config_compat.overrides(config))
-    mlx_lm_fixes.mend(model.language_model if "language_model" in model else model, config["model_type"])
+    mlx_lm_fixes.apply_fixes(model.language_model if "language_model" in model else model, config["model_type"])
     load_adapters(model, str(adapter))
     model.eval()
     logits = model(mx.array(batch.ids[:, :-1])).astype(mx.float32)

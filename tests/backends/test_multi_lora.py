@@ -127,8 +127,8 @@ def test_a_row_is_read_as_it_is_alone(backend: Any, folders: dict[str, Path], na
 
 def scores(backend: Any, generator: Any, prompts: list[list[int]]) -> Any:
     """(prompts, vocabulary) of what follows prompts that are read together."""
-    kind = {"mlx": MlxRows, "torch": TorchRows}[backend.name]
-    rows: Any = kind(generator._text, generator._head, voices=[0] * len(prompts))
+    rows_class, model = {"mlx": (MlxRows, "_language_model"), "torch": (TorchRows, "_text")}[backend.name]
+    rows: Any = rows_class(getattr(generator, model), generator._head, voices=[0] * len(prompts))
     rows.feed(prompts)
     return rows.logits()
 

@@ -17,9 +17,9 @@ from typing import Any
 from gemmalocal.data.batches import BatchShape
 
 CPU_SHAPES = BatchShape(multiple=8, overhead=24, limit=256, packed=True)
-MAX_STREAMS = 4  # micro-batches at once on the CPU: each takes memory
+MAX_STREAMS = 4  # on the CPU: the activations of each are in memory
 METAL_SHAPES = BatchShape(multiple=32, overhead=256, limit=4096)
-SLOW = 20  # GFLOP/s; a reference BLAS reaches 2, OpenBLAS on two cores over 100
+SLOW_GFLOPS = 20  # a reference BLAS reaches 2, OpenBLAS on two cores over 100
 CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps; unlimited by default on Metal (mlx-lm#828)
 
 
@@ -48,14 +48,14 @@ def load_openblas() -> str | None:
     return None
 
 
-def blas_threads(wanted: int | None = None) -> int:
-    """How many threads OpenBLAS uses (OPENBLAS_NUM_THREADS, or the processors), or `wanted` from now on; else 1."""
+def blas_threads(count: int | None = None) -> int:
+    """How many threads OpenBLAS uses (OPENBLAS_NUM_THREADS, or the processors), or `count` from now on; else 1."""
     name = load_openblas()
     if name is None:
         return 1
     blas = ctypes.CDLL(name)
-    if wanted is not None:
-        blas.openblas_set_num_threads(wanted)
+    if count is not None:
+        blas.openblas_set_num_threads(count)
     return int(blas.openblas_get_num_threads())
 
 
@@ -77,7 +77,7 @@ def shapes() -> BatchShape:
 
 
 def weight_bytes(dtype: str) -> int:
-    """`auto` is float32 on the CPU, and bfloat16, as Gemma is published, on Metal."""
+    """Bytes of a weight. `auto` is float32 on the CPU, and bfloat16, as Gemma is published, on Metal."""
     return 4 if dtype == "float32" or (dtype == "auto" and on_cpu()) else 2
 
 
@@ -96,7 +96,7 @@ def probe() -> dict[str, Any]:
         mx.eval(left @ left)
     rate = count * 2 * size**3 / (time.perf_counter() - start) / 1e9
     blas = load_openblas()
-    slow = on_cpu() and rate < SLOW
+    slow = on_cpu() and rate < SLOW_GFLOPS
     return {
         "engine": "mlx",
         "device": "CPU" if on_cpu() else "Metal",

@@ -28,24 +28,24 @@ class MlxGroup:
         MLX's ring may leave a sum undone when a rank is gone, and say so only in its log: all are counted after it.
         """
         with translated(), mx.stream(mx.cpu):
-            found, present = (
-                np.array(mx.distributed.all_sum(mx.array(some, mx.float64), group=self._group)).tolist()
-                for some in (list(values), [1.0])
+            sums, present = (
+                np.array(mx.distributed.all_sum(mx.array(summands, mx.float64), group=self._group)).tolist()
+                for summands in (list(values), [1.0])
             )
         if present != [self.size]:
             raise WorkKilled(exit_causes.PEER.message, exit_causes.PEER.hint)
-        return found
+        return sums
 
     def gradients(self, values: list[mx.array]) -> list[mx.array]:
         """Sums over all ranks of arrays whose shapes are the same on each."""
         with translated():
-            mean: list[mx.array] = nn.average_gradients(values, self._group)
-            summed = [value * self.size for value in mean]
-            mx.eval(summed)
-        return summed
+            means: list[mx.array] = nn.average_gradients(values, self._group)
+            sums = [mean * self.size for mean in means]
+            mx.eval(sums)
+        return sums
 
 
 def group() -> Group:
-    """Join, once, all processes of mlx.launch, or this one alone."""
-    way_out = f"Start them with {launcher.MLX} -n 2 ..., or take the torch backend: --set backend=torch"
-    return joined("MLX", launcher.MLX, way_out, MlxGroup)
+    """Join, once, all processes of mlx.launch, or this one alone; raises `BackendUnavailable` for a wrong launcher."""
+    remedy = f"Start them with {launcher.MLX} -n 2 ..., or take the torch backend: --set backend=torch"
+    return joined("MLX", launcher.MLX, remedy, MlxGroup)

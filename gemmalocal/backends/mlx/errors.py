@@ -17,7 +17,7 @@ def translated() -> Iterator[None]:
     except MemoryError as error:
         raise OutOfMemory(f"{exit_causes.MEMORY.message} ({error})", exit_causes.MEMORY.hint) from error
     except RuntimeError as error:
-        if (found := exit_causes.from_text(str(error))) is None:
+        if (failure := exit_causes.from_text(str(error))) is None:
             raise
-        found.message += f" ({error})"
-        raise found from error
+        failure.message += f" ({error})"
+        raise failure from error

@@ -11,8 +11,7 @@ import numpy as np
 from mlx_lm.models.cache import BatchKVCache, BatchRotatingKVCache, RotatingKVCache, make_prompt_cache
 
 from gemmalocal.backends import decoding
-from gemmalocal.backends.mlx import model
-from gemmalocal.backends.mlx import multi_lora as overlays
+from gemmalocal.backends.mlx import model, multi_lora
 from gemmalocal.backends.mlx.errors import translated
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.protocol import Sampling
@@ -24,7 +23,7 @@ PREFILL = 2048  # tokens of all prompts that are read at once
 def generator(
     folder: Path, adapters: Sequence[Path] = (), dtype: str = "auto", quantize: int | None = None
 ) -> MlxGenerator:
-    """Load the weights in `folder` and lay adapters over them."""
+    """Load the weights in `folder` and lay adapters over them; raises `ModelError` and `OutOfMemory`."""
     with translated():
         return MlxGenerator(folder, adapters, dtype, quantize)
 
@@ -33,15 +32,15 @@ class MlxGenerator:
     """A Gemma under any number of adapters."""
 
     def __init__(self, folder: Path, adapters: Sequence[Path], dtype: str, quantize: int | None) -> None:
-        self._text = model.load(folder, dtype, quantize).text
-        self._layers = overlays.attach_adapters(self._text, adapters)
-        self._head = Head(self._text)
+        self._language_model = model.load(folder, dtype, quantize).language_model
+        self._layers = multi_lora.attach_adapters(self._language_model, adapters)
+        self._head = Head(self._language_model)
 
     def stream(
         self, prompts: Sequence[Sequence[int]], voices: Sequence[int], sampling: Sampling, stops: set[int]
     ) -> Iterator[list[int | None]]:
         """Answer all prompts at once: each step gives one id for each prompt, None for one that has ended."""
-        rows = MlxRows(self._text, self._head, self._layers, voices)
+        rows = MlxRows(self._language_model, self._head, self._layers, voices)
         return decoding.decode(rows, prompts, voices, sampling, stops)
 
 
@@ -49,63 +48,67 @@ class MlxRows:
     """Rows of different length, padded on the left, in mlx-lm's key-value caches; each has a voice of `layers`."""
 
     def __init__(
-        self, text: Any, head: Head, layers: Sequence[overlays.MultiLoraLinear] = (), voices: Sequence[int] = ()
+        self,
+        language_model: Any,
+        head: Head,
+        layers: Sequence[multi_lora.MultiLoraLinear] = (),
+        voices: Sequence[int] = (),
     ) -> None:
-        self._text, self._head, self._layers = text, head, layers
+        self._language_model, self._head, self._layers = language_model, head, layers
         self._cache: list[Any] | None = None
         self._voices = list(voices)
-        self._select()
+        self._select_voices()
 
-    def _select(self) -> None:
-        chosen = mx.array(self._voices) if any(self._voices) else None
+    def _select_voices(self) -> None:
+        voices = mx.array(self._voices) if any(self._voices) else None
         for layer in self._layers:
-            layer.select(chosen)
+            layer.select(voices)
 
     def feed(self, ids: Sequence[Sequence[int]]) -> None:
         """Go on with these ids; all later calls have one for each row."""
         with translated():
             if self._cache is None:
-                self._cache = _cache(self._text, ids)
-            self._logits = self._head.logits(_read(self._text, self._cache, ids))
+                self._cache = _padded_cache(self._language_model, ids)
+            self._logits = self._head.logits(_prefill(self._language_model, self._cache, ids))
             self._likeliest = mx.argmax(self._logits, axis=-1)
             mx.async_eval(self._likeliest)  # it is computed while the caller is busy with the ids before
 
     def keep(self, places: Sequence[int]) -> None:
         """Forget all rows but these."""
         self._voices = [self._voices[place] for place in places]
-        self._select()
+        self._select_voices()
         for layer in self._cache or ():
             layer.filter(mx.array(list(places)))
 
     def likeliest(self) -> list[int]:
-        """The id of the highest score after each row."""
+        """The id of the highest logit after each row."""
         with translated():
-            found: Any = self._likeliest.tolist()
-        return list(found)
+            ids: Any = self._likeliest.tolist()
+        return list(ids)
 
     def logits(self) -> Floats:
-        """The scores after each row, (rows, vocabulary)."""
+        """The logits after each row, (rows, vocabulary), float32."""
         with translated():
             return np.array(self._logits.astype(mx.float32))
 
 
-def _cache(text: Any, prompts: Sequence[Sequence[int]]) -> list[Any]:
+def _padded_cache(language_model: Any, prompts: Sequence[Sequence[int]]) -> list[Any]:
     """mlx-lm's key-value caches for rows of different length, which are padded on the left."""
     longest = max(map(len, prompts))
     padding = [longest - len(prompt) for prompt in prompts]
     return [
-        BatchRotatingKVCache(one.max_size, padding) if isinstance(one, RotatingKVCache) else BatchKVCache(padding)
-        for one in make_prompt_cache(text)
+        BatchRotatingKVCache(layer.max_size, padding) if isinstance(layer, RotatingKVCache) else BatchKVCache(padding)
+        for layer in make_prompt_cache(language_model)
     ]
 
 
-def _read(text: Any, cache: list[Any], prompts: Sequence[Sequence[int]]) -> mx.array:
-    """Put ids into the cache; the hidden states of their last ones, (rows, width)."""
+def _prefill(language_model: Any, cache: list[Any], prompts: Sequence[Sequence[int]]) -> mx.array:
+    """Put ids into the cache, `PREFILL` tokens of all rows at once; the hidden states of their last, (rows, width)."""
     longest = max(map(len, prompts))
     ids = mx.array([[0] * (longest - len(prompt)) + list(prompt) for prompt in prompts])
     chunk = max(1, PREFILL // len(prompts))
     for start in range(0, longest, chunk):
-        states = text.model(ids[:, start : start + chunk], cache=cache)[:, -1]
+        states = language_model.model(ids[:, start : start + chunk], cache=cache)[:, -1]
         if longest > 1:
-            mx.eval(states, [one.state for one in cache])
+            mx.eval(states, [layer.state for layer in cache])
     return states

@@ -11,8 +11,8 @@ from gemmalocal.backends import lora_init
 from gemmalocal.recipe.schema import LoraSpec
 
 
-def sizes(linear: nn.Module) -> tuple[int, int]:
-    """Outputs and inputs of a linear layer, quantized or not."""
+def linear_shape(linear: nn.Module) -> tuple[int, int]:
+    """Outputs and inputs of a linear layer, quantized (then its weights are packed in 32-bit words) or not."""
     rows, columns = linear.weight.shape
     return rows, columns * 32 // linear.bits if isinstance(linear, nn.QuantizedLinear) else columns
 
@@ -20,8 +20,8 @@ def sizes(linear: nn.Module) -> tuple[int, int]:
 class LoraLinear(nn.Module):
     """A frozen linear layer plus `scale * B A x`; `lora_a` (rank, in) and `lora_b` (out, rank) are float32.
 
-    The dropout key is set from outside (`draw`): gradient checkpointing runs a layer twice and must meet the same
-    mask, which a global random state would not give it.
+    The dropout key is set from outside: gradient checkpointing runs a layer twice and must meet the same mask, which a
+    global random state would not give it.
     """
 
     def __init__(self, linear: nn.Module, scale: float, dropout: float, lora_a: mx.array) -> None:
@@ -30,20 +30,20 @@ class LoraLinear(nn.Module):
         self.lora_a = lora_a
         self.lora_b = mx.zeros((linear.weight.shape[0], len(lora_a)))
         self.scale, self._dropout = scale, dropout
-        self._key: mx.array | None = None
+        self._dropout_key: mx.array | None = None
 
-    def draw(self, key: mx.array | None) -> None:
-        """Use `key` for dropout from now on; None switches dropout off."""
-        self._key = key
+    def set_dropout_key(self, key: mx.array | None) -> None:
+        """Draw the dropout mask by `key` from now on; None switches dropout off."""
+        self._dropout_key = key
 
     def __call__(self, x: mx.array) -> mx.array:
         """(..., in) to (..., out), in the dtype of `x`."""
-        inner = x
-        if self._dropout and self._key is not None:
-            kept = mx.random.bernoulli(1 - self._dropout, x.shape, key=self._key)
-            inner = mx.where(kept, x / (1 - self._dropout), 0)
-        low = (inner @ self.lora_a.T) * self.scale
-        return self.linear(x) + (low @ self.lora_b.T).astype(x.dtype)
+        lora_input = x
+        if self._dropout and self._dropout_key is not None:
+            kept = mx.random.bernoulli(1 - self._dropout, x.shape, key=self._dropout_key)
+            lora_input = mx.where(kept, x / (1 - self._dropout), 0)
+        low_rank = (lora_input @ self.lora_a.T) * self.scale  # (..., rank): scaled where it is smallest
+        return self.linear(x) + (low_rank @ self.lora_b.T).astype(x.dtype)
 
 
 class DoraLinear(LoraLinear):
@@ -57,37 +57,41 @@ class DoraLinear(LoraLinear):
         weight = linear.weight
         if isinstance(linear, nn.QuantizedLinear):
             weight = mx.dequantize(weight, linear.scales, linear.biases, linear.group_size, linear.bits)
-        self._square = mx.sum(mx.square(weight.astype(mx.float32)), axis=1)
-        self.magnitude = mx.sqrt(self._square)
+        self._squared_norm = mx.sum(mx.square(weight.astype(mx.float32)), axis=1)  # of the rows of W, (out,)
+        self.magnitude = mx.sqrt(self._squared_norm)
         mx.eval(self.magnitude)
 
     def _norm(self) -> mx.array:
-        """Lengths of the rows of `W + scale * B A` (out,), without making it: the product with A suffices."""
-        crossed = self.linear(self.lora_a.astype(self.linear.scales.dtype if "scales" in self.linear else mx.float32))
-        mixed = mx.sum(self.lora_b * crossed.T.astype(mx.float32), axis=1)
-        own = mx.sum((self.lora_b @ (self.lora_a @ self.lora_a.T)) * self.lora_b, axis=1)
-        return mx.stop_gradient(mx.sqrt(self._square + 2 * self.scale * mixed + self.scale**2 * own))
+        """Lengths of the rows of `W + scale * B A` (out,), without making it: the product with A suffices.
 
-    def stretch(self) -> mx.array:
+        |w + s b A|^2 = |w|^2 + 2 s (W A^T) . b + s^2 b (A A^T) b^T, for each row w of W and b of B.
+        """
+        dtype = self.linear.scales.dtype if "scales" in self.linear else mx.float32  # a quantized layer takes no other
+        projected = self.linear(self.lora_a.astype(dtype))  # A W^T, (rank, out)
+        mixed = mx.sum(self.lora_b * projected.T.astype(mx.float32), axis=1)
+        adapter = mx.sum((self.lora_b @ (self.lora_a @ self.lora_a.T)) * self.lora_b, axis=1)
+        return mx.stop_gradient(mx.sqrt(self._squared_norm + 2 * self.scale * mixed + self.scale**2 * adapter))
+
+    def output_scale(self) -> mx.array:
         """What each output is multiplied by (out,)."""
         return self.magnitude / self._norm()
 
     def __call__(self, x: mx.array) -> mx.array:
         """(..., in) to (..., out), in the dtype of `x`."""
-        return super().__call__(x) * self.stretch().astype(x.dtype)
+        return super().__call__(x) * self.output_scale().astype(x.dtype)
 
 
-def attach(layers: dict[int, Any], spec: LoraSpec, seed: int, dora: bool) -> list[LoraLinear]:
+def attach_lora(layers: dict[int, Any], spec: LoraSpec, seed: int, dora: bool) -> list[LoraLinear]:
     """Replace the target projections of the numbered transformer layers by adapted ones and return these, in order."""
-    made: list[LoraLinear] = []
-    kind = DoraLinear if dora else LoraLinear
+    adapters: list[LoraLinear] = []
+    adapter_class = DoraLinear if dora else LoraLinear
     for index, layer in layers.items():
-        for part in ("self_attn", "mlp"):
-            block = layer[part]
+        for block_name in ("self_attn", "mlp"):
+            block = layer[block_name]
             for name in spec.target_modules:
                 if name in block:
-                    path = f"model.layers.{index}.{part}.{name}"
-                    lora_a = mx.array(lora_init.lora_a(path, spec.rank, sizes(block[name])[1], seed))
-                    made.append(kind(block[name], spec.alpha / spec.rank, spec.dropout, lora_a))
-                    block[name] = made[-1]
-    return made
+                    path = f"model.layers.{index}.{block_name}.{name}"
+                    lora_a = mx.array(lora_init.lora_a(path, spec.rank, linear_shape(block[name])[1], seed))
+                    adapters.append(adapter_class(block[name], spec.alpha / spec.rank, spec.dropout, lora_a))
+                    block[name] = adapters[-1]
+    return adapters

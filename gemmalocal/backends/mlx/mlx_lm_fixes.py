@@ -1,4 +1,4 @@
-"""Where mlx-lm's Gemmas compute something else than the published models, and the mending of one loaded model."""
+"""Where mlx-lm's Gemmas compute something else than the published models, and the fix for one loaded model."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ class TanhMLP(gemma.MLP):  # type: ignore[misc]
 
     def __call__(self, x: mx.array) -> mx.array:
         """(..., width) to (..., width)."""
-        found: mx.array = self.down_proj(nn.gelu_approx(self.gate_proj(x)) * self.up_proj(x))
-        return found
+        output: mx.array = self.down_proj(nn.gelu_approx(self.gate_proj(x)) * self.up_proj(x))
+        return output
 
 
-def mend(text: Any, family: str) -> None:
-    """Change the objects of this one text model; the classes of mlx-lm stay as they are."""
+def apply_fixes(language_model: Any, family: str) -> None:
+    """Change the objects of this one model; the classes of mlx-lm stay as they are."""
     if family == "gemma":
-        for layer in text.model.layers:
+        for layer in language_model.model.layers:
             layer.mlp.__class__ = TanhMLP
     if family.startswith("gemma3"):
-        _exact_scale(text.model.embed_tokens, text.args.hidden_size)
+        _use_exact_scale(language_model.model.embed_tokens, language_model.args.hidden_size)
 
 
-def _exact_scale(embedding: Any, width: int) -> None:
+def _use_exact_scale(embedding: Any, width: int) -> None:
     """Gemma 3 scales its embedding by sqrt(width) in the weights' type; mlx-lm rounds that to bfloat16 always."""
     rounded = mx.array(math.sqrt(width), mx.bfloat16).astype(mx.float32).item()
-    factor = math.sqrt(width) / float(rounded)  # type: ignore[arg-type]
+    correction = math.sqrt(width) / float(rounded)  # type: ignore[arg-type]
     plain = type(embedding)
 
-    def call(self: Any, ids: mx.array) -> mx.array:
+    def forward(self: Any, ids: mx.array) -> mx.array:
         states: mx.array = plain.__call__(self, ids)
-        return states * factor if states.dtype == mx.float32 else states
+        return states * correction if states.dtype == mx.float32 else states
 
-    embedding.__class__ = type(f"Scaled{plain.__name__}", (plain,), {"__call__": call})
+    embedding.__class__ = type(f"Scaled{plain.__name__}", (plain,), {"__call__": forward})

@@ -1,4 +1,4 @@
-"""mlx-lm's own reading of a model and an adapter in its layout, unmended: what a user of mlx-lm will get."""
+"""mlx-lm's own reading of a model and an adapter in its layout, without our fixes: what a user of mlx-lm will get."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class MlxLmReader:
         self._model.eval()
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
-        """Summed loss and supervised tokens."""
+        """Summed loss in nats, and the count of supervised tokens."""
         total = 0.0
         with translated():
             for part in parts:
-                logits = self._model(mx.array(part.ids[:, :-1])).astype(mx.float32)
+                logits = self._model(mx.array(part.ids[:, :-1])).astype(mx.float32)  # (rows, length, vocabulary)
                 losses = nn.losses.cross_entropy(logits, mx.array(part.ids[:, 1:]))
                 total += float((losses * mx.array(part.weights[:, 1:])).sum())
         return total, sum(part.supervised for part in parts)
@@ -58,7 +58,7 @@ class MlxLmReader:
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
         with translated():
-            for number, _ in generate_step(mx.array(list(ids)), self._model, max_tokens=max_tokens):
-                yield int(number)
-                if int(number) in stops:
+            for token_id, _ in generate_step(mx.array(list(ids)), self._model, max_tokens=max_tokens):
+                yield int(token_id)
+                if int(token_id) in stops:
                     return

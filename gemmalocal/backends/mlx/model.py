@@ -11,7 +11,7 @@ from mlx.utils import tree_flatten
 from mlx_lm.utils import load_config, load_model
 
 from gemmalocal.backends.mlx import attention, config_compat, cpu, device
-from gemmalocal.backends.mlx.mlx_lm_fixes import REFUSED, mend
+from gemmalocal.backends.mlx.mlx_lm_fixes import REFUSED, apply_fixes
 from gemmalocal.errors import ModelError
 from gemmalocal.planning.memory import GROUP
 from gemmalocal.planning.model_sizes import FAMILIES
@@ -21,9 +21,9 @@ DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 
 
 class Loaded(NamedTuple):
-    """A frozen text model; `wrapped` if it is the language model inside a multimodal one."""
+    """A frozen language model; `wrapped` if it is the one inside a multimodal model."""
 
-    text: Any
+    language_model: Any
     wrapped: bool
 
 
@@ -42,35 +42,35 @@ def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
         ) from error
     model.freeze()
     wrapped = "language_model" in model
-    text = model.language_model if wrapped else model
+    language_model = model.language_model if wrapped else model
     if quantize:
-        _quantize(text, quantize, folder)
+        _quantize(language_model, quantize, folder)
     if dtype == "auto" and device.on_cpu():
         dtype = "float32"  # bfloat16 products are 40 times slower than float32 ones on a CPU
     if dtype in DTYPES:
-        text.set_dtype(DTYPES[dtype])
+        language_model.set_dtype(DTYPES[dtype])
     del model
-    parameters: Any = tree_flatten(text.parameters())
+    parameters: Any = tree_flatten(language_model.parameters())
     for _, value in parameters:
         mx.eval(value)  # one by one: what is quantized is never in memory as a whole
-    mend(text, str(family))
-    attention.lengthen(text.model, config.get("text_config") or config)
+    apply_fixes(language_model, str(family))
+    attention.use_chunked_attention(language_model.model, config.get("text_config") or config)
     if device.on_cpu():
-        cpu.quicken(text.model.layers)
-    return Loaded(text, wrapped)
+        cpu.use_fast_blocks(language_model.model.layers)
+    return Loaded(language_model, wrapped)
 
 
-def train_whole(text: Any, wrapped: bool) -> None:
+def unfreeze_all(language_model: Any, wrapped: bool) -> None:
     """Unfreeze every weight; raises `ModelError` where the result could not be written as a model again."""
     if wrapped:
         raise ModelError("A multimodal model cannot be trained whole.", "Set method to lora or dora.")
-    if any(hasattr(layer, "experts") for layer in text.model.layers):
+    if any(hasattr(layer, "experts") for layer in language_model.model.layers):
         raise ModelError("A model with experts cannot be trained whole.", "Set method to lora or dora.")
-    if any(isinstance(module, (nn.QuantizedLinear, nn.QuantizedEmbedding)) for module in text.modules()):
+    if any(isinstance(module, (nn.QuantizedLinear, nn.QuantizedEmbedding)) for module in language_model.modules()):
         raise ModelError(
             "A quantized model cannot be trained whole.", "Set method to lora, or take the unquantized one."
         )
-    text.unfreeze()
+    language_model.unfreeze()
 
 
 def _refusal(folder: Path, family: str) -> tuple[str, str]:
@@ -79,49 +79,53 @@ def _refusal(folder: Path, family: str) -> tuple[str, str]:
     return f"{folder.name} is a '{family}' model.", f"These can be tuned: {', '.join(FAMILIES.values())}."
 
 
-def _quantize(text: Any, bits: int, folder: Path) -> None:
+def _quantize(language_model: Any, bits: int, folder: Path) -> None:
     """The frozen weights of QLoRA (https://arxiv.org/abs/2305.14314), in MLX's affine groups instead of NF4."""
-    if any(isinstance(module, nn.QuantizedLinear) for module in text.modules()):
+    if any(isinstance(module, nn.QuantizedLinear) for module in language_model.modules()):
         raise ModelError(f"{folder.name} is quantized already.", "Leave quantize out of the recipe.")
-    choose = getattr(text, "quant_predicate", None)
+    predicate = getattr(language_model, "quant_predicate", None)  # mlx-lm's own: which layers, and how
 
-    def wanted(path: str, module: Any) -> Any:
+    def quantization(path: str, module: Any) -> Any:
         if not hasattr(module, "to_quantized") or module.weight.shape[-1] % GROUP:
             return False
-        return choose(path, module) if choose else True
+        return predicate(path, module) if predicate else True
 
-    nn.quantize(text, GROUP, bits, class_predicate=wanted)
+    nn.quantize(language_model, GROUP, bits, class_predicate=quantization)
 
 
 @mx.custom_function
-def gate(states: mx.array, weights: Any) -> Any:
-    """What goes in, unchanged; backward, the slope of `states` waits for those of the weights.
+def weight_gradients_first(states: mx.array, weights: Any) -> Any:
+    """What goes in, unchanged; backward, the gradient of `states` waits for those of the weights.
 
-    MLX goes through a graph breadth first from its outputs (see streams.py). Slopes of weights are outputs: left alone,
-    those of all layers come last, and keep every layer's recomputed activations in memory until then.
+    MLX goes through a graph breadth first from its outputs (see streams.py). Gradients of weights are outputs: left
+    alone, those of all layers come last, and keep every layer's recomputed activations in memory until then.
     """
     return states, weights
 
 
-@gate.vjp  # type: ignore[untyped-decorator]
-def _gate_vjp(primals: Any, cotangents: Any, outputs: Any) -> Any:
-    states, weights = cotangents
-    slopes = [value for _, value in cast("list[Any]", tree_flatten(weights))]
-    return mx.depends([states], slopes)[0], weights
+@weight_gradients_first.vjp  # type: ignore[untyped-decorator]
+def _weight_gradients_first_vjp(primals: Any, cotangents: Any, outputs: Any) -> Any:
+    states_gradient, weight_gradients = cotangents
+    dependencies = [gradient for _, gradient in cast("list[Any]", tree_flatten(weight_gradients))]
+    return mx.depends([states_gradient], dependencies)[0], weight_gradients
 
 
-def checkpoint(layers: list[Any]) -> None:
-    """Recompute these layers' activations in the backward pass; only these objects change, not their class."""
+def checkpoint_layers(layers: list[Any]) -> None:
+    """Recompute these layers' activations in the backward pass; only these objects change, not their class.
+
+    Gradient checkpointing, https://arxiv.org/abs/1604.06174.
+    """
     for layer in layers:
         plain = type(layer)
 
-        def call(self: Any, states: mx.array, *args: Any, plain: Any = plain, **kwargs: Any) -> mx.array:
-            def inner(parameters: Any, *args: Any, **kwargs: Any) -> mx.array:
-                self.update(parameters)
+        def forward(self: Any, states: mx.array, *args: Any, plain: Any = plain, **kwargs: Any) -> mx.array:
+            # MLX differentiates with respect to arguments alone: so the weights are arguments.
+            def with_weights(weights: Any, *args: Any, **kwargs: Any) -> mx.array:
+                self.update(weights)
                 return plain.__call__(self, *args, **kwargs)
 
-            states, parameters = cast(Any, gate)(states, self.trainable_parameters())
-            found: mx.array = mx.checkpoint(inner)(parameters, states, *args, **kwargs)
-            return found
+            states, weights = cast(Any, weight_gradients_first)(states, self.trainable_parameters())
+            output: mx.array = mx.checkpoint(with_weights)(weights, states, *args, **kwargs)
+            return output
 
-        layer.__class__ = type(f"Checkpointed{plain.__name__}", (plain,), {"__call__": call})
+        layer.__class__ = type(f"Checkpointed{plain.__name__}", (plain,), {"__call__": forward})

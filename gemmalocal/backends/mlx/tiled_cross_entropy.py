@@ -22,63 +22,71 @@ BLOCK = 1 << 18  # elements that a thread takes: 1 MiB, a processor's second cac
 
 
 def loss(
-    weight: mx.array, hidden: mx.array, ids: NDArray[np.int32], softcap: float | None, gradient: bool
+    weight: mx.array, hidden: mx.array, targets: NDArray[np.int32], softcap: float | None, gradient: bool
 ) -> tuple[float, mx.array | None]:
-    """Summed cross-entropy of `hidden @ weight.T` against `ids` (n,), and its gradient (n, width), float32.
+    """Summed cross-entropy of `hidden @ weight.T` against `targets` (n,), and its gradient (n, width), float32.
 
     `weight` is (vocabulary, width) and `hidden` (n, width), both float32; n should be at most `ROWS`.
     """
-    softmax = _Softmax(ids, softcap)
-    weighted = mx.zeros(hidden.shape)
+    softmax = _OnlineSoftmax(targets, softcap)
+    weighted = mx.zeros(hidden.shape)  # of the tiles so far: exp(logit - highest) times the weights
     with ThreadPoolExecutor(device.blas_threads()) as threads:
         for start in range(0, weight.shape[0], TILE):
             tile = weight[start : start + TILE]
             logits = hidden @ tile.T
             mx.eval(logits)
-            softmax.take(np.array(logits, copy=False), start, threads)
+            softmax.add_tile(np.array(logits, copy=False), start, threads)
             if gradient:
-                weighted = mx.addmm(weighted * mx.array(softmax.shrink)[:, None], logits, tile)
+                # `logits` is MLX's own memory, in which numpy has left their exponentials.
+                weighted = mx.addmm(weighted * mx.array(softmax.rescale)[:, None], logits, tile)
                 mx.eval(weighted)
-    total = float((softmax.highest + np.log(softmax.sums) - softmax.wanted).sum(dtype=np.float64))
+    total = float((softmax.highest + np.log(softmax.sums) - softmax.target_logits).sum(dtype=np.float64))
     if not gradient:
         return total, None
-    slope = weighted / mx.array(softmax.sums)[:, None] - weight[mx.array(ids)] * mx.array(softmax.bend)[:, None]
-    mx.eval(slope)
-    return total, slope
+    # The softmax's mean of the weights, minus the target's weights; both with the softcap's derivative.
+    target_weights = weight[mx.array(targets)] * mx.array(softmax.target_derivatives)[:, None]
+    hidden_gradient = weighted / mx.array(softmax.sums)[:, None] - target_weights
+    mx.eval(hidden_gradient)
+    return total, hidden_gradient
 
 
-class _Softmax:
+class _OnlineSoftmax:
     """Of n rows over the tiles seen so far; every attribute is (n,) float32."""
 
-    def __init__(self, ids: NDArray[np.int32], softcap: float | None) -> None:
-        self._ids, self._softcap = ids, softcap
-        self.highest = np.full(len(ids), -np.inf, np.float32)
-        self.sums = np.zeros(len(ids), np.float32)  # of exp(logit - highest)
-        self.wanted = np.zeros(len(ids), np.float32)  # the logit of ids
-        self.bend = np.ones(len(ids), np.float32)  # the softcap's derivative there
-        self.shrink = np.ones(len(ids), np.float32)  # what the last tile made of sums before it, as a factor
+    def __init__(self, targets: NDArray[np.int32], softcap: float | None) -> None:
+        self._targets, self._softcap = targets, softcap
+        self.highest = np.full(len(targets), -np.inf, np.float32)
+        self.sums = np.zeros(len(targets), np.float32)  # of exp(logit - highest)
+        self.target_logits = np.zeros(len(targets), np.float32)
+        self.target_derivatives = np.ones(len(targets), np.float32)  # of the softcap, at the targets' logits
+        self.rescale = np.ones(len(targets), np.float32)  # what the last tile multiplied the sums before it by
 
-    def take(self, logits: Floats, start: int, threads: ThreadPoolExecutor) -> None:
-        """Take a tile (n, tile) whose first column is `start`; leave in it what `hidden`'s gradient is a sum over."""
-        rows = max(1, BLOCK // logits.shape[1])
-        blocks = [slice(first, first + rows) for first in range(0, len(logits), rows)]
-        list(threads.map(lambda block: self._block(logits[block], start, block), blocks))
+    def add_tile(self, logits: Floats, start: int, threads: ThreadPoolExecutor) -> None:
+        """Take a tile (n, columns) whose first column is `start`; leave in it what `hidden`'s gradient is a sum over.
 
-    def _block(self, logits: Floats, start: int, rows: slice) -> None:
-        slope = None
-        if self._softcap:
+        That is exp(logit - highest) times the softcap's derivative.
+        """
+        count = max(1, BLOCK // logits.shape[1])
+        blocks = [slice(first, first + count) for first in range(0, len(logits), count)]
+        list(threads.map(lambda rows: self._add_block(logits[rows], start, rows), blocks))
+
+    def _add_block(self, logits: Floats, start: int, rows: slice) -> None:
+        """`add_tile` of some of the rows, in place: a block stays in the cache of the processor that works on it."""
+        derivative = None
+        if self._softcap:  # c tanh(x / c), whose derivative is 1 - tanh^2
             np.tanh(np.divide(logits, self._softcap, out=logits), out=logits)
-            slope = 1 - logits * logits
+            derivative = 1 - logits * logits
             logits *= self._softcap
-        columns = self._ids[rows] - start
-        inside = np.flatnonzero((columns >= 0) & (columns < logits.shape[1]))
-        self.wanted[rows][inside] = logits[inside, columns[inside]]
-        if slope is not None:
-            self.bend[rows][inside] = slope[inside, columns[inside]]
+        columns = self._targets[rows] - start
+        inside = np.flatnonzero((columns >= 0) & (columns < logits.shape[1]))  # rows whose target is in this tile
+        self.target_logits[rows][inside] = logits[inside, columns[inside]]
+        if derivative is not None:
+            self.target_derivatives[rows][inside] = derivative[inside, columns[inside]]
+        # Sums so far were of exp(logit - the highest so far): they are brought to the new one.
         highest = np.maximum(self.highest[rows], logits.max(axis=1))
-        shrink = np.exp(self.highest[rows] - highest)
+        rescale = np.exp(self.highest[rows] - highest)
         np.exp(np.subtract(logits, highest[:, None], out=logits), out=logits)
-        self.sums[rows] = self.sums[rows] * shrink + logits.sum(axis=1)
-        self.highest[rows], self.shrink[rows] = highest, shrink
-        if slope is not None:
-            logits *= slope
+        self.sums[rows] = self.sums[rows] * rescale + logits.sum(axis=1)
+        self.highest[rows], self.rescale[rows] = highest, rescale
+        if derivative is not None:
+            logits *= derivative

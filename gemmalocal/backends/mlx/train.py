@@ -27,11 +27,14 @@ from gemmalocal.data.batches import MicroBatch
 from gemmalocal.errors import RecipeError
 from gemmalocal.recipe.schema import Recipe, TrainSpec
 
-OPTIMIZER, STATE = "optimizer.safetensors", "trainer.json"
+OPTIMIZER, STATE = "optimizer.safetensors", "trainer.json"  # files of a checkpoint
 
 
 class _Passes(NamedTuple):
-    """A micro-batch under way: `hidden` and `cotangent` are (n, width), `targets` (n,), `gradient` as `_names`."""
+    """A micro-batch of n supervised tokens under way: `hidden` and `cotangent` are (n, width), float32.
+
+    `targets` are (n,) ids, `gradient` an array for each of the trainer's `_names`.
+    """
 
     hidden: mx.array
     targets: mx.array
@@ -56,42 +59,45 @@ class MlxTrainer:
         layers = self._model.model.layers
         count = len(layers) if recipe.lora.layers == "all" else min(recipe.lora.layers, len(layers))
         self._layers = list(range(len(layers) - count, len(layers)))
-        chosen = {index: layers[index] for index in self._layers}
+        adapted = {index: layers[index] for index in self._layers}
         self._adapters: list[lora.LoraLinear] = []
         if self._full:
-            model.train_whole(self._model, self._wrapped)
+            model.unfreeze_all(self._model, self._wrapped)
         else:
-            self._adapters = lora.attach(chosen, recipe.lora, recipe.train.seed, recipe.method == "dora")
+            self._adapters = lora.attach_lora(adapted, recipe.lora, recipe.train.seed, recipe.method == "dora")
         for adapter in self._adapters:
             adapter.unfreeze(keys=["lora_a", "lora_b", "magnitude"], recurse=False)
         if recipe.train.checkpointing is True:
-            model.checkpoint(list(chosen.values()))
+            model.checkpoint_layers(list(adapted.values()))
         self._head = Head(self._model, self._full)
         self._optimizer = optimizer(recipe.train)
         self._optimizer.init(self._model.trainable_parameters())
         self._names = [name for name, _ in self._trainable()]
-        self._draws = 0  # micro-batches of all steps so far: with the seed, the whole random state
+        self._batch_count = 0  # micro-batches of all steps so far: with the seed, the whole random state
         self._gradient: list[mx.array] | None = None
         self._loss, self._tokens, self._parts = 0.0, 0, 0
         mx.eval(self._model.parameters())
 
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
-        """Add the summed loss and gradient of micro-batches that run side by side."""
+        """Add the summed loss (nats) and gradient of micro-batches that run side by side, one on each stream."""
         with translated():
-            passes = self._streams.map(self._both_passes, parts)
-            self._streams.evaluate(*(one.hidden for one in passes))
-            loss = self._head.loss(_joined(one.hidden for one in passes), _joined(one.targets for one in passes))
-            assert loss.hidden is not None
+            passes = self._streams.map(self._forward_backward, parts)
+            self._streams.evaluate(*(batch.hidden for batch in passes))
+            loss = self._head.loss(
+                _joined(batch.hidden for batch in passes), _joined(batch.targets for batch in passes)
+            )
+            assert loss.hidden_gradient is not None
+            # The head's gradient (n of all, width) is written into the buffers that the backward passes wait with.
             start = 0
-            for one in passes:
-                end = start + one.targets.size
-                np.array(one.cotangent, copy=False)[...] = np.array(loss.hidden[start:end])
+            for batch in passes:
+                end = start + batch.targets.size
+                np.array(batch.cotangent, copy=False)[...] = np.array(loss.hidden_gradient[start:end])
                 start = end
-            self._streams.evaluate(*(one.gradient for one in passes))
-            gradients = [one.gradient for one in passes] + ([self._gradient] if self._gradient else [])
-            gradient = [sum(each[1:], each[0]) for each in zip(*gradients, strict=True)]
-            if loss.weight is not None:
-                gradient[self._names.index(self._head.name)] += loss.weight
+            self._streams.evaluate(*(batch.gradient for batch in passes))
+            gradients = [batch.gradient for batch in passes] + ([self._gradient] if self._gradient else [])
+            gradient = [sum(summands[1:], summands[0]) for summands in zip(*gradients, strict=True)]
+            if loss.weight_gradient is not None:
+                gradient[self._names.index(self._head.name)] += loss.weight_gradient
             mx.eval(gradient)
         self._gradient = gradient
         self._loss += loss.total
@@ -101,52 +107,62 @@ class MlxTrainer:
     def _trainable(self) -> list[tuple[str, mx.array]]:
         return _named(self._model.trainable_parameters())
 
-    def _draw(self, place: int) -> None:
-        first = mx.random.key(self._recipe.train.seed * 1_000_003 + self._draws + place)
-        keys = mx.random.split(first, max(1, len(self._adapters)))[: len(self._adapters)]
+    def _set_dropout_keys(self, number: int) -> None:
+        """A key for each adapter, by the seed and the micro-batch's number among all: whoever computes it."""
+        batch_key = mx.random.key(self._recipe.train.seed * 1_000_003 + self._batch_count + number)
+        keys = mx.random.split(batch_key, max(1, len(self._adapters)))[: len(self._adapters)]
         for adapter, key in zip(self._adapters, keys, strict=True):
-            adapter.draw(key)
+            adapter.set_dropout_key(key)
 
-    def _both_passes(self, batch: MicroBatch) -> _Passes:
+    def _switch_dropout_off(self) -> None:
+        for adapter in self._adapters:
+            adapter.set_dropout_key(None)
+
+    def _forward_backward(self, batch: MicroBatch) -> _Passes:
         """Build forward and backward pass at once, as MLX does, though the cotangent is not known before the head ran.
 
         It gets a buffer that is filled in between. So each activation lives just as long as its gradient needs it.
         """
-        self._draw(batch.number)
-        values = [value for _, value in self._trainable()]
-        places, targets = _supervised(batch)
+        self._set_dropout_keys(batch.number)
+        weights = [value for _, value in self._trainable()]
+        positions, targets = _supervised(batch)
 
-        def hidden(*parameters: mx.array) -> mx.array:
-            self._model.update(tree_unflatten(list(zip(self._names, parameters, strict=True))))
-            return self._hidden(batch, places)
+        def forward(*weights: mx.array) -> mx.array:
+            self._model.update(tree_unflatten(list(zip(self._names, weights, strict=True))))
+            return self._hidden(batch, positions)
 
         cotangent = mx.zeros((targets.size, self._width))
         mx.eval(cotangent)
         with attention.segments(batch.segments):  # here, since checkpointing builds a layer again in the backward pass
-            (found,), gradient = mx.vjp(hidden, values, [cotangent])
-        self._model.update(tree_unflatten(list(zip(self._names, values, strict=True))))
-        return _Passes(found, targets, cotangent, gradient)
+            (hidden,), gradient = mx.vjp(forward, weights, [cotangent])
+        self._model.update(tree_unflatten(list(zip(self._names, weights, strict=True))))
+        return _Passes(hidden, targets, cotangent, gradient)
 
     @property
     def _width(self) -> int:
         return int(self._model.args.hidden_size)
 
-    def _hidden(self, batch: MicroBatch, places: mx.array) -> mx.array:
+    def _hidden(self, batch: MicroBatch, positions: mx.array) -> mx.array:
+        """The hidden states (n, width), float32, at `positions` (n,) of (rows * length)."""
         with attention.segments(batch.segments):
             states = self._model.model(mx.array(batch.ids[:, :-1]))
-        return states.reshape(-1, self._width)[places].astype(mx.float32)
+        return states.reshape(-1, self._width)[positions].astype(mx.float32)
 
     def apply(self, learning_rate: float) -> Update:
-        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`."""
+        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`.
+
+        Clipped is the norm over all that is trained, as https://arxiv.org/abs/1211.5063 has it.
+        """
         gradient, loss, tokens, parts = self._summed()
-        norm = math.sqrt(float(sum(mx.sum(mx.square(part)) for part in gradient))) / tokens
+        norm = math.sqrt(float(sum(mx.sum(mx.square(value)) for value in gradient))) / tokens
         update = Update(loss, tokens, norm)
         if not update.finite:
             return update
-        self._draws += parts
+        self._batch_count += parts
         clip = self._recipe.train.gradient_clip
         factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
-        named = [(name, part * (factor / tokens)) for name, part in zip(self._names, gradient, strict=True)]
+        # Summed over the tokens so far: the mean, and the clipping, are one multiplication.
+        named = [(name, value * (factor / tokens)) for name, value in zip(self._names, gradient, strict=True)]
         self._optimizer.learning_rate = learning_rate
         self._optimizer.update(self._model, tree_unflatten(named))
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
@@ -164,24 +180,22 @@ class MlxTrainer:
         return gradient, loss / tokens, int(tokens), int(parts)
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
-        """Summed loss and supervised tokens."""
-        for adapter in self._adapters:
-            adapter.draw(None)
-        wanted = [_supervised(part) for part in parts]
+        """Summed loss in nats, without dropout, and the count of supervised tokens."""
+        self._switch_dropout_off()
+        positions, targets = zip(*(_supervised(part) for part in parts), strict=True)
         with translated():
-            found = self._streams.map(self._hidden, parts, [places for places, _ in wanted])
-            self._streams.evaluate(*found)
-            loss = self._head.loss(_joined(found), _joined(targets for _, targets in wanted), gradient=False)
+            hidden = self._streams.map(self._hidden, parts, positions)
+            self._streams.evaluate(*hidden)
+            loss = self._head.loss(_joined(hidden), _joined(targets), gradient=False)
         return loss.total, sum(part.supervised for part in parts)
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
-        for adapter in self._adapters:
-            adapter.draw(None)
+        self._switch_dropout_off()
         sampling = Sampling(max_tokens=max_tokens)
-        for (number,) in decoding.decode(MlxRows(self._model, self._head), [ids], [0], sampling, stops):
-            assert number is not None
-            yield number
+        for (token_id,) in decoding.decode(MlxRows(self._model, self._head), [ids], [0], sampling, stops):
+            assert token_id is not None
+            yield token_id
 
     def save(self, directory: Path) -> None:
         """Write what is trained, the optimizer and the random state."""
@@ -193,7 +207,7 @@ class MlxTrainer:
             config = peft_adapter.config(self._recipe, self._layers, self._wrapped)
             (directory / peft_adapter.CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
         mx.save_safetensors(str(directory / OPTIMIZER), dict(_named(self._optimizer.state)))
-        (directory / STATE).write_text(json.dumps({"draws": self._draws}), encoding="utf-8")
+        (directory / STATE).write_text(json.dumps({"draws": self._batch_count}), encoding="utf-8")
 
     def restore(self, directory: Path) -> None:
         """Take up what `save` wrote."""
@@ -202,7 +216,7 @@ class MlxTrainer:
         else:
             self.load(directory)
         self._optimizer.state = tree_unflatten(list(_arrays(directory / OPTIMIZER).items()))
-        self._draws = json.loads((directory / STATE).read_text(encoding="utf-8"))["draws"]
+        self._batch_count = json.loads((directory / STATE).read_text(encoding="utf-8"))["draws"]
         self._gradient, self._loss, self._tokens, self._parts = None, 0.0, 0, 0
         mx.eval(self._model.trainable_parameters(), self._optimizer.state)
 
@@ -213,8 +227,7 @@ class MlxTrainer:
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The scores (vocabulary,) of what follows `ids`."""
-        for adapter in self._adapters:
-            adapter.draw(None)
+        self._switch_dropout_off()
         states = self._model.model(mx.array([list(ids)]))
         return np.array(self._head.logits(states[0, -1:]).astype(mx.float32))[0]
 
@@ -229,23 +242,27 @@ class MlxTrainer:
         for part in parts:
             with attention.segments(part.segments):
                 logits = np.array(self._model(mx.array(part.ids[:, :-1])).astype(mx.float32))
-            for row, place in np.argwhere(part.weights[:, 1:] > 0):
-                scores = logits[row, place].astype(np.float64)
+            for row, position in np.argwhere(part.weights[:, 1:] > 0):
+                scores = logits[row, position].astype(np.float64)  # (vocabulary,)
                 highest = scores.max()
-                total += float(highest + np.log(np.exp(scores - highest).sum()) - scores[part.ids[row, place + 1]])
+                target = part.ids[row, position + 1]
+                total += float(highest + np.log(np.exp(scores - highest).sum()) - scores[target])
         return total / sum(part.supervised for part in parts)
 
     def work(self) -> tuple[float, float]:
-        """Two operations a weight forward, two for the gradient of the input; frozen weights need no more."""
+        """Operations for each token in the body, and for each supervised one in the head.
+
+        Two a weight forward (a product and a sum), two for the gradient of the input; frozen weights need no more.
+        """
         sizes = {name: value.size for name, value in _named(self._model.parameters())}
         head = sum(size for name, size in sizes.items() if "embed_tokens" in name or "lm_head" in name)
         return 4.0 * (sum(sizes.values()) - head), 4.0 * head
 
     def memory(self) -> Memory:
-        """What the allocator says; a call begins a new peak."""
-        found = Memory(int(mx.get_peak_memory()), int(mx.get_active_memory()), int(mx.get_cache_memory()))
+        """What the allocator says, in bytes; a call begins a new peak."""
+        memory = Memory(int(mx.get_peak_memory()), int(mx.get_active_memory()), int(mx.get_cache_memory()))
         mx.reset_peak_memory()
-        return found
+        return memory
 
     def release(self) -> None:
         """Give the allocator's freed buffers back to the system."""
@@ -280,7 +297,6 @@ def _joined(parts: Iterable[mx.array]) -> mx.array:
 
 
 def _supervised(batch: MicroBatch) -> tuple[mx.array, mx.array]:
-    """Flat places in (rows * length) whose next token is supervised, and those next tokens; both (n,)."""
-    wanted = batch.weights[:, 1:].reshape(-1) > 0
-    places = np.flatnonzero(wanted).astype(np.int32)
-    return mx.array(places), mx.array(batch.ids[:, 1:].reshape(-1)[places])
+    """Flat positions in (rows * length) whose next token is supervised, and those next tokens' ids; both (n,) int32."""
+    positions = np.flatnonzero(batch.weights[:, 1:].reshape(-1) > 0).astype(np.int32)
+    return mx.array(positions), mx.array(batch.ids[:, 1:].reshape(-1)[positions])
