@@ -29,7 +29,7 @@ def led(group: Group, directory: Path) -> Recipe:
 
 
 def agreed(group: Group, decided: Budget) -> Budget:
-    """Rank 0's decisions on memory: the plan of micro-batches must be the same on all. Streams are the fewest of all."""
+    """Rank 0's decisions on memory: the plan of micro-batches must be the same on all. Streams: the fewest of all."""
     mine, train = decided.shapes, decided.recipe.train
     ranks = gather(
         group, mine.multiple, mine.overhead, mine.limit, mine.packed, train.checkpointing is True, mine.streams
