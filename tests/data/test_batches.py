@@ -63,15 +63,15 @@ def test_packed_rows_lie_end_to_end_and_none_is_lost(rows: int | None) -> None:
     lengths = np.random.default_rng(0).integers(2, 200, 40)
     parts = plan(examples(*lengths), BatchShape(8, 0, 256, 2, packed=True), rows)
     assert sum(part.supervised for part in parts) == int((lengths - 1).sum())
-    found = []
+    unpacked = []
     for part in parts:
         assert len(part.ids) == 1
         assert len(part.segments) <= (rows or 40)
         assert not part.segments or sum(part.segments) == part.tokens <= 256
         assert not part.weights[part.ids == 0].any()
-        found += [row[row > 0].tolist() for row in np.split(part.ids[0], np.cumsum(part.segments)[:-1].astype(int))]
-    assert sorted(map(len, found)) == sorted(lengths)
-    assert all(row == list(range(1, len(row) + 1)) for row in found)
+        unpacked += [row[row > 0].tolist() for row in np.split(part.ids[0], np.cumsum(part.segments)[:-1].astype(int))]
+    assert sorted(map(len, unpacked)) == sorted(lengths)
+    assert all(row == list(range(1, len(row) + 1)) for row in unpacked)
 
 
 def test_packed_rows_fill_the_lanes_evenly() -> None:

@@ -43,7 +43,7 @@ def supervised(example: Example, tokenizer: Tokenizer) -> str:
     return tokenizer.decode(example.ids[example.weights > 0].tolist(), special=True)
 
 
-def made(record: Record, tokenizer: Tokenizer, max_length: int = 512) -> Example:
+def example_of(record: Record, tokenizer: Tokenizer, max_length: int = 512) -> Example:
     example = to_example(record, tokenizer, max_length)
     assert isinstance(example, Example)
     return example
@@ -51,7 +51,7 @@ def made(record: Record, tokenizer: Tokenizer, max_length: int = 512) -> Example
 
 def test_every_assistant_turn_and_its_terminator(tiny: Path, tmp_path: Path) -> None:
     tokenizer = Tokenizer(with_template(tiny, tmp_path / "m", TURNS))
-    example = made(CHAT, tokenizer)
+    example = example_of(CHAT, tokenizer)
     assert supervised(example, tokenizer) == "the quote<end_of_turn>and<end_of_turn>"
     assert int((example.ids == tokenizer.bos_id).sum()) == 1
     assert example.ids[0] == tokenizer.bos_id
@@ -63,7 +63,7 @@ def test_every_assistant_turn_and_its_terminator(tiny: Path, tmp_path: Path) -> 
 def test_the_prompt_has_the_ids_that_generation_meets(tiny: Path, tmp_path: Path) -> None:
     tokenizer = Tokenizer(with_template(tiny, tmp_path / "m", TURNS))
     record = Record("x", (Message("user", "th"), Message("assistant", "\n\nthe")))
-    example = made(record, tokenizer)
+    example = example_of(record, tokenizer)
     asked = tokenizer.encode(tokenizer.render(record.messages[:1], ask=True))
     assert example.ids[: len(asked)].tolist() == asked
     assert not example.weights[: len(asked)].any()
@@ -72,19 +72,19 @@ def test_the_prompt_has_the_ids_that_generation_meets(tiny: Path, tmp_path: Path
 def test_gemma4_keeps_its_system_role_and_its_empty_thought(tiny: Path, tmp_path: Path) -> None:
     tokenizer = Tokenizer(with_template(tiny, tmp_path / "m", GEMMA4))
     assert not tokenizer.folds_system
-    found = pieces(CHAT, tokenizer)
-    assert "".join(text for text, learned in found if learned) == "the quote<turn|>and<turn|>"
-    assert found[-3][0].endswith("<|turn>model\n<|channel>thought\n<channel|>")
-    assert sum(text.count("<|channel>") for text, _ in found) == 1
+    texts = pieces(CHAT, tokenizer)
+    assert "".join(text for text, learned in texts if learned) == "the quote<turn|>and<turn|>"
+    assert texts[-3][0].endswith("<|turn>model\n<|channel>thought\n<channel|>")
+    assert sum(text.count("<|channel>") for text, _ in texts) == 1
     thinking = Tokenizer(tmp_path / "m", thinking=True)
     assert not any("<|channel>" in text for text, _ in pieces(CHAT, thinking))
 
 
 def test_text_and_plain_pairs(tiny: Path) -> None:
     tokenizer = Tokenizer(tiny)
-    whole = made(Record("x", text="the quote"), tokenizer)
+    whole = example_of(Record("x", text="the quote"), tokenizer)
     assert supervised(whole, tokenizer) == "the quote<eos>"
-    pair = made(Record("x", (Message("user", "the:"), Message("assistant", " and"))), tokenizer)
+    pair = example_of(Record("x", (Message("user", "the:"), Message("assistant", " and"))), tokenizer)
     assert supervised(pair, tokenizer) == " and<eos>"
     assert int((pair.ids == tokenizer.bos_id).sum()) == 1
 
@@ -92,7 +92,7 @@ def test_text_and_plain_pairs(tiny: Path) -> None:
 def test_turns_stand_apart_where_no_template_sets_them_apart(tiny: Path, tmp_path: Path) -> None:
     turns = (Message("user", "the quote"), Message("assistant", "and"))
     record = Record("x", turns, between="\n")
-    example = made(record, Tokenizer(tiny))
+    example = example_of(record, Tokenizer(tiny))
     assert Tokenizer(tiny).decode(example.ids.tolist(), special=True) == "<bos>the quote\nand<eos>"
     assert supervised(example, Tokenizer(tiny)) == "and<eos>"
     chatty = Tokenizer(with_template(tiny, tmp_path / "m", TURNS))
@@ -102,12 +102,12 @@ def test_turns_stand_apart_where_no_template_sets_them_apart(tiny: Path, tmp_pat
 def test_cut_rows_are_marked_and_empty_ones_rejected(tiny: Path) -> None:
     tokenizer = Tokenizer(tiny)
     record = Record("x", (Message("user", "the " * 20), Message("assistant", "and")))
-    assert made(record, tokenizer, 60).cut is False
+    assert example_of(record, tokenizer, 60).cut is False
     rejected = to_example(record, tokenizer, 10)
     assert isinstance(rejected, Rejected)
     assert "no supervised token within 10 tokens" in rejected.reason
-    assert made(Record("x", text="the " * 50), tokenizer, 16).cut
-    assert len(made(Record("x", text="the " * 50), tokenizer, 16).ids) == 16
+    assert example_of(Record("x", text="the " * 50), tokenizer, 16).cut
+    assert len(example_of(Record("x", text="the " * 50), tokenizer, 16).ids) == 16
 
 
 def test_a_template_that_refuses_is_a_reason(tiny: Path, tmp_path: Path) -> None:
@@ -125,6 +125,6 @@ def test_decoding_gives_the_text_back(tiny: Path, text: str) -> None:
 
 
 def test_weights_are_zero_or_one(tiny: Path) -> None:
-    example = made(Record("x", text="the"), Tokenizer(tiny))
+    example = example_of(Record("x", text="the"), Tokenizer(tiny))
     assert example.ids.dtype == np.int32
     assert set(example.weights.tolist()) <= {0.0, 1.0}

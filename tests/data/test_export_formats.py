@@ -45,9 +45,9 @@ def test_a_dataset_goes_before_a_folder_that_is_called_so_too(
     (tmp_path / "papers" / "mine").mkdir(parents=True)
     (tmp_path / "papers" / "mine" / "paper.pdf").write_bytes(b"%PDF-")
     monkeypatch.chdir(tmp_path / "papers")
-    done = run("convert", "mine", "--to", "chat", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["rows"] == {"train": 3, "test": 1}
+    process = run("convert", "mine", "--to", "chat", "--json")
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["rows"] == {"train": 3, "test": 1}
 
 
 @pytest.mark.parametrize(
@@ -55,9 +55,9 @@ def test_a_dataset_goes_before_a_folder_that_is_called_so_too(
 )
 def test_forms_are_read_back(dataset: Path, tmp_path: Path, form: str, kept: int) -> None:
     out = tmp_path / "out"
-    done = run("convert", "mine", "--to", form, "--out", str(out), "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["rows"] == {"train": kept, "test": 1}
+    process = run("convert", "mine", "--to", form, "--out", str(out), "--json")
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["rows"] == {"train": kept, "test": 1}
     file = next(out.glob("train.*"))
     records = list(Records(DataSpec(path=str(file))))
     assert len(records) == kept
@@ -67,14 +67,14 @@ def test_forms_are_read_back(dataset: Path, tmp_path: Path, form: str, kept: int
         assert records[0].reply == "Thät."
         first = "Be brief.\n\nWho?" if form in ("alpaca", "prompt") else "Be brief."
         assert records[1].messages[0].content == first
-    assert ("has more than one turn" in done.stderr) is (kept == 2)
+    assert ("has more than one turn" in process.stderr) is (kept == 2)
     assert run("convert", "mine", "--to", form, "--out", str(out)).returncode == 2  # it is there already
 
 
 def test_plain_text_comes_back_from_parquet(tmp_path: Path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n{"text": "two"}\n')
-    done = run("convert", str(tmp_path / "rows.jsonl"), "--to", "parquet", "--out", str(tmp_path / "out"))
-    assert done.returncode == 0, done.stderr
+    process = run("convert", str(tmp_path / "rows.jsonl"), "--to", "parquet", "--out", str(tmp_path / "out"))
+    assert process.returncode == 0, process.stderr
     assert [one.text for one in Records(DataSpec(path=str(tmp_path / "out")))] == ["one", "two"]
     refused = run("convert", str(tmp_path / "rows.jsonl"), "--to", "alpaca", "--out", str(tmp_path / "no"))
     assert refused.returncode == 2
@@ -85,24 +85,24 @@ def test_plain_text_comes_back_from_parquet(tmp_path: Path) -> None:
 def test_a_hub_folder_is_what_the_hubs_library_loads(dataset: Path, tmp_path: Path) -> None:
     import datasets
 
-    done = run("convert", str(dataset), "--to", "hub", "--out", str(tmp_path / "hub"))
-    assert done.returncode == 0, done.stderr
+    process = run("convert", str(dataset), "--to", "hub", "--out", str(tmp_path / "hub"))
+    assert process.returncode == 0, process.stderr
     loaded = datasets.load_dataset(str(tmp_path / "hub"), cache_dir=str(tmp_path / "cache"))
     assert {split: len(rows) for split, rows in loaded.items()} == {"train": 3, "test": 1}
     assert "# mine" in (tmp_path / "hub" / "README.md").read_text()
 
 
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
-    done = run("convert", "nothing", "--to", "chat", "--out", str(tmp_path / "out"))
-    assert done.returncode == 2
-    assert "no dataset 'nothing'" in done.stderr
+    process = run("convert", "nothing", "--to", "chat", "--out", str(tmp_path / "out"))
+    assert process.returncode == 2
+    assert "no dataset 'nothing'" in process.stderr
 
 
 def test_rows_that_are_held_out_by_name_stay_so(tmp_path: Path) -> None:
     for name, text in (("train", "one"), ("val", "two"), ("test", "three")):
         (tmp_path / f"{name}.jsonl").write_text(json.dumps({"text": text}) + "\n")
-    done = run("convert", str(tmp_path), "--to", "chat", "--out", str(tmp_path / "out"), "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["rows"] == {"train": 1, "test": 1}
+    process = run("convert", str(tmp_path), "--to", "chat", "--out", str(tmp_path / "out"), "--json")
+    assert process.returncode == 0, process.stderr
+    assert json.loads(process.stdout)["rows"] == {"train": 1, "test": 1}
     assert json.loads((tmp_path / "out" / "test.jsonl").read_text()) == {"text": "two"}
-    assert "left out of" in done.stderr
+    assert "left out of" in process.stderr

@@ -24,8 +24,8 @@ def linted(tiny: Path, *records: Record, max_length: int = 1024) -> list[Problem
     findings = Findings()
     tokenizer = Tokenizer(tiny)
     lint = Lint(findings, max_length, control=tokenizer.control_tokens, positions=512)
-    for record, made in to_examples(records, tokenizer, max_length):
-        lint(record, made)
+    for record, examples in to_examples(records, tokenizer, max_length):
+        lint(record, examples)
     lint.close()
     return findings.of("odd")
 
@@ -49,10 +49,10 @@ def linted(tiny: Path, *records: Record, max_length: int = 1024) -> list[Problem
     ],
 )
 def test_each_rule(tiny: Path, record: Record, says: str) -> None:
-    (found,) = linted(tiny, record, pair("what of <this> & that, 3 < 4?", "a [list] of\n\tthings; e.g. 5 > 4"))
-    assert says in found.kind
-    assert (found.count, found.sources) == (1, ["a:1"])
-    assert found.example
+    (problem,) = linted(tiny, record, pair("what of <this> & that, 3 < 4?", "a [list] of\n\tthings; e.g. 5 > 4"))
+    assert says in problem.kind
+    assert (problem.count, problem.sources) == (1, ["a:1"])
+    assert problem.example
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_a_reply_glued_to_its_prompt(
     findings = Findings()
     lint = Lint(findings, 512, chat)
     record = replace(pair(prompt, reply), between=between)
-    ((_, made),) = to_examples([record], Tokenizer(tiny), 512)
-    lint(record, made)
+    ((_, examples),) = to_examples([record], Tokenizer(tiny), 512)
+    lint(record, examples)
     assert ["no space or line end" in kind.kind for kind in findings.of("odd")] == [True] * glued
 
 
@@ -85,9 +85,9 @@ def test_every_control_token_in_a_row_is_told() -> None:
     for source in ("a:1", "a:2"):
         record = pair(text, "<mask>", source)
         lint(record, [Example(np.zeros(9, np.int32), np.ones(9, np.float32))])
-    told = {kind.kind: kind.count for kind in findings.of("odd") if "control token" in kind.kind}
+    counts = {kind.kind: kind.count for kind in findings.of("odd") if "control token" in kind.kind}
     names = ("<start_of_image>", "<mask>", "<unusedN>", "<image_soft_token>", "###END")
-    assert told == {f"has the control token {name} in its text": 2 for name in names}
+    assert counts == {f"has the control token {name} in its text": 2 for name in names}
 
 
 def test_control_tokens_are_bounded_in_number() -> None:
@@ -122,10 +122,10 @@ def test_the_same_reply_again_and_again(tiny: Path) -> None:
     rare = [pair(f"ask {number}", f"say {number}", f"a:{number}") for number in range(300)]
     often = [pair(f"and {number}", "no idea", f"b:{number}") for number in range(100)]
     mixed = [record for both in zip(rare, [*often, *rare[:200]], strict=True) for record in both][:400]
-    (found,) = linted(tiny, *mixed)
-    assert "same reply" in found.kind
-    assert (found.example, found.sources) == ("no idea", ["b:0"])
-    assert 100 - 400 / 64 <= found.count <= 100
+    (problem,) = linted(tiny, *mixed)
+    assert "same reply" in problem.kind
+    assert (problem.example, problem.sources) == ("no idea", ["b:0"])
+    assert 100 - 400 / 64 <= problem.count <= 100
     assert not linted(tiny, *rare, *often[:50])
 
 

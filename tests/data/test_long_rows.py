@@ -29,7 +29,7 @@ TALK = Record(
 )
 
 
-def made(record: Record, tokenizer: Tokenizer, max_length: int, do: LongRows) -> list[Example]:
+def examples_of(record: Record, tokenizer: Tokenizer, max_length: int, do: LongRows) -> list[Example]:
     ((_, several),) = to_examples([record], tokenizer, max_length, do)
     return [one for one in several if isinstance(one, Example)]
 
@@ -40,7 +40,7 @@ def learned(example: Example, tokenizer: Tokenizer) -> str:
 
 def test_plain_text_becomes_windows_that_lose_nothing(tiny: Path) -> None:
     tokenizer = Tokenizer(tiny)
-    windows = made(TEXT, tokenizer, 50, "split")
+    windows = examples_of(TEXT, tokenizer, 50, "split")
     assert len(windows) > 3
     whole = to_example(TEXT, tokenizer, 10_000)
     assert isinstance(whole, Example)
@@ -56,8 +56,8 @@ def test_plain_text_becomes_windows_that_lose_nothing(tiny: Path) -> None:
 def test_a_conversation_is_split_between_turns_under_its_system_message(tiny: Path) -> None:
     tokenizer = Tokenizer(tiny)
     limit = 150
-    parts = made(TALK, tokenizer, limit, "split")
-    whole = made(TALK, tokenizer, 10_000, "cut")[0]
+    parts = examples_of(TALK, tokenizer, limit, "split")
+    whole = examples_of(TALK, tokenizer, 10_000, "cut")[0]
     assert len(parts) > 1
     assert all(len(part.ids) <= limit and not part.cut for part in parts)
     assert "".join(learned(part, tokenizer) for part in parts) == learned(whole, tokenizer)
@@ -68,7 +68,7 @@ def test_a_conversation_is_split_between_turns_under_its_system_message(tiny: Pa
 
 def test_one_exchange_cannot_be_split_and_is_cut(tiny: Path) -> None:
     record = Record("p", (Message("user", "the"), Message("assistant", "quote " * 40)))
-    (only,) = made(record, Tokenizer(tiny), 30, "split")
+    (only,) = examples_of(record, Tokenizer(tiny), 30, "split")
     assert only.cut
     assert len(only.ids) == 30
 
@@ -83,7 +83,7 @@ def test_drop_says_how_long_it_was(tiny: Path, record: Record) -> None:
 
 @pytest.mark.parametrize("do", ["cut", "drop", "split"])
 def test_a_row_that_fits_is_left_alone(tiny: Path, do: LongRows) -> None:
-    (only,) = made(Record("x", text="the quote"), Tokenizer(tiny), 64, do)
+    (only,) = examples_of(Record("x", text="the quote"), Tokenizer(tiny), 64, do)
     assert not only.cut
 
 

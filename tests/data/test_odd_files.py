@@ -85,9 +85,9 @@ TOLD: list[tuple[str, str | bytes, list[str], str]] = [  # the same, and what is
 
 def read(file: Path, content: str | bytes) -> tuple[list[str], list[str]]:
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
-    found = list(row_readers.read(file, lambda place: None))
-    told = [f"{row.source} {row.reason}" for row in found if isinstance(row, Rejected)]
-    return [str(row[1]["a"]) for row in found if not isinstance(row, Rejected)], told
+    values_read = list(row_readers.read(file, lambda place: None))
+    reasons = [f"{row.source} {row.reason}" for row in values_read if isinstance(row, Rejected)]
+    return [str(row[1]["a"]) for row in values_read if not isinstance(row, Rejected)], reasons
 
 
 @pytest.mark.parametrize(("name", "content", "values"), READ, ids=[name for name, _, _ in READ])
@@ -99,10 +99,10 @@ def test_what_is_read(tmp_path: Path, name: str, content: str | bytes, values: l
 def test_what_is_not_read_is_told(
     tmp_path: Path, name: str, content: str | bytes, values: list[str], says: str
 ) -> None:
-    found, told = read(tmp_path / name, content)
-    assert found == values
-    assert len(told) == 1
-    assert says in told[0]
+    values_read, reasons = read(tmp_path / name, content)
+    assert values_read == values
+    assert len(reasons) == 1
+    assert says in reasons[0]
 
 
 def test_a_window_may_end_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,6 +114,6 @@ def test_a_window_may_end_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for size in (1, 2, 3, 7, 64):
         monkeypatch.setattr(json_values, "BLOCK", size)
         assert read(tmp_path / "w.json", f"[{rows_of}]") == whole
-        found, told = read(tmp_path / "w.json", broken)
-        assert found == whole[0][:30] + whole[0][31:]
-        assert len(told) == 1
+        values_read, reasons = read(tmp_path / "w.json", broken)
+        assert values_read == whole[0][:30] + whole[0][31:]
+        assert len(reasons) == 1

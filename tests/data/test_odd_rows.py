@@ -141,8 +141,8 @@ def read(folder: Path, *rows: dict[str, Any], **data: Any) -> tuple[list[str], R
 
 @pytest.mark.parametrize(("row", "expected"), MADE, ids=[str(row)[:60] for row, _ in MADE])
 def test_a_row_is_read(tmp_path: Path, row: dict[str, Any], expected: str) -> None:
-    made, records = read(tmp_path, row)
-    assert made == [expected]
+    rendered, records = read(tmp_path, row)
+    assert rendered == [expected]
     assert records.notes() == []
 
 
@@ -155,14 +155,14 @@ def test_a_row_is_left_out_with_its_reason(tmp_path: Path, row: dict[str, Any], 
 
 @pytest.mark.parametrize(("row", "says"), SAID, ids=[str(row)[:60] for row, _ in SAID])
 def test_something_is_said_of_a_row(tmp_path: Path, row: dict[str, Any], says: str) -> None:
-    made, records = read(tmp_path, row)
-    assert len(made) == 1
+    rendered, records = read(tmp_path, row)
+    assert len(rendered) == 1
     assert [says in note for note in records.notes()] == [True] * bool(says)
 
 
 def test_turns_of_one_role_are_merged_on_request(tmp_path: Path) -> None:
-    made, _ = read(tmp_path, talk(ASK, ASK, SAY, SAY), merge_turns=True)
-    assert made == ["user: hi\n\nhi|assistant: yo\n\nyo"]
+    rendered, _ = read(tmp_path, talk(ASK, ASK, SAY, SAY), merge_turns=True)
+    assert rendered == ["user: hi\n\nhi|assistant: yo\n\nyo"]
     with pytest.raises(DatasetError, match="only some have a weight of 0"):
         read(tmp_path, talk(ASK, {**SAY, "weight": 0}, SAY), merge_turns=True)
 
@@ -175,11 +175,11 @@ def test_one_row_does_not_decide_for_the_next(tmp_path: Path) -> None:
         {"instruction": "d", "output": "x"},
         {"messages": None, "instruction": "e", "output": "x", "weight": None},
     ]
-    made, records = read(tmp_path, *rows)
-    assert [turns.split("|")[0] for turns in made] == [f"user: {q}" for q in ("a", "a\n\nb", "a\n\nc", "d", "e")]
+    rendered, records = read(tmp_path, *rows)
+    assert [turns.split("|")[0] for turns in rendered] == [f"user: {q}" for q in ("a", "a\n\nb", "a\n\nc", "d", "e")]
     assert records.notes() == []
-    made, records = read(tmp_path, {"q": "a", "x": None}, {"q": "b"}, {"q": "c", "x": 1}, template="{q}")
-    assert made == ["a", "b", "c"]
+    rendered, records = read(tmp_path, {"q": "a", "x": None}, {"q": "b"}, {"q": "c", "x": 1}, template="{q}")
+    assert rendered == ["a", "b", "c"]
     assert records.notes() == ["columns not used: x (1)"]
 
 
@@ -191,8 +191,8 @@ def test_many_sorts_of_rows_are_counted_too(tmp_path: Path) -> None:
 
 
 def test_shapes_may_be_mixed_in_a_file(tmp_path: Path) -> None:
-    made, records = read(tmp_path, {"text": "a"}, talk(ASK, SAY), {"prompt": "hi", "completion": "yo!"})
-    assert made == ["a", PAIR, f"{PAIR}!"]
+    rendered, records = read(tmp_path, {"text": "a"}, talk(ASK, SAY), {"prompt": "hi", "completion": "yo!"})
+    assert rendered == ["a", PAIR, f"{PAIR}!"]
     assert records.shapes == ["text", "chat", "prompt"]
 
 
@@ -203,8 +203,8 @@ DIFFERENT = [
 
 def test_different_rows_are_no_duplicates(tmp_path: Path) -> None:
     rows = [{"prompt": "Say it", "completion": text} for text in DIFFERENT]
-    made, records = read(tmp_path, *rows)
-    assert len(made) == len(DIFFERENT)
+    rendered, records = read(tmp_path, *rows)
+    assert len(rendered) == len(DIFFERENT)
     assert records.duplicates == 0
     (near,) = records.notes()
     assert near.startswith("5 rows trained on that may be a mistake: rows.jsonl:2 is nearly a row before it")
@@ -212,8 +212,8 @@ def test_different_rows_are_no_duplicates(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("duplicates", "kept"), [("drop", 1), ("keep", 3)])
 def test_equal_rows_are_dropped_or_kept(tmp_path: Path, duplicates: str, kept: int) -> None:
-    made, records = read(tmp_path, {"text": "a"}, {"text": "a\n"}, {"text": "a"}, duplicates=duplicates)
-    assert len(made) == kept
+    rendered, records = read(tmp_path, {"text": "a"}, {"text": "a\n"}, {"text": "a"}, duplicates=duplicates)
+    assert len(rendered) == kept
     assert records.duplicates == 3 - kept
     masked = [talk(ASK, {**SAY, "weight": 0}, ASK, SAY), talk(ASK, SAY, ASK, SAY)]
     assert len(read(tmp_path, *masked)[0]) == 2

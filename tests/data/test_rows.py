@@ -37,12 +37,12 @@ class Read:
 
 def read(spec: DataSpec) -> Read:
     records = Records(spec)
-    found = list(records)
-    side = records.held_out(np.ones(len(found), np.bool_))
+    read_rows = list(records)
+    side = records.held_out(np.ones(len(read_rows), np.bool_))
     return Read(
         " and ".join(records.shapes),
-        [record for record, held in zip(found, side, strict=True) if not held],
-        [record for record, held in zip(found, side, strict=True) if held],
+        [record for record, held in zip(read_rows, side, strict=True) if not held],
+        [record for record, held in zip(read_rows, side, strict=True) if held],
         [source for kind in records.findings.of("left out") for source in kind.sources],
         records.duplicates,
     )
@@ -66,10 +66,11 @@ PAIR = (Message("user", "hi"), Message("assistant", "yo"))
     ],
 )
 def test_shapes_are_detected(tmp_path: Path, row: dict[str, Any], shape: str, messages: tuple[Message, ...]) -> None:
-    found = read(DataSpec(path=write(tmp_path / "a.jsonl", row), split=0))
-    assert found.shape == shape
-    assert found.train[0].messages == messages
-    assert found.train[0].between == ("\n" if shape in ("chat", "instruction") else "")  # a prompt's bytes are its own
+    read_rows = read(DataSpec(path=write(tmp_path / "a.jsonl", row), split=0))
+    assert read_rows.shape == shape
+    assert read_rows.train[0].messages == messages
+    # A prompt's bytes are its own.
+    assert read_rows.train[0].between == ("\n" if shape in ("chat", "instruction") else "")
 
 
 def test_templates_take_any_columns(tmp_path: Path) -> None:
@@ -88,9 +89,9 @@ def test_broken_rows_never_stop_good_ones(tmp_path: Path) -> None:
         {"prompt": 1.5, "completion": None},
     ]
     path = write(tmp_path / "a.jsonl", {"prompt": "a", "completion": "b"}, *bad, {"prompt": "c", "completion": "d"})
-    found = read(DataSpec(path=path, split=0))
-    assert len(found.train) == 2
-    assert sorted(found.rejected) == [f"a.jsonl:{number}" for number in range(2, 7)]
+    read_rows = read(DataSpec(path=path, split=0))
+    assert len(read_rows.train) == 2
+    assert sorted(read_rows.rejected) == [f"a.jsonl:{number}" for number in range(2, 7)]
 
 
 def test_a_folder_of_every_kind(tmp_path: Path) -> None:
@@ -102,21 +103,21 @@ def test_a_folder_of_every_kind(tmp_path: Path) -> None:
     (tmp_path / "f.md").write_text("# eight\n")
     write(tmp_path / "g.jsonl", CHAT)
     (tmp_path / "README.md").write_text("what these rows are")
-    found = read(DataSpec(path=str(tmp_path), split=0))
-    texts = [record.text for record in found.train]
+    read_rows = read(DataSpec(path=str(tmp_path), split=0))
+    texts = [record.text for record in read_rows.train]
     assert texts == ["one", "two", "three, really", "five", "six", "seven", "# eight\n", ""]
-    assert found.train[-1].messages == PAIR
-    assert found.shape == "text and chat"
-    assert found.rejected == ["b.csv:3", "e.parquet#2"]
+    assert read_rows.train[-1].messages == PAIR
+    assert read_rows.shape == "text and chat"
+    assert read_rows.rejected == ["b.csv:3", "e.parquet#2"]
 
 
 def test_a_folder_may_bring_its_held_out_rows(tmp_path: Path) -> None:
     write(tmp_path / "train.jsonl", {"text": "one"}, {"text": "two"}, {"text": "TWO "})
     write(tmp_path / "valid.jsonl", {"text": "two"}, {"text": "three"})
-    found = read(DataSpec(path=str(tmp_path)))
-    assert [record.text for record in found.train] == ["one", "TWO "]
-    assert [record.text for record in found.held_out] == ["two", "three"]
-    assert found.duplicates == 1
+    read_rows = read(DataSpec(path=str(tmp_path)))
+    assert [record.text for record in read_rows.train] == ["one", "TWO "]
+    assert [record.text for record in read_rows.held_out] == ["two", "three"]
+    assert read_rows.duplicates == 1
 
 
 def keys(*texts: str) -> Any:

@@ -36,9 +36,9 @@ def sides(path: Any, **data: Any) -> tuple[list[str], list[str], list[str]]:
     """The texts to train on, those held out, and the notes."""
     records = Records(DataSpec(path=path, **{"split": 0, **data}))
     texts = [record.text for record in records]
-    held = records.held_out(np.ones(len(texts), np.bool_))
-    train = [text for text, side in zip(texts, held, strict=True) if not side]
-    return train, [text for text, side in zip(texts, held, strict=True) if side], records.notes()
+    validation = records.held_out(np.ones(len(texts), np.bool_))
+    train = [text for text, side in zip(texts, validation, strict=True) if not side]
+    return train, [text for text, side in zip(texts, validation, strict=True) if side], records.notes()
 
 
 @pytest.mark.parametrize(
@@ -77,17 +77,17 @@ def test_a_file_by_its_name(tmp_path: Path, held_out: str, suffix: str) -> None:
     if suffix == "csv":
         for file in tmp_path.iterdir():
             file.write_text("text\n" + json.loads(file.read_text())["text"] + "\n")
-    train, held, notes = sides(str(tmp_path))
-    assert (train, held) == (["a"], ["v"])
+    train, validation, notes = sides(str(tmp_path))
+    assert (train, validation) == (["a"], ["v"])
     assert f"held out of {tmp_path} by name: {held_out}.{suffix}" in notes
     assert f"left out of {tmp_path} by name, for a last test: test.{suffix}" in notes
 
 
 def test_a_test_alone_is_left_out_and_a_share_is_held_out(tmp_path: Path) -> None:
     put(tmp_path, train__jsonl=["a", "b", "c"], test__jsonl=["t"])
-    train, held, (note,) = sides(str(tmp_path), split=0.4)
-    assert sorted(train + held) == ["a", "b", "c"]
-    assert held
+    train, validation, (note,) = sides(str(tmp_path), split=0.4)
+    assert sorted(train + validation) == ["a", "b", "c"]
+    assert validation
     assert "test.jsonl; a share of the other rows is held out instead (data.split)" in note
 
 
@@ -103,8 +103,8 @@ def test_an_object_of_lists(tmp_path: Path) -> None:
     rows: dict[str, Any] = {name: [{"text": text} for text in texts] for name, texts in splits.items()}
     file = tmp_path / "rows.json"
     file.write_text(json.dumps({**rows, "tags": ["x", "y"]}))
-    train, held, notes = sides(str(file))
-    assert (train, held) == (list("abcdefghij"), ["v"])
+    train, validation, notes = sides(str(file))
+    assert (train, validation) == (list("abcdefghij"), ["v"])
     assert notes == [
         "lists in rows.json that are not read: tags (2)",
         "held out of rows.json by name: validation",
@@ -169,15 +169,15 @@ def test_what_datasets_saved_to_disk(tmp_path: Path) -> None:
     other = datasets.Dataset.from_list([{"text": "v"}])
     both = datasets.DatasetDict({"train": saved, "validation": other, "test": other.map(lambda row: {"text": "t"})})
     both.save_to_disk(str(tmp_path / "dict"))
-    train, held, notes = sides(str(tmp_path / "dict"))
-    assert (train, held) == (["a", "b"], ["v"])
+    train, validation, notes = sides(str(tmp_path / "dict"))
+    assert (train, validation) == (["a", "b"], ["v"])
     assert any("for a last test" in note for note in notes)
 
 
 def test_a_split_is_left_out_of_training_where_it_repeats_the_held_out_rows(tmp_path: Path) -> None:
     put(tmp_path, train__jsonl=["a", "b", "b"], valid__jsonl=["b"])
-    train, held, notes = sides(str(tmp_path), duplicates="keep")
-    assert (train, held) == (["a"], ["b"])
+    train, validation, notes = sides(str(tmp_path), duplicates="keep")
+    assert (train, validation) == (["a"], ["b"])
     assert "2 duplicate rows left out, 2 of them since they are held out" in notes
 
 
@@ -235,8 +235,8 @@ def test_weights_reach_training(tmp_path: Path, tiny: Path) -> None:
     path = [{"path": str(tmp_path / "a.jsonl"), "weight": 3}, {"path": str(tmp_path / "b.jsonl"), "rows": 2}]
     recipe = Recipe.model_validate({"model": str(tiny), "data": {"path": path, "split": 0}, "train": {"steps": 1}})
     ready = Prepared()
-    told = [event.text for event in prepare(recipe, ready, tmp_path / "store") if isinstance(event, Notice)]
-    assert told[:2] == [f"{path[0]['path']}: each 3 times in an epoch", f"{path[1]['path']}: 2 rows taken"]
+    notices = [event.text for event in prepare(recipe, ready, tmp_path / "store") if isinstance(event, Notice)]
+    assert notices[:2] == [f"{path[0]['path']}: each 3 times in an epoch", f"{path[1]['path']}: 2 rows taken"]
     assert ready.train.sources(5) == ["a.jsonl:1"] * 3 + ["b.jsonl:1", "b.jsonl:2"]
     assert ready.tokenizer is not None
     learned = [text for text, supervised in decode_example(ready.train[2], ready.tokenizer) if supervised]

@@ -13,7 +13,7 @@ from gemmalocal.data.examples import Example
 from gemmalocal.data.token_store import lengths
 
 
-def made(count: int = 30) -> list[Example]:
+def some_examples(count: int = 30) -> list[Example]:
     dice = np.random.default_rng(0)
     return [
         Example(
@@ -47,7 +47,7 @@ def test_a_store_of_before_has_nothing_between(tmp_path: Path) -> None:
 
 
 def test_what_goes_in_comes_out_on_its_side(tmp_path: Path) -> None:
-    examples = made()
+    examples = some_examples()
     train, held_out = stored(tmp_path / "s", examples, 5)
     expected = [example for number, example in enumerate(examples) if number % 5]
     assert (len(train), len(held_out)) == (24, 6)
@@ -66,7 +66,7 @@ def test_what_goes_in_comes_out_on_its_side(tmp_path: Path) -> None:
 
 
 def test_some_are_spaced_over_all(tmp_path: Path) -> None:
-    _, held_out = stored(tmp_path / "s", made(), 2)
+    _, held_out = stored(tmp_path / "s", some_examples(), 2)
     assert held_out.spaced(15) is held_out
     some = held_out.spaced(4)
     assert len(some) == 4
@@ -74,7 +74,7 @@ def test_some_are_spaced_over_all(tmp_path: Path) -> None:
 
 
 def test_batches_are_those_of_a_list(tmp_path: Path) -> None:
-    examples = made()
+    examples = some_examples()
     train, _ = stored(tmp_path / "s", examples, 31)
     listed = list(train)
     shapes = BatchShape(8, 16, 128)
@@ -85,7 +85,7 @@ def test_batches_are_those_of_a_list(tmp_path: Path) -> None:
 
 
 def test_lengths_touch_no_token(tmp_path: Path) -> None:
-    train, _ = stored(tmp_path / "s", made(), 31)
+    train, _ = stored(tmp_path / "s", some_examples(), 31)
     before = train.lengths.tolist()
     (tmp_path / "s" / token_store.IDS).write_bytes(b"")  # nothing is left to touch
     assert train.lengths.tolist() == before
@@ -94,7 +94,7 @@ def test_lengths_touch_no_token(tmp_path: Path) -> None:
 def test_a_store_is_whole_or_not_there(tmp_path: Path) -> None:
     def torn() -> None:
         with token_store.writing(tmp_path / "s") as writer:
-            writer.add(made(1)[0])
+            writer.add(some_examples(1)[0])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.documents import best, letters
 from gemmalocal.documents import quality
 from gemmalocal.documents.read import read
-from tests.documents import made
+from tests.documents import samples
 from tests.documents.test_office import slides, word
 from tests.documents.test_text import ARTICLE, NAVIGATION
 
@@ -26,7 +26,7 @@ def page(path: Path) -> Path:
 
 
 def paper(path: Path) -> Path:
-    return made.pdf(path, [[f"The running head {n}", *LINES[n * 40 : n * 40 + 40]] for n in range(6)])
+    return samples.pdf(path, [[f"The running head {n}", *LINES[n * 40 : n * 40 + 40]] for n in range(6)])
 
 
 @pytest.mark.parametrize(("name", "make"), [("a.pdf", paper), ("a.docx", word), ("a.pptx", slides), ("a.html", page)])

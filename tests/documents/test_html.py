@@ -8,7 +8,7 @@ import pytest
 
 from gemmalocal.documents.html import body
 from gemmalocal.documents.read import read
-from tests.documents import made
+from tests.documents import samples
 
 ARTICLE = "".join(f"<p>Paragraph {n} says that a pump wants oil, and that a dry pump is loud.</p>" for n in range(6))
 SUM = (
@@ -128,7 +128,7 @@ def test_an_article_keeps_its_lists_tables_and_marks(tmp_path: Path) -> None:
 
 def test_a_book_is_read_as_its_pages_are(tmp_path: Path) -> None:
     page = "<html><body><p>In 1702<sup>1</sup>.</p><p hidden='hidden'>secret</p></body></html>"
-    document = read(str(made.epub(tmp_path / "a.epub", {"a.xhtml": page, "b.xhtml": page})))
+    document = read(str(samples.epub(tmp_path / "a.epub", {"a.xhtml": page, "b.xhtml": page})))
     assert document.text == "In 1702[1].\n\nIn 1702[1]."
     assert document.warnings == ("Hidden text was left out of 2 chapters.",)
 

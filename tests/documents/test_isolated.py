@@ -23,7 +23,7 @@ from gemmalocal.documents.limits import Limits
 from gemmalocal.documents.read import read, read_each
 from gemmalocal.errors import DocumentError
 from gemmalocal.records import Rejected
-from tests.documents import made
+from tests.documents import samples
 
 PLENTY = Limits(1 << 30)
 Items = list[Document | Rejected | DocumentError]
@@ -31,15 +31,15 @@ Items = list[Document | Rejected | DocumentError]
 
 def everything(reader: IsolatedReader, places: list[str]) -> dict[str, Items]:
     """What came of each place, by its name; why it was refused stands at the end."""
-    came: dict[str, Items] = {}
+    items_by_name: dict[str, Items] = {}
     for place, items in reader.read_all(places):
-        taken = came.setdefault(Path(place).name, [])
+        taken = items_by_name.setdefault(Path(place).name, [])
         try:
             for item in items:
                 taken.append(item)
         except DocumentError as error:
             taken.append(error)
-    return came
+    return items_by_name
 
 
 def directly(place: str) -> Items:
@@ -69,7 +69,7 @@ def left() -> set[str]:
 
 
 def test_it_reads_what_is_read_without_it(tmp_path: Path) -> None:
-    made.pdf(tmp_path / "a.pdf", [["Hello there"], ["A second page"]])
+    samples.pdf(tmp_path / "a.pdf", [["Hello there"], ["A second page"]])
     (tmp_path / "b.jsonl").write_text(
         "".join(f'{{"text": "row {n}", "title": "T"}}\n' for n in range(700)) + "{\n[1]\n"
     )
@@ -78,10 +78,10 @@ def test_it_reads_what_is_read_without_it(tmp_path: Path) -> None:
     (tmp_path / "e.txt").write_text("Caf\ufffd \x1b[31m 漢字 \U0001f600")
     places = [*find_documents([str(tmp_path)]), str(tmp_path / "nowhere.txt")]
     with IsolatedReader(bounds=PLENTY) as reader:
-        came = everything(reader, places)
-    assert len(came["b.jsonl"]) == 702
+        items_by_name = everything(reader, places)
+    assert len(items_by_name["b.jsonl"]) == 702
     for place in places:
-        ours, theirs = came[Path(place).name], directly(place)
+        ours, theirs = items_by_name[Path(place).name], directly(place)
         assert [repr(item) for item in ours] == [repr(item) for item in theirs]
     assert not left()
 
@@ -100,22 +100,22 @@ def test_what_takes_too_much_memory_is_refused_and_the_others_are_read(tmp_path:
     (tmp_path / "b.html").write_text("<p><b>x</b></p>" * 1_000_000)
     places = [str(text(tmp_path, "a.txt")), str(tmp_path / "b.html"), str(text(tmp_path, "c.txt"))]
     with IsolatedReader(bounds=Limits(200 << 20)) as reader:
-        came = everything(reader, places)
-    (refused,) = came["b.html"]
+        items_by_name = everything(reader, places)
+    (refused,) = items_by_name["b.html"]
     assert isinstance(refused, DocumentError)
     assert "b.html takes more than 0.2 GB of memory to read" in refused.message
-    assert "pump of a.txt" in repr(came["a.txt"])
-    assert "pump of c.txt" in repr(came["c.txt"])
+    assert "pump of a.txt" in repr(items_by_name["a.txt"])
+    assert "pump of c.txt" in repr(items_by_name["c.txt"])
 
 
 def test_what_takes_too_long_is_refused_and_the_others_are_read(tmp_path: Path) -> None:
     places = [str(slow(tmp_path / "a.html.gz", 60_000)), str(text(tmp_path, "b.txt"))]
     with IsolatedReader(bounds=Limits(1 << 30, seconds=1)) as reader:
-        came = everything(reader, places)
-    (refused,) = came["a.html.gz"]
+        items_by_name = everything(reader, places)
+    (refused,) = items_by_name["a.html.gz"]
     assert isinstance(refused, DocumentError)
     assert "a.html.gz takes more than 1 seconds to read" in refused.message
-    assert "pump of b.txt" in repr(came["b.txt"])
+    assert "pump of b.txt" in repr(items_by_name["b.txt"])
     assert not left()
 
 
@@ -138,11 +138,11 @@ def test_a_crash_is_told_and_the_others_are_read(tmp_path: Path) -> None:
     places = [str(slow(tmp_path / "a.html.gz")), str(text(tmp_path, "b.txt"))]
     kill = Killer()
     with IsolatedReader(idle=kill, bounds=PLENTY) as kill.reader:
-        came = everything(kill.reader, places)
-    (refused,) = came["a.html.gz"]
+        items_by_name = everything(kill.reader, places)
+    (refused,) = items_by_name["a.html.gz"]
     assert isinstance(refused, DocumentError)
     assert "a.html.gz ends the program that reads it (SIGSEGV)" in refused.message
-    assert "pump of b.txt" in repr(came["b.txt"])
+    assert "pump of b.txt" in repr(items_by_name["b.txt"])
     assert kill.killed == 1
 
 
@@ -150,16 +150,16 @@ def test_a_document_is_not_blamed_for_what_another_may_have_done(tmp_path: Path)
     places = [str(text(tmp_path, "a.txt")), str(slow(tmp_path / "b.html.gz"))]
     kill = Killer()
     with IsolatedReader(idle=kill, bounds=PLENTY) as kill.reader:
-        came = everything(kill.reader, places)
-    assert isinstance(came["b.html.gz"][0], Document)
+        items_by_name = everything(kill.reader, places)
+    assert isinstance(items_by_name["b.html.gz"][0], Document)
     assert kill.killed == 1
 
 
 def test_one_that_has_grown_is_replaced(tmp_path: Path) -> None:
     places = [str(text(tmp_path, f"{number}.txt")) for number in range(3)]
     with IsolatedReader(bounds=Limits(1 << 30, grown=1)) as reader:
-        came = everything(reader, places)
-    assert all(isinstance(items[0], Document) for items in came.values())
+        items_by_name = everything(reader, places)
+    assert all(isinstance(items[0], Document) for items in items_by_name.values())
     assert not left()
 
 
@@ -221,7 +221,7 @@ def zipped(path: Path, parts: dict[str, bytes]) -> Path:
 
 def test_a_chapter_that_a_book_names_2000_times_is_read_once(tmp_path: Path) -> None:
     with zipfile.ZipFile(
-        made.epub(tmp_path / "a.epub", {"c.xhtml": "<html><body><p>One chapter</p></body></html>"})
+        samples.epub(tmp_path / "a.epub", {"c.xhtml": "<html><body><p>One chapter</p></body></html>"})
     ) as book:
         parts = {name: book.read(name) for name in book.namelist()}
     entry = b'<itemref idref="c0"/>'
@@ -285,10 +285,10 @@ def test_two_read_side_by_side_in_the_documents_order(tmp_path: Path) -> None:
     places.insert(20, str(slow(tmp_path / "a.html.gz", 8000)))
     with IsolatedReader(bounds=Limits(1 << 30, readers=2)) as reader:
         reader.idle = counting = Counting(reader)
-        came = everything(reader, places)
+        items_by_name = everything(reader, places)
     assert counting.most == 2
-    assert list(came) == [Path(place).name for place in places]
-    assert [repr(came[Path(place).name]) for place in places] == [repr(directly(place)) for place in places]
+    assert list(items_by_name) == [Path(place).name for place in places]
+    assert [repr(items_by_name[Path(place).name]) for place in places] == [repr(directly(place)) for place in places]
     assert not psutil.Process().children()
     assert not left()
 
@@ -315,12 +315,12 @@ def test_of_two_the_death_of_one_refuses_its_file_alone(tmp_path: Path, victim: 
             children[victim]._process.send_signal(signal.SIGSEGV)
 
     with IsolatedReader(idle=kill, bounds=Limits(1 << 30, readers=2)) as reader:
-        came = everything(reader, places)
+        items_by_name = everything(reader, places)
     assert killed
-    refused = [name for name, items in came.items() if isinstance(items[0], DocumentError)]
+    refused = [name for name, items in items_by_name.items() if isinstance(items[0], DocumentError)]
     assert len(refused) == 1
-    assert "ends the program that reads it (SIGSEGV)" in repr(came[refused[0]])
-    assert "pump of c.txt" in repr(came["c.txt"])
+    assert "ends the program that reads it (SIGSEGV)" in repr(items_by_name[refused[0]])
+    assert "pump of c.txt" in repr(items_by_name["c.txt"])
 
 
 @pytest.mark.skipif("sys.platform == 'darwin'", reason="what a process holds is counted in another way there")
@@ -329,9 +329,9 @@ def test_two_hold_no_more_memory_than_one_may(tmp_path: Path) -> None:
     places = [str(slow(tmp_path / f"{number}.html.gz", 16_000)) for number in range(2)] + [str(text(tmp_path, "c.txt"))]
     with IsolatedReader(bounds=Limits(190 << 20, readers=2)) as reader:
         reader.idle = counting = Counting(reader)
-        came = everything(reader, places)
+        items_by_name = everything(reader, places)
     assert counting.yielded
-    assert all(isinstance(items[0], Document) for items in came.values())
+    assert all(isinstance(items[0], Document) for items in items_by_name.values())
 
 
 def test_what_was_begun_goes_on(tmp_path: Path) -> None:
@@ -339,6 +339,6 @@ def test_what_was_begun_goes_on(tmp_path: Path) -> None:
     with IsolatedReader(bounds=PLENTY) as reader:
         reader.begin(places)
         (begun,) = reader._children
-        came = everything(reader, places)
+        items_by_name = everything(reader, places)
         assert reader._children == [begun]
-    assert all(isinstance(items[0], Document) for items in came.values())
+    assert all(isinstance(items[0], Document) for items in items_by_name.values())

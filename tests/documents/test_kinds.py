@@ -19,7 +19,7 @@ import xlsxwriter
 from gemmalocal.documents.document import Document
 from gemmalocal.documents.read import read, read_each
 from gemmalocal.errors import DocumentError
-from tests.documents import made
+from tests.documents import samples
 
 WORDS = "The pump wants oil in the spring."
 PAGE = f"<!DOCTYPE html><html><head><title>Pumps</title></head><body><p>{WORDS}</p></body></html>".encode()
@@ -52,9 +52,9 @@ def bytes_of(name: str, folder: Path) -> bytes:
         case "xlsx":
             return book(place).read_bytes()
         case "epub":
-            return made.epub(place, {"c.xhtml": f"<html><body><p>{WORDS}</p></body></html>"}).read_bytes()
+            return samples.epub(place, {"c.xhtml": f"<html><body><p>{WORDS}</p></body></html>"}).read_bytes()
         case "pdf":
-            return made.pdf(place, [[WORDS]]).read_bytes()
+            return samples.pdf(place, [[WORDS]]).read_bytes()
         case "parquet":
             pq.write_table(pa.table({"text": [WORDS]}), place)
             return place.read_bytes()

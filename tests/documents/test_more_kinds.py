@@ -47,7 +47,7 @@ def odf(path: Path, kind: str, body: str, *more: tuple[str, str]) -> Path:
     return path
 
 
-def found(path: Path) -> list[tuple[str, str]]:
+def sections_of(path: Path) -> list[tuple[str, str]]:
     return [(section.heading, section.text) for section in read(str(path)).sections]
 
 
@@ -118,9 +118,9 @@ def test_an_opendocument_text(tmp_path: Path) -> None:
         ("Pumps > Parts", "Parts\n\n- a valve\n  - of brass\n\na | b"),
         ("Footnotes", "In spring."),
     ]
-    assert found(odf(tmp_path / "a.odt", "text", WRITTEN)) == expected
+    assert sections_of(odf(tmp_path / "a.odt", "text", WRITTEN)) == expected
     (tmp_path / "b.fodt").write_text(ODF % WRITTEN)
-    assert found(tmp_path / "b.fodt") == expected
+    assert sections_of(tmp_path / "b.fodt") == expected
     locked = odf(tmp_path / "c.odt", "text", WRITTEN, ("META-INF/manifest.xml", "<manifest:encryption-data/>"))
     with pytest.raises(DocumentError, match="is encrypted"):
         read(str(locked))
@@ -161,7 +161,7 @@ def test_a_notebook(tmp_path: Path) -> None:
     book = {"cells": cells, "metadata": {"kernelspec": {"language": "python"}}, "nbformat": 4}
     (tmp_path / "a.ipynb").write_text(json.dumps(book))
     code = "```python\nprint('# no heading')\n```\n\n```\n# no heading\n```\n\n```\n3\n```"
-    assert found(tmp_path / "a.ipynb") == [
+    assert sections_of(tmp_path / "a.ipynb") == [
         ("Pumps", f"# Pumps\n\nOil them.\n\n{code}"),
         ("Pumps > Valves", "## Valves\n\nOf brass."),
     ]
@@ -218,8 +218,8 @@ def test_subtitles(tmp_path: Path) -> None:
         "WEBVTT\nKind: captions\n\nNOTE made by hand\n\nSTYLE\n::cue {}\n\n00:01.000 --> 00:02.000 align:start\n"
         "The<00:01.500><c> pump</c>\n\nid\n00:02.000 --> 00:03.000\nThe pump\nwants oil.\n"
     )
-    assert found(tmp_path / "a.srt") == [("0:00:00", "The pump wants oil."), ("0:05:00", "In spring. In spring.")]
-    assert found(tmp_path / "b.vtt") == [("0:00:00", "The pump wants oil.")]
+    assert sections_of(tmp_path / "a.srt") == [("0:00:00", "The pump wants oil."), ("0:05:00", "In spring. In spring.")]
+    assert sections_of(tmp_path / "b.vtt") == [("0:00:00", "The pump wants oil.")]
 
 
 def test_latex(tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_restructured_text(tmp_path: Path) -> None:
         "=====\nPumps\n=====\n\n.. _target:\n.. a comment\n   of two lines\n\nOil them::\n\n    oil\n\nValves\n------\n"
         ".. image:: a.png\n   :width: 3\n\n.. note::\n\n   Of brass.\n\nOil\n---\n\nend\n"
     )
-    assert found(tmp_path / "a.rst") == [
+    assert sections_of(tmp_path / "a.rst") == [
         ("Pumps", "Pumps\n\nOil them::\n\n    oil"),
         ("Pumps > Valves", "Valves\n\n.. note::\n\n   Of brass."),
         ("Pumps > Oil", "Oil\n\nend"),
@@ -262,17 +262,20 @@ def test_org_asciidoc_and_mdx(tmp_path: Path) -> None:
         "#+BEGIN_SRC sh\n* no heading\n#+END_SRC\n** Valves\n# a comment\nOf brass.\n"
     )
     assert read(str(tmp_path / "a.org")).title == "Oil"
-    assert found(tmp_path / "a.org") == [
+    assert sections_of(tmp_path / "a.org") == [
         ("Pumps", "Pumps\n\nOil *them*.\n* no heading"),
         ("Pumps > Valves", "Valves\n\nOf brass."),
     ]
     (tmp_path / "b.adoc").write_text("= Pumps\n:toc:\n// a comment\nOil them.\n\n== Valves\nOf brass.\n")
-    assert found(tmp_path / "b.adoc") == [("Pumps", "Pumps\n\nOil them."), ("Pumps > Valves", "Valves\n\nOf brass.")]
+    assert sections_of(tmp_path / "b.adoc") == [
+        ("Pumps", "Pumps\n\nOil them."),
+        ("Pumps > Valves", "Valves\n\nOf brass."),
+    ]
     (tmp_path / "c.mdx").write_text(
         "import { A } from './a'\nexport const b = {\n  c: 1,\n}\n\n# Pumps\n\n<Card title='x'>\nOil them.\n</Card>\n"
         "```js\nimport d from 'd'\n```\n"
     )
-    assert found(tmp_path / "c.mdx") == [("Pumps", "# Pumps\n\nOil them.\n```js\nimport d from 'd'\n```")]
+    assert sections_of(tmp_path / "c.mdx") == [("Pumps", "# Pumps\n\nOil them.\n```js\nimport d from 'd'\n```")]
 
 
 @pytest.mark.parametrize("name", ["a.log", "a.py", "a.rs", "a.sql", "a.h", "a.tsx"])

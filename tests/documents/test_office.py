@@ -25,8 +25,8 @@ def word(path: Path) -> Path:
     document = docx.Document()
     document.add_heading("The Pump", 0)
     document.add_heading("Care", 1)
-    said = document.add_paragraph("Oil it each ")
-    run = said.add_run("week.")
+    paragraph = document.add_paragraph("Oil it each ")
+    run = paragraph.add_run("week.")
     document.add_comment(run, text="Every month will do.", author="A", initials="A")
     table = document.add_table(2, 2)
     table.cell(0, 0).text, table.cell(0, 1).text = "Part", "Oil"

@@ -22,21 +22,21 @@ def tokenizer(tiny: Path) -> Tokenizer:
 @pytest.mark.parametrize("most", [8, 40, 500])
 def test_no_passage_is_longer_and_nothing_is_lost(tokenizer: Tokenizer, most: int) -> None:
     text = f"{LONG}\n\n{'x' * 300}\n\ncaf\u00e9 \u4f60\u597d\u4e16\u754c.\n\nthe end"
-    found = list(cut_passages(Document("a", "", (Section(text, "H"),)), tokenizer, most))
-    assert [passage.number for passage in found] == list(range(len(found)))
-    for passage in found:
+    passages = list(cut_passages(Document("a", "", (Section(text, "H"),)), tokenizer, most))
+    assert [passage.number for passage in passages] == list(range(len(passages)))
+    for passage in passages:
         assert 0 < passage.tokens <= most
         assert passage.tokens == len(tokenizer.encode(passage.text, add_special_tokens=False).ids)
-    assert "".join("".join(passage.text for passage in found).split()) == "".join(text.split())
+    assert "".join("".join(passage.text for passage in passages).split()) == "".join(text.split())
 
 
 def test_sections_of_a_heading_are_joined_and_know_their_page(tokenizer: Tokenizer) -> None:
     pages = (Section("the one.", "A", 1), Section("the two.", "A", 2), Section(LONG, "A", 3), Section("the b.", "B", 3))
-    found = list(cut_passages(Document("a", "", pages), tokenizer, 200))
-    assert found[0].text.startswith("the one.\n\nthe two.")
-    assert (found[0].heading, found[0].page) == ("A", 1)
-    assert (found[-2].heading, found[-2].page) == ("A", 3)
-    assert (found[-1].text, found[-1].heading) == ("the b.", "B")
+    passages = list(cut_passages(Document("a", "", pages), tokenizer, 200))
+    assert passages[0].text.startswith("the one.\n\nthe two.")
+    assert (passages[0].heading, passages[0].page) == ("A", 1)
+    assert (passages[-2].heading, passages[-2].page) == ("A", 3)
+    assert (passages[-1].text, passages[-1].heading) == ("the b.", "B")
 
 
 PUMP = (

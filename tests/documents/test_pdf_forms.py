@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from gemmalocal.documents.read import read
-from tests.documents import made
-from tests.documents.made import Drawn, Field
+from tests.documents import samples
+from tests.documents.samples import Drawn, Field
 
 PAGE = [Drawn(72, 700, "Name:"), Drawn(300, 700, "Born in:"), Drawn(92, 680, "I am a member."), Drawn(72, 600, "End")]
 PASSWORD, COMBO = 1 << 13, 1 << 17
@@ -39,16 +39,18 @@ PASSWORD, COMBO = 1 << 13, 1 << 17
 )
 @pytest.mark.parametrize("turned", [0, 90])
 def test_values_stand_where_they_were_filled_in(tmp_path: Path, fields: list[Field], read_as: str, turned: int) -> None:
-    file = made.with_fields(made.drawn_pdf(tmp_path / "a.pdf", [PAGE], turned), fields)
+    file = samples.with_fields(samples.drawn_pdf(tmp_path / "a.pdf", [PAGE], turned), fields)
     assert read(str(file)).text == read_as
 
 
 def test_values_of_fields_without_a_form(tmp_path: Path) -> None:
-    file = made.drawn_pdf(tmp_path / "a.pdf", [PAGE])
-    made.with_fields(file, [Field("Tx", "Anna", (110, 697, 280, 712))], in_form=False)
+    file = samples.drawn_pdf(tmp_path / "a.pdf", [PAGE])
+    samples.with_fields(file, [Field("Tx", "Anna", (110, 697, 280, 712))], in_form=False)
     assert "Name: Anna Born in:" in read(str(file)).text
 
 
 def test_a_page_of_values_alone_is_not_empty(tmp_path: Path) -> None:
-    file = made.with_fields(made.pdf(tmp_path / "a.pdf", [[]]), [Field("FreeText", "A note.", (72, 640, 200, 655))])
+    file = samples.with_fields(
+        samples.pdf(tmp_path / "a.pdf", [[]]), [Field("FreeText", "A note.", (72, 640, 200, 655))]
+    )
     assert read(str(file)).text == "A note."

@@ -8,8 +8,8 @@ import pytest
 
 from gemmalocal.documents.document import Document
 from gemmalocal.documents.read import read
-from tests.documents import made
-from tests.documents.made import Drawn
+from tests.documents import samples
+from tests.documents.samples import Drawn
 
 PARTS = ("pump", "valve", "pipe", "seal", "bolt", "gauge", "hose", "tank", "lamp", "rope")
 LINES = tuple(f"The {part} wants its oil, and a dry {part} is a loud one." for part in PARTS)
@@ -17,7 +17,7 @@ CHAPTERS = "1 On pumps", "1 On pumps", "1 On pumps", "2 On rope", "2 On rope", "
 
 
 def of_lines(path: Path, pages: list[list[str]]) -> Document:
-    return read(str(made.pdf(path / "a.pdf", pages)))
+    return read(str(samples.pdf(path / "a.pdf", pages)))
 
 
 def kept_whole(path: Path, pages: list[list[str]]) -> bool:
@@ -102,7 +102,7 @@ def book(head: str, foot: str, pages: int = 8, turned: int = 0) -> list[list[Dra
     ],
 )
 def test_heads_and_feet_are_left_out_and_told_once(tmp_path: Path, head: str, foot: str) -> None:
-    document = read(str(made.drawn_pdf(tmp_path / "a.pdf", book(head, foot))))
+    document = read(str(samples.drawn_pdf(tmp_path / "a.pdf", book(head, foot))))
     assert [len(part.text.splitlines()) for part in document.sections] == [8] * 8
     assert len(document.warnings) == 1
     assert "Left out as running heads and page numbers" in document.warnings[0]
@@ -113,15 +113,15 @@ def test_what_stands_in_the_middle_of_pages_is_no_head(tmp_path: Path) -> None:
         [Drawn(72, 500, "The same beginning here"), Drawn(72, 480, LINES[n]), Drawn(72, 460, "The same end")]
         for n in range(8)
     ]
-    text = read(str(made.drawn_pdf(tmp_path / "a.pdf", pages))).text
+    text = read(str(samples.drawn_pdf(tmp_path / "a.pdf", pages))).text
     assert text.count("The same beginning here") == text.count("The same end") == 8
 
 
 def test_few_pages_have_no_heads(tmp_path: Path) -> None:
-    text = read(str(made.drawn_pdf(tmp_path / "a.pdf", book("The Complete Keeper", "{0}", pages=3)))).text
+    text = read(str(samples.drawn_pdf(tmp_path / "a.pdf", book("The Complete Keeper", "{0}", pages=3)))).text
     assert text.count("The Complete Keeper") == 3
 
 
 def test_a_page_of_a_number_alone_is_not_emptied(tmp_path: Path) -> None:
     pages = [*book("", "{0}"), [Drawn(300, 30, "9")]]
-    assert read(str(made.drawn_pdf(tmp_path / "a.pdf", pages))).sections[-1].text == "9"
+    assert read(str(samples.drawn_pdf(tmp_path / "a.pdf", pages))).sections[-1].text == "9"

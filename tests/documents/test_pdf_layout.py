@@ -9,8 +9,8 @@ import pytest
 
 from gemmalocal.documents import hyphens, marks
 from gemmalocal.documents.read import read
-from tests.documents import made
-from tests.documents.made import Drawn, in_a_row
+from tests.documents import samples
+from tests.documents.samples import Drawn, in_a_row
 
 SENTENCES = (
     "The keeper climbs the tower each evening",
@@ -23,7 +23,7 @@ SENTENCES = (
 
 
 def text_of(path: Path, *pages: Sequence[Drawn], turned: int = 0) -> str:
-    return read(str(made.drawn_pdf(path / "a.pdf", pages, turned))).text
+    return read(str(samples.drawn_pdf(path / "a.pdf", pages, turned))).text
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_numbers_drawn_in_pieces_stay_whole(tmp_path: Path) -> None:
     ],
 )
 def test_hyphens_that_belong_stay(tmp_path: Path, lines: list[str], read_as: str) -> None:
-    text = read(str(made.pdf(tmp_path / "a.pdf", [lines]))).text
+    text = read(str(samples.pdf(tmp_path / "a.pdf", [lines]))).text
     assert " ".join(text.split()) == read_as
 
 

@@ -19,7 +19,7 @@ from gemmalocal.documents.kinds import CODE, READERS
 from gemmalocal.documents.read import read, read_each
 from gemmalocal.errors import DocumentError
 from gemmalocal.records import Rejected
-from tests.documents import made
+from tests.documents import samples
 
 GERMAN = "Größe und Übermut tun selten gut, die Straße führt über die Brücke nach Süden."
 
@@ -29,12 +29,12 @@ def test_folders_globs_and_files_in_order_and_once(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
     (tmp_path / "deep" / "circle").symlink_to(tmp_path)
-    found = find_documents(
+    documents = find_documents(
         [str(tmp_path), f"{tmp_path}/*.txt", str(tmp_path / ".hidden"), "nowhere*.md", "youtube:dQw4w9WgXcQ"]
     )
-    names = [os.path.relpath(place, tmp_path) for place in found[:-2]]
+    names = [os.path.relpath(place, tmp_path) for place in documents[:-2]]
     assert names == ["a.md", "b.txt", "deep/er/c.pdf", "x.zip", ".hidden"]
-    assert found[-2:] == ["nowhere*.md", "youtube:dQw4w9WgXcQ"]
+    assert documents[-2:] == ["nowhere*.md", "youtube:dQw4w9WgXcQ"]
     assert find_documents([f"{tmp_path}/**/*.pdf"]) == [f"{tmp_path}/deep/er/c.pdf"]
 
 
@@ -85,7 +85,7 @@ def test_too_large_is_said_before_reading(tmp_path: Path) -> None:
 
 
 def test_a_pdf_under_another_name(tmp_path: Path) -> None:
-    made.pdf(tmp_path / "a.txt", [["Hello there"]])
+    samples.pdf(tmp_path / "a.txt", [["Hello there"]])
     assert read(str(tmp_path / "a.txt")).text == "Hello there"
 
 

@@ -170,6 +170,6 @@ def test_a_hidden_box_is_left_out_and_counted(tmp_path: Path) -> None:
         slide.shapes.add_textbox(0, 0, 99, 99).text_frame.text = text
     slide.shapes[1]._element.nvSpPr.cNvPr.set("hidden", "1")
     deck.save(str(tmp_path / "a.pptx"))
-    found = read(str(tmp_path / "a.pptx"))
-    assert found.text == "seen"
-    assert found.warnings == ("Hidden text was left out: 1 piece, 6 characters.",)
+    document = read(str(tmp_path / "a.pptx"))
+    assert document.text == "seen"
+    assert document.warnings == ("Hidden text was left out: 1 piece, 6 characters.",)

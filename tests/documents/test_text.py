@@ -11,7 +11,7 @@ from gemmalocal.documents import packed
 from gemmalocal.documents.read import read
 from gemmalocal.documents.text import markdown
 from gemmalocal.errors import DocumentError
-from tests.documents import made
+from tests.documents import samples
 
 GERMAN = "Größe und Übermut tun selten gut; die Straße führt über die Brücke nach Süden. " * 4
 RUSSIAN = "Все счастливые семьи похожи друг на друга, каждая несчастливая семья несчастлива по-своему. " * 4
@@ -62,16 +62,16 @@ def test_what_no_reader_sees_is_cleaned(tmp_path: Path) -> None:
 def test_markdown_by_its_headings() -> None:
     text = "---\ntitle: x\n---\nBefore.\n# One\na\n```sh\n# no heading\n```\n"
     text += "## Two ##\nb\n\nThree\n=====\nc\n| a | b |\n|---|---|\n"
-    found = markdown(text)
-    assert found.title == "One"
-    assert [(section.heading, section.text.splitlines()[0]) for section in found.sections] == [
+    content = markdown(text)
+    assert content.title == "One"
+    assert [(section.heading, section.text.splitlines()[0]) for section in content.sections] == [
         ("", "Before."),
         ("One", "# One"),
         ("One > Two", "## Two ##"),
         ("Three", "Three"),
     ]
-    assert "# no heading" in found.sections[1].text
-    assert found.sections[3].text.endswith("|---|---|")
+    assert "# no heading" in content.sections[1].text
+    assert content.sections[3].text.endswith("|---|---|")
 
 
 ARTICLE = "".join(
@@ -118,14 +118,14 @@ def test_a_book_in_its_reading_order(tmp_path: Path) -> None:
     chapters = {"z one.xhtml": "<h1>One</h1><p>The first.</p>", "a.xhtml": "<h1>Two</h1><p>The second.</p>"}
     pages = {name.replace(" ", "%20"): f"<html><body>{page}</body></html>" for name, page in chapters.items()}
     plain = {name.replace("%20", ""): page for name, page in pages.items()}
-    document = read(str(made.epub(tmp_path / "a.epub", plain)))
+    document = read(str(samples.epub(tmp_path / "a.epub", plain)))
     assert document.title == "A Book"
     assert [(section.heading, section.text) for section in document.sections] == [
         ("One", "One\n\nThe first."),
         ("Two", "Two\n\nThe second."),
     ]
     with pytest.raises(DocumentError, match="is encrypted \\(DRM\\)"):
-        read(str(made.epub(tmp_path / "b.epub", plain, locked=True)))
+        read(str(samples.epub(tmp_path / "b.epub", plain, locked=True)))
 
 
 def test_gz_around_any_kind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

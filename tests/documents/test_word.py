@@ -116,9 +116,9 @@ def document(path: Path, *blocks: str, prepare: Callable[[Any], None] = lambda w
     ],
 )
 def test_a_paragraph_as_it_is_seen(tmp_path: Path, runs: str, read_as: str) -> None:
-    found = document(tmp_path, f"<w:p>{runs}</w:p>")
-    assert found.text == read_as
-    assert not found.warnings
+    read_document = document(tmp_path, f"<w:p>{runs}</w:p>")
+    assert read_document.text == read_as
+    assert not read_document.warnings
 
 
 def hide_in_style(word: Any) -> None:
@@ -138,9 +138,9 @@ def hide_in_style(word: Any) -> None:
     ],
 )
 def test_hidden_text_is_left_out_and_counted(tmp_path: Path, hidden: str) -> None:
-    found = document(tmp_path, f"<w:p>{t('Before.')}</w:p>", hidden, prepare=hide_in_style)
-    assert "secret" not in found.text
-    assert found.warnings == ("Hidden text was left out: 1 piece, 6 characters.",)
+    read_document = document(tmp_path, f"<w:p>{t('Before.')}</w:p>", hidden, prepare=hide_in_style)
+    assert "secret" not in read_document.text
+    assert read_document.warnings == ("Hidden text was left out: 1 piece, 6 characters.",)
 
 
 LISTS = f"""<w:numbering {NAMES}><w:abstractNum w:abstractNumId="90">
@@ -192,9 +192,9 @@ def test_lists_by_style_and_numbered_headings(tmp_path: Path) -> None:
     heading._p.get_or_add_pPr().append(parse_xml(f"<w:numPr {NAMES}><w:numId w:val='90'/></w:numPr>"))
     word.add_paragraph("Oil it.")
     word.save(str(tmp_path / "a.docx"))
-    found = read(str(tmp_path / "a.docx"))
-    assert found.sections[0].text == "1. one\n2. two\n- dot"
-    assert (found.sections[1].heading, found.sections[1].text) == ("1. Care", "1. Care\n\nOil it.")
+    read_document = read(str(tmp_path / "a.docx"))
+    assert read_document.sections[0].text == "1. one\n2. two\n- dot"
+    assert (read_document.sections[1].heading, read_document.sections[1].text) == ("1. Care", "1. Care\n\nOil it.")
 
 
 def test_notes_have_their_marks_in_the_order_of_the_text(tmp_path: Path) -> None:
@@ -207,12 +207,12 @@ def test_notes_have_their_marks_in_the_order_of_the_text(tmp_path: Path) -> None
         )
 
     reference = "<w:r><w:rPr><w:vertAlign w:val='superscript'/></w:rPr><w:footnoteReference w:id='{}'/></w:r>"
-    found = document(
+    read_document = document(
         tmp_path,
         f"<w:p>{t('One')}{reference.format(2)}{t(' and two')}{reference.format(1)}{t('.')}</w:p>",
         prepare=prepare,
     )
-    assert [section.text for section in found.sections] == ["One[1] and two[2].", "[1] note 2\n\n[2] note 1"]
+    assert [section.text for section in read_document.sections] == ["One[1] and two[2].", "[1] note 2\n\n[2] note 1"]
 
 
 @pytest.mark.parametrize(
@@ -229,8 +229,10 @@ def test_files_put_into_it_are_read(tmp_path: Path, kind: str, name: str, data: 
     word = docx.Document()
     prepare(word)
     relation = next(name for name, rel in word.part.rels.items() if rel.reltype.endswith("/aFChunk"))
-    found = document(tmp_path, f"<w:p>{t('Before.')}</w:p>", f"<w:altChunk r:id='{relation}'/>", prepare=prepare)
-    assert found.text == f"Before.\n\n{read_as}"
+    read_document = document(
+        tmp_path, f"<w:p>{t('Before.')}</w:p>", f"<w:altChunk r:id='{relation}'/>", prepare=prepare
+    )
+    assert read_document.text == f"Before.\n\n{read_as}"
 
 
 def test_a_word_file_put_into_another_is_read_and_what_cannot_be_is_told(tmp_path: Path) -> None:
@@ -245,6 +247,8 @@ def test_a_word_file_put_into_another_is_read_and_what_cannot_be_is_told(tmp_pat
         relation = outer.part.relate_to(part, RELATIONSHIP_TYPE.A_F_CHUNK)
         outer.element.body.insert(0, parse_xml(f"<w:altChunk {NAMES} r:id='{relation}'/>"))
     outer.save(str(tmp_path / "a.docx"))
-    found = read(str(tmp_path / "a.docx"))
-    assert found.text == "From within"
-    assert found.warnings == ("A part that was put into the document is not read: it is of the kind application/xyz.",)
+    read_document = read(str(tmp_path / "a.docx"))
+    assert read_document.text == "From within"
+    assert read_document.warnings == (
+        "A part that was put into the document is not read: it is of the kind application/xyz.",
+    )

@@ -53,11 +53,11 @@ class Recorded(BaseAdapter):  # type: ignore[misc]
         if "/player" in url:
             captions = {"playerCaptionsTracklistRenderer": {"captionTracks": self.captions}} if self.captions else {}
             return json.dumps({"playabilityStatus": {"status": "OK"}, "captions": captions})
-        said = "".join(
+        texts = "".join(
             f'<text start="{start}" dur="2">{text}</text>'
             for start, text in ((0, "Hello\nall"), (1, "of you."), (301, "Bye."))
         )
-        return f"<transcript>{said}</transcript>"
+        return f"<transcript>{texts}</transcript>"
 
     def close(self) -> None:
         pass
@@ -73,8 +73,8 @@ def session(*captions: dict[str, Any]) -> tuple[requests.Session, Recorded]:
 def test_a_transcript_by_five_minutes(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     talk, adapter = session(track("en", True), track("fr", False), track("de", False))
-    found = read_transcript(source, talk)
-    assert [(section.heading, section.text) for section in found.sections] == [
+    content = read_transcript(source, talk)
+    assert [(section.heading, section.text) for section in content.sections] == [
         ("0:00:00", "Hello all of you."),
         ("0:05:00", "Bye."),
     ]

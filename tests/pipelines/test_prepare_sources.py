@@ -15,7 +15,7 @@ from gemmalocal.pipelines.shared.passages import TOLD
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import datasets
-from tests.documents import made
+from tests.documents import samples
 from tests.here import run
 from tests.pipelines.test_prepare import LIGHT, documents, of_files, prepared, told, until
 
@@ -28,8 +28,8 @@ def test_a_password_opens_what_is_encrypted_and_is_not_written_down(
     documents: Path, tiny: Path, workspace: Path
 ) -> None:
     lines = LIGHT.replace("# ", "").replace("\n\n", "\n").splitlines()
-    made.pdf(documents / "plain.pdf", [lines])
-    made.with_outline(documents / "plain.pdf", [("The lamp", 0, 0)], password="open-sesame")
+    samples.pdf(documents / "plain.pdf", [lines])
+    samples.with_outline(documents / "plain.pdf", [("The lamp", 0, 0)], password="open-sesame")
     shut = told(prepared(documents, tiny, "shut", *RULES))
     assert [Path(item["source"]).name for item in shut["refused"]] == ["plain.pdf"]
     assert "--password" in shut["refused"][0]["reason"]

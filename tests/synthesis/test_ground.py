@@ -47,7 +47,7 @@ def test_scripts_without_spaces_are_quoted_too() -> None:
     assert ground.problem("东京是日本的首都", "我们知道，东京是日本的首都。它很大。") is None
 
 
-def made(question: str, answer: str, evidence: str = "The keepers cheered.", text: str = TEXT) -> str | None:
+def problem_of(question: str, answer: str, evidence: str = "The keepers cheered.", text: str = TEXT) -> str | None:
     piece = Piece("d", "Pharos", Passage("p.md", 0, text))
     return checks.problem(Candidate(piece, pair(piece, question, answer), evidence, "model", question, answer))
 
@@ -74,5 +74,5 @@ def made(question: str, answer: str, evidence: str = "The keepers cheered.", tex
     ],
 )
 def test_rules_of_thumb(question: str, answer: str, says: str | None) -> None:
-    found = made(question, answer)
-    assert found is None if says is None else says in str(found)
+    problem = problem_of(question, answer)
+    assert problem is None if says is None else says in str(problem)

@@ -71,12 +71,12 @@ def order(task: str = "qa", attempts: int = 3, instructed: bool = True) -> Order
 def test_a_mistake_is_told_until_the_answer_is_right() -> None:
     wrong = json.dumps({"rows": [{**GOOD, "evidence": "the lamp is a candle"}]})
     author = Author("no", wrong, json.dumps({"rows": [GOOD]}))
-    made = next(create([piece()], order(), author))
-    assert [candidate.by for candidate in made.kept] == ["model"]
-    assert made.lost == ""
+    result = next(create([piece()], order(), author))
+    assert [candidate.by for candidate in result.kept] == ["model"]
+    assert result.lost == ""
     assert [len(prompt.messages) for prompt in author.asked] == [1, 3, 5]
     assert "does not occur in its passage: the lamp is a candle" in author.asked[2].messages[-1].content
-    assert [reason.partition(":")[0] for _, reason in made.rejected] == [
+    assert [reason.partition(":")[0] for _, reason in result.rejected] == [
         "has evidence that does not occur in its passage"
     ]
 
@@ -84,18 +84,18 @@ def test_a_mistake_is_told_until_the_answer_is_right() -> None:
 @pytest.mark.parametrize("answer", ["nonsense", "", Unanswered("The server sleeps.")])
 def test_the_rules_step_in_where_an_author_fails(answer: str | Unanswered) -> None:
     author = Author(answer)
-    made = next(create([piece()], order(attempts=2), author))
+    result = next(create([piece()], order(attempts=2), author))
     assert len(author.asked) == (1 if isinstance(answer, Unanswered) else 2)
-    assert made.lost
-    assert made.kept
-    assert {candidate.by for candidate in made.kept} == {"rules"}
+    assert result.lost
+    assert result.kept
+    assert {candidate.by for candidate in result.kept} == {"rules"}
 
 
 def test_a_base_model_words_the_questions_and_nonsense_is_not_taken() -> None:
-    made = next(
+    result = next(
         create([piece()], order(instructed=False), Author(" How do prisms bend light?\n\nSentence:", "the the"))
     )
-    questions = {candidate.question: candidate.by for candidate in made.kept}
+    questions = {candidate.question: candidate.by for candidate in result.kept}
     assert "the the" not in questions
     assert set(questions.values()) <= {"model", "rules"}
     prism = Candidate(
@@ -111,13 +111,13 @@ def test_a_base_model_words_the_questions_and_nonsense_is_not_taken() -> None:
 
 def test_rules_ask_sensibly_and_answer_with_the_texts_own_words() -> None:
     asked = rules.questions(piece(), 4, seed=0)
-    assert [one.question for one in asked[:3]] == [
+    assert [question.question for question in asked[:3]] == [
         "In “Light”, what is the lamp?",
         "What are prisms?",
         "What does “Light” say under “Lamp”?",
     ]
-    assert "It was made in 1871." not in [one.answer for one in asked]
-    assert all(ground.problem(one.evidence, TEXT) is None for one in asked)
+    assert "It was made in 1871." not in [question.answer for question in asked]
+    assert all(ground.problem(question.evidence, TEXT) is None for question in asked)
     assert asked == rules.questions(piece(), 4, seed=0)
 
 
@@ -135,10 +135,10 @@ def test_other_languages_get_gaps_without_a_word_of_english_or_nothing(text: str
         assert asked == []
         return
     assert asked
-    for one in asked:
-        left, right = one.question.split(says)
-        assert one.answer.startswith(left)
-        assert one.answer.endswith(right)
+    for question in asked:
+        left, right = question.question.split(says)
+        assert question.answer.startswith(left)
+        assert question.answer.endswith(right)
 
 
 JAPANESE = """灯台とは、船に位置を知らせるための塔である。この灯台は古いものです。
@@ -179,8 +179,8 @@ CHINESE = """灯塔是给船只指示位置的塔。它很古老。透镜由172�
 def test_text_without_spaces_is_asked_about_in_its_own_language(text: str, asks: dict[str, str]) -> None:
     of = replace(piece(text), passage=replace(piece(text).passage, heading="光"))
     asked = rules.questions(of, 9, seed=0)
-    assert {one.question: one.answer for one in asked} == asks
-    assert all(ground.problem(one.evidence, text) is None for one in asked)
+    assert {question.question: question.answer for question in asked} == asks
+    assert all(ground.problem(question.evidence, text) is None for question in asked)
     shorter = rules.summary(of)
     assert 0 < len(shorter) < len(text)
     assert ground.problem(shorter, text) is None
@@ -198,12 +198,12 @@ def candidate(question: str, document: str = "d", score: int | None = None) -> C
 
 def test_each_question_once_and_no_document_too_loud() -> None:
     kept, rejected = curate.unique([candidate("What is it?"), candidate("what  IS it"), candidate("And this?")])
-    assert [one.question for one in kept] == ["What is it?", "And this?"]
+    assert [question.question for question in kept] == ["What is it?", "And this?"]
     assert rejected[0][1] == "asks what another row asks"
     loud = [candidate(f"q{n}", "loud", score=n) for n in range(10)]
     quiet = [candidate(f"r{n}", f"d{n}") for n in range(4)]
     kept, rejected = curate.balanced([*loud, *quiet], 2)
-    assert [one.question for one in kept] == ["q8", "q9", "r0", "r1", "r2", "r3"]
+    assert [question.question for question in kept] == ["q8", "q9", "r0", "r1", "r2", "r3"]
     assert len(rejected) == 8
     assert curate.balanced(loud, 2)[0] == loud
 
@@ -232,10 +232,10 @@ def test_documents_are_held_out_by_their_content() -> None:
     assert split(two, 0) == (set(), "nothing, as asked")
     barren = [*two, piece(document="c")]  # no row was made of it: it is no side
     assert split(barren, 0.01, without=barren[3:]) == ({("b", 0)}, "1 of 2 documents")
-    one = [piece(number=0, heading="x"), piece(number=1, heading="x"), piece(number=2, heading="y")]
-    assert split(one, 0.01) == ({("d", 2)}, "1 of 2 sections of the only document")
-    assert split(one[:2], 0.01)[1] == "1 of 2 passages of the only section"
-    assert split(one[:1], 0.1)[0] == set()
+    question = [piece(number=0, heading="x"), piece(number=1, heading="x"), piece(number=2, heading="y")]
+    assert split(question, 0.01) == ({("d", 2)}, "1 of 2 sections of the only document")
+    assert split(question[:2], 0.01)[1] == "1 of 2 passages of the only section"
+    assert split(question[:1], 0.1)[0] == set()
 
 
 def test_answers_are_kept_by_author_and_content(tmp_path: Path) -> None:

@@ -62,5 +62,5 @@ def test_what_a_small_model_makes_up_is_found_out(server: str, tiny: Path, tmp_p
     kept = datasets.read(folder / TRAIN_FILE) + datasets.read(folder / HELD_OUT_FILE)
     assert len(kept) >= 2
     assert all(ground.problem(row["evidence"], LIGHT) is None for row in kept)
-    made = report["by"].get("model", 0) + len(datasets.read(folder / datasets.REJECTED))
-    assert made or report["left_to_rules"]
+    row_count = report["by"].get("model", 0) + len(datasets.read(folder / datasets.REJECTED))
+    assert row_count or report["left_to_rules"]
