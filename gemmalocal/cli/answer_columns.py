@@ -19,11 +19,11 @@ class ExchangePage:
     Answers stand side by side only where that is `wanted`, not in a file or a pipe.
     """
 
-    def __init__(self, names: list[str], width: int, wanted: bool) -> None:
+    def __init__(self, names: list[str], width: int, side_by_side: bool) -> None:
         self._names = names
-        side = (width - len(GAP) * (len(names) - 1)) // len(names)
-        self._beside = wanted and len(names) > 1 and side >= COLUMN
-        self._width = side if self._beside else width
+        column = (width - len(GAP) * (len(names) - 1)) // len(names)
+        self._beside = side_by_side and len(names) > 1 and column >= COLUMN
+        self._width = column if self._beside else width
         self._given = 0  # rows side by side, or lines in all
         self._lines = self._rows if self._beside else self._stack
 

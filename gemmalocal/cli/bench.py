@@ -72,20 +72,21 @@ def bench(
     spec = {"model": model, "backend": backend, "dtype": dtype, "steps": steps}
     spec["rows"] = rows and str(Path(rows).resolve())
     figures: dict[str, Any] = {}
-    for who in ("ours", "stock") * rounds:
-        code, report = run_for_report("bench", {**spec, "who": who})
+    for trainer in ("ours", "stock") * rounds:
+        code, report = run_for_report("bench", {**spec, "who": trainer})
         if code:
             return code
-        figures[who] = _added(figures.get(who), report)
+        figures[trainer] = _added(figures.get(trainer), report)
     ours, stock = figures["ours"], figures["stock"]
     figures["speed"] = ours["tokens_per_second"] / stock["tokens_per_second"]
     figures["memory"] = ours["peak_bytes"] / stock["peak_bytes"]
     if as_json:
         say_json(figures)
         return 0
-    for who, name in (("ours", "gemmalocal"), ("stock", stock["trainer"])):
-        one = figures[who]
-        say(f"{name:<18}{one['tokens_per_second']:>7.1f} supervised tok/s, peak {one['peak_bytes'] / 1e9:.2f} GB")
+    for trainer, name in (("ours", "gemmalocal"), ("stock", stock["trainer"])):
+        measured = figures[trainer]
+        rate, peak = measured["tokens_per_second"], measured["peak_bytes"] / 1e9
+        say(f"{name:<18}{rate:>7.1f} supervised tok/s, peak {peak:.2f} GB")
     say(f"{'ratio':<18}{figures['speed']:>7.2f} x the speed, {figures['memory']:.2f} of the memory")
     say(f"useful work reaches {ours['gflops']:.0f} of {ours['limit_gflops']:.0f} GFLOP/s ({ours['device']})")
     say(f"first batch: loss {ours['loss']:.6f}, by full logits {ours['loss_by_full_logits']:.6f}")

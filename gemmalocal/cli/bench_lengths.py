@@ -25,12 +25,12 @@ HEADS = ("ours", "checkpointed", "stock", "checkpointed")
 def parse_lengths(context: click.Context, parameter: click.Parameter, value: str | None) -> list[int]:
     """Lengths in ascending order, of an option's value."""
     try:
-        found = sorted({int(part) for part in (value or "").split(",") if part.strip()})
+        lengths = sorted({int(part) for part in (value or "").split(",") if part.strip()})
     except ValueError:
-        found = [0]
-    if found and found[0] < SHORTEST:
+        lengths = [0]
+    if lengths and lengths[0] < SHORTEST:
         raise click.BadParameter(f"give numbers of tokens from {SHORTEST} on, with commas: 512,1024")
-    return found
+    return lengths
 
 
 def compare_memory(model: str, backend: str, lengths: list[int], as_json: bool) -> int:
@@ -41,12 +41,18 @@ def compare_memory(model: str, backend: str, lengths: list[int], as_json: bool) 
     rows: list[dict[str, Any]] = []
     for length in lengths:
         row: dict[str, Any] = {"length": length}
-        for column, (who, checkpointing) in COLUMNS.items():
+        for column, (trainer, checkpointing) in COLUMNS.items():
             expected = expected_bytes(rows, column, length)
             if expected > ROOM * hardware.probe()["memory_free"]:
                 row[column] = {"expected_bytes": expected}
                 continue
-            spec = {"model": model, "backend": backend, "length": length, "who": who, "checkpointing": checkpointing}
+            spec = {
+                "model": model,
+                "backend": backend,
+                "length": length,
+                "who": trainer,
+                "checkpointing": checkpointing,
+            }
             code, report = run_for_report("lengths", spec)
             if code and code != OutOfMemory.code:
                 return code
@@ -73,8 +79,8 @@ def with_ratio(row: dict[str, Any]) -> dict[str, Any]:
     return row | {"auto": auto, "against": against, "ratio": ratio}
 
 
-def _peak(one: dict[str, Any] | None) -> int | None:
-    return one.get("peak_bytes") if one else None
+def _peak(measured: dict[str, Any] | None) -> int | None:
+    return measured.get("peak_bytes") if measured else None
 
 
 def _ended(rows: list[dict[str, Any]], column: str) -> list[tuple[int, int]]:
@@ -115,8 +121,12 @@ def table(figures: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _shown(one: dict[str, Any] | None) -> str:
+def _shown(measured: dict[str, Any] | None) -> str:
     """A peak in GB, one that is only foreseen, or that the process died."""
-    if one is None:
+    if measured is None:
         return "died"
-    return f"{one['peak_bytes'] / 1e9:.2f}" if "peak_bytes" in one else f"({one['expected_bytes'] / 1e9:.0f})"
+    return (
+        f"{measured['peak_bytes'] / 1e9:.2f}"
+        if "peak_bytes" in measured
+        else f"({measured['expected_bytes'] / 1e9:.0f})"
+    )

@@ -102,18 +102,18 @@ class Dialogue:
         """The voices; none before they are ready."""
         return self._talk.names
 
-    def do(self, what: str, **more: Any) -> None:
+    def do(self, command: str, **arguments: Any) -> None:
         """Leave a command and follow the job until it is done, or declined, or the job is over."""
         if self.over:
             return
-        self._job.ask(do=what, **more)
+        self._job.ask(do=command, **arguments)
         self._page = None
         answers = 0
         for event in self._news():
             answers += isinstance(event, Replied)
-            if isinstance(event, Declined) or (what in SETTLED and isinstance(event, SETTLED[what])):
+            if isinstance(event, Declined) or (command in SETTLED and isinstance(event, SETTLED[command])):
                 return
-            if what not in SETTLED and answers and answers == len(self.names):
+            if command not in SETTLED and answers and answers == len(self.names):
                 return
 
     def end(self) -> int:

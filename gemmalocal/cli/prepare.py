@@ -84,8 +84,10 @@ def prepare(
     file = Path(sources[0]) if len(sources) == 1 and sources[0].lower().endswith((".yaml", ".yml")) else None
     if to is None and file is None:
         raise click.UsageError("Name the dataset: --to DATASET.")
-    wanted = _wanted(sources, file, options)
-    return print_until_end(preparations.begin(to or (file.stem if file else ""), wanted, password), as_json, detach)
+    preparation = _wanted(sources, file, options)
+    return print_until_end(
+        preparations.begin(to or (file.stem if file else ""), preparation, password), as_json, detach
+    )
 
 
 def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]) -> Preparation:
@@ -95,20 +97,20 @@ def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]
 
     if options["threshold"] is not None and not (options["judge"] or file):
         raise RecipeError("--threshold goes with --judge.")
-    there = {"url": options.pop("endpoint"), "model": options.pop("endpoint_model")}
-    there |= {name: options.pop(name) for name in ("key_env", "concurrency", "timeout")}
-    given = {name: value for name, value in options.items() if value is not None}
-    there = {name: value for name, value in there.items() if value is not None}
-    if there and "url" not in there and not file:
-        raise RecipeError(f"--{next(iter(there)).replace('_', '-')} goes with --endpoint.")
-    tree = {**given, **({"endpoint": there} if there else {})}
+    endpoint = {"url": options.pop("endpoint"), "model": options.pop("endpoint_model")}
+    endpoint |= {name: options.pop(name) for name in ("key_env", "concurrency", "timeout")}
+    keys = {name: value for name, value in options.items() if value is not None}
+    endpoint = {name: value for name, value in endpoint.items() if value is not None}
+    if endpoint and "url" not in endpoint and not file:
+        raise RecipeError(f"--{next(iter(endpoint)).replace('_', '-')} goes with --endpoint.")
+    tree = {**keys, **({"endpoint": endpoint} if endpoint else {})}
     if file:
         return recipe_file.load_preparation(file, tree)
     tree["sources"] = list(sources)
-    wanted, problems = recipe_file.from_tree(tree, Preparation)
-    if wanted is None:
+    preparation, problems = recipe_file.from_tree(tree, Preparation)
+    if preparation is None:
         raise RecipeError("\n  ".join(["The options do not fit:", *(f"{key}: {why}" for key, why in problems.items())]))
-    return wanted
+    return preparation
 
 
 @click.command()

@@ -37,7 +37,7 @@ def runs(as_json: bool) -> None:
         note("No runs yet. Start one with: gemmalocal train quotes")
     for row in rows:
         loss = f"held-out {row['held_out']:.3f}" if row["held_out"] is not None else ""
-        marks = [f"{row[what]} {what}" for what in ("skipped", "rollbacks") if row[what]]
+        marks = [f"{row[counter]} {counter}" for counter in ("skipped", "rollbacks") if row[counter]]
         figures = "  ".join([loss, *marks] if loss else marks)
         say(f"{on_line(row['name'], NAME):<24} {row['status']:<8} step {row['step']}/{row['steps']:<6} {figures}")
         if row["why"]:

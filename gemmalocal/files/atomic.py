@@ -81,16 +81,16 @@ def _replace(path: Path, aside: Path) -> None:
     staging.discard(old)
 
 
-def exchange(one: Path, other: Path) -> bool:
+def exchange(first: Path, second: Path) -> bool:
     """Let two paths change places in one step of the system; False where it, or the disk, has no such step."""
     import ctypes
 
     libc = ctypes.CDLL(None, use_errno=True)
-    first, second = os.fsencode(one), os.fsencode(other)
+    names = os.fsencode(first), os.fsencode(second)
     try:
         if sys.platform == "darwin":
-            return bool(libc.renamex_np(first, second, SWAP) == 0)
-        return bool(libc.renameat2(HERE, first, HERE, second, SWAP) == 0)
+            return bool(libc.renamex_np(*names, SWAP) == 0)
+        return bool(libc.renameat2(HERE, names[0], HERE, names[1], SWAP) == 0)
     except AttributeError:  # an old libc
         return False
 

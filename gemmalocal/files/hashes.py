@@ -28,12 +28,12 @@ def marks(folder: Path) -> FileMarks:
     return {str(path.relative_to(folder)): [path.stat().st_size, sha256(path)] for path in files}
 
 
-def damage(folder: Path, known: Mapping[str, Any]) -> dict[str, str]:
+def damage(folder: Path, expected: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with files of a folder, by name, as a verb's phrase (`is missing`); sizes are looked at first."""
-    wrong = {name: why for name, (size, _) in known.items() if (why := wrong_size(folder / name, size))}
+    wrong = {name: why for name, (size, _) in expected.items() if (why := wrong_size(folder / name, size))}
     if wrong:
         return wrong
-    return {name: CHANGED for name, (_, digest) in known.items() if _digest(folder / name) != digest}
+    return {name: CHANGED for name, (_, digest) in expected.items() if _digest(folder / name) != digest}
 
 
 def describe(wrong: Mapping[str, str]) -> str:
@@ -44,12 +44,12 @@ def describe(wrong: Mapping[str, str]) -> str:
 def wrong_size(path: Path, expected: int) -> str:
     """What is wrong with a file that should have so many bytes, as a verb's phrase; empty if nothing is."""
     try:
-        there = path.stat().st_size
+        size = path.stat().st_size
     except OSError:
         return "is missing"
-    if there == expected:
+    if size == expected:
         return ""
-    return "is empty" if not there else f"has {there:,} bytes instead of {expected:,}"
+    return "is empty" if not size else f"has {size:,} bytes instead of {expected:,}"
 
 
 def _digest(path: Path) -> str:

@@ -46,19 +46,19 @@ def read(folder: Path) -> Manifest | None:
             about: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             if about["by"] == "gemmalocal":
                 entries = dict(about["files"]).items()
-                return {str(name): FileEntry(int(one["bytes"]), str(one["sha256"])) for name, one in entries}
+                return {str(name): FileEntry(int(entry["bytes"]), str(entry["sha256"])) for name, entry in entries}
     return None
 
 
 def names(folder: Path) -> set[str]:
     """The files in a folder, at any depth, by their paths in it; the manifest itself is none of them."""
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
-    return {name for name in found if name != MANIFEST and Path(name).name not in LITTER}
+    paths = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()}
+    return {name for name in paths if name != MANIFEST and Path(name).name not in LITTER}
 
 
-def missing(folder: Path, known: Manifest) -> str | None:
+def missing(folder: Path, entries: Manifest) -> str | None:
     """What of a folder is not there or has another size, in words; None if nothing is. Contents are not read."""
-    for name, entry in known.items():
+    for name, entry in entries.items():
         try:
             size = (folder / name).stat().st_size
         except OSError:
@@ -68,12 +68,12 @@ def missing(folder: Path, known: Manifest) -> str | None:
     return None
 
 
-def damage(folder: Path, known: Manifest, progress: Tell | None = None) -> str | None:
+def damage(folder: Path, entries: Manifest, progress: Tell | None = None) -> str | None:
     """The same, with the contents read: None if every file is as it was written."""
-    if problem := missing(folder, known):
+    if problem := missing(folder, entries):
         return problem
-    total, done = sum(entry.bytes for entry in known.values()), 0
-    for name, entry in known.items():
+    total, done = sum(entry.bytes for entry in entries.values()), 0
+    for name, entry in entries.items():
 
         def tell(count: int, before: int = done) -> None:
             if progress:

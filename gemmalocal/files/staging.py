@@ -82,8 +82,8 @@ def held(path: Path) -> Iterator[None]:
 
 def remove(path: Path) -> None:
     """Remove a file or a folder, which is renamed first: nobody meets half of it. Raises `OSError`."""
-    known = _read(path)
-    gone = path_of(path.with_name(known.name) if known else path, GONE)
+    aside = _read(path)
+    gone = path_of(path.with_name(aside.name) if aside else path, GONE)
     if path != gone:
         _remove(gone)
         path.rename(gone)
@@ -99,10 +99,10 @@ def discard(path: Path) -> None:
 def in_folder(place: Path, name: str | None = None) -> list[Aside]:
     """The asides that lie in a folder, or only those of one final `name`."""
     try:
-        found = [aside for entry in os.scandir(place) if (aside := _read(Path(entry.path)))]
+        asides = [aside for entry in os.scandir(place) if (aside := _read(Path(entry.path)))]
     except OSError:
         return []
-    return [aside for aside in found if name is None or aside.name == name]
+    return [aside for aside in asides if name is None or aside.name == name]
 
 
 def below(place: Path) -> Iterator[Aside]:
@@ -147,8 +147,8 @@ def tree_bytes(path: Path) -> int:
 
 
 def _read(path: Path) -> Aside | None:
-    found = _NAME.fullmatch(path.name)
-    return Aside(path, found[1], int(found[2]), found[3]) if found else None
+    match = _NAME.fullmatch(path.name)
+    return Aside(path, match[1], int(match[2]), match[3]) if match else None
 
 
 def _remove(path: Path) -> None:

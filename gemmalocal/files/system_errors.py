@@ -50,15 +50,15 @@ def explained(error: BaseException) -> GemmalocalError | None:
     """What an error of the system means, or one that another has passed on; None if it is none of the system's."""
     if isinstance(error, GemmalocalError):
         return error
-    for one in _chain(error):
-        if isinstance(one, RuntimeError) and HOMELESS in str(one):
+    for cause in _chain(error):
+        if isinstance(cause, RuntimeError) and HOMELESS in str(cause):
             return GemmalocalError(*NO_HOME)
-        if isinstance(one, OSError) and one.errno in MEANINGS:
-            return _of(one.errno, _place(one))
-        if isinstance(one, MemoryError):
+        if isinstance(cause, OSError) and cause.errno in MEANINGS:
+            return _of(cause.errno, _place(cause))
+        if isinstance(cause, MemoryError):
             return OutOfMemory("The work did not fit into memory.", "Close other programs, and start it again.")
-        if found := passed_on(str(one)):
-            return found
+        if meaning := passed_on(str(cause)):
+            return meaning
     return GemmalocalError(f"The system says: {error}.", "") if isinstance(error, OSError) else None
 
 

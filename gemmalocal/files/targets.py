@@ -29,9 +29,9 @@ OLDER = (
 WEIGHTS = (".safetensors", ".gguf")  # nobody edits them: damaged ones may be replaced
 
 
-def resolved(given: str | Path) -> Path:
+def resolved(target: str | Path) -> Path:
     """The folder that is meant, free of links, `..` and `~`; raises `RecipeError` for what can be none."""
-    text = str(given)
+    text = str(target)
     if not text.strip() or "\0" in text:
         raise RecipeError(f"'{text}' is no folder's name.", NEW)
     try:
@@ -43,12 +43,12 @@ def resolved(given: str | Path) -> Path:
     return path
 
 
-def checked_target(given: str | Path, check: Check, own: Path | None = None) -> Path:
+def checked_target(target: str | Path, check: Check, own: Path | None = None) -> Path:
     """The folder that is meant, if it may be written and what is there passes `check`; raises `RecipeError`.
 
     `own` is the folder of the job that writes, in which it may.
     """
-    path = resolved(given)
+    path = resolved(target)
     if own is None or not _inside(path, own):
         check_place(path)
         if _inside(_here(), path):
@@ -57,9 +57,9 @@ def checked_target(given: str | Path, check: Check, own: Path | None = None) -> 
     return path
 
 
-def checked_file(given: str | Path) -> Path:
+def checked_file(target: str | Path) -> Path:
     """Where a single file may be written, over another one or not; raises `RecipeError`."""
-    path = resolved(given)
+    path = resolved(target)
     if path.is_dir():
         raise RecipeError(f"{path} is a folder.", "Name a file.")
     check_place(path)
@@ -68,9 +68,9 @@ def checked_file(given: str | Path) -> Path:
 
 def check_place(path: Path) -> None:
     """Raise `RecipeError` if nothing at all may be written at `path`, whatever is there."""
-    for what, folder in (("the workspace", paths.workspace()), ("your home", Path(os.path.expanduser("~")))):
+    for holding, folder in (("the workspace", paths.workspace()), ("your home", Path(os.path.expanduser("~")))):
         if _inside(folder, path):
-            raise RecipeError(f"{path} holds {what}.", NEW)
+            raise RecipeError(f"{path} holds {holding}.", NEW)
     for above in path.parents:
         if above.exists() and not above.is_dir():
             raise RecipeError(f"{above} is a file.", NEW)
@@ -88,20 +88,20 @@ def check_place(path: Path) -> None:
 
 def empty(path: Path) -> None:
     """A check: raise `RecipeError` if there is anything at `path` but an empty folder."""
-    if there := _content(path):
-        raise RecipeError(f"{path} is there already, and holds {_some(sorted(there))}.", NEW)
+    if names := _content(path):
+        raise RecipeError(f"{path} is there already, and holds {_some(sorted(names))}.", NEW)
 
 
 def replaceable(path: Path) -> None:
     """A check: raise `RecipeError` if there is anything at `path` but an empty folder, or an older export of ours."""
-    there = _content(path)
-    if not there:
+    names = _content(path)
+    if not names:
         return
-    known = manifest.read(path)
-    if known is None:
-        _check_older(path, there)
+    entries = manifest.read(path)
+    if entries is None:
+        _check_older(path, names)
     else:
-        _check_known(path, known, there)
+        _check_known(path, entries, names)
 
 
 def _content(path: Path) -> set[str]:
@@ -110,40 +110,40 @@ def _content(path: Path) -> set[str]:
         return set()
     if not path.is_dir() or path.is_symlink():
         raise RecipeError(f"{path} is there already, and is no folder.", NEW)
-    there = manifest.names(path) | {f"{one.name}/" for one in path.iterdir() if one.is_dir()}  # of exports: none
-    return there
+    names = manifest.names(path) | {f"{child.name}/" for child in path.iterdir() if child.is_dir()}  # of exports: none
+    return names
 
 
-def _check_known(path: Path, known: manifest.Manifest, there: set[str]) -> None:
+def _check_known(path: Path, entries: manifest.Manifest, names: set[str]) -> None:
     """Nothing foreign in it, and nothing that somebody changed."""
-    if foreign := sorted(there - known.keys()):
+    if foreign := sorted(names - entries.keys()):
         raise RecipeError(f"{path} holds other files: {_some(foreign)}.", NEW)
-    changed = [name for name in sorted(there) if not name.endswith(WEIGHTS) and _is_changed(path / name, known, name)]
+    changed = [name for name in sorted(names) if not name.endswith(WEIGHTS) and _is_changed(path / name, entries, name)]
     if changed:
         raise RecipeError(
             f"{_some(changed)} in {path} was changed since it was written.", f"{NEW} To replace it, remove it first."
         )
 
 
-def _is_changed(file: Path, known: manifest.Manifest, name: str) -> bool:
-    entry = known[name]
+def _is_changed(file: Path, entries: manifest.Manifest, name: str) -> bool:
+    entry = entries[name]
     return file.is_symlink() or file.stat().st_size != entry.bytes or manifest.sha256(file) != entry.sha256
 
 
-def _check_older(path: Path, there: set[str]) -> None:
+def _check_older(path: Path, names: set[str]) -> None:
     """A folder without a manifest: an export of an older version by its proof, or by its place in a run's exports/."""
     ours = _is_proof(path / PROOF) or _in_exports_of_a_run(path)
-    foreign = sorted(name for name in there if not any(fnmatch(name, one) for one in OLDER) or os.sep in name)
+    foreign = sorted(name for name in names if not any(fnmatch(name, pattern) for pattern in OLDER) or os.sep in name)
     if foreign or not ours:
-        raise RecipeError(f"{path} holds other files: {_some(foreign or sorted(there))}.", NEW)
+        raise RecipeError(f"{path} holds other files: {_some(foreign or sorted(names))}.", NEW)
 
 
 def _is_proof(file: Path) -> bool:
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and {"form", "passed", "tuned", "exported"} <= found.keys()
+    return isinstance(content, dict) and {"form", "passed", "tuned", "exported"} <= content.keys()
 
 
 def _some(names: list[str]) -> str:
@@ -159,10 +159,10 @@ def _in_exports_of_a_run(path: Path) -> bool:
 def _is_job(folder: Path) -> bool:
     """Whether a folder is a run, a dataset or a chat of ours: other programs have files of that name too."""
     try:
-        found = json.loads((folder / JOB).read_text(encoding="utf-8"))
+        content = json.loads((folder / JOB).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(found, dict) and {"kind", "spec"} <= found.keys()
+    return isinstance(content, dict) and {"kind", "spec"} <= content.keys()
 
 
 def _here() -> Path:
@@ -186,11 +186,11 @@ def _depth(path: Path, folder: Path) -> int | None:
     return next((depth for depth, above in enumerate((path, *path.parents)) if _same(above, folder)), None)
 
 
-def _same(one: Path, other: Path) -> bool:
+def _same(first: Path, second: Path) -> bool:
     """Whether two paths are one place: a disk may not tell upper from lower case."""
-    if one == other:
+    if first == second:
         return True
     try:
-        return os.path.samefile(one, other)
+        return os.path.samefile(first, second)
     except (OSError, ValueError):
         return False

@@ -74,8 +74,8 @@ def explain(log: str, code: int | None) -> GemmalocalError:
 
     `code` is negative for a signal, as `subprocess` has it.
     """
-    if found := from_text(log):
-        return found
+    if error := from_text(log):
+        return error
     if code == -signal.SIGKILL:
         message = "It was killed (SIGKILL): by a person, or by the system because memory ran out."
         return OutOfMemory(message, f"If it was memory: {MEMORY.hint}")

@@ -42,8 +42,8 @@ def group(lock: Path) -> int | None:
     if not number.isdecimal() or (pid := int(number[:12])) < 2:
         return None
     if now := began(pid):
-        known = now == start if start else _older(pid, lock)  # older versions wrote no start
-        return pid if known and _leads(pid) else None
+        same = now == start if start else _older(pid, lock)  # older versions wrote no start
+        return pid if same and _leads(pid) else None
     return pid if any(_holds(member, lock) for member in _members(pid)) else None
 
 

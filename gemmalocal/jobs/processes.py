@@ -105,13 +105,13 @@ def _errand(place: Path, kind: str, spec: dict[str, Any]) -> Job:
 
 def dead_errands() -> list[Path]:
     """The folders of errands that nobody works on nor reads any more: whoever asked was killed with its child."""
-    found = []
+    folders = []
     for folder in paths.errands().glob("[!.]*"):
         with suppress(OSError):
             quiet = time.time() - max(path.stat().st_mtime for path in (folder, *folder.glob("*.jsonl")))
             if quiet > LINGERS and (folder / "lock").exists() and not Job(folder).alive:
-                found.append(folder)
-    return found
+                folders.append(folder)
+    return folders
 
 
 def settle_errand(folder: Path) -> None:
@@ -185,7 +185,7 @@ class Job:
 
         What has no line end for `LONGEST` bytes is no event, and is passed over.
         """
-        found: list[str] = []
+        lines: list[str] = []
         try:
             with safe_read.regular(self.directory / "events.jsonl") as file:
                 file.seek(self._offset)
@@ -193,11 +193,11 @@ class Job:
                     end = block.rfind(b"\n") + 1
                     if not end and len(block) < LONGEST:
                         break
-                    found += block[:end].decode("utf-8", "replace").split("\n")[:-1]
+                    lines += block[:end].decode("utf-8", "replace").split("\n")[:-1]
                     self._offset = file.seek(self._offset + (end or len(block)))
         except OSError:  # there is none (any more), or none that we may look at
             pass
-        return found
+        return lines
 
     def skip(self) -> None:
         """Start reading at the end of what is already there."""

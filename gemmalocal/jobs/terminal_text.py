@@ -48,12 +48,12 @@ def as_json(value: object) -> str:
 
 def json_line(line: str) -> str:
     """A line that is JSON already, with what could steer a terminal as JSON's own escapes."""
-    return HIDDEN.sub(lambda found: json.dumps(found[0])[1:-1], line)
+    return HIDDEN.sub(lambda match: json.dumps(match[0])[1:-1], line)
 
 
-def _written_out(found: re.Match[str]) -> str:
-    escaped = repr(found[0])[1:-1]
-    return escaped if escaped != found[0] else "".join(f"\\u{ord(mark):04x}" for mark in escaped)
+def _written_out(match: re.Match[str]) -> str:
+    escaped = repr(match[0])[1:-1]
+    return escaped if escaped != match[0] else "".join(f"\\u{ord(mark):04x}" for mark in escaped)
 
 
 def _cut(text: str, width: int) -> str:

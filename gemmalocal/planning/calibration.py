@@ -21,8 +21,8 @@ def corrections(engine: str, width: int) -> dict[bool, float]:
 
 
 def _correction(states: list[JobState], engine: str, width: int, checkpointing: bool) -> float:
-    known = [factor for state in states if (factor := _factor(state, engine, width, checkpointing)) is not None]
-    return min(MOST, max(LEAST, median(known))) if known else 1.0
+    factors = [factor for state in states if (factor := _factor(state, engine, width, checkpointing)) is not None]
+    return min(MOST, max(LEAST, median(factors))) if factors else 1.0
 
 
 def _factor(state: JobState, engine: str, width: int, checkpointing: bool) -> float | None:

@@ -31,11 +31,11 @@ def room(path: Path) -> tuple[Path, int]:
     return folder, shutil.disk_usage(folder).free
 
 
-def check_room(path: Path, needed: int, what: str, remedy: str) -> None:
-    """Raise `ModelError` if the disk of `path` has not `needed` bytes; `what` is as in "The export takes about"."""
+def check_room(path: Path, needed: int, purpose: str, remedy: str) -> None:
+    """Raise `ModelError` if the disk of `path` has not `needed` bytes; `purpose` is as in "The export takes about"."""
     folder, free = room(path)
     if needed > free:
-        raise ModelError(f"{what} {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free.", remedy)
+        raise ModelError(f"{purpose} {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free.", remedy)
 
 
 def _chip() -> str:

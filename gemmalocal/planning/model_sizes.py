@@ -98,7 +98,7 @@ def _sizes(config: dict[str, Any]) -> Sizes:
     heads, head = config["num_attention_heads"], config.get("head_dim", 256)
     keys = config.get("num_key_value_heads", heads)
     each = [_layer(config, index, heads, keys, head) for index in range(layers)]
-    queries, values, inner = (sum(one[part] for one in each) // layers for part in range(3))
+    queries, values, inner = (sum(layer[part] for layer in each) // layers for part in range(3))
     routed, experts = config.get("moe_intermediate_size") or 0, config.get("num_experts") or 0
     own = config.get("hidden_size_per_layer_input") or 0
     tables = (config.get("vocab_size_per_layer_input", config["vocab_size"]) + 3 * width) * layers * own
@@ -134,8 +134,8 @@ KNOWN["gemma-3-270m-demo"] = KNOWN["google/gemma-3-270m"]
 
 def sizes_of(model: str) -> Sizes | None:
     """Of a published model, or of a folder; None if neither is known here."""
-    if known := KNOWN.get(model):
-        return known
+    if sizes := KNOWN.get(model):
+        return sizes
     for folder in (paths.expanded(model), paths.models() / model):
         try:
             return from_config(safe_read.json_object(folder / "config.json"))

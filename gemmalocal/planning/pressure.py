@@ -57,8 +57,8 @@ def memory(level: int | None) -> Strain:
 
 def heat(level: int | None) -> Strain:
     """Of macOS's thermal pressure: 0 nominal, 1 moderate, 2 heavy, 3 trapping, 4 sleeping."""
-    found = Level.CRITICAL if (level or 0) >= 3 else Level.WARN if level == 2 else Level.NORMAL
-    return Strain(found, "heat", "Let the machine cool down")
+    reached = Level.CRITICAL if (level or 0) >= 3 else Level.WARN if level == 2 else Level.NORMAL
+    return Strain(reached, "heat", "Let the machine cool down")
 
 
 def stalls(path: Path | None = None) -> Strain:

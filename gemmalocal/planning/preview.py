@@ -58,7 +58,9 @@ def _choices(recipe: Recipe) -> list[tuple[bool, int]]:
     asked = recipe.train.checkpointing
     rows = recipe.train.rows_at_once
     counts = [rows] if rows else sorted({recipe.train.batch_size, 1}, reverse=True)
-    return [(how, count) for how in ([False, True] if asked == "auto" else [asked]) for count in counts]
+    return [
+        (checkpointing, count) for checkpointing in ([False, True] if asked == "auto" else [asked]) for count in counts
+    ]
 
 
 def _width(recipe: Recipe) -> int:
@@ -70,10 +72,10 @@ def _width(recipe: Recipe) -> int:
 
 def _time(recipe: Recipe) -> tuple[float | None, str]:
     """Seconds by the newest run of this model on the same rows, and its name; None without one."""
-    known, _ = throughput.pace_of_model(recipe.model)
-    if known is None or recipe.train.steps is None:
+    pace, _ = throughput.pace_of_model(recipe.model)
+    if pace is None or recipe.train.steps is None:
         return None, ""
-    folder = paths.runs() / known.run
+    folder = paths.runs() / pace.run
     past, _ = recipe_file.from_tree(history.known_spec(folder), Recipe)
     if past is None:  # a run of another version
         return None, ""
@@ -81,4 +83,4 @@ def _time(recipe: Recipe) -> tuple[float | None, str]:
     if past.data.path != recipe.data.path:
         return None, ""
     tokens = sum(step.tokens for step in steps) / len(steps) * recipe.train.rows_per_step / past.train.rows_per_step
-    return known.estimate(recipe.train.steps, tokens, 0, 0), known.run
+    return pace.estimate(recipe.train.steps, tokens, 0, 0), pace.run

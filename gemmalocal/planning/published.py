@@ -147,11 +147,14 @@ def _repositories(size: str) -> list[tuple[str, int]]:
         return [*((name, 16) for name in published), (f"mlx-community/gemma-1.1-{size}-it-4bit", 4)]
     base = "-pt" if size in ("3-1b", "3-4b", "3-12b", "3-27b") else ""
     # Gemma 2's base models are published in float32.
-    found = [(f"google/gemma-{size}{base}", 32 if size.startswith("2-") else 16), (f"google/gemma-{size}-it", 16)]
+    repositories = [
+        (f"google/gemma-{size}{base}", 32 if size.startswith("2-") else 16),
+        (f"google/gemma-{size}-it", 16),
+    ]
     converted = size.lower() if size.startswith("4-") and size != "4-12B" else size
     for kind in (base, "-it"):
-        found += [(f"mlx-community/gemma-{converted}{kind}-{bits}bit", bits) for bits in (4, 8)]
-    return found
+        repositories += [(f"mlx-community/gemma-{converted}{kind}-{bits}bit", bits) for bits in (4, 8)]
+    return repositories
 
 
 MODELS: tuple[Model, ...] = tuple(

@@ -80,7 +80,7 @@ _SAID = {
     "evaluation needs no size of a batch; there is nothing to set": "eval_batch_size per_device_eval_batch_size",
 }
 OURS = {theirs: ours for ours, names in _OURS.items() for theirs in names.split()}
-SAID = {theirs: said for said, names in _SAID.items() for theirs in names.split()}
+SAID = {theirs: sentence for sentence, names in _SAID.items() for theirs in names.split()}
 
 
 def answer(key: str) -> str:

@@ -16,7 +16,7 @@ SHOWN = 60  # characters of what was typed, in a sentence
 
 def apply(tree: dict[str, Any], items: Sequence[str], schema: type[BaseModel]) -> tuple[list[str], list[str]]:
     """Change `tree`, a recipe's keys, in place; the problems, and what is to be told, a sentence each."""
-    problems, told = [], []
+    problems, replaced = list[str](), list[str]()
     keys = set()
     for item in items:
         key, equals, text = item.partition("=")
@@ -29,21 +29,21 @@ def apply(tree: dict[str, Any], items: Sequence[str], schema: type[BaseModel]) -
             _put(tree, places, value(text, _annotation(schema, places)))
         except yaml_text.NotUnderstood as error:
             problems.append(f"--set {short(item)}: {error.why}.")
-    for given, other in LENGTHS.items():
+    for length, rival in LENGTHS.items():
         train = tree["train"] if isinstance(tree.get("train"), dict) else {}
-        meant = f"train.{given}" in keys and f"train.{other}" not in keys
-        if meant and train.get(given) is not None and train.get(other) is not None:
-            told.append(f"train.{given}={train[given]} takes the place of {other}: {train[other]}")
-            del train[other]
-    return problems, told
+        meant = f"train.{length}" in keys and f"train.{rival}" not in keys
+        if meant and train.get(length) is not None and train.get(rival) is not None:
+            replaced.append(f"train.{length}={train[length]} takes the place of {rival}: {train[rival]}")
+            del train[rival]
+    return problems, replaced
 
 
-def _put(tree: dict[str, Any], places: Sequence[str], found: Any) -> None:
+def _put(tree: dict[str, Any], places: Sequence[str], value: Any) -> None:
     for place in places[:-1]:
         if not isinstance(tree.get(place), dict):
             tree[place] = {}
         tree = tree[place]
-    tree[places[-1]] = found
+    tree[places[-1]] = value
 
 
 def value(text: str, annotation: Any) -> Any:
@@ -57,14 +57,14 @@ def value(text: str, annotation: Any) -> Any:
         return None
     words = any(get_origin(kind) is list and str in _kinds(get_args(kind)[0]) for kind in kinds)
     if str not in kinds and not words:
-        found = yaml_text.parse(text).value
-        several = isinstance(found, str) and any(get_origin(kind) is list for kind in kinds)
-        return [word.strip() for word in found.split(",")] if several else found
-    found = _as_written(text.strip(), kinds)
-    if found is None and text.strip() in ("null", "~") and NoneType in kinds:
+        parsed = yaml_text.parse(text).value
+        several = isinstance(parsed, str) and any(get_origin(kind) is list for kind in kinds)
+        return [word.strip() for word in parsed.split(",")] if several else parsed
+    parsed = _as_written(text.strip(), kinds)
+    if parsed is None and text.strip() in ("null", "~") and NoneType in kinds:
         return None
-    if found is not None:
-        return found
+    if parsed is not None:
+        return parsed
     return text if str in kinds else [text]
 
 
@@ -73,18 +73,18 @@ def _as_written(text: str, kinds: Sequence[Any]) -> Any:
     if text[0] not in "'\"[{":
         return None
     try:
-        found = yaml_text.parse(text).value
+        parsed = yaml_text.parse(text).value
     except yaml_text.NotUnderstood:
         if text[0] == "[" and str not in kinds:
             raise
         return None
     inner = [part for kind in kinds if get_origin(kind) is list for part in _kinds(get_args(kind)[0])]
     sections = [kind for kind in (*kinds, *inner) if isinstance(kind, type) and issubclass(kind, BaseModel)]
-    if isinstance(found, dict):
-        return found if any(found.keys() <= section.model_fields.keys() for section in sections) else None
-    if isinstance(found, list):
-        return found if any(get_origin(kind) is list for kind in kinds) else None
-    return found if isinstance(found, str) else None
+    if isinstance(parsed, dict):
+        return parsed if any(parsed.keys() <= section.model_fields.keys() for section in sections) else None
+    if isinstance(parsed, list):
+        return parsed if any(get_origin(kind) is list for kind in kinds) else None
+    return parsed if isinstance(parsed, str) else None
 
 
 def _annotation(schema: type[BaseModel], places: Sequence[str]) -> Any:
@@ -93,7 +93,7 @@ def _annotation(schema: type[BaseModel], places: Sequence[str]) -> Any:
     for place in places:
         kinds = list(_kinds(annotation))
         fields = [kind.model_fields for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
-        annotation = next((known[place].annotation for known in fields if place in known), None)
+        annotation = next((section[place].annotation for section in fields if place in section), None)
     return annotation
 
 

@@ -94,8 +94,8 @@ class Preparation(RecipeSection):
 
     @model_validator(mode="before")
     @classmethod
-    def _whole_texts(cls, given: Any) -> Any:
+    def _whole_texts(cls, tree: Any) -> Any:
         """Plain text is learned whole: no file has a share, unless one is asked for."""
-        if isinstance(given, Mapping) and given.get("task") == "text":
-            return {"balance": None, **given}
-        return given
+        if isinstance(tree, Mapping) and tree.get("task") == "text":
+            return {"balance": None, **tree}
+        return tree

@@ -50,8 +50,8 @@ def load(name: str, items: Sequence[str] = (), tell: Callable[[str], None] = lam
     """
     path = find(name)
     tree, lines = _parsed(path)
-    problems, told = overrides.apply(tree, items, Recipe)
-    for text in told:
+    problems, replaced = overrides.apply(tree, items, Recipe)
+    for text in replaced:
         tell(text)
     return anchored(_with_template(_whole(tree, Recipe, path, lines, problems), path.parent), path.parent)
 
@@ -67,10 +67,10 @@ def load_preparation(path: Path, options: dict[str, Any]) -> Preparation:
             tree[name].update(value)
         else:
             tree[name] = value
-    wanted = _whole(tree, Preparation, path, lines)
-    found = {"sources": [_beside(path.parent, source) for source in wanted.sources]}
-    prompts = {"prompts": _beside(path.parent, wanted.prompts)} if wanted.prompts else {}
-    return wanted.model_copy(update={**found, **prompts})
+    preparation = _whole(tree, Preparation, path, lines)
+    sources = {"sources": [_beside(path.parent, source) for source in preparation.sources]}
+    prompts = {"prompts": _beside(path.parent, preparation.prompts)} if preparation.prompts else {}
+    return preparation.model_copy(update={**sources, **prompts})
 
 
 def _beside(folder: Path, name: str) -> str:
@@ -82,14 +82,14 @@ def _whole(
     tree: Any, schema: type[Whole], path: Path, lines: dict[tuple[str | int, ...], int], problems: Sequence[str] = ()
 ) -> Whole:
     """What a file's keys describe; raises `RecipeError` with these problems and those of the keys."""
-    found = list(problems)
+    sentences = list(problems)
     try:
         whole = schema.model_validate(tree)
     except ValidationError as error:
-        found += [_sentence(details, lines, path, schema) for details in error.errors()]
-    if found:
-        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-        raise RecipeError(f"{path} has {count}:\n" + "\n".join(f"  {problem}" for problem in found))
+        sentences += [_sentence(details, lines, path, schema) for details in error.errors()]
+    if sentences:
+        count = "1 problem" if len(sentences) == 1 else f"{len(sentences)} problems"
+        raise RecipeError(f"{path} has {count}:\n" + "\n".join(f"  {problem}" for problem in sentences))
     return whole
 
 
@@ -98,10 +98,10 @@ def _with_template(recipe: Recipe, folder: Path) -> Recipe:
     wish = recipe.data.chat_template
     if wish is None or wish == NO_TEMPLATE:
         return recipe
-    found = paths.expanded(_beside(folder, wish))
-    if not found.is_file():
+    file = paths.expanded(_beside(folder, wish))
+    if not file.is_file():
         raise RecipeError(f"data.chat_template: there is no file {wish}.", f"Name a Jinja file, or say {NO_TEMPLATE}.")
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"chat_template": str(found.resolve())})})
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update={"chat_template": str(file.resolve())})})
 
 
 def anchored(recipe: Recipe, folder: Path) -> Recipe:
@@ -138,8 +138,8 @@ def from_tree(tree: dict[str, Any], schema: type[Whole]) -> tuple[Whole | None, 
     try:
         return schema.model_validate(tree), {}
     except ValidationError as error:
-        found = (_problem(details, schema) for details in error.errors())
-        return None, {".".join(map(str, place)): message for place, message in found}
+        problems = (_problem(details, schema) for details in error.errors())
+        return None, {".".join(map(str, place)): message for place, message in problems}
 
 
 def scalar(text: str) -> Any:
@@ -192,12 +192,12 @@ def _problem(details: Any, schema: type[BaseModel]) -> tuple[tuple[str | int, ..
     """Where in a recipe, and what, one of pydantic's errors means."""
     place = tuple(part for part in details["loc"] if part not in KINDS and _plain(part))
     message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "extra_forbidden" and (said := other_names.answer(str(place[-1]))):
-        message = f"there is no such key; {said}"
+    if details["type"] == "extra_forbidden" and (sentence := other_names.answer(str(place[-1]))):
+        message = f"there is no such key; {sentence}"
     elif details["type"] == "extra_forbidden":
-        known = _keys_at(place[:-1], schema)
-        near = difflib.get_close_matches(str(place[-1]), known, 1) or _elsewhere(str(place[-1]), schema)
-        message = "there is no such key" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(known)}")
+        keys = _keys_at(place[:-1], schema)
+        near = difflib.get_close_matches(str(place[-1]), keys, 1) or _elsewhere(str(place[-1]), schema)
+        message = "there is no such key" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(keys)}")
     elif details["type"] == "missing":
         message = "is missing"
     elif details["type"] == "model_type":

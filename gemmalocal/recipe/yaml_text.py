@@ -117,19 +117,19 @@ class _Builder:
                 if self._documents > 1:
                     raise NotUnderstood(line, "a second document begins here (---): there may be one only")
             case AliasEvent():
-                if (known := self._known.get(event.anchor)) is None:
+                if (anchored := self._known.get(event.anchor)) is None:
                     raise NotUnderstood(
                         line, f"*{event.anchor} stands for itself, or for nothing that was named before"
                     )
-                self._add(known, line, text=None)
+                self._add(anchored, line, text=None)
             case ScalarEvent():
                 value = self._scalar(event, line)
                 self._name(event, _Known(value))
                 self._add(_Known(value), line, event.value, plain=event.style is None)
             case MappingStartEvent() | SequenceStartEvent():
                 self._tag(event, line)
-                made: Any = {} if isinstance(event, MappingStartEvent) else []
-                self._open.append(_Level(made, event.anchor, line))
+                container: Any = {} if isinstance(event, MappingStartEvent) else []
+                self._open.append(_Level(container, event.anchor, line))
                 self._bound(0, line)
             case NodeEvent():
                 raise NotUnderstood(line, "this is not YAML")
@@ -140,11 +140,11 @@ class _Builder:
         """The lines of all keys, wherever they stand; the bounds hold for what aliases repeat, too."""
         value = self.root if not before else value
         own = self._lines.get(id(value), {})
-        found: list[tuple[KeyPath, int]] = []
+        key_lines: list[tuple[KeyPath, int]] = []
         for key, line in own.items():
-            found.append(((*before, key), line))
-            found += self.places(value[key], (*before, key))
-        return found
+            key_lines.append(((*before, key), line))
+            key_lines += self.places(value[key], (*before, key))
+        return key_lines
 
     def _close(self, line: int) -> None:
         level = self._open.pop()
@@ -152,33 +152,33 @@ class _Builder:
             for merged, at in level.merged:
                 self._merge(level, merged, at)
         self._lines[id(level.value)] = level.lines
-        known = _Known(level.value, level.size, level.depth)
+        closed = _Known(level.value, level.size, level.depth)
         if level.anchor:
-            self._known[level.anchor] = known
-        self._add(known, level.line, text=None)
+            self._known[level.anchor] = closed
+        self._add(closed, level.line, text=None)
 
-    def _add(self, known: _Known, line: int, text: str | None, plain: bool = False) -> None:
+    def _add(self, added: _Known, line: int, text: str | None, plain: bool = False) -> None:
         """Put a value where it belongs; `text` is what a scalar was written as."""
         if not self._open:
-            self.root = known.value
+            self.root = added.value
             return
         level = self._open[-1]
-        level.size += known.size
-        level.depth = max(level.depth, known.depth + 1)
-        self._bound(known.depth, line)
+        level.size += added.size
+        level.depth = max(level.depth, added.depth + 1)
+        self._bound(added.depth, line)
         if isinstance(level.value, list):
             level.lines[len(level.value)] = line
-            level.value.append(known.value)
+            level.value.append(added.value)
         elif level.key is None:
-            level.key = self._key(level, known, line, text, plain)
+            level.key = self._key(level, added, line, text, plain)
         elif level.key == "<<":
-            level.merged.append((known.value, line))
+            level.merged.append((added.value, line))
             level.key = None
         else:
-            level.value[level.key], level.key = known.value, None
+            level.value[level.key], level.key = added.value, None
 
-    def _key(self, level: _Level, known: _Known, line: int, text: str | None, plain: bool) -> str:
-        key = known.value if text is None and isinstance(known.value, str) else text
+    def _key(self, level: _Level, added: _Known, line: int, text: str | None, plain: bool) -> str:
+        key = added.value if text is None and isinstance(added.value, str) else text
         if key is None:
             raise NotUnderstood(line, "a key must be a word")
         if key == "<<" and plain:
@@ -191,10 +191,10 @@ class _Builder:
     def _merge(self, level: _Level, merged: Any, line: int) -> None:
         """Keys of `<<`; those that stand there themselves go before."""
         assert isinstance(level.value, dict)
-        for one in merged if isinstance(merged, list) else [merged]:
-            if not isinstance(one, dict):
+        for mapping in merged if isinstance(merged, list) else [merged]:
+            if not isinstance(mapping, dict):
                 raise NotUnderstood(line, "<< takes keys from elsewhere, such as <<: *name")
-            for key, value in one.items():
+            for key, value in mapping.items():
                 if key not in level.value:
                     level.value[key] = value
                     level.lines[key] = line

@@ -28,13 +28,13 @@ def start(runs: Sequence[str], base: bool, sampling: dict[str, Any], errand: boo
 
 def voices(runs: Sequence[str], base: bool) -> list[dict[str, Any]]:
     """The voices of a chat's spec; raises `UnknownRun`."""
-    found: list[dict[str, Any]] = []
+    specs: list[dict[str, Any]] = []
     for name in runs:
         run, step = _run(name)
-        if base and not found:
-            found.append({"name": "base", "run": str(run), "base": True})
-        found.append({"name": f"{run.name}@{step}" if step else run.name, "run": str(run), "step": step})
-    return found
+        if base and not specs:
+            specs.append({"name": "base", "run": str(run), "base": True})
+        specs.append({"name": f"{run.name}@{step}" if step else run.name, "run": str(run), "step": step})
+    return specs
 
 
 def _run(name: str) -> tuple[Path, int | None]:

@@ -93,14 +93,14 @@ def read(file: Path) -> list[DatasetRow]:
 def numbered(file: Path) -> dict[int, DatasetRow]:
     """The same by the numbers of their lines, from 1."""
     lines = file.read_text(encoding="utf-8").split("\n") if file.is_file() else []
-    found = {}
+    rows = {}
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                found[number] = dict(json.loads(line))
+                rows[number] = dict(json.loads(line))
             except (ValueError, TypeError) as error:
                 raise DatasetError(f"{file}:{number} is no row.", "Mend the line, or make the dataset anew.") from error
-    return found
+    return rows
 
 
 def key(row: DatasetRow) -> int:
@@ -143,7 +143,9 @@ def report(folder: Path) -> dict[str, Any]:
 def edited(folder: Path) -> list[str]:
     """The files of rows that are not as they were written; one that is gone does not count."""
     sums = report(folder).get("files", {})
-    return [name for name, known in sums.items() if (folder / name).is_file() and _checksum(folder / name) != known]
+    return [
+        name for name, checksum in sums.items() if (folder / name).is_file() and _checksum(folder / name) != checksum
+    ]
 
 
 def by_hand(folder: Path) -> Hand:
@@ -250,12 +252,12 @@ def _change(folder: Path, hand: Hand, rows: Mapping[str, Sequence[DatasetRow]]) 
 
     A file that was edited by other means stays known as such, so that no preparation writes over it.
     """
-    told = {"accepted": sorted(hand.accepted), "dropped": sorted(hand.dropped), "edited": hand.edited}
-    files = {BY_HAND: json.dumps(told, ensure_ascii=False) + "\n", **{name: _lines(rows[name]) for name in rows}}
-    known = report(folder)
+    changes = {"accepted": sorted(hand.accepted), "dropped": sorted(hand.dropped), "edited": hand.edited}
+    files = {BY_HAND: json.dumps(changes, ensure_ascii=False) + "\n", **{name: _lines(rows[name]) for name in rows}}
+    counted = report(folder)
     sums = {name: _sum(files[name].encode()) if name in files else _checksum(folder / name) for name in SIDES}
-    sums |= {name: known["files"][name] for name in edited(folder)}
-    files[REPORT] = _report({**known, "files": sums})
+    sums |= {name: counted["files"][name] for name in edited(folder)}
+    files[REPORT] = _report({**counted, "files": sums})
     atomic.write_text(folder / CHANGE, json.dumps(files, ensure_ascii=False))
     finish_change(folder)
 

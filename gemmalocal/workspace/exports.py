@@ -146,21 +146,21 @@ def spec(run: Path, form: ExportForm, to: Path | None = None) -> dict[str, Any]:
     }
 
 
-def target(wanted: dict[str, Any], label: str) -> Path:
+def target(spec: dict[str, Any], label: str) -> Path:
     """Where an export of that spec goes; raises `RecipeError` if it must not."""
-    return targets.checked_target(wanted["to"] or Path(wanted["run"]) / MADE / label, targets.replaceable)
+    return targets.checked_target(spec["to"] or Path(spec["run"]) / MADE / label, targets.replaceable)
 
 
 def start(run: Path, form: ExportForm, to: Path | None = None) -> processes.Job:
     """Start the export of a run; the job reads from where its events stand now. Raises `RecipeError`, `JobBusy`."""
-    wanted = spec(run, checked_form(form), to)
+    job_spec = spec(run, checked_form(form), to)
     settle(run)
-    target(wanted, form.label)
+    target(job_spec, form.label)
     old = processes.Job(run / JOBS / form.label)
     if old.directory.is_dir() and old.alive:
         raise JobBusy(f"{run.name} is being exported as {form.label} already.", "Wait for its end, or stop it.")
     old.skip()
-    job = processes.start(old.directory, "export", wanted)
+    job = processes.start(old.directory, "export", job_spec)
     job.skip_to(old)
     return job
 
@@ -199,7 +199,9 @@ def of_run(run: Path) -> list[Export]:
     """The exports of a run, those that are being made first, then the newest."""
     files = [*run.glob(f"{MADE}/*/{PROOF}"), *run.glob(f"{JOBS}/*/job.json")]
     labels = {path.parent.name for path in files if not path.parent.name.startswith(".")}  # aside: not whole yet
-    return sorted((_look(run, label) for label in labels), key=lambda one: (not one.live, -one.at, one.label))
+    return sorted(
+        (_look(run, label) for label in labels), key=lambda export: (not export.live, -export.at, export.label)
+    )
 
 
 def _look(run: Path, label: str) -> Export:
@@ -218,8 +220,8 @@ def _look(run: Path, label: str) -> Export:
     if proof is not None and (problem := harm(target)):
         proof, trouble = None, GemmalocalError(f"It is not whole: {problem}.", "Export it again.")
     at = max((file.stat().st_mtime for file in files if file.exists()), default=0.0)
-    made = folder_bytes(target) if proof else 0
-    return Export(label, target, job, state, proof, made, trouble, at)
+    size_in_bytes = folder_bytes(target) if proof else 0
+    return Export(label, target, job, state, proof, size_in_bytes, trouble, at)
 
 
 def harm(folder: Path) -> str | None:
@@ -227,8 +229,8 @@ def harm(folder: Path) -> str | None:
 
     One of an older version, which has no manifest, must have its weights, and all files that their index names.
     """
-    if known := manifest.read(folder):
-        return manifest.missing(folder, known)
+    if entries := manifest.read(folder):
+        return manifest.missing(folder, entries)
     if (folder / manifest.MANIFEST).exists():
         return "its list of files is damaged"
     try:

@@ -62,7 +62,7 @@ def _counts(data: dict[str, Any]) -> bool:
     return False
 
 
-def begin(to: str, wanted: Preparation, password: str | None = None) -> processes.Job:
+def begin(to: str, preparation: Preparation, password: str | None = None) -> processes.Job:
     """Start a preparation of the dataset `to` (a name, or a folder), or go on with one: what is known is not asked.
 
     The password of encrypted documents reaches the job by its environment, and its directory does not hold it.
@@ -70,10 +70,10 @@ def begin(to: str, wanted: Preparation, password: str | None = None) -> processe
     """
     folder = datasets.folder_of(to)
     datasets.check_target(folder)
-    spec = wanted.model_dump(mode="json")
-    spec["sources"] = [absolute_source(source) for source in wanted.sources]
-    if wanted.prompts:
-        spec["prompts"] = absolute_source(wanted.prompts)
+    spec = preparation.model_dump(mode="json")
+    spec["sources"] = [absolute_source(source) for source in preparation.sources]
+    if preparation.prompts:
+        spec["prompts"] = absolute_source(preparation.prompts)
     if password is not None:
         os.environ[PASSWORD] = password
         spec["password_env"] = PASSWORD

@@ -99,16 +99,16 @@ def _spec(path: str, model: str) -> dict[str, Any]:
 
 def _past() -> list[tuple[Path, dict[str, Any]]]:
     """The newest runs and their recipes; one whose recipe cannot be read is passed over."""
-    found = []
+    runs = []
     for folder in history.list_runs()[:PAST]:
         try:
             spec = history.spec(folder)
             if isinstance(spec["model"], str) and isinstance(spec["data"]["path"], str | list):
                 _named(spec["data"]["path"])
-                found.append((folder, spec))
+                runs.append((folder, spec))
         except (GemmalocalError, LookupError, TypeError):
             continue
-    return found
+    return runs
 
 
 def _sources(folder: Path) -> str:
