@@ -60,7 +60,7 @@ class BatchShape:
 
 
 def batch(examples: Sequence[Example], size: int, seed: int, number: int) -> list[Example]:
-    """Batch `number` (from 0) of an endless stream of shuffled epochs; a batch may reach into the next epoch."""
+    """The `size` examples of batch `number` (from 0), of endless epochs shuffled by `seed`; it may reach over an end."""
     chosen = []
     for position in range(number * size, (number + 1) * size):
         epoch, index = divmod(position, len(examples))
@@ -97,6 +97,7 @@ def _side_by_side(examples: Sequence[Example], shapes: BatchShape, rows: int | N
     ordered = sorted(examples, key=lambda example: len(example.ids))
     padded = [_round_up(len(example.ids) - 1, shapes.multiple) for example in ordered]
     limit = shapes.limit if shapes.streams == 1 else min(shapes.limit, -(-sum(padded) // shapes.streams))
+    # Dynamic programming over rows in ascending length: a group is padded to its last row, so that its cost is known.
     best: list[tuple[float, int]] = [(0.0, 0)]  # cost of the first n rows, where their last group starts
     for end in range(1, len(ordered) + 1):
         options = []
@@ -179,6 +180,7 @@ def _end_to_end(examples: Sequence[Example], multiple: int) -> MicroBatch:
         return _stack(examples, _round_up(len(examples[0].ids) - 1, multiple))
     segments = [len(example.ids) for example in examples]
     length = _round_up(sum(segments) - 1, multiple)
+    # (1, length + 1): what is behind the last example is padding, with weights of 0.
     ids, weights = np.zeros((1, length + 1), np.int32), np.zeros((1, length + 1), np.float32)
     ends = np.cumsum(segments)
     for example, end in zip(examples, ends, strict=True):
@@ -189,6 +191,7 @@ def _end_to_end(examples: Sequence[Example], multiple: int) -> MicroBatch:
 
 
 def _stack(examples: Sequence[Example], length: int) -> MicroBatch:
+    # (rows, length + 1): what is behind each example is padding, with weights of 0.
     ids = np.zeros((len(examples), length + 1), np.int32)
     weights = np.zeros((len(examples), length + 1), np.float32)
     for row, example in enumerate(examples):

@@ -56,7 +56,7 @@ def chosen(folder: Path, wish: str | None) -> ChatTemplate:
 
 
 def from_file(path: Path) -> ChatTemplate:
-    """A person's template; raises `RecipeError` for a file that is none."""
+    """A person's template, from a file in UTF-8; raises `RecipeError` for one that is no template of messages."""
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -166,7 +166,7 @@ class Records:
         return False
 
     def held_out(self, used: Mask) -> Mask:
-        """Which records are held out, (records,), where only the `used` ones, (records,), became examples."""
+        """Which records are held out, (records,) bool, where only the `used` ones, (records,) bool, became examples."""
         if self._brings_held_out:
             return np.arange(len(used)) < self._brought
         side = np.zeros(len(used), np.bool_)
@@ -176,6 +176,7 @@ class Records:
     def times(self) -> NDArray[np.int64]:
         """How often each record, (records,), is trained on in an epoch: its source's weight, parts by its hash."""
         weights = np.array(self._weights)
+        # The lower half of a key, as a number from 0 to 1; the upper half chooses the held-out side.
         share = (np.array(self.keys, np.uint64) & np.uint64(0xFFFFFFFF)) / 2**32
         counted: NDArray[np.int64] = (np.floor(weights) + (share < weights % 1)).astype(np.int64)
         return counted
@@ -200,6 +201,7 @@ def drawn(spec: DataSpec) -> Mask:
     for source_number, key in Records(spec.model_copy(update={"path": unlimited, "rows": None})).numbered():
         source_numbers.append(source_number)
         keys.append(key)
+    # (records,) uint64: keys mixed with the seed, so that the order of two stays when others join or leave.
     lots = np.random.default_rng(spec.draw_seed).integers(2**63, size=2).astype(np.uint64)
     mixed = (np.array(keys, np.uint64) ^ lots[0]) * (lots[1] | np.uint64(1))
     order = mixed ^ (mixed >> np.uint64(32))
@@ -214,10 +216,10 @@ def drawn(spec: DataSpec) -> Mask:
 
 
 def held_out_mask(keys: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
-    """Which records are held out: a share, by their hash, so that a record never changes sides.
+    """Which records are held out, (records,) bool: a share, by the hash of each, `keys` (records,) uint64.
 
-    Where that leaves a side empty, the one with the smallest hash is held out; of a single record, or of a share of
-    0, nothing is.
+    So a record never changes sides. Where that leaves a side empty, the one with the smallest hash is held out; of a
+    single record, or of a share of 0, nothing is.
     """
     if not share or len(np.unique(keys)) < 2:
         return np.zeros(len(keys), np.bool_)

@@ -36,7 +36,7 @@ class Example:
         return int(self.weights.sum())
 
     def part(self, start: int | None, end: int | None) -> Example:
-        """Some of its tokens."""
+        """Its tokens from `start` up to `end`."""
         return replace(self, ids=self.ids[start:end], weights=self.weights[start:end])
 
 
@@ -44,7 +44,7 @@ RecordExamples = list[Example | Rejected]  # of one record; more than one if it 
 
 
 def pieces(record: Record, tokenizer: Tokenizer, turns: bool = False) -> list[SupervisedText]:
-    """A record as text in order, each piece supervised or not; raises `TemplateRefused`.
+    """A record as text in order, each piece supervised or not; raises `TemplateRefused`, and `ModelError` as `render`.
 
     A model without a chat template gets a single prompt and completion as plain text, `record.between` after the
     prompt; in `turns` if there are conversations beside it. A <bos> or <eos> that is there already is not doubled.
@@ -67,6 +67,7 @@ def _turns(messages: tuple[Message, ...], tokenizer: Tokenizer) -> list[Supervis
             continue
         prompt = tokenizer.render(messages[:index], ask=True)
         conversation = tokenizer.render(messages[: index + 1], ask=False)
+        # The reply is what the whole conversation has beyond the text that the model is asked to go on from.
         shared = prompt if conversation.startswith(prompt) else os.path.commonprefix([prompt, conversation])
         if not shared.startswith(rendered):
             raise TemplateRefused("is rendered differently once the conversation goes on")
@@ -95,7 +96,7 @@ def to_examples(
 
     A record of more than `max_length` tokens is cut, dropped, or split: plain text into windows of about equal
     length, each with a BOS; a conversation between turns, each part with the system message. What cannot be split
-    is cut. `turns` as for `pieces`.
+    is cut. `turns` as for `pieces`. Raises `ModelError` for a template that fits no conversation.
     """
     for block in _blocks(records):
         parts = [_pieces(record, tokenizer, turns) for record in block]
@@ -136,6 +137,7 @@ def _pieces(record: Record, tokenizer: Tokenizer, turns: bool) -> list[Supervise
 
 def _joined(record: Record, parts: Sequence[tuple[list[int], bool]]) -> Example:
     ids = [number for part, _ in parts for number in part]
+    # (length,): the weight of each piece, as often as that has tokens.
     weights = np.repeat(np.array([supervised for _, supervised in parts], np.float32), [len(part) for part, _ in parts])
     return Example(np.array(ids, np.int32), weights, record.source)
 
@@ -166,6 +168,7 @@ def _fitted(
 
 def _windows(example: Example, max_length: int) -> list[Example]:
     """Plain text in windows: the BOS, and its share of the rest."""
+    # `body` and `weights` (length - 1,) are split in step, into windows that differ by one token at the most.
     (bos, body), weights = np.split(example.ids, [1]), example.weights[1:]
     count = -(-len(body) // (max_length - 1))
     return [

@@ -24,20 +24,20 @@ def chat(record: Record) -> ExportRow:
 
 
 def sharegpt(record: Record) -> ExportRow:
-    """`conversations` of human and gpt."""
+    """`conversations` of human and gpt; raises `UnusableRow` for plain text."""
     if not record.messages:
         raise UnusableRow("is plain text, and no conversation")
     return {"conversations": [{"from": SENDERS[turn.role], "value": turn.content} for turn in record.messages]}
 
 
 def alpaca(record: Record) -> ExportRow:
-    """Instruction, input (empty) and output; a system message goes before the instruction."""
+    """Instruction, input (empty) and output, a system message in front; raises `UnusableRow` for a longer chat."""
     question, answer = _pair(record)
     return {"instruction": question, "input": "", "output": answer}
 
 
 def prompt(record: Record) -> ExportRow:
-    """Prompt and completion."""
+    """Prompt and completion; raises `UnusableRow` for a chat of several turns, and for plain text."""
     question, answer = _pair(record)
     return {"prompt": question, "completion": answer}
 

@@ -32,7 +32,11 @@ CHUNK = 1 << 24  # ids that are looked at together
 
 
 class Examples(Sequence[Example]):
-    """The `chosen` of a store's examples, read when they are asked for (their sources only by `sources`)."""
+    """The `chosen` of a store's examples, read when they are asked for (their sources only by `sources`).
+
+    `rows` (stored,) has `ROW`'s fields, `chosen` (examples,) int64 are indices into it. An example's ids come as int32,
+    its weights, uint8 on disk, as float32.
+    """
 
     def __init__(self, folder: Path, rows: NDArray[np.void], chosen: NDArray[np.int64]) -> None:
         self._folder, self._rows, self._chosen = folder, rows, chosen
@@ -56,7 +60,7 @@ class Examples(Sequence[Example]):
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each example, without reading any."""
+        """Tokens of each example, (examples,) int64, without reading any."""
         return np.diff(self._rows["end"], prepend=0)[self._chosen]
 
     @property
@@ -85,7 +89,7 @@ class Examples(Sequence[Example]):
 
 
 def lengths(examples: Sequence[Example]) -> NDArray[np.int64]:
-    """Tokens of each example; of those in a store none is read."""
+    """Tokens of each example, (examples,) int64; of those in a store none is read."""
     if isinstance(examples, Examples):
         return examples.lengths
     return np.array([len(example.ids) for example in examples], np.int64)
@@ -100,7 +104,7 @@ class Writer:
         self._ends, self._supervised, self._cut, self._end = array("q"), array("i"), array("b"), 0
 
     def add(self, example: Example) -> None:
-        """Append one example."""
+        """Append one example: its ids as int32, its weights as uint8, its source as a line."""
         self._ids.write(example.ids.astype("<i4", copy=False).tobytes())
         self._weights.write(example.weights.astype(np.uint8).tobytes())
         self._sources.write(example.source.replace("\n", " ").encode(errors="replace") + b"\n")
@@ -116,9 +120,9 @@ class Writer:
         vocabulary: int | None = None,
         times: NDArray[np.int64] | None = None,
     ) -> None:
-        """Write which of the examples are held out, (rows,), and what else is to be known of them.
+        """Write which of the examples are held out, (rows,) bool, and what else is to be known of them.
 
-        `times`, (rows,), is how often each is trained on in an epoch; once if it is not given.
+        `times`, (rows,) int64, is how often each is trained on in an epoch; once if it is not given.
         Raises `ModelError` for an id that is not below `vocabulary`.
         """
         rows = np.empty(len(self._ends), ROW)
@@ -207,7 +211,7 @@ def load(folder: Path) -> tuple[Examples, Examples, dict[str, Any]]:
 
 
 def _times(folder: Path, rows: int) -> NDArray[np.int64] | None:
-    """How often each example is trained on in an epoch; None where all are once."""
+    """How often each example is trained on in an epoch, (rows,) int64; None where all are once."""
     try:
         times: NDArray[np.int64] = np.load(folder / TIMES, allow_pickle=False)
     except FileNotFoundError:
@@ -275,7 +279,7 @@ def restore(folder: Path, rebuilt: Path, wrong: dict[str, str]) -> None:
 
 
 def check_ids(folder: Path, vocabulary: int | None) -> None:
-    """Raise `ModelError` if a store holds an id that is not below `vocabulary`."""
+    """Raise `ModelError` if a store holds an id that is negative, or not below `vocabulary` (None: not known)."""
     if vocabulary is None or not (folder / IDS).stat().st_size:
         return
     ids = np.memmap(folder / IDS, "<i4", "r")

@@ -87,7 +87,7 @@ class Tokenizer:
         )
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, with nothing added."""
+        """The ids of a text, with nothing added: no <bos>, no <eos>."""
         return list(self._encoder.encode(text, add_special_tokens=False).ids)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:

@@ -67,6 +67,7 @@ def likeness(
     Jaccard's likeness misses, a section with its line in a table of contents is not, which containment would take.
     """
     jaccard = np.count_nonzero(old == new, axis=1) / len(new)
+    # |A & B| = J (|A| + |B|) / (1 + J), by the definition of Jaccard's likeness J.
     shared = jaccard * (size + sizes) / (1 + jaccard)
     return np.asarray(shared / np.sqrt(size * np.maximum(size, sizes)), np.float64)
 

@@ -12,7 +12,7 @@ from gemmalocal.documents.document import Document, Section
 from gemmalocal.records import Rejected
 
 FrameMessage = dict[str, Any]
-LENGTH = struct.Struct(">I")
+LENGTH = struct.Struct(">I")  # of the JSON that follows, in bytes
 CHUNK = 1 << 20
 
 

@@ -123,6 +123,7 @@ def _running(pages: Pages, edges: Sequence[Edge]) -> set[tuple[int, int]]:
 def _returning(pages: Pages, edges: Sequence[Edge]) -> set[tuple[int, str]]:
     returning = set[tuple[int, str]]()
     full = [page for page, lines in enumerate(pages.lines) if lines]
+    # Together, then the odd and the even pages by themselves: books have other heads at the left and at the right.
     for group in (full, [page for page in full if page % 2], [page for page in full if not page % 2]):
         if len(group) < FEWEST:
             continue
@@ -146,6 +147,7 @@ def _records(pages: Pages, edges: Sequence[Edge], returning: set[tuple[int, str]
 
 def _counts(pages: Pages, edges: Sequence[Edge]) -> bool:
     """Do the numbers of a returning line go with the pages, or with chapters, or stay? An invoice's do not."""
+    # For each number within the line its column: pairs of a page and what the line says there.
     rows = [(edge.page, _numbers(pages.lines[edge.page][edge.line])) for edge in edges]
     columns = [[(page, numbers[place]) for page, numbers in rows] for place in range(min(len(row) for _, row in rows))]
     if _is_number(edges[0].mask):

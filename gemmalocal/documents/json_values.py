@@ -181,6 +181,7 @@ class Values:
                 raise Broken(f"is not JSON: {error.msg}", self.line_at(error.pos)) from error
             except RecursionError as error:
                 raise Broken("is not JSON that can be read: it is nested too deeply", self.line) from error
+            # What ends with the window may go on behind it, as 12 of 123 does: then it is decoded anew.
             if end < len(self._text) or not self._grown():
                 break
         start, self._position = self._position, end
@@ -241,6 +242,7 @@ class Values:
         try:
             more = self._decoder.decode(block, self._ended)
         except UnicodeDecodeError:
+            # From here on a byte that is no text becomes a lone surrogate, which `_whole_characters` refuses.
             self._damaged = True
             pending, _ = self._decoder.getstate()
             self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")

@@ -52,6 +52,7 @@ class BandIndex:
             shared = run.bands[np.minimum(first, len(run.bands) - 1)] == bands
             if not shared.any():
                 continue
+            # (shared bands, MOST): the entries from each band's first on, without those that are of a later band.
             indices = np.minimum(first[shared, None] + np.arange(MOST), len(run.bands) - 1)
             older.update(run.sketches[indices[run.bands[indices] == bands[shared, None]]].tolist())
         return np.array([*sorted(older), *range(self._indexed, self._count)], np.int32)
@@ -69,6 +70,7 @@ class BandIndex:
 
     def _bands(self, sketches: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """(sketches, hashes) to a hash of each band, (sketches, bands)."""
+        # Multiplications and shifts mix the two hashes of a band with its own salt; uint32 wraps around.
         pairs = sketches.reshape(len(sketches), -1, ROWS)
         mixed = (pairs[:, :, 0] ^ self._salt) * ODD
         mixed = (mixed ^ (mixed >> np.uint32(15)) ^ pairs[:, :, 1]) * ODD

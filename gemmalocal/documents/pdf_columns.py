@@ -65,6 +65,7 @@ def _gutters(rects: Sequence[list[float]], fewest: int) -> list[float]:
         if rect[0] - before[2] > WIDEST * (before[1] - before[3]) and rect[3] < before[1] and before[3] < rect[1]:
             starts[round(rect[0] / 2)] += 1
         before = rect
+    # In steps of two points: of neighbouring steps, which may share a column's pieces, the first is taken.
     often = sorted(position for position in starts if starts[position] + starts[position + 1] >= fewest)
     return [2 * position - 1.0 for index, position in enumerate(often) if not index or position - often[index - 1] > 1]
 

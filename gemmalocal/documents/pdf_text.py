@@ -162,7 +162,7 @@ def _whole_lines(chars: Characters) -> list[Span]:
         alone = end - start < 3
         if last >= 0 and (alone or short or text[last] in ENDINGS):
             gap = _gap(chars.box(last), chars.box(start))
-            if gap is not None:
+            if gap is not None:  # as many characters as before, so that the indices of all others stay
                 text = text[: last + 1] + gap + PAD * (start - last - 1 - len(gap)) + text[start:]
         last, short = end - 1, alone
     if text is chars.text:
@@ -188,6 +188,7 @@ def _marks(chars: Characters) -> Iterator[Mark]:
     beside = Box(0, 0, 0, 0)  # what the digits at hand are measured by
     for run in DIGITS.finditer(text):
         start, end = run.span()
+        # Behind a raised number a comma or a dash and another may follow: one mark, measured by one neighbour.
         if mark is None or not BETWEEN.fullmatch(text, mark.end, start):
             if mark is not None:
                 yield mark

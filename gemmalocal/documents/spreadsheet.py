@@ -60,6 +60,7 @@ def _check_extents(file: Path) -> None:
                 dimension = DIMENSION.search(part.read(START))
             if dimension and _area([(b"A", b"1"), (dimension[1] or b"A", dimension[2] or b"1")]) <= MOST_CELLS:
                 continue
+            # No size, or one that is too large, which need not be true: the cells are looked at.
             area = _area(CELL.findall(archive.read(name)))
             if area > MOST_CELLS:
                 raise Unreadable(

@@ -24,15 +24,15 @@ def read_tex(file: Path, password: str | None = None) -> Content:
     title = _plain(text[match.end() : _closed(text, match.end())]) if (match := TITLE.search(text)) else ""
     body = text.partition("\\begin{document}")[2].partition("\\end{document}")[0] or text
     body = ASIDE.sub("", body).replace("\\maketitle", "")
-    sections, place = SectionBuilder(), 0
+    sections, end = SectionBuilder(), 0
     for match in HEADING.finditer(body):
-        if match.start() < place:
+        if match.start() < end:
             continue
-        sections.add(_plain(body[place : match.start()]))
-        place = _closed(body, match.end())
-        sections.heading(LEVELS.index(match[1]) + 1, _plain(body[match.end() : place]))
-        place += 1
-    sections.add(_plain(body[place:]))
+        sections.add(_plain(body[end : match.start()]))
+        end = _closed(body, match.end())
+        sections.heading(LEVELS.index(match[1]) + 1, _plain(body[match.end() : end]))
+        end += 1
+    sections.add(_plain(body[end:]))
     return sections.content(" ".join(title.split()))
 
 

@@ -29,6 +29,7 @@ def unique(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejec
     kept, rejected, seen = list[Candidate](), list[Rejection](), set[object]()
     for candidate in candidates:
         question = ground.normal(candidate.question).rstrip(" ?.!")
+        # A row is known by its text, and by its question alone, which another passage may answer otherwise.
         marks = {candidate.record.key} | ({question} if question else set())
         if marks & seen:
             reason = "asks what another row asks" if question in seen else "is the same as another row"

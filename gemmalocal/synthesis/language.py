@@ -16,7 +16,7 @@ FOREIGN = 0.02  # of a text's characters may be of a script without spaces betwe
 ABBREVIATION = r"(?<!\b[A-Z]\.)(?<!\b(?:Mr|Ms|Dr|St|vs|cf|No)\.)(?<!\b(?:Mrs|etc|e\.g|i\.e|Inc|Ltd|Fig|Vol)\.)"
 MARKS = "。！？．｡।။།។"  # what ends a sentence without a space after it
 AFTER = "」』”’）)"  # what may close behind such a mark
-ENDS = re.compile(
+ENDS = re.compile(  # of sentences: a mark before a space and no small letter, or one that needs no space behind it
     rf"(?<=[.!?؟۔]){ABBREVIATION}(?=\s+[^\sa-z])|(?<=[.!?][\"'”’)])(?=\s+[^\sa-z])"
     rf"|(?<=[{MARKS}])(?![{AFTER}{MARKS}])|(?<=[{MARKS}][{AFTER}])(?![{AFTER}とのがをはに、，])"
 )

@@ -24,7 +24,7 @@ LEANS = (  # what a sentence begins with that leans on the one before it
 )
 LEANING = frozenset(LEANS.split())
 SUBJECT = r"(?P<subject>(?:(?:The|A|An) )?[\w'’-]+(?: [\w'’-]+){0,4})"
-DEFINITION = re.compile(
+DEFINITION = re.compile(  # "A pump is a machine that": a short subject, and a verb with what begins a definition
     rf"^{SUBJECT} (?P<verb>is|are|was|were) (?:an? |the |one of |any |some |used |made |called |[a-z]+ of )"
 )
 WORD = re.compile(r"(?<![\w.,'’/-])(?:\d+(?:[.,:]\d+)*|[^\W\d][\w'’-]*\w)(?![\w'’/-]|[.,]\d)")  # what may be a gap

@@ -27,6 +27,7 @@ class Secret:
 
 def _escaped(letter: str) -> str:
     code = ord(letter)
+    # As it is; as JSON escapes it (\u0041, or behind a backslash), addresses (%41) and web pages (&#65; and &#x41;).
     forms = (
         re.escape(letter),
         rf"\\+u(?i:{code:04x})",

@@ -23,7 +23,7 @@ BRACKETS = ("()", "（）", "「」", "『』", "《》", "“”", "[]", "【�
 CODE = re.compile(r"`|https?://|[{}<>=|\\]")
 KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
 HAN = "\u3400-\u9fff々〆"
-TELLING = re.compile(
+TELLING = re.compile(  # a number, a Latin word, a katakana name, what stands in quotation marks
     r"[0-9０-９]+(?:[.,．，][0-9０-９]+)*|[A-Za-z][A-Za-z0-9.+_-]+|[ァ-ヺー]{3,}|(?<=[「『《“])[^「」『』《》“”]{2,12}(?=[」』》”])"
 )
 KANJI = re.compile(rf"(?<=[ぁ-ゖ、])[{HAN}]{{2,4}}(?=[ぁ-ゖ、])")  # most often a whole word
