@@ -60,7 +60,7 @@ class BatchShape:
 
 
 def batch(examples: Sequence[Example], size: int, seed: int, number: int) -> list[Example]:
-    """The `size` examples of batch `number` (from 0), of endless epochs shuffled by `seed`; it may reach over an end."""
+    """The `size` examples of batch `number` (from 0), of endless epochs shuffled by `seed`; it may cross an end."""
     chosen = []
     for position in range(number * size, (number + 1) * size):
         epoch, index = divmod(position, len(examples))
