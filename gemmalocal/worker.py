@@ -44,26 +44,26 @@ class Inbox:
             block = file.read()
         whole = block[: block.rfind(b"\n") + 1]
         self._offset += len(whole)
-        found = []
+        commands = []
         for line in whole.splitlines():
             try:
                 command = json.loads(line)
             except ValueError:
                 continue
             if isinstance(command, dict):
-                found.append(command)
-        return found
+                commands.append(command)
+        return commands
 
 
 def versions() -> dict[str, str]:
     """Of us, of Python and of the packages that decide results."""
-    found = {"gemmalocal": __version__, "python": sys.version.split()[0]}
+    by_name = {"gemmalocal": __version__, "python": sys.version.split()[0]}
     for name in PACKAGES:
         try:
-            found[name] = metadata.version(name)
+            by_name[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return by_name
 
 
 class EventLog:

@@ -20,7 +20,7 @@ HALF = "\N{REPLACEMENT CHARACTER}"  # what bytes that are no whole character are
 
 
 @dataclass(frozen=True)
-class Voice:
+class ChatModel:
     """A name, the weights that it speaks with, and the layout of what it was trained on (see `events.Voices`)."""
 
     name: str
@@ -90,7 +90,7 @@ class VoiceStep(NamedTuple):
 
 
 def speak(
-    voices: Sequence[Voice], prompts: Sequence[str], sampling: Sampling, wanted: Callable[[], bool]
+    voices: Sequence[ChatModel], prompts: Sequence[str], sampling: Sampling, wanted: Callable[[], bool]
 ) -> Iterator[VoiceStep]:
     """Let each voice answer its prompt, all at the same time, until they end or are not `wanted` any longer."""
     begin = time.monotonic()
@@ -118,7 +118,7 @@ def speak(
     yield from (said(place, "", "asked") for place in sorted(going))
 
 
-def _steps(voices: Sequence[Voice], prompts: Sequence[str], sampling: Sampling) -> Iterator[dict[int, int | None]]:
+def _steps(voices: Sequence[ChatModel], prompts: Sequence[str], sampling: Sampling) -> Iterator[dict[int, int | None]]:
     """The ids of each step by the voice's place: one forward pass for the voices that share weights."""
     shared: dict[int, list[int]] = {}
     for place, voice in enumerate(voices):

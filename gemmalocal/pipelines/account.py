@@ -10,7 +10,7 @@ from typing import Any
 
 from gemmalocal.jobs.events import Event, Finished, Notice, Progress, Report, Stage
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared.background import Stopped, beside
+from gemmalocal.pipelines.shared.background import Stopped, in_background
 from gemmalocal.weights import account
 
 
@@ -31,12 +31,12 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
                 return
         case "login":
             account.login(os.environ.pop(spec["variable"], "").strip())
-    found = account.whoami()
-    yield Report(asdict(found))
+    account_name = account.whoami()
+    yield Report(asdict(account_name))
     yield Finished("done")
 
 
 def _by_browser(commands: Commands) -> Iterator[Event]:
     """What the Hub's login says, as notices: its progress is lines, not numbers."""
-    for event in beside(lambda tell: account.login_by_browser(lambda line: tell(line, 0, 1)), commands):
+    for event in in_background(lambda tell: account.login_by_browser(lambda line: tell(line, 0, 1)), commands):
         yield Notice(event.what) if isinstance(event, Progress) else event

@@ -12,7 +12,7 @@ from gemmalocal.errors import RecipeError
 from gemmalocal.files import targets
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared.background import beside
+from gemmalocal.pipelines.shared.background import in_background
 from gemmalocal.weights.locate import locate
 
 
@@ -23,7 +23,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         raise RecipeError(f"{source} is in that layout already.", "Use it as it is.")
     base = spec["model"] or _base(source)
     yield Stage(f"writing {target}")
-    folder = yield from beside(lambda tell: locate(base, tell, weights=False))
+    folder = yield from in_background(lambda tell: locate(base, tell, weights=False))
     model = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     if to == "mlx-lm":
         convert_adapter.to_mlx(source, model, target)

@@ -28,8 +28,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     folder = locate(spec["model"], lambda *what: None)
     tokenizer = Tokenizer(folder)
     records = Records(DataSpec(path=spec["rows"])) if spec["rows"] else word_problems(MADE_UP)
-    made = (one for _, several in to_examples(records, tokenizer, LONGEST) for one in several)
-    examples = [one for one in made if isinstance(one, Example)]
+    candidates = (example for _, row_examples in to_examples(records, tokenizer, LONGEST) for example in row_examples)
+    examples = [example for example in candidates if isinstance(example, Example)]
     backend = open_backend(spec["backend"])
     yield Stage(f"training ({spec['who']})")
     if spec["who"] == "stock":

@@ -18,7 +18,7 @@ from typing import Any
 
 from gemmalocal.backends.protocol import Sampling
 from gemmalocal.data.tokenizer import TemplateRefused
-from gemmalocal.engine.generation import Voice, speak
+from gemmalocal.engine.generation import ChatModel, speak
 from gemmalocal.errors import JobBusy
 from gemmalocal.files import atomic
 from gemmalocal.jobs import history
@@ -37,7 +37,7 @@ from gemmalocal.jobs.events import (
 )
 from gemmalocal.jobs.processes import Job
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared.chat_models import seat
+from gemmalocal.pipelines.shared.chat_models import load_chat_models
 from gemmalocal.workspace import transcript
 
 IDLE = 1800.0  # seconds
@@ -50,7 +50,7 @@ TRANSCRIPT = "transcript"
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Load the voices and talk until told to end; raises `JobBusy` where a run is training on the same GPU."""
     _make_way()
-    voices = yield from seat(spec["voices"])
+    voices = yield from load_chat_models(spec["voices"])
     chat = Conversation(voices, directory, commands, drawn(Sampling(), spec.get("sampling", {})))
     yield from chat.converse(float(spec.get("idle", IDLE)))
 
@@ -58,7 +58,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
 class Conversation:
     """The voices, what was said so far, and what is still to be done."""
 
-    def __init__(self, voices: list[Voice], directory: Path, commands: Commands, sampling: Sampling) -> None:
+    def __init__(self, voices: list[ChatModel], directory: Path, commands: Commands, sampling: Sampling) -> None:
         self._voices, self._directory, self._commands, self._sampling = voices, directory, commands, sampling
         self._system = ""
         self._waiting: deque[dict[str, Any]] = deque()
@@ -134,9 +134,11 @@ class Conversation:
 
     def _answers(self, turn: int, text: str) -> Iterator[Event]:
         _make_way()
-        before = [one for one in self._talk.remembered if one.asked.turn != turn]
+        before = [exchange for exchange in self._talk.remembered if exchange.asked.turn != turn]
         prompts = [
-            voice.prompt(text, self._system, [(one.asked.text, one.answers[place].text) for one in before])
+            voice.prompt(
+                text, self._system, [(exchange.asked.text, exchange.answers[place].text) for exchange in before]
+            )
             for place, voice in enumerate(self._voices)
         ]
         yield Asked(turn, text, self._system, self._sampling._asdict())

@@ -23,7 +23,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     """Report on the rows of the recipe `spec`; where none can be trained on, on their problems."""
     recipe = Recipe.model_validate(spec)
     ready = Prepared()
-    found = yield from survey(recipe, ready, directory / "examples")
+    report = yield from survey(recipe, ready, directory / "examples")
     decided = budget(recipe, ready.folder, load_of(ready.train, recipe), open_backend(recipe.backend))
     more = {
         "steps": recipe.train.steps_over(len(ready.train)),
@@ -32,7 +32,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         "time": duration(recipe, ready),
         "rows": page(ready, ready.train[:SHOWN]),
     }
-    yield Report({**found, **more})
+    yield Report({**report, **more})
     yield Finished("done")
 
 
@@ -49,13 +49,13 @@ def memory(decided: Budget) -> dict[str, Any]:
 
 def duration(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
     """How long the run will take, if this machine has tuned this model before."""
-    found, trained = throughput.pace_of_model(recipe.model)
-    if found is None:
+    pace, trained = throughput.pace_of_model(recipe.model)
+    if pace is None:
         why = "this model" if trained else "anything"
         return {"seconds": None, "why": f"no estimate yet: this machine has not trained {why}"}
     count = recipe.train.steps_over(len(ready.train))
     tokens = recipe.train.rows_per_step * ready.train.supervised / len(ready.train)
     looked_at = ready.held_out.spaced(recipe.train.evaluation_rows)
     evaluations = 1 + -(-count // recipe.train.evaluate_every)
-    seconds = found.estimate(count, tokens, evaluations, looked_at.supervised)
-    return {"seconds": round(seconds, 1), "why": f"by the pace of {found.run}"}
+    seconds = pace.estimate(count, tokens, evaluations, looked_at.supervised)
+    return {"seconds": round(seconds, 1), "why": f"by the pace of {pace.run}"}

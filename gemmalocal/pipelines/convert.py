@@ -14,7 +14,7 @@ from gemmalocal.errors import DatasetError
 from gemmalocal.files import atomic, targets
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared.background import Stopped, beside
+from gemmalocal.pipelines.shared.background import Stopped, in_background
 from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Rejected, Tell
 from gemmalocal.workspace import datasets
@@ -36,7 +36,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             for split, file in sides.items():
                 if file.is_file() and not file.stat().st_size:
                     continue  # nothing was held out
-                count, notices = yield from beside(
+                count, notices = yield from in_background(
                     lambda tell, split=split, file=file: _side(str(file), spec["form"], folder, split, tell),  # type: ignore[misc]
                     commands,
                 )

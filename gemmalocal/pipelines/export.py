@@ -20,7 +20,7 @@ from gemmalocal.files import atomic, manifest, staging, targets
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared.background import Stopped, beside
+from gemmalocal.pipelines.shared.background import Stopped, in_background
 from gemmalocal.pipelines.shared.export_proof import prove
 from gemmalocal.pipelines.shared.run_source import open_run
 from gemmalocal.planning import hardware, throughput
@@ -37,27 +37,27 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     form = exports.checked_form(ExportForm(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
     try:
         yield Stage("finding the model")
-        found = yield from beside(lambda tell: open_run(Path(spec["run"]), tell), commands)
+        finished = yield from in_background(lambda tell: open_run(Path(spec["run"]), tell), commands)
         target = exports.target(spec, form.label)
         target.parent.mkdir(parents=True, exist_ok=True)
-        parts = found.tensors() if form.of_weights else []
-        plan = gguf_write.plan(found.whole, parts, form.type) if form.of_gguf else None
-        needed = plan.size if plan else forms.needed(form, parts, found.adapter)
+        parts = finished.tensors() if form.of_weights else []
+        plan = gguf_write.plan(finished.whole, parts, form.type) if form.of_gguf else None
+        needed = plan.size if plan else forms.needed(form, parts, finished.adapter)
         remedy = "Make room, or name a folder on another disk (--folder)."
         hardware.check_room(target.parent, needed, "The export takes about", remedy)
-        yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {_time(found.run, needed)} or so, with the proof")
+        yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {_time(finished.run, needed)} or so, with the proof")
         for (wanted, instead), count in plan.fallbacks.items() if plan else ():
             yield Notice(f"{count} tensors as {instead.name}: their rows do not fit {wanted.name}")
         with atomic.new_folder(target, targets.replaceable) as aside:
             yield Stage(f"writing {form.label}")
-            yield from beside(lambda tell: _write(form, found, plan or parts, aside, tell), commands)
+            yield from in_background(lambda tell: _write(form, finished, plan or parts, aside, tell), commands)
             yield Stage("reading it again, for the proof")
-            proof = yield from beside(lambda tell: prove(form, found, aside, tell), commands)
+            proof = yield from in_background(lambda tell: prove(form, finished, aside, tell), commands)
             (aside / exports.PROOF).write_text(json.dumps(proof.as_dict(), indent=2, ensure_ascii=False), "utf-8")
-            state = history.read(found.run)
+            state = history.read(finished.run)
             (aside / "losses.svg").write_text(curve(state), encoding="utf-8")
-            (aside / "README.md").write_text(card(found, state, form, proof, aside), encoding="utf-8")
-            yield from beside(lambda tell: manifest.write(aside), commands)
+            (aside / "README.md").write_text(card(finished, state, form, proof, aside), encoding="utf-8")
+            yield from in_background(lambda tell: manifest.write(aside), commands)
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return
@@ -78,46 +78,46 @@ def _time(run: Path, needed: int) -> str:
     return throughput.duration(max(1.0, 3 * needed / BYTES_PER_SECOND + proof))
 
 
-def _write(form: ExportForm, found: FinishedRun, what: Plan | Sequence[Tensor], aside: Path, tell: Tell) -> None:
-    """`what` is a GGUF's plan, or the tensors of another form."""
-    if isinstance(what, Plan):
-        tokenizer = found.tokenizer
+def _write(form: ExportForm, finished: FinishedRun, content: Plan | Sequence[Tensor], aside: Path, tell: Tell) -> None:
+    """`content` is a GGUF's plan, or the tensors of another form."""
+    if isinstance(content, Plan):
+        tokenizer = finished.tokenizer
         # What Ollama's language cannot say is told before the work.
-        template = ollama.template(tokenizer, found.layout(tokenizer)) if form.name == "ollama" else ""
-        file = forms.write_gguf(aside, found.whole, what, found.run.name, tell, found.chat_template)
+        template = ollama.template(tokenizer, finished.layout(tokenizer)) if form.name == "ollama" else ""
+        file = forms.write_gguf(aside, finished.whole, content, finished.run.name, tell, finished.chat_template)
         if form.name == "ollama":
-            text = ollama.modelfile(file.name, template, tokenizer, found.licence, {"temperature": 0.7})
+            text = ollama.modelfile(file.name, template, tokenizer, finished.licence, {"temperature": 0.7})
             (aside / "Modelfile").write_text(text, encoding="utf-8")
     elif form.name == "adapter":
-        for path in _adapter(found).iterdir():
+        for path in _adapter(finished).iterdir():
             shutil.copyfile(path, aside / path.name)
     elif form.name == "mlx-adapter":
-        config = json.loads((found.base / "config.json").read_text(encoding="utf-8"))
-        convert_adapter.to_mlx(_adapter(found), config, aside)
+        config = json.loads((finished.base / "config.json").read_text(encoding="utf-8"))
+        convert_adapter.to_mlx(_adapter(finished), config, aside)
     elif form.bits:
         with staging.folder(aside / "float32") as place:
             whole, small = place / "whole", place / "small"
             whole.mkdir()
-            forms.write_merged(whole, found.whole, what, "float32", tell)
+            forms.write_merged(whole, finished.whole, content, "float32", tell)
             open_backend("mlx").quantize(whole, small, form.bits)  # type: ignore[attr-defined]
             for path in small.iterdir():
                 path.rename(aside / path.name)
-        _speaking(found, aside)
+        _speaking(finished, aside)
     else:
-        forms.write_merged(aside, found.whole, what, form.dtype, tell)
-        _speaking(found, aside)
+        forms.write_merged(aside, finished.whole, content, form.dtype, tell)
+        _speaking(finished, aside)
 
 
-def _speaking(found: FinishedRun, folder: Path) -> None:
+def _speaking(finished: FinishedRun, folder: Path) -> None:
     """Give a model's folder the chat template of the run's rows, if its base does not bring it."""
-    if (template := found.chat_template) is not None:
+    if (template := finished.chat_template) is not None:
         (folder / chat_template.OWN).write_text(template, encoding="utf-8")
 
 
-def _adapter(found: FinishedRun) -> Path:
-    if found.adapter is None:
+def _adapter(finished: FinishedRun) -> Path:
+    if finished.adapter is None:
         raise ModelError("A full fine-tune has no adapter.", "Export it as merged or gguf.")
-    return found.adapter
+    return finished.adapter
 
 
 def _share(kept: float | None) -> str:

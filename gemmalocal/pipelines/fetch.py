@@ -8,7 +8,7 @@ from typing import Any
 
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared.background import Stopped, beside
+from gemmalocal.pipelines.shared.background import Stopped, in_background
 from gemmalocal.weights import hub
 
 
@@ -17,7 +17,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     name = spec["model"]
     yield Stage(f"downloading {name}")
     try:
-        path = yield from beside(lambda tell: hub.fetch(name, tell, gguf=spec.get("gguf")), commands, final=True)
+        path = yield from in_background(lambda tell: hub.fetch(name, tell, gguf=spec.get("gguf")), commands, final=True)
     except Stopped:
         yield Finished("stopped", "files that were finished are kept; the same command goes on")
         return

@@ -12,7 +12,7 @@ from gemmalocal.errors import ModelError, RecipeError
 from gemmalocal.files import paths
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared.background import Stopped, beside
+from gemmalocal.pipelines.shared.background import Stopped, in_background
 from gemmalocal.records import Tell
 from gemmalocal.weights import gguf_file, gguf_header, inventory
 
@@ -38,14 +38,14 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
 
     yield Stage(f"importing {source.name} as {name}")
     try:
-        yield from beside(work, commands, final=True)
+        yield from in_background(work, commands, final=True)
     except Stopped:
         yield Finished("stopped", "nothing was kept")
         return
-    made = json.loads((target / "provenance.json").read_text(encoding="utf-8"))
-    if "left_out" in made:
-        yield Notice(f"left out, since the text model alone is tuned: {made['left_out']}")
-    yield Report({"model": name, "path": str(target), "licence": made["licence"]})
+    provenance = json.loads((target / "provenance.json").read_text(encoding="utf-8"))
+    if "left_out" in provenance:
+        yield Notice(f"left out, since the text model alone is tuned: {provenance['left_out']}")
+    yield Report({"model": name, "path": str(target), "licence": provenance["licence"]})
     yield Finished("done")
 
 

@@ -20,7 +20,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     """Report on each model; `spec["folders"]` are looked into too."""
     yield Stage("looking at this disk")
     memory, width = hardware.probe()["memory"], _width()
-    here = [_found(one, width, memory) for one in inventory.on_this_disk(Path(path) for path in spec["folders"])]
+    here = [
+        _described(model, width, memory) for model in inventory.on_this_disk(Path(path) for path in spec["folders"])
+    ]
     names = {entry["name"] for entry in here}
     rest = [_published(model, width, memory) for model in published.MODELS if model.name not in names]
     yield Report({"memory": memory, "models": here + rest})
@@ -35,35 +37,35 @@ def _width() -> int:
         return 2
 
 
-def _found(found: LocalModel, width: int, memory: int) -> dict[str, Any]:
-    known = next((model for model in published.MODELS if model.name == found.name), None)
+def _described(model: LocalModel, width: int, memory: int) -> dict[str, Any]:
+    known = next((model for model in published.MODELS if model.name == model.name), None)
     entry = {
-        "name": found.name,
-        "place": found.place,
-        "path": str(found.path),
-        "size": found.size,
+        "name": model.name,
+        "place": model.place,
+        "path": str(model.path),
+        "size": model.size,
         "estimated": False,
-        "licence": _licence(found, known),
+        "licence": _licence(model, known),
         "gated": False,  # it is here
         "damaged": False,
     }
-    if found.damage:
-        return {**entry, "licence": found.damage, "train": "no", "chat": False, "damaged": True}
-    if not found.config:  # how large it is once it is imported, only its tensors tell
+    if model.damage:
+        return {**entry, "licence": model.damage, "train": "no", "chat": False, "damaged": True}
+    if not model.config:  # how large it is once it is imported, only its tensors tell
         return {**entry, "train": "import", "chat": None}
-    weights = found.size
-    if "quantization" not in found.config:
-        text = found.config.get("text_config") or found.config
-        stored = text.get("dtype") or text.get("torch_dtype") or found.config.get("torch_dtype")
-        weights = found.size * width // (4 if stored == "float32" else 2)
-    fits = suitability.training(found.config, weights, width, memory)
+    weights = model.size
+    if "quantization" not in model.config:
+        text = model.config.get("text_config") or model.config
+        stored = text.get("dtype") or text.get("torch_dtype") or model.config.get("torch_dtype")
+        weights = model.size * width // (4 if stored == "float32" else 2)
+    fits = suitability.training(model.config, weights, width, memory)
     return {**entry, "train": fits, "chat": suitability.chat(weights, memory)}
 
 
-def _licence(found: LocalModel, known: Model | None) -> str:
+def _licence(model: LocalModel, known: Model | None) -> str:
     if known:
         return known.licence
-    return published.licence(str(found.config.get("model_type", ""))).terms
+    return published.licence(str(model.config.get("model_type", ""))).terms
 
 
 def _published(model: Model, width: int, memory: int) -> dict[str, Any]:

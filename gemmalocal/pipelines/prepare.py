@@ -19,7 +19,7 @@ from gemmalocal.files import atomic, paths
 from gemmalocal.jobs.events import Counted, Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.authors import Author, open_author
-from gemmalocal.pipelines.shared.background import Stopped, Teller, beside
+from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
 from gemmalocal.pipelines.shared.passages import KEEP, Gathered, Reading, gather
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
@@ -49,14 +49,14 @@ class PreparedRows:
     asked: int = 0
     known: int = 0  # answers that were there already
 
-    def take(self, made: PieceResult) -> None:
+    def take(self, result: PieceResult) -> None:
         """Add what came of a piece, or of a judgement."""
-        self.kept += made.kept
-        self.rejected += made.rejected
-        if not made.kept and not made.rejected:
-            self.silent[rules.silence(made.piece)] += 1
-        if made.lost:
-            self.losses[made.lost.partition(": ")[0].partition(" (")[0]] += 1
+        self.kept += result.kept
+        self.rejected += result.rejected
+        if not result.kept and not result.rejected:
+            self.silent[rules.silence(result.piece)] += 1
+        if result.lost:
+            self.losses[result.lost.partition(": ")[0].partition(" (")[0]] += 1
 
     def counted(self) -> Counted:
         """How many rows there are so far."""
@@ -73,11 +73,11 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     try:
         yield Stage("finding the model")
         local = wanted.author == "model" and wanted.endpoint is None and wanted.task != "text"
-        folder = yield from beside(lambda tell: locate(wanted.model, tell, weights=local), commands)
+        folder = yield from in_background(lambda tell: locate(wanted.model, tell, weights=local), commands)
         with Reading(wanted) as begun:
             tokenizer = Tokenizer(folder)
             yield Stage("reading the rows" if wanted.task == "rewrite" else "reading the documents")
-            gathered = yield from beside(lambda tell: gather(wanted, tokenizer, tell, begun), commands)
+            gathered = yield from in_background(lambda tell: gather(wanted, tokenizer, tell, begun), commands)
         _save(directory / datasets.REFUSED, "reason", gathered.refused)
         _save(directory / datasets.WARNINGS, "warning", gathered.warnings)
         yield from map(Notice, _of_sources(gathered))
@@ -86,7 +86,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
                 "Nothing was read that rows could be made of.", f"Why, of each source: {directory / datasets.REFUSED}."
             )
         yield Stage("writing the rows")
-        written = yield from beside(lambda tell: write(wanted, gathered, folder, tokenizer, directory, tell), commands)
+        written = yield from in_background(
+            lambda tell: write(wanted, gathered, folder, tokenizer, directory, tell), commands
+        )
     except Stopped:
         yield Finished("stopped", "answers so far are kept: the same command goes on from here")
         return
@@ -124,18 +126,18 @@ def write(
 
     order = Order(TASKS[wanted.task], wanted.pairs, wanted.attempts, wanted.seed, wording, author.instructed)
     try:
-        for number, made in enumerate(create(gathered.pieces, order, ask if remembered else None), 1):
+        for number, result in enumerate(create(gathered.pieces, order, ask if remembered else None), 1):
             at = ("passages", number, len(gathered.pieces))
-            written.take(made)
+            written.take(result)
             if 100 * number // at[2] > 100 * (number - 1) // at[2]:  # at most each percent
                 tell.say(written.counted())
             reached()
         if wanted.judge:
             candidates, written.kept = written.kept, []
             at = ("rows judged", 0, len(candidates))
-            for number, made in enumerate(judge(candidates, wording, ask, wanted.threshold), 1):
+            for number, result in enumerate(judge(candidates, wording, ask, wanted.threshold), 1):
                 at = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
-                written.take(made)
+                written.take(result)
                 tell.say(written.counted())
                 reached()
     finally:
@@ -168,7 +170,8 @@ def deliver(
         TRAIN_FILE: rows(train),
         HELD_OUT_FILE: rows(apart),
         datasets.REJECTED: [
-            {**row, "reason": why, "held_out": out(one)} for row, (one, why) in zip(left, rejected, strict=True)
+            {**row, "reason": why, "held_out": out(candidate)}
+            for row, (candidate, why) in zip(left, rejected, strict=True)
         ],
     }
     report = {

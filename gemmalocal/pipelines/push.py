@@ -13,7 +13,7 @@ from gemmalocal.export.publish import Item
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
 from gemmalocal.pipelines import Commands, convert, export
-from gemmalocal.pipelines.shared.background import Stopped, beside
+from gemmalocal.pipelines.shared.background import Stopped, in_background
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.weights import account
 from gemmalocal.workspace import datasets, exports
@@ -40,7 +40,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         yield Stage(f"sending to {name}")
         message = f"{Path(spec['path']).name}, by gemmalocal"
         send = partial(upload.send, name, kind, items, private, message)
-        sent = yield from beside(send, commands, final=True)
+        sent = yield from in_background(send, commands, final=True)
     except Stopped:
         yield Finished(
             "stopped", "what was sent whole is kept, and nothing is in the repository yet; the same command goes on"
@@ -54,13 +54,13 @@ def _model(spec: dict[str, Any], directory: Path, commands: Commands) -> Generat
     """The files of an export; the adapter is exported now if it was not."""
     folder = Path(spec["path"])
     form = spec["form"] or ("merged" if history.result(folder).name == "model" else "adapter")
-    found = proved.find(folder, form)
-    if found is None and form == "adapter":
+    export_folder = proved.find(folder, form)
+    if export_folder is None and form == "adapter":
         yield from _quietly(export.run(exports.spec(folder, exports.ExportForm("adapter")), directory, commands))
-        found = proved.find(folder, form)
-    if found is None:
+        export_folder = proved.find(folder, form)
+    if export_folder is None:
         raise proved.missing(folder, form)
-    return publish.model(found, spec["name"])
+    return publish.model(export_folder, spec["name"])
 
 
 def _dataset(spec: dict[str, Any], directory: Path, commands: Commands) -> Generator[Event, None, list[Item]]:

@@ -21,7 +21,7 @@ from gemmalocal.export.servers import Server
 from gemmalocal.export.source import FinishedRun
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared.background import Stopped, beside
+from gemmalocal.pipelines.shared.background import Stopped, in_background
 from gemmalocal.pipelines.shared.run_source import open_run
 from gemmalocal.records import Message
 
@@ -41,16 +41,16 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     host, port = spec["host"], spec["port"]
     try:
         yield Stage("finding the model")
-        found = yield from beside(lambda tell: open_run(Path(spec["run"]), tell), commands)
+        finished = yield from in_background(lambda tell: open_run(Path(spec["run"]), tell), commands)
         _check_free(host, port)
         if host not in LOOPBACK:
             yield Notice(f"whoever reaches {host} may ask this model: the server asks for no key")
         yield Stage("starting the server")
-        tokenizer = found.tokenizer
-        name = found.run.name
+        tokenizer = finished.tokenizer
+        name = finished.run.name
         for crashes in range(CRASHES + 1):
-            server = _started(found, spec["form"], _template(found, tokenizer), directory, host, port)
-            yield from beside(partial(_loaded, server, name, _url(host, port)), commands)
+            server = _started(finished, spec["form"], _template(finished, tokenizer), directory, host, port)
+            yield from in_background(partial(_loaded, server, name, _url(host, port)), commands)
             if not crashes:
                 yield Report({"url": _url(host, port), "model": name, "chat": tokenizer.has_template})
             while server.alive:
@@ -68,19 +68,19 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             server.end()
 
 
-def _template(found: FinishedRun, tokenizer: Tokenizer) -> str:
+def _template(finished: FinishedRun, tokenizer: Tokenizer) -> str:
     """The layout of the run's rows as a chat template, empty if the model brings it."""
     with suppress(TemplateRefused):  # one that is broken, or does not end, is told before a server has it
         tokenizer.render([Message("user", "a")], ask=True)
-    return found.layout(tokenizer).template(tokenizer) or ""
+    return finished.layout(tokenizer).template(tokenizer) or ""
 
 
-def _started(found: FinishedRun, form: str | None, template: str, directory: Path, host: str, port: int) -> Server:
-    log, name = directory / "server.txt", found.run.name
+def _started(finished: FinishedRun, form: str | None, template: str, directory: Path, host: str, port: int) -> Server:
+    log, name = directory / "server.txt", finished.run.name
     if form is not None:
-        folder = proved.find(found.run, form)
+        folder = proved.find(finished.run, form)
         if folder is None:
-            raise proved.missing(found.run, form)
+            raise proved.missing(finished.run, form)
         if file := next(folder.glob("*.gguf"), None):
             return servers.llama(file, name, template, host, port, log)
         if (folder / "config.json").is_file():
@@ -90,13 +90,13 @@ def _started(found: FinishedRun, form: str | None, template: str, directory: Pat
             "A run as it is is served by mlx-lm.",
             f"gemmalocal export {name} --to gguf, pip install xllamacpp, and: --form gguf",
         )
-    if found.adapter is None:
-        return servers.mlx(found.result, None, name, template, host, port, log)
+    if finished.adapter is None:
+        return servers.mlx(finished.result, None, name, template, host, port, log)
     adapter = directory / "adapter"
     if not adapter.is_dir():
-        config = json.loads((found.base / "config.json").read_text(encoding="utf-8"))
-        convert_adapter.to_mlx(found.adapter, config, adapter)
-    return servers.mlx(found.base, adapter, name, template, host, port, log)
+        config = json.loads((finished.base / "config.json").read_text(encoding="utf-8"))
+        convert_adapter.to_mlx(finished.adapter, config, adapter)
+    return servers.mlx(finished.base, adapter, name, template, host, port, log)
 
 
 def _check_free(host: str, port: int) -> None:

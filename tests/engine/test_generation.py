@@ -12,7 +12,7 @@ import pytest
 from gemmalocal.backends.protocol import Sampling
 from gemmalocal.data.layout import Layout, layout_form
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.engine.generation import Detokenizer, Voice, shaped, speak
+from gemmalocal.engine.generation import ChatModel, Detokenizer, shaped, speak
 from gemmalocal.recipe.schema import PromptTemplate
 
 
@@ -73,15 +73,15 @@ def test_a_question_takes_the_shape_of_the_rows() -> None:
 
 
 def test_turns_fold_the_system_text_and_go_on(chatty: Tokenizer, tokenizer: Tokenizer) -> None:
-    voice = Voice("v", Parrot(), 0, chatty, Layout("chat"))
+    voice = ChatModel("v", Parrot(), 0, chatty, Layout("chat"))
     asked = voice.prompt("two", "be brief", [("one", "first")])
     assert asked == (
         "<bos><start_of_turn>user\nbe brief\n\none<end_of_turn>\n<start_of_turn>model\nfirst<end_of_turn>\n"
         "<start_of_turn>user\ntwo<end_of_turn>\n<start_of_turn>model\n"
     )
-    plain = Voice("v", Parrot(), 0, tokenizer, Layout("text"), "Q: {q}")
+    plain = ChatModel("v", Parrot(), 0, tokenizer, Layout("text"), "Q: {q}")
     assert plain.prompt("two", "", [("one", "first")]) == "<bos>Q: two"
-    pairs = Voice("v", Parrot(), 0, tokenizer, Layout("prompt", "\n"))
+    pairs = ChatModel("v", Parrot(), 0, tokenizer, Layout("prompt", "\n"))
     assert pairs.prompt("two", "be brief", []) == "<bos>be brief\n\ntwo\n"
 
 
@@ -94,7 +94,7 @@ def test_the_form_is_that_of_the_rows(chatty: Tokenizer, tokenizer: Tokenizer) -
 
 def test_voices_that_share_weights_speak_in_one_pass(tokenizer: Tokenizer) -> None:
     one, two = Parrot(), Parrot()
-    voices = [Voice(str(n), parrot, n, tokenizer, Layout("text")) for n, parrot in enumerate((one, one, two))]
+    voices = [ChatModel(str(n), parrot, n, tokenizer, Layout("text")) for n, parrot in enumerate((one, one, two))]
     prompts = ["<bos>abc", "<bos>de", "<bos>fghi"]
     said = list(speak(voices, prompts, Sampling(max_tokens=4), lambda: True))
     assert (one.passes, two.passes) == ([[0, 1]], [[2]])

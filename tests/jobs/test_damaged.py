@@ -136,7 +136,7 @@ def test_a_damaged_model_is_shown_as_such(case: str, disk: Path, tiny: Path) -> 
     found = {one.name: one for one in inventory.on_this_disk()}
     assert not found["a"].damage
     assert why in found["b"].damage
-    assert models._found(found["b"], 4, 10**10)["damaged"]
+    assert models._described(found["b"], 4, 10**10)["damaged"]
     assert model_sizes.sizes_of("b") is None
 
 

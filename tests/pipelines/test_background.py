@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 import pytest
 
 from gemmalocal.jobs.events import Event, Progress
-from gemmalocal.pipelines.shared.background import Stopped, beside
+from gemmalocal.pipelines.shared.background import Stopped, in_background
 
 
 def test_progress_tells_what_is_left_once_there_is_a_pace() -> None:
@@ -18,7 +18,7 @@ def test_progress_tells_what_is_left_once_there_is_a_pace() -> None:
                 tell(what, done, 4)
                 time.sleep(0.002)
 
-    told = [event for event in beside(work) if isinstance(event, Progress)]
+    told = [event for event in in_background(work) if isinstance(event, Progress)]
     assert [event.what for event in told] == ["reading"] * 5 + ["writing"] * 5
     for half in (told[:5], told[5:]):
         assert half[0].left is None
@@ -28,8 +28,8 @@ def test_progress_tells_what_is_left_once_there_is_a_pace() -> None:
 
 def test_a_stop_that_comes_as_the_work_ends_is_heard_unless_nothing_follows() -> None:
     with pytest.raises(Stopped):
-        list(beside(lambda tell: "done", lambda: [{"do": "stop"}]))
-    assert result(beside(lambda tell: "done", lambda: [{"do": "stop"}], final=True)) == "done"
+        list(in_background(lambda tell: "done", lambda: [{"do": "stop"}]))
+    assert result(in_background(lambda tell: "done", lambda: [{"do": "stop"}], final=True)) == "done"
 
 
 def result(events: Generator[Event, None, str]) -> str:

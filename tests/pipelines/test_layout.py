@@ -14,7 +14,7 @@ from gemmalocal.data import layout, token_store
 from gemmalocal.data.chat_template import ChatTemplate
 from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
-from gemmalocal.engine.generation import Voice
+from gemmalocal.engine.generation import ChatModel
 from gemmalocal.errors import GemmalocalError, ModelError
 from gemmalocal.export import gguf_write, merge, ollama
 from gemmalocal.export.source import FinishedRun
@@ -192,7 +192,7 @@ def test_a_chat_remembers_whichever_row_is_first(tiny: Path, tmp_path: Path) -> 
         (tmp_path / name).mkdir()
         found, _ = ready(tiny, tmp_path / name, rows)
         assert found.tokenizer is not None
-        voice = Voice("v", Parrot(), 0, found.tokenizer, found.layout)
+        voice = ChatModel("v", Parrot(), 0, found.tokenizer, found.layout)
         asked = voice.prompt("what is my name?", "", [("my name is n7.", "good.")])
         assert asked == (
             "<bos><start_of_turn>user\nmy name is n7.<end_of_turn>\n<start_of_turn>model\ngood.<end_of_turn>\n"

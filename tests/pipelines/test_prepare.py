@@ -16,10 +16,10 @@ import pytest
 
 from gemmalocal.data import token_store
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
-from gemmalocal.engine.generation import Voice
+from gemmalocal.engine.generation import ChatModel
 from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Event
-from gemmalocal.pipelines.shared.chat_models import seat
+from gemmalocal.pipelines.shared.chat_models import load_chat_models
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.synthesis import ground
 from gemmalocal.workspace import datasets
@@ -123,17 +123,19 @@ def _asked_as_trained(folder: Path, tokenizer: Tokenizer, rows: list[dict[str, A
     examples, _, _ = token_store.load(folder / "examples")
     texts = [tokenizer.decode(example.ids.tolist(), special=True) for example in examples]
     assert f"<bos>{question}\n{answer}<eos>" in texts
-    seats = seat([{"name": "base", "run": str(folder), "base": True}, {"name": "tuned", "run": str(folder)}])
+    seats = load_chat_models(
+        [{"name": "base", "run": str(folder), "base": True}, {"name": "tuned", "run": str(folder)}]
+    )
     assert {voice.prompt(question, "", []) for voice in returned(seats)} == {f"<bos>{question}\n"}
 
 
-def returned(seats: Generator[Event, None, list[Voice]]) -> list[Voice]:
+def returned(seats: Generator[Event, None, list[ChatModel]]) -> list[ChatModel]:
     """What a generator comes to, its events passed over."""
     while True:
         try:
             next(seats)
         except StopIteration as end:
-            voices: list[Voice] = end.value
+            voices: list[ChatModel] = end.value
             return voices
 
 

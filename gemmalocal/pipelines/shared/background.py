@@ -22,7 +22,7 @@ GRACE = 20.0  # seconds that work may take to notice that it was stopped
 
 
 class Stopped(Exception):
-    """Raised inside the work at its next progress, and then out of `beside`."""
+    """Raised inside the work at its next progress, and then out of `in_background`."""
 
 
 class Teller:
@@ -43,7 +43,7 @@ class Teller:
         self.news.put(event)
 
 
-def beside(
+def in_background(
     work: Callable[[Teller], Result], commands: Commands = list, final: bool = False
 ) -> Generator[Event, None, Result]:
     """Yield what `work(tell)` tells, its progress at most each percent; return its result, raise its error.

@@ -106,10 +106,10 @@ def _choices(recipe: Recipe, shapes: BatchShape) -> Iterator[tuple[bool, BatchSh
     if not free:
         halved = halved[:1]
     if choice == "auto":
-        yield from ((False, one) for one in halved[:2])
-        yield from ((True, one) for one in halved)
+        yield from ((False, smaller) for smaller in halved[:2])
+        yield from ((True, smaller) for smaller in halved)
     else:
-        yield from ((choice, one) for one in halved)
+        yield from ((choice, smaller) for smaller in halved)
 
 
 def _model(folder: Path) -> tuple[Sizes, float | None]:

@@ -12,11 +12,11 @@ from gemmalocal.data import layout
 from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import checkpoints
-from gemmalocal.engine.generation import RowTemplate, Voice
+from gemmalocal.engine.generation import ChatModel, RowTemplate
 from gemmalocal.errors import ModelError
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Notice, Stage
-from gemmalocal.pipelines.shared.background import beside
+from gemmalocal.pipelines.shared.background import in_background
 from gemmalocal.recipe.schema import Recipe
 from gemmalocal.weights.locate import locate
 
@@ -31,8 +31,8 @@ class Weights(NamedTuple):
 
 
 @dataclass
-class Seat:
-    """A voice before its weights are in memory."""
+class ChatModelPlan:
+    """A model of a chat before its weights are in memory."""
 
     name: str
     weights: Weights
@@ -42,30 +42,30 @@ class Seat:
     template: RowTemplate
 
 
-def seat(spec: list[dict[str, Any]]) -> Generator[Event, None, list[Voice]]:
-    """The voices of a chat's spec, each {"name", "run"} and "base" (true: the run's base model) or "step".
+def load_chat_models(spec: list[dict[str, Any]]) -> Generator[Event, None, list[ChatModel]]:
+    """The models of a chat's spec, each {"name", "run"} and "base" (true: the run's base model) or "step".
 
     Raises `ModelError`, `UnknownRun`, `BackendUnavailable`.
     """
     yield Stage("finding the models")
-    seats: list[Seat] = []
+    plans: list[ChatModelPlan] = []
     for entry in spec:
-        seats.append((yield from _seat(entry)))
+        plans.append((yield from _plan(entry)))
     yield Stage("loading the weights")
-    copies = list(dict.fromkeys(one.weights for one in seats))
+    copies = list(dict.fromkeys(plan.weights for plan in plans))
     if len(copies) > 1:
-        of = "; ".join(", ".join(one.name for one in seats if one.weights == copy) for copy in copies)
+        of = "; ".join(", ".join(plan.name for plan in plans if plan.weights == copy) for copy in copies)
         yield Notice(f"{len(copies)} sets of weights are in memory, since these share none: {of}")
-    found: dict[str, Voice] = {}
+    models: dict[str, ChatModel] = {}
     for copy in copies:
-        found |= {voice.name: voice for voice in _loaded(copy, [one for one in seats if one.weights == copy])}
-    return [found[one.name] for one in seats]
+        models |= {model.name: model for model in _load(copy, [plan for plan in plans if plan.weights == copy])}
+    return [models[plan.name] for plan in plans]
 
 
-def _seat(entry: dict[str, Any]) -> Generator[Event, None, Seat]:
+def _plan(entry: dict[str, Any]) -> Generator[Event, None, ChatModelPlan]:
     run = history.find_run(entry["run"])
     recipe = Recipe.model_validate(history.spec(run))
-    folder: Path = yield from beside(lambda tell: locate(recipe.model, tell))
+    folder: Path = yield from in_background(lambda tell: locate(recipe.model, tell))
     adapter = None if entry.get("base") else _result(run, entry.get("step"), recipe)
     if adapter and recipe.method == "full":
         folder, adapter = adapter, None
@@ -73,7 +73,7 @@ def _seat(entry: dict[str, Any]) -> Generator[Event, None, Seat]:
     tokenizer = layout.tokenizer(folder, recipe.data, rows)
     weights = Weights(folder, recipe.weight_dtype, recipe.bits, _engine(recipe))
     laid_out = layout.remembered(rows, recipe.data, tokenizer)
-    return Seat(entry["name"], weights, adapter, tokenizer, laid_out, recipe.data.template)
+    return ChatModelPlan(entry["name"], weights, adapter, tokenizer, laid_out, recipe.data.template)
 
 
 def _result(run: Path, step: int | None, recipe: Recipe) -> Path:
@@ -90,17 +90,17 @@ def _result(run: Path, step: int | None, recipe: Recipe) -> Path:
             return checkpoints.checked(checkpoint)
     if full and step is not None:
         raise ModelError(f"{run.name} is a full fine-tune: only its result can speak.", f"Leave @{step} out.")
-    steps = ", ".join(str(int(one.name)) for one in kept if int(one.name))
+    steps = ", ".join(str(int(checkpoint.name)) for checkpoint in kept if int(checkpoint.name))
     what = f"has no checkpoint of step {step}" if step is not None else "has nothing to speak with yet"
     raise ModelError(f"{run.name} {what}.", f"It has those of steps {steps}." if steps else "Wait for its first one.")
 
 
-def _loaded(weights: Weights, seats: Sequence[Seat]) -> Iterator[Voice]:
-    folders = list(dict.fromkeys(one.adapter for one in seats if one.adapter))
+def _load(weights: Weights, plans: Sequence[ChatModelPlan]) -> Iterator[ChatModel]:
+    folders = list(dict.fromkeys(plan.adapter for plan in plans if plan.adapter))
     generator = open_backend(weights.engine).generator(weights.folder, folders, weights.dtype, weights.bits)
-    for one in seats:
-        number = folders.index(one.adapter) + 1 if one.adapter else 0
-        yield Voice(one.name, generator, number, one.tokenizer, one.layout, one.template)
+    for plan in plans:
+        number = folders.index(plan.adapter) + 1 if plan.adapter else 0
+        yield ChatModel(plan.name, generator, number, plan.tokenizer, plan.layout, plan.template)
 
 
 def _engine(recipe: Recipe) -> str:

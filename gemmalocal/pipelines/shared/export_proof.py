@@ -58,40 +58,40 @@ class Known:
     tuned: ProofReading
 
 
-def prove(form: ExportForm, found: FinishedRun, folder: Path, tell: Tell) -> Proof:
+def prove(form: ExportForm, finished: FinishedRun, folder: Path, tell: Tell) -> Proof:
     """The proof of the export in `folder`; it is read by the other engine where that is possible and installed."""
     tell("asking the run", 0, 3)
-    known = ask_run(found)
+    known = ask_run(finished)
     tell("asking the export", 1, 3)
-    proof = ask_export(form, found, folder, known)
+    proof = ask_export(form, finished, folder, known)
     tell("asking the export", 3, 3)
     return proof
 
 
-def ask_run(found: FinishedRun) -> Known:
+def ask_run(finished: FinishedRun) -> Known:
     """What an export must say too; raises `ModelError` for a run without its rows."""
-    if not token_store.exists(found.run / "examples"):
+    if not token_store.exists(finished.run / "examples"):
         raise ModelError("The run was made by an older version, and its rows are gone.", "Train it again.")
-    if wrong := token_store.damage(found.run / "examples"):
+    if wrong := token_store.damage(finished.run / "examples"):
         raise token_store.damaged_store(wrong)
-    train, held_out, _ = token_store.load(found.run / "examples")
-    rows = held_out.spaced(found.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
-    asked = ProofQuestions(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], found.tokenizer)
-    own = open_backend(_own(found))
-    trainer = own.trainer(found.base, _recipe(found.recipe, found.recipe.quantize))
-    base, _ = loop.summed_loss(rows, found.recipe.train, trainer)
+    train, held_out, _ = token_store.load(finished.run / "examples")
+    rows = held_out.spaced(finished.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
+    asked = ProofQuestions(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], finished.tokenizer)
+    own = open_backend(_own(finished))
+    trainer = own.trainer(finished.base, _recipe(finished.recipe, finished.recipe.quantize))
+    base, _ = loop.summed_loss(rows, finished.recipe.train, trainer)
     before = [trainer.logits(prompt) for prompt in asked.prompts]
-    if found.adapter:
-        trainer.load(found.adapter)
+    if finished.adapter:
+        trainer.load(finished.adapter)
     else:
         del trainer  # two whole models need not be in memory
-        trainer = own.trainer(found.result, _recipe(found.recipe, "none"))
-    return Known(asked, base, before, _said(asked, found.recipe, trainer))
+        trainer = own.trainer(finished.result, _recipe(finished.recipe, "none"))
+    return Known(asked, base, before, _said(asked, finished.recipe, trainer))
 
 
-def ask_export(form: ExportForm, found: FinishedRun, folder: Path, known: Known) -> Proof:
+def ask_export(form: ExportForm, finished: FinishedRun, folder: Path, known: Known) -> Proof:
     """The export in `folder` against what is known of its run."""
-    engine, how, said = _read_again(form, found, folder, _own(found), known.asked)
+    engine, how, said = _read_again(form, finished, folder, _own(finished), known.asked)
     tuned, tokens = known.tuned, known.tuned.tokens
     texts = zip(known.asked.prompts, tuned.answers, said.answers, strict=True)
     differences = [np.abs(one - other).mean() for one, other in zip(tuned.logits, said.logits, strict=True)]
@@ -108,32 +108,32 @@ def ask_export(form: ExportForm, found: FinishedRun, folder: Path, known: Known)
     )
 
 
-def _own(found: FinishedRun) -> str:
+def _own(finished: FinishedRun) -> str:
     """The engine that trained the run."""
-    return str(history.read(found.run).plan.get("engine", "mlx"))
+    return str(history.read(finished.run).plan.get("engine", "mlx"))
 
 
 def _read_again(
-    form: ExportForm, found: FinishedRun, folder: Path, own: str, asked: ProofQuestions
+    form: ExportForm, finished: FinishedRun, folder: Path, own: str, asked: ProofQuestions
 ) -> tuple[str, str, ProofReading]:
     """The engine, what it read, and what it said."""
     if form.name == "mlx-adapter":
-        reader: InferenceModel = open_backend("mlx").load_with_mlx_lm(found.base, folder)  # type: ignore[attr-defined]
-        return "mlx-lm itself", "the adapter over its base", _said(asked, found.recipe, reader)
+        reader: InferenceModel = open_backend("mlx").load_with_mlx_lm(finished.base, folder)  # type: ignore[attr-defined]
+        return "mlx-lm itself", "the adapter over its base", _said(asked, finished.recipe, reader)
     others = [name for name in BACKENDS if name != own and installed(name)]
     engine = "mlx" if form.bits else (others or [own])[0]
     backend = open_backend(engine)
-    plain = _recipe(found.recipe, "none")
+    plain = _recipe(finished.recipe, "none")
     if form.name == "adapter":
-        trainer = backend.trainer(found.base, _recipe(found.recipe, found.recipe.quantize))
+        trainer = backend.trainer(finished.base, _recipe(finished.recipe, finished.recipe.quantize))
         trainer.load(folder)
-        return engine, "the adapter over its base", _said(asked, found.recipe, trainer)
+        return engine, "the adapter over its base", _said(asked, finished.recipe, trainer)
     if form.name == "merged":
-        return engine, "the folder", _said(asked, found.recipe, backend.trainer(folder, plain))
+        return engine, "the folder", _said(asked, finished.recipe, backend.trainer(folder, plain))
     with staging.folder(folder / "again") as place:
         file, opened = next(folder.glob("*.gguf")), place / "model"
         gguf_file.to_folder(file, opened, lambda *what: None, {})
-        return engine, "the GGUF, dequantized by gguf", _said(asked, found.recipe, backend.trainer(opened, plain))
+        return engine, "the GGUF, dequantized by gguf", _said(asked, finished.recipe, backend.trainer(opened, plain))
 
 
 def _said(asked: ProofQuestions, recipe: Recipe, trainer: InferenceModel) -> ProofReading:

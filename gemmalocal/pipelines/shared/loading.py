@@ -21,7 +21,7 @@ from gemmalocal.data.tokenizer import Tokenizer, broken
 from gemmalocal.errors import DatasetError, GemmalocalError
 from gemmalocal.files import atomic, hashes
 from gemmalocal.jobs.events import Event, Notice, Progress, Stage
-from gemmalocal.pipelines.shared.background import beside
+from gemmalocal.pipelines.shared.background import in_background
 from gemmalocal.recipe.schema import DataSpec, Recipe
 from gemmalocal.records import Record
 from gemmalocal.weights.locate import locate
@@ -57,7 +57,7 @@ def prepare(
     """
     if into.tokenizer is None:
         yield Stage("finding the model")
-        into.folder = yield from beside(lambda tell: locate(recipe.model, tell, weights))
+        into.folder = yield from in_background(lambda tell: locate(recipe.model, tell, weights))
         into.tokenizer = layout.tokenizer(into.folder, recipe.data, place)
     vocabulary = _vocabulary(into.folder)
     if not token_store.exists(place):
@@ -83,11 +83,11 @@ def prepare(
 
 def _changed_since(data: DataSpec, place: Path) -> Iterator[Notice]:
     """Rows that were written to after a store was made of them are not trained on by the run that it belongs to."""
-    made = (place / token_store.ABOUT).stat().st_mtime
+    made_at = (place / token_store.ABOUT).stat().st_mtime
     for source in data.sources:
         path = Path(source.path)
         files = [path] if path.is_file() else sorted(path.glob("*"))[:FILES] if path.is_dir() else []
-        if any(file.is_file() and file.stat().st_mtime > made for file in files):
+        if any(file.is_file() and file.stat().st_mtime > made_at for file in files):
             yield Notice(
                 f"{path.name} was changed after this run read it: the run keeps the rows that it began with. To train "
                 f"on the new ones, begin another run with start_from: {place.parent.name}"
@@ -168,18 +168,18 @@ def _written(
     examples = array("i")  # of each record
     told = 0
     with token_store.writing(place) as writer:
-        for record, made in to_examples(records, tokenizer, data.max_length, data.long_rows, tally.turns):
+        for record, from_record in to_examples(records, tokenizer, data.max_length, data.long_rows, tally.turns):
             tally.add(record)
             if look is not None:
-                look(record, made)
-            usable = [one for one in made if isinstance(one, Example)]
-            for one in made:
-                if isinstance(one, Example):
-                    writer.add(one)
+                look(record, from_record)
+            usable = [example for example in from_record if isinstance(example, Example)]
+            for example in from_record:
+                if isinstance(example, Example):
+                    writer.add(example)
                 else:
-                    into.findings.reject(one)
+                    into.findings.reject(example)
             examples.append(len(usable))
-            into.split += len(made) > 1
+            into.split += len(from_record) > 1
             if (percent := 100 * records.done // max(1, records.total)) > told:
                 told = percent
                 yield Progress("reading the rows", records.done, records.total)

@@ -70,16 +70,16 @@ def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Teller, begun: Readi
 
     What was `begun`, as while the tokenizer was loaded, goes on.
     """
-    found = Gathered()
+    gathered = Gathered()
     if wanted.task == "rewrite":
-        _rows(wanted, found, tell)
-        return found
+        _rows(wanted, gathered, tell)
+        return gathered
     with begun or Reading(wanted) as reading:
-        _documents(wanted, reading, tokenizer, found, tell)
-    return found
+        _documents(wanted, reading, tokenizer, gathered, tell)
+    return gathered
 
 
-def _documents(wanted: Preparation, reading: Reading, tokenizer: Tokenizer, found: Gathered, tell: Teller) -> None:
+def _documents(wanted: Preparation, reading: Reading, tokenizer: Tokenizer, gathered: Gathered, tell: Teller) -> None:
     places = reading.places
     cutting = _Cutting(Cutter(tokenizer.encoder, wanted.passage_tokens), wanted.near_copies == "keep", tell)
     done = 0
@@ -93,11 +93,11 @@ def _documents(wanted: Preparation, reading: Reading, tokenizer: Tokenizer, foun
         for document in _read(place, items, came):
             progress()
             cutting.add(document, printable(place), came)
-            if found.documents + came.documents == wanted.max_documents:
+            if gathered.documents + came.documents == wanted.max_documents:
                 break
-        found.add(came)
+        gathered.add(came)
         tell.say(_told(printable(place), came))
-        if found.documents == wanted.max_documents:
+        if gathered.documents == wanted.max_documents:
             return
         done += 1
     tell("documents", len(places), len(places))
@@ -170,21 +170,21 @@ def _content(document: Document) -> str:
     return whole.hexdigest()
 
 
-def _rows(wanted: Preparation, found: Gathered, tell: Teller) -> None:
+def _rows(wanted: Preparation, gathered: Gathered, tell: Teller) -> None:
     for number, source in enumerate(wanted.sources):
         tell("rows", number, len(wanted.sources))
-        before, name = len(found.pieces), printable(source)
+        before, name = len(gathered.pieces), printable(source)
         try:
             records = Records(DataSpec(path=source), side=splits.TRAIN)
-            found.pieces += _of_rows(records, name)
+            gathered.pieces += _of_rows(records, name)
         except GemmalocalError as error:
-            found.refused.append((name, printable(f"{error.message} {error.hint}".strip())))
-            tell.say(Read(name, 0, found.refused[-1][1]))
+            gathered.refused.append((name, printable(f"{error.message} {error.hint}".strip())))
+            tell.say(Read(name, 0, gathered.refused[-1][1]))
             continue
-        found.documents += 1
+        gathered.documents += 1
         notices = [printable(notice) for notice in (*records.notes(), *records.findings.notices())]
-        found.warnings += [(name, notice) for notice in notices]
-        tell.say(Read(name, len(found.pieces) - before, warnings=notices))
+        gathered.warnings += [(name, notice) for notice in notices]
+        tell.say(Read(name, len(gathered.pieces) - before, warnings=notices))
     tell("rows", len(wanted.sources), len(wanted.sources))
 
 

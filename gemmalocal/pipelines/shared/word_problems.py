@@ -30,7 +30,7 @@ def bench_recipe(
 def word_problems(count: int) -> list[Record]:
     """Made-up word problems with worked answers, as long as GSM8K's; the same at every call."""
     dice = random.Random(0)
-    made = []
+    problems = []
     for number in range(count):
         parts, sums, total = [], [], 0
         for name in dice.sample(
@@ -44,5 +44,5 @@ def word_problems(count: int) -> list[Record]:
             )
         question = f"{' '.join(parts)} How many apples do they bring to the market altogether?"
         answer = f"{chr(10).join(sums)}\nTogether they bring {total} apples.\n#### {total}"
-        made.append(Record(str(number), (Message("user", question), Message("assistant", answer))))
-    return made
+        problems.append(Record(str(number), (Message("user", question), Message("assistant", answer))))
+    return problems
