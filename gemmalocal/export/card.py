@@ -35,29 +35,29 @@ Ollama: `ollama create NAME -f Modelfile` with a Modelfile that says `FROM ./{fi
 }
 
 
-def card(found: FinishedRun, state: JobState, form: ExportForm, proof: Proof, folder: Path) -> str:
+def card(finished: FinishedRun, state: JobState, form: ExportForm, proof: Proof, folder: Path) -> str:
     """README.md of the export in `folder`; no path of this machine and nothing secret is in it."""
-    base = _base(found)
+    base = _base(finished)
     data = ModelCardData(
-        license=found.licence.key,
+        license=finished.licence.key,
         base_model=base if "/" in base and not Path(base).exists() else None,
         library_name="mlx" if form.bits else LIBRARIES.get(form.name, "gguf"),
         pipeline_tag="text-generation",
-        tags=["gemma", "gemmalocal", *(["lora"] if found.adapter else [])],
+        tags=["gemma", "gemmalocal", *(["lora"] if finished.adapter else [])],
     )
     file = next((path.name for path in folder.glob("*.gguf")), "")
     use = USES["merged-quantized" if form.bits else form.name].format(base=base, file=file)
     text = "\n\n".join(
         [
             f"---\n{data.to_yaml()}\n---",
-            f"# {found.run.name}",
+            f"# {finished.run.name}",
             f"{base}, tuned by [gemmalocal](https://pypi.org/project/gemmalocal/) {__version__}; this is its "
-            f"`{form.label}` form. {found.licence.terms}.",
+            f"`{form.label}` form. {finished.licence.terms}.",
             "## How to use it\n\n" + use,
             "## Does it hold the tune?\n\n" + _proof(proof),
             "## Losses\n\n" + _losses(state),
             "## Before and after\n\n" + _samples(state),
-            "## How it was made\n\n" + _made(found),
+            "## How it was made\n\n" + _made(finished),
             "## Not measured\n\nOnly the loss on held-out rows of the same data, and the answers above. Nothing here "
             "says how the model does on other tasks, or whether what it says is true or harmless.",
         ]
@@ -65,9 +65,9 @@ def card(found: FinishedRun, state: JobState, form: ExportForm, proof: Proof, fo
     return str(ModelCard(text + "\n"))
 
 
-def _base(found: FinishedRun) -> str:
+def _base(finished: FinishedRun) -> str:
     """The base's name; of a folder its last part, since the rest is somebody's home."""
-    return Path(found.recipe.model).name if Path(found.recipe.model).is_absolute() else found.recipe.model
+    return Path(finished.recipe.model).name if Path(finished.recipe.model).is_absolute() else finished.recipe.model
 
 
 def _proof(proof: Proof) -> str:
@@ -86,30 +86,30 @@ def _proof(proof: Proof) -> str:
 
 
 def _losses(state: JobState) -> str:
-    rows = "\n".join(f"| {one.step} | {one.loss:.4f} |" for one in state.evaluations[-20:])
+    rows = "\n".join(f"| {evaluation.step} | {evaluation.loss:.4f} |" for evaluation in state.evaluations[-20:])
     return f"![losses](losses.svg)\n\n| step | held-out loss |\n| --- | --- |\n{rows}"
 
 
 def _samples(state: JobState) -> str:
-    found: dict[str, dict[str, str]] = {}
+    answers: dict[str, dict[str, str]] = {}
     for sample in state.samples:
-        found.setdefault(sample.prompt, {})[sample.when] = sample.text
+        answers.setdefault(sample.prompt, {})[sample.when] = sample.text
     parts = [
         f"Prompt: `{prompt!r}`\n\n- before: `{texts.get('before', '')!r}`\n- after: `{texts.get('after', '')!r}`"
-        for prompt, texts in found.items()
+        for prompt, texts in answers.items()
     ]
     return "\n\n".join(parts) or "The recipe asked for no samples."
 
 
-def _made(found: FinishedRun) -> str:
-    shown = found.recipe.model_dump(mode="json")
+def _made(finished: FinishedRun) -> str:
+    shown = finished.recipe.model_dump(mode="json")
     for where, key in ((shown, "model"), (shown["data"], "path")):
         where[key] = Path(where[key]).name if Path(where[key]).is_absolute() else where[key]
-    recipe = type(found.recipe).model_validate(shown)
-    about = found.run / "examples"
+    recipe = type(finished.recipe).model_validate(shown)
+    about = finished.run / "examples"
     return (
         f"Data: `{shown['data']['path']}`, as tokens sha256 `{_hash(about)}`.\n\n"
-        f"Versions: {_versions(found.run)}.\n\n```yaml\n{recipe_file.dump(recipe)}```"
+        f"Versions: {_versions(finished.run)}.\n\n```yaml\n{recipe_file.dump(recipe)}```"
     )
 
 

@@ -15,7 +15,9 @@ CurvePoint = tuple[float, float]
 def curve(state: JobState) -> str:
     """Training and held-out loss by step; empty if there is nothing to draw."""
     train = _thin([(step.step, step.loss) for step in state.steps if math.isfinite(step.loss)])
-    held = [(float(one.step), one.loss) for one in state.evaluations if math.isfinite(one.loss)]
+    held = [
+        (float(evaluation.step), evaluation.loss) for evaluation in state.evaluations if math.isfinite(evaluation.loss)
+    ]
     if not train:
         return ""
     both = [*train, *held]

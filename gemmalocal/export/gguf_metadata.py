@@ -20,7 +20,7 @@ def metadata(architecture: str, config: dict[str, Any], shapes: TensorShapes) ->
     """Of a text model's config.json and its tensors (llama.cpp's names), by keys without the architecture in front."""
     heads = config["num_attention_heads"]
     size = config.get("head_dim") or config["hidden_size"] // heads
-    found = {
+    fields = {
         "context_length": config.get("max_position_embeddings", 8192),
         "embedding_length": config["hidden_size"],
         "block_count": config["num_hidden_layers"],
@@ -33,23 +33,23 @@ def metadata(architecture: str, config: dict[str, Any], shapes: TensorShapes) ->
         "rope.freq_base": _rope(config, FULL, "rope_theta", 1e6 if architecture in ("gemma3", "gemma4") else 1e4),
     }
     if architecture == "gemma":
-        return found
-    found["attention.sliding_window"] = config.get("sliding_window") or 4096
+        return fields
+    fields["attention.sliding_window"] = config.get("sliding_window") or 4096
     if architecture != "gemma4":
         _check_scale(architecture, config | {"head_dim": size})
     if architecture == "gemma2":
         for key in ("attn_logit_softcapping", "final_logit_softcapping"):
-            found[key] = float(config.get(key) or {"a": 50.0, "f": 30.0}[key[0]])
-        return found
-    found["rope.freq_base_swa"] = _rope(config, SLIDING, "rope_local_base_freq", 1e4)
+            fields[key] = float(config.get(key) or {"a": 50.0, "f": 30.0}[key[0]])
+        return fields
+    fields["rope.freq_base_swa"] = _rope(config, SLIDING, "rope_local_base_freq", 1e4)
     if architecture == "gemma4":
-        return found | _gemma4(config, shapes)
+        return fields | _gemma4(config, shapes)
     if (every := _pattern(config)) != USUAL:
-        found["attention.sliding_window_pattern"] = every
+        fields["attention.sliding_window_pattern"] = every
     scaling = config.get("rope_scaling") or (config.get("rope_parameters") or {}).get(FULL) or {}
     if scaling.get("rope_type", scaling.get("type")) == "linear":
-        found |= {"rope.scaling.type": "linear", "rope.scaling.factor": float(scaling["factor"])}
-    return found
+        fields |= {"rope.scaling.type": "linear", "rope.scaling.factor": float(scaling["factor"])}
+    return fields
 
 
 def _check_scale(architecture: str, config: dict[str, Any]) -> None:
@@ -79,7 +79,7 @@ def _gemma4(config: dict[str, Any], shapes: TensorShapes) -> dict[str, Any]:
     keys = {kind: shapes[f"blk.{kinds.index(kind)}.attn_k.weight"][0] // head[kind] for kind in kinds}
     wide = [shapes[f"blk.{layer}.ffn_up.weight"][0] for layer in range(len(kinds))]
     full, sliding = head.get(FULL, head[kinds[0]]), head.get(SLIDING, head[kinds[0]])
-    found = {
+    fields = {
         "feed_forward_length": wide[0] if len(set(wide)) == 1 else wide,
         "attention.head_count_kv": keys[kinds[0]] if len(set(keys.values())) == 1 else [keys[kind] for kind in kinds],
         "attention.sliding_window_pattern": [kind == SLIDING for kind in kinds],
@@ -87,14 +87,14 @@ def _gemma4(config: dict[str, Any], shapes: TensorShapes) -> dict[str, Any]:
         "embedding_length_per_layer_input": config.get("hidden_size_per_layer_input") or 0,
     }
     for part in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
-        found |= {part: full, f"{part}_swa": sliding}
+        fields |= {part: full, f"{part}_swa": sliding}
     if cap := config.get("final_logit_softcapping"):
-        found["final_logit_softcapping"] = float(cap)
+        fields["final_logit_softcapping"] = float(cap)
     if config.get("num_experts"):
-        found["expert_count"] = config["num_experts"]
-        found["expert_used_count"] = config["top_k_experts"]
-        found["expert_feed_forward_length"] = config["moe_intermediate_size"]
-    return found
+        fields["expert_count"] = config["num_experts"]
+        fields["expert_used_count"] = config["top_k_experts"]
+        fields["expert_feed_forward_length"] = config["moe_intermediate_size"]
+    return fields
 
 
 def rope_divisors(config: dict[str, Any], head: int) -> Floats:

@@ -51,7 +51,7 @@ class Plan:
             name: gguf_types.wanted(self.form, name, tensor.shape, layers, tied)
             for name, tensor in self.tensors.items()
         }
-        return Counter((wanted[name], found) for name, found in self.kinds.items() if found != wanted[name])
+        return Counter((wanted[name], kind) for name, kind in self.kinds.items() if kind != wanted[name])
 
 
 def plan(base: Path, tensors: Sequence[Tensor], form: str) -> Plan:
@@ -107,8 +107,8 @@ def _rope_divisors(text: dict[str, Any], kept: dict[str, Tensor]) -> Tensor:
 
 def pack(values: Floats, kind: Kind) -> NDArray[Any]:
     """float32 to the bytes of a type, row by row, as llama.cpp's own quantizer does."""
-    found: NDArray[Any] = libgguf.quantize_rows(values, kind)
-    return found
+    packed: NDArray[Any] = libgguf.quantize_rows(values, kind)
+    return packed
 
 
 def _describe(writer: gguf.GGUFWriter, metadata: dict[str, Any], form: str, title: str) -> None:

@@ -157,7 +157,7 @@ class Answering:
     def _spoken(self, choice: dict[str, Any]) -> GeneratedPiece:
         """A chunk of a chat; its end waits for the count of tokens, which comes after it."""
         delta, logprobs = choice["delta"], choice.get("logprobs") or {}
-        tokens = tuple(self._token(one) for one in logprobs.get("content") or ())
+        tokens = tuple(self._token(token) for token in logprobs.get("content") or ())
         calls = tuple(delta.get("tool_calls") or ())
         return GeneratedPiece(delta.get("content") or "", delta.get("reasoning_content") or "", calls, tokens)
 
@@ -203,7 +203,7 @@ class Answering:
         other = {"logit_bias": [[self._inner.letter, FORCED]], "n_probs": self._limits.vocabulary}
         (told,) = self._get({**body, **other})["completion_probabilities"]
         likeliest = told["top_logprobs"]
-        (mine,) = [one for one in likeliest if one["id"] == number]
+        (mine,) = [candidate for candidate in likeliest if candidate["id"] == number]
         return self._token({**mine, "top_logprobs": likeliest})
 
     def _get(self, body: dict[str, Any]) -> Any:
@@ -214,7 +214,7 @@ class Answering:
             return json.loads(_sent(self._connection, "/completion", body).read())
 
     def _token(self, told: dict[str, Any]) -> Token:
-        top = tuple(self._token(one) for one in told.get("top_logprobs", ())[: self._ask.top or 0])
+        top = tuple(self._token(candidate) for candidate in told.get("top_logprobs", ())[: self._ask.top or 0])
         return Token(str(told["token"]), bytes(told.get("bytes") or ()), float(told["logprob"]), top)
 
 

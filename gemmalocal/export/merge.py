@@ -35,10 +35,10 @@ class Adapted:
 
     def onto(self, weight: Floats) -> Floats:
         """The merged weight."""
-        found: Floats = weight + np.float32(self.scale) * (self.b @ self.a)
+        updated: Floats = weight + np.float32(self.scale) * (self.b @ self.a)
         if self.magnitude is None:
-            return found
-        directed: Floats = (found * (self.magnitude / np.linalg.norm(found, axis=1))[:, None]).astype(np.float32)
+            return updated
+        directed: Floats = (updated * (self.magnitude / np.linalg.norm(updated, axis=1))[:, None]).astype(np.float32)
         return directed
 
 
@@ -50,7 +50,7 @@ def merged(base: Path, adapter: Path | None) -> list[Tensor]:
     parts, config = stored(base), _config(base)
     changes = read_adapter(adapter) if adapter else {}
     bits = config.get("quantization") or {}
-    made: list[Tensor] = []
+    tensors: list[Tensor] = []
     for name, part in parts.items():
         stem, _, last = name.rpartition(".")
         if last in QUANTIZED and f"{stem}.weight" in parts:
@@ -62,13 +62,13 @@ def merged(base: Path, adapter: Path | None) -> list[Tensor]:
             if shape != (change.b.shape[0], change.a.shape[1]):
                 raise ModelError(f"The adapter does not fit {name}: it was trained on another model.")
             read = partial(_folded, read, change)
-        made.append(Tensor(name, tuple(shape), read))
+        tensors.append(Tensor(name, tuple(shape), read))
     if changes:
         raise ModelError(
             f"The adapter changes {len(changes)} weights that {base.name} does not have, such as {min(changes)}.",
             "Export it over the model that it was trained on.",
         )
-    return made
+    return tensors
 
 
 def read_adapter(folder: Path) -> dict[str, Adapted]:
@@ -79,7 +79,7 @@ def read_adapter(folder: Path) -> dict[str, Adapted]:
         scale = peft_adapter.scale(config, config["r"])
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{folder / peft_adapter.CONFIG} cannot be read: {error}", "Train the run again.") from error
-    found = {}
+    updates = {}
     for name in parts:
         if not name.endswith(".lora_A.weight"):
             continue
@@ -88,13 +88,13 @@ def read_adapter(folder: Path) -> dict[str, Adapted]:
         if where is None:
             raise ModelError(f"The adapter changes {module}, which is no part of a text model.")
         length = parts.get(f"{module}.lora_magnitude_vector")
-        found[where] = Adapted(
+        updates[where] = Adapted(
             parts[name].floats(),
             _paired(parts, f"{module}.lora_B.weight", folder),
             scale,
             length.floats() if length else None,
         )
-    return found
+    return updates
 
 
 def _paired(parts: dict[str, Stored], name: str, folder: Path) -> Floats:
@@ -105,9 +105,9 @@ def _paired(parts: dict[str, Stored], name: str, folder: Path) -> Floats:
 
 def place(name: str) -> str | None:
     """A tensor or module of the text model by its name in a plain one, `model.layers.0...`; None for other parts."""
-    if found := TEXT.match(name):
-        return f"model.{found.group(1)}"
-    return found.group(1) if (found := HEAD.match(name)) else None
+    if match := TEXT.match(name):
+        return f"model.{match.group(1)}"
+    return match.group(1) if (match := HEAD.match(name)) else None
 
 
 def _folded(read: Callable[[], Floats], change: Adapted) -> Floats:
@@ -115,8 +115,8 @@ def _folded(read: Callable[[], Floats], change: Adapted) -> Floats:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return found
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config
 
 
 def _dequantized(

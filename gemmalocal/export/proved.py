@@ -22,13 +22,13 @@ def find(run: Path, form: str) -> Path | None:
     Raises `RecipeError` if several begin so, `GemmalocalError` if its proof failed, or if it is not as it was written.
     """
     exports.settle(run)
-    made = {proof.parent.name: proof.parent for proof in (run / MADE).glob(f"[!.]*/{PROOF}")}
-    fitting = [form] if form in made else sorted(label for label in made if label.startswith(f"{form}-"))
+    exported = {proof.parent.name: proof.parent for proof in (run / MADE).glob(f"[!.]*/{PROOF}")}
+    fitting = [form] if form in exported else sorted(label for label in exported if label.startswith(f"{form}-"))
     if len(fitting) > 1:
         raise RecipeError(f"{run.name} has {' and '.join(fitting)}.", f"Name one whole: --form {fitting[0]}")
     if not fitting:
         return None
-    folder = made[fitting[0]]
+    folder = exported[fitting[0]]
     proof: Any = None
     with suppress(OSError, ValueError, RecursionError):
         proof = json.loads((folder / PROOF).read_text(encoding="utf-8"))
@@ -69,8 +69,8 @@ def _not_whole(run: Path, folder: Path, problem: str) -> GemmalocalError:
 
 def missing(run: Path, form: str) -> RecipeError:
     """What to say where `find` found nothing."""
-    made = sorted(proof.parent.name for proof in (run / MADE).glob(f"[!.]*/{PROOF}"))
-    there = f" It has: {', '.join(made)}." if made else ""
+    exported = sorted(proof.parent.name for proof in (run / MADE).glob(f"[!.]*/{PROOF}"))
+    there = f" It has: {', '.join(exported)}." if exported else ""
     kind = form.partition("-")[0]
     return RecipeError(
         f"{run.name} has no export '{form}' of what it made last.{there}",

@@ -83,16 +83,16 @@ def _checked(items: list[Item]) -> list[Item]:
     places = {f"{place}/" for place in (Path.home(), paths.workspace()) if str(place) != "/"}
     for item in items:
         text = _text(items, item.name) if any(fnmatch(item.name, pattern) for pattern in TEXTS) else ""
-        if found := next((place for place in places if place in text), None):
+        if place_named := next((place for place in places if place in text), None):
             raise ModelError(
-                f"{item.name} names a folder of this machine, below {found}",
+                f"{item.name} names a folder of this machine, below {place_named}",
                 "Take it out of the file; names of that kind come from a recipe or from rows.",
             )
     return items
 
 
 def _licence(card: str) -> Licence | None:
-    return next((one for one in (GEMMA_TERMS, APACHE) if f"license: {one.key}\n" in card), None)
+    return next((licence for licence in (GEMMA_TERMS, APACHE) if f"license: {licence.key}\n" in card), None)
 
 
 def _text(items: list[Item], name: str) -> str:

@@ -40,26 +40,26 @@ def pieces(base: Path, count: int) -> VocabularyPieces:
     ranks: dict[str, int] = {}
     for rank, merge in enumerate(_merges(model)):
         ranks.setdefault("".join(merge), rank)
-    found = VocabularyPieces(
+    vocabulary = VocabularyPieces(
         [f"[PAD{number}]" for number in range(count)], [MARKED] * count, [int(TokenType.UNUSED)] * count
     )
     for text, number in ids.items():
         byte = BYTE.fullmatch(text)
-        found.texts[number] = text
-        found.scores[number] = 0.0 if byte else -float(ranks.get(text, len(ranks) + number))
-        found.kinds[number] = int(TokenType.BYTE if byte else TokenType.NORMAL)
+        vocabulary.texts[number] = text
+        vocabulary.scores[number] = 0.0 if byte else -float(ranks.get(text, len(ranks) + number))
+        vocabulary.kinds[number] = int(TokenType.BYTE if byte else TokenType.NORMAL)
     for token in whole["added_tokens"]:
         if (number := token["id"]) < count:
             hidden = token["special"] and token["content"] not in SHOWN
-            found.texts[number] = token["content"].replace("▁", " ")
-            found.scores[number] = MARKED
-            found.kinds[number] = int(TokenType.CONTROL if hidden else TokenType.USER_DEFINED)
-    return found
+            vocabulary.texts[number] = token["content"].replace("▁", " ")
+            vocabulary.scores[number] = MARKED
+            vocabulary.kinds[number] = int(TokenType.CONTROL if hidden else TokenType.USER_DEFINED)
+    return vocabulary
 
 
 def _read(base: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
-    return found
+    tokenizer: dict[str, Any] = json.loads((base / "tokenizer.json").read_text(encoding="utf-8"))
+    return tokenizer
 
 
 def _merges(model: dict[str, Any]) -> list[list[str]]:
@@ -71,17 +71,17 @@ def describe(writer: gguf.GGUFWriter, base: Path, architecture: str, count: int,
 
     Without one it is the model's own, if it has one.
     """
-    found = pieces(base, count)
+    vocabulary = pieces(base, count)
     if architecture == "gemma4":
         writer.add_tokenizer_model("gemma4")
         writer.add_token_merges([" ".join(merge) for merge in _merges(_read(base)["model"])])
     else:
         writer.add_tokenizer_model("llama")
         writer.add_tokenizer_pre("default")
-    writer.add_token_list(found.texts)
-    writer.add_token_scores(found.scores)
-    writer.add_token_types(found.kinds)
-    ids = {text: number for number, text in enumerate(found.texts)}
+    writer.add_token_list(vocabulary.texts)
+    writer.add_token_scores(vocabulary.scores)
+    writer.add_token_types(vocabulary.kinds)
+    ids = {text: number for number, text in enumerate(vocabulary.texts)}
     writer.add_bos_token_id(ids["<bos>"])
     writer.add_eos_token_id(ids["<eos>"])
     writer.add_unk_token_id(ids["<unk>"])

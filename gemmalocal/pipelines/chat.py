@@ -2,7 +2,7 @@
 
 Commands, beside what each may carry: ask (text, system, and sampling: temperature, top_p, top_k, seed, max_tokens, all
 kept for the next), regenerate (sampling; the seed moves on), stop (the answers under way), clear, vote (voice, turn),
-save, end (once all before it is done). The spec has `voices` (see `chat_models.seat`), `sampling` and `idle`: seconds
+save, end (once all before it is done). The spec has `voices` (see `load_chat_models`), `sampling` and `idle`: seconds
 without a command after which the process ends by itself: no chat outlives its terminal for long.
 """
 

@@ -183,11 +183,11 @@ def _listed(tokens: Sequence[Token]) -> dict[str, Any]:
 
 def _by_text(tokens: Sequence[Token]) -> dict[str, float]:
     """Log probabilities by text; of those with the same text, as parts of letters have, the highest."""
-    found: dict[str, float] = {}
+    by_text: dict[str, float] = {}
     for token in tokens:
         if token.logprob is not None:
-            found[token.text] = max(found.get(token.text, LEAST), token.logprob)
-    return found
+            by_text[token.text] = max(by_text.get(token.text, LEAST), token.logprob)
+    return by_text
 
 
 def _spoken(tokens: Sequence[Token]) -> dict[str, Any]:
@@ -196,5 +196,5 @@ def _spoken(tokens: Sequence[Token]) -> dict[str, Any]:
     def plain(token: Token) -> dict[str, Any]:
         return {"token": token.text, "logprob": _number(token.logprob), "bytes": list(token.raw)}
 
-    content = [{**plain(token), "top_logprobs": [plain(one) for one in token.top]} for token in tokens]
+    content = [{**plain(token), "top_logprobs": [plain(alternative) for alternative in token.top]} for token in tokens]
     return {"content": content, "refusal": None}

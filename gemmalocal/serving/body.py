@@ -15,28 +15,28 @@ FIELDS = 100
 def read(body: bytes) -> dict[str, Any]:
     """The object; raises `Refused` for all else, numbers that are none and text that is no Unicode among them."""
     try:
-        found = json.loads(body.decode("utf-8-sig"), parse_constant=_no_number)
+        value = json.loads(body.decode("utf-8-sig"), parse_constant=_no_number)
     except UnicodeDecodeError as error:
         raise Refused(f"The body is not UTF-8: byte {error.start} is wrong.") from None
     except RecursionError:
         raise Refused(f"The JSON is nested more than {DEEPEST} deep.") from None
     except ValueError as error:  # numbers of more than 4300 digits as well
         raise Refused(f"We could not parse the JSON body of your request: {str(error)[:200]}") from None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise Refused("The body has to be a JSON object.")
-    if len(found) > FIELDS:
+    if len(value) > FIELDS:
         raise Refused(f"The body has more than {FIELDS} fields.")
-    _check(found)
-    return found
+    _check(value)
+    return value
 
 
 def _no_number(name: str) -> NoReturn:
     raise Refused(f"The body holds {name}, which is no JSON.")
 
 
-def _check(found: Any) -> None:
+def _check(document: Any) -> None:
     """Hold depth and text against what an engine bears, without recursion."""
-    level: list[Any] = [found]
+    level: list[Any] = [document]
     for _ in range(DEEPEST):
         inner: list[Any] = []
         for value in level:

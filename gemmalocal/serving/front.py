@@ -235,8 +235,8 @@ class Front(NoStrangers):
     def _event(self, chunk: dict[str, Any]) -> None:
         self._write(b"data: " + _json(chunk) + b"\n\n")
 
-    def _send(self, status: int, found: dict[str, Any]) -> None:
-        written = _json(found)
+    def _send(self, status: int, payload: dict[str, Any]) -> None:
+        written = _json(payload)
         self._head(status, "application/json")
         self.send_header("Content-Length", str(len(written)))
         if status == 405:
@@ -267,5 +267,5 @@ class Front(NoStrangers):
         self.wfile.write(block)
 
 
-def _json(found: dict[str, Any]) -> bytes:
-    return json.dumps(found, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).encode("utf-8", "replace")

@@ -22,10 +22,10 @@ def _text(value: Any) -> str:
 
 def _arguments(value: Any) -> str:
     try:
-        found = json.loads(value) if isinstance(value, str) else None
+        arguments = json.loads(value) if isinstance(value, str) else None
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
+        arguments = None
+    if not isinstance(arguments, dict):
         raise ValueError("a JSON object, as text")
     return str(value)
 

@@ -61,7 +61,9 @@ def whoami() -> Account:
     with explained("asking who you are"):
         known = HfApi().whoami()
     token = (known.get("auth") or {}).get("accessToken") or {}
-    organizations = {one["name"]: str(one.get("roleInOrg") or "") for one in known.get("orgs") or []}
+    organizations = {
+        organization["name"]: str(organization.get("roleInOrg") or "") for organization in known.get("orgs") or []
+    }
     return Account(known["name"], str(token.get("role") or ""), _source(), organizations)
 
 

@@ -97,7 +97,13 @@ def _structure(text: dict[str, Any], where: str) -> None:
 def _positions(text: dict[str, Any], where: str) -> None:
     """How positions are turned: objects, in which bases and factors are numbers above 0."""
     ropes = [(key, text.get(key)) for key in ("rope_parameters", "rope_scaling")]
-    ropes += [(key, one) for key, rope in ropes if isinstance(rope, dict) for one in rope.values() if type(one) is dict]
+    ropes += [
+        (key, nested)
+        for key, rope in ropes
+        if isinstance(rope, dict)
+        for nested in rope.values()
+        if type(nested) is dict
+    ]
     for key, rope in ropes:
         if not isinstance(rope, dict | None):
             raise _wrong(where, f"{key} is no object")
@@ -134,15 +140,15 @@ def tensors(config: dict[str, Any], shapes: TensorShapes, where: str) -> None:
     _layers(text, shapes, where)
     _embedding(text, shapes, where)
     for name, shape in shapes.items():
-        if found := LAYER.fullmatch(name):
-            wanted = _wanted(text, found[2])
+        if match := LAYER.fullmatch(name):
+            wanted = _wanted(text, match[2])
             if wanted and (len(shape) != len(wanted) or any(a != b for a, b in zip(shape, wanted, strict=True) if b)):
                 said = " x ".join(str(size) if size else "any" for size in wanted)
                 raise _wrong(where, f"it wants {name} to be {said}, and it is {' x '.join(map(str, shape))}")
 
 
 def _layers(text: dict[str, Any], shapes: Iterable[str], where: str) -> None:
-    there = {int(found[1]) for name in shapes if (found := LAYER.fullmatch(name))}
+    there = {int(match[1]) for name in shapes if (match := LAYER.fullmatch(name))}
     layers = text["num_hidden_layers"]
     if there and there != set(range(layers)):
         raise _wrong(where, f"num_hidden_layers is {layers}, and the weights have {len(there)} layers")
@@ -180,16 +186,16 @@ def _object(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > LARGEST:
             raise ModelError(f"{path} is damaged: it is larger than any real one.", safe_header.AGAIN)
-        found = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(
             f"{path} cannot be read: {error.strerror or error}", "Give a folder with config.json."
         ) from error
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path} is no JSON: {str(error)[:80]}", safe_header.AGAIN) from error
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise ModelError(f"{path} is damaged: it is no JSON object.", safe_header.AGAIN)
-    return found
+    return value
 
 
 def _times(shape: tuple[int, ...]) -> str:

@@ -52,14 +52,14 @@ def to_folder(source: Path, target: Path, progress: Tell, provenance: dict[str, 
     """
     reader = _open(source, progress)
     architecture = _architecture(reader, source.name)
-    text = [one for one in reader.tensors if gguf_names.tower(one.name) is None]
+    text = [tensor for tensor in reader.tensors if gguf_names.tower(tensor.name) is None]
     needed = 4 * sum(int(tensor.n_elements) for tensor in text)
     remedy = "Make room, or move the workspace with GEMMALOCAL_HOME."
     hardware.check_room(target.parent, needed, "The weights in float32 take", remedy)
     config = _config(reader, text, architecture, source.name)
     own = licence(architecture)
     provenance = {**provenance, "licence": own.terms}
-    if towers := {part for one in reader.tensors if (part := gguf_names.tower(one.name))}:
+    if towers := {part for tensor in reader.tensors if (part := gguf_names.tower(tensor.name))}:
         provenance["left_out"] = ", ".join(sorted(towers))
     _check_vocabulary(reader, source.name, config["vocab_size"])
     staging.sweep(target.parent)
@@ -78,16 +78,18 @@ def _config(reader: gguf.GGUFReader, text: Sequence[gguf.ReaderTensor], architec
     shapes = {tensor.name: _shape(tensor) for tensor in text}
     if gguf_names.EMBEDDING not in shapes:
         raise ModelError(f"{name} has no token embeddings.", "It is not a whole model; download it again.")
-    turned = next((int((one.data == 1).sum()) for one in text if one.name == gguf_names.ROPE), None)
+    turned = next((int((tensor.data == 1).sum()) for tensor in text if tensor.name == gguf_names.ROPE), None)
     try:
         config = gguf_gemma.config(architecture, lambda key, default=None: _value(reader, key, default), shapes, turned)
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
         raise ModelError(f"The metadata of {name} cannot be read: {error}", "Download the file again.") from error
     agree.numbers(config, name)
-    plain = {one: shape for one, shape in shapes.items() if one != gguf_names.ROPE}
+    plain = {tensor: shape for tensor, shape in shapes.items() if tensor != gguf_names.ROPE}
     if missing := gguf_names.missing(plain, architecture, config["num_hidden_layers"]):
         raise ModelError(f"{name} lacks {missing}.", "It is not a whole model; download it again.")
-    agree.tensors(config, {gguf_names.tensor_name(one, architecture): shape for one, shape in plain.items()}, name)
+    agree.tensors(
+        config, {gguf_names.tensor_name(tensor, architecture): shape for tensor, shape in plain.items()}, name
+    )
     return config
 
 
@@ -158,9 +160,13 @@ def _value(reader: gguf.GGUFReader, key: str, default: Any = None) -> Any:
 def _write_weights(text: Sequence[gguf.ReaderTensor], architecture: str, folder: Path, progress: Tell) -> None:
     """Write the tensors in the order of the file, one at a time in memory."""
     parts = [
-        Tensor(gguf_names.tensor_name(one.name, architecture), _shape(one), partial(_dequantized, one, architecture))
-        for one in text
-        if one.name != gguf_names.ROPE  # computed from the configuration
+        Tensor(
+            gguf_names.tensor_name(tensor.name, architecture),
+            _shape(tensor),
+            partial(_dequantized, tensor, architecture),
+        )
+        for tensor in text
+        if tensor.name != gguf_names.ROPE  # computed from the configuration
     ]
     tensors.write(folder, parts, "F32", lambda done, total: progress("dequantizing", done, total), SHARD)
 

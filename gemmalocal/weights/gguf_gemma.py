@@ -80,7 +80,7 @@ def _gemma2(value: Value, common: dict[str, Any]) -> dict[str, Any]:
 
 def _gemma3(value: Value, common: dict[str, Any]) -> dict[str, Any]:
     """Also of Ollama's own files, which name positions' bases otherwise; from 4B on they say nothing of positions."""
-    found = {
+    config = {
         "architectures": ["Gemma3ForCausalLM"],
         "model_type": "gemma3_text",
         "hidden_activation": "gelu_pytorch_tanh",
@@ -92,8 +92,8 @@ def _gemma3(value: Value, common: dict[str, Any]) -> dict[str, Any]:
     }
     unsaid = "linear" if value("rope.freq_base") is None and common["max_position_embeddings"] >= LONG else None
     if value("rope.scaling.type", unsaid) == "linear":
-        found["rope_scaling"] = {"rope_type": "linear", "factor": value("rope.scaling.factor", 8.0)}
-    return found
+        config["rope_scaling"] = {"rope_type": "linear", "factor": value("rope.scaling.factor", 8.0)}
+    return config
 
 
 def _gemma4(value: Value, common: dict[str, Any], shapes: TensorShapes, turned: int | None) -> dict[str, Any]:
@@ -101,11 +101,11 @@ def _gemma4(value: Value, common: dict[str, Any], shapes: TensorShapes, turned: 
     slides = value("attention.sliding_window_pattern")
     if not isinstance(slides, list) or len(slides) != common["num_hidden_layers"]:
         raise ModelError("The GGUF file does not say which layers see a window.", "Take another GGUF of the model.")
-    kinds = [SLIDING if one else FULL for one in slides]
+    kinds = [SLIDING if is_sliding else FULL for is_sliding in slides]
     full, sliding = (kinds.index(kind) if kind in kinds else 0 for kind in (FULL, SLIDING))
     keys = _each(value("attention.head_count_kv"), len(kinds))
     head, per_layer = common["head_dim"], value("embedding_length_per_layer_input", 0)
-    found = {
+    config = {
         "architectures": ["Gemma4ForCausalLM"],
         "model_type": "gemma4_text",
         "hidden_activation": "gelu_pytorch_tanh",
@@ -131,9 +131,9 @@ def _gemma4(value: Value, common: dict[str, Any], shapes: TensorShapes, turned: 
         },
     }
     if experts := value("expert_count", 0):
-        found |= {"enable_moe_block": True, "num_experts": experts, "top_k_experts": value("expert_used_count")}
-        found["moe_intermediate_size"] = value("expert_feed_forward_length")
-    return found
+        config |= {"enable_moe_block": True, "num_experts": experts, "top_k_experts": value("expert_used_count")}
+        config["moe_intermediate_size"] = value("expert_feed_forward_length")
+    return config
 
 
 def _each(value: Any, layers: int = 1) -> list[Any]:

@@ -73,12 +73,12 @@ class _Walk:
         return value
 
     def _tensors(self, count: int, alignment: int) -> None:
-        found = [self._tensor(number) for number in range(count)]
-        if len({name for name, *_ in found}) < count:
+        spans = [self._tensor(number) for number in range(count)]
+        if len({name for name, *_ in spans}) < count:
             raise self._wrong("a tensor's name is there twice")
         start = -(-self._at // alignment) * alignment
         end = 0
-        for name, offset, size in sorted(found, key=lambda one: one[1:]):
+        for name, offset, size in sorted(spans, key=lambda span: span[1:]):
             if offset % alignment:
                 raise self._wrong(f"the offset of {name} is {offset:,}, which is not aligned to {alignment}")
             if offset < end:

@@ -95,11 +95,11 @@ def _cached(name: str, file: str, commit: str, size: int) -> bool:
     """Whether the cache holds a file whole; one of another size than the Hub's is removed, so that it comes again."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = try_to_load_from_cache(name, file, revision=commit)
-    if not isinstance(found, str):
+    cached = try_to_load_from_cache(name, file, revision=commit)
+    if not isinstance(cached, str):
         return False
-    if size and Path(found).stat().st_size != size:
-        for path in (Path(found).resolve(), Path(found)):
+    if size and Path(cached).stat().st_size != size:
+        for path in (Path(cached).resolve(), Path(cached)):
             path.unlink(missing_ok=True)
         return False
     return True

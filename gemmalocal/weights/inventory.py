@@ -57,8 +57,8 @@ def _in_folder(folder: Path, place: str) -> Iterator[LocalModel]:
     for path, below, files in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
         here = Path(path)
-        if "config.json" in files and (found := _model_folder(here, here.name, place)):
-            yield found if place == "workspace" else replace(found, name=str(here))
+        if "config.json" in files and (model := _model_folder(here, here.name, place)):
+            yield model if place == "workspace" else replace(model, name=str(here))
         for name in sorted(files):
             if name.endswith(".gguf"):
                 yield from _gguf(here / name, str(here / name), place)
@@ -103,8 +103,8 @@ def hub_cache() -> Iterator[LocalModel]:
         commit = _commit(repository / "refs" / "main")
         for folder in safe_read.entries(repository / "snapshots"):
             # Only the commit that main points at is found by the model's name.
-            if found := _model_folder(folder, name if folder.name == commit else str(folder), "Hub cache"):
-                yield found
+            if model := _model_folder(folder, name if folder.name == commit else str(folder), "Hub cache"):
+                yield model
             for file in safe_read.entries(folder):
                 if file.suffix == ".gguf":
                     yield from _gguf(file, str(file), "Hub cache")

@@ -43,7 +43,7 @@ def read(path: Path) -> dict[str, TensorEntry]:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}", AGAIN) from error
     entries = [_entry(path, name, about, 8 + length) for name, about in _parsed(path, text).items()]
-    return _placed(path, dict(sorted(entries, key=lambda one: (one[1].start, one[1].end))), 8 + length, size)
+    return _placed(path, dict(sorted(entries, key=lambda item: (item[1].start, item[1].end))), 8 + length, size)
 
 
 def damaged(path: Path, what: str) -> ModelError:
@@ -72,11 +72,11 @@ def _parsed(path: Path, text: bytes) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         names = [name for name, _ in pairs]
         raise ValueError(f"{next(name for name in names if names.count(name) > 1)} is there twice")
-    return found
+    return values
 
 
 def _entry(path: Path, name: str, about: Any, base: int) -> tuple[str, TensorEntry]:

@@ -61,16 +61,16 @@ class Stored:
 
 def stored(folder: Path) -> dict[str, Stored]:
     """All tensors of the safetensors files in a folder, by name; raises `ModelError` for none and for damaged ones."""
-    found: dict[str, Stored] = {}
+    by_name: dict[str, Stored] = {}
     for path in sorted(folder.glob("*.safetensors")):
         for name, (stored_as, shape, start, end) in safe_header.read(path).items():
             kind = np.dtype(TYPES.get(stored_as, "u1"))
             count = (end - start) // kind.itemsize
             raw = np.memmap(path, kind, "r", start, (count,)) if count else np.empty(0, kind)
-            found[name] = Stored(name, stored_as, raw.reshape(shape) if count == prod(shape) else raw)  # else bits
-    if not found:
+            by_name[name] = Stored(name, stored_as, raw.reshape(shape) if count == prod(shape) else raw)  # else bits
+    if not by_name:
         raise ModelError(f"{folder} holds no safetensors files.", "Give a folder with config.json and safetensors.")
-    return found
+    return by_name
 
 
 def write(folder: Path, tensors: Sequence[Tensor], kind: str, progress: Callable[[int, int], None], most: int) -> None:

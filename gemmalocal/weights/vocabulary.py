@@ -24,16 +24,16 @@ SPECIAL = {"<start_of_turn>", "<end_of_turn>", *SHOWN}  # user-defined in the fi
 def merges(pieces: Sequence[str], scores: Sequence[float], skip: set[str]) -> list[tuple[str, str]]:
     """Every way to make a piece from two others, the best-scored piece first."""
     known = set(pieces) - skip
-    found: list[tuple[float, int, int, str, str]] = []
+    ranked: list[tuple[float, int, int, str, str]] = []
     for piece, score in zip(pieces, scores, strict=True):
         if piece not in known:
             continue
         for cut in range(1, len(piece)):
             left, right = piece[:cut], piece[cut:]
             if left in known and right in known:
-                found.append((-score, len(left), len(right), left, right))
-    found.sort(key=lambda merge: merge[:3])
-    return [(left, right) for *_, left, right in found]
+                ranked.append((-score, len(left), len(right), left, right))
+    ranked.sort(key=lambda merge: merge[:3])
+    return [(left, right) for *_, left, right in ranked]
 
 
 def listed(lines: Sequence[str], pieces: Sequence[str]) -> list[tuple[str, str]]:
