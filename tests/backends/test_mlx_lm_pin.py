@@ -109,7 +109,7 @@ REPLACED: dict[str, tuple[str, str, str]] = {
     "mlx_lm.models.cache.LRUPromptCache.fetch_nearest_cache": (
         "7ac872d0c109",
         "serve.py",
-        "Cache always leaves a token to read",
+        "PromptCache always leaves a token to read",
     ),
     "mlx_lm.server.ModelProvider": (
         "c9fdd5c47923",
@@ -129,7 +129,7 @@ REPLACED: dict[str, tuple[str, str, str]] = {
     "mlx_lm.server.ResponseGenerator._generate": (
         "3a4259353eae",
         "serve.py",
-        "ServedGenerator: what it puts into a Sink, in which order",
+        "ServedGenerator: what it puts into a ResponseSink, in which order",
     ),
     "mlx_lm.server.ResponseGenerator._tokenize": (
         "85879c0b95a4",

@@ -9,7 +9,7 @@ from mlx_lm import server
 from mlx_lm.generate import TextStateMachine
 from mlx_lm.tool_parsers import gemma4
 
-from gemmalocal.backends.mlx.mlx_lm_requests import Sink
+from gemmalocal.backends.mlx.mlx_lm_requests import ResponseSink
 from gemmalocal.serving.answers import Response
 from gemmalocal.serving.engine import GeneratedPiece, GenerationRequest, Told
 from gemmalocal.serving.requests import ChatRequest, parse
@@ -29,7 +29,7 @@ def told(text: str, size: int) -> list[Told]:
     )
     context = server.GenerationContext(True, True, gemma4.parse_tool_call, machine, "normal", [1, 2, 3])
     news: list[Told] = []
-    sink = Sink(GenerationRequest(tools=parse(ChatRequest, BODY).asks()[0].tools), news.append, None, set())
+    sink = ResponseSink(GenerationRequest(tools=parse(ChatRequest, BODY).asks()[0].tools), news.append, None, set())
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     for item in (context, *(server.Response(piece, 5, 0.0, None, ()) for piece in pieces)):
         sink.put(item)

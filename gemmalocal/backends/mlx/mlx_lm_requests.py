@@ -1,4 +1,4 @@
-"""One answer of mlx-lm's engine: from what the front asks to its arguments, and from what it gives to the front's."""
+"""Requests of the front in the words of mlx-lm's engine, and what that answers in the words of the front."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from mlx_lm.models.cache import make_prompt_cache
 
 from gemmalocal.serving.engine import Begun, EngineLimits, GeneratedPiece, GenerationRequest, Refused, Token, Told
 
-CHUNK = 128  # tokens of a prompt that are scored at a time: their logits are as wide as the vocabulary
-BYTE = re.compile(r"<0x([0-9A-F]{2})>")
+SCORE_CHUNK = 128  # tokens of a prompt that are scored at a time: their logits are as wide as the vocabulary
+BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # a token that is a single byte, as SentencePiece writes it
 
 
-class Left(Exception):
+class ClientLeft(Exception):
     """Whoever asked has gone."""
 
 
-class Sink:
+class ResponseSink:
     """What mlx-lm takes for a queue: it tells the front what is put into it, in the thread that generates.
 
     While mlx-lm works on one request `alone`, what `put` raises ends it; in a batch it would end all.
     """
 
     def __init__(
-        self, ask: GenerationRequest, tell: Callable[[Told], None], tokenizer: Any, waiting: set[Sink]
+        self, ask: GenerationRequest, tell: Callable[[Told], None], tokenizer: Any, waiting: set[ResponseSink]
     ) -> None:
         self.ask, self.alone, self._tell, self._tokenizer, self._waiting = ask, False, tell, tokenizer, waiting
         self.ended = False
@@ -62,25 +62,26 @@ class Sink:
         if item is None:
             self._waiting.discard(self)
         elif self.ended and self.alone and not isinstance(item, Exception):
-            raise Left
+            raise ClientLeft
 
     def score(self, model: Any, prompt: list[int]) -> Any:
-        """Find the log probability of each of a prompt's tokens; the cache of all but the last."""
+        """Find the log probability (nats) of each of a prompt's tokens; the key-value cache of all but the last."""
         cache = make_prompt_cache(model)
         skip = int(isinstance(self.ask.prompt, str) and prompt[0] == self._tokenizer.bos_token_id)  # it is ours
-        found = [self._token(prompt[0], None)]
-        for start in range(0, len(prompt) - 1, CHUNK):
+        scores = [self._token(prompt[0], None)]
+        for start in range(0, len(prompt) - 1, SCORE_CHUNK):
             self.put((start, len(prompt)))
-            ids, after = prompt[start : start + CHUNK], prompt[start + 1 : start + CHUNK + 1]
-            logits = model(mx.array([ids[: len(after)]]), cache=cache)[0].astype(mx.float32)
-            lines = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
-            mx.eval(lines, [layer.state for layer in cache])
-            tops = [self._top(line) for line in lines] if self.ask.top else [()] * len(after)
-            said = np.array(mx.take_along_axis(lines, mx.array(after)[:, None], axis=-1)[:, 0])
-            found += [
-                self._token(one, float(logprob), top) for one, logprob, top in zip(after, said, tops, strict=True)
+            ids, targets = prompt[start : start + SCORE_CHUNK], prompt[start + 1 : start + SCORE_CHUNK + 1]
+            logits = model(mx.array([ids[: len(targets)]]), cache=cache)[0].astype(mx.float32)
+            logprobs = logits - mx.logsumexp(logits, axis=-1, keepdims=True)  # (tokens, vocabulary)
+            mx.eval(logprobs, [layer.state for layer in cache])
+            tops = [self._top(position) for position in logprobs] if self.ask.top else [()] * len(targets)
+            of_targets = np.array(mx.take_along_axis(logprobs, mx.array(targets)[:, None], axis=-1)[:, 0])
+            scores += [
+                self._token(token_id, float(logprob), top)
+                for token_id, logprob, top in zip(targets, of_targets, tops, strict=True)
             ]
-        self._scores = tuple(found[skip:])
+        self._scores = tuple(scores[skip:])
         return cache
 
     def _begin(self, context: Any) -> None:
@@ -96,7 +97,7 @@ class Sink:
         calls: list[dict[str, Any]] = []
         for state, text in self._segments(response):
             if self._state == "tool" and state != "tool":
-                calls += self._called()
+                calls += self._tool_calls()
             if state == "tool":
                 self._tool += text
             else:
@@ -104,11 +105,12 @@ class Sink:
             self._state = state
         finish = response.finish_reason
         if finish and self._state == "tool":
-            calls += self._called()
+            calls += self._tool_calls()
         if finish == "stop" and self._calls:
             finish = "tool_calls"
-        silent = response.finish_reason == "stop" and not self.ask.scores  # the end's mark; those who score count it
-        tokens = () if silent or self.ask.top is None else (self._spoken(response),)
+        # The token that ends a turn is no text; those who score count it.
+        hidden = response.finish_reason == "stop" and not self.ask.scores
+        tokens = () if hidden or self.ask.top is None else (self._response_token(response),)
         return GeneratedPiece(parts["normal"], parts["reasoning"], tuple(calls), tokens, 1, finish)
 
     def _segments(self, response: Any) -> list[tuple[str, str]]:
@@ -121,7 +123,7 @@ class Sink:
             return list(segments)
         return [*segments, (state, flushed)]
 
-    def _called(self) -> list[dict[str, Any]]:
+    def _tool_calls(self) -> list[dict[str, Any]]:
         """The calls in what was said to tools; what is no call is left out."""
         text, self._tool = self._tool, ""
         try:
@@ -136,40 +138,42 @@ class Sink:
             self._calls += 1
         return calls
 
-    def _spoken(self, response: Any) -> Token:
-        top = [self._token(one["id"], one["logprob"]) for one in response.top_tokens]
-        return self._token(response.token, response.logprob, tuple(sorted(top, key=lambda one: -(one.logprob or 0))))
+    def _response_token(self, response: Any) -> Token:
+        top = [self._token(likely["id"], likely["logprob"]) for likely in response.top_tokens]
+        top.sort(key=lambda token: -(token.logprob or 0))
+        return self._token(response.token, response.logprob, tuple(top))
 
-    def _top(self, line: mx.array) -> tuple[Token, ...]:
-        ids = np.array(mx.argpartition(-line, kth=(self.ask.top or 1) - 1)[: self.ask.top])
-        said = np.array(line)[ids]
-        return tuple(self._token(int(ids[place]), float(said[place])) for place in np.argsort(-said))
+    def _top(self, logprobs: mx.array) -> tuple[Token, ...]:
+        """The likeliest tokens by the log probabilities (vocabulary,) of a position, the likeliest first."""
+        ids = np.array(mx.argpartition(-logprobs, kth=(self.ask.top or 1) - 1)[: self.ask.top])
+        highest = np.array(logprobs)[ids]
+        return tuple(self._token(int(ids[rank]), float(highest[rank])) for rank in np.argsort(-highest))
 
-    def _token(self, number: int, logprob: float | None, top: tuple[Token, ...] = ()) -> Token:
-        text = str(self._tokenizer.convert_ids_to_tokens(number))
+    def _token(self, token_id: int, logprob: float | None, top: tuple[Token, ...] = ()) -> Token:
+        text = str(self._tokenizer.convert_ids_to_tokens(token_id))
         byte = BYTE.fullmatch(text)
         raw = bytes.fromhex(byte[1]) if byte else text.replace("▁", " ").encode()
         return Token(raw.decode("utf-8", "replace"), raw, logprob, top)
 
 
-def request(ask: GenerationRequest, sink: Sink) -> Any:
+def request(ask: GenerationRequest, sink: ResponseSink) -> Any:
     """mlx-lm's request; its messages are its own, which it changes."""
     kind = "text" if ask.messages is None else "chat"
-    made = server.CompletionRequest(kind, ask.prompt, deepcopy(ask.messages or []), deepcopy(ask.tools), None)
-    made.sink = sink
-    return made
+    completion = server.CompletionRequest(kind, ask.prompt, deepcopy(ask.messages or []), deepcopy(ask.tools), None)
+    completion.sink = sink
+    return completion
 
 
 def arguments(ask: GenerationRequest, limits: EngineLimits) -> Any:
     """mlx-lm's arguments. A request with a seed, or whose prompt is scored, is served alone."""
     top_k = ask.top_k if ask.top_k < limits.vocabulary else 0
     penalty = 0.0 if ask.repetition_penalty == 1 else ask.repetition_penalty
-    every = limits.context
+    whole = limits.context  # a penalty looks at all tokens so far
     return server.GenerationArguments(
         model=server.ModelDescription("default_model", "default_model", None),
         sampling=server.SamplingArguments(ask.temperature, ask.top_p, top_k, ask.min_p, 0.0, 0.1),
         logits=server.LogitsProcessorArguments(
-            ask.logit_bias or None, penalty, every, ask.presence_penalty, every, ask.frequency_penalty, every
+            ask.logit_bias or None, penalty, whole, ask.presence_penalty, whole, ask.frequency_penalty, whole
         ),
         stop_words=[],  # the front's: mlx-lm cuts them out and goes on
         max_tokens=ask.max_tokens,
@@ -181,7 +185,7 @@ def arguments(ask: GenerationRequest, limits: EngineLimits) -> Any:
     )
 
 
-def check(prompt: list[int], room: int, context: int) -> None:
+def check_prompt(prompt: list[int], room: int, context: int) -> None:
     """Raise `Refused` for a prompt that is empty, or leaves no `room` for an answer."""
     if not prompt:
         raise Refused("The prompt has no token.", param="prompt")
@@ -193,7 +197,7 @@ def check(prompt: list[int], room: int, context: int) -> None:
         )
 
 
-def log(error: Exception) -> None:
+def log_failure(error: Exception) -> None:
     """Into the server's log, with where it came from."""
     logging.error("a request failed", exc_info=error)
 
@@ -206,5 +210,5 @@ def _refused(error: Exception) -> Refused:
         return Refused("The machine's memory does not hold this request.", 503, code="out_of_memory")
     if type(error).__module__.startswith("jinja2"):
         return Refused(f"The messages do not fit the model's chat template: {str(error)[:300]}", param="messages")
-    log(error)
+    log_failure(error)
     return Refused("The server failed at this request; its log says how.", 500)

@@ -28,9 +28,9 @@ from gemmalocal.serving.front import Front
 from gemmalocal.serving.loopback import Listener
 from gemmalocal.serving.messages import folded
 
-DEFAULT = "default_model"  # mlx-lm's name for what its arguments say
-ROOM = 32_768  # tokens of context where a configuration does not say
-OFTEN = 3  # failures in a row after which the server ends: the engine is broken, and not a request
+DEFAULT_MODEL = "default_model"  # mlx-lm's name for what its arguments say
+DEFAULT_CONTEXT = 32_768  # tokens of context where a configuration does not say
+MAX_FAILURES = 3  # failures in a row after which the server ends: the engine is broken, and not a request
 
 
 class OneModel(server.ModelProvider):
@@ -40,20 +40,21 @@ class OneModel(server.ModelProvider):
 
     def load(self, model_path: str, adapter_path: str | None = None, draft_model_path: str | None = None) -> Any:
         """The one model and its tokenizer."""
-        return super().load(DEFAULT, None, DEFAULT)
+        return super().load(DEFAULT_MODEL, None, DEFAULT_MODEL)
 
     def load_default(self) -> None:
         """Load it; Gemma's turns end answers, also where the base's configuration names the end of text alone."""
         super().load_default()
-        known = self.tokenizer.get_vocab()
+        vocabulary = self.tokenizer.get_vocab()
         for end in TURN_ENDS:
-            if end in known:
+            if end in vocabulary:
                 self.tokenizer.add_eos_token(end)
-        rows = self.model(mx.array([[next(iter(self.tokenizer.eos_token_ids))]])).shape[-1]
-        self.limits = EngineLimits(rows, _positions(Path(self.cli_args.model)), self.tokenizer.has_tool_calling)
+        # As many ids as there are logits: mlx-lm's classes do not all say it.
+        logits = self.model(mx.array([[next(iter(self.tokenizer.eos_token_ids))]])).shape[-1]
+        self.limits = EngineLimits(logits, _context_length(Path(self.cli_args.model)), self.tokenizer.has_tool_calling)
 
 
-class Cache(LRUPromptCache):
+class PromptCache(LRUPromptCache):
     """Always leaves a token to read: mlx-lm's leaves none of a prompt that it has whole, and fails on that."""
 
     def fetch_nearest_cache(self, model: Any, tokens: list[int]) -> Any:
@@ -69,33 +70,34 @@ class ServedGenerator(server.ResponseGenerator):
 
     def __init__(self, provider: OneModel, cache: LRUPromptCache, loaded: Callable[[], None]) -> None:
         self._loaded, self._failures = loaded, 0
-        self.waiting: set[mlx_lm_requests.Sink] = set()
+        self.waiting: set[mlx_lm_requests.ResponseSink] = set()
         super().__init__(provider, cache)
 
     def _run_generate(self) -> None:
-        while self._failures < OFTEN:
+        while self._failures < MAX_FAILURES:
             try:
                 self.model_provider.load_default()
                 self._loaded()
                 self._generate()
                 return
             except Exception as error:  # mlx-lm's thread would end: those who wait are told, others go on
-                mlx_lm_requests.log(error)
+                mlx_lm_requests.log_failure(error)
                 self._failures += 1
                 for sink in list(self.waiting):
                     sink.put(error)
 
     def _tokenize(self, tokenizer: Any, request: Any, args: Any) -> Any:
         if request.sink.ended:
-            raise mlx_lm_requests.Left
+            raise mlx_lm_requests.ClientLeft
         ids = request.prompt
-        found = ([*ids], [[*ids]], ["assistant"], "normal", None) if isinstance(ids, list) else None
-        found = found or self._rendered(tokenizer, request, args)
-        room = self.model_provider.limits.context - len(found[0])
-        mlx_lm_requests.check(found[0], room, self.model_provider.limits.context)
+        # As mlx-lm's: ids, the segments that are cached apart, their roles, the state that the answer begins in, images.
+        tokenized = ([*ids], [[*ids]], ["assistant"], "normal", None) if isinstance(ids, list) else None
+        tokenized = tokenized or self._rendered(tokenizer, request, args)
+        room = self.model_provider.limits.context - len(tokenized[0])
+        mlx_lm_requests.check_prompt(tokenized[0], room, self.model_provider.limits.context)
         args.max_tokens = min(args.max_tokens, room)
         self._failures = 0
-        return found
+        return tokenized
 
     def _rendered(self, tokenizer: Any, request: Any, args: Any) -> Any:
         """A template that takes no system's message gets it before the first user's, as rows are written for it."""
@@ -106,11 +108,11 @@ class ServedGenerator(server.ResponseGenerator):
             return super()._tokenize(tokenizer, request, args)
 
     def _serve_single(self, request: Any, stream: Any) -> None:
-        sink, asked, args = request
+        sink, completion, args = request
         sink.alone = True
         try:
             if sink.ask.scores:
-                prompt, *_ = self._tokenize(self.model_provider.tokenizer, asked, args)
+                prompt, *_ = self._tokenize(self.model_provider.tokenizer, completion, args)
                 cache = sink.score(self.model_provider.model, prompt)
                 self.prompt_cache.insert_cache(self.model_provider.model_key, prompt[:-1], cache)
         except Exception as error:
@@ -132,7 +134,7 @@ class MlxEngine:
 
     def start(self, ask: GenerationRequest, tell: Callable[[Told], None]) -> Callable[[], None]:
         """Put it into mlx-lm's queue."""
-        sink = mlx_lm_requests.Sink(ask, tell, self._provider.tokenizer, self._generator.waiting)
+        sink = mlx_lm_requests.ResponseSink(ask, tell, self._provider.tokenizer, self._generator.waiting)
         self._generator.requests.put(
             (sink, mlx_lm_requests.request(ask, sink), mlx_lm_requests.arguments(ask, self.limits))
         )
@@ -148,8 +150,8 @@ def main() -> None:
     parent_pipe.hold()
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--name", required=True)
-    own, theirs = parser.parse_known_args()
-    Front.name, sys.argv[1:] = own.name, theirs
+    ours, theirs = parser.parse_known_args()
+    Front.name, sys.argv[1:] = ours.name, theirs
     # Their `main` reads the arguments and takes these names from its module; it has no other way to be given classes.
     server.ModelProvider, server.run = OneModel, _run
     server.main()
@@ -158,12 +160,12 @@ def main() -> None:
 def _run(host: str, port: int, provider: OneModel) -> None:
     Front.known = frozenset([host.lower()])
     listener = Listener(host, port, Front)
-    cache = Cache(provider.cli_args.prompt_cache_size, provider.cli_args.prompt_cache_bytes)
-    opened = Thread(target=listener.open, daemon=True)
+    cache = PromptCache(provider.cli_args.prompt_cache_size, provider.cli_args.prompt_cache_bytes)
+    listening = Thread(target=listener.open, daemon=True)
 
     def loaded() -> None:
-        if opened.ident is None:
-            opened.start()
+        if listening.ident is None:
+            listening.start()
 
     generator = ServedGenerator(provider, cache, loaded)
     Front.engine = MlxEngine(generator, provider)
@@ -171,11 +173,11 @@ def _run(host: str, port: int, provider: OneModel) -> None:
     os._exit(1)
 
 
-def _positions(folder: Path) -> int:
-    """How many a model has; mlx-lm's arguments of older Gemmas do not say."""
+def _context_length(folder: Path) -> int:
+    """How many positions a model has; mlx-lm's arguments of older Gemmas do not say."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     text = config.get("text_config") or config
-    return int(text.get("max_position_embeddings") or config.get("max_position_embeddings") or ROOM)
+    return int(text.get("max_position_embeddings") or config.get("max_position_embeddings") or DEFAULT_CONTEXT)
 
 
 if __name__ == "__main__":
