@@ -90,7 +90,7 @@ class ServedGenerator(server.ResponseGenerator):
         if request.sink.ended:
             raise mlx_lm_requests.ClientLeft
         ids = request.prompt
-        # As mlx-lm's: ids, the segments that are cached apart, their roles, the state that the answer begins in, images.
+        # As mlx-lm's: ids, the segments that are cached apart, their roles, the state the answer begins in, images.
         tokenized = ([*ids], [[*ids]], ["assistant"], "normal", None) if isinstance(ids, list) else None
         tokenized = tokenized or self._rendered(tokenizer, request, args)
         room = self.model_provider.limits.context - len(tokenized[0])
