@@ -31,8 +31,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
                 return
         case "login":
             account.login(os.environ.pop(spec["variable"], "").strip())
-    account_name = account.whoami()
-    yield Report(asdict(account_name))
+    owner = account.whoami()
+    yield Report(asdict(owner))
     yield Finished("done")
 
 

@@ -38,14 +38,14 @@ def _width() -> int:
 
 
 def _described(model: LocalModel, width: int, memory: int) -> dict[str, Any]:
-    known = next((model for model in published.MODELS if model.name == model.name), None)
+    namesake = next((each for each in published.MODELS if each.name == model.name), None)
     entry = {
         "name": model.name,
         "place": model.place,
         "path": str(model.path),
         "size": model.size,
         "estimated": False,
-        "licence": _licence(model, known),
+        "licence": _licence(model, namesake),
         "gated": False,  # it is here
         "damaged": False,
     }
@@ -62,9 +62,9 @@ def _described(model: LocalModel, width: int, memory: int) -> dict[str, Any]:
     return {**entry, "train": fits, "chat": suitability.chat(weights, memory)}
 
 
-def _licence(model: LocalModel, known: Model | None) -> str:
-    if known:
-        return known.licence
+def _licence(model: LocalModel, namesake: Model | None) -> str:
+    if namesake:
+        return namesake.licence
     return published.licence(str(model.config.get("model_type", ""))).terms
 
 
