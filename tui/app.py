@@ -23,10 +23,10 @@ from gemmalocal.jobs.terminal_text import on_line
 from gemmalocal.workspace import preparations
 from gemmalocal.workspace.runs import Run
 from tui import border
-from tui.background import beside
+from tui.background import run_in_background
 from tui.screens.home import HomeScreen
 from tui.screens.palette import Palette
-from tui.screens.run_screen import JobStarted, OpenRun, PreparationStarted, RunScreen, Watching
+from tui.screens.run_screen import ChangePreparation, JobStarted, OpenRun, PreparationStarted, RunScreen, Watching
 from tui.theme import DARK, LIGHT, THEMES
 from tui.type_ahead import TypeAhead
 from tui.watch import Watcher
@@ -66,10 +66,10 @@ class RunCommands(Provider):
         for words, standing, work in self.app.openable:
             score, places = matcher.fuzzy_search.match(query, words)
             if score:
-                found = Text(words)
+                label = Text(words)
                 for place in places:
-                    found.stylize("bold underline", place, place + 1)
-                yield Hit(score, found, work, words, standing)
+                    label.stylize("bold underline", place, place + 1)
+                yield Hit(score, label, work, words, standing)
 
 
 class GemmalocalApp(TypeAhead):
@@ -115,7 +115,7 @@ class GemmalocalApp(TypeAhead):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = DARK.name
-        beside(self, self._watch())
+        run_in_background(self, self._watch())
 
     async def _watch(self) -> None:
         self._take(await asyncio.to_thread(self._watcher.look))
@@ -159,6 +159,12 @@ class GemmalocalApp(TypeAhead):
     def on_preparation_started(self, event: PreparationStarted) -> None:
         """Its end will be told, wherever it is made."""
         self._preparations.add(event.folder)
+
+    def on_change_preparation(self, event: ChangePreparation) -> None:
+        """The form, filled with what the dataset was made by."""
+        from tui.screens.documents import DocumentsScreen  # see LATER
+
+        self.push_screen(DocumentsScreen(event.name, event.spec))
 
     def on_open_run(self, event: OpenRun) -> None:
         """Look at a run, with nothing but home behind it."""
@@ -204,5 +210,5 @@ def _last_words(run: Run) -> str:
     """Why it came to no good end, or how many rows a preparation made; a run's end needs no more words."""
     if run.trouble is not None:
         return run.trouble.message
-    made = run.state.last_word
-    return made.message if made is not None and run.state.kind == "prepare" else ""
+    last_word = run.state.last_word
+    return last_word.message if last_word is not None and run.state.kind == "prepare" else ""

@@ -17,7 +17,7 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import system_errors
 
 
-def beside(
+def run_in_background(
     node: DOMNode, work: Coroutine[Any, Any, None], group: str = "default", exclusive: bool = False
 ) -> Worker[None]:
     """Run `work` until it ends or `node` is gone; of the same `group`, if `exclusive`, only the newest.

@@ -13,7 +13,7 @@ from textual.message_pump import MessagePump
 from textual.screen import Screen
 
 from gemmalocal.errors import GemmalocalError
-from tui.background import Forbearing, beside, tell
+from tui.background import Forbearing, run_in_background, tell
 
 PATIENCE = 5.0  # seconds that a screen may take before keys reach it all the same
 LOOK = 0.02  # seconds between two looks at a screen that is not ready
@@ -32,7 +32,7 @@ class TypeAhead(Forbearing, App[None]):
 
     def on_mount(self) -> None:
         """Begin to hand keys on."""
-        beside(self, self._hand_on(), group="type-ahead")
+        run_in_background(self, self._hand_on(), group="type-ahead")
         self._typed.set()
 
     async def on_event(self, event: events.Event) -> None:

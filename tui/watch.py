@@ -40,7 +40,7 @@ class Watcher:
         while self._adopted:
             job = self._adopted.popleft()
             self._runs.setdefault(job.directory, _Tracker(job.directory)).take(job)
-        folders = dict.fromkeys([*self._folders(), *(one for one in list(self._elsewhere) if one.is_dir())])
+        folders = dict.fromkeys([*self._folders(), *(folder for folder in list(self._elsewhere) if folder.is_dir())])
         self._runs = {folder: self._runs.get(folder) or _Tracker(folder) for folder in folders}
         seen = [run for tracker in self._runs.values() if (run := tracker.look()) is not None]
         return sorted(seen, key=lambda run: (run.state.status != "live", -run.at))

@@ -6,7 +6,7 @@ import asyncio
 
 from textual.app import App
 
-from tui.background import beside
+from tui.background import run_in_background
 
 
 async def test_work_of_an_app_that_is_ending_has_no_screen_and_says_nothing() -> None:
@@ -19,7 +19,7 @@ async def test_work_of_an_app_that_is_ending_has_no_screen_and_says_nothing() ->
 
     app: App[None] = App()
     async with app.run_test() as pilot:
-        beside(app, watch())
+        run_in_background(app, watch())
         await pilot.pause()
     assert seen
     assert not app.screen_stack

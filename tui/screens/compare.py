@@ -16,7 +16,7 @@ from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Declined, Event, Notice, Report, Stage
 from gemmalocal.jobs.processes import Job
 from gemmalocal.workspace import chats, transcript
-from tui.background import beside
+from tui.background import run_in_background
 from tui.screens.problem import ProblemScreen
 from tui.screens.run_screen import Watching
 from tui.widgets.answers import column
@@ -65,7 +65,7 @@ class CompareScreen(Watching):
         """Start the job, and follow it."""
         self.query_one(Question).focus()
         self._draw()
-        beside(self, self._follow())
+        run_in_background(self, self._follow())
 
     @property
     def ready(self) -> bool:

@@ -22,7 +22,7 @@ from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Declined, Event, Failed, Progress, Report, Rows, Stage
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import datasets, rows
-from tui.background import beside
+from tui.background import run_in_background
 from tui.screens.ask_number import AskNumberScreen
 from tui.screens.edit_answer import EditAnswerScreen
 from tui.screens.problem import ProblemScreen
@@ -95,7 +95,7 @@ class DatasetScreen(Watching):
     def on_mount(self) -> None:
         """Find the rows, and have them read."""
         self._draw()
-        beside(self, self._follow())
+        run_in_background(self, self._follow())
 
     async def _follow(self) -> None:
         try:
@@ -311,7 +311,7 @@ class DatasetScreen(Watching):
     def _change(self, work: Callable[[Path], None], told: str) -> None:
         if self._view is not None and self._view.folder is not None:
             self._busy = True
-            beside(self, self._changed(work, self._view.folder, told))
+            run_in_background(self, self._changed(work, self._view.folder, told))
 
     async def _changed(self, work: Callable[[Path], None], folder: Path, told: str) -> None:
         try:

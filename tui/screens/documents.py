@@ -16,13 +16,14 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import history
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets, preparations
-from tui.background import beside
+from tui.background import run_in_background
 from tui.screens.browse import BrowseScreen
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.form_screen import FIELD_KEYS, FormScreen
 from tui.screens.pick import PickScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
-from tui.screens.run_screen import PreparationStarted, Watching
+from tui.screens.run_screen import PreparationStarted
 from tui.widgets.field_help import FieldHelp
 from tui.widgets.keys import Keys
 from tui.widgets.marks import mark
@@ -35,17 +36,15 @@ if TYPE_CHECKING:
 NAME = "docs"  # what the shipped recipe docs-qa reads
 
 
-class DocumentsScreen(Watching):
+class DocumentsScreen(FormScreen):
     """A form made from a preparation's schema; `spec` fills it."""
 
     BINDINGS = [
         Binding("ctrl+r", "start", "Start"),
         Binding("ctrl+o", "browse", "Browse"),
         Binding("ctrl+l", "earlier", "Earlier ones"),
-        Binding("tab", "app.focus_next", "Fields"),
-        Binding("down", "app.focus_next", show=False),
+        *FIELD_KEYS,
         Binding("escape", "app.pop_screen", "Back"),
-        Binding("up", "app.focus_previous", show=False),
     ]
 
     def __init__(self, name: str = NAME, spec: dict[str, Any] | None = None) -> None:
@@ -78,14 +77,6 @@ class DocumentsScreen(Watching):
         self._form.fill(self._spec)
         self.query_one(Sources).add(self._spec.get("sources", []))
         self.query_one("PathInput").focus()
-        self._edited()
-
-    @property
-    def _form(self) -> Any:
-        return self.query_one("FieldForm")
-
-    def on_field_form_edited(self) -> None:
-        """Another setting."""
         self._edited()
 
     def on_sources_changed(self) -> None:
@@ -121,16 +112,14 @@ class DocumentsScreen(Watching):
         if folder is not None:
             self.app.push_screen(PreparingScreen(Path(folder)))
 
-    def on_button_pressed(self) -> None:
-        """Start."""
-        self.action_start()
-
     def action_start(self) -> None:
         """Begin; a dataset that is there is only made anew after a yes."""
         if self._wanted is None:
             self.notify("First choose documents, and mend what the form marks.", severity="warning")
             return
-        beside(self, self._start(self._wanted, self.query_one("#name", Input).value), exclusive=True, group="start")
+        run_in_background(
+            self, self._start(self._wanted, self.query_one("#name", Input).value), exclusive=True, group="start"
+        )
 
     async def _start(self, wanted: Preparation, name: str) -> None:
         try:
@@ -155,7 +144,7 @@ KEPT = "Its rows are replaced. Answers that are known are not asked again, and w
 
 def _earlier() -> list[tuple[Content, str]]:
     """The preparations of this workspace: how they stand, and their folders."""
-    found = []
+    offers = []
     for folder in preparations.list_all():
         status = history.read(folder).status
         named = history.known_spec(folder).get("sources")
@@ -163,5 +152,5 @@ def _earlier() -> list[tuple[Content, str]]:
         words = Content.assemble(
             (folder.name.ljust(20), "bold"), f"{mark(status)} {status:<9}", (sources, "$text-muted")
         )
-        found.append((words, str(folder)))
-    return found
+        offers.append((words, str(folder)))
+    return offers

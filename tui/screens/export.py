@@ -19,7 +19,7 @@ from gemmalocal.planning import hardware, throughput
 from gemmalocal.workspace import exports
 from gemmalocal.workspace.exports import Contents, Export, Offer
 from gemmalocal.workspace.runs import Run
-from tui.background import beside
+from tui.background import run_in_background
 from tui.screens.problem import ProblemScreen
 from tui.screens.run_screen import Watching
 from tui.widgets import proof
@@ -70,7 +70,7 @@ class ExportScreen(Watching):
         """Look, for as long as we are here."""
         self.query_one(TitleLine).left = f"Export {self._folder.name}"
         self.query_one(ExportList).focus()
-        beside(self, self._look())
+        run_in_background(self, self._look())
 
     @property
     def ready(self) -> bool:
@@ -81,8 +81,7 @@ class ExportScreen(Watching):
         """Leave if the run was deleted."""
         here = any(run.folder == self._folder for run in runs)
         if self._found and not here:
-            self.notify(f"{self._folder.name} is gone.", markup=False)
-            self.app.pop_screen()
+            self._leave(self._folder)
         self._found = here
 
     async def _look(self) -> None:
@@ -134,7 +133,7 @@ class ExportScreen(Watching):
         if not self._seen.trained:
             self.notify(NOTHING.format(self._folder.name), severity="warning", markup=False)
             return
-        beside(self, self._start(offer.forms[0]))
+        run_in_background(self, self._start(offer.forms[0]))
 
     async def _start(self, form: exports.ExportForm) -> None:
         try:
@@ -202,13 +201,13 @@ def of_offer(offer: Offer, now: Seen) -> Content:
     if not now.trained:
         parts += ["\n", (NOTHING.format("This run"), "$text-warning")]
         return Content.assemble(*parts)
-    made = next((export for export in now.exports if export.label == form.label), None)
-    if made is None:
+    export = next((export for export in now.exports if export.label == form.label), None)
+    if export is None:
         parts.append("\nIt is loaded again when it is written, and must have kept the tune.")
-    elif made.live:
-        parts += ["\n", of_export(made)]
+    elif export.live:
+        parts += ["\n", of_export(export)]
     else:
-        parts += ["\n", standing(made), "; Enter makes it anew. Its proof is in the list below."]
+        parts += ["\n", standing(export), "; Enter makes it anew. Its proof is in the list below."]
     return Content.assemble(*parts)
 
 

@@ -18,7 +18,7 @@ from gemmalocal.jobs.processes import Job
 from gemmalocal.planning import hardware, throughput
 from gemmalocal.workspace import preparations
 from gemmalocal.workspace.runs import Run
-from tui.background import beside
+from tui.background import run_in_background
 from tui.screens.recipes import recipes
 from tui.screens.run_screen import OpenRun, RunScreen
 from tui.widgets.keys import Keys
@@ -71,7 +71,7 @@ class HomeScreen(RunScreen):
     def on_mount(self) -> None:
         """Nothing is known yet; the first look follows at once."""
         self.query_one(TitleLine).left = "gemmalocal"
-        beside(self, self._machine())
+        run_in_background(self, self._machine())
 
     async def _machine(self) -> None:
         while True:

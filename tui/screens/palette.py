@@ -8,7 +8,7 @@ from textual.command import CommandPalette
 from textual.css.query import NoMatches
 from textual.worker import Worker
 
-from tui.background import beside
+from tui.background import run_in_background
 
 
 class Palette(CommandPalette):
@@ -24,7 +24,7 @@ class Palette(CommandPalette):
 
     def _gather_commands(self, search_value: str) -> Worker[None]:
         search = CommandPalette._gather_commands.__wrapped__  # type: ignore[attr-defined]
-        return beside(self, search(self, search_value), group=self._GATHER_COMMANDS_GROUP, exclusive=True)
+        return run_in_background(self, search(self, search_value), group=self._GATHER_COMMANDS_GROUP, exclusive=True)
 
     def _watch__list_visible(self) -> None:
         with suppress(NoMatches):

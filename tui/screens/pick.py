@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from tui.background import beside
+from tui.background import run_in_background
 from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 from tui.widgets.sources import PathInput
@@ -51,7 +51,7 @@ class PickScreen(Dialog[str | None]):
 
     def on_mount(self) -> None:
         """Read the list."""
-        beside(self, self._fill())
+        run_in_background(self, self._fill())
 
     async def _fill(self) -> None:
         offers = await asyncio.to_thread(self._offers)

@@ -20,9 +20,9 @@ from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import preparations
 from gemmalocal.workspace.preparations import Preparing
 from gemmalocal.workspace.runs import Run
-from tui.background import beside
+from tui.background import run_in_background
 from tui.screens.dataset import DatasetScreen
-from tui.screens.run_screen import RunScreen
+from tui.screens.run_screen import ChangePreparation, OneRunScreen
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar, mark
 from tui.widgets.title_line import TitleLine
@@ -32,15 +32,13 @@ NAME, COUNT = 26, 8  # cells of the table's columns, the name's at least; the re
 REASONS = 5  # reasons of rejection that are shown
 
 
-class PreparingScreen(RunScreen):
+class PreparingScreen(OneRunScreen):
     """Draws the preparation in `folder`; `job` is the one that this process started, if it did."""
 
     BINDINGS = [
         Binding("o", "open", "Open rows"),
         Binding("e", "change", "Change"),
-        Binding("g", "log", "Log"),
-        Binding("k", "kill", "Kill"),
-        Binding("x", "delete", "Delete"),
+        *OneRunScreen.JOB_KEYS,
         Binding("escape", "app.pop_screen", "Back"),
     ]
     STOPS = "{} stops after this answer. Resume goes on from there."
@@ -48,10 +46,9 @@ class PreparingScreen(RunScreen):
     LOST_BY_DELETE = "Its rows, what you changed in them, and what was answered are removed from the disk."
 
     def __init__(self, folder: Path, job: Job | None = None) -> None:
-        super().__init__()
-        self._folder, self._job = folder, job or Job(folder)
+        super().__init__(folder)
+        self._job = job or Job(folder)
         self._state = Preparing()
-        self._run: Run | None = None
         self._drawn = 0  # documents in the table
 
     def compose(self) -> ComposeResult:
@@ -67,17 +64,7 @@ class PreparingScreen(RunScreen):
     def on_mount(self) -> None:
         """Follow it, as long as it is looked at."""
         self.query_one(TitleLine).left = self._folder.name
-        beside(self, self._follow())
-
-    @property
-    def folder(self) -> Path:
-        """Which preparation it is."""
-        return self._folder
-
-    @property
-    def run(self) -> Run | None:
-        """The preparation as a job."""
-        return self._run
+        run_in_background(self, self._follow())
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether its state allows an action."""
@@ -116,17 +103,14 @@ class PreparingScreen(RunScreen):
 
     def _draw(self) -> None:
         assert self._run is not None
-        state, trouble = self._state, self._run.trouble
+        state = self._state
         title = self.query_one(TitleLine)
         title.left = f"{self._folder.name} · {self._run.spec.get('task', '?')}"
         title.right = f"{mark(state.job.status)} {state.job.status}"
         self.query_one("#doing", Static).update(doing(state))
         self._fill(state.documents)
         self.query_one("#counts", Static).update(counts(state))
-        shown = self.query_one("#trouble", Static)
-        shown.display = trouble is not None
-        if trouble is not None:
-            shown.update(Content.assemble((f"{trouble.message} ", "bold $text-error"), trouble.hint))
+        self._show_trouble(self._run)
         self.refresh_bindings()
 
     def _fill(self, documents: list[Read]) -> None:
@@ -174,10 +158,8 @@ class PreparingScreen(RunScreen):
 
     def action_change(self) -> None:
         """The form, filled with what it was made by."""
-        from tui.screens.documents import DocumentsScreen
-
         if self._run is not None:
-            self.app.push_screen(DocumentsScreen(self._folder.name, self._run.spec))
+            self.post_message(ChangePreparation(self._folder.name, self._run.spec))
 
     def _resumed(self, job: Job) -> None:
         job.skip_to(self._job)

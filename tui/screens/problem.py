@@ -13,7 +13,7 @@ from textual.widgets import Static
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import system_errors
 from gemmalocal.jobs.processes import Job
-from tui.background import beside
+from tui.background import run_in_background
 from tui.screens.dialog import Dialog
 from tui.widgets.keys import Keys
 
@@ -58,7 +58,7 @@ class ProblemScreen(Dialog[None]):
             self.query_one(name).display = bool(words)
         self.query_one("#log-scroll").display = self._folder is not None
         if self._folder is not None:
-            beside(self, self._read(Job(self._folder)))
+            run_in_background(self, self._read(Job(self._folder)))
 
     async def _read(self, job: Job) -> None:
         while True:

@@ -20,11 +20,12 @@ from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Failed, Report, Stage
 from gemmalocal.planning import throughput
 from gemmalocal.workspace import runs
-from tui.background import beside
+from tui.background import run_in_background
 from tui.screens.ask_path import AskPathScreen
+from tui.screens.form_screen import FIELD_KEYS, FormScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
-from tui.screens.run_screen import JobStarted, OpenRun, Watching
+from tui.screens.run_screen import JobStarted, OpenRun
 from tui.widgets.field_help import FieldHelp
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
@@ -39,16 +40,14 @@ PAUSE = 0.15  # seconds without a key before the plan is made again
 BAR = 34  # cells
 
 
-class RecipeScreen(Watching):
+class RecipeScreen(FormScreen):
     """Opens the recipe in `path`; Start begins a run named after it."""
 
     BINDINGS = [
         Binding("ctrl+r", "start", "Start"),
         Binding("ctrl+t,c", "check", "Check", key_display="^t"),
         Binding("ctrl+s", "save", "Save"),
-        Binding("tab", "app.focus_next", "Fields"),
-        Binding("down", "app.focus_next", show=False),
-        Binding("up", "app.focus_previous", show=False),
+        *FIELD_KEYS,
         Binding("escape", "back", "Back"),
     ]
 
@@ -97,15 +96,8 @@ class RecipeScreen(Watching):
         self.query_one("#start").focus()
         self._edited()
 
-    @property
-    def _form(self) -> Any:
-        return self.query_one("FieldForm")
-
-    def on_field_form_edited(self) -> None:
-        """Validate at once, plan after a pause."""
-        self._edited()
-
     def _edited(self) -> None:
+        """Hold it against the schema at once, plan after a pause."""
         from gemmalocal.recipe import recipe_file
         from gemmalocal.recipe.schema import Recipe
 
@@ -120,25 +112,21 @@ class RecipeScreen(Watching):
             words = [f"{key}: {message}" for key, message in problems.items()]
             self.query_one("#plan", Static).update(Content("\n".join(words)))
         else:
-            beside(self, self._plan(self._recipe), group="plan", exclusive=True)
+            run_in_background(self, self._plan(self._recipe), group="plan", exclusive=True)
 
     async def _plan(self, recipe: Recipe) -> None:
         from gemmalocal.planning import preview
 
         await asyncio.sleep(PAUSE)
-        seen = await asyncio.to_thread(preview.outlook, recipe)
-        self.query_one("#plan", Static).update(plan(recipe, seen))
-
-    def on_button_pressed(self) -> None:
-        """Start."""
-        self.action_start()
+        outlook = await asyncio.to_thread(preview.outlook, recipe)
+        self.query_one("#plan", Static).update(plan(recipe, outlook))
 
     def action_start(self) -> None:
         """Begin the run and look at it."""
         if (recipe := self._recipe) is None:
             self.notify("First mend what the form marks.", severity="warning")
             return
-        beside(self, self._start(recipe), exclusive=True, group="start")
+        run_in_background(self, self._start(recipe), exclusive=True, group="start")
 
     async def _start(self, recipe: Recipe) -> None:
         try:
@@ -155,7 +143,7 @@ class RecipeScreen(Watching):
             self.notify("First mend what the form marks." if self._recipe is None else "It is being checked.")
             return
         self._checking = True
-        beside(self, self._check(self._recipe))
+        run_in_background(self, self._check(self._recipe))
 
     async def _check(self, recipe: Recipe) -> None:
         title = self.query_one(TitleLine)
@@ -213,17 +201,17 @@ class RecipeScreen(Watching):
         self.app.pop_screen()
 
 
-def plan(recipe: Recipe, seen: Outlook) -> Content:
+def plan(recipe: Recipe, outlook: Outlook) -> Content:
     """Memory with its parts, whether it fits, steps and time."""
     from gemmalocal.planning.memory import USABLE
 
     parts: list[Any] = []
-    limit = USABLE * seen.memory
-    if seen.peak is None:
+    limit = USABLE * outlook.memory
+    if outlook.peak is None:
         parts += ["Memory: the model's sizes are not known here; Check (^t) finds and reads it.\n"]
     else:
-        peak = seen.peak
-        fits = peak.fits(seen.memory)
+        peak = outlook.peak
+        fits = peak.fits(outlook.memory)
         parts += [
             ("Memory at peak, at most", "bold"),
             f"  {peak.total / 1e9:.1f} of {limit / 1e9:.1f} GB\n",
@@ -231,15 +219,16 @@ def plan(recipe: Recipe, seen: Outlook) -> Content:
             f"\nweights {peak.weights / 1e9:.1f} · activations {peak.activations / 1e9:.1f}"
             f" · head {peak.head / 1e9:.1f} · adapter {peak.adapter / 1e9:.2f}\n",
             ("Fits" if fits else "Does NOT fit", "bold $text-success" if fits else "bold $text-error"),
-            f", {seen.rows} row{'s' * (seen.rows != 1)} at once{', with checkpointing' if seen.checkpointing else ''}",
-            "." if fits else f"; rows of up to {seen.longest_row} tokens would.",
+            f", {outlook.rows} row{'s' * (outlook.rows != 1)} at once",
+            ", with checkpointing" if outlook.checkpointing else "",
+            "." if fits else f"; rows of up to {outlook.longest_row} tokens would.",
             f" Counted as if every row had {recipe.data.max_length} tokens.\n",
         ]
     train = recipe.train
     steps = f"{train.steps} steps" if train.steps else f"{train.epochs:g} epochs"
     parts += [f"{steps} of {train.rows_per_step} row{'s' * (train.rows_per_step != 1)}; "]
-    if seen.seconds is not None:
-        parts += [f"about {throughput.duration(seen.seconds)}, as fast as {seen.run} was."]
+    if outlook.seconds is not None:
+        parts += [f"about {throughput.duration(outlook.seconds)}, as fast as {outlook.run} was."]
     else:
         parts += ["how long is known once this machine has trained this model on these rows."]
     return Content.assemble(*parts)

@@ -31,9 +31,9 @@ def recipes() -> Offers:
         for folder in history.list_runs()[:PAST]
         if safe_read.is_file(folder / "recipe.yaml")
     ]
-    found = sorted(shipped, key=lambda one: one[0] != FIRST) + here + past
-    width = max((len(name) for name, _, _ in found), default=0) + 2
-    return [(Content.assemble((name.ljust(width), "bold"), words), str(path)) for name, words, path in found]
+    offers = sorted(shipped, key=lambda recipe: recipe[0] != FIRST) + here + past
+    width = max((len(name) for name, _, _ in offers), default=0) + 2
+    return [(Content.assemble((name.ljust(width), "bold"), words), str(path)) for name, words, path in offers]
 
 
 def _text(path: Path) -> str:

@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from textual.binding import Binding
+from textual.content import Content
 from textual.message import Message
 from textual.screen import Screen
+from textual.widgets import Static
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs.exit_causes import LESS_MEMORY
 from gemmalocal.jobs.processes import Job
 from gemmalocal.workspace import runs
 from gemmalocal.workspace.runs import Run
-from tui.background import Forbearing, beside
+from tui.background import Forbearing, run_in_background
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.problem import ProblemScreen
 
@@ -45,6 +47,14 @@ class OpenRun(Message):
         self.folder = folder
 
 
+class ChangePreparation(Message):
+    """Somebody wants to make a dataset anew, in another way: its name, and what it was made by."""
+
+    def __init__(self, name: str, spec: dict[str, Any]) -> None:
+        super().__init__()
+        self.name, self.spec = name, spec
+
+
 class ScreenShown(Message):
     """A screen came to the front, and may have missed something."""
 
@@ -65,6 +75,11 @@ class Watching(Forbearing, Screen[None]):
     def ready(self) -> bool:
         """Whether keys have something to act on; until then they wait."""
         return True
+
+    def _leave(self, folder: Path) -> None:
+        """Close the screen of a folder that somebody has deleted."""
+        self.notify(f"{folder.name} is gone.")
+        self.app.pop_screen()
 
 
 class RunScreen(Watching):
@@ -167,4 +182,34 @@ class RunScreen(Watching):
                 if then is not None:
                     then(result)
 
-        beside(self, attempt())
+        run_in_background(self, attempt())
+
+
+class OneRunScreen(RunScreen):
+    """The screen of one run, or of one preparation, in `folder`."""
+
+    JOB_KEYS = (Binding("g", "log", "Log"), Binding("k", "kill", "Kill"), Binding("x", "delete", "Delete"))
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._run: Run | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Which one it is."""
+        return self._folder
+
+    @property
+    def run(self) -> Run | None:
+        """The run, or the preparation as a job, once it was seen."""
+        return self._run
+
+    def _show_trouble(self, run: Run) -> None:
+        """Why it came to no good end, and what to do; nothing if it did not."""
+        line = self.query_one("#trouble", Static)
+        line.display = run.trouble is not None
+        if run.trouble is not None:
+            sentence = Content.assemble((f"{run.trouble.message} ", "bold $text-error"), run.trouble.hint)
+            if line.content != sentence:
+                line.update(sentence)

@@ -17,10 +17,10 @@ from gemmalocal.jobs.events import Step
 from gemmalocal.jobs.history import JobState
 from gemmalocal.planning import hardware, throughput
 from gemmalocal.workspace.runs import Run
-from tui.background import beside
+from tui.background import run_in_background
 from tui.screens.compare import CompareScreen
 from tui.screens.export import ExportScreen
-from tui.screens.run_screen import RunScreen
+from tui.screens.run_screen import OneRunScreen
 from tui.widgets.curve import Curve
 from tui.widgets.keys import Keys
 from tui.widgets.loss_chart import LossChart
@@ -30,22 +30,18 @@ from tui.widgets.title_line import TitleLine
 PANEL = 26  # cells of the numbers' panel
 
 
-class TrainScreen(RunScreen):
+class TrainScreen(OneRunScreen):
     """Draws the run in `folder`."""
 
     BINDINGS = [
         Binding("c", "compare", "Compare"),
         Binding("e", "export", "Export"),
-        Binding("g", "log", "Log"),
-        Binding("k", "kill", "Kill"),
-        Binding("x", "delete", "Delete"),
+        *OneRunScreen.JOB_KEYS,
         Binding("escape", "app.pop_screen", "Home"),
     ]
 
     def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self._run: Run | None = None
+        super().__init__(folder)
         self._memory = 0
         self._curve, self._counted = Curve(), 0
         self._newest: Step | None = None
@@ -65,30 +61,19 @@ class TrainScreen(RunScreen):
     def on_mount(self) -> None:
         """Ask how much memory the machine has."""
         self.query_one(TitleLine).left = self._folder.name
-        beside(self, self._ask_memory())
+        run_in_background(self, self._ask_memory())
 
     async def _ask_memory(self) -> None:
         self._memory = (await asyncio.to_thread(hardware.probe))["memory"]
         self._draw()
 
-    @property
-    def folder(self) -> Path:
-        """The run's folder."""
-        return self._folder
-
-    @property
-    def run(self) -> Run | None:
-        """The run, once it was seen."""
-        return self._run
-
     def seen(self, runs: list[Run]) -> None:
         """Draw it again if it has changed; leave if it was deleted."""
-        found = next((run for run in runs if run.folder == self._folder), None)
-        if found is None and self._run is not None:
-            self.notify(f"{self._folder.name} is gone.")
-            self.app.pop_screen()
-        elif found is not self._run:
-            self._run = found
+        run = next((run for run in runs if run.folder == self._folder), None)
+        if run is None and self._run is not None:
+            self._leave(self._folder)
+        elif run is not self._run:
+            self._run = run
             self._draw()
 
     def _draw(self) -> None:
@@ -100,13 +85,10 @@ class TrainScreen(RunScreen):
         title.right = standing(state)
         self._tell("#doing", doing(state), layout=False)
         last = state.steps[-1].steps if state.steps else 1
-        held_out = [(one.step, one.loss) for one in state.evaluations]
+        held_out = [(evaluation.step, evaluation.loss) for evaluation in state.evaluations]
         self.query_one(LossChart).show(self._grown(state.steps), held_out, last)
         self._tell("#numbers", numbers(state, self._memory), layout=False)
-        self.query_one("#trouble").display = run.trouble is not None
-        if run.trouble is not None:
-            sentence = (f"{run.trouble.message} ", "bold $text-error")
-            self._tell("#trouble", Content.assemble(sentence, run.trouble.hint))
+        self._show_trouble(run)
         self._tell("#samples", samples(state))
         self.refresh_bindings()
 

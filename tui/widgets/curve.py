@@ -43,5 +43,5 @@ class Curve:
         if len(self.buckets) > MOST:
             pairs = zip(self.buckets[::2], self.buckets[1::2], strict=False)
             odd = self.buckets[-1:] if len(self.buckets) % 2 else []
-            self.buckets = [one.with_next(other) for one, other in pairs] + odd
+            self.buckets = [first.with_next(second) for first, second in pairs] + odd
             self._size *= 2

@@ -70,10 +70,10 @@ class ExportList(OptionList):
     def _form_line(self, offer: Offer) -> Content:
         form = offer.forms[self._chosen.get(offer.name, 0)]
         variant = f"‹ {form.detail} ›" if len(offer.forms) > 1 else ""
-        made = next((export for export in self._exports if export.label == form.label), None)
+        made_of = next((export for export in self._exports if export.label == form.label), None)
         about = f"~{megabytes(size(form, self._made_of))}" if self._made_of else ""
         return Content.assemble(
-            (f"{offer.name:<{NAME}}", "bold"), f"{variant:<{LABEL - NAME}}", about.rjust(BYTES), "  ", standing(made)
+            (f"{offer.name:<{NAME}}", "bold"), f"{variant:<{LABEL - NAME}}", about.rjust(BYTES), "  ", standing(made_of)
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -94,8 +94,8 @@ class ExportList(OptionList):
 
 def export_line(export: Export) -> Content:
     """Label, bytes and standing of an export."""
-    made = megabytes(export.bytes) if export.proof else ""
-    return Content.assemble(f"{export.label:<{LABEL}}", made.rjust(BYTES), "  ", standing(export))
+    size = megabytes(export.bytes) if export.proof else ""
+    return Content.assemble(f"{export.label:<{LABEL}}", size.rjust(BYTES), "  ", standing(export))
 
 
 def standing(export: Export | None) -> Content:

@@ -220,9 +220,9 @@ def choices(annotation: Any) -> list[str]:
 def bounds(info: FieldInfo) -> str:
     """In words: from 1 to 512."""
     words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-    found = [f"{word} {getattr(part, sign):g}" for part in info.metadata for sign, word in words.items()
+    limits = [f"{word} {getattr(part, sign):g}" for part in info.metadata for sign, word in words.items()
              if getattr(part, sign, None) is not None]  # fmt: skip
-    return f"({', '.join(found)})" if found else ""
+    return f"({', '.join(limits)})" if limits else ""
 
 
 def _meant(text: str, annotation: Any) -> Any:

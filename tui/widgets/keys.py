@@ -24,7 +24,10 @@ class Keys(Footer):
 
     def bindings_changed(self, screen: Screen[object]) -> None:
         """Draw again, if they are others."""
-        now = [(one.binding.key, one.binding.description, one.enabled) for one in screen.active_bindings.values()]
+        now = [
+            (active.binding.key, active.binding.description, active.enabled)
+            for active in screen.active_bindings.values()
+        ]
         if now != self._drawn and screen.app.app_focus:
             self._drawn = now
             super().bindings_changed(screen)

@@ -65,7 +65,7 @@ class LossChart(Widget):
         if width < 8 or height < 3:
             return []
         values = [loss for _, loss in self._held_out]
-        lows, highs = [one.low for one in self._train], [one.high for one in self._train]
+        lows, highs = [bucket.low for bucket in self._train], [bucket.high for bucket in self._train]
         if not (values or lows):
             middle = Strip([Segment("no steps yet".center(self.size.width), axis)])
             return [Strip.blank(self.size.width)] * (height // 2) + [middle]
