@@ -18,8 +18,10 @@ from transformers import AutoModelForCausalLM
 from gemmalocal.backends.torch import device
 from gemmalocal.backends.torch.cpu_memory import Resident
 from gemmalocal.backends.torch.errors import translated
+from gemmalocal.errors import BackendUnavailable
 from gemmalocal.recipe.schema import ALL_MODULES
 
+INSTALL = "pip install peft"
 RANK, ALPHA, RATE = 8, 16, 1e-4  # bench's recipe
 IGNORED = -100  # a label that is not supervised, in transformers' words
 
@@ -40,7 +42,10 @@ def train_baseline(
 def _train(
     folder: Path, rows: Sequence[tuple[list[int], int]], batch_size: int, steps: int, max_length: int, twice: bool
 ) -> dict[str, Any]:
-    from peft import LoraConfig, get_peft_model  # slow to import, and only this needs it
+    try:
+        from peft import LoraConfig, get_peft_model  # slow to import, and only this needs it
+    except ImportError as error:
+        raise BackendUnavailable("bench compares torch with PEFT, which is not installed here.", INSTALL) from error
 
     here, resident = device.current(), Resident()
     base = AutoModelForCausalLM.from_pretrained(folder, dtype=device.here("auto").weights, local_files_only=True)
