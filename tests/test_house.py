@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,28 @@ def test_only_backends_are_asked_for_by_name() -> None:
             if isinstance(node, ast.Compare):
                 values = [part.value for part in node.comparators if isinstance(part, ast.Constant)]
                 assert not {"mlx", "torch"} & set(map(str, values)), f"{file}:{node.lineno} compares a backend's name"
+
+
+def imported_modules(file: Path, modules: set[str]) -> set[str]:
+    """Those of `modules` that a file imports, inside functions too; not those for types alone."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = [ast.Pass()]
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            members = {f"{node.module}.{alias.name}" for alias in node.names}
+            names |= members & modules or {node.module}
+            names |= {node.module} if members - modules else set()
+    return names & modules
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    files = [*ROOT.glob("gemmalocal/**/*.py"), *ROOT.glob("tui/**/*.py")]
+    named = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in files}
+    imports = {module: imported_modules(file, set(named)) for module, file in named.items()}
+    assert sum(map(len, imports.values())) > 500
+    TopologicalSorter(imports).prepare()  # raises CycleError, which names the modules
