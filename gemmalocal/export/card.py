@@ -57,7 +57,7 @@ def card(finished: FinishedRun, state: JobState, form: ExportForm, proof: Proof,
             "## Does it hold the tune?\n\n" + _proof(proof),
             "## Losses\n\n" + _losses(state),
             "## Before and after\n\n" + _samples(state),
-            "## How it was made\n\n" + _made(finished),
+            "## How it was made\n\n" + _provenance(finished),
             "## Not measured\n\nOnly the loss on held-out rows of the same data, and the answers above. Nothing here "
             "says how the model does on other tasks, or whether what it says is true or harmless.",
         ]
@@ -101,7 +101,7 @@ def _samples(state: JobState) -> str:
     return "\n\n".join(parts) or "The recipe asked for no samples."
 
 
-def _made(finished: FinishedRun) -> str:
+def _provenance(finished: FinishedRun) -> str:
     shown = finished.recipe.model_dump(mode="json")
     for where, key in ((shown, "model"), (shown["data"], "path")):
         where[key] = Path(where[key]).name if Path(where[key]).is_absolute() else where[key]

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from gemmalocal.export import gguf_types, spm
 from gemmalocal.export.gguf_metadata import metadata, rope_divisors
-from gemmalocal.export.merge import place
+from gemmalocal.export.merge import plain_name
 from gemmalocal.planning.model_sizes import FULL
 from gemmalocal.planning.published import licence
 from gemmalocal.weights import gguf_names
@@ -62,7 +62,7 @@ def plan(base: Path, tensors: Sequence[Tensor], form: str) -> Plan:
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     text = {**config, **config.get("text_config", {})}
     architecture = gguf_names.architecture(str(text["model_type"]))
-    named = [(name, tensor) for tensor in tensors if (name := place(tensor.name))]
+    named = [(name, tensor) for tensor in tensors if (name := plain_name(tensor.name))]
     kept = {gguf_names.gguf_name(name, architecture): tensor for name, tensor in named}
     if architecture == "gemma4":
         kept[ROPE] = _rope_divisors(text, kept)

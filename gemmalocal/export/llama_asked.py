@@ -39,8 +39,8 @@ class Inner:
 
     def size(self) -> tuple[int, int]:
         """How many tokens its model has, and how many it was trained to read at a time."""
-        told = self.get("/v1/models")["data"][0]["meta"]
-        return int(told["n_vocab"]), int(told["n_ctx_train"])
+        metadata = self.get("/v1/models")["data"][0]["meta"]
+        return int(metadata["n_vocab"]), int(metadata["n_ctx_train"])
 
     def _folds(self) -> bool:
         """Whether the template takes no system's message: llama.cpp then puts one line end behind it, rows have two."""
@@ -56,8 +56,8 @@ class Inner:
 
     def ids(self, text: str) -> list[int]:
         """A text's ids, after the beginning's."""
-        told = self.get("/tokenize", {"content": text, "add_special": True, "parse_special": True})
-        return list(map(int, told["tokens"]))
+        reply = self.get("/tokenize", {"content": text, "add_special": True, "parse_special": True})
+        return list(map(int, reply["tokens"]))
 
     def text(self, ids: list[int]) -> str:
         """The text of ids."""
@@ -99,8 +99,8 @@ class Answering:
         if not ids:
             raise Refused("The prompt has no token.", param="prompt")
         if len(ids) >= self._limits.context:
-            said = f"This model's maximum context length is {self._limits.context} tokens, and the prompt has"
-            raise Refused(f"{said} {len(ids)}.", param="prompt", code="context_length_exceeded")
+            limit_text = f"This model's maximum context length is {self._limits.context} tokens, and the prompt has"
+            raise Refused(f"{limit_text} {len(ids)}.", param="prompt", code="context_length_exceeded")
         body = {**self._settings(), "prompt": ids, "n_predict": self._ask.max_tokens, "return_tokens": True}
         if self._ask.top is not None:
             self._score(ids, body, int(isinstance(prompt, str)))
@@ -123,16 +123,16 @@ class Answering:
             scores = [Token(self._inner.text(ids[:1]), b"", None)]
             scores += [self._forced(ids[:place], ids[place]) for place in range(1, len(ids))]
         self._tell(Begun(len(ids), tuple(scores[ours:])))
-        said = self._get({**body, "stream": False, "n_probs": max(1, self._ask.top or 0)})
-        new, told = said["tokens"], said.get("completion_probabilities", ())
-        if len(told) == len(new):
-            tokens = tuple(map(self._token, told))
+        completion = self._get({**body, "stream": False, "n_probs": max(1, self._ask.top or 0)})
+        new, scored = completion["tokens"], completion.get("completion_probabilities", ())
+        if len(scored) == len(new):
+            tokens = tuple(map(self._token, scored))
         else:
             tokens = tuple(self._forced([*ids, *new[:place]], new[place]) for place in range(len(new)))
-        finish = ENDS[said["stop_type"]]
+        finish = ENDS[completion["stop_type"]]
         if finish == "stop" and not self._ask.scores:
             tokens = tokens[:-1]  # the end's mark; those who score count it
-        self._tell(GeneratedPiece(said["content"], tokens=tokens, count=len(new), finish=finish))
+        self._tell(GeneratedPiece(completion["content"], tokens=tokens, count=len(new), finish=finish))
 
     def _chat(self) -> None:
         ask = self._ask
@@ -195,16 +195,16 @@ class Answering:
     def _forced(self, before: list[int], number: int) -> Token:
         """The log probability of a token, which llama.cpp tells of those that it says: so it is made to."""
         body: dict[str, Any] = {"prompt": before, "n_predict": 1, "temperature": 0, "cache_prompt": True}
-        sure = [[number, FORCED]]
-        said = self._get({**body, "logit_bias": sure, "n_probs": max(1, self._ask.top or 0)})
-        if told := said.get("completion_probabilities"):
-            return self._token(told[0])
+        bias = [[number, FORCED]]
+        completion = self._get({**body, "logit_bias": bias, "n_probs": max(1, self._ask.top or 0)})
+        if scored := completion.get("completion_probabilities"):
+            return self._token(scored[0])
         # A part of a letter is told only among the likeliest beside another token.
-        other = {"logit_bias": [[self._inner.letter, FORCED]], "n_probs": self._limits.vocabulary}
-        (told,) = self._get({**body, **other})["completion_probabilities"]
-        likeliest = told["top_logprobs"]
-        (mine,) = [candidate for candidate in likeliest if candidate["id"] == number]
-        return self._token({**mine, "top_logprobs": likeliest})
+        whole_vocabulary = {"logit_bias": [[self._inner.letter, FORCED]], "n_probs": self._limits.vocabulary}
+        (scored,) = self._get({**body, **whole_vocabulary})["completion_probabilities"]
+        likeliest = scored["top_logprobs"]
+        (entry,) = [candidate for candidate in likeliest if candidate["id"] == number]
+        return self._token({**entry, "top_logprobs": likeliest})
 
     def _get(self, body: dict[str, Any]) -> Any:
         if self._ended:
@@ -213,26 +213,28 @@ class Answering:
         with closing(self._connection):
             return json.loads(_sent(self._connection, "/completion", body).read())
 
-    def _token(self, told: dict[str, Any]) -> Token:
-        top = tuple(self._token(candidate) for candidate in told.get("top_logprobs", ())[: self._ask.top or 0])
-        return Token(str(told["token"]), bytes(told.get("bytes") or ()), float(told["logprob"]), top)
+    def _token(self, scored: dict[str, Any]) -> Token:
+        top = tuple(self._token(candidate) for candidate in scored.get("top_logprobs", ())[: self._ask.top or 0])
+        return Token(str(scored["token"]), bytes(scored.get("bytes") or ()), float(scored["logprob"]), top)
 
 
 def _sent(connection: HTTPConnection, path: str, body: dict[str, Any] | None) -> HTTPResponse:
     """Ask; raises `Refused` for an error's status."""
-    written = None if body is None else json.dumps(body).encode()
-    connection.request("GET" if body is None else "POST", path, written, {"Content-Type": "application/json"})
-    answer = connection.getresponse()
-    if answer.status != 200:
-        raise _refused(json.loads(answer.read()), answer.status)
-    return answer
+    payload = None if body is None else json.dumps(body).encode()
+    connection.request("GET" if body is None else "POST", path, payload, {"Content-Type": "application/json"})
+    response = connection.getresponse()
+    if response.status != 200:
+        raise _refused(json.loads(response.read()), response.status)
+    return response
 
 
-def _refused(told: dict[str, Any], status: int) -> Refused:
-    error = told.get("error")
+def _refused(reply: dict[str, Any], status: int) -> Refused:
+    error = reply.get("error")
     error = error if isinstance(error, dict) else {"message": str(error)}
     kind = error.get("type")
     if kind == "exceed_context_size_error":
-        said = f"This model's maximum context length is {error.get('n_ctx')} tokens, and the prompt has"
-        return Refused(f"{said} {error.get('n_prompt_tokens')}.", param="messages", code="context_length_exceeded")
+        limit_text = f"This model's maximum context length is {error.get('n_ctx')} tokens, and the prompt has"
+        return Refused(
+            f"{limit_text} {error.get('n_prompt_tokens')}.", param="messages", code="context_length_exceeded"
+        )
     return Refused(str(error.get("message"))[:500], int(error.get("code", status)))

@@ -58,7 +58,7 @@ def merged(base: Path, adapter: Path | None) -> list[Tensor]:
         shape, read = part.raw.shape, part.floats
         if last == "weight" and f"{stem}.scales" in parts:
             shape, read = _dequantized(parts, stem, bits)
-        if last == "weight" and (change := changes.pop(place(stem) or stem, None)):
+        if last == "weight" and (change := changes.pop(plain_name(stem) or stem, None)):
             if shape != (change.b.shape[0], change.a.shape[1]):
                 raise ModelError(f"The adapter does not fit {name}: it was trained on another model.")
             read = partial(_folded, read, change)
@@ -72,7 +72,7 @@ def merged(base: Path, adapter: Path | None) -> list[Tensor]:
 
 
 def read_adapter(folder: Path) -> dict[str, Adapted]:
-    """An adapter in PEFT's layout, by the `place` of each weight that it changes."""
+    """An adapter in PEFT's layout, by the `plain_name` of each weight that it changes."""
     parts = stored(folder)
     try:
         config = json.loads((folder / peft_adapter.CONFIG).read_text(encoding="utf-8"))
@@ -84,7 +84,7 @@ def read_adapter(folder: Path) -> dict[str, Adapted]:
         if not name.endswith(".lora_A.weight"):
             continue
         module = name.removesuffix(".lora_A.weight")
-        where = place(module.removeprefix(peft_adapter.PREFIX))
+        where = plain_name(module.removeprefix(peft_adapter.PREFIX))
         if where is None:
             raise ModelError(f"The adapter changes {module}, which is no part of a text model.")
         length = parts.get(f"{module}.lora_magnitude_vector")
@@ -103,7 +103,7 @@ def _paired(parts: dict[str, Stored], name: str, folder: Path) -> Floats:
     return parts[name].floats()
 
 
-def place(name: str) -> str | None:
+def plain_name(name: str) -> str | None:
     """A tensor or module of the text model by its name in a plain one, `model.layers.0...`; None for other parts."""
     if match := TEXT.match(name):
         return f"model.{match.group(1)}"

@@ -56,7 +56,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
 
 
 class Conversation:
-    """The voices, what was said so far, and what is still to be done."""
+    """A chat with loaded models (voices): the transcript so far, and the commands still to be carried out."""
 
     def __init__(self, voices: list[ChatModel], directory: Path, commands: Commands, sampling: Sampling) -> None:
         self._voices, self._directory, self._commands, self._sampling = voices, directory, commands, sampling

@@ -102,13 +102,13 @@ def _write(form: ExportForm, finished: FinishedRun, content: Plan | Sequence[Ten
             open_backend("mlx").quantize(whole, small, form.bits)  # type: ignore[attr-defined]
             for path in small.iterdir():
                 path.rename(aside / path.name)
-        _speaking(finished, aside)
+        _add_chat_template(finished, aside)
     else:
         forms.write_merged(aside, finished.whole, content, form.dtype, tell)
-        _speaking(finished, aside)
+        _add_chat_template(finished, aside)
 
 
-def _speaking(finished: FinishedRun, folder: Path) -> None:
+def _add_chat_template(finished: FinishedRun, folder: Path) -> None:
     """Give a model's folder the chat template of the run's rows, if its base does not bring it."""
     if (template := finished.chat_template) is not None:
         (folder / chat_template.OWN).write_text(template, encoding="utf-8")

@@ -20,7 +20,7 @@ from gemmalocal.jobs.events import Counted, Event, Finished, Notice, Report, Sta
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.authors import Author, open_author
 from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
-from gemmalocal.pipelines.shared.passages import KEEP, Gathered, Reading, gather
+from gemmalocal.pipelines.shared.passages import KEEP, GatheredPieces, Reading, gather
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.synthesis import curate, rules
@@ -39,22 +39,22 @@ LISTED = 100  # refused sources, and warnings, that the report lists beside thei
 
 @dataclass
 class PreparedRows:
-    """What the author, the rules and the checks made of the pieces."""
+    """The rows of a preparation as they come: kept, rejected and missing ones, with the reasons counted."""
 
     author: Author
     kept: list[Candidate] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     losses: Counter[str] = field(default_factory=Counter)  # why an author failed, and for how many pieces
-    silent: Counter[str] = field(default_factory=Counter)  # why pieces gave no row, kept or rejected, and how many
+    without_rows: Counter[str] = field(default_factory=Counter)  # why pieces gave no row at all, and how many
     asked: int = 0
-    known: int = 0  # answers that were there already
+    reused: int = 0  # answers that were there already
 
     def take(self, result: PieceResult) -> None:
         """Add what came of a piece, or of a judgement."""
         self.kept += result.kept
         self.rejected += result.rejected
         if not result.kept and not result.rejected:
-            self.silent[rules.silence(result.piece)] += 1
+            self.without_rows[rules.silence(result.piece)] += 1
         if result.lost:
             self.losses[result.lost.partition(": ")[0].partition(" (")[0]] += 1
 
@@ -65,19 +65,19 @@ class PreparedRows:
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Make the dataset in `directory`, or go on with it; refuses to write over what a person edited."""
-    wanted = Preparation.model_validate(spec)
+    preparation = Preparation.model_validate(spec)
     datasets.finish_change(directory)
     if changed := datasets.edited(directory):
         hint = "Name another dataset, or delete the file: it is made anew."
         raise DatasetError(f"{' and '.join(changed)} in {directory} was edited by hand.", hint)
     try:
         yield Stage("finding the model")
-        local = wanted.author == "model" and wanted.endpoint is None and wanted.task != "text"
-        folder = yield from in_background(lambda tell: locate(wanted.model, tell, weights=local), commands)
-        with Reading(wanted) as begun:
+        local = preparation.author == "model" and preparation.endpoint is None and preparation.task != "text"
+        folder = yield from in_background(lambda tell: locate(preparation.model, tell, weights=local), commands)
+        with Reading(preparation) as begun:
             tokenizer = Tokenizer(folder)
-            yield Stage("reading the rows" if wanted.task == "rewrite" else "reading the documents")
-            gathered = yield from in_background(lambda tell: gather(wanted, tokenizer, tell, begun), commands)
+            yield Stage("reading the rows" if preparation.task == "rewrite" else "reading the documents")
+            gathered = yield from in_background(lambda tell: gather(preparation, tokenizer, tell, begun), commands)
         _save(directory / datasets.REFUSED, "reason", gathered.refused)
         _save(directory / datasets.WARNINGS, "warning", gathered.warnings)
         yield from map(Notice, _of_sources(gathered))
@@ -86,13 +86,13 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
                 "Nothing was read that rows could be made of.", f"Why, of each source: {directory / datasets.REFUSED}."
             )
         yield Stage("writing the rows")
-        written = yield from in_background(
-            lambda tell: write(wanted, gathered, folder, tokenizer, directory, tell), commands
+        prepared = yield from in_background(
+            lambda tell: write(preparation, gathered, folder, tokenizer, directory, tell), commands
         )
     except Stopped:
         yield Finished("stopped", "answers so far are kept: the same command goes on from here")
         return
-    report = deliver(wanted, gathered, written, tokenizer, directory)
+    report = deliver(preparation, gathered, prepared, tokenizer, directory)
     yield from map(Notice, _of_rows(report))
     yield Report(report)
     rows = f"{report['train']['rows']} rows in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
@@ -100,23 +100,28 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
 
 
 def write(
-    wanted: Preparation, gathered: Gathered, folder: Path, tokenizer: Tokenizer, directory: Path, tell: Teller
+    preparation: Preparation,
+    gathered: GatheredPieces,
+    folder: Path,
+    tokenizer: Tokenizer,
+    directory: Path,
+    tell: Teller,
 ) -> PreparedRows:
     """All candidates of all pieces, checked and, if wanted, judged."""
-    wording = Wording(paths.expanded(wanted.prompts) if wanted.prompts else None)
-    author = open_author(wanted, folder, tokenizer)
-    written = PreparedRows(author)
+    wording = Wording(paths.expanded(preparation.prompts) if preparation.prompts else None)
+    author = open_author(preparation, folder, tokenizer)
+    prepared = PreparedRows(author)
     remembered = Remembered(directory / datasets.ASKED, author.ask, author.name) if author.ask else None
-    if wanted.judge and not (remembered and author.instructed):
+    if preparation.judge and not (remembered and author.instructed):
         hint = "Name a model that follows instructions, or an endpoint."
         raise RecipeError(f"There is nobody to judge: the author is {author.title}.", hint)
-    at = ("passages", 0, len(gathered.pieces))
+    progress = ("passages", 0, len(gathered.pieces))
     furthest = Counter[str]()
 
-    def reached(more: int = 0) -> None:
-        what, done, total = at
-        furthest[what] = max(furthest[what], min(done + more, total))
-        tell(what, furthest[what], total)
+    def reached(newly_done: int = 0) -> None:
+        activity, done, total = progress
+        furthest[activity] = max(furthest[activity], min(done + newly_done, total))
+        tell(activity, furthest[activity], total)
 
     def ask(prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
         assert remembered is not None
@@ -124,39 +129,41 @@ def write(
             reached(number if author.instructed else 0)  # a stop is noticed after each answer
             yield answer
 
-    order = Order(TASKS[wanted.task], wanted.pairs, wanted.attempts, wanted.seed, wording, author.instructed)
+    order = Order(
+        TASKS[preparation.task], preparation.pairs, preparation.attempts, preparation.seed, wording, author.instructed
+    )
     try:
         for number, result in enumerate(create(gathered.pieces, order, ask if remembered else None), 1):
-            at = ("passages", number, len(gathered.pieces))
-            written.take(result)
-            if 100 * number // at[2] > 100 * (number - 1) // at[2]:  # at most each percent
-                tell.say(written.counted())
+            progress = ("passages", number, len(gathered.pieces))
+            prepared.take(result)
+            if 100 * number // progress[2] > 100 * (number - 1) // progress[2]:  # at most each percent
+                tell.say(prepared.counted())
             reached()
-        if wanted.judge:
-            candidates, written.kept = written.kept, []
-            at = ("rows judged", 0, len(candidates))
-            for number, result in enumerate(judge(candidates, wording, ask, wanted.threshold), 1):
-                at = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
-                written.take(result)
-                tell.say(written.counted())
+        if preparation.judge:
+            candidates, prepared.kept = prepared.kept, []
+            progress = ("rows judged", 0, len(candidates))
+            for number, result in enumerate(judge(candidates, wording, ask, preparation.threshold), 1):
+                progress = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
+                prepared.take(result)
+                tell.say(prepared.counted())
                 reached()
     finally:
         author.close()
     if remembered:
-        written.asked, written.known = remembered.asked, remembered.reused
-    return written
+        prepared.asked, prepared.reused = remembered.asked, remembered.reused
+    return prepared
 
 
 def deliver(
-    wanted: Preparation, gathered: Gathered, written: PreparedRows, tokenizer: Tokenizer, directory: Path
+    preparation: Preparation, gathered: GatheredPieces, prepared: PreparedRows, tokenizer: Tokenizer, directory: Path
 ) -> dict[str, Any]:
     """Choose among the candidates, write the files, and count."""
-    kept, twice = curate.unique(written.kept)
-    kept, loud = curate.balanced(kept, wanted.balance)
-    rejected = [*curate.distinct(written.kept, written.rejected), *twice, *loud]
+    kept, twice = curate.unique(prepared.kept)
+    kept, loud = curate.balanced(kept, preparation.balance)
+    rejected = [*curate.distinct(prepared.kept, prepared.rejected), *twice, *loud]
     hand = datasets.by_hand(directory)
     kept, rejected = curate.with_decisions(kept, rejected, hand.accepted, hand.dropped)
-    places, how = curate.held_out(gathered.pieces, kept, wanted.held_out)
+    places, how = curate.held_out(gathered.pieces, kept, preparation.held_out)
 
     def out(candidate: Candidate) -> bool:
         return curate.passage_key(candidate.piece) in places
@@ -175,7 +182,7 @@ def deliver(
         ],
     }
     report = {
-        **_of_making(wanted, gathered, written),
+        **_of_making(preparation, gathered, prepared),
         "by": dict(Counter(row["by"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE])),
         "rejected": _reasons(rejected),
         "split": how,
@@ -188,11 +195,11 @@ def deliver(
     return report
 
 
-def _of_making(wanted: Preparation, gathered: Gathered, written: PreparedRows) -> dict[str, Any]:
+def _of_making(preparation: Preparation, gathered: GatheredPieces, prepared: PreparedRows) -> dict[str, Any]:
     """What was read and asked, and what did not become rows, in numbers."""
     return {
-        "task": wanted.task,
-        "author": written.author.title,
+        "task": preparation.task,
+        "author": prepared.author.title,
         "documents": gathered.documents,
         "refused_sources": len(gathered.refused),
         "refused": [{"source": source, "reason": reason} for source, reason in gathered.refused[:LISTED]],
@@ -201,10 +208,10 @@ def _of_making(wanted: Preparation, gathered: Gathered, written: PreparedRows) -
         "same_documents": len(gathered.same),
         "passages": len(gathered.pieces),
         "near_copies": gathered.copies,
-        "asked": written.asked,
-        "answers_known": written.known,
-        "left_to_rules": dict(written.losses.most_common()),
-        "without_rows": dict(written.silent.most_common()),
+        "asked": prepared.asked,
+        "answers_known": prepared.reused,
+        "left_to_rules": dict(prepared.losses.most_common()),
+        "without_rows": dict(prepared.without_rows.most_common()),
     }
 
 
@@ -227,13 +234,13 @@ def _counts(
     }
 
 
-def _save(file: Path, what: str, told: Sequence[tuple[str, str]]) -> None:
+def _save(file: Path, key: str, reasons: Sequence[tuple[str, str]]) -> None:
     """All sources that could not be read, or look wrong, with why; what comes after may fail: this is what helps."""
-    lines = (json.dumps({"source": source, what: words}, ensure_ascii=False) for source, words in told)
+    lines = (json.dumps({"source": source, key: reason}, ensure_ascii=False) for source, reason in reasons)
     atomic.write_text(file, "".join(f"{line}\n" for line in lines))
 
 
-def _of_sources(gathered: Gathered) -> Iterator[str]:
+def _of_sources(gathered: GatheredPieces) -> Iterator[str]:
     for source, reason in gathered.refused[:NAMED]:
         yield f"refused: {reason if source in reason else f'{source}: {reason}'}"
     if (more := len(gathered.refused) - NAMED) > 0:

@@ -15,18 +15,18 @@ LOOK = 0.25  # seconds between two looks whether the client is there
 
 
 class RunningRequest:
-    """As a block: whatever ends it ends the engine's work on it."""
+    """The choices of one request while an engine answers them; leaving its block ends the engine's work on them."""
 
     def __init__(
-        self, engine: Engine, asks: Sequence[GenerationRequest], answer: Response, gone: Callable[[], bool]
+        self, engine: Engine, requests: Sequence[GenerationRequest], answer: Response, gone: Callable[[], bool]
     ) -> None:
-        self._engine, self._asks, self._answer, self._gone = engine, asks, answer, gone
-        self._told: SimpleQueue[tuple[int, Told]] = SimpleQueue()
+        self._engine, self._requests, self._answer, self._gone = engine, requests, answer, gone
+        self._updates: SimpleQueue[tuple[int, Told]] = SimpleQueue()
         self._ends: list[Callable[[], None]] = []
 
     def __enter__(self) -> RunningRequest:
-        for place, ask in enumerate(self._asks):
-            self._ends.append(self._engine.start(ask, partial(self._tell, place)))
+        for index, request in enumerate(self._requests):
+            self._ends.append(self._engine.start(request, partial(self._tell, index)))
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -41,27 +41,27 @@ class RunningRequest:
         looked = time.monotonic()
         while not self._answer.ended:
             try:
-                place, told = self._told.get(timeout=LOOK)
+                index, update = self._updates.get(timeout=LOOK)
             except Empty:
                 yield None
             else:
-                if (piece := self._taken(place, told)) is not None:
-                    yield place, piece
+                if (piece := self._accept(index, update)) is not None:
+                    yield index, piece
             if time.monotonic() - looked >= LOOK:
                 looked = time.monotonic()
                 if self._gone():
                     raise ConnectionError("the client has gone")
 
-    def _tell(self, place: int, told: Told) -> None:
-        self._told.put((place, told))
+    def _tell(self, index: int, update: Told) -> None:
+        self._updates.put((index, update))
 
-    def _taken(self, place: int, told: Told) -> GeneratedPiece | None:
-        choice = self._answer.choices[place]
+    def _accept(self, index: int, update: Told) -> GeneratedPiece | None:
+        choice = self._answer.choices[index]
         if choice.finish:
             return None
-        if isinstance(told, Refused):
-            raise told
-        piece = choice.begin(told) if isinstance(told, Begun) else choice.add(told)
+        if isinstance(update, Refused):
+            raise update
+        piece = choice.begin(update) if isinstance(update, Begun) else choice.add(update)
         if choice.finish:
-            self._ends[place]()
+            self._ends[index]()
         return piece

@@ -79,7 +79,7 @@ class Front(NoStrangers):
     def do_GET(self) -> None:
         """Models, and whether the server is there."""
         path = self._path()
-        with self._told():
+        with self._reporting_faults():
             self._read()
             if path == "/health":
                 self._send(200, {"status": "ok"})
@@ -99,7 +99,7 @@ class Front(NoStrangers):
     def do_POST(self) -> None:
         """An answer of the model."""
         path = self._path()
-        with self._told():
+        with self._reporting_faults():
             if path not in ASKED:
                 raise self._unknown(path)
             request = requests.parse(ASKED[path], body.read(self._read()))
@@ -108,7 +108,7 @@ class Front(NoStrangers):
 
     def do_OPTIONS(self) -> None:
         """What a web page of this machine may send."""
-        with self._told():
+        with self._reporting_faults():
             self._read()
             self._head(204)
             self.send_header("Access-Control-Allow-Methods", "GET, HEAD, POST, OPTIONS")
@@ -117,7 +117,7 @@ class Front(NoStrangers):
 
     def do_PUT(self) -> None:
         """Not one of the protocol's."""
-        with self._told():
+        with self._reporting_faults():
             raise self._unknown(self._path())
 
     do_DELETE = do_PATCH = do_PUT
@@ -143,7 +143,7 @@ class Front(NoStrangers):
         return {"id": self.name, "object": "model", "created": self.since, "owned_by": "gemmalocal"}
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _reporting_faults(self) -> Iterator[None]:
         """Whatever goes wrong in here is said to the client, and not to the server's end."""
         try:
             yield

@@ -36,10 +36,10 @@ def check(path: Path) -> None:
         raise refused(path, str(error.strerror or error)) from error
 
 
-def refused(path: Path, what: str) -> ModelError:
+def refused(path: Path, reason: str) -> ModelError:
     """The error of a file that contradicts itself."""
     return ModelError(
-        f"{path} cannot be read as GGUF: {what}.", "It is damaged, or was not copied whole: get it again."
+        f"{path} cannot be read as GGUF: {reason}.", "It is damaged, or was not copied whole: get it again."
     )
 
 
@@ -59,13 +59,13 @@ class _Walk:
             raise self._wrong(f"its version is {version}")
         self._fits(pairs, LEAST_PAIR, "its count of metadata")
         self._fits(tensors, LEAST_TENSOR, "its count of tensors")
-        known = dict[str, Any]()
+        metadata = dict[str, Any]()
         for number in range(pairs):
             key = self._string(f"key {number}", LONGEST_KEY)
-            if key in known:
+            if key in metadata:
                 raise self._wrong(f"{key} is there twice")
-            known[key] = self._value(key, *struct.unpack("<I", self._take(4, key)))
-        self._tensors(tensors, self._alignment(known.get("general.alignment", ALIGNMENT)))
+            metadata[key] = self._value(key, *struct.unpack("<I", self._take(4, key)))
+        self._tensors(tensors, self._alignment(metadata.get("general.alignment", ALIGNMENT)))
 
     def _alignment(self, value: Any) -> int:
         if type(value) is not int or not 0 < value <= COARSEST or value & (value - 1):
@@ -130,30 +130,30 @@ class _Walk:
                 self._value(key, ARRAY, depth + 1)
         return None
 
-    def _skip_string(self, what: str) -> None:
+    def _skip_string(self, field: str) -> None:
         (length,) = struct.unpack_from("<Q", self._data, self._at) if self._at + 8 <= len(self._data) else (1 << 62,)
         if length > len(self._data) - self._at - 8:
-            raise self._wrong(f"a string of {what} goes beyond the file's end")
+            raise self._wrong(f"a string of {field} goes beyond the file's end")
         self._at += 8 + length
 
-    def _string(self, what: str, longest: int = 1 << 62) -> str:
-        (length,) = struct.unpack("<Q", self._take(8, what))
+    def _string(self, field: str, longest: int = 1 << 62) -> str:
+        (length,) = struct.unpack("<Q", self._take(8, field))
         if length > min(longest, len(self._data) - self._at):
-            raise self._wrong(f"the length of {what} is {length:,} bytes")
+            raise self._wrong(f"the length of {field} is {length:,} bytes")
         try:
-            return self._take(length, what).decode("utf-8")
+            return self._take(length, field).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise self._wrong(f"{what} is no UTF-8") from error
+            raise self._wrong(f"{field} is no UTF-8") from error
 
-    def _fits(self, count: int, width: int, what: str) -> None:
+    def _fits(self, count: int, width: int, field: str) -> None:
         if count * width > len(self._data) - self._at:
-            raise self._wrong(f"{what} is {count:,}, more than the file can hold")
+            raise self._wrong(f"{field} is {count:,}, more than the file can hold")
 
-    def _take(self, count: int, what: str) -> bytes:
+    def _take(self, count: int, field: str) -> bytes:
         if count > len(self._data) - self._at:
-            raise self._wrong(f"it ends within {what}")
+            raise self._wrong(f"it ends within {field}")
         self._at += count
         return self._data[self._at - count : self._at]
 
-    def _wrong(self, what: str) -> ModelError:
-        return refused(self._path, what)
+    def _wrong(self, reason: str) -> ModelError:
+        return refused(self._path, reason)

@@ -43,7 +43,7 @@ def read(path: Path) -> dict[str, TensorEntry]:
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}", AGAIN) from error
     entries = [_entry(path, name, about, 8 + length) for name, about in _parsed(path, text).items()]
-    return _placed(path, dict(sorted(entries, key=lambda item: (item[1].start, item[1].end))), 8 + length, size)
+    return _contiguous(path, dict(sorted(entries, key=lambda item: (item[1].start, item[1].end))), 8 + length, size)
 
 
 def damaged(path: Path, what: str) -> ModelError:
@@ -62,7 +62,7 @@ def _length(path: Path, first: bytes, size: int) -> int:
 
 def _parsed(path: Path, text: bytes) -> dict[str, Any]:
     try:
-        header = json.loads(text, object_pairs_hook=_once)
+        header = json.loads(text, object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:
         raise damaged(path, f"its header is no JSON ({str(error)[:80]})") from error
     if not isinstance(header, dict):
@@ -71,7 +71,7 @@ def _parsed(path: Path, text: bytes) -> dict[str, Any]:
     return header
 
 
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         names = [name for name, _ in pairs]
@@ -103,7 +103,7 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
 
 
-def _placed(path: Path, entries: dict[str, TensorEntry], base: int, size: int) -> dict[str, TensorEntry]:
+def _contiguous(path: Path, entries: dict[str, TensorEntry], base: int, size: int) -> dict[str, TensorEntry]:
     """The entries, if they fill the file without a gap and without an overlap."""
     end = base
     for name, entry in entries.items():

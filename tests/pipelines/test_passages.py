@@ -14,11 +14,11 @@ from gemmalocal.documents.find import find_documents
 from gemmalocal.documents.limits import Limits
 from gemmalocal.jobs.events import Notice, encode
 from gemmalocal.pipelines.shared.background import Teller
-from gemmalocal.pipelines.shared.passages import Gathered, gather
+from gemmalocal.pipelines.shared.passages import GatheredPieces, gather
 from gemmalocal.recipe.prepare_schema import Preparation
 
 
-def gathered(tiny: Path, *sources: str, task: str = "text", **more: object) -> Gathered:
+def gathered(tiny: Path, *sources: str, task: str = "text", **more: object) -> GatheredPieces:
     """The pieces of sources; what is told of them can be written down."""
     tell = Teller()
     wanted = Preparation.model_validate({"sources": list(sources), "author": "rules", "task": task, **more})

@@ -32,23 +32,27 @@ class Author:
     close: Callable[[], None] = lambda: None
 
 
-def open_author(wanted: Preparation, folder: Path | None, tokenizer: Tokenizer | None) -> Author:
+def open_author(preparation: Preparation, folder: Path | None, tokenizer: Tokenizer | None) -> Author:
     """The author of a preparation; `folder` and `tokenizer` are its model's, if that is to write."""
-    settings = {"temperature": wanted.temperature, "max_tokens": wanted.answer_tokens, "seed": wanted.seed}
-    if wanted.author == "rules" or wanted.task == "text":
-        how = "passages" if wanted.task == "text" else "made by rules"
-        return Author(None, "", f"nobody: rows are {how}")
-    if wanted.endpoint is not None:
-        return _server(wanted.endpoint, settings)
+    settings = {
+        "temperature": preparation.temperature,
+        "max_tokens": preparation.answer_tokens,
+        "seed": preparation.seed,
+    }
+    if preparation.author == "rules" or preparation.task == "text":
+        origin = "passages" if preparation.task == "text" else "made by rules"
+        return Author(None, "", f"nobody: rows are {origin}")
+    if preparation.endpoint is not None:
+        return _server(preparation.endpoint, settings)
     assert folder is not None
     assert tokenizer is not None
-    ask = Local(open_backend("auto").generator(folder), tokenizer, wanted)
+    ask = Local(open_backend("auto").generator(folder), tokenizer, preparation)
     weights = [
         (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.safetensors"))
     ]
     name = json.dumps([str(folder), weights, settings])
-    known = Path(wanted.model).name if paths.expanded(wanted.model).is_dir() else wanted.model
-    title = known if tokenizer.has_template else f"{known} (a base model: it words questions only)"
+    model_name = Path(preparation.model).name if paths.expanded(preparation.model).is_dir() else preparation.model
+    title = model_name if tokenizer.has_template else f"{model_name} (a base model: it words questions only)"
     return Author(ask, name, title, instructed=tokenizer.has_template)
 
 
@@ -69,8 +73,8 @@ class Local:
     An answer depends on its prompt and the settings alone: where it is sampled, each prompt is asked by itself.
     """
 
-    def __init__(self, generator: Generator, tokenizer: Tokenizer, wanted: Preparation) -> None:
-        self._generator, self._tokenizer, self._wanted = generator, tokenizer, wanted
+    def __init__(self, generator: Generator, tokenizer: Tokenizer, preparation: Preparation) -> None:
+        self._generator, self._tokenizer, self._preparation = generator, tokenizer, preparation
         self._stops = set(tokenizer.stop_ids)
         if not tokenizer.has_template:  # what goes on from examples ends with its line
             self._stops |= {ids[0] for ids in tokenizer.encode_batch(["\n", "\n\n"]) if len(ids) == 1}
@@ -83,7 +87,7 @@ class Local:
                 yield place, text
         ids = {place: self._tokenizer.encode(text) for place, text in enumerate(texts) if isinstance(text, str)}
         places = sorted(ids, key=lambda place: len(ids[place]))  # rows of like length waste little padding
-        together = 1 if self._wanted.temperature else TOGETHER
+        together = 1 if self._preparation.temperature else TOGETHER
         for start in range(0, len(places), together):
             chosen = places[start : start + together]
             yield from zip(chosen, self._answers([ids[place] for place in chosen]), strict=True)
@@ -97,14 +101,14 @@ class Local:
             return Unanswered(f"The prompt {problem}.")
 
     def _answers(self, prompts: list[list[int]]) -> list[str]:
-        wanted, base = self._wanted, not self._tokenizer.has_template
-        longest = QUESTION if base else wanted.answer_tokens
-        content = sha256(str(prompts).encode()).digest()[:4] if wanted.temperature else b"\0"
-        seed = wanted.seed + int.from_bytes(content, "big")
-        said: list[list[int]] = [[] for _ in prompts]
-        sampling = Sampling(wanted.temperature, seed=seed, max_tokens=longest)
+        preparation, base = self._preparation, not self._tokenizer.has_template
+        longest = QUESTION if base else preparation.answer_tokens
+        content = sha256(str(prompts).encode()).digest()[:4] if preparation.temperature else b"\0"
+        seed = preparation.seed + int.from_bytes(content, "big")
+        answer_ids: list[list[int]] = [[] for _ in prompts]
+        sampling = Sampling(preparation.temperature, seed=seed, max_tokens=longest)
         for step in self._generator.stream(prompts, [0] * len(prompts), sampling, self._stops):
-            for ids, number in zip(said, step, strict=True):
+            for ids, number in zip(answer_ids, step, strict=True):
                 if number is not None and number not in self._stops:
                     ids.append(number)
-        return [self._tokenizer.decode(ids).strip() for ids in said]
+        return [self._tokenizer.decode(ids).strip() for ids in answer_ids]

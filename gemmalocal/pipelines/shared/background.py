@@ -64,7 +64,7 @@ def in_background(
             tell.news.put(None)
 
     Thread(target=run, daemon=True).start()  # daemon: work that never notices does not keep the process
-    yield from _told(tell, commands)
+    yield from _progress_events(tell, commands)
     if tell.stop.is_set() and not (final and results):
         raise Stopped
     if failures:
@@ -72,7 +72,7 @@ def in_background(
     return results[0]
 
 
-def _told(tell: Teller, commands: Commands) -> Generator[Event, None, None]:
+def _progress_events(tell: Teller, commands: Commands) -> Generator[Event, None, None]:
     seen: tuple[str, int] = ("", -1)
     past: deque[tuple[float, int]] = deque(maxlen=PACE)  # when, and how much was done
     deadline = float("inf")

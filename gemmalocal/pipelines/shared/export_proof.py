@@ -31,7 +31,7 @@ PROMPTS, SHARE, ANSWER = 4, 3, 32  # prompts; of plain text, the first third is 
 
 @dataclass(frozen=True)
 class ProofQuestions:
-    """What is asked of both: rows, and the beginnings of some of them."""
+    """What a run and its export are both asked: rows for the loss, and prompts (token ids) to go on from."""
 
     rows: Sequence[Example]
     prompts: list[list[int]]
@@ -39,8 +39,8 @@ class ProofQuestions:
 
 
 @dataclass(frozen=True)
-class ProofReading:
-    """Summed loss of `tokens`, the scores (vocabulary,) after each prompt, and the answers."""
+class ProofMeasurement:
+    """One model's replies: summed loss (nats) of `tokens`, and by prompt the logits (vocabulary,) and the answer."""
 
     loss: float
     tokens: int
@@ -49,26 +49,26 @@ class ProofReading:
 
 
 @dataclass(frozen=True)
-class Known:
-    """What the run itself says: the base's summed loss and scores after each prompt, and the tuned model."""
+class RunReference:
+    """What an export is held against: the base's summed loss (nats) and logits by prompt, and the tuned model's."""
 
     asked: ProofQuestions
     base: float
     before: list[Logits]
-    tuned: ProofReading
+    tuned: ProofMeasurement
 
 
 def prove(form: ExportForm, finished: FinishedRun, folder: Path, tell: Tell) -> Proof:
     """The proof of the export in `folder`; it is read by the other engine where that is possible and installed."""
     tell("asking the run", 0, 3)
-    known = ask_run(finished)
+    reference = ask_run(finished)
     tell("asking the export", 1, 3)
-    proof = ask_export(form, finished, folder, known)
+    proof = ask_export(form, finished, folder, reference)
     tell("asking the export", 3, 3)
     return proof
 
 
-def ask_run(finished: FinishedRun) -> Known:
+def ask_run(finished: FinishedRun) -> RunReference:
     """What an export must say too; raises `ModelError` for a run without its rows."""
     if not token_store.exists(finished.run / "examples"):
         raise ModelError("The run was made by an older version, and its rows are gone.", "Train it again.")
@@ -76,35 +76,45 @@ def ask_run(finished: FinishedRun) -> Known:
         raise token_store.damaged_store(wrong)
     train, held_out, _ = token_store.load(finished.run / "examples")
     rows = held_out.spaced(finished.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
-    asked = ProofQuestions(rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], finished.tokenizer)
+    questions = ProofQuestions(
+        rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], finished.tokenizer
+    )
     own = open_backend(_own(finished))
     trainer = own.trainer(finished.base, _recipe(finished.recipe, finished.recipe.quantize))
     base, _ = loop.summed_loss(rows, finished.recipe.train, trainer)
-    before = [trainer.logits(prompt) for prompt in asked.prompts]
+    before = [trainer.logits(prompt) for prompt in questions.prompts]
     if finished.adapter:
         trainer.load(finished.adapter)
     else:
         del trainer  # two whole models need not be in memory
         trainer = own.trainer(finished.result, _recipe(finished.recipe, "none"))
-    return Known(asked, base, before, _said(asked, finished.recipe, trainer))
+    return RunReference(questions, base, before, _measure(questions, finished.recipe, trainer))
 
 
-def ask_export(form: ExportForm, finished: FinishedRun, folder: Path, known: Known) -> Proof:
-    """The export in `folder` against what is known of its run."""
-    engine, how, said = _read_again(form, finished, folder, _own(finished), known.asked)
-    tuned, tokens = known.tuned, known.tuned.tokens
-    texts = zip(known.asked.prompts, tuned.answers, said.answers, strict=True)
-    differences = [np.abs(one - other).mean() for one, other in zip(tuned.logits, said.logits, strict=True)]
+def ask_export(form: ExportForm, finished: FinishedRun, folder: Path, reference: RunReference) -> Proof:
+    """The export in `folder` against the reference of its run."""
+    engine, loaded_as, exported = _read_again(form, finished, folder, _own(finished), reference.asked)
+    tuned, tokens = reference.tuned, reference.tuned.tokens
+    texts = zip(reference.asked.prompts, tuned.answers, exported.answers, strict=True)
+    differences = [
+        np.abs(run_logits - export_logits).mean()
+        for run_logits, export_logits in zip(tuned.logits, exported.logits, strict=True)
+    ]
     return Proof(
         form.label,
-        f"{how}, by {engine}",
+        f"{loaded_as}, by {engine}",
         tokens,
-        known.base / tokens,
+        reference.base / tokens,
         tuned.loss / tokens,
-        said.loss / tokens,
+        exported.loss / tokens,
         float(np.mean(differences)),
-        float(np.mean([_carried(*three) for three in zip(known.before, tuned.logits, said.logits, strict=True)])),
-        [ProofAnswer(known.asked.tokenizer.decode(prompt), one, other) for prompt, one, other in texts],
+        float(
+            np.mean([_carried(*logits) for logits in zip(reference.before, tuned.logits, exported.logits, strict=True)])
+        ),
+        [
+            ProofAnswer(reference.asked.tokenizer.decode(prompt), run_text, export_text)
+            for prompt, run_text, export_text in texts
+        ],
     )
 
 
@@ -114,12 +124,12 @@ def _own(finished: FinishedRun) -> str:
 
 
 def _read_again(
-    form: ExportForm, finished: FinishedRun, folder: Path, own: str, asked: ProofQuestions
-) -> tuple[str, str, ProofReading]:
+    form: ExportForm, finished: FinishedRun, folder: Path, own: str, questions: ProofQuestions
+) -> tuple[str, str, ProofMeasurement]:
     """The engine, what it read, and what it said."""
     if form.name == "mlx-adapter":
         reader: InferenceModel = open_backend("mlx").load_with_mlx_lm(finished.base, folder)  # type: ignore[attr-defined]
-        return "mlx-lm itself", "the adapter over its base", _said(asked, finished.recipe, reader)
+        return "mlx-lm itself", "the adapter over its base", _measure(questions, finished.recipe, reader)
     others = [name for name in BACKENDS if name != own and installed(name)]
     engine = "mlx" if form.bits else (others or [own])[0]
     backend = open_backend(engine)
@@ -127,21 +137,25 @@ def _read_again(
     if form.name == "adapter":
         trainer = backend.trainer(finished.base, _recipe(finished.recipe, finished.recipe.quantize))
         trainer.load(folder)
-        return engine, "the adapter over its base", _said(asked, finished.recipe, trainer)
+        return engine, "the adapter over its base", _measure(questions, finished.recipe, trainer)
     if form.name == "merged":
-        return engine, "the folder", _said(asked, finished.recipe, backend.trainer(folder, plain))
+        return engine, "the folder", _measure(questions, finished.recipe, backend.trainer(folder, plain))
     with staging.folder(folder / "again") as place:
         file, opened = next(folder.glob("*.gguf")), place / "model"
-        gguf_file.to_folder(file, opened, lambda *what: None, {})
-        return engine, "the GGUF, dequantized by gguf", _said(asked, finished.recipe, backend.trainer(opened, plain))
+        gguf_file.to_folder(file, opened, lambda *progress: None, {})
+        return (
+            engine,
+            "the GGUF, dequantized by gguf",
+            _measure(questions, finished.recipe, backend.trainer(opened, plain)),
+        )
 
 
-def _said(asked: ProofQuestions, recipe: Recipe, trainer: InferenceModel) -> ProofReading:
-    loss, tokens = loop.summed_loss(asked.rows, recipe.train, trainer)
-    logits = [trainer.logits(prompt) for prompt in asked.prompts]
-    stops = asked.tokenizer.stop_ids
-    answers = [asked.tokenizer.decode(list(trainer.stream(prompt, ANSWER, stops))) for prompt in asked.prompts]
-    return ProofReading(loss, tokens, logits, answers)
+def _measure(questions: ProofQuestions, recipe: Recipe, trainer: InferenceModel) -> ProofMeasurement:
+    loss, tokens = loop.summed_loss(questions.rows, recipe.train, trainer)
+    logits = [trainer.logits(prompt) for prompt in questions.prompts]
+    stops = questions.tokenizer.stop_ids
+    answers = [questions.tokenizer.decode(list(trainer.stream(prompt, ANSWER, stops))) for prompt in questions.prompts]
+    return ProofMeasurement(loss, tokens, logits, answers)
 
 
 def _carried(base: Logits, tuned: Logits, exported: Logits) -> float:

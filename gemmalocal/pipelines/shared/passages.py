@@ -29,8 +29,8 @@ KEEP = "--near-copies keep (near_copies: keep in a file) keeps them"
 
 
 @dataclass
-class Gathered:
-    """The pieces, and what became of their sources."""
+class GatheredPieces:
+    """The pieces read from one source or from all, and what became of the sources."""
 
     pieces: list[Piece] = field(default_factory=list)
     documents: int = 0  # files, and rows of files of rows
@@ -39,23 +39,23 @@ class Gathered:
     same: list[str] = field(default_factory=list)  # of documents that were read before: the first of each
     copies: int = 0  # passages that nearly repeat one before
 
-    def add(self, came: Gathered) -> None:
+    def add(self, source_pieces: GatheredPieces) -> None:
         """Take in what came of one source."""
-        self.pieces += came.pieces
-        self.documents += came.documents
-        self.refused += came.refused
-        self.warnings += came.warnings
-        self.same += came.same
-        self.copies += came.copies
+        self.pieces += source_pieces.pieces
+        self.documents += source_pieces.documents
+        self.refused += source_pieces.refused
+        self.warnings += source_pieces.warnings
+        self.same += source_pieces.same
+        self.copies += source_pieces.copies
 
 
 class Reading:
     """Sources that are read beside us from now on; to be closed, or used in a `with`."""
 
-    def __init__(self, wanted: Preparation) -> None:
-        password = os.environ.get(wanted.password_env) if wanted.password_env else None
+    def __init__(self, preparation: Preparation) -> None:
+        password = os.environ.get(preparation.password_env) if preparation.password_env else None
         self.reader = IsolatedReader(password)
-        self.places = find_documents(wanted.sources) if wanted.task != "rewrite" else []
+        self.places = find_documents(preparation.sources) if preparation.task != "rewrite" else []
         self.reader.begin(self.places)
 
     def __enter__(self) -> Reading:
@@ -65,23 +65,27 @@ class Reading:
         self.reader.close()
 
 
-def gather(wanted: Preparation, tokenizer: Tokenizer, tell: Teller, begun: Reading | None = None) -> Gathered:
+def gather(
+    preparation: Preparation, tokenizer: Tokenizer, tell: Teller, started_reading: Reading | None = None
+) -> GatheredPieces:
     """Read all sources; what cannot be read is refused, the others are read all the same.
 
-    What was `begun`, as while the tokenizer was loaded, goes on.
+    A `started_reading`, as one begun while the tokenizer was loaded, goes on.
     """
-    gathered = Gathered()
-    if wanted.task == "rewrite":
-        _rows(wanted, gathered, tell)
+    gathered = GatheredPieces()
+    if preparation.task == "rewrite":
+        _rows(preparation, gathered, tell)
         return gathered
-    with begun or Reading(wanted) as reading:
-        _documents(wanted, reading, tokenizer, gathered, tell)
+    with started_reading or Reading(preparation) as reading:
+        _documents(preparation, reading, tokenizer, gathered, tell)
     return gathered
 
 
-def _documents(wanted: Preparation, reading: Reading, tokenizer: Tokenizer, gathered: Gathered, tell: Teller) -> None:
+def _documents(
+    preparation: Preparation, reading: Reading, tokenizer: Tokenizer, gathered: GatheredPieces, tell: Teller
+) -> None:
     places = reading.places
-    cutting = _Cutting(Cutter(tokenizer.encoder, wanted.passage_tokens), wanted.near_copies == "keep", tell)
+    cutting = _Cutting(Cutter(tokenizer.encoder, preparation.passage_tokens), preparation.near_copies == "keep", tell)
     done = 0
 
     def progress() -> None:
@@ -89,15 +93,15 @@ def _documents(wanted: Preparation, reading: Reading, tokenizer: Tokenizer, gath
 
     reading.reader.idle = progress
     for place, items in reading.reader.read_all(places):
-        came = Gathered()
-        for document in _read(place, items, came):
+        source_pieces = GatheredPieces()
+        for document in _read(place, items, source_pieces):
             progress()
-            cutting.add(document, printable(place), came)
-            if gathered.documents + came.documents == wanted.max_documents:
+            cutting.add(document, printable(place), source_pieces)
+            if gathered.documents + source_pieces.documents == preparation.max_documents:
                 break
-        gathered.add(came)
-        tell.say(_told(printable(place), came))
-        if gathered.documents == wanted.max_documents:
+        gathered.add(source_pieces)
+        tell.say(_read_event(printable(place), source_pieces))
+        if gathered.documents == preparation.max_documents:
             return
         done += 1
     tell("documents", len(places), len(places))
@@ -112,55 +116,57 @@ class _Cutting:
         self._seen = dict[str, str]()  # content, and the document that had it first
         self._passages, self._copies = 0, 0
 
-    def add(self, document: Document, file: str, came: Gathered) -> None:
-        """The pieces of a document of `file`, added to what `came` of that."""
+    def add(self, document: Document, file: str, source_pieces: GatheredPieces) -> None:
+        """The pieces of a document of `file`, added to that file's `source_pieces`."""
         content = _content(document)
         if (first := self._seen.setdefault(content, document.source)) != document.source:
-            came.same.append(first)
+            source_pieces.same.append(first)
             return
-        came.documents += 1
+        source_pieces.documents += 1
         records = document.source != file
         for passage in self._cut(document):
             name = f"{document.source}#{passage.number}"
             self._passages += 1
             if self._near is None or self._near.original(name, passage.text, records) is None:
-                came.pieces.append(Piece(content, document.title, passage, file=file))
+                source_pieces.pieces.append(Piece(content, document.title, passage, file=file))
             else:
-                came.copies += 1
+                source_pieces.copies += 1
                 self._left_out()
 
     def _left_out(self) -> None:
         """One more near copy."""
         self._copies += 1
         if self._copies == MANY and 2 * self._copies > self._passages:
-            told = f"{self._copies} of the first {self._passages} passages nearly repeat others"
-            self._tell.say(Notice(f"{told} and are left out, as more may be; {KEEP}"))
+            sentence = f"{self._copies} of the first {self._passages} passages nearly repeat others"
+            self._tell.say(Notice(f"{sentence} and are left out, as more may be; {KEEP}"))
 
 
-def _read(place: str, items: Items, came: Gathered) -> Iterator[Document]:
-    """The document at a place, or of a file of rows each; what cannot be read is noted in `came`."""
+def _read(place: str, items: Items, source_pieces: GatheredPieces) -> Iterator[Document]:
+    """The document at a place, or of a file of rows each; what cannot be read is noted in `source_pieces`."""
     try:
         for document in items:
             if isinstance(document, Rejected):
-                came.refused.append((document.source, f"The row {document.reason}."))
+                source_pieces.refused.append((document.source, f"The row {document.reason}."))
                 continue
-            came.warnings += [(document.source, warning) for warning in document.warnings]
+            source_pieces.warnings += [(document.source, warning) for warning in document.warnings]
             yield document
     except DocumentError as error:
-        came.refused.append((printable(place), f"{error.message} {error.hint}".strip()))
+        source_pieces.refused.append((printable(place), f"{error.message} {error.hint}".strip()))
 
 
-def _told(source: str, came: Gathered) -> Read:
+def _read_event(source: str, source_pieces: GatheredPieces) -> Read:
     """What came of one source, as an event: rows that were refused beside others are a warning."""
-    warnings = [warning for _, warning in came.warnings[:TOLD]]
-    if (more := len(came.warnings) - TOLD) > 0:
+    warnings = [warning for _, warning in source_pieces.warnings[:TOLD]]
+    if (more := len(source_pieces.warnings) - TOLD) > 0:
         warnings.append(f"{more} more warnings.")
-    reason = came.refused[0][1] if came.refused else ""
-    if not came.documents:
-        return Read(source, 0, reason or (f"It is the same as {came.same[0]}." if came.same else ""), warnings)
+    reason = source_pieces.refused[0][1] if source_pieces.refused else ""
+    if not source_pieces.documents:
+        return Read(
+            source, 0, reason or (f"It is the same as {source_pieces.same[0]}." if source_pieces.same else ""), warnings
+        )
     if reason:
-        warnings.append(f"{len(came.refused)} rows were refused, the first: {reason}")
-    return Read(source, len(came.pieces), warnings=warnings)
+        warnings.append(f"{len(source_pieces.refused)} rows were refused, the first: {reason}")
+    return Read(source, len(source_pieces.pieces), warnings=warnings)
 
 
 def _content(document: Document) -> str:
@@ -170,9 +176,9 @@ def _content(document: Document) -> str:
     return whole.hexdigest()
 
 
-def _rows(wanted: Preparation, gathered: Gathered, tell: Teller) -> None:
-    for number, source in enumerate(wanted.sources):
-        tell("rows", number, len(wanted.sources))
+def _rows(preparation: Preparation, gathered: GatheredPieces, tell: Teller) -> None:
+    for number, source in enumerate(preparation.sources):
+        tell("rows", number, len(preparation.sources))
         before, name = len(gathered.pieces), printable(source)
         try:
             records = Records(DataSpec(path=source), side=splits.TRAIN)
@@ -185,7 +191,7 @@ def _rows(wanted: Preparation, gathered: Gathered, tell: Teller) -> None:
         notices = [printable(notice) for notice in (*records.notes(), *records.findings.notices())]
         gathered.warnings += [(name, notice) for notice in notices]
         tell.say(Read(name, len(gathered.pieces) - before, warnings=notices))
-    tell("rows", len(wanted.sources), len(wanted.sources))
+    tell("rows", len(preparation.sources), len(preparation.sources))
 
 
 def _of_rows(records: Records, file: str) -> Iterator[Piece]:
