@@ -70,6 +70,10 @@ async def test_from_home_to_rows(papers: Path, tiny: Path) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, PreparingScreen) and app.screen.run)
         assert app.screen.query_one(DataTable).row_count == 3  # a past one looks the same
+        await pilot.press("e")
+        await until(pilot, lambda: isinstance(app.screen, DocumentsScreen) and app.screen is not form)
+        await until(pilot, lambda: bool(app.screen.query(Sources)) and app.screen.query_one(Sources).chosen)
+        assert app.screen.query_one("#name", Input).value == "mine"  # the form, filled with what it was made by
 
 
 @pytest.mark.parametrize("listed", [True, False])
