@@ -46,7 +46,7 @@ def write_merged(folder: Path, base: Path, parts: Sequence[Tensor], dtype: str, 
 def write_gguf(
     folder: Path, base: Path, plan: gguf_write.Plan, title: str, tell: Tell, template: str | None = None
 ) -> Path:
-    """One GGUF file, and the licence's notice beside it."""
+    """Write one GGUF file, the licence's notice beside it, and return the file's path."""
     path = folder / f"{title}-{plan.form}.gguf"
     gguf_write.write(path, base, plan, title, lambda done, total: tell("packing", done, total), template)
     for name in ("NOTICE", "LICENSE"):

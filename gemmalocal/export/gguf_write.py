@@ -95,6 +95,7 @@ def write(path: Path, base: Path, plan: Plan, title: str, progress: TellBytes, t
 
 
 def _bytes(tensor: Tensor, kind: Kind) -> int:
+    # Blocks of a quantized type lie within a row of the last dimension, never across two.
     size: int = prod(tensor.shape[:-1]) * libgguf.row_size(kind, tensor.shape[-1])
     return size
 
@@ -106,7 +107,7 @@ def _rope_divisors(text: dict[str, Any], kept: dict[str, Tensor]) -> Tensor:
 
 
 def pack(values: Floats, kind: Kind) -> NDArray[Any]:
-    """float32 to the bytes of a type, row by row, as llama.cpp's own quantizer does."""
+    """float32 (..., width) to the bytes of a type, each row by itself, as llama.cpp's own quantizer packs it."""
     packed: NDArray[Any] = libgguf.quantize_rows(values, kind)
     return packed
 

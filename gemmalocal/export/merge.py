@@ -34,10 +34,11 @@ class Adapted:
     magnitude: Floats | None = None
 
     def onto(self, weight: Floats) -> Floats:
-        """The merged weight."""
+        """The merged float32 weight (out, in): W + scale * B A (LoRA, arXiv:2106.09685); with a magnitude, DoRA's."""
         updated: Floats = weight + np.float32(self.scale) * (self.b @ self.a)
         if self.magnitude is None:
             return updated
+        # DoRA (arXiv:2402.09353): each output row is rescaled to its trained length; norms are (out,).
         directed: Floats = (updated * (self.magnitude / np.linalg.norm(updated, axis=1))[:, None]).astype(np.float32)
         return directed
 
@@ -131,6 +132,7 @@ def _dequantized(
     shape = (*raw.shape[:-1], raw.shape[-1] * 32 // bits)
 
     def read() -> Floats:
+        # (out, packed) uint32 -> (out, packed, 32 / bits) -> (out, groups, group): a scale and a bias by group.
         shifts = np.arange(0, 32, bits, dtype=np.uint32)
         numbers = ((raw[..., None] >> shifts) & np.uint32((1 << bits) - 1)).reshape(*shape[:-1], -1, group)
         values = numbers.astype(np.float32) * scales.floats()[..., None] + biases.floats()[..., None]

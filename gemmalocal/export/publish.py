@@ -33,7 +33,7 @@ class Item:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Bytes of its content."""
         return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
 
 

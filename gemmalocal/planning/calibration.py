@@ -31,6 +31,7 @@ def _factor(state: JobState, engine: str, width: int, checkpointing: bool) -> fl
     like = {"engine": engine, "width": width, "checkpointing": checkpointing}
     if not state.steps or any(plan.get(key) != value for key, value in like.items()):
         return None
+    # Bytes: weights and adapter are known exactly, so what was measured beyond them is activations and head.
     moving = plan["activations"] + plan["head"]
     measured = max(step.memory for step in state.steps) - plan["weights"] - plan["adapter"]
     return float(measured / moving) if moving > 0 and measured > 0 else None

@@ -92,7 +92,7 @@ def estimate(
     engine: str = "mlx",
     stream: int | None = None,
 ) -> Estimate:
-    """Peak of a step; `width` is bytes of a number, `bits` those of a quantized weight (the recipe's, if it says).
+    """Bytes at a step's peak; `width` is bytes of a number, `bits` of a quantized weight (the recipe's, if it says).
 
     `stream` is bytes of a number in activations, where they differ from the weights'.
     """
@@ -101,6 +101,7 @@ def estimate(
     kind = ENGINES[engine]
     states = STATES[recipe.train.optimizer]
     full = recipe.method == "full"
+    # Bytes of what is trained, in float32; the optimizer's states are counted as a multiple of it.
     trained = 4 * (sizes.weights if full else _adapted(sizes, recipe))
     return Estimate(
         weights=int(_weights(sizes, width, bits, kind)),
@@ -141,6 +142,7 @@ def _alive(sizes: Sizes, recipe: Recipe, load: Load, stream: int, checkpointing:
     if recipe.method == "dora":  # what the projections gave, for the gradient of their lengths
         kept += 2 * sizes.width + 2 * inner + sizes.queries + 2 * sizes.keys
     work: float = sum(map(operator.mul, kind.work, widths)) + scores
+    # With checkpointing a layer keeps only its input, and one micro-batch at a time has a layer computed again.
     if checkpointing:
         return load.tokens * (sizes.layers * sizes.width + sizes.beside) + load.each * (kept + work)
     return (load.tokens * (sizes.layers * kept + sizes.beside) + load.each * work) * kind.slack
@@ -162,6 +164,7 @@ def _adapted(sizes: Sizes, recipe: Recipe) -> float:
 
 def most_tokens(expected: Callable[[int], Estimate], memory: int, most: int) -> int:
     """The most tokens, up to `most`, whose expected peak fits in a machine's `memory` bytes; 0 if none do."""
+    # Bisection in units of STEP tokens: the expected peak grows with the tokens.
     low, high = 0, most // STEP
     while low < high:
         middle = (low + high + 1) // 2

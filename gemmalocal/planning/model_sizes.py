@@ -42,7 +42,7 @@ class Sizes:
 
     @property
     def body(self) -> int:
-        """Weights in the layers' projections."""
+        """Numbers (not bytes) in the projections of all layers: attention's four and the feed-forward's three."""
         attention = self.width * (self.queries + 2 * self.keys) + self.queries * self.width
         return self.layers * (attention + 3 * self.width * self.inner)
 
@@ -53,7 +53,7 @@ class Sizes:
 
     @property
     def weights(self) -> int:
-        """All weights of the text model."""
+        """Numbers (not bytes) in all weights of the text model."""
         return self.body + self.embedding + self.more
 
 

@@ -32,5 +32,5 @@ def training(config: dict[str, Any], weights: int, width: int, ram: int) -> Trai
 
 
 def chat(weights: int, ram: int) -> bool:
-    """Whether weights of so many bytes leave room to answer."""
+    """Whether `weights` bytes leave room to answer on a machine with `ram` bytes."""
     return weights + CHAT_MORE < memory.USABLE * ram

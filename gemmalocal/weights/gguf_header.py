@@ -54,6 +54,7 @@ class _Walk:
         magic = self._take(4, "its magic")
         if magic != b"GGUF":
             raise self._wrong("it does not begin with GGUF")
+        # Little-endian: version (uint32), count of tensors and of metadata pairs (uint64 each).
         version, tensors, pairs = struct.unpack("<IQQ", self._take(20, "its counts"))
         if version not in (2, 3):
             raise self._wrong(f"its version is {version}")
@@ -76,6 +77,7 @@ class _Walk:
         spans = [self._tensor(number) for number in range(count)]
         if len({name for name, *_ in spans}) < count:
             raise self._wrong("a tensor's name is there twice")
+        # The tensors' data begins at the next multiple of the alignment; offsets count from there.
         start = -(-self._at // alignment) * alignment
         end = 0
         for name, offset, size in sorted(spans, key=lambda span: span[1:]):
@@ -93,6 +95,7 @@ class _Walk:
         (dimensions,) = struct.unpack("<I", self._take(4, name))
         if not 0 < dimensions <= DIMENSIONS:
             raise self._wrong(f"{name} has {dimensions} dimensions")
+        # The innermost dimension comes first: it is the one whose numbers are packed in blocks.
         shape = struct.unpack(f"<{dimensions}Q", self._take(8 * dimensions, name))
         raw, offset = struct.unpack("<IQ", self._take(12, name))
         try:

@@ -86,7 +86,7 @@ def architecture(model_type: str) -> str:
 
 
 def tower(name: str) -> str | None:
-    """What a tensor belongs to that is no part of the text model."""
+    """The part (`vision tower`) that a tensor of llama.cpp's name belongs to; None for the text model's."""
     return next((part for prefix, part in TOWERS.items() if name.startswith(prefix)), None)
 
 
@@ -109,7 +109,7 @@ def tensor_name(name: str, architecture: str) -> str:
 
 
 def gguf_name(name: str, architecture: str) -> str:
-    """The inverse of `tensor_name`."""
+    """transformers' name of a tensor to llama.cpp's, the inverse of `tensor_name`; raises `ModelError` for others."""
     outer, inner = ({ours: theirs for theirs, ours in names.items()} for names in NAMES[architecture])
     parts = name.split(".", 3)
     if name in outer:

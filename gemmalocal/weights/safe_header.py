@@ -25,7 +25,7 @@ BITS = {
 
 
 class TensorEntry(NamedTuple):
-    """A tensor: its type, its shape, and where its bytes begin and end in the file."""
+    """A tensor: its type as the format names it (`BF16`), its shape, and its bytes' begin and end in the file."""
 
     kind: str
     shape: tuple[int, ...]
@@ -87,6 +87,7 @@ def _entry(path: Path, name: str, about: Any, base: int) -> tuple[str, TensorEnt
         raise damaged(path, f"shape of {name} is {str(shape)[:40]}")
     if not (isinstance(offsets, list) and len(offsets) == 2 and all(map(_is_count, offsets))):
         raise damaged(path, f"data_offsets of {name} are {str(offsets)[:40]}")
+    # Offsets are in bytes from the header's end; sub-byte types are packed, so bits are rounded up to bytes.
     start, end = offsets
     needed = -(-prod(shape) * BITS[kind] // 8)
     if end - start != needed:

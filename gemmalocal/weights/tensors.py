@@ -103,6 +103,7 @@ def packed(values: Floats, kind: str) -> NDArray[Any]:
     """float32 as the numbers of a file; bfloat16 is rounded to the nearest, ties to even."""
     if kind != "BF16":
         return values.astype(TYPES[kind])
+    # Half of the lower 16 bits is added, one less where the upper half is even, so that ties go to even.
     bits = np.ascontiguousarray(values).view(np.uint32)
     rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
     return np.where(np.isnan(values), 0x7FC0, rounded).astype("<u2")
@@ -116,6 +117,7 @@ def _header(shard: Iterable[Tensor], kind: str) -> bytes:
         entries[tensor.name] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [start, end]}
         start = end
     text = json.dumps(entries).encode()
+    # Spaces behind the JSON: the tensors' bytes then begin at a multiple of eight.
     text += b" " * (-len(text) % 8)
     return struct.pack("<Q", len(text)) + text
 

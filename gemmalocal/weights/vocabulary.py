@@ -22,7 +22,7 @@ SPECIAL = {"<start_of_turn>", "<end_of_turn>", *SHOWN}  # user-defined in the fi
 
 
 def merges(pieces: Sequence[str], scores: Sequence[float], skip: set[str]) -> list[tuple[str, str]]:
-    """Every way to make a piece from two others, the best-scored piece first."""
+    """Every way to make a piece from two others, the best-scored piece first; `scores` are minus the merges' ranks."""
     known = set(pieces) - skip
     ranked: list[tuple[float, int, int, str, str]] = []
     for piece, score in zip(pieces, scores, strict=True):
@@ -32,6 +32,7 @@ def merges(pieces: Sequence[str], scores: Sequence[float], skip: set[str]) -> li
             left, right = piece[:cut], piece[cut:]
             if left in known and right in known:
                 ranked.append((-score, len(left), len(right), left, right))
+    # Merges of the same piece go by the lengths of their halves, the shorter first half before.
     ranked.sort(key=lambda merge: merge[:3])
     return [(left, right) for *_, left, right in ranked]
 

@@ -160,6 +160,7 @@ def _measure(questions: ProofQuestions, recipe: Recipe, trainer: InferenceModel)
 
 def _carried(base: Logits, tuned: Logits, exported: Logits) -> float:
     """The part of the way from `base` to `tuned` that `exported` has gone; noise across the way does not count."""
+    # The exported shift projected on the tuned one, in the space of the logits (vocabulary,).
     way = tuned - base
     return float(np.dot(exported - base, way) / np.dot(way, way)) if way.any() else 1.0
 
