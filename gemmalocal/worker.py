@@ -38,7 +38,7 @@ class Inbox:
         self._path, self._offset = path, 0
 
     def __call__(self) -> list[dict[str, Any]]:
-        """The new commands; a line that is no JSON object is passed over."""
+        """The new commands; a line that is not a JSON object is passed over."""
         with self._path.open("rb") as file:
             file.seek(self._offset)
             block = file.read()
@@ -118,7 +118,7 @@ def _fail(say: EventLog, error: Exception, directory: Path) -> int:
     """Leave the last word, if there is room for it, and the exit code."""
     with suppress(OSError):  # the log may be on a full disk
         traceback.print_exc()
-    unforeseen = GemmalocalError(f"Something unforeseen: {error}", f"See {directory / 'log.txt'}.")
+    unforeseen = GemmalocalError(f"Something unexpected went wrong: {error}", f"See {directory / 'log.txt'}.")
     cause = system_errors.explained(error) or unforeseen
     name = type(error if cause is unforeseen else cause).__name__
     with suppress(OSError):  # whoever looks on finds out by himself: see `history.death`

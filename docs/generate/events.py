@@ -62,7 +62,7 @@ GROUPS = [
             Progress("counting tokens", 2000, 8000, 12.5),
             Notice("3 rows cut at 128 tokens"),
             Finished("done", "100 of 100 steps; the adapter of step 100 is in adapter/"),
-            Failed("DatasetError", "No row is left to train on.", "Raise data.max_length, or mend the rows.", 2),
+            Failed("DatasetError", "No row is left to train on.", "Raise data.max_length, or correct the rows.", 2),
         ],
     ),
     Group(

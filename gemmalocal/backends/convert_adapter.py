@@ -66,7 +66,9 @@ def to_mlx(source: Path, model: dict[str, Any], target: Path) -> None:
     odd = [key for key, plain in PLAIN.items() if (config.get(key) or plain) != plain]
     if config.get("peft_type") != "LORA" or odd:
         what = ", ".join(odd) or f"peft_type {config.get('peft_type')}"
-        raise ModelError(f"mlx-lm has nothing for {what} of {source / CONFIG}.", "Only plain LoRA and DoRA cross over.")
+        raise ModelError(
+            f"mlx-lm has nothing for {what} of {source / CONFIG}.", "Only plain LoRA and DoRA can be converted."
+        )
     places, made = _places(model), Tensors()
     for name, value in tensors.items():
         module, inner = _parted(_PEFT, name, places.peft)
@@ -96,7 +98,9 @@ def to_peft(source: Path, model: dict[str, Any], base: str, target: Path) -> Non
     tensors, config = peft_adapter.load(source, MLX_WEIGHTS)
     kind, lora = config.get("fine_tune_type", "lora"), config.get("lora_parameters") or {}
     if kind not in ("lora", "dora") or not {"rank", "scale"} <= lora.keys():
-        raise ModelError(f"{source / CONFIG} describes no LoRA of mlx-lm ({kind}).", "Only LoRA and DoRA cross over.")
+        raise ModelError(
+            f"{source / CONFIG} describes no LoRA of mlx-lm ({kind}).", "Only LoRA and DoRA can be converted."
+        )
     places, made, modules = _places(model), Tensors(), list[str]()
     back = {theirs: ours for ours, theirs in INNER.items()}
     for name, value in tensors.items():
@@ -118,7 +122,7 @@ def to_peft(source: Path, model: dict[str, Any], base: str, target: Path) -> Non
 def _places(model: dict[str, Any]) -> Places:
     family = model.get("model_type", "")
     if family not in PLACES:
-        raise ModelError(f"'{family}' is no Gemma whose names are known.", f"Known are {', '.join(PLACES)}.")
+        raise ModelError(f"'{family}' is not a Gemma whose names are known.", f"Known are {', '.join(PLACES)}.")
     return PLACES[family]
 
 

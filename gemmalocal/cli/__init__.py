@@ -16,7 +16,7 @@ from gemmalocal.cli.output import flush, note, open_streams, styled
 from gemmalocal.errors import INTERRUPTED, GemmalocalError, OutputLost, OutputUnwanted, UsageFault
 from gemmalocal.files import system_errors
 
-EPILOG = """Without a word, gemmalocal opens the app. What a command takes: gemmalocal COMMAND --help
+EPILOG = """Without a command, gemmalocal opens the app. Help for a command: gemmalocal COMMAND --help
 
 Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing, 4 killed or out of memory,
 130 interrupted.
@@ -46,8 +46,8 @@ def undecodable(words: Sequence[str]) -> GemmalocalError | None:
         except UnicodeEncodeError:
             shown = os.fsencode(word).decode("utf-8", "backslashreplace")
             return UsageFault(
-                f"An argument is no UTF-8 text: {shown[:200]}",
-                "Type it in a terminal that speaks UTF-8; rename a file that is called so, or name its folder.",
+                f"An argument is not UTF-8 text: {shown[:200]}",
+                "Type it in a terminal that uses UTF-8. If it names a file, rename the file, or name its folder.",
             )
     return None
 

@@ -29,7 +29,7 @@ def parse_lengths(context: click.Context, parameter: click.Parameter, value: str
     except ValueError:
         lengths = [0]
     if lengths and lengths[0] < SHORTEST:
-        raise click.BadParameter(f"give numbers of tokens from {SHORTEST} on, with commas: 512,1024")
+        raise click.BadParameter(f"give numbers of tokens, {SHORTEST} or more, with commas between them: 512,1024")
     return lengths
 
 

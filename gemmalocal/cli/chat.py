@@ -187,7 +187,7 @@ def converse(dialogue: Dialogue, system: str) -> int:
         number += 1
         if any("\ud800" <= mark <= "\udfff" for mark in line):
             unread += 1
-            note(f"line {number} of stdin is no UTF-8 text: it was not asked")
+            note(f"line {number} of stdin is not UTF-8 text: it was skipped")
             continue
         word, _, rest = line.strip().partition(" ")
         match word:
@@ -205,7 +205,7 @@ def converse(dialogue: Dialogue, system: str) -> int:
                 if rest in dialogue.names:
                     dialogue.do("vote", voice=dialogue.names.index(rest))
                 else:
-                    note(f"there is: {', '.join(dialogue.names)}")
+                    note(f"you can vote for: {', '.join(dialogue.names)}")
             case _ if word.startswith("/"):
                 note(HELP)
             case _:

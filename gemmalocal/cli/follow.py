@@ -65,7 +65,7 @@ def exit_code(job: Job, last: Event | None, asked: bool) -> int:
             return KILLED
         return INTERRUPTED if asked and last.outcome == "stopped" else 0
     name, cause = job.directory.name, history.death(job)
-    note(f"{name} died. {cause.message} {cause.hint}")
+    note(f"{name} ended too soon. {cause.message} {cause.hint}")
     if job.directory.parent == paths.runs():  # only those can be gone on with
         note(f"Its log: gemmalocal log {name}. Go on with: gemmalocal resume {name}")
     return cause.code

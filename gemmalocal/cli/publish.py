@@ -37,7 +37,7 @@ def push(source: str, name: str, form: str | None, is_dataset: bool, private: bo
     If it was interrupted, the same command goes on. What the Hub has is not sent again.
     """
     if is_dataset and form:
-        raise RecipeError("--form is for a run.", "A dataset goes whole, with its card.")
+        raise RecipeError("--form is for a run.", "A dataset is always sent whole, with its card.")
     spec = {
         "path": str((_rows(source) if is_dataset else history.find_run(source)).absolute()),
         "kind": "dataset" if is_dataset else "model",

@@ -103,7 +103,7 @@ def _force(job: Job) -> None:
         alive = ", ".join(map(str, holder.holders(job.directory / "lock"))) or "unknown"
         raise GemmalocalError(
             f"{name} could not be killed: it still runs (process {alive}).",
-            "The system lets a process that waits for a disk die later; look again with: gemmalocal runs",
+            "A process that waits for a disk ends later. Look again with: gemmalocal runs",
         )
     state = history.read(job.directory)
     if state.status != "killed":

@@ -84,7 +84,7 @@ def _follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool,
     if detach:
         raise RecipeError(f"{launched.by} looks after its processes until they end.", "Leave --detach out.")
     if kind != "train":
-        raise RecipeError("Only a training is shared by several processes.", f"Do it without {launched.by}.")
+        raise RecipeError("Only training can be shared by several processes.", f"Do it without {launched.by}.")
     if launched.rank:
         processes.follow(folder, kind, spec)
 

@@ -60,13 +60,13 @@ def from_file(path: Path) -> ChatTemplate:
     try:
         source = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise RecipeError(
             f"The chat template {path} cannot be read: {why}.", f"data.chat_template is a Jinja file, or {NO_TEMPLATE}."
         ) from error
     if not re.search(r"\{[{%][^}]*\bmessages\b", source):
         raise RecipeError(
-            f"The chat template {path} says nothing of the messages.", "It is a Jinja template of a conversation."
+            f"The chat template {path} does not use the messages.", "It is a Jinja template of a conversation."
         )
     return ChatTemplate(source, path.name)
 
@@ -112,7 +112,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise ModelError(f"{path.name} of the model is no UTF-8 text.", AGAIN) from error
+        raise ModelError(f"{path.name} of the model is not UTF-8 text.", AGAIN) from error
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise ModelError(f"{path}{line} is no JSON: {error}.", "Fetch the model again, with all its files.") from error
+        raise ModelError(f"{path}{line} is not JSON: {error}.", "Fetch the model again, with all its files.") from error
     if not isinstance(content, dict):
         raise ModelError(f"{path} holds no JSON object.", "Fetch the model again, with all its files.")
     return content

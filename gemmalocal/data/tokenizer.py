@@ -19,7 +19,7 @@ from gemmalocal.templates.sandbox import TemplateFault, TemplateRaised, Template
 __all__ = ["TURNS", "TURN_ENDS", "TURN_STARTS", "TemplateRefused", "Tokenizer"]
 TURN_STARTS = ("<start_of_turn>", "<|turn>")
 TURN_ENDS = ("<end_of_turn>", "<turn|>")
-MEND = "Mend it, or take another: --set data.chat_template=FILE, or none for rows that are written in turns already."
+MEND = "Repair it, or take another: --set data.chat_template=FILE, or none for rows that are written in turns already."
 MARK = re.compile(r"<[^<>\[\]\s]{1,60}>|\[[^<>\[\]\s]{1,60}\]")
 HTML = re.compile(
     r"</?(?:a|b|blockquote|body|br|caption|code|div|em|font|footer|h[1-6]|html|i|iframe|img|li|ol|p|pre|s|script|span|"

@@ -63,7 +63,7 @@ def messages(turns: Sequence[Any], remarks: Remarks, learned: bool = True) -> It
     """Each turn as a message; an empty system message is none. Raises `UnusableRow`."""
     for turn in turns:
         if not isinstance(turn, dict):
-            raise UnusableRow("has a message that is no object")
+            raise UnusableRow("has a message that is not an object")
         role_name = str(turn.get(_key(turn, SPEAKERS) or "role"))
         role = ROLE_NAMES.get(role_name.lower(), role_name.lower())
         if role not in ROLES:

@@ -54,7 +54,7 @@ def _whole(digits: str) -> int | str:
 
 
 def _no_number(name: str) -> None:
-    """NaN and the infinities are no JSON: they are null."""
+    """NaN and the infinities are not JSON: they are null."""
 
 
 QUICK = json.JSONDecoder(parse_float=_number, parse_constant=_no_number)

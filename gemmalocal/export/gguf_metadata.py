@@ -68,7 +68,7 @@ def _pattern(config: dict[str, Any]) -> int:
         return int(config.get("sliding_window_pattern") or USUAL)
     every = kinds.index(FULL) + 1 if FULL in kinds else len(kinds) + 1
     if kinds != [SLIDING if (layer + 1) % every else FULL for layer in range(len(kinds))]:
-        raise ModelError("Its full layers are not evenly spaced, which GGUF cannot say.", "Export it as merged.")
+        raise ModelError("Its full layers are not evenly spaced, which GGUF cannot describe.", "Export it as merged.")
     return every
 
 

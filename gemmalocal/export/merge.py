@@ -87,7 +87,7 @@ def read_adapter(folder: Path) -> dict[str, Adapted]:
         module = name.removesuffix(".lora_A.weight")
         where = plain_name(module.removeprefix(peft_adapter.PREFIX))
         if where is None:
-            raise ModelError(f"The adapter changes {module}, which is no part of a text model.")
+            raise ModelError(f"The adapter changes {module}, which is not part of a text model.")
         length = parts.get(f"{module}.lora_magnitude_vector")
         updates[where] = Adapted(
             parts[name].floats(),

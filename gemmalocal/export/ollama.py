@@ -127,7 +127,7 @@ def _around(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[str]:
 
 def _unsayable(why: str) -> ModelError:
     return ModelError(
-        f"The model's chat template cannot be said in Ollama's language: {why}.",
+        f"The model's chat template cannot be written in Ollama's language: {why}.",
         "Export it as gguf: the template itself is in the file.",
     )
 

@@ -36,7 +36,7 @@ def find(run: Path, form: str) -> Path | None:
         raise _not_whole(run, folder, f"{PROOF} cannot be read")
     if proof.get("passed") is not True:
         raise GemmalocalError(
-            f"The export {folder.name} of {run.name} lost the tune: its proof failed.",
+            f"The export {folder.name} of {run.name} lost what was learned: its proof failed.",
             remedy(folder.name),
         )
     if _stale(run, folder):

@@ -69,9 +69,9 @@ def unseal(text: str) -> tuple[dict[str, Any], bool]:
     try:
         values = json.loads(text)
     except (ValueError, RecursionError):
-        raise Damaged("is no JSON" if text else "is empty") from None
+        raise Damaged("is not JSON" if text else "is empty") from None
     if not isinstance(values, dict):
-        raise Damaged("is no JSON object")
+        raise Damaged("is not a JSON object")
     own = values.pop(SEAL, None)
     if own is not None and own != _own(values):
         raise Damaged(CHANGED)

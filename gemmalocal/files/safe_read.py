@@ -13,7 +13,7 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import system_errors
 
 LARGEST = 32 * 1024 * 1024  # bytes of a description that is believed
-HINT = "Mend it, or move the folder away."
+HINT = "Repair it, or move the folder away."
 
 
 def regular(path: Path) -> BinaryIO:
@@ -40,9 +40,9 @@ def json_object(path: Path, most: int = LARGEST) -> dict[str, Any]:
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise GemmalocalError(f"{path} is damaged: it is no JSON.", HINT) from error
+        raise GemmalocalError(f"{path} is damaged: it is not JSON.", HINT) from error
     if not isinstance(value, dict):
-        raise GemmalocalError(f"{path} is damaged: it is no JSON object.", HINT)
+        raise GemmalocalError(f"{path} is damaged: it is not a JSON object.", HINT)
     return value
 
 

@@ -33,13 +33,13 @@ def resolved(target: str | Path) -> Path:
     """The folder that is meant, free of links, `..` and `~`; raises `RecipeError` for what can be none."""
     text = str(target)
     if not text.strip() or "\0" in text:
-        raise RecipeError(f"'{text}' is no folder's name.", NEW)
+        raise RecipeError(f"'{text}' is not a folder's name.", NEW)
     try:
         path = paths.expanded(text).resolve()
     except (OSError, RuntimeError) as error:  # links in a circle; a home that is not there
         raise RecipeError(f"{text} leads nowhere: {error}", NEW) from error
     if long := next((part for part in path.parts if len(os.fsencode(part)) > LONGEST), None):
-        raise RecipeError(f"'{long[:40]}...' is too long for a folder's name.", f"Take at most {LONGEST} bytes.")
+        raise RecipeError(f"'{long[:40]}...' is too long for a folder's name.", f"Use at most {LONGEST} bytes.")
     return path
 
 
@@ -109,7 +109,7 @@ def _content(path: Path) -> set[str]:
     if not os.path.lexists(path):
         return set()
     if not path.is_dir() or path.is_symlink():
-        raise RecipeError(f"{path} is there already, and is no folder.", NEW)
+        raise RecipeError(f"{path} is there already, and is not a folder.", NEW)
     names = manifest.names(path) | {f"{child.name}/" for child in path.iterdir() if child.is_dir()}  # of exports: none
     return names
 

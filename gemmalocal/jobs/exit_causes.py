@@ -57,7 +57,7 @@ PEER = Cause(  # MLX's ring, gloo
     ("connection to a peer was lost", "Connection closed by peer", "Connection reset by peer"),
     WorkKilled,
     "Another process of this run is gone, and with it its share of the work.",
-    "Its own words are in log.<rank>.txt in the run's folder. Start all of them again with: resume",
+    "What it said is in log.<rank>.txt in the run's folder. Start all of them again with: resume",
 )
 
 
@@ -82,6 +82,6 @@ def explain(log: str, code: int | None) -> GemmalocalError:
     if code is not None and code < 0:
         return WorkKilled(f"It crashed ({signal.Signals(-code).name}).", "The end of its log may say more.")
     return WorkKilled(
-        "It ended without a word, as at kill -9, at a power cut, or when the system kills it because memory ran out.",
+        "It ended without saying why: by kill -9, a power cut, or the system because memory ran out.",
         f"If it was memory: {MEMORY.hint}",
     )

@@ -46,7 +46,7 @@ def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) 
     lock = os.fdopen(atomic.private(str(directory / "lock"), os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+")
     if not _acquire(lock.fileno()):
         lock.close()
-        raise JobBusy(f"{directory.name} is already running.", f"Look on with: gemmalocal watch {directory.name}")
+        raise JobBusy(f"{directory.name} is already running.", f"Watch it with: gemmalocal watch {directory.name}")
     with lock:
         atomic.write_text(directory / "job.json", json.dumps({"kind": kind, "spec": spec}, indent=2))
         open(directory / "inbox.jsonl", "w", opener=atomic.private).close()

@@ -164,7 +164,7 @@ class Conversation:
         if turn not in range(1, len(exchanges) + 1):
             raise ValueError("there is no answer to vote for")
         if voice is not None and voice not in range(len(self._voices)):
-            raise ValueError(f"there is no voice {voice}: they are 0 to {len(self._voices) - 1}")
+            raise ValueError(f"there is no answer {voice} to vote for: they are 0 to {len(self._voices) - 1}")
         return Voted(turn, voice)
 
     def _keep(self) -> None:

@@ -64,7 +64,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     yield Report({"path": str(target), "form": form.label, "bytes": exports.folder_bytes(target), **proof.as_dict()})
     if not proof.passed:
         raise GemmalocalError(
-            f"The export lost the tune: {_share(proof.kept)} of its gain, {_share(proof.carried)} of its shift left.",
+            f"The export lost what was learned: {_share(proof.kept)} of its gain, "
+            f"{_share(proof.carried)} of its shift left.",
             proof.remedy,
         )
     yield Finished("done", f"{form.label} in {target}")

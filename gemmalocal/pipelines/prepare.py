@@ -83,7 +83,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         yield from map(Notice, _of_sources(gathered))
         if not gathered.pieces:
             raise DatasetError(
-                "Nothing was read that rows could be made of.", f"Why, of each source: {directory / datasets.REFUSED}."
+                "Nothing was read that can become rows.", f"Why, of each source: {directory / datasets.REFUSED}."
             )
         yield Stage("writing the rows")
         prepared = yield from in_background(
@@ -114,7 +114,7 @@ def write(
     remembered = Remembered(directory / datasets.ASKED, author.ask, author.name) if author.ask else None
     if preparation.judge and not (remembered and author.instructed):
         hint = "Name a model that follows instructions, or an endpoint."
-        raise RecipeError(f"There is nobody to judge: the author is {author.title}.", hint)
+        raise RecipeError(f"Nothing can judge the rows: the author is {author.title}.", hint)
     progress = ("passages", 0, len(gathered.pieces))
     furthest = Counter[str]()
 

@@ -68,7 +68,7 @@ def _dataset(spec: dict[str, Any], directory: Path, commands: Commands) -> Gener
     folder = Path(spec["path"])
     if any((folder / name).is_file() for name in MADE_HERE) or not (folder / "README.md").is_file():
         if not (folder / TRAIN_FILE).is_file():
-            raise DatasetError(f"{folder} is no dataset.", f"It needs {TRAIN_FILE}, or rows and a README.md.")
+            raise DatasetError(f"{folder} is not a dataset.", f"It needs {TRAIN_FILE}, or rows and a README.md.")
         ready = directory / "hub"
         rows = folder if (folder / HELD_OUT_FILE).is_file() else folder / TRAIN_FILE
         details = {"path": str(rows), "form": "hub", "out": str(ready), "name": spec["name"].partition("/")[2]}

@@ -87,7 +87,7 @@ def _started(finished: FinishedRun, form: str | None, template: str, directory: 
             return servers.mlx(folder, None, name, template, host, port, log)
     if not installed("mlx"):
         raise BackendUnavailable(
-            "A run as it is is served by mlx-lm.",
+            "A run that was not exported is served by mlx-lm.",
             f"gemmalocal export {name} --to gguf, pip install xllamacpp, and: --form gguf",
         )
     if finished.adapter is None:
@@ -108,7 +108,7 @@ def _check_free(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         raise GemmalocalError(
-            f"{host}:{port} cannot be listened at: {error.strerror or error}", "Name another: --port, --host."
+            f"{host}:{port} cannot be used as the address: {error.strerror or error}", "Name another: --port, --host."
         ) from error
 
 

@@ -165,7 +165,7 @@ def _other_length(work: loop.TrainingRun, standing: TrainState, last: Step | Non
     """
     if standing.step > work.steps:
         raise RecipeError(
-            f"The run has trained {standing.step} steps, and shall have {work.steps} in all.", "Give it more."
+            f"The run has trained {standing.step} steps, and {work.steps} in all were asked for.", "Give it more."
         )
     if last is None or not standing.step or last.steps == work.steps:
         return

@@ -75,7 +75,7 @@ def impossible_size(config: dict[str, Any]) -> str:
     """What no model can have in its config.json; empty if there is nothing of the kind."""
     text = config.get("text_config") or config
     if not isinstance(text, dict):
-        return "its text_config is no object"
+        return "its text_config is not an object"
     for name, most in BOUNDS.items():
         value = text.get(name)
         if value is not None and not (type(value) is int and 1 <= value <= most):

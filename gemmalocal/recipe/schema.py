@@ -42,9 +42,9 @@ def _braces(text: str) -> str:
     try:
         parts = [part for part in string.Formatter().parse(text) if part[1] is not None]
     except ValueError as error:
-        raise ValueError(f"this is no template: {error} (a brace itself is written twice)") from error
+        raise ValueError(f"this is not a template: {error} (a brace itself is written twice)") from error
     if any(not name or form or conversion for _, name, form, conversion in parts):
-        raise ValueError("this is no template: in braces stands the name of a column and nothing else")
+        raise ValueError("this is not a template: in braces stands the name of a column and nothing else")
     return text
 
 

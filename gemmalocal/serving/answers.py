@@ -11,7 +11,7 @@ from gemmalocal.serving.engine import Begun, GeneratedPiece, GenerationRequest, 
 from gemmalocal.serving.requests import ChatRequest, CompletionRequest
 from gemmalocal.serving.stops import Stops
 
-LEAST = -9999.0  # a log probability in place of minus infinity, which is no JSON
+LEAST = -9999.0  # a log probability in place of minus infinity, which is not JSON
 KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 
 

@@ -31,7 +31,7 @@ def read(body: bytes) -> dict[str, Any]:
 
 
 def _no_number(name: str) -> NoReturn:
-    raise Refused(f"The body holds {name}, which is no JSON.")
+    raise Refused(f"The body holds {name}, which is not JSON.")
 
 
 def _check(document: Any) -> None:

@@ -168,7 +168,7 @@ class Front(NoStrangers):
             raise Refused("Send the body with a Content-Length, not in chunks.", 411)
         length = given.pop()
         if given or not (length.isascii() and length.isdigit()):
-            raise Refused("The Content-Length is no number.")
+            raise Refused("The Content-Length is not a number.")
         if len(length) > 12 or int(length) > body.LARGEST:
             raise Refused(f"The body is larger than {body.LARGEST} bytes.", 413)
         return int(length)

@@ -124,7 +124,7 @@ class Endpoint:
             hint = "Start the server, or check --endpoint; answers so far are kept."
             raise EndpointError(f"Nothing answers at {self.url}.", hint) from error
         except httpx2.TimeoutException as error:
-            raise RequestFailed(f"{self.url} fell silent in the midst of an answer, or gave none in time.") from error
+            raise RequestFailed(f"{self.url} fell silent in the middle of an answer, or gave none in time.") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise RequestFailed(f"The connection to {self.url} broke: {self._secret.clean(str(error))}.") from error
 
@@ -149,7 +149,7 @@ class Endpoint:
             seconds = _seconds(response.headers.get("retry-after"))
             if seconds is not None and seconds > LONGEST_WAIT:
                 hint = "Answers so far are kept: the same command goes on from here."
-                raise EndpointError(f"{self.url} wants no request for {seconds:.0f} seconds (429).", hint)
+                raise EndpointError(f"{self.url} asks us to wait {seconds:.0f} seconds (429).", hint)
             raise RequestFailed(f"{self.url} was asked too often (429).", seconds)
         if status >= 500:
             raise RequestFailed(f"{self.url} failed ({status}): {self._error_message(response)}")
@@ -234,7 +234,7 @@ def _choice(text: str) -> dict[str, Any]:
     try:
         completion = json.loads(text)
         if error := completion.get("error"):
-            raise RequestFailed(f"The server failed in the midst of its answer: {error}")
+            raise RequestFailed(f"The server failed in the middle of its answer: {error}")
         choices = completion["choices"]
         return dict(choices[0]) if choices else {}
     except (ValueError, LookupError, TypeError, AttributeError) as error:

@@ -64,7 +64,7 @@ def numbers(config: dict[str, Any], where: str) -> None:
     """Raise `ModelError` for a size that is missing, absurd or no number."""
     for key in OBJECTS:
         if not isinstance(config.get(key), dict | None):
-            raise _wrong(where, f"{key} is no object")
+            raise _wrong(where, f"{key} is not an object")
     text = config.get("text_config") or config
     _positions(text, where)
     for key in NEEDED:
@@ -106,7 +106,7 @@ def _positions(text: dict[str, Any], where: str) -> None:
     ]
     for key, rope in ropes:
         if not isinstance(rope, dict | None):
-            raise _wrong(where, f"{key} is no object")
+            raise _wrong(where, f"{key} is not an object")
         for name in ("rope_theta", "factor"):
             value = (rope or {}).get(name)
             if value is not None and (type(value) not in (int, float) or not 0 < value < math.inf):
@@ -192,9 +192,9 @@ def _object(path: Path) -> dict[str, Any]:
             f"{path} cannot be read: {error.strerror or error}", "Give a folder with config.json."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path} is no JSON: {str(error)[:80]}", safe_header.AGAIN) from error
+        raise ModelError(f"{path} is not JSON: {str(error)[:80]}", safe_header.AGAIN) from error
     if not isinstance(value, dict):
-        raise ModelError(f"{path} is damaged: it is no JSON object.", safe_header.AGAIN)
+        raise ModelError(f"{path} is damaged: it is not a JSON object.", safe_header.AGAIN)
     return value
 
 

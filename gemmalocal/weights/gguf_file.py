@@ -105,7 +105,7 @@ def _check_vocabulary(reader: gguf.GGUFReader, name: str, rows: int) -> None:
     for key in (key for key in reader.fields if key.startswith("tokenizer.ggml.") and key.endswith("_token_id")):
         number = _value(reader, key)
         if type(number) is not int or number < 0:
-            raise ModelError(f"{key} of {name} is no token's number.", "Take another GGUF of the same model.")
+            raise ModelError(f"{key} of {name} is not the number of a token.", "Take another GGUF of the same model.")
     if not isinstance(_value(reader, "tokenizer.chat_template", ""), str):
         raise ModelError(f"tokenizer.chat_template of {name} is no text.", "Take another GGUF of the same model.")
 
@@ -225,4 +225,6 @@ def _strings(field: gguf.ReaderField) -> list[str]:
     try:
         return [bytes(field.parts[index]).decode("utf-8") for index in field.data]
     except UnicodeDecodeError as error:
-        raise ModelError(f"{field.name} holds what is no UTF-8.", "Take another GGUF of the same model.") from error
+        raise ModelError(
+            f"{field.name} holds text that is not UTF-8.", "Take another GGUF of the same model."
+        ) from error

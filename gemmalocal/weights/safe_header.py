@@ -64,9 +64,9 @@ def _parsed(path: Path, text: bytes) -> dict[str, Any]:
     try:
         header = json.loads(text, object_pairs_hook=_unique_keys)
     except (ValueError, RecursionError) as error:
-        raise damaged(path, f"its header is no JSON ({str(error)[:80]})") from error
+        raise damaged(path, f"its header is not JSON ({str(error)[:80]})") from error
     if not isinstance(header, dict):
-        raise damaged(path, "its header is no JSON object")
+        raise damaged(path, "its header is not a JSON object")
     header.pop("__metadata__", None)
     return header
 

@@ -54,7 +54,7 @@ def folder_of(name: str) -> Path:
         return targets.resolved(name)
     if len(name.encode(errors="replace")) > targets.LONGEST:
         raise DatasetError(
-            f"'{name[:40]}...' is too long for a dataset's name.", f"Take at most {targets.LONGEST} bytes."
+            f"'{name[:40]}...' is too long for a dataset's name.", f"Use at most {targets.LONGEST} bytes."
         )
     if not re.fullmatch(r"[\w][\w.-]*", name):
         raise DatasetError(f"'{name}' cannot be a dataset's name.", "Use letters, digits, '-', '_' and '.'.")
@@ -86,7 +86,7 @@ def ours(folder: Path) -> bool:
 
 
 def read(file: Path) -> list[DatasetRow]:
-    """The rows of one of a dataset's files, in their order; raises `DatasetError` for a line that is no row."""
+    """The rows of one of a dataset's files, in their order; raises `DatasetError` for a line that is not a row."""
     return list(numbered(file).values())
 
 
@@ -99,7 +99,9 @@ def numbered(file: Path) -> dict[int, DatasetRow]:
             try:
                 rows[number] = dict(json.loads(line))
             except (ValueError, TypeError) as error:
-                raise DatasetError(f"{file}:{number} is no row.", "Mend the line, or make the dataset anew.") from error
+                raise DatasetError(
+                    f"{file}:{number} is not a row.", "Repair the line, or make the dataset again."
+                ) from error
     return rows
 
 
@@ -158,7 +160,7 @@ def by_hand(folder: Path) -> Hand:
         answers = {int(name): str(text) for name, text in content["edited"].items()}
         return Hand(set(map(int, content["accepted"])), set(map(int, content["dropped"])), answers)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        hint = "Mend it; without it, what was changed by hand is forgotten when the dataset is made again."
+        hint = "Repair it. Without it, your changes by hand are lost when the dataset is made again."
         raise DatasetError(f"{file} is damaged: it does not say what was changed by hand.", hint) from error
 
 
@@ -289,5 +291,5 @@ def _object(file: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         content = None
     if not isinstance(content, dict):
-        raise DatasetError(f"{file} is damaged: it is no JSON object.", "Mend or delete the file.")
+        raise DatasetError(f"{file} is damaged: it is not a JSON object.", "Repair or delete the file.")
     return content

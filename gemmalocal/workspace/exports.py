@@ -158,7 +158,7 @@ def start(run: Path, form: ExportForm, to: Path | None = None) -> processes.Job:
     target(job_spec, form.label)
     old = processes.Job(run / JOBS / form.label)
     if old.directory.is_dir() and old.alive:
-        raise JobBusy(f"{run.name} is being exported as {form.label} already.", "Wait for its end, or stop it.")
+        raise JobBusy(f"{run.name} is being exported as {form.label} already.", "Wait until it has ended, or stop it.")
     old.skip()
     job = processes.start(old.directory, "export", job_spec)
     job.skip_to(old)

@@ -68,7 +68,7 @@ def resume(folder: Path, overrides: Sequence[str] = ()) -> processes.Job:
     """
     kind = history.kind(folder)
     if overrides and kind != "train":
-        raise RecipeError(f"{folder.name} is no training run: it has no keys to set.", "Leave --set out.")
+        raise RecipeError(f"{folder.name} is not a training run: it has no keys to set.", "Leave --set out.")
     changed = _changed(folder, overrides)
     if kind == "train":
         _check_goes_on(folder, changed, {item.partition("=")[0].strip() for item in overrides})
@@ -93,7 +93,7 @@ def _changed(folder: Path, overrides: Sequence[str]) -> Recipe | None:
     for item in overrides:
         if (key := item.partition("=")[0].strip()) not in CHANGEABLE:
             raise RecipeError(
-                f"{key} cannot change in the midst of a run.",
+                f"{key} cannot change in the middle of a run.",
                 f"Only {', '.join(CHANGEABLE)} can. For anything else begin a new run: "
                 f"gemmalocal train {folder / 'recipe.yaml'} --set {item}",
             )
@@ -123,7 +123,7 @@ def _check_goes_on(folder: Path, changed: Recipe | None, keys: set[str]) -> None
     if longer.train.steps is not None and longer.train.steps <= trained and state.status != "early":
         raise RecipeError(
             f"{folder.name} has trained {trained} steps; train.steps={longer.train.steps} is not more.",
-            "Give how many it shall have in all.",
+            "Give the number of steps in all.",
         )
     if state.status == "early" and "train.early_stop" not in keys:
         raise RecipeError(
@@ -141,7 +141,7 @@ def _keep(recipe: Recipe, folder: Path) -> None:
 def checked(name: str) -> str:
     """A name that a run can have; raises `RecipeError`."""
     if len(name.encode(errors="replace")) > targets.LONGEST:
-        raise RecipeError(f"'{name[:40]}...' is too long for a run's name.", f"Take at most {targets.LONGEST} bytes.")
+        raise RecipeError(f"'{name[:40]}...' is too long for a run's name.", f"Use at most {targets.LONGEST} bytes.")
     if not re.fullmatch(r"[\w][\w.-]*", name):
         raise RecipeError(f"'{name}' cannot be a run's name.", "Use letters, digits, '-', '_' and '.'.")
     return name

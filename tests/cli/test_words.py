@@ -73,7 +73,7 @@ def test_every_command_answers_with_a_sentence(
     assert "\x1b[31m" not in text
     assert text.strip()
     if word == FOREIGN:
-        assert "An argument is no UTF-8 text: caf\\xe9" in text
+        assert "An argument is not UTF-8 text: caf\\xe9" in text
     if word == LONG:
         assert len(text) < 900
 
@@ -154,7 +154,7 @@ def test_bytes_on_stdin_that_are_no_text_are_told_and_nothing_is_said_twice(
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"one\ncaf\xe9\n\n three \n"), encoding="utf-8"))
     code, text = said(capsys, monkeypatch, "chat", "r")
     assert code == 2
-    assert "line 2 of stdin is no UTF-8 text: it was not asked" in text
+    assert "line 2 of stdin is not UTF-8 text: it was skipped" in text
     assert (text.count("said one"), text.count("said three")) == (1, 1)
     asked = [json.loads(line) for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert [event["text"] for event in asked if event["event"] == "asked"] == ["one", "three"]

@@ -165,7 +165,7 @@ def test_a_person_may_give_a_template_or_none(tiny: Path, tmp_path: Path) -> Non
     assert unwrapped.render(ASKED, True) == Tokenizer(folder).render(ASKED, True)
     assert chosen(tiny, "none") == chosen(tiny, None) == ChatTemplate(TURNS, "Gemma's turns", wraps=False)
     (tmp_path / "other.jinja").write_text('{"messages": "{{ x }}"}')
-    with pytest.raises(RecipeError, match="says nothing of the messages"):
+    with pytest.raises(RecipeError, match="does not use the messages"):
         chosen(folder, str(tmp_path / "other.jinja"))
     with pytest.raises(RecipeError, match=r"gone\.jinja cannot be read"):
         chosen(folder, str(tmp_path / "gone.jinja"))

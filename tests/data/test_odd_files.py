@@ -70,7 +70,7 @@ TOLD: list[tuple[str, str | bytes, list[str], str]] = [  # the same, and what is
     ("bytes.json", b'[{"a": "\xff"}, {"a": 2}]', ["2"], "is not UTF-8 text (save it as UTF-8): it has the byte 0xff"),
     ("text.json", '["x", {"a": 2}]', ["2"], "text.json#1 is not an object with named columns: it is text"),
     ("number.json", "5", [], "number.json#1 is not an object with named columns: it is a number"),
-    ("blank.json", " \n\t", [], "blank.json is empty: there is no JSON in it"),
+    ("blank.json", " \n\t", [], "blank.json is empty: there is not JSON in it"),
     ("null.json", "null", [], "it is null"),
     ("deep.json", '[{"a": 1}, ' + "[" * 100_000, ["1"], "nested too deeply; from there on, 100.0 kB"),
     ("deep.jsonl", '{"a": 1}\n' + "[" * 100_000 + '\n{"a": 2}', ["1", "2"], "deep.jsonl:2 is not JSON that can be"),

@@ -62,7 +62,7 @@ def test_what_becomes_of_the_rate_is_said(tmp_path: Path, schedule: str, says: s
     assert says in told.text
     assert not list(_other_length(job, standing, Step(100, 200, 1.0, 9, 1e-5, 1.0, 0.1, 1)))
     assert not list(_other_length(job, checkpoints.TrainState(), last))
-    with pytest.raises(RecipeError, match="trained 201 steps, and shall have 200"):
+    with pytest.raises(RecipeError, match="trained 201 steps, and 200 in all"):
         list(_other_length(job, checkpoints.TrainState(201), last))
 
 

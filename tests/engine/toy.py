@@ -29,7 +29,7 @@ class Toy:
     """The loss of a token is `LEAST + weight ** 2 / 2`; plain descent diverges at rates above 2.
 
     `plant` is handed the loss and the draws so far, and gives the loss that is seen (nan is fine); `ruin` is handed
-    the rate and the draws, and says whether an update leaves a weight that is no number.
+    the rate and the draws, and says whether an update leaves a weight that is not a number.
     """
 
     plant: Callable[[float, int], float] = lambda loss, draws: loss

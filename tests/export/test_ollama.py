@@ -126,7 +126,7 @@ UNSAYABLE = {
 
 @pytest.mark.parametrize("own", UNSAYABLE.values(), ids=UNSAYABLE)
 def test_a_template_that_gos_cannot_follow_is_refused(own: str, tiny: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="cannot be said in Ollama's language"):
+    with pytest.raises(ModelError, match="cannot be written in Ollama's language"):
         ollama.template(speaking(tiny, tmp_path, own), CHAT)
 
 

@@ -238,7 +238,7 @@ def test_only_what_was_proved_goes_out(hub: Published, trained: Path) -> None:
     (folder / "proof.json").write_text('{"passed": false}')
     lost = push(trained, trained / "runs" / "tune", "me/tune", form="gguf-Q4_0")
     assert isinstance(lost, Failed)
-    assert "lost the tune" in lost.message
+    assert "lost what was learned" in lost.message
     assert "more bits" in lost.hint
     none = push(trained, trained / "runs" / "tune", "me/tune", form="ollama")
     assert isinstance(none, Failed)

@@ -276,7 +276,7 @@ def last_words(server: servers.Server) -> str:
     ("words", "says"),
     [
         (["--form", "merged"], "has no export 'merged'"),
-        (["--host", "256.1.1.1"], "cannot be listened at"),
+        (["--host", "256.1.1.1"], "cannot be used as the address"),
     ],
 )
 def test_what_cannot_be_served_says_why(home: Path, words: list[str], says: str) -> None:
@@ -296,5 +296,5 @@ def test_a_port_that_is_taken_is_told(home: Path) -> None:
         words = ["serve", "tune", "--port", str(other.getsockname()[1])]
         done = subprocess.run([*COMMAND, *words], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "cannot be listened at" in done.stderr
+    assert "cannot be used as the address" in done.stderr
     assert "--port" in done.stderr

@@ -190,7 +190,7 @@ class Case:
 
     def _words(self) -> Iterator[str]:
         """Any last word that is no sentence for a person."""
-        if (last := _failed(self._task)) and last.message.startswith("Something unforeseen"):
+        if (last := _failed(self._task)) and last.message.startswith("Something unexpected went wrong"):
             yield last.message
 
 

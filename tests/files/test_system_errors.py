@@ -104,7 +104,7 @@ def test_a_damaged_job_fails_with_a_sentence() -> None:
     assert worker.run(place) == 1
     (last,) = Job(place).poll()
     assert isinstance(last, Failed)
-    assert "no JSON object" in last.message
+    assert "not a JSON object" in last.message
 
 
 def test_a_workspace_that_is_a_file(
@@ -115,7 +115,7 @@ def test_a_workspace_that_is_a_file(
     assert call(monkeypatch, "runs") == 0
     for words in (("models",), ("doctor",), ("fetch", "a/b")):
         assert call(monkeypatch, *words) == 2
-        assert "is no folder" in capsys.readouterr().err
+        assert "is not a folder" in capsys.readouterr().err
 
 
 def test_no_home(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

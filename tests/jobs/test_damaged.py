@@ -117,8 +117,8 @@ CONFIGS: dict[str, tuple[Any, str]] = {
     "no layers": ({"num_hidden_layers": 0}, "num_hidden_layers is 0"),
     "text for a number": ({"hidden_size": "big"}, "hidden_size is big"),
     "negative": ({"vocab_size": -3}, "vocab_size is -3"),
-    "text_config": ({"text_config": [1]}, "text_config is no object"),
-    "no JSON": ("{", "is no JSON"), "list": ("[]", "no JSON object"), "deep": (damaged.DEEP, "is no JSON"),
+    "text_config": ({"text_config": [1]}, "text_config is not an object"),
+    "no JSON": ("{", "is not JSON"), "list": ("[]", "not a JSON object"), "deep": (damaged.DEEP, "is not JSON"),
 }  # fmt: skip
 
 

@@ -42,7 +42,7 @@ CPP = "terminate called after throwing an instance of 'std::bad_alloc'\n  what()
         (CPP, -signal.SIGABRT, OutOfMemory, "did not fit into memory", "train.micro_batch=1"),
         ("loading\n", -signal.SIGKILL, OutOfMemory, "SIGKILL", "Close other programs"),
         ("", -signal.SIGSEGV, WorkKilled, "SIGSEGV", "its log"),
-        ("some warning\n", None, WorkKilled, "without a word", "If it was memory"),
+        ("some warning\n", None, WorkKilled, "without saying why", "If it was memory"),
     ],
 )
 def test_signs_become_a_sentence_and_a_remedy(log: str, code: int | None, kind: type, says: str, remedy: str) -> None:

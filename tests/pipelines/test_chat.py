@@ -138,7 +138,7 @@ def test_what_cannot_be_done_is_declined_with_the_reason(run: Path, tmp_path: Pa
         assert why in declined.why
     script.do(do="ask", text="the", max_tokens=2)
     assert "at temperature 0" in getattr(script.do(Declined, do="regenerate"), "why")  # noqa: B009
-    assert "no voice 5" in getattr(script.do(Declined, do="vote", voice=5), "why")  # noqa: B009
+    assert "no answer 5" in getattr(script.do(Declined, do="vote", voice=5), "why")  # noqa: B009
 
 
 def test_a_stop_keeps_what_was_said(run: Path, tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_killed_around_a_roll_back_equals_never_killed(recipe_path: Path, worksp
     until(lambda: not job.alive)
     if history.read(job.directory).status == "killed":
         assert "SIGKILL" in history.death(job).message  # the parent knows the signal, others do not
-        assert "without a word" in history.death(processes.Job(job.directory)).message
+        assert "without saying why" in history.death(processes.Job(job.directory)).message
         assert run("resume", "killed").returncode == 0
     truth, state = history.read(whole.directory), history.read(job.directory)
     assert [(step.step, step.loss) for step in state.steps] == [(step.step, step.loss) for step in truth.steps]
@@ -151,7 +151,7 @@ def test_an_abort_is_explained_and_gone_on_with_in_less_memory(recipe_path: Path
     fewer = run("resume", "aborted", "--set", "train.steps=3")
     assert fewer.returncode == 2, fewer.stderr
     refused = run("resume", "aborted", "--set", "lora.rank=3")
-    assert (refused.returncode, "cannot change in the midst" in refused.stderr) == (2, True)
+    assert (refused.returncode, "cannot change in the middle" in refused.stderr) == (2, True)
     less = ["--set", "train.micro_batch=1", "--set", "train.checkpointing=true"]
     assert apart("resume", "aborted", "--detach", *less).returncode == 0
     until(lambda: not job.alive or any(event["attempt"] == 2 for event in events(job.directory, "started")))

@@ -86,7 +86,7 @@ def test_retry_after_may_be_a_date() -> None:
         ("404", "knows no such model or path"),
         ("html", "answers with a web page (200)"),
         ("404 html", "answers with a web page (404)"),
-        ("429 9999", "wants no request for 9999 seconds"),
+        ("429 9999", "asks us to wait 9999 seconds"),
     ],
 )
 def test_what_cannot_pass_is_said_at_once(fault: str, says: str) -> None:

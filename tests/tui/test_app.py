@@ -66,7 +66,7 @@ async def test_runs_are_listed_and_a_killed_one_says_why() -> None:
         await until(pilot, lambda: table.row_count == 2)
         assert [str(cell) for cell in table.get_row("good")][1] == "✓ done"
         assert "killed 58/100" in str(table.get_row("bad")[1])
-        assert "ended without a word" in str(app.screen.query_one("#detail", Static).content)
+        assert "ended without saying why" in str(app.screen.query_one("#detail", Static).content)
 
 
 async def test_an_empty_workspace_welcomes_and_three_keys_start_a_run(

@@ -85,7 +85,7 @@ def test_what_cannot_be_done_changes_nothing(folder: Path) -> None:
     (folder / "lock").unlink()
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
     (folder / TRAIN_FILE).write_text(json.dumps(row) + "\nnonsense\n")
-    with pytest.raises(DatasetError, match=r"train.jsonl:2 is no row"):
+    with pytest.raises(DatasetError, match=r"train.jsonl:2 is not a row"):
         datasets.read(folder / TRAIN_FILE)
 
 

@@ -89,9 +89,9 @@ def _result(run: Path, step: int | None, recipe: Recipe) -> Path:
         if int(checkpoint.name) == step:
             return checkpoints.checked(checkpoint)
     if full and step is not None:
-        raise ModelError(f"{run.name} is a full fine-tune: only its result can speak.", f"Leave @{step} out.")
+        raise ModelError(f"{run.name} is a full fine-tune: only its result can be asked.", f"Leave @{step} out.")
     steps = ", ".join(str(int(checkpoint.name)) for checkpoint in kept if int(checkpoint.name))
-    what = f"has no checkpoint of step {step}" if step is not None else "has nothing to speak with yet"
+    what = f"has no checkpoint of step {step}" if step is not None else "has nothing to ask yet"
     raise ModelError(f"{run.name} {what}.", f"It has those of steps {steps}." if steps else "Wait for its first one.")
 
 

@@ -203,9 +203,9 @@ def _none_left(findings: Findings, tokenizer: Tokenizer) -> GemmalocalError:
     long = any("tokens" in kind.kind + kind.detail for kind in findings.of(LEFT_OUT))
     return DatasetError(
         "No row is left to train on.",
-        "Raise data.max_length, or mend the rows."
+        "Raise data.max_length, or correct the rows."
         if long
-        else "Mend the rows, or take another template: data.chat_template.",
+        else "Correct the rows, or take another template: data.chat_template.",
     )
 
 
