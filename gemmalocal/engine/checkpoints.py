@@ -38,23 +38,23 @@ class TrainState:
     planned: bool = True  # saved by the recipe's plan; false if only because of a stop on the way
 
 
-def publish(folder: Path, trainer: Trainer, standing: TrainState, keep: int) -> Path:
+def publish(folder: Path, trainer: Trainer, state: TrainState, keep: int) -> Path:
     """Write a checkpoint, then drop those that are neither the best nor among the `keep` newest.
 
     Only planned ones count, and what was not planned goes with the next: so a run that was stopped and resumed has the
     same ones to go back to as a run that was not.
     """
-    path = place(folder, standing.step)
+    path = place(folder, state.step)
     with atomic.new_folder(path) as aside:
         trainer.save(aside)
-        record = {**asdict(standing), FILES: _marks(aside)}
+        record = {**asdict(state), FILES: _marks(aside)}
         (aside / STATE).write_text(hashes.seal(record), encoding="utf-8")
-    kept = {*_planned(folder)[-keep:], path, place(folder, standing.best_step)}
+    kept = {*_planned(folder)[-keep:], path, place(folder, state.best_step)}
     for old in existing(folder):
         if old not in kept:
             atomic.remove(old)
     for damaged in _set_aside(folder):
-        if _step(damaged) <= standing.step:
+        if _step(damaged) <= state.step:
             atomic.remove(damaged)
     return path
 
@@ -149,15 +149,15 @@ def settle(folder: Path) -> tuple[int, list[str]]:
         damaged[path] = why
     else:
         return 0, []
-    for bad in damaged:
-        aside = bad.with_name(f"{DAMAGED}{bad.name}")
+    for damaged_path in damaged:
+        aside = damaged_path.with_name(f"{DAMAGED}{damaged_path.name}")
         if aside.exists():
             atomic.remove(aside)
-        bad.rename(aside)
+        damaged_path.rename(aside)
     return _step(path), [
-        f"the checkpoint of step {_step(bad)} is damaged ({why}): it is left out, and training goes on from step "
-        f"{_step(path)}"
-        for bad, why in damaged.items()
+        f"the checkpoint of step {_step(damaged_path)} is damaged ({why}): it is left out, and training goes on from "
+        f"step {_step(path)}"
+        for damaged_path, why in damaged.items()
     ]
 
 
@@ -176,13 +176,15 @@ def checked(path: Path) -> Path:
 
 
 def _no_use(path: Path, why: str) -> ModelError:
-    others = [str(_step(one)) for one in existing(path.parent) if one != path and not damage(one)]
-    again = f"None of this run is whole. Train it again: gemmalocal train {path.parent.parent / 'recipe.yaml'}"
-    remedy = f"Whole are those of steps {', '.join(others)}." if others else again
+    whole_steps = [
+        str(_step(checkpoint)) for checkpoint in existing(path.parent) if checkpoint != path and not damage(checkpoint)
+    ]
+    train_again = f"None of this run is whole. Train it again: gemmalocal train {path.parent.parent / 'recipe.yaml'}"
+    remedy = f"Whole are those of steps {', '.join(whole_steps)}." if whole_steps else train_again
     return ModelError(f"The checkpoint of step {_step(path)} is damaged: {why}.", remedy)
 
 
-def go_back(folder: Path, now: TrainState, factor: float) -> str:
+def go_back(folder: Path, state: TrainState, factor: float) -> str:
     """Make the checkpoint to go back to from bad steps the newest, with `factor` and the roll-backs in its state.
 
     Newer ones are dropped: those that were not planned, and one that no good step followed, for it may be what went
@@ -190,18 +192,20 @@ def go_back(folder: Path, now: TrainState, factor: float) -> str:
     Returns what to tell of damaged ones. Raises `ModelError` if none is whole.
     """
     *older, path = _planned(folder)
-    told = []
-    while older and ((why := damage(path)) or (_step(path) != now.best_step and _step(path) >= now.step - now.bad)):
-        told += [f"; the checkpoint of step {_step(path)} is damaged ({why})"] if why else []
+    notices = []
+    while older and (
+        (why := damage(path)) or (_step(path) != state.best_step and _step(path) >= state.step - state.bad)
+    ):
+        notices += [f"; the checkpoint of step {_step(path)} is damaged ({why})"] if why else []
         path = older.pop()
     checked(path)
     for newer in existing(folder):
         if _step(newer) > _step(path):
             atomic.remove(newer)
-    found, marks = _read(path)
-    record = asdict(replace(found, bad=0, factor=factor, rollbacks=now.rollbacks + 1))
+    saved, marks = _read(path)
+    record = asdict(replace(saved, bad=0, factor=factor, rollbacks=state.rollbacks + 1))
     atomic.write_text(path / STATE, json.dumps(record) if marks is None else hashes.seal({**record, FILES: marks}))
-    return "".join(told)
+    return "".join(notices)
 
 
 def _planned(folder: Path) -> list[Path]:

@@ -37,16 +37,18 @@ def trouble(update: Update, start: float | None) -> str:
     return ""
 
 
-def roll_back(folder: Path, trainer: Trainer, standing: TrainState, why: str) -> tuple[TrainState, Rollback]:
+def roll_back(folder: Path, trainer: Trainer, state: TrainState, reason: str) -> tuple[TrainState, Rollback]:
     """Restore the last checkpoint that is to be trusted; raises `TrainingDiverged` if that was done too often."""
-    if standing.rollbacks == MOST_ROLLBACKS:
+    if state.rollbacks == MOST_ROLLBACKS:
         raise TrainingDiverged(
-            f"Training has diverged again after {MOST_ROLLBACKS} roll-backs: at step {standing.step} {why}.",
-            f"Start again with less than {standing.factor:g} of this train.learning_rate; if that does not help, look "
+            f"Training has diverged again after {MOST_ROLLBACKS} roll-backs: at step {state.step} {reason}.",
+            f"Start again with less than {state.factor:g} of this train.learning_rate; if that does not help, look "
             "at the rows, or set dtype to float32.",
         )
     if trainer.group.rank == 0:
-        why += checkpoints.go_back(folder, standing, standing.factor / 2)
+        reason += checkpoints.go_back(folder, state, state.factor / 2)
     wait(trainer.group)
-    found = checkpoints.restore(folder, trainer)
-    return found, Rollback(standing.step, found.step, found.factor, f"{PATIENCE} bad steps in a row; at the last {why}")
+    restored = checkpoints.restore(folder, trainer)
+    return restored, Rollback(
+        state.step, restored.step, restored.factor, f"{PATIENCE} bad steps in a row; at the last {reason}"
+    )

@@ -30,13 +30,15 @@ class ChatModel:
     layout: Layout
     template: RowTemplate = None
 
-    def prompt(self, text: str, system: str, before: Sequence[tuple[str, str]]) -> str:
+    def prompt(self, text: str, system: str, history: Sequence[tuple[str, str]]) -> str:
         """What the model is given: for chat after the questions and answers `before`, else alone."""
         if self.layout.form != "chat":
-            text, before = shaped(text, self.template), ()
-        said = [Message(role, part) for pair in before for role, part in zip(("user", "assistant"), pair, strict=True)]
-        first = [Message("system", system)] if system else []
-        return self.layout.prompt_text(self.tokenizer, [*first, *said, Message("user", text)])
+            text, history = shaped(text, self.template), ()
+        messages = [
+            Message(role, part) for pair in history for role, part in zip(("user", "assistant"), pair, strict=True)
+        ]
+        system_messages = [Message("system", system)] if system else []
+        return self.layout.prompt_text(self.tokenizer, [*system_messages, *messages, Message("user", text)])
 
 
 def shaped(text: str, template: RowTemplate) -> str:
@@ -62,9 +64,9 @@ class Detokenizer:
         self._tokenizer, self._ids = tokenizer, list[int]()
         self.text = ""
 
-    def add(self, number: int) -> str:
+    def add(self, token: int) -> str:
         """The text that an id adds; empty while a character is not whole."""
-        self._ids.append(number)
+        self._ids.append(token)
         text = self._tokenizer.decode(self._ids)
         return "" if text.endswith(HALF) else self._grown(text)
 
@@ -90,32 +92,32 @@ class VoiceStep(NamedTuple):
 
 
 def speak(
-    voices: Sequence[ChatModel], prompts: Sequence[str], sampling: Sampling, wanted: Callable[[], bool]
+    voices: Sequence[ChatModel], prompts: Sequence[str], sampling: Sampling, keep_going: Callable[[], bool]
 ) -> Iterator[VoiceStep]:
     """Let each voice answer its prompt, all at the same time, until they end or are not `wanted` any longer."""
     begin = time.monotonic()
-    readers = [Detokenizer(voice.tokenizer) for voice in voices]
-    tokens, first, going = [0] * len(voices), [0.0] * len(voices), set(range(len(voices)))
+    detokenizers = [Detokenizer(voice.tokenizer) for voice in voices]
+    tokens, first_seconds, unfinished = [0] * len(voices), [0.0] * len(voices), set(range(len(voices)))
 
     def said(place: int, text: str, stopped: str) -> VoiceStep:
-        text += readers[place].end() if stopped else ""
+        text += detokenizers[place].end() if stopped else ""
         seconds = time.monotonic() - begin
-        return VoiceStep(place, text, readers[place].text, tokens[place], seconds, first[place], stopped)
+        return VoiceStep(place, text, detokenizers[place].text, tokens[place], seconds, first_seconds[place], stopped)
 
     for step in _steps(voices, prompts, sampling):
-        for place, number in step.items():
-            if place not in going or number is None:
+        for place, token in step.items():
+            if place not in unfinished or token is None:
                 continue
             tokens[place] += 1
-            first[place] = first[place] or time.monotonic() - begin
-            ended = number in voices[place].tokenizer.stop_ids
+            first_seconds[place] = first_seconds[place] or time.monotonic() - begin
+            ended = token in voices[place].tokenizer.stop_ids
             stopped = "end" if ended else "length" if tokens[place] == sampling.max_tokens else ""
-            text = "" if ended else readers[place].add(number)
-            going -= {place} if stopped else set()
+            text = "" if ended else detokenizers[place].add(token)
+            unfinished -= {place} if stopped else set()
             yield said(place, text, stopped)
-        if going and not wanted():
+        if unfinished and not keep_going():
             break
-    yield from (said(place, "", "asked") for place in sorted(going))
+    yield from (said(place, "", "asked") for place in sorted(unfinished))
 
 
 def _steps(voices: Sequence[ChatModel], prompts: Sequence[str], sampling: Sampling) -> Iterator[dict[int, int | None]]:
@@ -129,9 +131,9 @@ def _steps(voices: Sequence[ChatModel], prompts: Sequence[str], sampling: Sampli
         ids = [voices[place].tokenizer.encode(prompts[place]) for place in places]
         numbers = [voices[place].number for place in places]
         streams.append(first.generator.stream(ids, numbers, sampling, first.tokenizer.stop_ids))
-    for steps in zip_longest(*streams, fillvalue=()):
+    for tokens_by_stream in zip_longest(*streams, fillvalue=()):
         yield {
-            place: number
-            for places, ids in zip(shared.values(), steps, strict=True)
-            for place, number in zip(places, ids, strict=False)
+            place: token
+            for places, ids in zip(shared.values(), tokens_by_stream, strict=True)
+            for place, token in zip(places, ids, strict=False)
         }

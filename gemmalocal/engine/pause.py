@@ -35,21 +35,26 @@ class PauseControl:
 
     def __call__(self, release: Callable[[], None]) -> Generator[Event, None, PauseDecision]:
         """Return at once, or wait first; `release` gives memory back that is not needed meanwhile."""
-        waited = 0.0
+        waited_seconds = 0.0
         while not self._stop():
-            now = self._strain()
-            if now.level == Level.CRITICAL:
-                return PauseDecision("strained", f"{now.what} is critical. {now.remedy}, then resume")
-            if now.level == Level.NORMAL:
+            reading = self._strain()
+            if reading.level == Level.CRITICAL:
+                return PauseDecision("strained", f"{reading.what} is critical. {reading.remedy}, then resume")
+            if reading.level == Level.NORMAL:
                 self._paused = False
-            if now.level == Level.NORMAL or waited >= LONGEST_PAUSE or (self._paused and not waited):
-                if waited:
-                    yield Notice(f"going on after {waited:.0f} s: {now.what or 'strain'} is {now.level.name.lower()}")
+            if (
+                reading.level == Level.NORMAL
+                or waited_seconds >= LONGEST_PAUSE
+                or (self._paused and not waited_seconds)
+            ):
+                if waited_seconds:
+                    level = reading.level.name.lower()
+                    yield Notice(f"going on after {waited_seconds:.0f} s: {reading.what or 'strain'} is {level}")
                 return PauseDecision("")
-            if not waited:
+            if not waited_seconds:
                 self._paused = True
                 release()
-                yield Notice(f"paused: {now.what} is high. {now.remedy}; it goes on by itself")
+                yield Notice(f"paused: {reading.what} is high. {reading.remedy}; it goes on by itself")
             self._sleep(LOOK_EVERY)
-            waited += LOOK_EVERY
+            waited_seconds += LOOK_EVERY
         return PauseDecision("stopped")
