@@ -100,19 +100,14 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
 
 
 def write(
-    preparation: Preparation,
-    gathered: GatheredPieces,
-    folder: Path,
-    tokenizer: Tokenizer,
-    directory: Path,
-    tell: Teller,
+    plan: Preparation, gathered: GatheredPieces, folder: Path, tokenizer: Tokenizer, directory: Path, tell: Teller
 ) -> PreparedRows:
     """All candidates of all pieces, checked and, if wanted, judged."""
-    wording = Wording(paths.expanded(preparation.prompts) if preparation.prompts else None)
-    author = open_author(preparation, folder, tokenizer)
+    wording = Wording(paths.expanded(plan.prompts) if plan.prompts else None)
+    author = open_author(plan, folder, tokenizer)
     prepared = PreparedRows(author)
     remembered = Remembered(directory / datasets.ASKED, author.ask, author.name) if author.ask else None
-    if preparation.judge and not (remembered and author.instructed):
+    if plan.judge and not (remembered and author.instructed):
         hint = "Name a model that follows instructions, or an endpoint."
         raise RecipeError(f"Nothing can judge the rows: the author is {author.title}.", hint)
     progress = ("passages", 0, len(gathered.pieces))
@@ -129,9 +124,7 @@ def write(
             reached(number if author.instructed else 0)  # a stop is noticed after each answer
             yield answer
 
-    order = Order(
-        TASKS[preparation.task], preparation.pairs, preparation.attempts, preparation.seed, wording, author.instructed
-    )
+    order = Order(TASKS[plan.task], plan.pairs, plan.attempts, plan.seed, wording, author.instructed)
     try:
         for number, result in enumerate(create(gathered.pieces, order, ask if remembered else None), 1):
             progress = ("passages", number, len(gathered.pieces))
@@ -139,10 +132,10 @@ def write(
             if 100 * number // progress[2] > 100 * (number - 1) // progress[2]:  # at most each percent
                 tell.say(prepared.counted())
             reached()
-        if preparation.judge:
+        if plan.judge:
             candidates, prepared.kept = prepared.kept, []
             progress = ("rows judged", 0, len(candidates))
-            for number, result in enumerate(judge(candidates, wording, ask, preparation.threshold), 1):
+            for number, result in enumerate(judge(candidates, wording, ask, plan.threshold), 1):
                 progress = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
                 prepared.take(result)
                 tell.say(prepared.counted())
