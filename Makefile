@@ -9,8 +9,10 @@ TORCH ?= torch==2.13.0
 demo: $(VENV)/.demo
 	$(BIN)/gemmalocal train quotes
 
+# A file stays in one process, for what its tests share; a process computes on one core. `make test PROCESSES=0`: in one.
+PROCESSES ?= 2
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.demo
 	$(BIN)/gemmalocal bench

@@ -21,6 +21,23 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # `nohup make test &` 
 os.environ["HF_HUB_OFFLINE"] = "1"  # for all tests: huggingface_hub looks once, when an engine brings it in
 open_backend("mlx")  # before a test imports mlx.core: OpenBLAS must come first
 
+# Given out first where several processes share the suite, so that none works on a long one alone at the end.
+LONGEST_FILES = (
+    "tests/pipelines/test_processes.py",
+    "tests/backends/test_fit_plan.py",
+    "tests/backends/test_torch_fit.py",
+    "tests/export/test_push.py",
+    "tests/faults/test_faults.py",
+    "tests/export/test_serve.py",
+    "tests/tui/test_pictures.py",
+    "tests/tui/test_app.py",
+    "tests/tui/test_pictures_rows.py",
+    "tests/export/test_llama_cpp.py",
+    "tests/weights/test_fetch.py",
+    "tests/synthesis/test_endpoint.py",
+    "tests/backends/test_multi_lora.py",
+    "tests/pipelines/test_torch_runs.py",
+)
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
 LETTERS = "▁abcdefghijklmnopqrstuvwxyz\n.,:;?!"
 WORDS = ["th", "the", "▁the", "an", "and", "qu", "quo", "user", "model", "mo", "mod", "mode", "us", "use"]
@@ -47,6 +64,12 @@ CONFIG: dict[str, Any] = {
     "pad_token_id": 0,
     "dtype": "float32",
 }
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest files come first; the rest keep their order."""
+    ranks = {config.rootpath / file: rank for rank, file in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
 
 
 @pytest.fixture(autouse=True)

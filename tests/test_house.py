@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONGEST_FILES
+
 ROOT = Path(__file__).parent.parent
 EVERY_COMMAND = "from gemmalocal.cli import group\nfor name in group.list_commands(None): group.get_command(None, name)"
 HEAVY = {"mlx", "mlx_lm", "torch", "transformers", "numpy", "tokenizers", "datasets", "pydantic"}
@@ -84,3 +86,7 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
     imports = {module: imported_modules(file, set(named)) for module, file in named.items()}
     assert sum(map(len, imports.values())) > 500
     TopologicalSorter(imports).prepare()  # raises CycleError, which names the modules
+
+
+def test_the_files_that_come_first_are_there() -> None:
+    assert not [file for file in LONGEST_FILES if not (ROOT / file).is_file()]

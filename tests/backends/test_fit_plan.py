@@ -76,7 +76,7 @@ def test_the_peak_is_as_planned(
     parts = next(iter(rounds(plan(examples, made.shapes), made.shapes.streams)))
     made.memory()
     peaks = []
-    for _ in range(3):  # the first makes the optimizer's state; streams meet at other points each time
+    for _ in range(3 if count == 1 else 6):  # the first makes the optimizer's state; streams meet elsewhere each time
         made.accumulate(parts)
         made.apply(1e-4)
         peaks.append(made.memory().peak)
