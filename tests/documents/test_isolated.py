@@ -119,10 +119,16 @@ def test_what_takes_too_long_is_refused_and_the_others_are_read(tmp_path: Path) 
     assert not left()
 
 
+def children() -> set[psutil.Process]:
+    """Of this process, with those of earlier tests that ended and were not waited for."""
+    return set(psutil.Process().children())
+
+
 class Killer:
     """Kills the process that reads, once, while a document is waited for."""
 
     def __init__(self) -> None:
+        self.earlier = children()
         self.reader: IsolatedReader | None = None
         self.killed = 0
 
@@ -130,7 +136,7 @@ class Killer:
         if self.killed or self.reader is None or not any(child.ready for child in self.reader._children):
             return
         self.killed += 1
-        (child,) = psutil.Process().children()
+        (child,) = children() - self.earlier
         child.send_signal(signal.SIGSEGV)
 
 
@@ -164,12 +170,14 @@ def test_one_that_has_grown_is_replaced(tmp_path: Path) -> None:
 
 
 def test_whoever_waits_may_give_up(tmp_path: Path) -> None:
+    earlier = children()
+
     def stop() -> None:
         raise InterruptedError
 
     with pytest.raises(InterruptedError), IsolatedReader(idle=stop, bounds=PLENTY) as reader:
         everything(reader, [str(slow(tmp_path / "a.html.gz"))])
-    assert not psutil.Process().children()
+    assert not children() - earlier
     assert not left()
 
 
@@ -280,6 +288,7 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("at_once")
 def test_two_read_side_by_side_in_the_documents_order(tmp_path: Path) -> None:
+    earlier = children()
     places = [str(slow(tmp_path / "0.html.gz", 8000))]
     places += [str(text(tmp_path, f"{number}.txt")) for number in range(1, 40)]
     places.insert(20, str(slow(tmp_path / "a.html.gz", 8000)))
@@ -289,7 +298,7 @@ def test_two_read_side_by_side_in_the_documents_order(tmp_path: Path) -> None:
     assert counting.most == 2
     assert list(items_by_name) == [Path(place).name for place in places]
     assert [repr(items_by_name[Path(place).name]) for place in places] == [repr(directly(place)) for place in places]
-    assert not psutil.Process().children()
+    assert not children() - earlier
     assert not left()
 
 
