@@ -31,8 +31,8 @@ def open_backend(name: str) -> Backend:
         name = {launcher.MLX: "mlx", launcher.TORCH: "torch"}[launched.by]
     if name != "auto":
         return _imported(name)
-    card = any(Path(path).exists() for path in NVIDIA)  # asking torch takes seconds
-    for candidate in filter(installed, ("torch", "mlx") if card else ("mlx",)):
+    has_card = any(Path(path).exists() for path in NVIDIA)  # asking torch takes seconds
+    for candidate in filter(installed, ("torch", "mlx") if has_card else ("mlx",)):
         backend = _imported(candidate)
         if backend.at_home():
             return backend

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from gemmalocal.errors import ModelError
 from gemmalocal.files import atomic, manifest
 
 WEIGHTS = "model.safetensors"
-LEFT = (".safetensors", ".safetensors.index.json", ".gguf", ".bin", ".pth", ".pt")  # the base's own weights
+NOT_COPIED = (".safetensors", ".safetensors.index.json", ".gguf", ".bin", ".pth", ".pt")  # the base's own weights
 
 
 def deliver(checkpoint: Path, base: Path, target: Path) -> None:
@@ -19,8 +20,16 @@ def deliver(checkpoint: Path, base: Path, target: Path) -> None:
         shutil.copyfile(checkpoint / WEIGHTS, aside / WEIGHTS)
 
 
+def require_trainable(layers: Iterable[object], wrapped: bool) -> None:
+    """Raise `ModelError` where a fully trained model of these `layers` could not be written as a model again."""
+    if wrapped:
+        raise ModelError("A multimodal model cannot be trained whole.", "Set method to lora or dora.")
+    if any(hasattr(layer, "experts") for layer in layers):
+        raise ModelError("A model with experts cannot be trained whole.", "Set method to lora or dora.")
+
+
 def beside(base: Path, folder: Path, dropped: Collection[str] = ()) -> None:
     """Copy what belongs to a model beside its weights: configuration, tokenizer, template, licence."""
     for path in base.iterdir():
-        if path.is_file() and not path.name.endswith(LEFT) and path.name not in (*dropped, manifest.MANIFEST):
+        if path.is_file() and not path.name.endswith(NOT_COPIED) and path.name not in (*dropped, manifest.MANIFEST):
             shutil.copyfile(path, folder / path.name)

@@ -8,6 +8,14 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from gemmalocal.recipe.schema import LoraSpec
+
+
+def adapted_layers(spec: LoraSpec, count: int) -> list[int]:
+    """Which of a model's `count` layers get an adapter: the last ones that `spec.layers` asks for, or all."""
+    adapted = count if spec.layers == "all" else min(spec.layers, count)
+    return list(range(count - adapted, count))
+
 
 def lora_a(name: str, rank: int, columns: int, seed: int) -> NDArray[np.float32]:
     """(rank, columns) for the module `name`: kaiming uniform with a = sqrt(5), as PEFT and torch start."""

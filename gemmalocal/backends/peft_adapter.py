@@ -19,7 +19,7 @@ from gemmalocal.weights.tensors import Floats, widened
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 PREFIX = "base_model.model."
 WRAPPER = "model.language_model."  # where a multimodal model keeps its text model
-INNER = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "magnitude": "lora_magnitude_vector"}
+PEFT_TENSORS = {"lora_a": "lora_A.weight", "lora_b": "lora_B.weight", "magnitude": "lora_magnitude_vector"}
 
 OTHER_BASE = "Give it the base model that it was trained on."
 
@@ -38,8 +38,8 @@ class Part(NamedTuple):
     def fits(self, rows: int, columns: int) -> bool:
         """Whether it is for a layer with weights (rows, columns)."""
         rank = len(self.lora_a)
-        own = self.magnitude is None or self.magnitude.shape == (rows,)
-        return own and self.lora_a.shape == (rank, columns) and self.lora_b.shape == (rows, rank)
+        magnitude_fits = self.magnitude is None or self.magnitude.shape == (rows,)
+        return magnitude_fits and self.lora_a.shape == (rank, columns) and self.lora_b.shape == (rows, rank)
 
 
 def parts(folder: Path) -> dict[str, Part]:
@@ -53,15 +53,20 @@ def parts(folder: Path) -> dict[str, Part]:
         for name, value in tensors.items():
             layer, _, inner = from_disk(name).rpartition(".")
             layers.setdefault(layer, {})[inner] = value
-        found = {
-            layer: Part(own["lora_a"], own["lora_b"], own.get("magnitude"), scale(config, len(own["lora_a"])))
-            for layer, own in layers.items()
+        parts_by_layer = {
+            layer: Part(
+                tensors_of_layer["lora_a"],
+                tensors_of_layer["lora_b"],
+                tensors_of_layer.get("magnitude"),
+                scale(config, len(tensors_of_layer["lora_a"])),
+            )
+            for layer, tensors_of_layer in layers.items()
         }
     except (ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{folder} holds no adapter: {error}", "Give a LoRA in PEFT's layout.") from error
     if config.get("alpha_pattern"):
         raise ModelError(f"The adapter in {folder} has an alpha_pattern.", "Only one lora_alpha for all is understood.")
-    return found
+    return parts_by_layer
 
 
 def load(folder: Path, weights: str) -> tuple[dict[str, Floats], dict[str, Any]]:
@@ -70,21 +75,21 @@ def load(folder: Path, weights: str) -> tuple[dict[str, Floats], dict[str, Any]]
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if (folder / weights).is_file():
             safe_header.read(folder / weights)  # before memory is taken
-        stored: list[tuple[str, dict[str, Any]]] = deserialize((folder / weights).read_bytes())  # type: ignore[no-untyped-call]
-        found = {name: _array(one) for name, one in stored}
+        entries: list[tuple[str, dict[str, Any]]] = deserialize((folder / weights).read_bytes())  # type: ignore[no-untyped-call]
+        tensors = {name: _array(entry) for name, entry in entries}
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"{folder} holds no adapter: {error}", f"It needs {CONFIG} and {weights}.") from error
-    if not found:
+    if not tensors:
         raise ModelError(f"{folder / weights} is empty.", "Train it again.")
-    return found, config
+    return tensors, config
 
 
-def _array(one: dict[str, Any]) -> Floats:
-    """A stored tensor as float32."""
-    if one["dtype"] == "BF16":
-        return widened(np.frombuffer(one["data"], np.uint16)).reshape(one["shape"])
-    kind = {"F32": np.float32, "F16": np.float16}[one["dtype"]]
-    return np.frombuffer(one["data"], kind).reshape(one["shape"]).astype(np.float32)
+def _array(entry: dict[str, Any]) -> Floats:
+    """A tensor of safetensors (its dtype, shape and bytes) as float32; raises `KeyError` for one of integers."""
+    if entry["dtype"] == "BF16":  # for which numpy has no dtype: the upper half of a float32
+        return widened(np.frombuffer(entry["data"], np.uint16)).reshape(entry["shape"])
+    dtype = {"F32": np.float32, "F16": np.float16}[entry["dtype"]]
+    return np.frombuffer(entry["data"], dtype).reshape(entry["shape"]).astype(np.float32)
 
 
 def to_disk(name: str, wrapped: bool = False) -> str:
@@ -95,12 +100,12 @@ def to_disk(name: str, wrapped: bool = False) -> str:
     module, _, inner = name.rpartition(".")
     if wrapped:
         module = WRAPPER + module.removeprefix("model.")
-    return f"{PREFIX}{module}.{INNER[inner]}"
+    return f"{PREFIX}{module}.{PEFT_TENSORS[inner]}"
 
 
 def from_disk(name: str) -> str:
-    """The inverse of `to_disk`."""
-    for ours, theirs in INNER.items():
+    """The inverse of `to_disk`; raises `ValueError` for a name of another layout."""
+    for ours, theirs in PEFT_TENSORS.items():
         if name.startswith(PREFIX) and name.endswith(f".{theirs}"):
             return f"{name.removeprefix(PREFIX).removesuffix(theirs)}{ours}".replace(WRAPPER, "model.", 1)
     raise ValueError(f"{name} is no LoRA tensor of PEFT's layout")
@@ -109,8 +114,8 @@ def from_disk(name: str) -> str:
 def config(recipe: Recipe, layers: list[int], wrapped: bool) -> dict[str, Any]:
     """PEFT's adapter_config.json for an adapter on `layers` of the recipe's model."""
     lora = recipe.lora
-    about = lora_config(recipe.model, lora.rank, lora.alpha, lora.dropout, recipe.method == "dora")
-    return about | where(lora.target_modules, layers, wrapped)
+    base_config = lora_config(recipe.model, lora.rank, lora.alpha, lora.dropout, recipe.method == "dora")
+    return base_config | where(lora.target_modules, layers, wrapped)
 
 
 def lora_config(base: str, rank: int, alpha: float, dropout: float, dora: bool) -> dict[str, Any]:
@@ -138,7 +143,6 @@ def where(modules: Sequence[str], layers: Sequence[int], wrapped: bool) -> dict[
     """How PEFT finds the adapted `modules` (q_proj, ...) of `layers`."""
     if not wrapped:
         return {"target_modules": list(modules), "layers_to_transform": list(layers)}
-    some = "|".join(
-        str(layer) for layer in layers
-    )  # by whole names: the vision tower has projections of the same names
-    return {"target_modules": rf"{WRAPPER}layers\.({some})\.(.*\.)?({'|'.join(modules)})"}
+    # By whole names: the vision tower has projections of the same names.
+    layer_pattern = "|".join(map(str, layers))
+    return {"target_modules": rf"{WRAPPER}layers\.({layer_pattern})\.(.*\.)?({'|'.join(modules)})"}

@@ -36,7 +36,7 @@ class Alone:
 ALONE = Alone()
 
 
-def joined(engine: str, own: str, way_out: str, join: Callable[[], Group]) -> Group:
+def joined(engine: str, own_launcher: str, remedy: str, join: Callable[[], Group]) -> Group:
     """This process alone, or what `join` gives if the engine's `own` launcher started several.
 
     Raises `BackendUnavailable` for another launcher; `way_out` says what to do.
@@ -44,8 +44,8 @@ def joined(engine: str, own: str, way_out: str, join: Callable[[], Group]) -> Gr
     launched = launcher.launched()
     if launched is None:
         return ALONE
-    if launched.by != own:
-        raise BackendUnavailable(f"{launched.by} cannot join processes of {engine}.", way_out)
+    if launched.by != own_launcher:
+        raise BackendUnavailable(f"{launched.by} cannot join processes of {engine}.", remedy)
     return join()
 
 

@@ -16,7 +16,10 @@ from gemmalocal.recipe.schema import Recipe
 
 
 class Update(NamedTuple):
-    """What one optimizer step did: mean loss over its supervised tokens, and the gradient's norm before clipping."""
+    """What one optimizer step did.
+
+    Mean loss over its supervised tokens, in nats a token; their count; the gradient's norm before clipping.
+    """
 
     loss: float
     tokens: int
@@ -43,13 +46,16 @@ class InferenceModel(Protocol):
     group: Group
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
-        """Summed loss and count of supervised tokens, without a gradient."""
+        """Summed loss in nats, without dropout or a gradient, and the count of supervised tokens, of this rank alone.
+
+        Raises `OutOfMemory`.
+        """
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """The scores (vocabulary,) of what follows `ids`."""
+        """The logits (vocabulary,), float32, of what follows `ids`, without dropout."""
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
-        """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
+        """Answer greedily, at most `max_tokens` ids; a stop id ends it and is the last one yielded."""
 
 
 class Trainer(InferenceModel, Protocol):
@@ -58,18 +64,23 @@ class Trainer(InferenceModel, Protocol):
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
         """Add the summed loss and gradient of at most `shapes.streams` micro-batches to what `apply` will use.
 
-        Dropout depends on the micro-batches of all updates before and on a part's `place`, not on who computes it.
+        The loss is in nats. Dropout depends on the count of micro-batches of all updates before and on a part's
+        `number`, not on who computes it. Raises `OutOfMemory`.
         """
 
     def apply(self, learning_rate: float) -> Update:
         """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`.
 
         Gradient, loss, tokens and count of micro-batches are first summed over the group, of which all must call, also
-        who accumulated nothing.
+        who accumulated nothing. Clipped is the norm over all that is trained. Raises `WorkKilled` if another rank is
+        gone.
         """
 
     def save(self, directory: Path) -> None:
-        """Write the adapter (PEFT's layout), the optimizer and the random state into an existing folder."""
+        """Write what is trained, the optimizer and the random state into an existing folder.
+
+        An adapter is written in PEFT's layout (float32), a full fine-tune as model.safetensors.
+        """
 
     def restore(self, directory: Path) -> None:
         """Take up what `save` wrote, and forget what was accumulated."""
@@ -78,13 +89,13 @@ class Trainer(InferenceModel, Protocol):
         """Take up an adapter in PEFT's layout, whichever engine wrote it, and nothing else."""
 
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
-        """The mean loss of a batch with a fresh adapter, by the model's whole logits: the truth for `bench`."""
+        """The mean loss (nats a token) of a batch with a fresh adapter, by whole logits: the truth for `bench`."""
 
     def work(self) -> tuple[float, float]:
-        """Useful operations of training: for each real token in the body, for each supervised one in the head."""
+        """Useful operations of training (FLOP) for each real token in the body, for each supervised one in the head."""
 
     def memory(self) -> Memory:
-        """What the allocator says; a call begins a new peak."""
+        """What the allocator says, in bytes; a call begins a new peak."""
 
     def release(self) -> None:
         """Give the allocator's freed buffers back to the system."""
@@ -130,7 +141,8 @@ class Backend(Protocol):
         """The processes that a launcher started with this one; raises `BackendUnavailable` for a wrong launcher."""
 
     def trainer(self, folder: Path, recipe: Recipe, group: Group = ALONE) -> Trainer:
-        """Load the weights in `folder` and attach a fresh adapter. Raises `ModelError`, `OutOfMemory`.
+        """Load the weights in `folder` and attach a fresh adapter. Raises `ModelError`, `OutOfMemory`,
+        `RecipeError` for an optimizer that the engine has not, `BackendUnavailable` for a missing quantizer.
 
         Checkpointing is on only if the recipe says true: whoever calls has decided what auto means.
         """
@@ -161,10 +173,11 @@ class Backend(Protocol):
         max_length: int,
         checkpointing: bool = False,
     ) -> dict[str, Any]:
-        """Train the same rows with the engine's stock trainer: tokens, seconds, peak bytes; for `bench`.
+        """Train the same rows with the engine's stock trainer; gives `baseline.figures`, for `bench`.
 
         A row is its ids and the count of those that are not supervised; longer ones are cut at `max_length` ids.
+        Raises `BackendUnavailable` where that trainer is not installed, `OutOfMemory`.
         """
 
     def probe(self) -> dict[str, Any]:
-        """What this engine runs on here, and how fast it multiplies: for `doctor`."""
+        """What this engine runs on here, and how fast it multiplies (GFLOP/s): for `doctor`."""

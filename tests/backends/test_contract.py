@@ -162,7 +162,7 @@ def test_figures(make: Make) -> None:
 def test_the_base_is_never_changed(tiny: Path, recipe_path: Path) -> None:
     """Of torch; MLX has the same test in test_mlx."""
     made: Any = open_backend("torch").trainer(tiny, recipe_file.load(str(recipe_path)))
-    frozen = {name: value.clone() for name, value in made._text.state_dict().items() if "lora" not in name}
+    frozen = {name: value.clone() for name, value in made._model.state_dict().items() if "lora" not in name}
     losses(made, 3)
     assert len(frozen) > 20
-    assert all(value.equal(frozen[name]) for name, value in made._text.state_dict().items() if name in frozen)
+    assert all(value.equal(frozen[name]) for name, value in made._model.state_dict().items() if name in frozen)

@@ -74,11 +74,11 @@ def test_both_libraries_have_the_projections_that_the_names_say(name: str) -> No
         config["text_config"] |= {"rope_theta": 1e6, "rope_local_base_freq": 1e4}
     made = kind(arguments.from_dict(config_compat.overrides(config) | config))
     mlx_names = {one for one, module in made.named_modules() if isinstance(module, nn.Linear) and adapted(one)}
-    places = convert_adapter.PLACES[config["model_type"]]
+    places = convert_adapter.MODULE_PREFIXES[config["model_type"]]
     inner = {one.removeprefix(places.peft) for one in peft_names}
     assert all(one.startswith("layers.") for one in inner)
     assert {
-        one for name in mlx_names if not convert_adapter._borrows(one := name.removeprefix(places.mlx), config)
+        one for name in mlx_names if not convert_adapter._shares_keys(one := name.removeprefix(places.mlx), config)
     } == inner
     layers = config.get("text_config", config)["num_hidden_layers"]
     assert {one.split(".")[1] for one in inner} == {str(number) for number in range(layers)}

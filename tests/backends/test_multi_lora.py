@@ -19,7 +19,7 @@ from gemmalocal.backends.decoding import draw
 from gemmalocal.backends.mlx.generate import MlxRows
 from gemmalocal.backends.protocol import Sampling
 from gemmalocal.backends.torch import attention, kv_cache
-from gemmalocal.backends.torch.frozen_linear import few, product_of_few
+from gemmalocal.backends.torch.frozen_linear import has_few_rows, product_of_few
 from gemmalocal.backends.torch.generate import TorchRows
 from gemmalocal.errors import ModelError
 from gemmalocal.recipe import recipe_file
@@ -127,8 +127,8 @@ def test_a_row_is_read_as_it_is_alone(backend: Any, folders: dict[str, Path], na
 
 def scores(backend: Any, generator: Any, prompts: list[list[int]]) -> Any:
     """(prompts, vocabulary) of what follows prompts that are read together."""
-    rows_class, model = {"mlx": (MlxRows, "_language_model"), "torch": (TorchRows, "_text")}[backend.name]
-    rows: Any = rows_class(getattr(generator, model), generator._head, voices=[0] * len(prompts))
+    rows_class: Any = {"mlx": MlxRows, "torch": TorchRows}[backend.name]
+    rows = rows_class(generator._language_model, generator._head, voices=[0] * len(prompts))
     rows.feed(prompts)
     return rows.logits()
 
@@ -264,7 +264,7 @@ def test_torch_speaks_in_narrow_numbers(tiny: Path, recipe_path: Path, tmp_path:
     backend: Any = open_backend("torch")
     tuned = adapter(backend, tiny, recipe_path, tmp_path / "a", f"dtype={dtype}")
     generator, (prompt,) = backend.generator(tiny, [tmp_path / "a"], dtype), some_prompts(1)
-    rows = TorchRows(generator._text, generator._head, generator._layers, [0, 1])
+    rows = TorchRows(generator._language_model, generator._head, generator._layers, [0, 1])
     rows.feed([prompt, prompt])
     base, found = rows.logits()
     wanted = tuned.logits(prompt)
@@ -277,6 +277,6 @@ def test_a_product_of_few_rows_is_the_product() -> None:
     matrix = torch.randn(30, 50, generator=torch.Generator().manual_seed(1)).T
     for shape in ((1, 50), (1, 2, 50), (2, 2, 50), (4, 50), (50,)):
         x = torch.randn(shape, generator=torch.Generator().manual_seed(2))
-        assert few(x)
+        assert has_few_rows(x)
         torch.testing.assert_close(product_of_few(x, matrix), x @ matrix)
-    assert not few(torch.zeros(5, 50))
+    assert not has_few_rows(torch.zeros(5, 50))

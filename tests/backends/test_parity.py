@@ -58,13 +58,13 @@ def merged(made: Any, folder: Path) -> tuple[Any, dict[str, torch.nn.Parameter]]
     for name, adapter in named_adapters(made):
         weight = model.get_submodule(name.replace("model.", inner, 1)).weight
         with torch.no_grad():
-            weight += adapter._scale * adapter.lora_b @ adapter.lora_a
+            weight += adapter.scale * adapter.lora_b @ adapter.lora_a
         weights[name] = weight
     return model, weights
 
 
 def named_adapters(made: Any) -> list[tuple[str, Any]]:
-    return [(name, module) for name, module in made._text.named_modules() if hasattr(module, "lora_a")]
+    return [(name, module) for name, module in made._model.named_modules() if hasattr(module, "lora_a")]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -80,8 +80,8 @@ def test_loss_and_gradient_equal_full_logits(folders: dict[str, Path], recipe_pa
         for path, adapter in named_adapters(made):
             slope = weights[path].grad
             assert slope is not None
-            near(adapter.lora_b.grad, adapter._scale * slope @ adapter.lora_a.T)
-            near(adapter.lora_a.grad, adapter._scale * adapter.lora_b.T @ slope)
+            near(adapter.lora_b.grad, adapter.scale * slope @ adapter.lora_a.T)
+            near(adapter.lora_a.grad, adapter.scale * adapter.lora_b.T @ slope)
 
 
 def near(found: torch.Tensor, wanted: torch.Tensor, tolerance: float = 1e-3) -> None:

@@ -99,9 +99,9 @@ def test_a_loud_model_trains_in_half_like_in_float32(tiny: Path, recipe_path: Pa
             losses.append(made.apply(3e-3))
         assert all(update.finite for update in losses)
         found.append([update.loss for update in losses])
-    states = made._text.model(torch.arange(6, 30)[None], use_cache=False, output_hidden_states=True).hidden_states
+    states = made._model.model(torch.arange(6, 30)[None], use_cache=False, output_hidden_states=True).hidden_states
     assert max(float(one.abs().max()) for one in states[:-1]) > 65_504
-    assert {module.weight.dtype for module in made._text.modules() if isinstance(module, FrozenLinear)} == {
+    assert {module.weight.dtype for module in made._model.modules() if isinstance(module, FrozenLinear)} == {
         getattr(torch, half)
     }
     np.testing.assert_allclose(found[1], found[0], rtol=1e-2)
@@ -124,7 +124,7 @@ def test_a_quantized_base_stays_and_the_adapter_learns(
     tiny: Path, recipe_path: Path, tmp_path: Path, bits: str, method: str
 ) -> None:
     made = trainer(tiny, recipe_path, f"quantize={bits}", f"method={method}")
-    layers = [module for module in made._text.modules() if isinstance(module, QUANTIZED[int(bits[0])])]
+    layers = [module for module in made._model.modules() if isinstance(module, QUANTIZED[int(bits[0])])]
     assert len(layers) == 14
     before = [layer.matrix().clone() for layer in layers]
     plain = trainer(tiny, recipe_path).evaluate([BATCH])[0]
@@ -170,9 +170,9 @@ def test_the_head_in_tiles_equals_plain_autodiff(softcap: float | None, monkeypa
     assert found.total == pytest.approx(float(wanted), rel=1e-6)
     judged = loss.Head(model).loss(hidden.detach(), ids, gradient=False)
     assert judged.total == pytest.approx(found.total)
-    assert judged.hidden is None
-    assert found.hidden is not None
-    near([found.hidden], list(torch.autograd.grad(wanted, hidden)), 1e-5)
+    assert judged.hidden_gradient is None
+    assert found.hidden_gradient is not None
+    near([found.hidden_gradient], list(torch.autograd.grad(wanted, hidden)), 1e-5)
 
 
 def test_tiles_stand_large_logits(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +224,7 @@ def test_long_answers_keep_within_the_window(tiny: Path, recipe_path: Path) -> N
     for place, token in enumerate(answer):
         ids = torch.tensor([[*given, *answer[:place]]])
         with torch.no_grad():
-            assert int(made._text(input_ids=ids).logits[0, -1].argmax()) == token
+            assert int(made._model(input_ids=ids).logits[0, -1].argmax()) == token
 
 
 def test_memory_is_what_the_process_takes_and_gives_back() -> None:

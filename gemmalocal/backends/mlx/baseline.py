@@ -16,10 +16,12 @@ from mlx_lm.tuner.trainer import TrainingArgs, train
 from mlx_lm.tuner.utils import linear_to_lora_layers
 from mlx_lm.utils import load_model
 
+from gemmalocal.backends import baseline
+from gemmalocal.backends.baseline import ALPHA, LEARNING_RATE, RANK
 from gemmalocal.backends.mlx import device
 from gemmalocal.backends.mlx.errors import translated
 
-RANK, SCALE, LEARNING_RATE = 8, 2.0, 1e-4  # bench's recipe: rank 8, alpha 16
+SCALE = ALPHA / RANK  # as mlx-lm has it
 
 
 class _Reports(TrainingCallback):  # type: ignore[misc]
@@ -47,14 +49,7 @@ def train_baseline(
     with translated():
         reports = _train(folder, rows, batch_size, steps, max_length, checkpointing)
     (start, tokens_before), (end, tokens_after) = reports.steps[1 if steps > 1 else 0], reports.steps[-1]
-    tokens, seconds = tokens_after - tokens_before, end - start
-    return {
-        "trainer": "mlx-lm",
-        "tokens": tokens,
-        "seconds": seconds,
-        "tokens_per_second": tokens / seconds,
-        "peak_bytes": int(mx.get_peak_memory()),
-    }
+    return baseline.figures("mlx-lm", tokens_after - tokens_before, end - start, int(mx.get_peak_memory()))
 
 
 def _train(

@@ -10,6 +10,7 @@ import mlx.nn as nn
 from mlx.utils import tree_flatten
 from mlx_lm.utils import load_config, load_model
 
+from gemmalocal.backends import full_model
 from gemmalocal.backends.mlx import attention, config_compat, cpu, device
 from gemmalocal.backends.mlx.mlx_lm_fixes import REFUSED, apply_fixes
 from gemmalocal.errors import ModelError
@@ -62,10 +63,7 @@ def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
 
 def unfreeze_all(language_model: Any, wrapped: bool) -> None:
     """Unfreeze every weight; raises `ModelError` where the result could not be written as a model again."""
-    if wrapped:
-        raise ModelError("A multimodal model cannot be trained whole.", "Set method to lora or dora.")
-    if any(hasattr(layer, "experts") for layer in language_model.model.layers):
-        raise ModelError("A model with experts cannot be trained whole.", "Set method to lora or dora.")
+    full_model.require_trainable(language_model.model.layers, wrapped)
     if any(isinstance(module, (nn.QuantizedLinear, nn.QuantizedEmbedding)) for module in language_model.modules()):
         raise ModelError(
             "A quantized model cannot be trained whole.", "Set method to lora, or take the unquantized one."

@@ -14,7 +14,7 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 from numpy.typing import NDArray
 
-from gemmalocal.backends import decoding, full_model, peft_adapter
+from gemmalocal.backends import decoding, full_model, lora_init, peft_adapter
 from gemmalocal.backends.mlx import attention, device, lora, model
 from gemmalocal.backends.mlx.distributed import MlxGroup
 from gemmalocal.backends.mlx.errors import translated
@@ -57,8 +57,7 @@ class MlxTrainer:
         self._recipe, self._full = recipe, recipe.method == "full"
         self._model, self._wrapped = model.load(folder, recipe.weight_dtype, recipe.bits)
         layers = self._model.model.layers
-        count = len(layers) if recipe.lora.layers == "all" else min(recipe.lora.layers, len(layers))
-        self._layers = list(range(len(layers) - count, len(layers)))
+        self._layers = lora_init.adapted_layers(recipe.lora, len(layers))
         adapted = {index: layers[index] for index in self._layers}
         self._adapters: list[lora.LoraLinear] = []
         if self._full:
@@ -226,7 +225,7 @@ class MlxTrainer:
         self._model.update(tree_unflatten([(peft_adapter.from_disk(name), value) for name, value in saved.items()]))
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """The scores (vocabulary,) of what follows `ids`."""
+        """The logits (vocabulary,), float32, of what follows `ids`."""
         self._switch_dropout_off()
         states = self._model.model(mx.array([list(ids)]))
         return np.array(self._head.logits(states[0, -1:]).astype(mx.float32))[0]

@@ -32,61 +32,71 @@ def attend(
     scaling: float = 1.0,
     sliding_window: int | None = None,
     softcap: float | None = None,
-    rows: list[int] | None = None,
-    before: Sequence[RowCache] = (),
-    **others: Any,
+    row_lengths: list[int] | None = None,
+    caches: Sequence[RowCache] = (),
+    **unused: Any,
 ) -> tuple[Tensor, None]:
-    """(1, heads, tokens, dims) to (1, tokens, heads, dims), as transformers wants it; `rows` are lengths of the rows.
+    """(1, heads, tokens, dims) to (1, tokens, heads, dims), as transformers wants it; `row_lengths` are in tokens.
 
-    With `before`, one for each of them, rows go on from what they remember, and remember this too.
+    With `caches`, one for each row, rows go on from what is cached of them, and this is cached too.
     """
-    rows = rows or [query.shape[2]]
-    parts = list(zip(query.split(rows, 2), key.split(rows, 2), value.split(rows, 2), strict=True))
-    if before:
-        parts = [
-            (own, *row.see(module, keys, values, sliding_window))
-            for row, (own, keys, values) in zip(before, parts, strict=True)
+    row_lengths = row_lengths or [query.shape[2]]
+    rows = list(zip(query.split(row_lengths, 2), key.split(row_lengths, 2), value.split(row_lengths, 2), strict=True))
+    if caches:
+        rows = [
+            (queries, *cache.update(module, keys, values, sliding_window))
+            for cache, (queries, keys, values) in zip(caches, rows, strict=True)
         ]
-    pieces = [_row(*part, scaling, sliding_window, softcap).transpose(1, 2) for part in parts]
-    return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1), None
+    outputs = [_attend_row(*row, scaling, sliding_window, softcap).transpose(1, 2) for row in rows]
+    return outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=1), None
 
 
-def _row(query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None, softcap: float | None) -> Tensor:
+def _attend_row(
+    query: Tensor, key: Tensor, value: Tensor, scale: float, window: int | None, softcap: float | None
+) -> Tensor:
     """One row's attention, (1, heads, length, dims) to the same; the queries are those of the last keys."""
-    length, share = query.shape[2], query.shape[1] // key.shape[1]
+    length, heads_per_key = query.shape[2], query.shape[1] // key.shape[1]
     if length == 1:  # it sees all keys; the heads of one key are as good as several queries
-        queries = query.unflatten(1, (-1, share)).squeeze(3)
-        return _scored(queries, key, value, scale, None, softcap).flatten(1, 2).unsqueeze(2)
-    if share > 1:
-        key, value = (each.unsqueeze(2).expand(-1, -1, share, -1, -1).flatten(1, 2) for each in (key, value))
-    before = key.shape[2] - length
-    slides = window is not None and before + length > window
-    if not slides and not before and softcap is None:
+        queries = query.unflatten(1, (-1, heads_per_key)).squeeze(3)
+        return _attend_at_once(queries, key, value, scale, None, softcap).flatten(1, 2).unsqueeze(2)
+    if heads_per_key > 1:
+        key, value = (
+            shared.unsqueeze(2).expand(-1, -1, heads_per_key, -1, -1).flatten(1, 2) for shared in (key, value)
+        )
+    offset = key.shape[2] - length  # keys that are cached from before
+    window_cuts = window is not None and offset + length > window
+    if not window_cuts and not offset and softcap is None:
         return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
-    if not slides and length <= LONG:
-        return _scored(query, key, value, scale, _mask(0, before, before + length, None, query), softcap)
-    found = []
+    if not window_cuts and length <= LONG:
+        return _attend_at_once(query, key, value, scale, _mask(0, offset, offset + length, None, query.device), softcap)
+    # No keys beyond a chunk's last query, and under a window none from long before: (CHUNK, window + CHUNK) scores.
+    outputs = []
     for start in range(0, length, CHUNK):
         end = min(length, start + CHUNK)
-        first, last = max(0, before + start - window) if window else 0, before + end
-        given = (query[:, :, start:end], key[:, :, first:last], value[:, :, first:last])
-        mask = _mask(first, before + start, last, window, query)
-        found.append(checkpoint(_scored, *given, scale, mask, softcap, use_reentrant=False, preserve_rng_state=False))
-    return torch.cat(found, dim=2)
+        first_key, end_key = max(0, offset + start - window) if window else 0, offset + end
+        visible = (query[:, :, start:end], key[:, :, first_key:end_key], value[:, :, first_key:end_key])
+        mask = _mask(first_key, offset + start, end_key, window, query.device)
+        outputs.append(
+            checkpoint(_attend_at_once, *visible, scale, mask, softcap, use_reentrant=False, preserve_rng_state=False)
+        )
+    return torch.cat(outputs, dim=2)
 
 
-def _mask(first: int, start: int, end: int, window: int | None, like: Tensor) -> Tensor:
-    """(queries, keys): true where a query at `start` to `end` may look at a key from `first` on."""
-    queries = torch.arange(start, end, device=like.device)[:, None]
-    keys = torch.arange(first, end, device=like.device)
-    causal = queries >= keys
-    return causal & (queries < keys + window) if window else causal
+def _mask(first_key: int, start: int, end: int, window: int | None, device: torch.device) -> Tensor:
+    """(queries, keys): true where a query at `start` to `end` may look at a key from `first_key` on."""
+    query_positions = torch.arange(start, end, device=device)[:, None]
+    key_positions = torch.arange(first_key, end, device=device)
+    causal = query_positions >= key_positions
+    return causal & (query_positions < key_positions + window) if window else causal
 
 
-def _scored(
+def _attend_at_once(
     query: Tensor, key: Tensor, value: Tensor, scale: float, mask: Tensor | None, softcap: float | None
 ) -> Tensor:
-    """Attention with all scores at once; without a mask, all queries see all keys."""
+    """Attention with all scores (heads, queries, keys) at once; without a mask, all queries see all keys.
+
+    Gemma 2 bends its scores by a softcap, for which torch's kernel has no place; the softmax is float32 then.
+    """
     if softcap is None:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scale)
     scores = torch.tanh(query @ key.transpose(-1, -2) * (scale / softcap)) * softcap

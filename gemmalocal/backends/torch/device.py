@@ -29,21 +29,21 @@ class Precision(NamedTuple):
         return self.weights != self.stream
 
 
-def precision(kind: str, capability: tuple[int, int] | None, asked: str) -> Precision:
-    """Of a device's kind (cuda, mps, cpu), its CUDA capability, and a recipe's dtype."""
-    if asked == "auto" and kind == "cuda":
-        asked = "bfloat16" if capability is not None and capability >= AMPERE else "float16"
-    elif asked == "auto":
-        asked = "float32"
+def precision(kind: str, capability: tuple[int, int] | None, dtype: str) -> Precision:
+    """The precision for a device's kind (cuda, mps, cpu), its CUDA capability, and a recipe's `dtype`."""
+    if dtype == "auto" and kind == "cuda":
+        dtype = "bfloat16" if capability is not None and capability >= AMPERE else "float16"
+    elif dtype == "auto":
+        dtype = "float32"
         why = "products in float32 are the fast ones on a CPU" if kind == "cpu" else "bfloat16 is unmeasured on MPS"
         return Precision(torch.float32, torch.float32, why)
-    if asked == "float16":  # transformers#36822
+    if dtype == "float16":  # transformers#36822
         why = "no bfloat16 before Ampere, and Gemma 3 overflows where all is float16: only weights and products are"
         return Precision(torch.float16, torch.float32, why)
-    if asked == "bfloat16" and kind == "cpu":
+    if dtype == "bfloat16" and kind == "cpu":
         why = "products in bfloat16 are twice as fast where the CPU has them (AVX512-BF16, AMX); all else is not"
         return Precision(torch.bfloat16, torch.float32, why)
-    return Precision(DTYPES[asked], DTYPES[asked], f"{asked} throughout")
+    return Precision(DTYPES[dtype], DTYPES[dtype], f"{dtype} throughout")
 
 
 def current() -> torch.device:
@@ -53,11 +53,11 @@ def current() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def here(asked: str) -> Precision:
-    """The precision on the current device."""
+def here(dtype: str) -> Precision:
+    """The precision for a recipe's `dtype` on the current device."""
     device = current()
     capability = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
-    return precision(device.type, capability, asked)
+    return precision(device.type, capability, dtype)
 
 
 def at_home() -> bool:
@@ -82,22 +82,22 @@ def activation_bytes(dtype: str) -> int:
 
 def probe() -> dict[str, Any]:
     """The device, in which numbers it computes by default and why, and its measured rate in them, in GFLOP/s."""
-    device, chosen = current(), here("auto")
+    device, precision_here = current(), here("auto")
     size = 1024 if device.type == "cpu" else 4096
-    left = torch.randn(size, size, dtype=chosen.weights, device=device)
-    _finish(left @ left)
+    factor = torch.randn(size, size, dtype=precision_here.weights, device=device)
+    _wait_for(factor @ factor)
     start, count = time.perf_counter(), 8
     for _ in range(count):
-        product = left @ left
-    _finish(product)
+        product = factor @ factor
+    _wait_for(product)
     rate = count * 2 * size**3 / (time.perf_counter() - start) / 1e9
     return {
         "engine": "torch",
         "device": {"cpu": "CPU", "mps": "Metal"}.get(device.type) or torch.cuda.get_device_name(device),
         "blas": _blas(device.type),
         "gflops": round(rate, 1),
-        "dtype": str(chosen.weights).removeprefix("torch."),
-        "why": chosen.why,
+        "dtype": str(precision_here.weights).removeprefix("torch."),
+        "why": precision_here.why,
     }
 
 
@@ -107,5 +107,5 @@ def _blas(kind: str) -> str:
     return "MKL" if torch.backends.mkl.is_available() else "OpenBLAS or Accelerate"
 
 
-def _finish(product: torch.Tensor) -> None:
+def _wait_for(product: torch.Tensor) -> None:
     float(product[0, 0])  # a GPU computes when it is asked for a result

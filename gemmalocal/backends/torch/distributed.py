@@ -39,17 +39,17 @@ class TorchGroup:
 
     def gradients(self, weights: Iterable[nn.Parameter]) -> None:
         """Sum their gradients over all ranks, in place; who has none adds zeros."""
-        under_way = []
+        reductions = []
         with translated():
             for weight in weights:
                 if weight.grad is None:
                     weight.grad = torch.zeros_like(weight)
-                under_way.append(dist.all_reduce(weight.grad, async_op=True))
-            for one in under_way:
-                one.wait()
+                reductions.append(dist.all_reduce(weight.grad, async_op=True))
+            for reduction in reductions:
+                reduction.wait()
 
 
 def group() -> Group:
     """Join, once, all processes of torchrun, or this one alone."""
-    way_out = f"Start them with {launcher.TORCH} --nproc-per-node 2 ..., or take the MLX backend: --set backend=mlx"
-    return joined("torch", launcher.TORCH, way_out, TorchGroup)
+    remedy = f"Start them with {launcher.TORCH} --nproc-per-node 2 ..., or take the MLX backend: --set backend=mlx"
+    return joined("torch", launcher.TORCH, remedy, TorchGroup)

@@ -21,14 +21,14 @@ def translated() -> Iterator[None]:
     except (MemoryError, torch.OutOfMemoryError) as error:
         raise _out_of_memory(error) from error
     except RuntimeError as error:
-        found = exit_causes.from_text(str(error))
-        if CPU in str(error) or isinstance(found, OutOfMemory):
+        failure = exit_causes.from_text(str(error))
+        if CPU in str(error) or isinstance(failure, OutOfMemory):
             raise _out_of_memory(error) from error
-        if isinstance(found, WorkKilled):
-            raise found from error
+        if isinstance(failure, WorkKilled):
+            raise failure from error
         raise
 
 
 def _out_of_memory(error: BaseException) -> OutOfMemory:
-    first = str(error).partition("\n")[0]
-    return OutOfMemory(f"{exit_causes.MEMORY.message} ({first})", exit_causes.MEMORY.hint)
+    first_line = str(error).partition("\n")[0]
+    return OutOfMemory(f"{exit_causes.MEMORY.message} ({first_line})", exit_causes.MEMORY.hint)

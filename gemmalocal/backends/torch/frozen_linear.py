@@ -13,39 +13,40 @@ from torch import Tensor, nn
 
 from gemmalocal.errors import BackendUnavailable
 
-TINIEST = 1e-30
-FEW = 4  # rows
+TINIEST = 1e-30  # in place of 0 where a row is divided by its largest value
+FEW_ROWS = 4  # for so many or fewer, `product_of_few` is faster
 
 
 def product(x: Tensor, matrix: Tensor) -> Tensor:
-    """(..., n) by (n, m), in the dtype of `x`.
+    """(..., n) by (n, m) to (..., m), in the dtype of `x`.
 
     Where the matrix is float16 and `x` is not, each row of `x` is divided by its largest value before it is rounded to
     float16, and multiplied again afterwards: neither Gemma 3's large activations (transformers#36822) nor small
     gradients leave float16's range, so that no loss scaling is needed.
     """
     if x.dtype == matrix.dtype:
-        return product_of_few(x, matrix) if few(x) else x @ matrix
+        return product_of_few(x, matrix) if has_few_rows(x) else x @ matrix
     if matrix.dtype == torch.bfloat16:  # of float32's range
         return (x.to(matrix.dtype) @ matrix).to(x.dtype)
     scale = x.abs().amax(-1, keepdim=True).clamp_min(TINIEST)
     return ((x / scale).to(matrix.dtype) @ matrix).to(x.dtype).mul_(scale)
 
 
-def few(x: Tensor) -> bool:
+def has_few_rows(x: Tensor) -> bool:
     """Whether `product_of_few` is the faster product."""
-    return x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() <= FEW * x.shape[-1]
+    return x.device.type == "cpu" and x.dtype == torch.float32 and x.numel() <= FEW_ROWS * x.shape[-1]
 
 
 def product_of_few(x: Tensor, matrix: Tensor) -> Tensor:
-    """At most `FEW` rows (..., n) by a transposed matrix (n, m), in float32 on a CPU.
+    """At most `FEW_ROWS` rows (..., n) by a transposed matrix (n, m), in float32 on a CPU.
 
-    As the other way round, and for `FEW` rows also where there are less, MKL reads the matrix once and at the memory's
-    full rate: `x @ matrix` takes up to twice as long for one row and ten times as long for two. So a row's result is
-    also bit for bit the same whichever rows are beside it.
+    As the other way round, and for `FEW_ROWS` rows also where there are less, MKL reads the matrix once and at the
+    memory's full rate: `x @ matrix` takes up to twice as long for one row and ten times as long for two. So a row's
+    result is also bit for bit the same whichever rows are beside it.
     """
+    # (m, n) by (n, FEW_ROWS), the missing rows being zeros.
     rows = x.reshape(-1, x.shape[-1])
-    padded = F.pad(rows, (0, 0, 0, FEW - len(rows)))
+    padded = F.pad(rows, (0, 0, 0, FEW_ROWS - len(rows)))
     return (matrix.T @ padded.T).T[: len(rows)].contiguous().view(*x.shape[:-1], -1)
 
 
@@ -58,8 +59,8 @@ class _Product(torch.autograd.Function):
         return product(x, layer.matrix().T)
 
     @staticmethod
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, None]:
-        return product(slope, ctx.layer.matrix()), None
+    def backward(ctx: Any, output_gradient: Tensor) -> tuple[Tensor, None]:
+        return product(output_gradient, ctx.layer.matrix()), None
 
 
 class FrozenLinear(nn.Module):
@@ -78,8 +79,8 @@ class FrozenLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out), in the dtype of `x`."""
-        found: Tensor = _Product.apply(x, self)
-        return found
+        output: Tensor = _Product.apply(x, self)
+        return output
 
 
 class Int8Linear(FrozenLinear):
@@ -112,11 +113,11 @@ class Nf4Linear(FrozenLinear):
         """(out, in), in the dtype of the products."""
         from bitsandbytes import functional
 
-        found: Tensor = functional.dequantize_4bit(self.weight, self._state)
-        return found
+        weight: Tensor = functional.dequantize_4bit(self.weight, self._state)
+        return weight
 
 
-def require(bits: int | None) -> None:
+def require_quantizer(bits: int | None) -> None:
     """Raise `BackendUnavailable` if what quantizes to so many bits is not installed."""
     if bits == 4:
         try:

@@ -19,10 +19,10 @@ TILE, ROWS = 8192, 512  # columns of the vocabulary and rows at once: 16 MiB of 
 
 
 class Loss(NamedTuple):
-    """Summed cross-entropy, and its gradient (n, width), float32, unless it was not asked for."""
+    """Summed cross-entropy in nats, and its gradient (n, width), float32, unless it was not asked for."""
 
     total: float
-    hidden: Tensor | None
+    hidden_gradient: Tensor | None
 
 
 class Head:
@@ -43,56 +43,64 @@ class Head:
 
     @torch.no_grad()
     def loss(self, hidden: Tensor, targets: Tensor, gradient: bool = True) -> Loss:
-        """The loss of (n, width) against (n,) ids."""
+        """The loss of `hidden` (n, width) against the ids `targets` (n,)."""
         trained = self._trained and gradient
-        one, chunk = (self._trained_chunk, HEAD_ROWS) if trained else (self._in_tiles, ROWS)
-        total, pieces = 0.0, []
-        for rows, ids in zip(hidden.split(chunk), targets.split(chunk), strict=True):
-            found = one(rows, ids, gradient)
-            total += found.total
-            pieces.append(found.hidden)
-        return Loss(total, torch.cat([piece for piece in pieces if piece is not None]) if gradient else None)
+        chunk_loss, chunk_rows = (self._trained_chunk, HEAD_ROWS) if trained else (self._in_tiles, ROWS)
+        total, hidden_gradients = 0.0, list[Tensor]()
+        for hidden_rows, ids in zip(hidden.split(chunk_rows), targets.split(chunk_rows), strict=True):
+            chunk = chunk_loss(hidden_rows, ids, gradient)
+            total += chunk.total
+            if chunk.hidden_gradient is not None:
+                hidden_gradients.append(chunk.hidden_gradient)
+        return Loss(total, torch.cat(hidden_gradients) if gradient else None)
 
     def _capped(self, logits: Tensor) -> Tensor:
         return logits.div_(self._softcap).tanh_().mul_(self._softcap) if self._softcap else logits
 
-    def _bend(self, logits: Tensor) -> Tensor | None:
+    def _softcap_slope(self, logits: Tensor) -> Tensor | None:
         """The softcap's derivative where it gave `logits`."""
         return 1 - (logits / self._softcap).square_() if self._softcap else None
 
     def _in_tiles(self, hidden: Tensor, ids: Tensor, gradient: bool) -> Loss:
-        count = len(hidden)
-        highest = hidden.new_full((count, 1), -torch.inf, dtype=torch.float32)
-        sums, weighted = torch.zeros_like(highest), torch.zeros_like(hidden, dtype=torch.float32)
+        """`loss` of so few rows that their logits of one tile may be in memory."""
+        # Running over the tiles, for each row: the highest logit (n, 1), the sum of exp(logit - highest) (n, 1), and,
+        # for the gradient, the sum of the vocabulary's weights by these (n, width).
+        highest = hidden.new_full((len(hidden), 1), -torch.inf, dtype=torch.float32)
+        normalizer, weighted_sum = torch.zeros_like(highest), torch.zeros_like(hidden, dtype=torch.float32)
         for start in range(0, len(self._weight), TILE):
             tile = self._weight[start : start + TILE]
             logits = self._capped(product(hidden, tile.T).float())
-            bend = self._bend(logits) if gradient else None
-            before, highest = highest, torch.maximum(highest, logits.amax(1, keepdim=True))
-            shrink = (before - highest).exp_()
-            share = logits.sub_(highest).exp_()
-            sums = sums.mul_(shrink).add_(share.sum(1, keepdim=True))
+            softcap_slope = self._softcap_slope(logits) if gradient else None
+            previous, highest = highest, torch.maximum(highest, logits.amax(1, keepdim=True))
+            # What was summed up relative to the previous highest logit is made relative to the new one.
+            rescale = (previous - highest).exp_()
+            probabilities = logits.sub_(highest).exp_()
+            normalizer = normalizer.mul_(rescale).add_(probabilities.sum(1, keepdim=True))
             if gradient:
-                share = share if bend is None else share.mul_(bend)
-                weighted.mul_(shrink).add_(product(share.to(hidden.dtype), tile))
-        own = self._weight[ids]
-        wanted = self._capped(torch.linalg.vecdot(hidden.float(), own.float()).unsqueeze(1))
-        total = float((highest + sums.log() - wanted).sum(dtype=torch.float64))
+                probabilities = probabilities if softcap_slope is None else probabilities.mul_(softcap_slope)
+                weighted_sum.mul_(rescale).add_(product(probabilities.to(hidden.dtype), tile))
+        target_weights = self._weight[ids]
+        target_logits = self._capped(torch.linalg.vecdot(hidden.float(), target_weights.float()).unsqueeze(1))
+        total = float((highest + normalizer.log() - target_logits).sum(dtype=torch.float64))
         if not gradient:
             return Loss(total, None)
-        bend = self._bend(wanted)
-        return Loss(total, weighted.div_(sums).sub_(own if bend is None else own * bend))
+        # The gradient: the weights averaged by the probabilities, less those of the target.
+        softcap_slope = self._softcap_slope(target_logits)
+        target_weights = target_weights if softcap_slope is None else target_weights * softcap_slope
+        return Loss(total, weighted_sum.div_(normalizer).sub_(target_weights))
 
     def _trained_chunk(self, hidden: Tensor, ids: Tensor, gradient: bool) -> Loss:
+        """`loss` of so few rows that their logits may be in memory; the weights' gradient is added to their `grad`."""
         logits = self._capped(hidden @ self._weight.T)
-        bend = self._bend(logits)
-        places = ids.unsqueeze(1)
-        norm = logits.logsumexp(1, keepdim=True)
-        total = float((norm - logits.gather(1, places)).sum(dtype=torch.float64))
-        slope = logits.sub_(norm).exp_()
-        slope.scatter_add_(1, places, slope.new_full(places.shape, -1.0))
-        slope = slope if bend is None else slope.mul_(bend)
+        softcap_slope = self._softcap_slope(logits)
+        columns = ids.unsqueeze(1)
+        log_normalizer = logits.logsumexp(1, keepdim=True)
+        total = float((log_normalizer - logits.gather(1, columns)).sum(dtype=torch.float64))
+        # (n, vocabulary): the probabilities, less 1 at the targets, by the softcap's derivative.
+        logit_gradient = logits.sub_(log_normalizer).exp_()
+        logit_gradient.scatter_add_(1, columns, logit_gradient.new_full(columns.shape, -1.0))
+        logit_gradient = logit_gradient if softcap_slope is None else logit_gradient.mul_(softcap_slope)
         if self._weight.grad is None:
             self._weight.grad = torch.zeros_like(self._weight)
-        self._weight.grad.addmm_(slope.T, hidden)
-        return Loss(total, slope @ self._weight)
+        self._weight.grad.addmm_(logit_gradient.T, hidden)
+        return Loss(total, logit_gradient @ self._weight)

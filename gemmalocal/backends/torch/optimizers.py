@@ -35,7 +35,7 @@ class Lion(Optimizer):
 
 
 def optimizer(weights: list[nn.Parameter], train: TrainSpec, device: torch.device) -> Optimizer:
-    """Of a recipe; raises `RecipeError` for one that the device does not have."""
+    """The optimizer of a recipe; raises `RecipeError` for one that the device does not have."""
     rate, decay = train.learning_rate, train.weight_decay
     if train.optimizer == "paged_adamw_8bit":
         if device.type != "cuda":
@@ -50,29 +50,35 @@ def optimizer(weights: list[nn.Parameter], train: TrainSpec, device: torch.devic
         return AdamW(weights, lr=rate, weight_decay=decay)
     if train.optimizer == "lion":
         return Lion(weights, lr=rate, weight_decay=decay)
-    made: Optimizer = Adafactor(weights, lr=rate, weight_decay=decay, relative_step=False, scale_parameter=False)
-    return made
+    adafactor: Optimizer = Adafactor(weights, lr=rate, weight_decay=decay, relative_step=False, scale_parameter=False)
+    return adafactor
 
 
-def state(made: Optimizer, names: list[str], weights: list[nn.Parameter]) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What an optimizer keeps for each weight: arrays, and plain numbers, by `weight's name/its own name`."""
-    arrays: dict[str, Tensor] = {}
+def state(
+    optimizer: Optimizer, names: list[str], weights: list[nn.Parameter]
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What an optimizer keeps for each weight: tensors, and plain numbers, by `weight's name/its own name`."""
+    tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
     for name, weight in zip(names, weights, strict=True):
-        for key, value in made.state.get(weight, {}).items():
+        for key, value in optimizer.state.get(weight, {}).items():
             if isinstance(value, Tensor):
-                arrays[f"{name}/{key}"] = value.contiguous()
+                tensors[f"{name}/{key}"] = value.contiguous()
             elif value is not None:
                 numbers[f"{name}/{key}"] = value
-    return arrays, numbers
+    return tensors, numbers
 
 
 def restore(
-    made: Optimizer, names: list[str], weights: list[nn.Parameter], arrays: dict[str, Tensor], numbers: dict[str, Any]
+    optimizer: Optimizer,
+    names: list[str],
+    weights: list[nn.Parameter],
+    tensors: dict[str, Tensor],
+    numbers: dict[str, Any],
 ) -> None:
     """Take up what `state` gave."""
     by_name = dict(zip(names, weights, strict=True))
-    made.state.clear()
-    for path, value in [*arrays.items(), *numbers.items()]:
+    optimizer.state.clear()
+    for path, value in [*tensors.items(), *numbers.items()]:
         name, _, key = path.partition("/")
-        made.state[by_name[name]][key] = value
+        optimizer.state[by_name[name]][key] = value

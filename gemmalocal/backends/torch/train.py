@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from gemmalocal.backends import decoding, full_model, peft_adapter
+from gemmalocal.backends import decoding, full_model, lora_init, peft_adapter
 from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.backends.protocol import Memory, Sampling, Update
 from gemmalocal.backends.torch import attention, cpu_memory, device, frozen_linear, lora, model, optimizers
@@ -37,13 +37,13 @@ class _Packed(NamedTuple):
 
     ids: Tensor
     positions: Tensor
-    rows: list[int]
+    row_lengths: list[int]
     places: Tensor
     targets: Tensor
 
 
 def trainer(folder: Path, recipe: Recipe, group: Group = ALONE) -> TorchTrainer:
-    """Load the weights in `folder` and attach a fresh adapter."""
+    """Load the weights in `folder` and attach a fresh adapter; raises `ModelError`, `OutOfMemory`, `RecipeError`."""
     with translated():
         return TorchTrainer(folder, recipe, group)
 
@@ -54,86 +54,92 @@ class TorchTrainer:
     def __init__(self, folder: Path, recipe: Recipe, group: Group) -> None:
         self.shapes, self.group = device.shapes(), group
         self._device = device.current()
-        frozen_linear.require(recipe.bits)
+        frozen_linear.require_quantizer(recipe.bits)
         self._resident = cpu_memory.Resident()
-        cpu_memory.few_shapes()
+        cpu_memory.limit_primitive_caches()
         self._recipe, self._full = recipe, recipe.method == "full"
         precision = device.here(recipe.weight_dtype)
-        self._text, self._wrapped = model.load(folder, precision, self._device, recipe.bits)
-        layers = self._text.model.layers
-        count = len(layers) if recipe.lora.layers == "all" else min(recipe.lora.layers, len(layers))
-        self._layers = list(range(len(layers) - count, len(layers)))
-        chosen = {index: layers[index] for index in self._layers}
+        self._model, self._wrapped = model.load(folder, precision, self._device, recipe.bits)
+        layers = self._model.model.layers
+        self._layers = lora_init.adapted_layers(recipe.lora, len(layers))
+        adapted = {index: layers[index] for index in self._layers}
         self._adapters: list[lora.LoraLinear] = []
         if self._full:
-            model.train_whole(self._text, self._wrapped)
+            model.unfreeze_all(self._model, self._wrapped)
         else:
-            self._adapters = lora.attach(chosen, recipe.lora, recipe.train.seed, recipe.method == "dora")
+            self._adapters = lora.attach_lora(adapted, recipe.lora, recipe.train.seed, recipe.method == "dora")
         if recipe.train.checkpointing is True:
-            model.checkpoint(list(chosen.values()))
-            cpu_memory.exact()
-        self._head = Head(self._text, self._full)
-        trainable = [(name, weight) for name, weight in self._text.named_parameters() if weight.requires_grad]
+            model.checkpoint_layers(list(adapted.values()))
+            cpu_memory.free_at_once()
+        self._head = Head(self._model, self._full)
+        trainable = [(name, weight) for name, weight in self._model.named_parameters() if weight.requires_grad]
         self._names: list[str] = [name for name, _ in trainable]
         self._weights: list[nn.Parameter] = [weight for _, weight in trainable]
         self._optimizer = optimizers.optimizer(self._weights, recipe.train, self._device)
-        self._draws = 0  # micro-batches of all steps so far: with the seed, the whole random state
+        self._batch_count = 0  # micro-batches of all steps so far: with the seed, the whole random state
         self._loss, self._tokens, self._parts = 0.0, 0, 0
 
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
-        """Add the summed loss and gradient of micro-batches, one after the other."""
+        """Add the summed loss (nats) and gradient of micro-batches, one after the other."""
         with translated():
             for part in parts:
-                self._draw(part.number)
+                self._set_dropout_seeds(part.number)
                 packed = self._packed(part)
+                # The head gives loss and gradient (n, width) at once; backward goes on with it through the layers.
                 hidden = self._hidden(packed)
                 loss = self._head.loss(hidden.detach(), packed.targets)
-                hidden.backward(loss.hidden)
+                hidden.backward(loss.hidden_gradient)
                 self._loss += loss.total
                 self._tokens += part.supervised
                 self._parts += 1
 
-    def _draw(self, place: int) -> None:
-        first = (self._recipe.train.seed * 1_000_003 + self._draws + place) * max(1, len(self._adapters))
-        for number, adapter in enumerate(self._adapters):
-            adapter.draw(first + number)
+    def _set_dropout_seeds(self, number: int) -> None:
+        """A seed for each adapter, by the recipe's and the micro-batch's number among all: whoever computes it."""
+        first_seed = (self._recipe.train.seed * 1_000_003 + self._batch_count + number) * max(1, len(self._adapters))
+        for index, adapter in enumerate(self._adapters):
+            adapter.set_dropout_seed(first_seed + index)
 
-    def _no_dropout(self) -> None:
+    def _switch_dropout_off(self) -> None:
         for adapter in self._adapters:
-            adapter.draw(None)
+            adapter.set_dropout_seed(None)
 
     def _packed(self, batch: MicroBatch) -> _Packed:
         """Each row up to its last supervised token: what comes later, padding included, changes nothing."""
-        wanted = batch.weights[:, 1:] > 0
-        rows = (wanted * np.arange(1, wanted.shape[1] + 1)).max(axis=1)
-        real = np.arange(wanted.shape[1]) < rows[:, None]
+        supervised = batch.weights[:, 1:] > 0
+        # (rows, length) masks: of each row, the positions up to its last supervised one are kept, and laid end to end.
+        row_lengths = (supervised * np.arange(1, supervised.shape[1] + 1)).max(axis=1)
+        kept = np.arange(supervised.shape[1]) < row_lengths[:, None]
         arrays = (
-            batch.ids[:, :-1][real],
-            np.nonzero(real)[1],
-            np.flatnonzero(wanted[real]),
-            batch.ids[:, 1:][wanted],
+            batch.ids[:, :-1][kept],
+            np.nonzero(kept)[1],
+            np.flatnonzero(supervised[kept]),
+            batch.ids[:, 1:][supervised],
         )
         ids, positions, places, targets = (
-            torch.from_numpy(one.astype(np.int64)).to(self._device, non_blocking=True) for one in arrays
+            torch.from_numpy(array.astype(np.int64)).to(self._device, non_blocking=True) for array in arrays
         )
-        return _Packed(ids[None], positions[None], [int(row) for row in rows if row], places, targets)
+        return _Packed(ids[None], positions[None], [int(length) for length in row_lengths if length], places, targets)
 
     def _hidden(self, packed: _Packed) -> Tensor:
-        """(n, width) float32, where the next token is supervised."""
-        states: Tensor = self._text.model(
-            input_ids=packed.ids, position_ids=packed.positions, use_cache=False, rows=packed.rows
+        """The hidden states (n, width), float32, where the next token is supervised."""
+        states: Tensor = self._model.model(
+            input_ids=packed.ids, position_ids=packed.positions, use_cache=False, row_lengths=packed.row_lengths
         ).last_hidden_state
         return states[0].index_select(0, packed.places).float()
 
     def apply(self, learning_rate: float) -> Update:
-        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`."""
+        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`.
+
+        Clipped is the norm over all that is trained, as https://arxiv.org/abs/1211.5063 has it.
+        """
         gradient, loss, tokens, parts = self._summed()
         norm = float(torch.nn.utils.get_total_norm(gradient)) / tokens
         update = Update(loss, tokens, norm)
         if update.finite:
-            self._draws += parts
+            self._batch_count += parts
             clip = self._recipe.train.gradient_clip
             factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
+            # Summed over the tokens so far: the mean, and the clipping, are one multiplication.
             torch._foreach_mul_(gradient, factor / tokens)
             for group in self._optimizer.param_groups:
                 group["lr"] = learning_rate
@@ -143,7 +149,7 @@ class TorchTrainer:
         return update
 
     def _summed(self) -> tuple[list[Tensor], float, int, int]:
-        """Gradient, mean loss, tokens and micro-batches of all ranks."""
+        """Gradient, mean loss (nats a token), tokens and micro-batches of all ranks."""
         loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
         assert tokens, "accumulate first"
         if isinstance(self.group, TorchGroup):
@@ -157,8 +163,8 @@ class TorchTrainer:
 
     @torch.no_grad()
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
-        """Summed loss and supervised tokens."""
-        self._no_dropout()
+        """Summed loss in nats, without dropout, and the count of supervised tokens."""
+        self._switch_dropout_off()
         total = 0.0
         with translated():
             for packed in map(self._packed, parts):
@@ -167,11 +173,11 @@ class TorchTrainer:
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
-        self._no_dropout()
+        self._switch_dropout_off()
         sampling = Sampling(max_tokens=max_tokens)
-        for (number,) in decoding.decode(TorchRows(self._text, self._head), [ids], [0], sampling, stops):
-            assert number is not None
-            yield number
+        for (token_id,) in decoding.decode(TorchRows(self._model, self._head), [ids], [0], sampling, stops):
+            assert token_id is not None
+            yield token_id
 
     def save(self, directory: Path) -> None:
         """Write what is trained, the optimizer and the random state."""
@@ -185,7 +191,7 @@ class TorchTrainer:
             (directory / peft_adapter.CONFIG).write_text(json.dumps(config, indent=2), encoding="utf-8")
         arrays, numbers = optimizers.state(self._optimizer, self._names, self._weights)
         save_file(arrays, directory / OPTIMIZER)
-        state = {"draws": self._draws, "optimizer": numbers}
+        state = {"draws": self._batch_count, "optimizer": numbers}
         (directory / STATE).write_text(json.dumps(state), encoding="utf-8")
 
     def restore(self, directory: Path) -> None:
@@ -193,34 +199,34 @@ class TorchTrainer:
         if not (directory / STATE).is_file():
             raise ModelError("This run was trained by another engine.", "Resume it with the backend it began with.")
         if self._full:
-            self._take(load_file(directory / full_model.WEIGHTS, str(self._device)))
+            self._copy_weights(load_file(directory / full_model.WEIGHTS, str(self._device)))
         else:
             self.load(directory)
         state = json.loads((directory / STATE).read_text(encoding="utf-8"))
         arrays = load_file(directory / OPTIMIZER, str(self._device))
         optimizers.restore(self._optimizer, self._names, self._weights, arrays, state["optimizer"])
-        self._draws = state["draws"]
+        self._batch_count = state["draws"]
         self._forget()
 
     def load(self, directory: Path) -> None:
         """Take up an adapter in PEFT's layout."""
         saved = load_file(directory / peft_adapter.WEIGHTS, str(self._device))
-        self._take({peft_adapter.from_disk(name): value for name, value in saved.items()})
+        self._copy_weights({peft_adapter.from_disk(name): value for name, value in saved.items()})
 
     @torch.no_grad()
-    def _take(self, saved: dict[str, Tensor]) -> None:
+    def _copy_weights(self, saved: dict[str, Tensor]) -> None:
         by_name = dict(zip(self._names, self._weights, strict=True))
         for name, value in saved.items():
             by_name[name].copy_(value)
 
     @torch.no_grad()
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """The scores (vocabulary,) of what follows `ids`."""
-        self._no_dropout()
-        given = torch.tensor([list(ids)], device=self._device)
-        states = self._text.model(input_ids=given, use_cache=False, rows=[len(ids)]).last_hidden_state
-        found: NDArray[np.float32] = self._head.logits(states[0, -1:].float())[0].cpu().numpy()
-        return found
+        """The logits (vocabulary,), float32, of what follows `ids`."""
+        self._switch_dropout_off()
+        inputs = torch.tensor([list(ids)], device=self._device)
+        states = self._model.model(input_ids=inputs, use_cache=False, row_lengths=[len(ids)]).last_hidden_state
+        logits: NDArray[np.float32] = self._head.logits(states[0, -1:].float())[0].cpu().numpy()
+        return logits
 
     @torch.no_grad()
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
@@ -230,35 +236,38 @@ class TorchTrainer:
         """
         for adapter in self._adapters:
             adapter.lora_b.zero_()
-        self._no_dropout()
-        self._text.config._attn_implementation = "eager"
+        self._switch_dropout_off()
+        self._model.config._attn_implementation = "eager"
         total = 0.0
         for part in parts:
             ids = torch.from_numpy(part.ids.astype(np.int64)).to(self._device)
-            states = self._text.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
-            wanted = torch.from_numpy(part.weights[:, 1:] > 0).to(self._device)
-            logits = self._head.logits(states[wanted].float())
-            total += float(F.cross_entropy(logits, ids[:, 1:][wanted], reduction="sum"))
-        self._text.config._attn_implementation = attention.NAME
+            states = self._model.model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+            supervised = torch.from_numpy(part.weights[:, 1:] > 0).to(self._device)
+            logits = self._head.logits(states[supervised].float())
+            total += float(F.cross_entropy(logits, ids[:, 1:][supervised], reduction="sum"))
+        self._model.config._attn_implementation = attention.NAME
         return total / sum(part.supervised for part in parts)
 
     def work(self) -> tuple[float, float]:
-        """Two operations a weight forward, two for the gradient of the input; frozen weights need no more."""
-        head = self._text.lm_head.weight.numel()
+        """Operations for each token in the body, and for each supervised one in the head.
+
+        Two a weight forward (a product and a sum), two for the gradient of the input; frozen weights need no more.
+        """
+        head = self._model.lm_head.weight.numel()
         linear = (nn.Linear, frozen_linear.FrozenLinear)
-        layers = [module for module in self._text.model.modules() if isinstance(module, linear)]
+        layers = [module for module in self._model.model.modules() if isinstance(module, linear)]
         body = sum(module.in_features * module.out_features for module in layers)
         body += sum(weight.numel() for weight in self._weights) if not self._full else 0
         return 4.0 * body, 4.0 * head
 
     def memory(self) -> Memory:
-        """What the allocator says, or on the CPU the system; a call begins a new peak."""
+        """What the allocator says, or on the CPU the system, in bytes; a call begins a new peak."""
         if self._device.type != "cuda":
             return self._resident()
         active, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
-        found = Memory(torch.cuda.max_memory_allocated(), active, reserved - active)
+        memory = Memory(torch.cuda.max_memory_allocated(), active, reserved - active)
         torch.cuda.reset_peak_memory_stats()
-        return found
+        return memory
 
     def release(self) -> None:
         """Give the allocator's freed buffers back to the system."""
