@@ -160,9 +160,9 @@ def _shares_keys(module: str, model: dict[str, Any]) -> bool:
 
 
 def _layers_and_modules(modules: Iterable[str]) -> tuple[list[int], list[str]]:
-    """The layers, ascending, and the modules within a layer, that are adapted."""
+    """The layers and the modules within a layer that are adapted, each ascending: equal adapters give equal files."""
     matches = [match for module in modules if (match := _LAYER.fullmatch(module))]
-    return sorted({int(match[1]) for match in matches}), list(dict.fromkeys(match[2] for match in matches))
+    return sorted({int(match[1]) for match in matches}), sorted({match[2] for match in matches})
 
 
 def _write(target: Path, weights: str, tensors: Tensors, config: dict[str, Any]) -> None:

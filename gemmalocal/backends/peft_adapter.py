@@ -70,13 +70,17 @@ def parts(folder: Path) -> dict[str, Part]:
 
 
 def load(folder: Path, weights: str) -> tuple[dict[str, Floats], dict[str, Any]]:
-    """The tensors of the file `weights` in `folder`, as float32, and its configuration; raises `ModelError`."""
+    """The tensors of the file `weights` in `folder`, by name and as float32, and its configuration.
+
+    Raises `ModelError`.
+    """
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         if (folder / weights).is_file():
             safe_header.read(folder / weights)  # before memory is taken
         entries: list[tuple[str, dict[str, Any]]] = deserialize((folder / weights).read_bytes())  # type: ignore[no-untyped-call]
-        tensors = {name: _array(entry) for name, entry in entries}
+        # In the order of names: safetensors gives them in one that differs between runs.
+        tensors = {name: _array(entry) for name, entry in sorted(entries, key=lambda named: named[0])}
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"{folder} holds no adapter: {error}", f"It needs {CONFIG} and {weights}.") from error
     if not tensors:

@@ -177,9 +177,9 @@ def _works(pid: int, path: Path) -> bool:
 
 def is_held(path: Path) -> bool:
     """Whether somebody holds a lock on a file or a folder; False for what is not there."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-    except OSError:
+    try:  # a pipe would keep us waiting for its other end
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except (OSError, ValueError):  # there is none, none that we may look at, or a name that no file can have
         return False
     try:
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: who looks is no holder

@@ -155,16 +155,7 @@ class Job:
         """Whether a process holds the job's lock."""
         if self._process is not None:
             self._process.poll()  # reap, so that a dead child does not linger
-        try:
-            with safe_read.regular(self.directory / "lock") as lock:
-                fcntl.flock(
-                    lock.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB
-                )  # shared: two that look see no holder in each other
-        except BlockingIOError:
-            return True
-        except OSError:  # there is none, or none that we may look at
-            return False
-        return False
+        return staging.is_held(self.directory / "lock")
 
     @property
     def exit_code(self) -> int | None:

@@ -30,6 +30,7 @@ from tests.here import run
 
 TARGETS = {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
 CROSSED = ["gemma1", "gemma2", "gemma3", "gemma3-vision", "gemma4", "gemma4-vision", "gemma4-unified", "gemma4-experts"]
+SHAPES = {"lora_a": (2, 3), "lora_b": (3, 2)}
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +167,27 @@ def test_what_mlx_lm_trained_comes_to_us(folders: dict[str, Path], recipe_path: 
     again.restore(tmp_path / "back")
     assert again.evaluate([batch])[0] == pytest.approx(made.evaluate([batch])[0], rel=0.01)
     assert json.loads((tmp_path / "back" / peft_adapter.CONFIG).read_text())["lora_alpha"] == 6
+
+
+def test_equal_adapters_give_equal_files(tmp_path: Path) -> None:
+    """safetensors gives a file's tensors in another order each time, and the lists of modules followed it."""
+    source = tmp_path / "ours"
+    source.mkdir()
+    modules = [f"self_attn.{part}_proj" for part in "qkvo"] + [f"mlp.{part}_proj" for part in ("gate", "up", "down")]
+    names = [f"model.layers.{layer}.{module}.{inner}" for layer in (1, 2) for module in modules for inner in SHAPES]
+    tensors = {peft_adapter.to_disk(name): np.ones(SHAPES[name.rpartition(".")[2]], np.float32) for name in names}
+    save_file(tensors, source / peft_adapter.WEIGHTS)
+    config = peft_adapter.lora_config("some/base", 2, 4.0, 0.0, dora=False)
+    (source / peft_adapter.CONFIG).write_text(json.dumps(config))
+    model = {"model_type": "gemma3_text", "num_hidden_layers": 3}
+    written = set()
+    for attempt in range(4):
+        mlx, back = tmp_path / f"mlx{attempt}", tmp_path / f"back{attempt}"
+        convert_adapter.to_mlx(source, model, mlx)
+        convert_adapter.to_peft(mlx, model, "some/base", back)
+        written.add(tuple(file.read_bytes() for folder in (mlx, back) for file in sorted(folder.iterdir())))
+    assert len(written) == 1
+    assert json.loads((mlx / convert_adapter.CONFIG).read_text())["lora_parameters"]["keys"] == sorted(modules)
 
 
 def test_what_cannot_cross_is_refused_with_the_reason(

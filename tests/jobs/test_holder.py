@@ -152,3 +152,11 @@ def test_one_that_looks_is_no_holder(workspace: Path) -> None:
         living = processes.Job(workspace / "runs" / "living")
         assert living.alive
         assert living.alive
+
+
+def test_a_lock_that_is_no_file_keeps_nobody_waiting(workspace: Path) -> None:
+    folder = workspace / "runs" / "odd"
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "lock")
+    assert not processes.Job(folder).alive
+    assert not processes.Job(workspace / "runs" / "a\0b").alive  # a name that no file can have
