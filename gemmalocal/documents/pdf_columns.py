@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from ctypes import byref, c_double
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from gemmalocal.documents.pdf_text import Characters, Span
+from gemmalocal.documents.pdf_characters import Characters, Span
 
 FEWEST = 5  # lines side by side
 SAMPLE, SOME = 20, 3  # rectangles of a page's middle, and lines among them, by which it is known for one of columns

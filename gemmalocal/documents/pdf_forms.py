@@ -7,7 +7,8 @@ from ctypes import byref, c_ushort
 from functools import partial
 from typing import Any
 
-from gemmalocal.documents.pdf_text import Box, Filled
+from gemmalocal.documents.pdf_characters import Box
+from gemmalocal.documents.pdf_text import Filled
 
 INVISIBLE = 1 << 1 | 1 << 5  # an annotation's flags: hidden, not to be viewed
 SECRET = 1 << 13  # a field's flag: a password
