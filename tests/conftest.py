@@ -102,7 +102,7 @@ def write_tiny(folder: Path) -> None:
     pieces = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *LETTERS, *WORDS]
     kinds = [3, 3, 3, 2, 4, 4] + [6] * 256 + [1] * (len(LETTERS) + len(WORDS))
     scores = [0.0] * len(SPECIAL) + [0.0] * 256 + [-1000.0] * len(LETTERS) + [-float(n) for n in range(len(WORDS))]
-    joined = vocabulary.merges(pieces, scores, vocabulary.added(pieces, kinds))
+    joined = vocabulary.merges(pieces, scores, vocabulary.added_pieces(pieces, kinds))
     tokenizer = vocabulary.build(pieces, kinds, joined, "<bos>", "<unk>")
     names = {"bos_token": "<bos>", "eos_token": "<eos>", "unk_token": "<unk>", "pad_token": "<pad>"}
     vocabulary.write(tokenizer, folder, names, None)

@@ -41,7 +41,7 @@ def _described(model: LocalModel, width: int, memory: int) -> dict[str, Any]:
     namesake = next((each for each in published.MODELS if each.name == model.name), None)
     entry = {
         "name": model.name,
-        "place": model.place,
+        "place": model.keeper,
         "path": str(model.path),
         "size": model.size,
         "estimated": False,

@@ -40,31 +40,35 @@ class Account:
     organizations: dict[str, str] = field(default_factory=dict)
 
     def check(self, repository: str) -> None:
-        """Raise `HubRefused` if the token cannot write into a repository of that name."""
+        """Raise `HubRefused` if the token cannot write into the repository of that name (owner/name).
+
+        Roles are those of `whoami`: the network is not asked.
+        """
         owner = repository.partition("/")[0].lower()
         roles = {self.name.lower(): "admin", **{name.lower(): role for name, role in self.organizations.items()}}
         if self.role == "read":
             raise HubRefused("Your token may only read.", f"Get one that may write at {TOKENS}, then: gemmalocal login")
         if owner not in roles:
-            mine = ", ".join([self.name, *self.organizations])
+            owners = ", ".join([self.name, *self.organizations])
             raise HubRefused(
-                f"{repository} would be somebody else's: you are {self.name}.", f"Take a name that begins with: {mine}"
+                f"{repository} would be somebody else's: you are {self.name}.",
+                f"Take a name that begins with: {owners}",
             )
         if roles[owner] == "read":
             raise HubRefused(f"You may only read in {owner}.", "Ask one of its admins for the role of a contributor.")
 
 
 def whoami() -> Account:
-    """Ask the Hub whose token this is; raises `HubRefused`."""
+    """Ask the Hub whose token this is; raises `HubRefused` without a token, and if the Hub cannot be reached."""
     from huggingface_hub import HfApi
 
     with explained("asking who you are"):
-        known = HfApi().whoami()
-    token = (known.get("auth") or {}).get("accessToken") or {}
+        reply = HfApi().whoami()
+    token = (reply.get("auth") or {}).get("accessToken") or {}
     organizations = {
-        organization["name"]: str(organization.get("roleInOrg") or "") for organization in known.get("orgs") or []
+        organization["name"]: str(organization.get("roleInOrg") or "") for organization in reply.get("orgs") or []
     }
-    return Account(known["name"], str(token.get("role") or ""), _source(), organizations)
+    return Account(reply["name"], str(token.get("role") or ""), _source(), organizations)
 
 
 def login(token: str) -> Account:
@@ -82,7 +86,10 @@ def login(token: str) -> Account:
 
 
 def login_by_browser(say: Callable[[str], None]) -> Account:
-    """Log in on a page of the Hub (RFC 8628): `say` is given what to tell the person, and may raise to stop."""
+    """Log in on a page of the Hub (device codes, RFC 8628), and wait until that is done; raises `HubRefused`.
+
+    `say` is given the lines to show, the page's address and the code among them; it may raise to stop.
+    """
     import huggingface_hub
 
     with explained("logging in"), redirect_stdout(_LineStream(say)):
@@ -95,7 +102,7 @@ def login_by_browser(say: Callable[[str], None]) -> Account:
 
 
 def logout() -> str:
-    """Forget all tokens of huggingface_hub's store; what is still to be known, or nothing."""
+    """Forget all tokens of huggingface_hub's store; returns a sentence on a token that is left elsewhere, or ""."""
     import huggingface_hub
 
     try:
@@ -108,8 +115,8 @@ def logout() -> str:
 
 
 @contextmanager
-def explained(doing: str) -> Iterator[None]:
-    """What the Hub's client raises while `doing` something, as `HubRefused`."""
+def explained(activity: str) -> Iterator[None]:
+    """Raise what the Hub's client raises in the block as `HubRefused`; `activity` ("logging in") is told with it."""
     from huggingface_hub import errors
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of httpx or httpx2, as it has it
 
@@ -124,43 +131,45 @@ def explained(doing: str) -> Iterator[None]:
             f"The browser's login failed: {error}", "Try again, or log in with a token.", FAILED
         ) from error
     except errors.HfHubHTTPError as error:
-        raise refused(doing, error) from error
+        raise refused(activity, error) from error
     except (HTTPError, OSError) as error:
-        raise _broke_off(doing, error) from error
+        raise _broke_off(activity, error) from error
     except (RuntimeError, ValueError) as error:  # an upload's worker wraps its errors, LFS gives its own
         cause = error.__cause__
-        raise (refused if isinstance(cause, errors.HfHubHTTPError) else _broke_off)(doing, cause or error) from error
+        raise (refused if isinstance(cause, errors.HfHubHTTPError) else _broke_off)(activity, cause or error) from error
 
 
-def refused(doing: str, error: Any) -> HubRefused:
-    """An answer of the Hub that is an error."""
-    status, said = error.response.status_code, (error.server_message or "").strip().rstrip(".")
+def refused(activity: str, error: Any) -> HubRefused:
+    """The error for a response of the Hub (huggingface_hub's `HfHubHTTPError`), by its HTTP status."""
+    status, reason = error.response.status_code, (error.server_message or "").strip().rstrip(".")
     if status == 401:
-        where = f"The one in {variable} goes before the stored one." if (variable := _variable()) else ""
-        return HubRefused("The Hub does not take your token.", f"Get a new one: gemmalocal login. {where}".strip())
+        precedence = f"The one in {variable} goes before the stored one." if (variable := _variable()) else ""
+        return HubRefused("The Hub does not take your token.", f"Get a new one: gemmalocal login. {precedence}".strip())
     if status == 403:
         return HubRefused(
-            f"The Hub forbids {doing}: {said or 'your token has no right to it'}.",
+            f"The Hub forbids {activity}: {reason or 'your token has no right to it'}.",
             f"Give the token the right to write there ({TOKENS}), and accept the terms that the Hub names there.",
         )
     if status in (404, 409):
-        return HubRefused(f"The Hub could not go on with {doing}: {said or error}.", "Look at the name, and try again.")
+        message = f"The Hub could not go on with {activity}: {reason or error}."
+        return HubRefused(message, "Look at the name, and try again.")
     if status == 413:
         return HubRefused(
-            f"The Hub finds it too large while {doing}.",
+            f"The Hub finds it too large while {activity}.",
             "Push a smaller form: --form gguf with fewer bits, or adapter.",
         )
     if status == 429:
         return HubRefused("The Hub wants fewer requests.", "Try again in some minutes.", FAILED)
-    return HubRefused(f"The Hub answered {status} while {doing}{': ' + said if said else ''}.", AGAIN, FAILED)
+    detail = f": {reason}" if reason else ""
+    return HubRefused(f"The Hub answered {status} while {activity}{detail}.", RETRY_HINT, FAILED)
 
 
-AGAIN = "Check the network and give the same command again: what was sent whole is kept."
+RETRY_HINT = "Check the network and give the same command again: what was sent whole is kept."
 
 
-def _broke_off(doing: str, error: BaseException) -> HubRefused:
-    first = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return HubRefused(f"The connection to the Hub broke off while {doing}: {first}", AGAIN, FAILED)
+def _broke_off(activity: str, error: BaseException) -> HubRefused:
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return HubRefused(f"The connection to the Hub broke off while {activity}: {first_line}", RETRY_HINT, FAILED)
 
 
 def _variable() -> str:

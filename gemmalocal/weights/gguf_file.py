@@ -57,8 +57,8 @@ def to_folder(source: Path, target: Path, progress: Tell, provenance: dict[str, 
     remedy = "Make room, or move the workspace with GEMMALOCAL_HOME."
     hardware.check_room(target.parent, needed, "The weights in float32 take", remedy)
     config = _config(reader, text, architecture, source.name)
-    own = licence(architecture)
-    provenance = {**provenance, "licence": own.terms}
+    model_licence = licence(architecture)
+    provenance = {**provenance, "licence": model_licence.terms}
     if towers := {part for tensor in reader.tensors if (part := gguf_names.tower(tensor.name))}:
         provenance["left_out"] = ", ".join(sorted(towers))
     _check_vocabulary(reader, source.name, config["vocab_size"])
@@ -69,7 +69,7 @@ def to_folder(source: Path, target: Path, progress: Tell, provenance: dict[str, 
         _write_json(folder / "config.json", config | ids)
         _write_json(folder / "generation_config.json", ids)
         _write_json(folder / "provenance.json", provenance)
-        (folder / "NOTICE").write_text(f"{own.notice}\n", encoding="utf-8")
+        (folder / "NOTICE").write_text(f"{model_licence.notice}\n", encoding="utf-8")
     return target
 
 
@@ -78,16 +78,17 @@ def _config(reader: gguf.GGUFReader, text: Sequence[gguf.ReaderTensor], architec
     shapes = {tensor.name: _shape(tensor) for tensor in text}
     if gguf_names.EMBEDDING not in shapes:
         raise ModelError(f"{name} has no token embeddings.", "It is not a whole model; download it again.")
-    turned = next((int((tensor.data == 1).sum()) for tensor in text if tensor.name == gguf_names.ROPE), None)
+    rotated_pairs = next((int((tensor.data == 1).sum()) for tensor in text if tensor.name == gguf_names.ROPE), None)
     try:
-        config = gguf_gemma.config(architecture, lambda key, default=None: _value(reader, key, default), shapes, turned)
+        metadata = partial(_value, reader)
+        config = gguf_gemma.config(architecture, metadata, shapes, rotated_pairs)
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError) as error:
         raise ModelError(f"The metadata of {name} cannot be read: {error}", "Download the file again.") from error
-    agree.numbers(config, name)
+    agree.check_numbers(config, name)
     plain = {tensor: shape for tensor, shape in shapes.items() if tensor != gguf_names.ROPE}
     if missing := gguf_names.missing(plain, architecture, config["num_hidden_layers"]):
         raise ModelError(f"{name} lacks {missing}.", "It is not a whole model; download it again.")
-    agree.tensors(
+    agree.check_tensors(
         config, {gguf_names.tensor_name(tensor, architecture): shape for tensor, shape in plain.items()}, name
     )
     return config
@@ -193,23 +194,24 @@ def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, rows: int, progress:
     tokens, scores, kinds = (reader.fields[key] for key in VOCABULARY)
     pieces = _strings(tokens)[:rows]  # Ollama's Gemma 3 has one more, for images
     # Gemma's own names first: some files give the turn's end as the text's end.
-    usual = {"bos_token": ("<bos>", "bos"), "eos_token": ("<eos>", "eos")}
-    usual |= {"unk_token": ("<unk>", "unknown"), "pad_token": ("<pad>", "padding")}
+    usual_tokens = {"bos_token": ("<bos>", "bos"), "eos_token": ("<eos>", "eos")}
+    usual_tokens |= {"unk_token": ("<unk>", "unknown"), "pad_token": ("<pad>", "padding")}
     numbers = {piece: number for number, piece in enumerate(pieces)}
     ids = {
         role: numbers[name] if name in numbers else _value(reader, f"tokenizer.ggml.{key}_token_id", 0)
-        for role, (name, key) in usual.items()
+        for role, (name, key) in usual_tokens.items()
     }
-    if wrong := next((role for role, number in ids.items() if number >= len(pieces)), None):
-        raise ModelError(f"The file's {wrong} is number {ids[wrong]} of {len(pieces)} tokens.", "Take another GGUF.")
+    if bad_role := next((role for role, number in ids.items() if number >= len(pieces)), None):
+        message = f"The file's {bad_role} is number {ids[bad_role]} of {len(pieces)} tokens."
+        raise ModelError(message, "Take another GGUF.")
     names = {role: pieces[number] for role, number in ids.items()}
     types = [int(kinds.parts[index][0]) for index in kinds.data[:rows]]
     if MERGES in reader.fields:
-        joined = vocabulary.listed(_strings(reader.fields[MERGES]), pieces)
+        merge_list = vocabulary.listed_merges(_strings(reader.fields[MERGES]), pieces)
     else:
         ranked = [float(scores.parts[index][0]) for index in scores.data[:rows]]
-        joined = vocabulary.merges(pieces, ranked, vocabulary.added(pieces, types))
-    tokenizer = vocabulary.build(pieces, types, joined, names["bos_token"], names["unk_token"])
+        merge_list = vocabulary.merges(pieces, ranked, vocabulary.added_pieces(pieces, types))
+    tokenizer = vocabulary.build(pieces, types, merge_list, names["bos_token"], names["unk_token"])
     vocabulary.write(tokenizer, folder, names, _value(reader, "tokenizer.chat_template"))
     progress("rebuilding the tokenizer", 1, 1)
     stated = [_value(reader, f"tokenizer.ggml.{key}_token_id") for key in ("eos", "eot")]

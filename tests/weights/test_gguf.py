@@ -232,7 +232,7 @@ def test_a_foreign_tensor_is_refused() -> None:
 
 def test_merges_are_taken_as_a_file_lists_them() -> None:
     pieces = ["a", "b", "ab", " ", " a", "▁", "  "]
-    assert vocabulary.listed(["a b", "  a", "▁ ▁", "ab c", "x", ""], pieces) == [("a", "b"), (" ", "a")]
+    assert vocabulary.listed_merges(["a b", "  a", "▁ ▁", "ab c", "x", ""], pieces) == [("a", "b"), (" ", "a")]
 
 
 @pytest.mark.parametrize(

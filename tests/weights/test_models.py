@@ -55,7 +55,7 @@ def manifest(path: Path, digest: str) -> None:
 
 
 def test_each_place_is_found_and_nothing_else(home: Path) -> None:
-    found = {(one.place, one.name) for one in inventory.on_this_disk()}
+    found = {(one.keeper, one.name) for one in inventory.on_this_disk()}
     assert found == {
         ("workspace", "imported"),
         ("folder", str(home / "mine" / "tuned")),

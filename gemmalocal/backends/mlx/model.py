@@ -30,7 +30,7 @@ class Loaded(NamedTuple):
 
 def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
     """Weights in memory, quantized to `quantize` bits if given; raises `ModelError` for what we cannot tune."""
-    agree.folder(folder)
+    agree.check_folder(folder)
     try:
         config = load_config(folder)
         family = config.get("model_type")

@@ -34,7 +34,7 @@ class Loaded(NamedTuple):
 def load(folder: Path, precision: Precision, device: torch.device, bits: int | None = None) -> Loaded:
     """Weights on the device, quantized to `bits` if given; raises `ModelError` for what we cannot tune."""
     family = _family(folder)
-    agree.folder(folder)
+    agree.check_folder(folder)
     logging.disable_progress_bar()
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # towers that are left out are told by the pipeline
