@@ -6,7 +6,7 @@ from importlib import import_module, util
 from pathlib import Path
 from typing import cast
 
-from gemmalocal.backends.protocol import Backend
+from gemmalocal.backends.protocol import Backend, GraphCounter
 from gemmalocal.errors import BackendUnavailable
 from gemmalocal.jobs import launcher
 
@@ -37,6 +37,12 @@ def open_backend(name: str) -> Backend:
         if backend.at_home():
             return backend
     return _imported(next(filter(installed, ("torch", "mlx")), "mlx"))
+
+
+def open_graph_counter() -> GraphCounter:
+    """What counts a step of MLX without computing it; raises `BackendUnavailable`."""
+    _imported("mlx")
+    return cast(GraphCounter, import_module("gemmalocal.backends.mlx.graph.count"))
 
 
 def installed(name: str) -> bool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.data.batches import BatchShape, MicroBatch
+from gemmalocal.data.examples import Example
 from gemmalocal.recipe.schema import Recipe
 
 
@@ -181,3 +182,13 @@ class Backend(Protocol):
 
     def probe(self) -> dict[str, Any]:
         """What this engine runs on here, and how fast it multiplies (GFLOP/s): for `doctor`."""
+
+
+class GraphCounter(Protocol):
+    """Counts what a GPU would be asked to do, without one: launches, waits, bytes."""
+
+    def our_step(self, folder: Path, recipe: Recipe, rows: Sequence[Example]) -> dict[str, Any]:
+        """A training step of ours on these rows."""
+
+    def stock_step(self, folder: Path, recipe: Recipe, rows: Sequence[Example]) -> dict[str, Any]:
+        """A step of the engine's stock trainer on the same rows, with weights in the recipe's type."""

@@ -8,17 +8,16 @@ from typing import Any
 import click
 
 from gemmalocal.cli import completion
+from gemmalocal.cli.bench_graph import compare_graphs
 from gemmalocal.cli.bench_lengths import compare_memory, parse_lengths
 from gemmalocal.cli.output import say, say_json
 from gemmalocal.cli.report_jobs import run_for_report
 
-STEPS, ROUNDS = 6, 2
+DEMO, STEPS, ROUNDS = "gemma-3-270m-demo", 6, 2
 
 
 @click.command()
-@click.option(
-    "--model", default="gemma-3-270m-demo", show_default=True, help="The model: a folder, a Hub name, or the demo's."
-)
+@click.option("--model", default=DEMO, show_default=True, help="The model: a folder, a Hub name, or the demo's.")
 @click.option(
     "--backend",
     type=click.Choice(["auto", "mlx", "torch"]),
@@ -48,6 +47,11 @@ STEPS, ROUNDS = 6, 2
     metavar="512,1024",
     help="Instead, compare the memory of one step on a row of each length.",
 )
+@click.option(
+    "--graph",
+    is_flag=True,
+    help="Instead, count what a step asks of a GPU (MLX). No GPU is needed, nor a model: Gemma 3 270M's shapes.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 def bench(
     model: str,
@@ -57,6 +61,7 @@ def bench(
     steps: int,
     rounds: int,
     lengths: list[int],
+    graph: bool,
     as_json: bool,
 ) -> int:
     """Compare our training with the engine's own.
@@ -65,6 +70,10 @@ def bench(
     the first step) and the most memory. Of ours it also prints the first batch's loss, beside that of full logits, and
     how much of the machine's speed the useful work reaches.
     """
+    if graph:
+        if (rows, steps, rounds, lengths) != (None, STEPS, ROUNDS, []) or backend == "torch":
+            raise click.UsageError("--graph counts a step of MLX on made-up rows: leave --rows, --steps, ... out.")
+        return compare_graphs(None if model == DEMO else model, dtype, as_json)
     if lengths:
         if (rows, steps, rounds, dtype) != (None, STEPS, ROUNDS, "auto"):
             raise click.UsageError("--lengths trains one step on made-up rows: leave --rows, --steps, ... out.")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -97,6 +97,15 @@ def write(
         index = {"metadata": {"total_size": total}, "weight_map": file_of_tensor}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2), encoding="utf-8")
     progress(done, len(tensors))
+
+
+def write_hollow(folder: Path, shapes: Mapping[str, tuple[int, ...]], kind: str) -> None:
+    """Write tensors of zeros as `kind`; where the file system knows holes, they take no space."""
+    tensors = [Tensor(name, shape, lambda: np.empty(0, np.float32)) for name, shape in shapes.items()]
+    header = _header(tensors, kind)
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(header)
+        file.truncate(len(header) + sum(tensor.size for tensor in tensors) * WIDTHS[kind])
 
 
 def widened(bits: NDArray[np.uint16]) -> Floats:

@@ -20,6 +20,7 @@ from gemmalocal.backends import baseline
 from gemmalocal.backends.baseline import ALPHA, LEARNING_RATE, RANK
 from gemmalocal.backends.mlx import device
 from gemmalocal.backends.mlx.errors import translated
+from gemmalocal.backends.mlx.model import DTYPES
 
 SCALE = ALPHA / RANK  # as mlx-lm has it
 
@@ -46,28 +47,31 @@ def train_baseline(
 
     The first of several steps is left out of tokens and seconds.
     """
+    reports = _Reports()
     with translated():
-        reports = _train(folder, rows, batch_size, steps, max_length, checkpointing)
+        train_stock(folder, rows, batch_size, steps, max_length, checkpointing, reports)
     (start, tokens_before), (end, tokens_after) = reports.steps[1 if steps > 1 else 0], reports.steps[-1]
     return baseline.figures("mlx-lm", tokens_after - tokens_before, end - start, int(mx.get_peak_memory()))
 
 
-def _train(
+def train_stock(
     folder: Path,
     rows: Sequence[tuple[list[int], int]],
     batch_size: int,
     steps: int,
     max_length: int,
     checkpointing: bool,
-) -> _Reports:
+    reports: TrainingCallback,
+    dtype: str = "auto",
+) -> None:
+    """Train with mlx-lm as it comes; it reports after each step. `dtype` is a recipe's."""
     mx.random.seed(0)
     np.random.seed(0)
     model, _ = load_model(folder)
-    if device.on_cpu():
-        model.set_dtype(mx.float32)
+    if dtype in DTYPES or device.on_cpu():
+        model.set_dtype(DTYPES.get(dtype, mx.float32))
     model.freeze()
     linear_to_lora_layers(model, len(model.layers), {"rank": RANK, "scale": SCALE, "dropout": 0.0})
-    reports = _Reports()
     mx.reset_peak_memory()
     with tempfile.TemporaryDirectory() as scratch:
         train(
@@ -87,4 +91,3 @@ def _train(
             ),
             training_callback=reports,
         )
-    return reports

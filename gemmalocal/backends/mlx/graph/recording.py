@@ -1,0 +1,112 @@
+"""Let a program build its graphs, and write down what it hands to the device, and when it waits; compute nothing.
+
+What the program reads of a graph that was not computed is zeros.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any, NamedTuple, cast
+
+import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_flatten
+
+READS = ("item", "tolist", "__float__", "__int__", "__bool__", "__index__", "__array__", "__dlpack__")
+LOADING = "loading"
+SMALL = 8  # operations that are computed while a model is loaded: it may ask for a number that depends on no weight
+
+
+class Handover(NamedTuple):
+    """Arrays that the program handed over; it waited for them at once if it `waits`."""
+
+    phase: str
+    waits: bool
+    arrays: list[mx.array]
+
+
+class Recording:
+    """What was handed over so far, in order; `phase` is the name of what the program is at."""
+
+    def __init__(self) -> None:
+        self.phase = LOADING
+        self.handovers: list[Handover] = []
+
+    def hand_over(self, waits: bool, *trees: Any) -> None:
+        """Note that the program handed over trees of arrays. They are copied: it may change its own in place."""
+        leaves = cast("list[tuple[str, Any]]", tree_flatten(list(trees)))
+        values = [value for _, value in leaves if isinstance(value, mx.array)]
+        self.handovers.append(Handover(self.phase, waits, [copy.copy(value) for value in values]))
+
+    def readable(self, array: mx.array) -> mx.array:
+        """The array if it is there already, else zeros in its place, for which the program waited."""
+        waiting = _operations(array)
+        if not waiting or (self.phase == LOADING and waiting <= SMALL):
+            return array
+        self.hand_over(True, array)
+        zeros = mx.zeros(array.shape, array.dtype)
+        _evaluate(zeros)
+        return zeros
+
+
+_evaluate = mx.eval
+
+
+def _operations(array: mx.array) -> int:
+    """How many operations an array waits for."""
+    dot = io.StringIO()
+    mx.export_to_dot(dot, array)
+    return dot.getvalue().count("[label =")
+
+
+@contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+    """An attribute of a module or a class is another meanwhile."""
+    plain = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, plain)
+
+
+@contextmanager
+def recording() -> Iterator[Recording]:
+    """Record in this process; `mx.compile` is on, and is never asked to compile what it fused."""
+    record = Recording()
+    with ExitStack() as patches:
+        for owner, name, replacement in _replacements(record):
+            patches.enter_context(replaced(owner, name, replacement))
+        mx.enable_compile()
+        try:
+            yield record
+        finally:
+            mx.disable_compile()
+
+
+def _replacements(record: Recording) -> Iterator[tuple[Any, str, Any]]:
+    yield mx, "eval", lambda *trees: record.hand_over(True, *trees)
+    yield mx, "async_eval", lambda *trees: record.hand_over(False, *trees)
+    yield mx, "synchronize", lambda stream=None: record.hand_over(True)
+    yield mx, "save_safetensors", lambda *arguments, **named: None
+    for name in READS:
+        yield mx.array, name, _reading(record, getattr(mx.array, name))
+    for name in ("array", "asarray"):
+        yield np, name, _taking(record, getattr(np, name))
+
+
+def _reading(record: Recording, method: Callable[..., Any]) -> Callable[..., Any]:
+    def read(self: mx.array, *arguments: Any, **named: Any) -> Any:
+        return method(record.readable(self), *arguments, **named)
+
+    return read
+
+
+def _taking(record: Recording, function: Callable[..., Any]) -> Callable[..., Any]:
+    def take(value: Any, *arguments: Any, **named: Any) -> Any:
+        return function(record.readable(value) if isinstance(value, mx.array) else value, *arguments, **named)
+
+    return take
