@@ -71,8 +71,8 @@ def bench(
     how much of the machine's speed the useful work reaches.
     """
     if graph:
-        if (rows, steps, rounds, lengths) != (None, STEPS, ROUNDS, []) or backend == "torch":
-            raise click.UsageError("--graph counts a step of MLX on made-up rows: leave --rows, --steps, ... out.")
+        if (rows, steps, rounds, lengths, backend) != (None, STEPS, ROUNDS, [], "auto"):
+            raise click.UsageError("--graph counts a step of MLX on made-up rows: leave --rows, --backend, ... out.")
         return compare_graphs(None if model == DEMO else model, dtype, as_json)
     if lengths:
         if (rows, steps, rounds, dtype) != (None, STEPS, ROUNDS, "auto"):
