@@ -192,3 +192,14 @@ class GraphCounter(Protocol):
 
     def stock_step(self, folder: Path, recipe: Recipe, rows: Sequence[Example]) -> dict[str, Any]:
         """A step of the engine's stock trainer on the same rows, with weights in the recipe's type."""
+
+    def write_adapter(self, folder: Path, recipe: Recipe, into: Path) -> None:
+        """An adapter of the recipe's shape, of zeros, in PEFT's layout."""
+
+    def our_token(
+        self, folder: Path, recipe: Recipe, adapters: Sequence[Path], voices: Sequence[int]
+    ) -> dict[str, Any]:
+        """A decoded token of several answers at once, each by a voice, as `Generator.stream` has them."""
+
+    def stock_token(self, folder: Path, recipe: Recipe, adapted: bool) -> dict[str, Any]:
+        """A decoded token of the stock library, with an adapter of the recipe's shape or without."""

@@ -1,4 +1,4 @@
-"""bench --graph: what a step asks of a GPU, ours beside the stock trainer's."""
+"""bench --graph: what a training step and a decoded token ask of a GPU, ours beside mlx-lm's."""
 
 from __future__ import annotations
 
@@ -21,16 +21,22 @@ def compare_graphs(model: str | None, dtype: str, as_json: bool) -> int:
 
 
 def table(report: dict[str, Any]) -> list[str]:
-    """A line for each figure, then one for each kind of operation."""
-    ours, stock = report["ours"], report["stock"]
-    lines = [f"{'':<28}{'gemmalocal':>12}{'mlx-lm':>12}"]
-    lines += [_line(key, ours[key], stock[key]) for key in ("launches", "waits")]
-    for name in dict.fromkeys([*ours["parts"], *stock["parts"]]):
-        lines.append(_line(f"in the {name}", ours["parts"].get(name, 0), stock["parts"].get(name, 0)))
-    kinds = sorted(dict.fromkeys([*ours["kinds"], *stock["kinds"]]), key=lambda kind: -stock["kinds"].get(kind, 0))
-    lines += [_line(kind, ours["kinds"].get(kind, 0), stock["kinds"].get(kind, 0)) for kind in kinds]
-    return [*lines, f"ratio of launches {report['ratio']:.3f}"]
+    """A line for each figure of a step, one for each kind of operation, and one for each way to decode a token."""
+    step, token = report["step"], report["token"]
+    ours, stock = step["ours"], step["stock"]
+    lines = [_line("a training step", "gemmalocal", "mlx-lm")]
+    lines += [_line(f"  {key}", ours[key], stock[key]) for key in ("waits", "launches")]
+    kinds = sorted({**stock["kinds"], **ours["kinds"]}, key=lambda kind: (-stock["kinds"].get(kind, 0), kind))
+    lines += [_line(f"    {kind}", ours["kinds"].get(kind, 0), stock["kinds"].get(kind, 0)) for kind in kinds]
+    lines += [f"  {step['ratio']:.3f} of the launches", _line("a decoded token, launches", "gemmalocal", "mlx-lm")]
+    for name, key in (("of the base", "base"), ("of an adapter", "adapted")):
+        lines.append(_line(f"  {name}", token[key]["ours"]["launches"], token[key]["stock"]["launches"]))
+    for count, several in token["several"].items():
+        lines.append(_line(f"  {count} answers, base and adapters", several["launches"]))
+    waits = [token[key]["ours"]["waits"] for key in ("base", "adapted")]
+    waits += [several["waits"] for several in token["several"].values()]
+    return [*lines, _line("  waits at most", max(waits), token["base"]["stock"]["waits"])]
 
 
-def _line(name: str, ours: int, stock: int) -> str:
-    return f"{name:<28}{ours:>12,}{stock:>12,}"
+def _line(name: str, *columns: int | str) -> str:
+    return f"{name:<36}" + "".join(f"{value:>12}" if isinstance(value, str) else f"{value:>12,}" for value in columns)

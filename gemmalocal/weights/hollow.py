@@ -32,7 +32,7 @@ def write(folder: Path, **sizes: Any) -> None:
     """Fill a folder with a Gemma 3 of these sizes (config.json's keys; else the 270M's) in bfloat16."""
     config = GEMMA3 | {"dtype": "bfloat16"} | sizes
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-    tensors.write_hollow(folder, _shapes(config), "BF16")
+    tensors.write_hollow(folder / "model.safetensors", _shapes(config), "BF16")
 
 
 def _shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:

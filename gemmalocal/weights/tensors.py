@@ -99,11 +99,11 @@ def write(
     progress(done, len(tensors))
 
 
-def write_hollow(folder: Path, shapes: Mapping[str, tuple[int, ...]], kind: str) -> None:
-    """Write tensors of zeros as `kind`; where the file system knows holes, they take no space."""
+def write_hollow(path: Path, shapes: Mapping[str, tuple[int, ...]], kind: str) -> None:
+    """Write a file of tensors of zeros as `kind`; where the file system knows holes, they take no space."""
     tensors = [Tensor(name, shape, lambda: np.empty(0, np.float32)) for name, shape in shapes.items()]
     header = _header(tensors, kind)
-    with (folder / "model.safetensors").open("wb") as file:
+    with path.open("wb") as file:
         file.write(header)
         file.truncate(len(header) + sum(tensor.size for tensor in tensors) * WIDTHS[kind])
 

@@ -67,11 +67,7 @@ def train_stock(
     """Train with mlx-lm as it comes; it reports after each step. `dtype` is a recipe's."""
     mx.random.seed(0)
     np.random.seed(0)
-    model, _ = load_model(folder)
-    if dtype in DTYPES or device.on_cpu():
-        model.set_dtype(DTYPES.get(dtype, mx.float32))
-    model.freeze()
-    linear_to_lora_layers(model, len(model.layers), {"rank": RANK, "scale": SCALE, "dropout": 0.0})
+    model = load_stock(folder, dtype, adapted=True)
     mx.reset_peak_memory()
     with tempfile.TemporaryDirectory() as scratch:
         train(
@@ -91,3 +87,14 @@ def train_stock(
             ),
             training_callback=reports,
         )
+
+
+def load_stock(folder: Path, dtype: str, adapted: bool) -> Any:
+    """mlx-lm's model as it comes, with a fresh adapter of bench's recipe or without. `dtype` is a recipe's."""
+    model, _ = load_model(folder)
+    if dtype in DTYPES or device.on_cpu():
+        model.set_dtype(DTYPES.get(dtype, mx.float32))
+    model.freeze()
+    if adapted:
+        linear_to_lora_layers(model, len(model.layers), {"rank": RANK, "scale": SCALE, "dropout": 0.0})
+    return model

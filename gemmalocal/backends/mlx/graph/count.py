@@ -1,28 +1,32 @@
-"""Count a training step, ours and mlx-lm's, on the GPU's path."""
+"""Count a training step and a decoded token, ours and mlx-lm's, on the GPU's path."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
+from mlx_lm.generate import generate_step
 from mlx_lm.tuner.callbacks import TrainingCallback
 
 from gemmalocal.backends.mlx import baseline, device
-from gemmalocal.backends.mlx.graph import launches
+from gemmalocal.backends.mlx.generate import MlxGenerator
+from gemmalocal.backends.mlx.graph.figures import figures
 from gemmalocal.backends.mlx.graph.recording import Recording, recording, replaced
 from gemmalocal.backends.mlx.graph.stand_ins import as_kernels
 from gemmalocal.backends.mlx.train import MlxTrainer
 from gemmalocal.backends.process_group import ALONE
+from gemmalocal.backends.protocol import Sampling
 from gemmalocal.data.batches import plan, rounds
 from gemmalocal.data.examples import Example
 from gemmalocal.recipe.schema import Recipe
 
-FIRST, COUNTED = "first step", "counted step"  # the first one makes the optimizer's state
-STEPS = (FIRST, COUNTED)
+FIRST, COUNTED = "first", "counted"
+STEPS = (FIRST, COUNTED)  # the first step makes the optimizer's state
+PROMPT = list(range(1, 17))
+TOKENS = (FIRST, "second", COUNTED, "last")  # after each token's name is what leads to the next
 
 
 @contextmanager
@@ -42,13 +46,20 @@ def our_step(folder: Path, recipe: Recipe, rows: Sequence[Example]) -> dict[str,
     """A step of the recipe on these rows."""
     with _recorded() as record:
         trainer = MlxTrainer(folder, recipe, ALONE)
-        for step in STEPS:
-            record.phase = step
+        for record.phase in STEPS:
             for parts in rounds(plan(list(rows), trainer.shapes), trainer.shapes.streams):
                 trainer.accumulate(parts)
-            record.phase += ", update"
-            trainer.apply(1e-4)
-    return _figures(record)
+            trainer.apply(recipe.train.learning_rate)
+    return figures(record.handovers, COUNTED)
+
+
+def stock_step(folder: Path, recipe: Recipe, rows: Sequence[Example]) -> dict[str, Any]:
+    """A step of mlx-lm's trainer on these rows."""
+    pairs = [(row.ids.tolist(), len(row.ids) - row.supervised) for row in rows]
+    length = max(len(row.ids) for row in rows)
+    with _recorded() as record:
+        baseline.train_stock(folder, pairs, len(pairs), len(STEPS), length, False, _Phases(record), recipe.dtype)
+    return figures(record.handovers, COUNTED)
 
 
 class _Phases(TrainingCallback):  # type: ignore[misc]
@@ -61,36 +72,31 @@ class _Phases(TrainingCallback):  # type: ignore[misc]
         self._record.phase = COUNTED
 
 
-def stock_step(folder: Path, recipe: Recipe, rows: Sequence[Example]) -> dict[str, Any]:
-    """A step of mlx-lm's trainer on these rows."""
-    pairs = [(row.ids.tolist(), len(row.ids) - row.supervised) for row in rows]
+def write_adapter(folder: Path, recipe: Recipe, into: Path) -> None:
+    """An adapter of the recipe's shape, of zeros."""
+    with _recorded():
+        MlxTrainer(folder, recipe, ALONE).save(into)
+
+
+def our_token(folder: Path, recipe: Recipe, adapters: Sequence[Path], voices: Sequence[int]) -> dict[str, Any]:
+    """A decoded token of several answers at once, each by a voice: 0 is the base, k the k-th adapter."""
+    sampling = Sampling(max_tokens=len(TOKENS) + 1)
     with _recorded() as record:
-        baseline.train_stock(
-            folder,
-            pairs,
-            len(pairs),
-            len(STEPS),
-            max(len(row.ids) for row in rows),
-            False,
-            _Phases(record),
-            recipe.dtype,
-        )
-    return _figures(record)
+        generator = MlxGenerator(folder, adapters, recipe.weight_dtype, recipe.bits)
+        _name_tokens(record, generator.stream([PROMPT] * len(voices), voices, sampling, set()))
+    return figures(record.handovers, COUNTED)
 
 
-def _figures(record: Recording) -> dict[str, Any]:
-    """Of the counted step."""
-    counted: dict[int, list[launches.Operation]] = {}
-    for operation in launches.operations(record.handovers):
-        if record.handovers[operation.handover].phase.startswith(COUNTED):
-            counted.setdefault(operation.handover, []).append(operation)
-    parts = Counter[str]()
-    for number, brought in counted.items():
-        parts[record.handovers[number].phase] += sum(operation.launches for operation in brought)
-    kinds = launches.by_kind(list(chain.from_iterable(counted.values())))
-    return {
-        "launches": kinds.total(),
-        "waits": sum(record.handovers[number].waits for number in counted),
-        "parts": dict(parts),
-        "kinds": dict(kinds.most_common()),
-    }
+def stock_token(folder: Path, recipe: Recipe, adapted: bool) -> dict[str, Any]:
+    """A decoded token of mlx-lm's, with an adapter of the recipe's shape or without."""
+    with _recorded() as record:
+        model = baseline.load_stock(folder, recipe.dtype, adapted)
+        model.eval()
+        _name_tokens(record, generate_step(mx.array(PROMPT), model, max_tokens=len(TOKENS) + 1))
+    return figures(record.handovers, COUNTED)
+
+
+def _name_tokens(record: Recording, tokens: Iterator[Any]) -> None:
+    """Let each token begin its phase."""
+    for record.phase in TOKENS:
+        next(tokens)

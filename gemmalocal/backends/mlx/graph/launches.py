@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -60,11 +59,3 @@ def launches(kind: str, inputs: int) -> int:
     if kind in FREE:
         return 0
     return inputs if kind == "Concatenate" else 1
-
-
-def by_kind(found: Sequence[Operation]) -> Counter[str]:
-    """Launches of each kind; all fused ones are one kind."""
-    counts = Counter[str]()
-    for operation in found:
-        counts["Compiled" if operation.kind.startswith("Compiled") else operation.kind] += operation.launches
-    return +counts

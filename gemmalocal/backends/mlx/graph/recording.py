@@ -1,6 +1,6 @@
 """Let a program build its graphs, and write down what it hands to the device, and when it waits; compute nothing.
 
-What the program reads of a graph that was not computed is zeros.
+What the program reads of a graph that was not computed is zeros, and so is what it saves.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ import copy
 import io
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
+
+from gemmalocal.weights import tensors
 
 READS = ("item", "tolist", "__float__", "__int__", "__bool__", "__index__", "__array__", "__dlpack__")
 LOADING = "loading"
@@ -21,10 +24,14 @@ SMALL = 8  # operations that are computed while a model is loaded: it may ask fo
 
 
 class Handover(NamedTuple):
-    """Arrays that the program handed over; it waited for them at once if it `waits`."""
+    """Arrays that the program handed over, and whether it waited for them.
+
+    `overdue` if it waited, and had handed over one of them before, when it did not wait.
+    """
 
     phase: str
     waits: bool
+    overdue: bool
     arrays: list[mx.array]
 
 
@@ -34,12 +41,25 @@ class Recording:
     def __init__(self) -> None:
         self.phase = LOADING
         self.handovers: list[Handover] = []
+        self._ahead: list[list[mx.array]] = []  # of handovers that nobody has waited for yet
 
     def hand_over(self, waits: bool, *trees: Any) -> None:
         """Note that the program handed over trees of arrays. They are copied: it may change its own in place."""
         leaves = cast("list[tuple[str, Any]]", tree_flatten(list(trees)))
         values = [value for _, value in leaves if isinstance(value, mx.array)]
-        self.handovers.append(Handover(self.phase, waits, [copy.copy(value) for value in values]))
+        overdue = waits and self._catch_up(values)
+        self.handovers.append(Handover(self.phase, waits, overdue, [copy.copy(value) for value in values]))
+        if not waits:
+            self._ahead.append(values)
+
+    def _catch_up(self, values: list[mx.array]) -> bool:
+        """Whether one of them was handed over ahead; what was so before it is then there as well."""
+        wanted = set(map(id, values))
+        for number in reversed(range(len(self._ahead))):
+            if wanted & set(map(id, self._ahead[number])):
+                del self._ahead[: number + 1]
+                return True
+        return False
 
     def readable(self, array: mx.array) -> mx.array:
         """The array if it is there already, else zeros in its place, for which the program waited."""
@@ -91,11 +111,15 @@ def _replacements(record: Recording) -> Iterator[tuple[Any, str, Any]]:
     yield mx, "eval", lambda *trees: record.hand_over(True, *trees)
     yield mx, "async_eval", lambda *trees: record.hand_over(False, *trees)
     yield mx, "synchronize", lambda stream=None: record.hand_over(True)
-    yield mx, "save_safetensors", lambda *arguments, **named: None
+    yield mx, "save_safetensors", _save_hollow
     for name in READS:
         yield mx.array, name, _reading(record, getattr(mx.array, name))
     for name in ("array", "asarray"):
         yield np, name, _taking(record, getattr(np, name))
+
+
+def _save_hollow(file: str, arrays: dict[str, mx.array], metadata: Any = None) -> None:
+    tensors.write_hollow(Path(file), {name: array.shape for name, array in arrays.items()}, "F32")
 
 
 def _reading(record: Recording, method: Callable[..., Any]) -> Callable[..., Any]:
