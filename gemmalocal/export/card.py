@@ -94,21 +94,21 @@ def _samples(state: JobState) -> str:
     answers: dict[str, dict[str, str]] = {}
     for sample in state.samples:
         answers.setdefault(sample.prompt, {})[sample.when] = sample.text
-    parts = [
+    sections = [
         f"Prompt: `{prompt!r}`\n\n- before: `{texts.get('before', '')!r}`\n- after: `{texts.get('after', '')!r}`"
         for prompt, texts in answers.items()
     ]
-    return "\n\n".join(parts) or "The recipe asked for no samples."
+    return "\n\n".join(sections) or "The recipe asked for no samples."
 
 
 def _provenance(finished: FinishedRun) -> str:
     shown = finished.recipe.model_dump(mode="json")
-    for where, key in ((shown, "model"), (shown["data"], "path")):
-        where[key] = Path(where[key]).name if Path(where[key]).is_absolute() else where[key]
+    for section, key in ((shown, "model"), (shown["data"], "path")):
+        section[key] = Path(section[key]).name if Path(section[key]).is_absolute() else section[key]
     recipe = type(finished.recipe).model_validate(shown)
-    about = finished.run / "examples"
+    store = finished.run / "examples"
     return (
-        f"Data: `{shown['data']['path']}`, as tokens sha256 `{_hash(about)}`.\n\n"
+        f"Data: `{shown['data']['path']}`, as tokens sha256 `{_hash(store)}`.\n\n"
         f"Versions: {_versions(finished.run)}.\n\n```yaml\n{recipe_file.dump(recipe)}```"
     )
 
@@ -124,6 +124,6 @@ def _hash(store: Path) -> str:
 
 
 def _versions(run: Path) -> str:
-    first = (run / "events.jsonl").open(encoding="utf-8").readline()
-    versions: dict[str, Any] = json.loads(first).get("versions", {})
+    first_line = (run / "events.jsonl").open(encoding="utf-8").readline()
+    versions: dict[str, Any] = json.loads(first_line).get("versions", {})
     return ", ".join(f"{name} {version}" for name, version in versions.items())

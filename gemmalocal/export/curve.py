@@ -14,17 +14,17 @@ CurvePoint = tuple[float, float]
 
 def curve(state: JobState) -> str:
     """Training and held-out loss by step; empty if there is nothing to draw."""
-    train = _thin([(step.step, step.loss) for step in state.steps if math.isfinite(step.loss)])
-    held = [
+    train_points = _thin([(step.step, step.loss) for step in state.steps if math.isfinite(step.loss)])
+    held_out_points = [
         (float(evaluation.step), evaluation.loss) for evaluation in state.evaluations if math.isfinite(evaluation.loss)
     ]
-    if not train:
+    if not train_points:
         return ""
-    both = [*train, *held]
+    points = [*train_points, *held_out_points]
     last, low, high = (
-        max(x for x, _ in both),
-        min(y for _, y in both),
-        max(y for _, y in both),
+        max(x for x, _ in points),
+        min(y for _, y in points),
+        max(y for _, y in points),
     )
     span = (high - low) or 1.0
 
@@ -32,10 +32,14 @@ def curve(state: JobState) -> str:
         x = LEFT + point[0] / (last or 1) * (WIDTH - LEFT - RIGHT)
         return f"{x:.1f},{TOP + (high - point[1]) / span * (HEIGHT - TOP - BOTTOM):.1f}"
 
-    lines = [_line(map(at, train), "#9aa0a6", 1), _line(map(at, held), "#1a73e8", 2)]
-    dots = [f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="3" fill="#1a73e8"/>' for p in map(at, held)]
+    lines = [_line(map(at, train_points), "#9aa0a6", 1), _line(map(at, held_out_points), "#1a73e8", 2)]
+    dots = [
+        f'<circle cx="{place.split(",")[0]}" cy="{place.split(",")[1]}" r="3" fill="#1a73e8"/>'
+        for place in map(at, held_out_points)
+    ]
     marks = [
-        _text(LEFT - 8, TOP + 4 + part * (HEIGHT - TOP - BOTTOM), f"{high - part * span:.2f}") for part in (0, 0.5, 1)
+        _text(LEFT - 8, TOP + 4 + fraction * (HEIGHT - TOP - BOTTOM), f"{high - fraction * span:.2f}")
+        for fraction in (0, 0.5, 1)
     ]
     marks += [
         _text(WIDTH - RIGHT, HEIGHT - 12, f"step {last:.0f}"),

@@ -21,17 +21,17 @@ SHARD = 4_000_000_000  # bytes of one file
 DROPPED = ("provenance.json", "README.md")  # of the base: the export has its own
 
 
-def needed(form: ExportForm, parts: Sequence[Tensor], adapter: Path | None) -> int:
+def needed(form: ExportForm, model_tensors: Sequence[Tensor], adapter: Path | None) -> int:
     """Bytes of disk that making a form takes: a quantized one is made of one in float32 beside it."""
-    embedding = sum(part.size for part in parts if "embed_tokens" in part.name)
-    made_of = exports.Contents(
-        sum(part.size for part in parts), embedding, exports.folder_bytes(adapter) if adapter else 0
+    embedding = sum(tensor.size for tensor in model_tensors if "embed_tokens" in tensor.name)
+    contents = exports.Contents(
+        sum(tensor.size for tensor in model_tensors), embedding, exports.folder_bytes(adapter) if adapter else 0
     )
-    aside = exports.size(ExportForm("merged", "float32"), made_of) if form.bits else 0
-    return int(1.1 * exports.size(form, made_of)) + aside
+    aside = exports.size(ExportForm("merged", "float32"), contents) if form.bits else 0
+    return int(1.1 * exports.size(form, contents)) + aside
 
 
-def write_merged(folder: Path, base: Path, parts: Sequence[Tensor], dtype: str, tell: Tell) -> None:
+def write_merged(folder: Path, base: Path, model_tensors: Sequence[Tensor], dtype: str, tell: Tell) -> None:
     """A model's folder as transformers and mlx-lm read it."""
     full_model.beside(base, folder, DROPPED)
     path = folder / "config.json"
@@ -40,7 +40,7 @@ def write_merged(folder: Path, base: Path, parts: Sequence[Tensor], dtype: str, 
         config.pop(key, None)
     config["dtype"] = dtype
     path.write_text(json.dumps(config, indent=2, ensure_ascii=False), encoding="utf-8")
-    tensors.write(folder, parts, DTYPES[dtype], lambda done, total: tell("merging", done, total), SHARD)
+    tensors.write(folder, model_tensors, DTYPES[dtype], lambda done, total: tell("merging", done, total), SHARD)
 
 
 def write_gguf(

@@ -17,7 +17,11 @@ NEVER = 1e30  # what divides the frequency of a pair of numbers that is not turn
 
 
 def metadata(architecture: str, config: dict[str, Any], shapes: TensorShapes) -> dict[str, Any]:
-    """Of a text model's config.json and its tensors (llama.cpp's names), by keys without the architecture in front."""
+    """llama.cpp's metadata of a text model, by keys without the architecture in front (`block_count`).
+
+    `config` is its config.json, in the words of transformers 4 or 5; `shapes` are by llama.cpp's names, and only Gemma
+    4's are looked at. Raises `ModelError` for scales and patterns of layers that GGUF cannot describe.
+    """
     heads = config["num_attention_heads"]
     size = config.get("head_dim") or config["hidden_size"] // heads
     fields = {
@@ -54,10 +58,11 @@ def metadata(architecture: str, config: dict[str, Any], shapes: TensorShapes) ->
 
 def _check_scale(architecture: str, config: dict[str, Any]) -> None:
     """llama.cpp knows how Gemma 2 and 3 scale their queries from the count of layers, and cannot be told."""
-    own, known = config.get("query_pre_attn_scalar"), query_scale(architecture, config)
-    if own is not None and own != known:
+    stated_scale, expected_scale = config.get("query_pre_attn_scalar"), query_scale(architecture, config)
+    if stated_scale is not None and stated_scale != expected_scale:
         raise ModelError(
-            f"Its queries are scaled for a width of {own}, and llama.cpp would take {known}.", "Export it as merged."
+            f"Its queries are scaled for a width of {stated_scale}, and llama.cpp would take {expected_scale}.",
+            "Export it as merged.",
         )
 
 
@@ -86,8 +91,8 @@ def _gemma4(config: dict[str, Any], shapes: TensorShapes) -> dict[str, Any]:
         "attention.shared_kv_layers": config.get("num_kv_shared_layers") or 0,
         "embedding_length_per_layer_input": config.get("hidden_size_per_layer_input") or 0,
     }
-    for part in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
-        fields |= {part: full, f"{part}_swa": sliding}
+    for key in ("attention.key_length", "attention.value_length", "rope.dimension_count"):
+        fields |= {key: full, f"{key}_swa": sliding}
     if cap := config.get("final_logit_softcapping"):
         fields["final_logit_softcapping"] = float(cap)
     if config.get("num_experts"):
@@ -98,15 +103,18 @@ def _gemma4(config: dict[str, Any], shapes: TensorShapes) -> dict[str, Any]:
 
 
 def rope_divisors(config: dict[str, Any], head: int) -> Floats:
-    """Gemma 4's full layers turn a part of a head's pairs only: what their frequencies are divided by (head / 2,)."""
-    own = (config.get("rope_parameters") or {}).get(FULL)
-    share = own.get("partial_rotary_factor", 1.0) if own else 0.25  # as transformers takes it
-    turned = int(head * share / 2)
-    return np.array([1.0] * turned + [NEVER] * (head // 2 - turned), np.float32)
+    """What the rotary frequencies of Gemma 4's full layers are divided by: float32 (head / 2,).
+
+    Only the first part of a head's pairs is turned by position; the others are divided by `NEVER`.
+    """
+    parameters = (config.get("rope_parameters") or {}).get(FULL)
+    share = parameters.get("partial_rotary_factor", 1.0) if parameters else 0.25  # as transformers takes it
+    rotated = int(head * share / 2)
+    return np.array([1.0] * rotated + [NEVER] * (head // 2 - rotated), np.float32)
 
 
 def _rope(config: dict[str, Any], kind: str, key: str, default: float) -> float:
     """A base of rotary positions, as transformers 4 or 5 writes it."""
-    own = config.get("rope_parameters") or {}
-    nested = own.get(kind, own) if isinstance(own, dict) else {}
+    parameters = config.get("rope_parameters") or {}
+    nested = parameters.get(kind, parameters) if isinstance(parameters, dict) else {}
     return float(nested.get("rope_theta", config.get(key, default)))

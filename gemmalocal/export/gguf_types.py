@@ -23,33 +23,33 @@ MIXED = ("Q5_K_M", "Q4_K_M")
 FLOATS = (Kind.F16, Kind.BF16)
 BLOCK, SMALL_BLOCK = 256, 32  # numbers of a block of the K-quants and of the others: rows must be multiples of it
 FALLBACK = {Kind.Q4_K: Kind.Q5_0, Kind.Q5_K: Kind.Q5_1, Kind.Q6_K: Kind.Q8_0}
-WHOLE = ("ffn_gate_inp.weight",)  # the router of experts
-HALVED = ("per_layer_model_proj.weight",)  # llama.cpp leaves it as it finds it
+UNQUANTIZED = ("ffn_gate_inp.weight",)  # the router of experts
+HALF_PRECISION = ("per_layer_model_proj.weight",)  # llama.cpp leaves it as it finds it
 
 
-def kind(form: str, name: str, shape: tuple[int, ...], layers: int, tied: bool) -> Kind:
+def tensor_type(form: str, name: str, shape: tuple[int, ...], layers: int, tied: bool) -> Kind:
     """How a tensor (llama.cpp's name) of a model with so many layers is stored in a `form` of FORMS."""
-    chosen = wanted(form, name, shape, layers, tied)
-    if chosen in FALLBACK and shape[-1] % BLOCK:
-        chosen = FALLBACK[chosen]
-    return Kind.F16 if chosen not in (Kind.F32, *FLOATS) and shape[-1] % SMALL_BLOCK else chosen
+    preferred = preferred_type(form, name, shape, layers, tied)
+    if preferred in FALLBACK and shape[-1] % BLOCK:
+        preferred = FALLBACK[preferred]
+    return Kind.F16 if preferred not in (Kind.F32, *FLOATS) and shape[-1] % SMALL_BLOCK else preferred
 
 
-def wanted(form: str, name: str, shape: tuple[int, ...], layers: int, tied: bool) -> Kind:
+def preferred_type(form: str, name: str, shape: tuple[int, ...], layers: int, tied: bool) -> Kind:
     """The same, were every width a multiple of the blocks."""
     plain = FORMS[form][0]
-    if len(shape) == 1 or name.endswith(WHOLE) or not name.endswith(".weight"):
+    if len(shape) == 1 or name.endswith(UNQUANTIZED) or not name.endswith(".weight"):
         return Kind.F32
-    if name.endswith(HALVED) and plain not in FLOATS:
+    if name.endswith(HALF_PRECISION) and plain not in FLOATS:
         return Kind.F16
     if name == (EMBEDDING if tied else OUTPUT) and plain not in (*FLOATS, Kind.Q8_0):
         return Kind.Q6_K
     if form in MIXED and name.endswith(("attn_v.weight", "ffn_down.weight", "ffn_down_exps.weight")):
-        return Kind.Q6_K if _more(int(name.split(".")[1]), layers) else plain
+        return Kind.Q6_K if _gets_more_bits(int(name.split(".")[1]), layers) else plain
     return plain
 
 
-def _more(layer: int, layers: int) -> bool:
+def _gets_more_bits(layer: int, layers: int) -> bool:
     """Whether a layer is one of those that get more bits: the first and last eighth, and every third between."""
     eighth = layers // 8
     return layer < eighth or layer >= 7 * layers // 8 or (layer - eighth) % 3 == 2

@@ -47,11 +47,11 @@ class Plan:
     def fallbacks(self) -> Counter[tuple[Kind, Kind]]:
         """How many tensors are of another type than the form's, and of which, since their width does not fit it."""
         tied, layers = OUTPUT not in self.tensors, self.config["num_hidden_layers"]
-        wanted = {
-            name: gguf_types.wanted(self.form, name, tensor.shape, layers, tied)
+        preferred = {
+            name: gguf_types.preferred_type(self.form, name, tensor.shape, layers, tied)
             for name, tensor in self.tensors.items()
         }
-        return Counter((wanted[name], kind) for name, kind in self.kinds.items() if kind != wanted[name])
+        return Counter((preferred[name], kind) for name, kind in self.kinds.items() if kind != preferred[name])
 
 
 def plan(base: Path, tensors: Sequence[Tensor], form: str) -> Plan:
@@ -63,12 +63,12 @@ def plan(base: Path, tensors: Sequence[Tensor], form: str) -> Plan:
     text = {**config, **config.get("text_config", {})}
     architecture = gguf_names.architecture(str(text["model_type"]))
     named = [(name, tensor) for tensor in tensors if (name := plain_name(tensor.name))]
-    kept = {gguf_names.gguf_name(name, architecture): tensor for name, tensor in named}
+    by_name = {gguf_names.gguf_name(name, architecture): tensor for name, tensor in named}
     if architecture == "gemma4":
-        kept[ROPE] = _rope_divisors(text, kept)
-    layers, tied = text["num_hidden_layers"], OUTPUT not in kept
-    kinds = {name: gguf_types.kind(form, name, tensor.shape, layers, tied) for name, tensor in kept.items()}
-    return Plan(form, architecture, text, kept, kinds)
+        by_name[ROPE] = _rope_divisors(text, by_name)
+    layers, tied = text["num_hidden_layers"], OUTPUT not in by_name
+    kinds = {name: gguf_types.tensor_type(form, name, tensor.shape, layers, tied) for name, tensor in by_name.items()}
+    return Plan(form, architecture, text, by_name, kinds)
 
 
 def write(path: Path, base: Path, plan: Plan, title: str, progress: TellBytes, template: str | None = None) -> None:
@@ -100,9 +100,9 @@ def _bytes(tensor: Tensor, kind: Kind) -> int:
     return size
 
 
-def _rope_divisors(text: dict[str, Any], kept: dict[str, Tensor]) -> Tensor:
+def _rope_divisors(text: dict[str, Any], by_name: dict[str, Tensor]) -> Tensor:
     full = [layer for layer, kind in enumerate(text["layer_types"]) if kind == FULL]
-    values = rope_divisors(text, kept[f"blk.{full[0] if full else 0}.attn_q_norm.weight"].shape[0])
+    values = rope_divisors(text, by_name[f"blk.{full[0] if full else 0}.attn_q_norm.weight"].shape[0])
     return Tensor(ROPE, values.shape, lambda: values)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from gemmalocal.export.llama_asked import Answering, Inner
 from gemmalocal.jobs import parent_pipe
-from gemmalocal.serving.engine import EngineLimits, GenerationRequest, Told
+from gemmalocal.serving.engine import EngineLimits, GenerationRequest, GenerationUpdate
 from gemmalocal.serving.front import Front
 from gemmalocal.serving.loopback import Listener
 
@@ -49,7 +49,7 @@ class LlamaEngine:
         vocabulary, trained = inner.size()
         self.limits = EngineLimits(vocabulary, min(CONTEXT, trained), tools=True, forces_tools=True, schemas=True)
 
-    def start(self, ask: GenerationRequest, tell: Callable[[Told], None]) -> Callable[[], None]:
+    def start(self, ask: GenerationRequest, tell: Callable[[GenerationUpdate], None]) -> Callable[[], None]:
         """Ask it in a thread of its own."""
         return Answering(self._inner, self.limits, ask, tell).begin()
 
@@ -61,13 +61,13 @@ class LlamaEngine:
 def main() -> None:
     """Serve until the parent ends."""
     parent_pipe.hold()
-    given = json.loads(sys.argv[1])
-    Front.name, Front.known = given["name"], frozenset([given["host"].lower()])
-    listener = Listener(given["host"], given["port"], Front)
+    settings = json.loads(sys.argv[1])
+    Front.name, Front.named_hosts = settings["name"], frozenset([settings["host"].lower()])
+    listener = Listener(settings["host"], settings["port"], Front)
     import xllamacpp
 
     try:
-        server = xllamacpp.Server(parameters(given["file"], given["name"], given["template"]))
+        server = xllamacpp.Server(parameters(settings["file"], settings["name"], settings["template"]))
     except RuntimeError:  # "please check the input params": llama.cpp has logged the cause before
         sys.exit(1)
     address = urlsplit(server.listening_address)

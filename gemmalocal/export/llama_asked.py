@@ -10,7 +10,15 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse
 from threading import Thread
 from typing import Any
 
-from gemmalocal.serving.engine import Begun, EngineLimits, GeneratedPiece, GenerationRequest, Refused, Token, Told
+from gemmalocal.serving.engine import (
+    Begun,
+    EngineLimits,
+    GeneratedPiece,
+    GenerationRequest,
+    GenerationUpdate,
+    Refused,
+    Token,
+)
 from gemmalocal.serving.messages import folded
 
 DATA = b"data: "
@@ -68,7 +76,7 @@ class Answering:
     """Asks, and tells what comes, until the end or until it is ended."""
 
     def __init__(
-        self, inner: Inner, limits: EngineLimits, ask: GenerationRequest, tell: Callable[[Told], None]
+        self, inner: Inner, limits: EngineLimits, ask: GenerationRequest, tell: Callable[[GenerationUpdate], None]
     ) -> None:
         self._inner, self._limits, self._ask, self._tell = inner, limits, ask, tell
         self._ended = False
@@ -113,22 +121,22 @@ class Answering:
             counted += count
             self._tell(GeneratedPiece(event["content"], count=count, finish=finish))
 
-    def _score(self, ids: list[int], body: dict[str, Any], ours: int) -> None:
-        """Tell all at once, with log probabilities; those that are `ours` at the beginning of the prompt are left out.
+    def _score(self, ids: list[int], body: dict[str, Any], added: int) -> None:
+        """Tell all at once, with log probabilities; those that were `added` before the prompt (<bos>) are left out.
 
         In a stream llama.cpp tells none of tokens that are parts of a letter.
         """
         scores: list[Token] = []
         if self._ask.scores:
             scores = [Token(self._inner.text(ids[:1]), b"", None)]
-            scores += [self._forced(ids[:place], ids[place]) for place in range(1, len(ids))]
-        self._tell(Begun(len(ids), tuple(scores[ours:])))
+            scores += [self._forced(ids[:position], ids[position]) for position in range(1, len(ids))]
+        self._tell(Begun(len(ids), tuple(scores[added:])))
         completion = self._get({**body, "stream": False, "n_probs": max(1, self._ask.top or 0)})
         new, scored = completion["tokens"], completion.get("completion_probabilities", ())
         if len(scored) == len(new):
             tokens = tuple(map(self._token, scored))
         else:
-            tokens = tuple(self._forced([*ids, *new[:place]], new[place]) for place in range(len(new)))
+            tokens = tuple(self._forced([*ids, *new[:position]], new[position]) for position in range(len(new)))
         finish = ENDS[completion["stop_type"]]
         if finish == "stop" and not self._ask.scores:
             tokens = tokens[:-1]  # the end's mark; those who score count it
@@ -146,15 +154,15 @@ class Answering:
         finish = None
         for event in self._events("/v1/chat/completions", body):
             for choice in event["choices"]:
-                self._tell(self._spoken(choice))
+                self._tell(self._chat_piece(choice))
                 finish = choice["finish_reason"] or finish
             if usage := event.get("usage"):
-                last = GeneratedPiece(
+                final_piece = GeneratedPiece(
                     count=usage["completion_tokens"], prompt_tokens=usage["prompt_tokens"], finish=finish
                 )
-                self._tell(last)
+                self._tell(final_piece)
 
-    def _spoken(self, choice: dict[str, Any]) -> GeneratedPiece:
+    def _chat_piece(self, choice: dict[str, Any]) -> GeneratedPiece:
         """A chunk of a chat; its end waits for the count of tokens, which comes after it."""
         delta, logprobs = choice["delta"], choice.get("logprobs") or {}
         tokens = tuple(self._token(token) for token in logprobs.get("content") or ())

@@ -48,18 +48,18 @@ def merged(base: Path, adapter: Path | None) -> list[Tensor]:
 
     Weights in MLX's quantized groups are dequantized.
     """
-    parts, config = stored(base), _config(base)
+    stored_tensors, config = stored(base), _config(base)
     changes = read_adapter(adapter) if adapter else {}
     bits = config.get("quantization") or {}
     tensors: list[Tensor] = []
-    for name, part in parts.items():
-        stem, _, last = name.rpartition(".")
-        if last in QUANTIZED and f"{stem}.weight" in parts:
+    for name, tensor in stored_tensors.items():
+        stem, _, suffix = name.rpartition(".")
+        if suffix in QUANTIZED and f"{stem}.weight" in stored_tensors:
             continue
-        shape, read = part.raw.shape, part.floats
-        if last == "weight" and f"{stem}.scales" in parts:
-            shape, read = _dequantized(parts, stem, bits)
-        if last == "weight" and (change := changes.pop(plain_name(stem) or stem, None)):
+        shape, read = tensor.raw.shape, tensor.floats
+        if suffix == "weight" and f"{stem}.scales" in stored_tensors:
+            shape, read = _dequantized(stored_tensors, stem, bits)
+        if suffix == "weight" and (change := changes.pop(plain_name(stem) or stem, None)):
             if shape != (change.b.shape[0], change.a.shape[1]):
                 raise ModelError(f"The adapter does not fit {name}: it was trained on another model.")
             read = partial(_folded, read, change)
@@ -74,34 +74,34 @@ def merged(base: Path, adapter: Path | None) -> list[Tensor]:
 
 def read_adapter(folder: Path) -> dict[str, Adapted]:
     """An adapter in PEFT's layout, by the `plain_name` of each weight that it changes."""
-    parts = stored(folder)
+    stored_tensors = stored(folder)
     try:
         config = json.loads((folder / peft_adapter.CONFIG).read_text(encoding="utf-8"))
         scale = peft_adapter.scale(config, config["r"])
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise ModelError(f"{folder / peft_adapter.CONFIG} cannot be read: {error}", "Train the run again.") from error
     updates = {}
-    for name in parts:
+    for name in stored_tensors:
         if not name.endswith(".lora_A.weight"):
             continue
         module = name.removesuffix(".lora_A.weight")
-        where = plain_name(module.removeprefix(peft_adapter.PREFIX))
-        if where is None:
+        weight_name = plain_name(module.removeprefix(peft_adapter.PREFIX))
+        if weight_name is None:
             raise ModelError(f"The adapter changes {module}, which is not part of a text model.")
-        length = parts.get(f"{module}.lora_magnitude_vector")
-        updates[where] = Adapted(
-            parts[name].floats(),
-            _paired(parts, f"{module}.lora_B.weight", folder),
+        magnitude = stored_tensors.get(f"{module}.lora_magnitude_vector")
+        updates[weight_name] = Adapted(
+            stored_tensors[name].floats(),
+            _paired(stored_tensors, f"{module}.lora_B.weight", folder),
             scale,
-            length.floats() if length else None,
+            magnitude.floats() if magnitude else None,
         )
     return updates
 
 
-def _paired(parts: dict[str, Stored], name: str, folder: Path) -> Floats:
-    if name not in parts:
+def _paired(stored_tensors: dict[str, Stored], name: str, folder: Path) -> Floats:
+    if name not in stored_tensors:
         raise ModelError(f"The adapter in {folder} lacks {name}.", "Train the run again.")
-    return parts[name].floats()
+    return stored_tensors[name].floats()
 
 
 def plain_name(name: str) -> str | None:
@@ -121,14 +121,15 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _dequantized(
-    parts: dict[str, Stored], stem: str, about: dict[str, Any]
+    stored_tensors: dict[str, Stored], stem: str, quantization: dict[str, Any]
 ) -> tuple[tuple[int, ...], Callable[[], Floats]]:
     """Shape and reader of a weight in MLX's affine groups: packed in uint32, least significant bits first."""
-    own = about.get(stem)
-    bits, group = (own or about)["bits"], (own or about)["group_size"]
+    settings = quantization.get(stem)
+    bits, group = (settings or quantization)["bits"], (settings or quantization)["group_size"]
     if 32 % bits:
         raise ModelError(f"A model quantized to {bits} bits cannot be merged.", "Take its 4-bit, 8-bit or 16-bit form.")
-    raw, scales, biases = parts[f"{stem}.weight"].raw, parts[f"{stem}.scales"], parts[f"{stem}.biases"]
+    raw = stored_tensors[f"{stem}.weight"].raw
+    scales, biases = (stored_tensors[f"{stem}.{part}"] for part in QUANTIZED)
     shape = (*raw.shape[:-1], raw.shape[-1] * 32 // bits)
 
     def read() -> Floats:

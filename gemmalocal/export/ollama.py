@@ -19,8 +19,8 @@ from gemmalocal.planning.published import Licence
 from gemmalocal.records import Message
 
 QUOTES = '"""'
-SYSTEM, ASKED, REPLY = "\ue0f0", "\ue0f1", "\ue0f2"  # private characters: no template has them, or changes them
-OPENINGS = {"user": ASKED, "assistant": REPLY}
+SYSTEM, QUESTION, REPLY = "\ue0f0", "\ue0f1", "\ue0f2"  # private characters: no template has them, or changes them
+OPENINGS = {"user": QUESTION, "assistant": REPLY}
 
 
 @dataclass(frozen=True)
@@ -35,20 +35,20 @@ class TurnMarks:
     ask: str  # after the last question: it opens the model's turn
 
     def filled(self, messages: Sequence[Message]) -> str:
-        """What Ollama makes of messages that end with a question; the template says the same in Go."""
+        """The prompt that Ollama makes of messages that end with a question; `as_template` says the same in Go."""
         text, before = "", self.before_first
-        for place, message in enumerate(messages):
+        for index, message in enumerate(messages):
             if message.role == "system":
                 text, before = self.before_system + message.content, self.after_system
             elif message.role == "user":
-                last = place == len(messages) - 1
+                last = index == len(messages) - 1
                 text += before + message.content + (self.ask if last else self.after_asked)
             else:
                 text, before = text + message.content, self.after_reply
         return text
 
     def as_template(self) -> str:
-        """In Go's words. An empty system's text is none; one that is not the first is said as a question is."""
+        """The marks as a template in Go. An empty system's text is none; a later one is written as a question is."""
         return "\n".join(
             (
                 f"{{{{- $before := {_quoted(self.before_first)} -}}}}",
@@ -73,8 +73,8 @@ class TurnMarks:
 def template(tokenizer: Tokenizer, layout: Layout) -> str:
     """Ollama's template that says what the chat template of a run's rows says; of other rows each prompt stands alone.
 
-    Go's language has no word for what the own template may do
-    to the contents themselves, such as to strip white space around them. Raises `ModelError`.
+    What the chat template does to contents themselves, such as to strip white space, Go's language cannot say. Raises
+    `ModelError` for a template that changes contents, or writes a turn differently later in a conversation.
     """
     if layout.form == "chat" or tokenizer.has_template:
         return _marks(tokenizer).as_template()
@@ -93,24 +93,24 @@ def _marks(tokenizer: Tokenizer) -> TurnMarks:
     """Read off what the own template makes of conversations of private characters, whole marker by whole marker."""
     talk = _talk("user", "assistant", "user")
     try:
-        first, asked, replied, ask = _around(tokenizer, talk)
-        before, after, *rest = _around(tokenizer, [Message("system", SYSTEM), *talk])
-        marks = TurnMarks(before, after, first, asked, replied, ask)
+        before_first, after_question, after_reply, ask = _around(tokenizer, talk)
+        before_system, after_system, *others = _around(tokenizer, [Message("system", SYSTEM), *talk])
+        marks = TurnMarks(before_system, after_system, before_first, after_question, after_reply, ask)
         longer = _talk("user", "assistant", "user", "assistant", "user")
-        same = rest == [asked, replied, ask] and all(
+        same = others == [after_question, after_reply, ask] and all(
             marks.filled(messages) == _rendered(tokenizer, messages)
             for messages in (talk[:1], [Message("system", SYSTEM), *talk[:1]], longer)
         )
     except (TemplateRefused, ValueError) as problem:
-        raise _unsayable(str(problem)) from problem
+        raise _inexpressible(str(problem)) from problem
     if not same:
-        raise _unsayable("it writes a turn in another way later in a conversation, or after a system's text")
+        raise _inexpressible("it writes a turn in another way later in a conversation, or after a system's text")
     return marks
 
 
 def _talk(*roles: str) -> list[Message]:
     """One turn of each role, no two contents alike."""
-    return [Message(role, OPENINGS[role] * (place + 1)) for place, role in enumerate(roles)]
+    return [Message(role, OPENINGS[role] * (index + 1)) for index, role in enumerate(roles)]
 
 
 def _rendered(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
@@ -119,15 +119,15 @@ def _rendered(tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
 
 def _around(tokenizer: Tokenizer, messages: Sequence[Message]) -> list[str]:
     """The texts around the contents of messages; raises `ValueError` where the template changes these."""
-    parts = re.split(f"({SYSTEM}+|{ASKED}+|{REPLY}+)", _rendered(tokenizer, messages))
-    if parts[1::2] != [message.content for message in messages]:
+    pieces = re.split(f"({SYSTEM}+|{QUESTION}+|{REPLY}+)", _rendered(tokenizer, messages))
+    if pieces[1::2] != [message.content for message in messages]:
         raise ValueError("it leaves contents out, changes them, or says them twice")
-    return parts[0::2]
+    return pieces[0::2]
 
 
-def _unsayable(why: str) -> ModelError:
+def _inexpressible(reason: str) -> ModelError:
     return ModelError(
-        f"The model's chat template cannot be written in Ollama's language: {why}.",
+        f"The model's chat template cannot be written in Ollama's language: {reason}.",
         "Export it as gguf: the template itself is in the file.",
     )
 
@@ -138,7 +138,10 @@ def _quoted(text: str) -> str:
 
 
 def modelfile(file: str, template: str, tokenizer: Tokenizer, licence: Licence, parameters: Mapping[str, Any]) -> str:
-    """The Modelfile's text; `file` is the GGUF's name beside it. Raises `ModelError` for what it cannot quote."""
+    """The Modelfile's text: weights, template, stop texts, `parameters` (Ollama's names to values), licence.
+
+    `file` is the GGUF's name beside it. Raises `ModelError` for a text that a Modelfile cannot quote.
+    """
     stops = sorted(tokenizer.decode([end], special=True) for end in tokenizer.stop_ids)
     lines = [f"FROM ./{file}", f"TEMPLATE {_long(template)}"]
     lines += [f"PARAMETER stop {_short(stop)}" for stop in stops if stop]

@@ -78,5 +78,5 @@ def remedy(label: str) -> str:
     bits = TYPES.get(label.removeprefix("gguf-"))
     if label in REMEDIES or bits is None:
         return REMEDIES.get(label, "Export it again.")
-    *others, last = sorted((name for name in TYPES if TYPES[name] > bits), key=TYPES.__getitem__)
-    return f"Take a --type with more bits: {', '.join(others)} or {last}."
+    *others, most_exact = sorted((name for name in TYPES if TYPES[name] > bits), key=TYPES.__getitem__)
+    return f"Take a --type with more bits: {', '.join(others)} or {most_exact}."

@@ -41,8 +41,8 @@ def find(run: Path, form: str) -> Path | None:
         )
     if _stale(run, folder):
         return None
-    known = manifest.read(folder)
-    if problem := exports.harm(folder) or (manifest.damage(folder, known) if known else _cut(folder)):
+    recorded = manifest.read(folder)
+    if problem := exports.harm(folder) or (manifest.damage(folder, recorded) if recorded else _cut(folder)):
         raise _not_whole(run, folder, problem)
     return folder
 
@@ -70,10 +70,10 @@ def _not_whole(run: Path, folder: Path, problem: str) -> GemmalocalError:
 def missing(run: Path, form: str) -> RecipeError:
     """What to say where `find` found nothing."""
     exported = sorted(proof.parent.name for proof in (run / MADE).glob(f"[!.]*/{PROOF}"))
-    there = f" It has: {', '.join(exported)}." if exported else ""
+    existing = f" It has: {', '.join(exported)}." if exported else ""
     kind = form.partition("-")[0]
     return RecipeError(
-        f"{run.name} has no export '{form}' of what it made last.{there}",
+        f"{run.name} has no export '{form}' of what it made last.{existing}",
         f"Make it: gemmalocal export {run.name} --to {kind}",
     )
 

@@ -19,13 +19,13 @@ OF_DATASETS = (*hub.PAPERS, "*.parquet", "*.jsonl", "*.json", "*.csv")
 NEVER = ("job.json", "events.jsonl", "inbox.jsonl", "provenance.json")
 BASES = ("base_model_name_or_path", "_name_or_path", "model")  # keys of a configuration that may hold a folder
 TEXTS = ("*config.json", "proof.json", "README.md", "Modelfile", "*.svg", "*.jinja")  # read for folders of this machine
-HERE = "PATH_OF_THIS_FOLDER"  # what a card says where its reader puts a name
+FOLDER_PLACEHOLDER = "PATH_OF_THIS_FOLDER"  # what a card says where its reader puts a name
 # Both licences want it told that files were modified; the notice itself goes with every copy.
 MODIFIED = "This is a modified version: it was tuned with gemmalocal."
 
 
 @dataclass(frozen=True)
-class Item:
+class UploadFile:
     """One file: its name in the repository, and what is in it (a file here, or bytes where it reads differently)."""
 
     name: str
@@ -37,23 +37,23 @@ class Item:
         return len(self.content) if isinstance(self.content, bytes) else self.content.stat().st_size
 
 
-def model(folder: Path, name: str) -> list[Item]:
+def model(folder: Path, name: str) -> list[UploadFile]:
     """The files of an export that go into the repository `name`; raises `ModelError` if one tells of this machine.
 
     What somebody else put into its folder stays here, but for papers: a card, a licence.
     """
     written = manifest.read(folder)
     files = [path for path in _files(folder, OF_MODELS) if written is None or path.name in written or _is_paper(path)]
-    items = [Item(path.name, _as_published(path, name)) for path in files]
-    known = {item.name for item in items}
-    if "NOTICE" not in known and (licence := _licence(_text(items, "README.md"))):
-        items.append(Item("NOTICE", f"{licence.notice}\n\n{MODIFIED}\n".encode()))
-    return _checked(items)
+    uploads = [UploadFile(path.name, _as_published(path, name)) for path in files]
+    names = {upload.name for upload in uploads}
+    if "NOTICE" not in names and (licence := _licence(_text(uploads, "README.md"))):
+        uploads.append(UploadFile("NOTICE", f"{licence.notice}\n\n{MODIFIED}\n".encode()))
+    return _checked(uploads)
 
 
-def dataset(folder: Path) -> list[Item]:
+def dataset(folder: Path) -> list[UploadFile]:
     """The files of a folder of rows with its card; raises `ModelError` as `model` does."""
-    return _checked([Item(path.name, path) for path in _files(folder, OF_DATASETS)])
+    return _checked([UploadFile(path.name, path) for path in _files(folder, OF_DATASETS)])
 
 
 def _files(folder: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
@@ -69,32 +69,32 @@ def _is_paper(path: Path) -> bool:
 
 def _as_published(path: Path, name: str) -> Path | bytes:
     if path.name == "README.md":
-        return path.read_text(encoding="utf-8").replace(HERE, name).encode()
+        return path.read_text(encoding="utf-8").replace(FOLDER_PLACEHOLDER, name).encode()
     if fnmatch(path.name, "*config.json"):
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        places = [key for key in BASES if str(config.get(key) or "").startswith(("/", "~"))]
-        if places:
-            config |= {key: Path(config[key]).name for key in places}
+        folder_keys = [key for key in BASES if str(config.get(key) or "").startswith(("/", "~"))]
+        if folder_keys:
+            config |= {key: Path(config[key]).name for key in folder_keys}
             return (json.dumps(config, indent=2, ensure_ascii=False) + "\n").encode()
     return path
 
 
-def _checked(items: list[Item]) -> list[Item]:
-    places = {f"{place}/" for place in (Path.home(), paths.workspace()) if str(place) != "/"}
-    for item in items:
-        text = _text(items, item.name) if any(fnmatch(item.name, pattern) for pattern in TEXTS) else ""
-        if place_named := next((place for place in places if place in text), None):
+def _checked(uploads: list[UploadFile]) -> list[UploadFile]:
+    private_folders = {f"{folder}/" for folder in (Path.home(), paths.workspace()) if str(folder) != "/"}
+    for upload in uploads:
+        text = _text(uploads, upload.name) if any(fnmatch(upload.name, pattern) for pattern in TEXTS) else ""
+        if named_folder := next((folder for folder in private_folders if folder in text), None):
             raise ModelError(
-                f"{item.name} names a folder of this machine, below {place_named}",
+                f"{upload.name} names a folder of this machine, below {named_folder}",
                 "Take it out of the file; names of that kind come from a recipe or from rows.",
             )
-    return items
+    return uploads
 
 
 def _licence(card: str) -> Licence | None:
     return next((licence for licence in (GEMMA_TERMS, APACHE) if f"license: {licence.key}\n" in card), None)
 
 
-def _text(items: list[Item], name: str) -> str:
-    content = next((item.content for item in items if item.name == name), b"")
+def _text(uploads: list[UploadFile], name: str) -> str:
+    content = next((upload.content for upload in uploads if upload.name == name), b"")
     return (content if isinstance(content, bytes) else content.read_bytes()).decode("utf-8", "replace")

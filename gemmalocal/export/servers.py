@@ -20,13 +20,16 @@ ERROR, ENDING = " E ", 14  # llama.cpp's mark in a line, and how many lines it t
 
 
 class Server:
-    """A server in a child process that ends with this one; its log is a file of its own."""
+    """A server in a child process that ends with this one; what it prints is added to the file `log`.
 
-    def __init__(self, module: str, words: list[str], log: Path) -> None:
+    `module` is what it runs (`python -m`), offline, with these arguments.
+    """
+
+    def __init__(self, module: str, arguments: list[str], log: Path) -> None:
         self._log = log
         with log.open("ab") as file:
             self._process = parent_pipe.start(
-                [sys.executable, "-m", module, *words],
+                [sys.executable, "-m", module, *arguments],
                 file,
                 {**os.environ, "HF_HUB_OFFLINE": "1"},  # what it serves is here
             )
@@ -47,12 +50,13 @@ class Server:
         with self._log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             lines = file.read().decode("utf-8", "replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
+        log_lines = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
         code = self._process.poll()
         if code is not None and code < 0:
-            return f"{said[-1][-LINE:]} ({signal.Signals(-code).name})"
-        causes = [line.partition(ERROR)[2] for line in said[-ENDING:] if ERROR in line]  # the later ones follow from it
-        return (causes or said[-1:])[0][-LINE:]
+            return f"{log_lines[-1][-LINE:]} ({signal.Signals(-code).name})"
+        # Of llama.cpp's last errors the first is the cause: the later ones follow from it.
+        causes = [line.partition(ERROR)[2] for line in log_lines[-ENDING:] if ERROR in line]
+        return (causes or log_lines[-1:])[0][-LINE:]
 
     def end(self) -> None:
         """End it, and free its port."""
@@ -61,23 +65,24 @@ class Server:
 
 
 def mlx(model: Path, adapter: Path | None, name: str, template: str, host: str, port: int, log: Path) -> Server:
-    """mlx-lm's on a model's folder and, if given, an adapter's in mlx-lm's layout.
+    """Start mlx-lm's server on a model's folder and, if given, an adapter's in mlx-lm's layout.
 
-    `name` is what it lists; a chat `template` goes before the model's own. Earlier prompts are kept up to 1 GB.
+    `name` is the model that it lists; a chat `template`, unless empty, goes before the model's own. Keys and values of
+    earlier prompts are kept up to 1 GB. It refuses connections until its model is loaded.
     """
-    words = ["--name", name, "--model", str(model), "--host", host, "--port", str(port)]
-    words += ["--prompt-cache-bytes", PROMPTS, "--log-level", "WARNING"]
-    words += ["--adapter-path", str(adapter)] if adapter else []
-    words += ["--chat-template", template] if template else []
-    return Server("gemmalocal.backends.mlx.serve", words, log)
+    arguments = ["--name", name, "--model", str(model), "--host", host, "--port", str(port)]
+    arguments += ["--prompt-cache-bytes", PROMPTS, "--log-level", "WARNING"]
+    arguments += ["--adapter-path", str(adapter)] if adapter else []
+    arguments += ["--chat-template", template] if template else []
+    return Server("gemmalocal.backends.mlx.serve", arguments, log)
 
 
 def llama(file: Path, name: str, template: str, host: str, port: int, log: Path) -> Server:
-    """llama.cpp's on a GGUF file, by xllamacpp; raises `BackendUnavailable` without it.
+    """Start llama.cpp's server on a GGUF file, by xllamacpp; raises `BackendUnavailable` without that.
 
     One request at a time, of up to 8192 tokens (`gemmalocal.export.llama` says why). `name` and `template` as for mlx.
     """
     if util.find_spec("xllamacpp") is None:
         raise BackendUnavailable("A GGUF is served by llama.cpp.", "pip install xllamacpp")
-    given = {"file": str(file), "name": name, "template": template, "host": host, "port": port}
-    return Server("gemmalocal.export.llama", [json.dumps(given)], log)
+    settings = {"file": str(file), "name": name, "template": template, "host": host, "port": port}
+    return Server("gemmalocal.export.llama", [json.dumps(settings)], log)

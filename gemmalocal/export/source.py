@@ -1,4 +1,4 @@
-"""What is exported."""
+"""A finished run, as exports and servers take it."""
 
 from __future__ import annotations
 
@@ -30,23 +30,23 @@ class FinishedRun:
         return None if self.recipe.method == "full" else self.result
 
     @property
-    def whole(self) -> Path:
-        """A folder with the configuration and the tokenizer of what it made."""
+    def model_folder(self) -> Path:
+        """A folder with the configuration and the tokenizer of what it made: the base's, or the whole model's own."""
         return self.base if self.adapter else self.result
 
     @property
     def licence(self) -> Licence:
-        """Of the base's weights, which what was made of them keeps."""
+        """The licence of the base's weights, which holds for what was made of them."""
         config = json.loads((self.base / "config.json").read_text(encoding="utf-8"))
         return licence(str(config["model_type"]))
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """That of its rows, with the chat template that they had."""
-        return layout.tokenizer(self.whole, self.recipe.data, self.run / "examples")
+        """The tokenizer of its rows, with the chat template that they had."""
+        return layout.tokenizer(self.model_folder, self.recipe.data, self.run / "examples")
 
     def layout(self, tokenizer: Tokenizer) -> Layout:
-        """That of its rows."""
+        """How its rows were laid out: as conversations, or as plain text."""
         return layout.remembered(self.run / "examples", self.recipe.data, tokenizer)
 
     @property
@@ -57,5 +57,5 @@ class FinishedRun:
         return laid_out.template(tokenizer) if laid_out.form == "chat" else None
 
     def tensors(self) -> list[Tensor]:
-        """The whole tuned model, in float32; raises `ModelError`."""
+        """All weights of the tuned model, in float32, read one at a time; raises `ModelError` for a damaged one."""
         return merged(self.result, None) if self.adapter is None else merged(self.base, self.adapter)

@@ -20,7 +20,7 @@ MARKED = -1000.0  # the score of tokens that are never made by merging; as Googl
 
 
 class VocabularyPieces(NamedTuple):
-    """By id: text, score (minus the rank of the merge that makes it), and llama.cpp's type."""
+    """By token id: text, score (minus the rank of the merge that makes it), and llama.cpp's type of token."""
 
     texts: list[str]
     scores: list[float]
@@ -28,12 +28,13 @@ class VocabularyPieces(NamedTuple):
 
 
 def pieces(base: Path, count: int) -> VocabularyPieces:
-    """Of a model's folder, as many as its embedding has rows: some have rows to spare, some tokens beyond (images).
+    """The vocabulary of a model's folder, of `count` pieces: as many as its embedding has rows.
 
-    Raises `ModelError` for a tokenizer that is not Gemma's byte-pair encoding.
+    Rows to spare become unused tokens; tokens beyond (of images) are left out. Raises `ModelError` for a tokenizer that
+    is not Gemma's byte-pair encoding.
     """
-    whole = _read(base)
-    model = whole["model"]
+    tokenizer = _read(base)
+    model = tokenizer["model"]
     if model["type"] != "BPE" or not model.get("byte_fallback"):
         raise ModelError("The model's tokenizer is not Gemma's, and cannot be written as GGUF.")
     ids: dict[str, int] = {text: number for text, number in model["vocab"].items() if number < count}
@@ -48,7 +49,7 @@ def pieces(base: Path, count: int) -> VocabularyPieces:
         vocabulary.texts[number] = text
         vocabulary.scores[number] = 0.0 if byte else -float(ranks.get(text, len(ranks) + number))
         vocabulary.kinds[number] = int(TokenType.BYTE if byte else TokenType.NORMAL)
-    for token in whole["added_tokens"]:
+    for token in tokenizer["added_tokens"]:
         if (number := token["id"]) < count:
             hidden = token["special"] and token["content"] not in SHOWN
             vocabulary.texts[number] = token["content"].replace("▁", " ")
@@ -67,9 +68,9 @@ def _merges(model: dict[str, Any]) -> list[list[str]]:
 
 
 def describe(writer: gguf.GGUFWriter, base: Path, architecture: str, count: int, template: str | None = None) -> None:
-    """Add the vocabulary of `count` tokens, the special ones (exactly one <bos> in front), and a chat `template`.
+    """Add to a GGUF the vocabulary of `count` tokens, the special ones (exactly one <bos> in front), a chat `template`.
 
-    Without one it is the model's own, if it has one.
+    Without one it is the model's own, if it has one. Raises `ModelError` as `pieces` does.
     """
     vocabulary = pieces(base, count)
     if architecture == "gemma4":
@@ -86,8 +87,8 @@ def describe(writer: gguf.GGUFWriter, base: Path, architecture: str, count: int,
     writer.add_eos_token_id(ids["<eos>"])
     writer.add_unk_token_id(ids["<unk>"])
     writer.add_pad_token_id(ids["<pad>"])
-    own = of_model(base)
-    template = template or (own.source if own else None)
+    own_template = of_model(base)
+    template = template or (own_template.source if own_template else None)
     if template and (ends := [ids[text] for text in TURN_ENDS if text in ids]):
         writer.add_eot_token_id(ends[0])
     writer.add_add_bos_token(True)

@@ -41,7 +41,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         target = exports.target(spec, form.label)
         target.parent.mkdir(parents=True, exist_ok=True)
         parts = finished.tensors() if form.of_weights else []
-        plan = gguf_write.plan(finished.whole, parts, form.type) if form.of_gguf else None
+        plan = gguf_write.plan(finished.model_folder, parts, form.type) if form.of_gguf else None
         needed = plan.size if plan else forms.needed(form, parts, finished.adapter)
         remedy = "Make room, or name a folder on another disk (--folder)."
         hardware.check_room(target.parent, needed, "The export takes about", remedy)
@@ -85,7 +85,7 @@ def _write(form: ExportForm, finished: FinishedRun, content: Plan | Sequence[Ten
         tokenizer = finished.tokenizer
         # What Ollama's language cannot say is told before the work.
         template = ollama.template(tokenizer, finished.layout(tokenizer)) if form.name == "ollama" else ""
-        file = forms.write_gguf(aside, finished.whole, content, finished.run.name, tell, finished.chat_template)
+        file = forms.write_gguf(aside, finished.model_folder, content, finished.run.name, tell, finished.chat_template)
         if form.name == "ollama":
             text = ollama.modelfile(file.name, template, tokenizer, finished.licence, {"temperature": 0.7})
             (aside / "Modelfile").write_text(text, encoding="utf-8")
@@ -99,13 +99,13 @@ def _write(form: ExportForm, finished: FinishedRun, content: Plan | Sequence[Ten
         with staging.folder(aside / "float32") as place:
             whole, small = place / "whole", place / "small"
             whole.mkdir()
-            forms.write_merged(whole, finished.whole, content, "float32", tell)
+            forms.write_merged(whole, finished.model_folder, content, "float32", tell)
             open_backend("mlx").quantize(whole, small, form.bits)  # type: ignore[attr-defined]
             for path in small.iterdir():
                 path.rename(aside / path.name)
         _add_chat_template(finished, aside)
     else:
-        forms.write_merged(aside, finished.whole, content, form.dtype, tell)
+        forms.write_merged(aside, finished.model_folder, content, form.dtype, tell)
         _add_chat_template(finished, aside)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from gemmalocal.errors import DatasetError
 from gemmalocal.export import proved, publish, upload
-from gemmalocal.export.publish import Item
+from gemmalocal.export.publish import UploadFile
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
 from gemmalocal.pipelines import Commands, convert, export
@@ -50,7 +50,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     yield Finished("done")
 
 
-def _model(spec: dict[str, Any], directory: Path, commands: Commands) -> Generator[Event, None, list[Item]]:
+def _model(spec: dict[str, Any], directory: Path, commands: Commands) -> Generator[Event, None, list[UploadFile]]:
     """The files of an export; the adapter is exported now if it was not."""
     folder = Path(spec["path"])
     form = spec["form"] or ("merged" if history.result(folder).name == "model" else "adapter")
@@ -63,7 +63,7 @@ def _model(spec: dict[str, Any], directory: Path, commands: Commands) -> Generat
     return publish.model(export_folder, spec["name"])
 
 
-def _dataset(spec: dict[str, Any], directory: Path, commands: Commands) -> Generator[Event, None, list[Item]]:
+def _dataset(spec: dict[str, Any], directory: Path, commands: Commands) -> Generator[Event, None, list[UploadFile]]:
     """The files of a folder that is ready for the Hub; a dataset of ours is written as one first."""
     folder = Path(spec["path"])
     if any((folder / name).is_file() for name in MADE_HERE) or not (folder / "README.md").is_file():

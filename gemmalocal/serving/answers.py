@@ -28,7 +28,7 @@ class ResponseChoice:
         self.index, self._echo = index, echo
         self._silent = isinstance(request, CompletionRequest) and not request.max_tokens
         self._stops = Stops(request.stop)
-        self._come = self._said = 0  # letters
+        self._received = self._released = 0  # letters
         self._waiting: list[tuple[int, Token]] = []  # tokens, with their places among the letters
         self.finish: str | None = None
         self.prompt_tokens = self.tokens = 0
@@ -45,17 +45,17 @@ class ResponseChoice:
             self.finish = "length"
             return GeneratedPiece(finish=self.finish)
         self.tokens += piece.count
-        self._waiting += [(self._come, token) for token in piece.tokens]
-        self._come += len(piece.text)
+        self._waiting += [(self._received, token) for token in piece.tokens]
+        self._received += len(piece.text)
         text = self._stops(piece.text, piece.finish is not None)
-        self._said += len(text)
+        self._released += len(text)
         self.finish = "stop" if self._stops.met else piece.finish
-        return GeneratedPiece(text, piece.reasoning, piece.tool_calls, self._ready(), finish=self.finish)
+        return GeneratedPiece(text, piece.reasoning, piece.tool_calls, self._released_tokens(), finish=self.finish)
 
-    def _ready(self) -> tuple[Token, ...]:
+    def _released_tokens(self) -> tuple[Token, ...]:
         """The tokens of what was said; those of a stop word, and after it, never are."""
-        whole = self.finish is not None and not self._stops.met
-        ready = tuple(token for place, token in self._waiting if whole or place < self._said)
+        complete = self.finish is not None and not self._stops.met
+        ready = tuple(token for offset, token in self._waiting if complete or offset < self._released)
         self._waiting = self._waiting[len(ready) :]
         return ready
 
@@ -89,17 +89,19 @@ class Response:
     @property
     def usage(self) -> dict[str, int]:
         """Tokens; a prompt counts once, however many answers it has."""
-        each = len(self.choices) // self._prompts
-        asked = sum(choice.prompt_tokens for choice in self.choices[::each])
-        said = sum(choice.tokens for choice in self.choices)
-        return {"prompt_tokens": asked, "completion_tokens": said, "total_tokens": asked + said}
+        per_prompt = len(self.choices) // self._prompts
+        prompt_tokens = sum(choice.prompt_tokens for choice in self.choices[::per_prompt])
+        completion_tokens = sum(choice.tokens for choice in self.choices)
+        total = prompt_tokens + completion_tokens
+        return {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, "total_tokens": total}
 
-    def whole(self, pieces: Sequence[Sequence[GeneratedPiece]]) -> dict[str, Any]:
+    def full_response(self, pieces: Sequence[Sequence[GeneratedPiece]]) -> dict[str, Any]:
         """The response at once, of what was let out of each choice."""
-        bodies = [self._body(choice, _joined(said), False) for choice, said in zip(self.choices, pieces, strict=True)]
+        choices = zip(self.choices, pieces, strict=True)
+        bodies = [self._body(choice, _joined(choice_pieces), False) for choice, choice_pieces in choices]
         return {**self._head, "choices": bodies, "usage": self.usage}
 
-    def opening(self) -> list[dict[str, Any]]:
+    def opening_chunks(self) -> list[dict[str, Any]]:
         """The chunks that a chat's stream opens with: whose turn it is."""
         if not self._chat:
             return []
@@ -110,7 +112,7 @@ class Response:
         """A piece of one choice."""
         return self._chunk(self._body(choice, piece, True))
 
-    def last(self) -> dict[str, Any]:
+    def usage_chunk(self) -> dict[str, Any]:
         """The chunk with the usage, which has no choices."""
         return {**self._chunk(None), "usage": self.usage}
 
@@ -127,7 +129,7 @@ class Response:
         else:
             body["message"] = {"role": "assistant", "content": None, "refusal": None, **_message(piece)}
         if self._logprobs:
-            body["logprobs"] = _spoken(piece.tokens) if self._chat else _listed(piece.tokens)
+            body["logprobs"] = _chat_logprobs(piece.tokens) if self._chat else _completion_logprobs(piece.tokens)
         return body
 
 
@@ -166,18 +168,18 @@ def _number(logprob: float | None) -> float | None:
     return None if logprob is None else max(LEAST, logprob)
 
 
-def _listed(tokens: Sequence[Token]) -> dict[str, Any]:
+def _completion_logprobs(tokens: Sequence[Token]) -> dict[str, Any]:
     """Log probabilities as /v1/completions has them."""
-    places, length = list[int](), 0
+    offsets, length = list[int](), 0
     for token in tokens:
-        places.append(length)
+        offsets.append(length)
         length += len(token.text)
     tops = [None if token.logprob is None else _by_text((token, *token.top)) for token in tokens]
     return {
         "tokens": [token.text for token in tokens],
         "token_logprobs": [_number(token.logprob) for token in tokens],
         "top_logprobs": tops,
-        "text_offset": places,
+        "text_offset": offsets,
     }
 
 
@@ -190,7 +192,7 @@ def _by_text(tokens: Sequence[Token]) -> dict[str, float]:
     return by_text
 
 
-def _spoken(tokens: Sequence[Token]) -> dict[str, Any]:
+def _chat_logprobs(tokens: Sequence[Token]) -> dict[str, Any]:
     """Log probabilities as /v1/chat/completions has them."""
 
     def plain(token: Token) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from queue import Empty, SimpleQueue
 from types import TracebackType
 
 from gemmalocal.serving.answers import Response
-from gemmalocal.serving.engine import Begun, Engine, GeneratedPiece, GenerationRequest, Refused, Told
+from gemmalocal.serving.engine import Begun, Engine, GeneratedPiece, GenerationRequest, GenerationUpdate, Refused
 
 LOOK = 0.25  # seconds between two looks whether the client is there
 
@@ -21,7 +21,7 @@ class RunningRequest:
         self, engine: Engine, requests: Sequence[GenerationRequest], answer: Response, gone: Callable[[], bool]
     ) -> None:
         self._engine, self._requests, self._answer, self._gone = engine, requests, answer, gone
-        self._updates: SimpleQueue[tuple[int, Told]] = SimpleQueue()
+        self._updates: SimpleQueue[tuple[int, GenerationUpdate]] = SimpleQueue()
         self._ends: list[Callable[[], None]] = []
 
     def __enter__(self) -> RunningRequest:
@@ -52,10 +52,10 @@ class RunningRequest:
                 if self._gone():
                     raise ConnectionError("the client has gone")
 
-    def _tell(self, index: int, update: Told) -> None:
+    def _tell(self, index: int, update: GenerationUpdate) -> None:
         self._updates.put((index, update))
 
-    def _accept(self, index: int, update: Told) -> GeneratedPiece | None:
+    def _accept(self, index: int, update: GenerationUpdate) -> GeneratedPiece | None:
         choice = self._answer.choices[index]
         if choice.finish:
             return None

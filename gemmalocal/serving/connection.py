@@ -27,10 +27,10 @@ class Timed(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # a buffer of bytes, in practice
         """Raises `TimeoutError`."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+        seconds_left = self._deadline - time.monotonic()
+        if seconds_left <= 0:
             raise TimeoutError("the client was too slow")
-        self._connection.settimeout(left)
+        self._connection.settimeout(seconds_left)
         return self._connection.recv_into(buffer)
 
 
@@ -48,16 +48,16 @@ def gone(connection: socket.socket) -> bool:
     return False
 
 
-def linger(connection: socket.socket, seconds: float, most: int) -> None:
+def linger(connection: socket.socket, seconds: float, max_bytes: int) -> None:
     """Say that nothing more follows, and read away what still comes: else it may never read what was said last."""
     end = time.monotonic() + seconds
     try:
         connection.shutdown(socket.SHUT_WR)
-        while most > 0 and (left := end - time.monotonic()) > 0:
-            connection.settimeout(left)
+        while max_bytes > 0 and (seconds_left := end - time.monotonic()) > 0:
+            connection.settimeout(seconds_left)
             block = connection.recv(65_536)
             if not block:
                 return
-            most -= len(block)
+            max_bytes -= len(block)
     except OSError:
         return

@@ -70,7 +70,7 @@ class GeneratedPiece:
     prompt_tokens: int | None = None
 
 
-Told = Begun | GeneratedPiece | Refused
+GenerationUpdate = Begun | GeneratedPiece | Refused
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Engine(Protocol):
     def limits(self) -> EngineLimits:
         """What it bears and can do."""
 
-    def start(self, ask: GenerationRequest, tell: Callable[[Told], None]) -> Callable[[], None]:
+    def start(self, ask: GenerationRequest, tell: Callable[[GenerationUpdate], None]) -> Callable[[], None]:
         """Begin an answer, and `tell` it from another thread: `Begun`, then pieces; a `Refused` ends it too.
 
         What is returned ends it early; it may be called at any time.

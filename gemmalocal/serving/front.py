@@ -27,7 +27,7 @@ WRITE = 30.0  # for a client to take what it is sent
 SIGN = 10.0  # between two signs of life in a stream that has nothing to say
 LINGER, UNREAD = 2.0, 64 * 2**20
 PieceStream = Iterator[tuple[int, GeneratedPiece] | None]
-ASKED: dict[str, type[CompletionRequest] | type[ChatRequest]] = {
+REQUEST_TYPES: dict[str, type[CompletionRequest] | type[ChatRequest]] = {
     "/completions": CompletionRequest,
     "/chat/completions": ChatRequest,
 }
@@ -100,9 +100,9 @@ class Front(NoStrangers):
         """An answer of the model."""
         path = self._path()
         with self._reporting_faults():
-            if path not in ASKED:
+            if path not in REQUEST_TYPES:
                 raise self._unknown(path)
-            request = requests.parse(ASKED[path], body.read(self._read()))
+            request = requests.parse(REQUEST_TYPES[path], body.read(self._read()))
             requests.check(request, self.engine.limits)
             self._answer(request)
 
@@ -134,7 +134,7 @@ class Front(NoStrangers):
         return path.removeprefix("/v1") if path.startswith("/v1/") else path
 
     def _unknown(self, path: str) -> Refused:
-        allowed = "POST" if path in ASKED else "GET" if path in ("/models", "/health") else ""
+        allowed = "POST" if path in REQUEST_TYPES else "GET" if path in ("/models", "/health") else ""
         if allowed:
             return Refused(f"Not allowed to {self.command} on this path; {allowed} is.", 405, code="method_not_allowed")
         return Refused(f"Unknown request URL: {self.command} {path[:200]}.", 404, code="unknown_url")
@@ -163,11 +163,11 @@ class Front(NoStrangers):
         self._send(refused.status, answers.error(refused.status, refused.message, refused.param, refused.code))
 
     def _length(self) -> int:
-        given = set(self.headers.get_all("Content-Length") or ["0"])
+        lengths = set(self.headers.get_all("Content-Length") or ["0"])
         if "Transfer-Encoding" in self.headers:
             raise Refused("Send the body with a Content-Length, not in chunks.", 411)
-        length = given.pop()
-        if given or not (length.isascii() and length.isdigit()):
+        length = lengths.pop()
+        if lengths or not (length.isascii() and length.isdigit()):
             raise Refused("The Content-Length is not a number.")
         if len(length) > 12 or int(length) > body.LARGEST:
             raise Refused(f"The body is larger than {body.LARGEST} bytes.", 413)
@@ -190,14 +190,14 @@ class Front(NoStrangers):
     def _answer(self, request: CompletionRequest | ChatRequest) -> None:
         asks = request.asks()
         answer = Response(request, asks, self.name, [self._echo(request, ask) for ask in asks])
-        with RunningRequest(self.engine, asks, answer, lambda: gone(self.connection)) as asked:
+        with RunningRequest(self.engine, asks, answer, lambda: gone(self.connection)) as running:
             if request.stream:
-                self._stream(answer, asked.pieces(), request.stream_options.include_usage)
+                self._stream(answer, running.pieces(), request.stream_options.include_usage)
             else:
-                said: list[list[GeneratedPiece]] = [[] for _ in asks]
-                for place, piece in filter(None, asked.pieces()):
-                    said[place].append(piece)
-                self._send(200, answer.whole(said))
+                pieces_by_choice: list[list[GeneratedPiece]] = [[] for _ in asks]
+                for index, piece in filter(None, running.pieces()):
+                    pieces_by_choice[index].append(piece)
+                self._send(200, answer.full_response(pieces_by_choice))
 
     def _echo(self, request: CompletionRequest | ChatRequest, ask: GenerationRequest) -> str:
         if isinstance(request, ChatRequest) or not request.echo:
@@ -211,11 +211,11 @@ class Front(NoStrangers):
         self.send_header("Cache-Control", "no-cache")
         self.end_headers()
         try:
-            for chunk in answer.opening():
+            for chunk in answer.opening_chunks():
                 self._event(chunk)
             self._flow(answer, chain([first], pieces))
             if usage:
-                self._event(answer.last())
+                self._event(answer.usage_chunk())
         except Refused as refused:
             self._event(answers.error(refused.status, refused.message, refused.param, refused.code))
         self._write(b"data: [DONE]\n\n")
@@ -223,10 +223,10 @@ class Front(NoStrangers):
     def _flow(self, answer: Response, pieces: PieceStream) -> None:
         """Each piece as it comes, and a comment where none does: so both sides see that the other is there."""
         written = time.monotonic()
-        for item in pieces:
-            if item is not None and item[1] != GeneratedPiece():
-                self._event(answer.chunk(answer.choices[item[0]], item[1]))
-            elif item is not None or time.monotonic() - written < SIGN:
+        for update in pieces:
+            if update is not None and update[1] != GeneratedPiece():
+                self._event(answer.chunk(answer.choices[update[0]], update[1]))
+            elif update is not None or time.monotonic() - written < SIGN:
                 continue
             else:
                 self._write(b": still at it\n\n")

@@ -67,10 +67,10 @@ class Listener(ThreadingMixIn, TCPServer):
 def _make_room() -> None:
     """Let this process have a descriptor for each connection and what answers it; macOS allows 256 by default."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
+    limit = FILES if hard == resource.RLIM_INFINITY else min(FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < limit:
         with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 class NoStrangers(BaseHTTPRequestHandler):
@@ -81,36 +81,38 @@ class NoStrangers(BaseHTTPRequestHandler):
     was made to point at this machine (DNS rebinding) is of one origin with it, and is known by the header Host.
     """
 
-    known: frozenset[str] = frozenset()  # hosts that this machine's user named it by
+    named_hosts: frozenset[str] = frozenset()  # hosts that this machine's user named it by
 
     def parse_request(self) -> bool:
         """Whether to go on with the request; a refusal was sent if not."""
         if not super().parse_request():
             return False
-        if strange(self.headers.get("Origin", "")):
+        if is_foreign(self.headers.get("Origin", "")):
             self.send_error(403, STRANGER)
             return False
         host = self.headers.get("Host", "")
-        if _loopback(str(self.connection.getsockname()[0])) and not (here(host) or _name(host) in self.known):
+        if _loopback(str(self.connection.getsockname()[0])) and not (
+            names_loopback(host) or _name(host) in self.named_hosts
+        ):
             self.send_error(403, REBOUND)
             return False
         return True
 
 
-def strange(origin: str) -> bool:
+def is_foreign(origin: str) -> bool:
     """Whether it is a web page's of another machine, or of a page that hides where it is from."""
     try:
         page = urlsplit(origin)
         if page.scheme not in ("http", "https"):
             return origin == "null"
-        return not _own(page.hostname or "")
+        return not _is_own_host(page.hostname or "")
     except ValueError:
         return True
 
 
-def here(host: str) -> bool:
+def names_loopback(host: str) -> bool:
     """Whether a header Host names this machine's loopback; programs of old send none."""
-    return not host or _own(_name(host))
+    return not host or _is_own_host(_name(host))
 
 
 def _name(host: str) -> str:
@@ -121,7 +123,7 @@ def _name(host: str) -> str:
         return ""
 
 
-def _own(host: str) -> bool:
+def _is_own_host(host: str) -> bool:
     return f".{host.rstrip('.')}".endswith(".localhost") or _loopback(host)
 
 

@@ -30,7 +30,7 @@ def _arguments(value: Any) -> str:
     return str(value)
 
 
-class _Called(BaseModel):
+class _CalledFunction(BaseModel):
     model_config = ConfigDict(strict=True)
     name: str = Field(min_length=1, max_length=256)
     arguments: Annotated[str, BeforeValidator(_arguments)]
@@ -40,7 +40,7 @@ class _Call(BaseModel):
     model_config = ConfigDict(strict=True)
     id: str = ""
     type: Literal["function"] = "function"
-    function: _Called
+    function: _CalledFunction
 
 
 class ChatMessage(BaseModel):
@@ -53,7 +53,7 @@ class ChatMessage(BaseModel):
     tool_call_id: str | None = None
 
     @model_validator(mode="after")
-    def _said(self) -> ChatMessage:
+    def _check_content(self) -> ChatMessage:
         if self.content is None and not (self.role == "assistant" and self.tool_calls):
             raise ValueError("its content is missing")
         if self.tool_calls and self.role != "assistant":
@@ -64,9 +64,9 @@ class ChatMessage(BaseModel):
         """As chat templates take it."""
         role = "system" if self.role == "developer" else self.role
         calls = [call.model_dump() for call in self.tool_calls or ()]
-        more = {"tool_calls": calls} if calls else {}
-        more |= {"tool_call_id": self.tool_call_id} if self.tool_call_id else {}  # type: ignore[dict-item]
-        return {"role": role, "content": self.content or "", **more}
+        tool_fields = {"tool_calls": calls} if calls else {}
+        tool_fields |= {"tool_call_id": self.tool_call_id} if self.tool_call_id else {}  # type: ignore[dict-item]
+        return {"role": role, "content": self.content or "", **tool_fields}
 
 
 class _Function(BaseModel):

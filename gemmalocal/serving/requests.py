@@ -14,7 +14,7 @@ from gemmalocal.serving import schemas
 from gemmalocal.serving.engine import EngineLimits, GenerationRequest, Refused
 from gemmalocal.serving.messages import ChatMessage, Tool
 
-UNSAID = 1024  # tokens of an answer where a request does not say how many
+DEFAULT_TOKENS = 1024  # tokens of an answer where a request does not say how many
 GREEDY = 1e-3  # temperatures below are none: dividing by them overflows
 MOST_CHOICES = 128
 STOPS, STOP_LETTERS = 16, 1000
@@ -106,14 +106,14 @@ class CompletionRequest(Request):
     """POST /v1/completions."""
 
     prompt: Annotated[list[str | list[int]], BeforeValidator(_prompts)]
-    max_tokens: int = Field(UNSAID, ge=0, lt=2**31)
+    max_tokens: int = Field(DEFAULT_TOKENS, ge=0, lt=2**31)
     echo: bool = False
     logprobs: int | None = Field(None, ge=0, le=20)
     best_of: int = Field(1, ge=1, le=MOST_CHOICES)
     suffix: Literal[""] = ""
 
     @model_validator(mode="after")
-    def _together(self) -> CompletionRequest:
+    def _check_together(self) -> CompletionRequest:
         if len(self.prompt) * self.n > MOST_CHOICES:
             raise ValueError(f"'n' times the number of prompts is more than {MOST_CHOICES}")
         if self.best_of not in (1, self.n):
@@ -122,10 +122,10 @@ class CompletionRequest(Request):
 
     def asks(self) -> list[GenerationRequest]:
         """One for each choice, prompt by prompt."""
-        more = {"max_tokens": max(1, self.max_tokens), "top": self.logprobs}
+        shared = {"max_tokens": max(1, self.max_tokens), "top": self.logprobs}
         scores = self.echo and self.logprobs is not None
         choices = [(prompt, choice) for prompt in self.prompt for choice in range(self.n)]
-        return [self._ask(choice, prompt=prompt, scores=scores, **more) for prompt, choice in choices]
+        return [self._ask(choice, prompt=prompt, scores=scores, **shared) for prompt, choice in choices]
 
 
 class ChatRequest(Request):
@@ -143,7 +143,7 @@ class ChatRequest(Request):
     modalities: list[Literal["text"]] = []
 
     @model_validator(mode="after")
-    def _together(self) -> ChatRequest:
+    def _check_together(self) -> ChatRequest:
         if self.top_logprobs and not self.logprobs:
             raise ValueError("'top_logprobs' needs 'logprobs' to be true")
         return self
@@ -152,16 +152,16 @@ class ChatRequest(Request):
         """One for each choice."""
         tools = [] if self.tool_choice == "none" else [tool.model_dump(exclude_none=True) for tool in self.tools]
         thinking = self.chat_template_kwargs.get("enable_thinking")  # all else would be the server's own settings
-        more = {
+        shared = {
             "messages": [message.plain() for message in self.messages],
             "tools": tools or None,
             "tool_choice": self.tool_choice if tools else None,
             "schema": self.response_format if self.response_format.get("type", "text") != "text" else None,
             "thinking": thinking if isinstance(thinking, bool) else None,
-            "max_tokens": self.max_completion_tokens or self.max_tokens or UNSAID,
+            "max_tokens": self.max_completion_tokens or self.max_tokens or DEFAULT_TOKENS,
             "top": self.top_logprobs if self.logprobs else None,
         }
-        return [self._ask(choice, **more) for choice in range(self.n)]
+        return [self._ask(choice, **shared) for choice in range(self.n)]
 
 
 def parse(kind: type[CompletionRequest] | type[ChatRequest], body: dict[str, Any]) -> CompletionRequest | ChatRequest:
@@ -190,8 +190,8 @@ def check(request: CompletionRequest | ChatRequest, limits: EngineLimits) -> Non
     _check_format(request.response_format, limits)
 
 
-def _check_format(given: dict[str, Any], limits: EngineLimits) -> None:
-    kind = given.get("type", "text")
+def _check_format(response_format: dict[str, Any], limits: EngineLimits) -> None:
+    kind = response_format.get("type", "text")
     if kind not in ("text", "json_object", "json_schema"):
         raise Refused("Invalid value for 'response_format': no such type.", param="response_format")
     if kind != "text" and not limits.schemas:
@@ -200,7 +200,7 @@ def _check_format(given: dict[str, Any], limits: EngineLimits) -> None:
             param="response_format",
         )
     if kind == "json_schema":
-        holder = given.get("json_schema")
+        holder = response_format.get("json_schema")
         schemas.check(holder.get("schema") if isinstance(holder, dict) else None, "response_format")
 
 
@@ -210,13 +210,14 @@ def _check_ids(ids: Any, limits: EngineLimits, param: str) -> None:
 
 
 def _refused(error: ValidationError) -> Refused:
-    first = error.errors(include_url=False, include_input=False)[0]
-    path = [str(part) for part in first["loc"] if "[" not in str(part)]  # the others are pydantic's, of unions
-    where = ".".join(path)[:100]
-    field = where or None
-    if first["type"] == "extra_forbidden":
-        return Refused(f"Unrecognized request argument supplied: {where}", param=field, code="unknown_parameter")
-    if first["type"] == "missing":
-        return Refused(f"Missing required parameter: '{where}'.", param=field, code="missing_required_parameter")
-    said = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"].lower()
-    return Refused(f"Invalid value for '{where}': {said}." if where else f"{said}.", param=field, code="invalid_value")
+    problem = error.errors(include_url=False, include_input=False)[0]
+    path = [str(part) for part in problem["loc"] if "[" not in str(part)]  # the others are pydantic's, of unions
+    path_text = ".".join(path)[:100]
+    field = path_text or None
+    if problem["type"] == "extra_forbidden":
+        return Refused(f"Unrecognized request argument supplied: {path_text}", param=field, code="unknown_parameter")
+    if problem["type"] == "missing":
+        return Refused(f"Missing required parameter: '{path_text}'.", param=field, code="missing_required_parameter")
+    reason = str(problem["ctx"]["error"]) if problem["type"] == "value_error" else problem["msg"].lower()
+    message = f"Invalid value for '{path_text}': {reason}." if path_text else f"{reason}."
+    return Refused(message, param=field, code="invalid_value")

@@ -23,8 +23,8 @@ def check(schema: Any, param: str) -> None:
 
 def _walk(schema: Any, repeats: int, param: str) -> None:
     if isinstance(schema, list):
-        for part in schema:
-            _walk(part, repeats, param)
+        for item in schema:
+            _walk(item, repeats, param)
     if not isinstance(schema, dict):
         return
     if "pattern" in schema or "patternProperties" in schema:

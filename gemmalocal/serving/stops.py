@@ -18,11 +18,11 @@ class Stops:
         if self.met:
             return ""
         self._held += text
-        places = [place for word in self._words if (place := self._held.find(word)) >= 0]
-        self.met = bool(places)
-        end = min(places) if places else len(self._held) - (0 if last else self._pending())
-        said, self._held = self._held[:end], "" if self.met else self._held[end:]
-        return said
+        positions = [position for word in self._words if (position := self._held.find(word)) >= 0]
+        self.met = bool(positions)
+        end = min(positions) if positions else len(self._held) - (0 if last else self._pending())
+        released, self._held = self._held[:end], "" if self.met else self._held[end:]
+        return released
 
     def _pending(self) -> int:
         """How many letters at the end may be the beginning of a word."""

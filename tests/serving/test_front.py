@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from gemmalocal.serving import front
-from gemmalocal.serving.engine import Begun, EngineLimits, GeneratedPiece, GenerationRequest, Refused, Told
+from gemmalocal.serving.engine import Begun, EngineLimits, GeneratedPiece, GenerationRequest, GenerationUpdate, Refused
 from gemmalocal.serving.loopback import Listener
 from gemmalocal.serving.stops import Stops
 
@@ -31,7 +31,7 @@ class Script:
     ended: Event = field(default_factory=Event)
     limits: EngineLimits = EngineLimits(300, 100)
 
-    def start(self, ask: GenerationRequest, tell: Callable[[Told], None]) -> Callable[[], None]:
+    def start(self, ask: GenerationRequest, tell: Callable[[GenerationUpdate], None]) -> Callable[[], None]:
         def run() -> None:
             for item in self.told:
                 self.gate.wait(30)

@@ -11,14 +11,14 @@ from mlx_lm.tool_parsers import gemma4
 
 from gemmalocal.backends.mlx.mlx_lm_requests import ResponseSink
 from gemmalocal.serving.answers import Response
-from gemmalocal.serving.engine import GeneratedPiece, GenerationRequest, Told
+from gemmalocal.serving.engine import GeneratedPiece, GenerationRequest, GenerationUpdate
 from gemmalocal.serving.requests import ChatRequest, parse
 
 BODY = {"messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function", "function": {"name": "look"}}]}
 SAID = '<think>hm</think>I look.<tool_call>call:look{at:<|"|>the {sky}<|"|>}</tool_call><tool_call>nonsense</tool_call>'
 
 
-def told(text: str, size: int) -> list[Told]:
+def told(text: str, size: int) -> list[GenerationUpdate]:
     """What the front is told of a text that comes in pieces."""
     machine = TextStateMachine(
         {
@@ -28,7 +28,7 @@ def told(text: str, size: int) -> list[Told]:
         }
     )
     context = server.GenerationContext(True, True, gemma4.parse_tool_call, machine, "normal", [1, 2, 3])
-    news: list[Told] = []
+    news: list[GenerationUpdate] = []
     sink = ResponseSink(GenerationRequest(tools=parse(ChatRequest, BODY).asks()[0].tools), news.append, None, set())
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     for item in (context, *(server.Response(piece, 5, 0.0, None, ()) for piece in pieces)):
@@ -44,7 +44,7 @@ def test_calls_and_thoughts_are_apart_from_the_text() -> None:
         answer = Response(request, request.asks(), "x", [""])
         (choice,) = answer.choices
         said = [choice.add(piece) for piece in pieces if isinstance(piece, GeneratedPiece)]
-        (whole,) = answer.whole([said])["choices"]
+        (whole,) = answer.full_response([said])["choices"]
         message: dict[str, Any] = whole["message"]
         assert whole["finish_reason"] == "tool_calls"
         assert (message["content"], message["reasoning_content"]) == ("I look.", "hm")

@@ -16,7 +16,15 @@ from mlx_lm import server
 from mlx_lm.generate import TextStateMachine
 from mlx_lm.models.cache import make_prompt_cache
 
-from gemmalocal.serving.engine import Begun, EngineLimits, GeneratedPiece, GenerationRequest, Refused, Token, Told
+from gemmalocal.serving.engine import (
+    Begun,
+    EngineLimits,
+    GeneratedPiece,
+    GenerationRequest,
+    GenerationUpdate,
+    Refused,
+    Token,
+)
 
 SCORE_CHUNK = 128  # tokens of a prompt that are scored at a time: their logits are as wide as the vocabulary
 BYTE = re.compile(r"<0x([0-9A-F]{2})>")  # a token that is a single byte, as SentencePiece writes it
@@ -33,7 +41,11 @@ class ResponseSink:
     """
 
     def __init__(
-        self, ask: GenerationRequest, tell: Callable[[Told], None], tokenizer: Any, waiting: set[ResponseSink]
+        self,
+        ask: GenerationRequest,
+        tell: Callable[[GenerationUpdate], None],
+        tokenizer: Any,
+        waiting: set[ResponseSink],
     ) -> None:
         self.ask, self.alone, self._tell, self._tokenizer, self._waiting = ask, False, tell, tokenizer, waiting
         self.ended = False

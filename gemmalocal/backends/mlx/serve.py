@@ -23,7 +23,7 @@ from mlx_lm.models.cache import LRUPromptCache
 from gemmalocal.backends.mlx import mlx_lm_requests
 from gemmalocal.data.tokenizer import TURN_ENDS
 from gemmalocal.jobs import parent_pipe
-from gemmalocal.serving.engine import EngineLimits, GenerationRequest, Told
+from gemmalocal.serving.engine import EngineLimits, GenerationRequest, GenerationUpdate
 from gemmalocal.serving.front import Front
 from gemmalocal.serving.loopback import Listener
 from gemmalocal.serving.messages import folded
@@ -132,7 +132,7 @@ class MlxEngine:
         """Of the one model."""
         return self._provider.limits
 
-    def start(self, ask: GenerationRequest, tell: Callable[[Told], None]) -> Callable[[], None]:
+    def start(self, ask: GenerationRequest, tell: Callable[[GenerationUpdate], None]) -> Callable[[], None]:
         """Put it into mlx-lm's queue."""
         sink = mlx_lm_requests.ResponseSink(ask, tell, self._provider.tokenizer, self._generator.waiting)
         self._generator.requests.put(
@@ -158,7 +158,7 @@ def main() -> None:
 
 
 def _run(host: str, port: int, provider: OneModel) -> None:
-    Front.known = frozenset([host.lower()])
+    Front.named_hosts = frozenset([host.lower()])
     listener = Listener(host, port, Front)
     cache = PromptCache(provider.cli_args.prompt_cache_size, provider.cli_args.prompt_cache_bytes)
     listening = Thread(target=listener.open, daemon=True)
