@@ -6,20 +6,15 @@ import json
 import os
 import signal
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
-import torch  # noqa: F401  (before MLX, which would bring transformers without it)
-from safetensors.numpy import save_file
 
-from gemmalocal.backends import open_backend
-from gemmalocal.weights import vocabulary
-from gemmalocal.weights.locate import DEMO, locate
+if TYPE_CHECKING:  # every test process imports this file: a test of recipes takes no tensors, and one of MLX no torch
+    import numpy as np
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # `nohup make test &` ignores it, as children then would
 os.environ["HF_HUB_OFFLINE"] = "1"  # for all tests: huggingface_hub looks once, when an engine brings it in
-open_backend("mlx")  # before a test imports mlx.core: OpenBLAS must come first
 
 # Given out first where several processes share the suite, so that none works on a long one alone at the end.
 LONGEST_FILES = (
@@ -90,6 +85,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A workspace with the demo's model in it, Gemma 3 270M, and what was told while it was made; half a minute."""
+    from gemmalocal.weights.locate import DEMO, locate
+
     home, told = tmp_path_factory.mktemp("demo"), list[str]()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GEMMALOCAL_HOME", str(home))
@@ -99,6 +96,10 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 
 def write_tiny(folder: Path) -> None:
     """Fill a folder with a two-layer random Gemma 3 and a tokenizer."""
+    from safetensors.numpy import save_file
+
+    from gemmalocal.weights import vocabulary
+
     pieces = [*SPECIAL, *(f"<0x{byte:02X}>" for byte in range(256)), *LETTERS, *WORDS]
     kinds = [3, 3, 3, 2, 4, 4] + [6] * 256 + [1] * (len(LETTERS) + len(WORDS))
     scores = [0.0] * len(SPECIAL) + [0.0] * 256 + [-1000.0] * len(LETTERS) + [-float(n) for n in range(len(WORDS))]
@@ -113,6 +114,8 @@ def write_tiny(folder: Path) -> None:
 
 def random_weights(config: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
     """Gemma 3's tensors, random, by transformers' names."""
+    import numpy as np
+
     random = np.random.default_rng(7)
     width, inner, head = config["hidden_size"], config["intermediate_size"], config["head_dim"]
     queries, keys = config["num_attention_heads"] * head, config["num_key_value_heads"] * head

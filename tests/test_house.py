@@ -41,6 +41,13 @@ def test_mlx_brings_no_torch_and_torch_comes_whole_after_it() -> None:
     assert "torch" in loaded_by(both)
 
 
+def test_a_test_process_holds_no_engine_that_its_tests_do_not_use() -> None:
+    session = "import pytest\nassert pytest.main(['-q', '-p', 'no:cacheprovider', {}]) == 0"
+    assert not loaded_by(session.format("'tests/recipe/test_bounds.py'")) & {"mlx", "torch", "transformers"}
+    by_mlx = "'tests/pipelines/test_chat.py', '-k', 'two_voices'"
+    assert loaded_by(session.format(by_mlx)) & {"mlx", "torch"} == {"mlx"}
+
+
 def test_rooms_are_small() -> None:
     files = [*ROOT.glob("gemmalocal/**/*.py"), *ROOT.glob("tui/**/*.py")]
     assert len(files) > 30

@@ -21,8 +21,6 @@ from gemmalocal.data.batches import BatchShape, plan
 from gemmalocal.data.examples import Example
 from gemmalocal.recipe import recipe_file
 
-open_backend("mlx")
-
 WINDOW = 16
 SMALL = {
     "vocab_size": 64,

@@ -21,8 +21,6 @@ from gemmalocal.planning import model_sizes
 from gemmalocal.recipe import recipe_file
 from tests.backends.truth import close, reference, some_rows
 
-open_backend("mlx")
-
 SMALL: dict[str, Any] = {
     "vocab_size": 320, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 4, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 256, "pad_token_id": 0, "eos_token_id": 1,

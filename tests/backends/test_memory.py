@@ -16,8 +16,6 @@ from gemmalocal.data.batches import MicroBatch
 from gemmalocal.recipe import recipe_file
 from tests.conftest import random_weights
 
-open_backend("mlx")
-
 
 def test_checkpointing_keeps_one_layer_at_a_time(tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
     deep = tmp_path / "deep"

@@ -18,8 +18,6 @@ from gemmalocal.data.batches import BatchShape, plan, rounds, share
 from gemmalocal.recipe import recipe_file
 from tests.backends.truth import close, reference, some_rows
 
-open_backend("mlx")
-
 
 def recipe(path: Path, *overrides: str) -> Any:
     return recipe_file.load(str(path), ["lora.dropout=0", *overrides])

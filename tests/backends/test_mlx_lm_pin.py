@@ -20,11 +20,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from gemmalocal.backends import open_backend
-
-open_backend("mlx")
-
-from gemmalocal.backends.mlx import attention, cpu, mlx_lm_fixes  # noqa: E402
+from gemmalocal.backends.mlx import attention, cpu, mlx_lm_fixes
 
 ROOT = Path(__file__).parents[2]
 OURS = ROOT / "gemmalocal" / "backends" / "mlx"

@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from transformers import AutoTokenizer
 
+from gemmalocal.backends.transformers_import import without_torch
 from gemmalocal.data.chat_template import ChatTemplate, chosen
 from gemmalocal.data.tokenizer import TURNS, TemplateRefused, Tokenizer
 from gemmalocal.errors import ModelError, RecipeError
 from gemmalocal.records import Message
 from tests.export import gemma_templates
+
+with without_torch():
+    from transformers import AutoTokenizer
 
 ASKED = [Message("user", "a <b> & 'c'"), Message("assistant", "d"), Message("user", "é\n{{ x }}")]
 LED = [Message("system", "Be\nbrief."), *ASKED]

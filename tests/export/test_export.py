@@ -13,9 +13,7 @@ import gguf
 import libgguf
 import numpy as np
 import pytest
-import torch
 from safetensors import safe_open
-from transformers import AutoModelForCausalLM
 
 from gemmalocal.backends import peft_adapter
 from gemmalocal.errors import ModelError
@@ -28,6 +26,7 @@ from gemmalocal.weights.tensors import Tensor
 from gemmalocal.workspace.exports import ExportForm
 from tests.conftest import CONFIG, random_weights
 from tests.here import run
+from tests.with_torch import torch, transformers
 
 IDS = torch.tensor([[2, 40, 270, 9, 281, 30]])
 
@@ -109,9 +108,9 @@ def test_merging_equals_peft(home: Path, source: FinishedRun, tiny: Path, tmp_pa
         _, report = exported(home, "--to", "mlx-adapter", name="dora")
         assert report["kept"] > 0.97
     forms.write_merged(tmp_path, tiny, source.tensors(), "float32", lambda *what: None)
-    ours = AutoModelForCausalLM.from_pretrained(tmp_path)
-    theirs = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tiny), str(source.result))
-    plain = AutoModelForCausalLM.from_pretrained(tiny)
+    ours = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    theirs = PeftModel.from_pretrained(transformers.AutoModelForCausalLM.from_pretrained(tiny), str(source.result))
+    plain = transformers.AutoModelForCausalLM.from_pretrained(tiny)
     with torch.no_grad():
         wanted = theirs(IDS).logits
         torch.testing.assert_close(ours(IDS).logits, wanted, atol=2e-5, rtol=1e-4)
@@ -271,10 +270,8 @@ def test_llama_cpp_reads_it_and_says_what_transformers_says(home: Path, source: 
     proof = json.loads((folder / "proof.json").read_text())
     assert said.strip(), proof
     forms.write_merged(tmp_path, source.base, source.tensors(), "float32", lambda *what: None)
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(source.base)
-    model = AutoModelForCausalLM.from_pretrained(tmp_path)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(source.base)
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
     ids = tokenizer("the b:", return_tensors="pt").input_ids
     found = model.generate(ids, max_new_tokens=8, do_sample=False)[0, ids.shape[1] :]
     assert said == tokenizer.decode(found, skip_special_tokens=True)

@@ -10,8 +10,6 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 import pytest
-import torch
-import transformers
 from mlx_lm.utils import load_model
 
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
@@ -23,6 +21,7 @@ from tests.backends import test_generations as generations
 from tests.export.llama_server import LlamaServer
 from tests.weights.test_demo import GOLDEN
 from tests.weights.test_gguf import imported
+from tests.with_torch import torch, transformers
 
 NAMES = generations.NAMES
 IDS = [2, *np.random.default_rng(4).integers(6, 300, 40).tolist()]  # longer than the sliding windows

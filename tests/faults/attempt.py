@@ -17,14 +17,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from transformers import conversion_mapping
-
 from gemmalocal import worker
+from gemmalocal.backends import open_backend
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import atomic
 from gemmalocal.jobs import processes
 from gemmalocal.pipelines.shared import export_proof
 from tests.faults.inject import Injection, arm
+from tests.with_torch import transformers
 
 IMPORTED = (  # before any fork, since each attempt would take seconds to do it
     *(f"gemmalocal.pipelines.{kind}" for kind in worker.kinds()),
@@ -34,7 +34,10 @@ IMPORTED = (  # before any fork, since each attempt would take seconds to do it
 )
 for name in IMPORTED:
     import_module(name)
-conversion_mapping.get_checkpoint_conversion_mapping("gemma3_text")  # it compiles and keeps a thousand patterns
+open_backend("mlx")
+transformers.conversion_mapping.get_checkpoint_conversion_mapping(
+    "gemma3_text"
+)  # it compiles and keeps a thousand patterns
 export_proof.ANSWER = 4  # tokens that an export's proof asks for: no fault is in them
 
 LIMIT = 60.0  # seconds that an attempt may take; one that hangs is a fault of ours

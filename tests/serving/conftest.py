@@ -15,8 +15,11 @@ from typing import Any
 import httpx2
 import pytest
 
+from gemmalocal.backends import open_backend
 from gemmalocal.data.tokenizer import TURNS
 from gemmalocal.export import gguf_write, merge, servers
+
+open_backend("mlx")  # before a test imports mlx_lm: OpenBLAS must come first
 
 NAME, POSITIONS = "tuned", 20_000
 

@@ -29,10 +29,11 @@ def imported(source: Path, target: Path) -> Path:
 
 def logits(folder: Path, **more: Any) -> np.ndarray[Any, Any]:
     """By transformers, float32."""
-    import torch
-    from transformers import AutoModelForCausalLM
+    from tests.with_torch import torch, transformers
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", **more)
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager", **more
+    )
     with torch.no_grad():
         found: np.ndarray[Any, Any] = model(torch.tensor([IDS])).logits[0].numpy()
     return found
@@ -52,11 +53,11 @@ def test_every_tensor_arrives(architecture: str, kind: Kind, tmp_path: Path) -> 
 @pytest.mark.parametrize("architecture", ["gemma2", "gemma3"])
 @pytest.mark.parametrize("kind", [Kind.Q4_0, Kind.Q8_0])
 def test_logits_are_those_of_transformers_own_reading(architecture: str, kind: Kind, tmp_path: Path) -> None:
-    from transformers import GgufConfig
+    from tests.with_torch import transformers
 
     ggufs.write(tmp_path / "x.gguf", architecture, kind)
     folder = imported(tmp_path / "x.gguf", tmp_path / "out")
-    theirs = logits(tmp_path, gguf_file="x.gguf", quantization_config=GgufConfig(dequantize=True))
+    theirs = logits(tmp_path, gguf_file="x.gguf", quantization_config=transformers.GgufConfig(dequantize=True))
     assert np.abs(logits(folder) - theirs).max() < 1e-4
     assert np.abs(theirs).max() > 0.1
 
@@ -64,16 +65,15 @@ def test_logits_are_those_of_transformers_own_reading(architecture: str, kind: K
 @pytest.mark.parametrize("kind", [Kind.Q4_0, Kind.Q8_0])
 def test_gemma_1_has_the_logits_of_its_dequantized_tensors(kind: Kind, tmp_path: Path) -> None:
     """transformers does not read `gemma` GGUF files: the model is built from what was written instead."""
-    import torch
-    from transformers import GemmaConfig, GemmaForCausalLM
+    from tests.with_torch import torch, transformers
 
     expected = ggufs.write(tmp_path / "x.gguf", "gemma", kind)
-    config = GemmaConfig(
+    config = transformers.GemmaConfig(
         vocab_size=len(ggufs.PIECES), hidden_size=ggufs.WIDTH, intermediate_size=ggufs.INNER,
         num_hidden_layers=ggufs.LAYERS, num_attention_heads=ggufs.HEADS, num_key_value_heads=ggufs.KEYS,
         head_dim=ggufs.HEAD, attn_implementation="eager",
     )  # fmt: skip
-    model = GemmaForCausalLM(config).eval()
+    model = transformers.GemmaForCausalLM(config).eval()
     state = {name: torch.from_numpy(values) for name, values in expected.items()}
     assert not model.load_state_dict(state, strict=False).unexpected_keys
     with torch.no_grad():
