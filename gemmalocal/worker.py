@@ -109,7 +109,10 @@ def _work(directory: Path) -> Iterator[Event]:
     for text in told:
         yield Notice(text)
     if kind not in kinds():
-        raise GemmalocalError(f"This version knows no job of kind '{kind}'.")
+        raise GemmalocalError(
+            f"This version does not know the kind of job '{kind}'.",
+            "A newer one began it: bring gemmalocal up to date.",
+        )
     pipeline = import_module(f"gemmalocal.pipelines.{kind}")
     yield from pipeline.run(spec, directory, Inbox(directory / "inbox.jsonl"))
 

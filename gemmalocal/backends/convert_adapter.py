@@ -143,7 +143,7 @@ def _split_name(pattern: re.Pattern[str], name: str, prefix: str) -> tuple[str, 
     match = pattern.fullmatch(name)
     if not match or not _LAYER.fullmatch(match[1].removeprefix(prefix)) or not match[1].startswith(prefix):
         raise ModelError(
-            f"{name} is no LoRA tensor of this model's layers.", "Give the --model that it was trained on."
+            f"{name} is not a LoRA tensor of this model's layers.", "Give the --model that it was trained on."
         )
     return match[1].removeprefix(prefix), match[2]
 

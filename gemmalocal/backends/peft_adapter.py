@@ -112,7 +112,7 @@ def from_disk(name: str) -> str:
     for ours, theirs in PEFT_TENSORS.items():
         if name.startswith(PREFIX) and name.endswith(f".{theirs}"):
             return f"{name.removeprefix(PREFIX).removesuffix(theirs)}{ours}".replace(WRAPPER, "model.", 1)
-    raise ValueError(f"{name} is no LoRA tensor of PEFT's layout")
+    raise ValueError(f"{name} is not a LoRA tensor of PEFT's layout")
 
 
 def config(recipe: Recipe, layers: list[int], wrapped: bool) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def _folder(source: str) -> Path:
     whole = (run / "model").is_dir()
     raise UsageFault(
         f"{run.name} has made {'a whole model, and no adapter' if whole else 'no adapter yet'}.",
-        f"Take it with: gemmalocal export {run.name} --to merged" if whole else "Train it first.",
+        f"Export it with: gemmalocal export {run.name} --to merged" if whole else "Train it first.",
     )
 
 

@@ -116,8 +116,9 @@ def table(figures: dict[str, Any]) -> list[str]:
     shown = ["" if more is None else f"{more / 1e6:.2f}" for more in growth]
     if any(shown):
         lines.append(f"{'MB/token':>8}" + "".join(f"{more:>14}" for more in shown))
-    lines.append("ratio: ours (* checkpointed, where auto would here) to the stock trainer's as it comes (+ or, where")
-    lines.append("that does not end, checkpointed); (n): what shorter rows foresee, and not tried for want of memory")
+    lines.append("ratio: ours to the stock trainer's. *: ours checkpointed, as auto does here.")
+    lines.append("+: the stock trainer checkpointed, since it ran out of memory without.")
+    lines.append("(n): not tried, since it needs more memory than there is. It is an estimate.")
     return lines
 
 

@@ -43,14 +43,14 @@ SETTLED: dict[str, type[Event]] = {"vote": Voted, "clear": Cleared, "save": Repo
     type=click.FloatRange(0, 1),
     default=1,
     show_default=True,
-    help="Choose among the likeliest tokens that have this share together. 1 is all.",
+    help="Choose only among the likeliest tokens whose probabilities add up to this. At 1 it chooses among all.",
 )
 @click.option(
     "--top-k",
     type=click.IntRange(0),
     default=0,
     show_default=True,
-    help="Choose among so many of the likeliest tokens. 0 is all.",
+    help="Choose only among this many of the likeliest tokens. At 0 it chooses among all.",
 )
 @click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Another number gives other answers."

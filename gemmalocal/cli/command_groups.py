@@ -28,15 +28,15 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {  # by group and name: the modu
         "convert": ("prepare", "Write rows in the form that another program reads."),
     },
     "Take away": {
-        "export": ("export", "Take a run away, and prove that it kept what it learned."),
+        "export": ("export", "Export a run, and prove that it kept what it learned."),
         "push": ("publish", "Send an export or a dataset to the Hugging Face Hub."),
-        "serve": ("serve", "Let other programs ask what a run made."),
+        "serve": ("serve", "Let other programs ask the model that a run made."),
         "adapter": ("adapter", "Write an adapter in the form that mlx-lm or PEFT reads."),
     },
     "Models": {
         "models": ("models", "List the models that are here, and those to download."),
         "fetch": ("models", "Download a model from the Hugging Face Hub."),
-        "import": ("models", "Make a model that can be tuned out of a GGUF file."),
+        "import": ("models", "Turn a GGUF file into a model that can be tuned."),
         "login": ("publish", "Log in to the Hugging Face Hub."),
         "logout": ("publish", "Forget the Hub's tokens on this machine."),
         "whoami": ("publish", "Say whose token is here, and what it may do."),

@@ -43,14 +43,14 @@ FORMS = [offer.name for offer in exports.OFFERS]
 @click.option(
     "--quantize",
     type=click.Choice([str(bits) for bits in exports.BITS]),
-    help="Quantize merged weights to so many bits, for MLX.",
+    help="Quantize merged weights to this many bits, for MLX.",
 )
 @click.option("--folder", type=click.Path(file_okay=False), help="Where to. If left out: exports/ in the run's folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the proof as one JSON object.")
 def export(
     run: str, form: exports.Name, kind: str, dtype: str, quantize: str | None, folder: str | None, as_json: bool
 ) -> int:
-    """Take a run away, and prove that it kept what it learned.
+    """Export a run, and prove that it kept what it learned.
 
     RUN is its name. The export is loaded again, and its loss is measured on the run's held-out rows. If it kept less
     than 90 % of what the run gained, it is marked as failed.

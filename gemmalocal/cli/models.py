@@ -62,9 +62,9 @@ def _show(report: dict[str, Any]) -> None:
     say(
         f"\nFits in {report['memory'] / 1e9:.0f} GB: training at rank 8 on 512 tokens, and chat. ~ is an estimate.\n"
         "*  with checkpointing: less memory, slower\n"
-        "import: a GGUF file, to be tuned after: gemmalocal import NAME\n"
-        "To download: gemmalocal fetch NAME. A gated one wants its terms accepted, and\n"
-        "a token: gemmalocal login"
+        "import: a GGUF file. Before it can be tuned: gemmalocal import NAME\n"
+        "To download: gemmalocal fetch NAME. For a gated one,\n"
+        "accept its terms on its page, and log in: gemmalocal login"
     )
 
 
@@ -93,8 +93,8 @@ def _name(entry: dict[str, Any]) -> str:
 def fetch(model: str, gguf: str | None, as_json: bool) -> int:
     """Download a model from the Hugging Face Hub.
 
-    MODEL is its name there: OWNER/NAME. It comes into the Hub's own cache, where other programs find it too. Only
-    what is needed comes: configuration, tokenizer, weights, licence.
+    MODEL is its name there: OWNER/NAME. It goes into the Hub's own cache, where other programs find it too. Only
+    what is needed is downloaded: configuration, tokenizer, weights, licence.
 
     Ctrl-C stops it. The same command goes on.
     """
@@ -109,7 +109,7 @@ def fetch(model: str, gguf: str | None, as_json: bool) -> int:
 @click.option("--name", help="The model's name in recipes. If left out: the file's.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON object.")
 def import_(file: str, name: str | None, as_json: bool) -> int:
-    """Make a model that can be tuned out of a GGUF file.
+    """Turn a GGUF file into a model that can be tuned.
 
     FILE is a Gemma 1, 2, 3 or 4 in GGUF, or the name of one in Ollama. Its weights become float32 in the workspace:
     4 bytes each. Recipes then find it by its name.

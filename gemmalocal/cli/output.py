@@ -87,9 +87,9 @@ def _print(text: StyledText, err: bool, newline: bool = True) -> None:
     except OSError as error:
         abandon(sys.stderr if err else sys.stdout)
         if error.errno in (errno.EPIPE, errno.ECONNRESET):
-            raise OutputUnwanted("Nobody reads what is printed any more.") from error
+            raise OutputUnwanted("The program that read this output has ended.") from error
         where = "stderr" if err else "stdout"
-        raise OutputLost(f"What is printed to {where} cannot be written: {error.strerror}.") from error
+        raise OutputLost(f"The output cannot be written to {where}: {error.strerror}.") from error
 
 
 def abandon(stream: TextIO) -> None:

@@ -38,31 +38,31 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @click.option("--author", type=click.Choice(["model", "rules"]), help="Who writes the rows. Rules need no model.")
 @click.option("--model", help="The model that writes, as in a recipe. Passages are measured in its tokens.")
 @click.option("--endpoint", metavar="URL", help="Ask a server instead, one that speaks OpenAI's protocol.")
-@click.option("--endpoint-model", metavar="NAME", help="The model on that server. If left out: the first of its list.")
+@click.option("--endpoint-model", metavar="NAME", help="The model on that server. If left out: its first one.")
 @click.option("--key-env", metavar="NAME", help="The name of the environment variable that holds the server's key.")
 @click.option("--concurrency", type=int, help="How many questions the server gets at once.")
-@click.option("--timeout", type=float, help="Give a question up after so many seconds of silence.")
+@click.option("--timeout", type=float, help="Give up a question when the server sends nothing for this many seconds.")
 @click.option(
     "--prompts",
     metavar="DIR",
     shell_complete=completion.files,
     help="A folder with your own prompts: qa.j2, cot.j2, judge.j2.",
 )
-@click.option("--pairs", type=int, help="How many rows to make of a passage.")
+@click.option("--pairs", type=int, help="How many rows to make from a passage.")
 @click.option("--passage-tokens", type=int, help="The most tokens of a passage.")
 @click.option(
     "--temperature", type=float, help="How freely the model writes. At 0 it always takes the likeliest token."
 )
 @click.option("--answer-tokens", type=int, help="The most tokens of one answer of the model.")
-@click.option("--attempts", type=int, help="How often to ask about a passage, until the answer can be used.")
+@click.option("--attempts", type=int, help="How often to ask about a passage until an answer can be used.")
 @click.option("--judge", is_flag=True, default=None, help="Let the model score each row from 1 to 10.")
 @click.option("--threshold", type=int, help="The lowest score of a row that is kept. It goes with --judge.")
-@click.option("--balance", type=float, help="The most rows of one file: so many times what a usual file gives.")
+@click.option("--balance", type=float, help="The most rows from one file. 2 is twice as many as a usual file gives.")
 @click.option("--held-out", type=float, help="The share of the documents that is held out, from 0 to 0.5.")
 @click.option(
     "--near-copies", type=click.Choice(["drop", "keep"]), help="What to do with passages that nearly repeat others."
 )
-@click.option("--max-documents", type=int, help="Stop reading after so many documents.")
+@click.option("--max-documents", type=int, help="Stop reading after this many documents.")
 @click.option("--password", help="The password of locked documents. It is not written down.")
 @click.option("--seed", type=int, help="Another number gives other rows.")
 @JSON
@@ -73,13 +73,13 @@ def prepare(
     """Make rows to train on, out of documents or other rows.
 
     SOURCE is a file, a folder, a glob, hf:OWNER/NAME or youtube:ID. Each question and answer comes with the passage
-    that it was made of. For --task rewrite, SOURCE holds rows.
+    that it was made from. For --task rewrite, SOURCE holds rows.
 
-    What is made is kept as it comes. If it was interrupted, the same command goes on. Some documents are held out,
-    to measure with. What was rejected is in rejected.jsonl, with the reason: see gemmalocal accept.
+    Each row is kept as soon as it is made. If it was interrupted, the same command goes on. Some documents are held
+    out, to measure with. Rejected rows are in rejected.jsonl, with the reasons: see gemmalocal accept.
 
-    One .yaml file may stand in place of SOURCE. It holds the sources and these options as keys. Options that you
-    give as well come first.
+    One .yaml file may stand in place of SOURCE. It holds the sources and these options as keys. Options on the
+    command line win over its keys.
     """
     file = Path(sources[0]) if len(sources) == 1 and sources[0].lower().endswith((".yaml", ".yml")) else None
     if to is None and file is None:
@@ -96,20 +96,22 @@ def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]
     from gemmalocal.recipe.prepare_schema import Preparation
 
     if options["threshold"] is not None and not (options["judge"] or file):
-        raise RecipeError("--threshold goes with --judge.")
+        raise RecipeError("--threshold needs --judge.", "Give --judge too, or leave --threshold out.")
     endpoint = {"url": options.pop("endpoint"), "model": options.pop("endpoint_model")}
     endpoint |= {name: options.pop(name) for name in ("key_env", "concurrency", "timeout")}
     keys = {name: value for name, value in options.items() if value is not None}
     endpoint = {name: value for name, value in endpoint.items() if value is not None}
     if endpoint and "url" not in endpoint and not file:
-        raise RecipeError(f"--{next(iter(endpoint)).replace('_', '-')} goes with --endpoint.")
+        option = f"--{next(iter(endpoint)).replace('_', '-')}"
+        raise RecipeError(f"{option} needs --endpoint.", f"Give --endpoint too, or leave {option} out.")
     tree = {**keys, **({"endpoint": endpoint} if endpoint else {})}
     if file:
         return recipe_file.load_preparation(file, tree)
     tree["sources"] = list(sources)
     preparation, problems = recipe_file.from_tree(tree, Preparation)
     if preparation is None:
-        raise RecipeError("\n  ".join(["The options do not fit:", *(f"{key}: {why}" for key, why in problems.items())]))
+        lines = ["The options do not fit:", *(f"{key}: {why}" for key, why in problems.items())]
+        raise RecipeError("\n  ".join(lines), "What each takes: gemmalocal prepare --help")
     return preparation
 
 
@@ -149,7 +151,7 @@ def _said(row: dict[str, Any]) -> str:
     "--out",
     metavar="FOLDER",
     shell_complete=completion.files,
-    help="The new folder. If left out: DATASET-FORM, where you stand.",
+    help="The new folder. If left out: DATASET-FORM, in the current folder.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print what was written as one JSON object.")
 def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:

@@ -31,10 +31,11 @@ TOKEN = "GEMMALOCAL_TOKEN"  # the job inherits it, and its directory does not ho
 def push(source: str, name: str, form: str | None, is_dataset: bool, private: bool, dry: bool, as_json: bool) -> int:
     """Send an export or a dataset to the Hugging Face Hub.
 
-    RUN or DATASET is its name here, and OWNER/NAME there. Of a run, an export goes whose proof passed. Its adapter
-    is exported first if need be. The card and the licence go along. Logs, checkpoints and paths of this machine do not.
+    RUN or DATASET is its name here, and OWNER/NAME there. Of a run, an export is sent whose proof passed. Its
+    adapter is exported first if need be. The card and the licence are sent too. Logs, checkpoints and paths of this
+    machine are not.
 
-    If it was interrupted, the same command goes on. What the Hub has is not sent again.
+    If it was interrupted, the same command goes on. What the Hub has already is not sent again.
     """
     if is_dataset and form:
         raise RecipeError("--form is for a run.", "A dataset is always sent whole, with its card.")
@@ -87,7 +88,7 @@ def login(token_stdin: bool, browser: bool) -> int:
     must be one that may write.
     """
     if token_stdin and browser:
-        raise RecipeError("--token-stdin and --browser do not go together.")
+        raise RecipeError("--token-stdin and --browser do not go together.", "Leave one of them out.")
     if not browser:
         typed = sys.stdin.isatty() and not token_stdin
         token = click.prompt("Token (it is not shown)", hide_input=True, err=True) if typed else sys.stdin.readline()

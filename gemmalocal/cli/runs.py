@@ -87,7 +87,7 @@ def stop(run: str, force: bool) -> None:
     """
     job = Job(history.find_run(run))
     if not job.alive:
-        raise GemmalocalError(f"{job.directory.name} is not running.")
+        raise GemmalocalError(f"{job.directory.name} is not running.", "How each run stands: gemmalocal runs")
     if force:
         _force(job)
     else:
@@ -107,7 +107,7 @@ def _force(job: Job) -> None:
         )
     state = history.read(job.directory)
     if state.status != "killed":
-        note(f"{name} had just ended by itself: {state.status}.")
+        note(f"{name} had already ended by itself: {state.status}.")
         return
     kept = f"its newest checkpoint is of step {state.saved.step}" if state.saved else "it had saved no checkpoint"
     note(f"{name} was killed; {kept}." if state.kind == "train" else f"{name} was killed.")

@@ -26,19 +26,21 @@ from gemmalocal.jobs.events import Event, Report
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="The address to listen at. This one is heard on this machine only.",
+    help="The address to listen at. The default can be reached from this machine only.",
 )
 @click.option("--port", default=8080, show_default=True, type=click.IntRange(1, 65_535), help="The port to listen at.")
 @click.option("--json", "as_json", is_flag=True, help="Print the address as one JSON object, once it answers.")
 def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> int:
-    """Let other programs ask what a run made.
+    """Let other programs ask the model that a run made.
 
     RUN is its name. The programs must speak OpenAI's protocol. It ends at Ctrl-C.
 
     The engine is mlx-lm's. A GGUF needs llama.cpp's (pip install xllamacpp), which takes one request at a time, of
-    at most 8192 tokens. Whatever model a request names, RUN answers. If the request does not say otherwise, the
-    answer is greedy and has at most 1024 tokens. What the protocol does not know is
-    refused, and so are web pages of other machines.
+    at most 8192 tokens.
+
+    Whatever model a request names, RUN answers. If the request does not say otherwise, the answer is greedy and has
+    at most 1024 tokens. Requests that the protocol does not know are refused. So are those of web pages from other
+    machines.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # it is how this ends, in a script's background too
     spec = {"run": str(history.find_run(run).absolute()), "form": form, "host": host, "port": port}

@@ -80,7 +80,7 @@ def _follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool,
     if launched is None:
         return
     if folder is None:
-        raise RecipeError(f"{launched.by} starts several processes; their run needs a name.", "Give --name.")
+        raise RecipeError(f"{launched.by} starts several processes, and their run needs a name.", "Give --name.")
     if detach:
         raise RecipeError(f"{launched.by} looks after its processes until they end.", "Leave --detach out.")
     if kind != "train":

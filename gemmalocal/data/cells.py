@@ -75,12 +75,12 @@ def _part(part: Any, name: str) -> str:
     if isinstance(part, dict):
         part_type = str(part.get("type", ""))
         if part_type in MEDIA:
-            raise UnusableRow(f"has {MEDIA[part_type]}, and only text is trained")
+            raise UnusableRow(f"has {MEDIA[part_type]}, and only text can be trained on")
         if (part_text := as_text(part.get("text"))) is not None:
             return part_text
         no_media(part)
-        raise UnusableRow(f"has a part that is no text in '{name}': it is of the type '{part_type}'")
-    raise UnusableRow(f"has a part that is no text in '{name}': it is {kind(part)}")
+        raise UnusableRow(f"has a part that is not text in '{name}': it is of the type '{part_type}'")
+    raise UnusableRow(f"has a part that is not text in '{name}': it is {kind(part)}")
 
 
 def no_media(columns: Columns, named: bool = True) -> None:
@@ -88,7 +88,7 @@ def no_media(columns: Columns, named: bool = True) -> None:
     for name in columns.keys() & MEDIA.keys():
         value = columns[name]
         if not is_missing(value) and (named or not isinstance(value, str)):
-            raise UnusableRow(f"has {MEDIA[name]}, and only text is trained")
+            raise UnusableRow(f"has {MEDIA[name]}, and only text can be trained on")
 
 
 def number(value: Any) -> float | None:

@@ -95,7 +95,10 @@ class Records:
             if source.held_out:
                 self._brought = len(self.keys)
         if not self.keys:
-            raise DatasetError(f"{self._spec.name} has no row that can be trained on: {self._why()}.")
+            raise DatasetError(
+                f"{self._spec.name} has no row that can be trained on: {self._why()}.",
+                "Correct its rows, or name others: data.path.",
+            )
 
     def numbered(self) -> Iterator[tuple[int, int]]:
         """Of each record to train on, limits aside: the number of its source in the recipe, and its key."""
@@ -186,7 +189,7 @@ class Records:
         notes = [note for entry in self._entries for note in entry.listing.notes]
         notes += [entry.sentence for entry in self._entries if entry.sentence]
         if self.duplicates:
-            leaks = f", {self.leaks} of them since they are held out" if self.leaks else ""
+            leaks = f", {self.leaks} of them because they are held out" if self.leaks else ""
             notes.append(f"{self.duplicates} duplicate rows left out{leaks}")
         return notes + self._remarks.sentences(odd)
 

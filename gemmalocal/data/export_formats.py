@@ -26,7 +26,7 @@ def chat(record: Record) -> ExportRow:
 def sharegpt(record: Record) -> ExportRow:
     """`conversations` of human and gpt; raises `UnusableRow` for plain text."""
     if not record.messages:
-        raise UnusableRow("is plain text, and no conversation")
+        raise UnusableRow("is plain text, not a conversation")
     return {"conversations": [{"from": SENDERS[turn.role], "value": turn.content} for turn in record.messages]}
 
 
@@ -87,7 +87,7 @@ def _pair(record: Record) -> tuple[str, str]:
     turns = list(record.messages)
     system = turns.pop(0).content + "\n\n" if turns and turns[0].role == "system" else ""
     if [turn.role for turn in turns] != ["user", "assistant"]:
-        raise UnusableRow("is plain text, and no question" if not turns else "has more than one turn")
+        raise UnusableRow("is plain text, not a question" if not turns else "has more than one turn")
     return system + turns[0].content, turns[1].content
 
 

@@ -97,12 +97,15 @@ class Tally:
         if self.turns and self.talks:
             return (
                 f"the model has no chat template, and {self.talks} rows are conversations: "
-                f"all are in turns, the {self.pairs} of a single exchange too"
+                f"all are written in turns, also the {self.pairs} with a single exchange"
             )
         if len(self.betweens) > 1 and self.layout.form == "prompt":
             (often, many), (_, few) = self.betweens.most_common(2)
             how = "a line end" if often else "nothing"
-            return f"after the prompt of {many} rows there is {how}, of {few} rows not: a chat does as the {many} do"
+            return (
+                f"rows differ in what follows the prompt: {how} in {many}, something else in {few}; "
+                f"a chat does as the {many} do"
+            )
         return None
 
 

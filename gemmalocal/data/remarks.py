@@ -11,9 +11,9 @@ from gemmalocal.data.findings import Findings
 KNOWN, NAMED = 1000, 12  # names of columns that are counted, and those that are told
 SORTS = 64  # of rows, by the names of their columns, that are remembered
 SILENT = ("", "__index_level_0__")  # pandas' index
-PART_WEIGHT = "has a weight that is neither 0 nor 1, and is trained on as by 1"
+PART_WEIGHT = "has a weight that is neither 0 nor 1, and is trained on as if it were 1"
 TRAILS = "ends with a message that nothing answers, which is not trained on"
-NEAR = "is nearly a row before it (the same but for case, width or white space)"
+NEAR = "nearly repeats an earlier row (only case, width or white space differ)"
 
 
 class Unused:

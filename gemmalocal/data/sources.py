@@ -70,7 +70,7 @@ def _matching(pattern: Path) -> SourceListing:
     matches = [Path(match) for match in sorted(glob.glob(str(pattern), recursive=True))]
     files = [match for match in matches if match.is_file() and folders.suffix(match) in row_readers.READERS]
     if not files:
-        raise DatasetError(f"There are no rows at {pattern}: no file that is read matches.", "Check data.path.")
+        raise DatasetError(f"There are no rows at {pattern}: no file that can be read matches.", "Check data.path.")
     sides = folders.by_side(files)
     unread = [match.name for match in matches if match.is_file() and match not in files]
     return _listing_of(Holding(sides, unread), str(pattern))
@@ -81,7 +81,7 @@ def _folder(folder: Path) -> SourceListing:
         holding = folders.scan(folder)
     except OSError as error:
         raise DatasetError(
-            f"{folder} cannot be opened: {error.strerror or error}.", "Check that it is yours."
+            f"{folder} cannot be opened: {error.strerror or error}.", "Check that you may read it."
         ) from error
     if not any(holding.sides.values()):
         unread = f": not read {folders.names_in_short(holding.unread)}" if holding.unread else ""
@@ -178,7 +178,7 @@ def _resource(address: str) -> Path:
         )
     file = Path(str(resources.files(module).joinpath(inner)))
     if not file.is_file():
-        raise DatasetError(f"The package '{module}' has no file '{inner}'.")
+        raise DatasetError(f"The package '{module}' has no file '{inner}'.", "Check data.path.")
     return file
 
 

@@ -287,7 +287,7 @@ def check_ids(folder: Path, vocabulary: int | None) -> None:
         part = ids[start : start + CHUNK]
         if (smallest := int(part.min())) < 0 or int(part.max()) >= vocabulary:
             raise ModelError(
-                f"The rows hold token {smallest if smallest < 0 else int(part.max()):,}, and the model knows those "
-                f"below {vocabulary:,} only.",
-                "The tokenizer belongs to another model, or the model is another than before: get it again, whole.",
+                f"The rows hold token {smallest if smallest < 0 else int(part.max()):,}, and the model knows "
+                f"only those below {vocabulary:,}.",
+                "The tokenizer is of another model, or the model has changed. Download it again, with all its files.",
             )

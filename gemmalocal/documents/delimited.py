@@ -53,7 +53,7 @@ def _rows(file: Path, table_lines: _TableLines, names: Sequence[str], delimiter:
                         del columns[""]
                     yield f"{name}:{table_lines.first}", columns
                 elif any(values):
-                    reason = f"has not the {len(names)} columns that the header names: it has {len(values)}"
+                    reason = f"does not have the {len(names)} columns that the header names: it has {len(values)}"
                     yield Rejected(f"{name}:{table_lines.first}", reason, delimiter.join(values)[:80])
                 table_lines.begin_row()
             return
@@ -139,7 +139,7 @@ def _head(file: Path, table_lines: _TableLines) -> tuple[str, Rejected | None]:
         counts = {sum(map(bool, _cells(row, mark))) for row in below}
         if len(counts) == 1 and counts.pop() > 1:
             title = Rejected(
-                f"{file.name}:{table_lines.first}", "is a title above the header, and no row", line.strip()[:80]
+                f"{file.name}:{table_lines.first}", "is a title above the header, not a row", line.strip()[:80]
             )
             return mark, title
     table_lines.step_back()
@@ -158,10 +158,11 @@ def _header(table_lines: _TableLines, delimiter: str) -> list[str]:
     try:
         names = next(csv.reader(table_lines, delimiter=delimiter, strict=True), [])
     except csv.Error as error:
-        raise Unreadable(f"has a header that cannot be read: {error}") from error
+        raise Unreadable(f"has a header that cannot be read: {error}", "Correct its first line.") from error
     names = ["" if not name.strip() or (not number and name in INDEXES) else name for number, name in enumerate(names)]
     counts = Counter(names)
     twice = next((name for name in names if name and counts[name] > 1), None)
     if twice is not None:
-        raise Unreadable(f"has a header that names a column twice: '{twice}' (line {table_lines.first})")
+        why = f"has a header that names a column twice: '{twice}' (line {table_lines.first})"
+        raise Unreadable(why, "Give each column a name of its own.")
     return names

@@ -28,7 +28,7 @@ def read_epub(file: Path, password: str | None = None) -> Content:
         chapters = _chapters(package, posixpath.dirname(package_path))
         locked = _locked(book) & set(chapters)
         if locked:
-            raise Unreadable("is encrypted (DRM)", "Use a copy without.")
+            raise Unreadable("is encrypted (DRM)", "Use a copy without DRM.")
         sections: list[Section] = []
         hidden = 0
         for chapter in chapters:
@@ -39,7 +39,7 @@ def read_epub(file: Path, password: str | None = None) -> Content:
             except (Unreadable, KeyError):  # a page of pictures only, or one that is not there
                 continue
     if not sections:
-        raise Unreadable("is empty: there is no text in its chapters")
+        raise Unreadable("is empty: there is no text in its chapters", "Leave it out.")
     where = "1 chapter" if hidden == 1 else f"{hidden} chapters"
     return Content(title, sections, (f"Hidden text was left out of {where}.",) if hidden else ())
 

@@ -137,7 +137,7 @@ def body(html: str) -> Content:
         _walk(tree, sections)
     sections.end()
     if not sections.collected:
-        raise Unreadable("is empty: there is no text on the page")
+        raise Unreadable("is empty: there is no text on the page", "Leave it out.")
     title = " ".join((tree.findtext(".//title") or "").split())
     return sections.content(title, hidden)
 

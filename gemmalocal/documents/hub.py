@@ -30,6 +30,6 @@ def _loaded(name: str, split: str | None) -> Any:
     try:
         return datasets.load_dataset(name, split=split)
     except Exception as error:  # the library raises a dozen kinds; each means that the rows cannot be had
-        hint = "Fetching needs a network and HF_HUB_OFFLINE unset; once fetched it works offline."
+        hint = "Downloading needs a network, and HF_HUB_OFFLINE must not be set. After that it works offline."
         why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise Unreadable(f"cannot be had: {why}", hint) from error
+        raise Unreadable(f"cannot be downloaded: {why}", hint) from error

@@ -18,7 +18,7 @@ from gemmalocal.documents.document import Document
 from gemmalocal.documents.find import printable
 from gemmalocal.documents.limits import PATIENCE, Limits
 from gemmalocal.documents.read import is_remote, read_each
-from gemmalocal.documents.reader_child import MEMORY, TIME, Child, size_of
+from gemmalocal.documents.reader_child import MEMORY, RESTART, TIME, Child, size_of
 from gemmalocal.errors import DocumentError, WorkKilled
 from gemmalocal.records import Rejected
 
@@ -158,7 +158,7 @@ class IsolatedReader:
                 return self._ended(child, message)
         why = self._drop(child)
         if not child.ready:
-            raise WorkKilled(f"The process that reads documents does not start ({why}).")
+            raise WorkKilled(f"The process that reads documents could not be started ({why}).", RESTART)
         if child.documents and not count and why not in (MEMORY, TIME):  # it may have been hurt by an earlier one
             return True
         raise self._lost(self._sources[number], why, count)
@@ -219,7 +219,10 @@ class IsolatedReader:
                 "Split it into smaller files, or leave it out.",
             )
         else:
-            problem, hint = f"ends the program that reads it ({why})", "It may be damaged: open it and save it again."
+            problem, hint = (
+                f"makes the program that reads it fail ({why})",
+                "It may be damaged: open it and save it again.",
+            )
         return DocumentError(f"{printable(source)} {problem}.{progress}", hint)
 
     def _watch(self, over: Event) -> None:

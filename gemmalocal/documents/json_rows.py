@@ -62,7 +62,7 @@ def json_tree(file: Path, on_progress: OnProgress, part: str = "") -> SourceRows
         raw.seek(start)
         values = Values(raw, on_progress)
         if values.ended:
-            raise Unreadable("is empty: there is not JSON in it")
+            raise Unreadable("is empty: there is no JSON in it")
         if values.peek() != "{":
             yield from _sequence(file, values)
             return

@@ -81,7 +81,7 @@ INSTEAD = {  # kinds that are not read, and what to save them as
 START = 4096  # bytes that tell
 OLE, ZIP, RTF = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", (b"PK\x03\x04", b"PK\x05\x06"), b"{\\rtf"
 UNPACK, SPEECH = "Unpack it, and name the folder.", "Make a transcript of it (.srt, .vtt or .txt)."
-OCR, NO_DOCUMENT = "Recognise its text first; ocrmypdf, for one, makes a PDF with text of it.", "Leave it out."
+OCR, NO_DOCUMENT = "Recognise its text first, for example with ocrmypdf.", "Leave it out."
 MAGIC: tuple[tuple[int, bytes, str, str], ...] = (  # at which byte, what stands there, what that is, what helps
     (0, b"\x89PNG", "an image", OCR),
     (0, b"\xff\xd8\xff", "an image", OCR),
@@ -120,9 +120,9 @@ MAGIC: tuple[tuple[int, bytes, str, str], ...] = (  # at which byte, what stands
     (0, b"bplist00", "an Apple property list, or a web archive", "Save the page as .html."),
 )
 STREAMS = {  # names of streams in an OLE file: a suffix that is read, or what it is and what helps
-    "EncryptedPackage": ("encrypted", "Save it anew, without a password."),
-    "WordDocument": ("a Word file of before 2007", "Save it as .docx or PDF."),
-    "PowerPoint Document": ("a PowerPoint file of before 2007", "Save it as .pptx or PDF."),
+    "EncryptedPackage": ("encrypted", "Save it again, without a password."),
+    "WordDocument": ("a Word file from before 2007", "Save it as .docx or PDF."),
+    "PowerPoint Document": ("a PowerPoint file from before 2007", "Save it as .pptx or PDF."),
     "__properties_version1.0": ("a message of Outlook", "Save it as .eml."),
     "VisioDocument": ("a Visio drawing", "Save it as PDF."),
 }
@@ -216,7 +216,7 @@ def _ole(file: Path) -> str:
                 raise Unreadable(f"is {description}", hint)
         if any(content.find(stream.encode("utf-16-le") + b"\0\0") >= 0 for stream in ("Workbook", "Book")):
             return ".xls"
-    raise Unreadable("is encrypted, or of an old kind of Office", "Save it anew, without a password.")
+    raise Unreadable("is encrypted, or of an old kind of Office", "Save it again, without a password.")
 
 
 def _text(start: bytes) -> str | None:

@@ -31,7 +31,7 @@ def read_mailbox(file: Path, password: str | None = None) -> Content:
         else:
             sections += message[1].sections
     if not sections:
-        raise Unreadable("holds no message with text")
+        raise Unreadable("holds no message with text", "Leave it out.")
     return Content("", sections, (f"{refused} messages were not read.",) if refused else ())
 
 
@@ -53,7 +53,7 @@ def _message(message: EmailMessage) -> Content:
     headers = [f"{name}: {value}" for name in HEADERS if (value := _header(message, name))]
     text = _text(message)
     if not text.strip():
-        raise Unreadable("is empty: there is no text in the message")
+        raise Unreadable("is empty: there is no text in the message", "Leave it out.")
     title = _header(message, "Subject")
     attached = [name for part in message.walk() if (name := _name(part))]
     warnings = (f"Attachments, which are not read: {', '.join(attached[:8])}.",) if attached else ()

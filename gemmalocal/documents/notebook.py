@@ -20,7 +20,7 @@ def read_notebook(file: Path, password: str | None = None) -> Content:
     except (json.JSONDecodeError, RecursionError) as error:
         raise Unreadable(f"is damaged: {error}", "Save it again.") from error
     if not isinstance(book, dict):
-        raise Unreadable("is no notebook: it has no cells")
+        raise Unreadable("is not a notebook: it has no cells", "Leave it out.")
     language = _get(book, "metadata", "kernelspec", "language") or _get(book, "metadata", "language_info", "name")
     cells = book.get("cells") or [cell for sheet in _list(book.get("worksheets")) for cell in _list(sheet.get("cells"))]
     blocks = (block for cell in _list(cells) for block in _blocks(cell, language or "python"))

@@ -134,7 +134,7 @@ class _OfficeReader:
             for section in () if part is None else self._of_part(part.content_type, part.blob):
                 self.sections.add(section.text)
         except Unreadable as problem:
-            self.warnings.append(f"A part that was put into the document {problem}.")
+            self.warnings.append(f"A document inside the document {problem}.")
 
     def _of_part(self, kind: str, data: bytes) -> Sequence[Section]:
         from gemmalocal.documents import html, text

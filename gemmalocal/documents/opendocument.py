@@ -56,7 +56,7 @@ def _opened(file: Path) -> tuple[Any, Any]:
     with zipfile.ZipFile(file) as archive:
         names = archive.namelist()
         if "META-INF/manifest.xml" in names and b"encryption-data" in archive.read("META-INF/manifest.xml"):
-            raise Unreadable("is encrypted", "Save it anew, without a password.")
+            raise Unreadable("is encrypted", "Save it again, without a password.")
         content = safe_xml.parse(archive.read("content.xml"))
         return content, safe_xml.parse(archive.read("meta.xml")) if "meta.xml" in names else content
 
@@ -65,7 +65,7 @@ def _text(content: Any, meta: Any) -> Content:
     sections = SectionBuilder()
     body = content.find(f".//{OFFICE}body/{OFFICE}text")
     if body is None:
-        raise Unreadable("is no text document", "Save it as .docx or PDF.")
+        raise Unreadable("is not a text document", "Save it as .docx or PDF.")
     for block in _blocks(body):
         if block.tag == f"{TEXT}h":
             sections.heading(int(block.get(f"{TEXT}outline-level", "1")), _line(block))

@@ -41,7 +41,7 @@ def check(file: Path, markup: bool = True) -> None:
         raise Unreadable(f"{TOO_LARGE} unpacked", SMALLER)
     if size > SUSPECT and size > EXPANSION * file.stat().st_size:
         raise Unreadable(
-            f"unpacks to {size // file.stat().st_size} times its size, as no document does", "Leave it out."
+            f"unpacks to {size // file.stat().st_size} times its size, which no document does", "Leave it out."
         )
     parts = (member for member in members if member.filename.lower().endswith(MARKUP))
     if markup and any(part.file_size > LARGEST_MARKUP for part in parts):

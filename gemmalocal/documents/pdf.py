@@ -15,7 +15,7 @@ from gemmalocal.documents.pdf_text import Line, lines_of
 
 SCANNED = 20  # characters; a page with fewer, and an image, is a picture of text
 SHOWN = 8  # numbers of pages that a warning names
-OCR = "Recognise its text first; ocrmypdf, for one, makes a PDF with text of it."
+OCR = "Recognise its text first, for example with ocrmypdf."
 
 
 class Page(NamedTuple):
@@ -50,7 +50,7 @@ def read_pdf(file: Path, password: str | None = None) -> Content:
     if not any(page.lines for page in pages):
         if scanned:
             raise Unreadable("holds only images of text, no text layer", OCR)
-        raise Unreadable("is empty: there is no text on its pages")
+        raise Unreadable("is empty: there is no text on its pages", "Leave it out.")
     texts = [page.text for page in pages]
     better = _better(texts, file, password)
     if better is not texts:
@@ -76,8 +76,9 @@ def _open(file: Path, password: str | None) -> Any:
             why = "is encrypted" if password is None else "is encrypted with another password"
             raise Unreadable(why, "Give its password with --password.") from error
         if error.err_code == raw.FPDF_ERR_SECURITY:
-            raise Unreadable("is encrypted in a way that PDFium does not know", "Save it without.") from error
-        raise Unreadable("is damaged: it is no whole PDF", "Fetch or save it again.") from error
+            hint = "Save it again, without encryption."
+            raise Unreadable("is encrypted in a way that PDFium does not know", hint) from error
+        raise Unreadable("is damaged: it is not a whole PDF", "Fetch or save it again.") from error
 
 
 def _pages(pdf: Any) -> tuple[list[Page], list[int]]:

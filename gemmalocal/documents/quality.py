@@ -53,7 +53,7 @@ def warnings(text: str) -> tuple[str, ...]:
     if (share := lost_spaces(text)) > LOST_SPACES:
         sentences.append(f"Words may have lost the spaces between them ({share:.0%} of the letters).")
     if (share := garbage(text)) > GARBAGE:
-        sentences.append(f"Characters may be wrong: the encoding or the fonts do not tell them ({share:.0%}).")
+        sentences.append(f"Characters may be wrong: the encoding or the fonts do not say which they are ({share:.0%}).")
     if right_to_left(text) and backwards(text):
         sentences.append("Hebrew or Arabic words stand back to front.")
     return tuple(sentences)

@@ -99,7 +99,7 @@ def _refusals(source: str) -> Iterator[None]:
         raise DocumentError(f"{source} {problem}.", problem.hint) from problem
     except OSError as error:
         raise DocumentError(
-            f"{source} cannot be read: {error.strerror or error}.", "Check that it is whole, and yours."
+            f"{source} cannot be read: {error.strerror or error}.", "Check that it is whole, and that you may read it."
         ) from error
     except ImportError as error:  # the file may be whole
         raise DocumentError(
@@ -109,7 +109,7 @@ def _refusals(source: str) -> Iterator[None]:
     except MemoryError as error:
         raise DocumentError(f"{source} takes more memory to read than there is.", packed.SMALLER) from error
     except RecursionError as error:
-        raise DocumentError(f"{source} cannot be read: what it holds is nested too deep.", "Leave it out.") from error
+        raise DocumentError(f"{source} cannot be read: what it holds is nested too deeply.", "Leave it out.") from error
     except Exception as error:  # libraries raise what they like on broken files; each means that this one is
         why = f"{type(error).__name__}: {error}".splitlines()[0][:200].rstrip(": .")
         raise DocumentError(f"{source} is damaged ({why}).", "Fetch or save it again.") from error

@@ -22,6 +22,7 @@ from gemmalocal.errors import WorkKilled
 PREFIX = "gemmalocal-reading-"  # of folders for temporary files; the asking process's id follows
 PIPE = 1 << 20  # bytes that it may be ahead of the one that asks, where the system lets us say
 MEMORY, TIME = "memory", "time"  # why it was killed
+RESTART = "Close other programs, and start it again."
 LEAVES = 0.2  # seconds in which it ends by itself once its pipes are closed
 DEEP, SOME = 8, 1 << 18  # places that it is asked for ahead, if they come to no more bytes; two in any case
 
@@ -49,7 +50,9 @@ class Child:
             )
         except OSError as error:
             shutil.rmtree(self._scratch, ignore_errors=True)
-            raise WorkKilled(f"No process can be started to read documents: {error.strerror or error}.") from error
+            raise WorkKilled(
+                f"No process can be started to read documents: {error.strerror or error}.", RESTART
+            ) from error
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._requests = self._process.stdin.fileno()

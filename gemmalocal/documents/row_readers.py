@@ -88,7 +88,7 @@ def document(file: Path, on_progress: OnProgress) -> SourceRows:
         lines.begin(raw)
         content = raw.read(LONGEST + 1)
     if len(content) > LONGEST:
-        raise Unreadable(f"is longer than {LONGEST >> 20} MB (make several files of it)")
+        raise Unreadable(f"is longer than {LONGEST >> 20} MB (split it into several files)")
     on_progress(len(content))
     if text := lines.text(content):
         yield file.name, {"text": text}

@@ -44,7 +44,7 @@ def sheets(file: Path, on_progress: Callable[[int], None]) -> Iterator[tuple[str
                 cells = book.get_sheet_by_name(sheet.name).to_python(skip_empty_area=False)
                 yield from _rows(sheet_name, [[_cell(cell) for cell in row] for row in cells])
     except calamine.PasswordError as error:
-        raise Unreadable("is encrypted", "Save it anew, without a password.") from error
+        raise Unreadable("is encrypted", "Save it again, without a password.") from error
     except (calamine.CalamineError, OSError) as error:
         raise Unreadable(f"is damaged: {error}", "Fetch or save it again.") from error
     on_progress(file.stat().st_size)
@@ -64,7 +64,7 @@ def _check_extents(file: Path) -> None:
             area = _area(CELL.findall(archive.read(name)))
             if area > MOST_CELLS:
                 raise Unreadable(
-                    f"has a sheet of {area:,} cells, most of them empty", "Delete what stands far from the others."
+                    f"has a sheet of {area:,} cells, most of them empty", "Delete those far from the others."
                 )
 
 

@@ -42,7 +42,7 @@ def decode(data: bytes, declared: str = "") -> str:
 
     guess = chardet.detect(data[:SAMPLE])["encoding"]
     if guess is None or has_zeros(text := data.decode(guess, "replace")):
-        raise Unreadable("is no text: no encoding fits its bytes", "If it is text, save it as UTF-8.")
+        raise Unreadable("is not text: no encoding fits its bytes", "If it is text, save it as UTF-8.")
     return text
 
 

@@ -32,7 +32,7 @@ def read_transcript(source: str, session: Session | None = None) -> Content:
     """
     video = VIDEO.match(source)
     if video is None:
-        raise Unreadable("is no address of a YouTube video", "Use youtube:ID, or save a web page as .html.")
+        raise Unreadable("is not the address of a YouTube video", "Use youtube:ID, or save a web page as .html.")
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
         raise Unreadable("needs a network, and HF_HUB_OFFLINE is set", "Unset it for this command.")
     try:
@@ -46,7 +46,7 @@ def read_transcript(source: str, session: Session | None = None) -> Content:
         spoken = offered[0].fetch()
     except api.CouldNotRetrieveTranscript as error:
         why = re.sub(r"\W+", " ", re.sub("([A-Z])", r" \1", type(error).__name__)).strip().lower()
-        raise Unreadable(f"has no transcript that can be had: {why}", "Choose a video with captions.") from error
+        raise Unreadable(f"has no transcript that can be downloaded: {why}", "Choose a video with captions.") from error
     except requests.RequestException as error:
         raise Unreadable("cannot be fetched: YouTube does not answer", "Check the network.") from error
     parts: dict[int, list[str]] = {}

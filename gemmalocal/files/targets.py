@@ -52,7 +52,8 @@ def checked_target(target: str | Path, check: Check, own: Path | None = None) ->
     if own is None or not _inside(path, own):
         check_place(path)
         if _inside(_here(), path):
-            raise RecipeError(f"You stand in {path}.", "Name a folder in it, or another one.")
+            problem = f"{path} is the folder that you are in, or one above it."
+            raise RecipeError(problem, "Name a folder in it, or another one.")
     check(path)
     return path
 

@@ -219,7 +219,8 @@ def _job(directory: Path) -> tuple[str, dict[str, Any]]:
     """Kind and spec."""
     if not os.path.isdir(directory):
         dangling = os.path.islink(directory)
-        raise GemmalocalError(f"{directory} is {'a link that leads nowhere' if dangling else 'no folder'}.")
+        problem = "is a link that leads nowhere" if dangling else "is not a folder"
+        raise GemmalocalError(f"{directory} {problem}.", "Remove it, or put back what was there.")
     match safe_read.json_object(directory / "job.json"):
         case {"kind": str() as kind, "spec": dict() as spec}:
             return kind, spec

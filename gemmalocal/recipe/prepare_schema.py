@@ -18,11 +18,13 @@ TaskName = Literal["qa", "cot", "summary", "rewrite", "text"]
 class EndpointSpec(RecipeSection):
     """A server that speaks OpenAI's protocol (LM Studio, Ollama, vLLM, mlx_lm.server, llama.cpp, ...)."""
 
-    url: str = Field(description="Where it listens, such as http://localhost:1234/v1.")
+    url: str = Field(description="The server's address, such as http://localhost:1234/v1.")
     model: str | None = Field(None, description="The model's name there. If left out: the first that it lists.")
     key_env: str | None = Field(None, description="The NAME of the environment variable that holds the key.")
     concurrency: int = Field(4, ge=1, le=32, description="How many requests at once.")
-    timeout: float = Field(120, gt=0, le=3600, description="Seconds without a word after which a request is given up.")
+    timeout: float = Field(
+        120, gt=0, le=3600, description="Give up a request when the server sends nothing for this many seconds."
+    )
 
     @model_validator(mode="after")
     def _web_address(self) -> EndpointSpec:
@@ -58,7 +60,7 @@ class Preparation(RecipeSection):
     )
     endpoint: EndpointSpec | None = Field(None, description="Ask a server instead of the model.")
     prompts: str | None = Field(None, description="A folder with your own prompts (qa.j2, judge.j2, ...).")
-    pairs: int = Field(3, ge=1, le=50, description="How many rows to make of a passage.")
+    pairs: int = Field(3, ge=1, le=50, description="How many rows to make from a passage.")
     passage_tokens: int = Field(384, ge=32, le=32_768, description="The most tokens of a passage.")
     temperature: float = Field(
         0.0, ge=0, le=2, description="How freely the author writes. At 0 it always takes the likeliest token."
@@ -67,14 +69,14 @@ class Preparation(RecipeSection):
         1024, ge=16, le=32_768, description="The most tokens that the author may write at a time."
     )
     attempts: int = Field(
-        3, ge=1, le=10, description="How often a passage is asked about. The mistake is told each time."
+        3, ge=1, le=10, description="How often to ask about a passage. Each time the author is told its mistake."
     )
     judge: bool = Field(False, description="Let the author score each row from 1 to 10.")
     threshold: int = Field(7, ge=1, le=10, description="The lowest score that the judge lets pass.")
     balance: float | None = Field(
         5.0,
         ge=1,
-        description="The most rows of one file, in medians of what all files give. null is no limit, as for text.",
+        description="The most rows from one file, in medians of all files. null is no limit, as for text.",
     )
     held_out: float = Field(
         0.1,
@@ -86,7 +88,7 @@ class Preparation(RecipeSection):
     near_copies: Literal["drop", "keep"] = Field(
         "drop", description="What happens to passages that nearly repeat an earlier one."
     )
-    max_documents: int | None = Field(None, ge=1, description="Stop reading after so many documents.")
+    max_documents: int | None = Field(None, ge=1, description="Stop reading after this many documents.")
     password_env: str | None = Field(None, description="The NAME of the variable that holds the documents' password.")
     seed: int = Field(
         0, ge=0, description="Decides the words of rules, and what the author says at a temperature above 0."

@@ -38,7 +38,7 @@ def find(name: str) -> Path:
         if path is not None and safe_read.is_file(path):
             return path
     near = difflib.get_close_matches(name, shipped, 1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Shipped recipes: {', '.join(shipped)}."
+    hint = f"Did you mean '{near[0]}'?" if near else f"Recipes that come along: {', '.join(shipped)}."
     raise RecipeError(f"There is no recipe '{overrides.short(name)}'.", hint)
 
 
@@ -174,7 +174,7 @@ def _parsed(path: Path) -> yaml_text.Parsed:
         line = error.object[: error.start].count(b"\n") + 1
         raise RecipeError(f"{path}:{line}: this is not UTF-8 text.", "Save it as UTF-8.") from error
     except OSError as error:
-        raise RecipeError(f"{path} cannot be read: {error.strerror}.") from error
+        raise RecipeError(f"{path} cannot be read: {error.strerror}.", "Name a file that can be read.") from error
     if not isinstance(parsed.value, dict):
         raise RecipeError(
             f"{path}:1: it must hold keys, a line each, such as model: gemma-3-270m-demo.", "See recipes/quotes.yaml."

@@ -44,7 +44,7 @@ def _braces(text: str) -> str:
     except ValueError as error:
         raise ValueError(f"this is not a template: {error} (a brace itself is written twice)") from error
     if any(not name or form or conversion for _, name, form, conversion in parts):
-        raise ValueError("this is not a template: in braces stands the name of a column and nothing else")
+        raise ValueError("this is not a template: braces may hold the name of a column and nothing else")
     return text
 
 
@@ -73,7 +73,7 @@ class DataSource(RecipeSection):
     weight: float = Field(
         1, gt=0, le=1000, description="How often its rows are trained on in an epoch: 2 is twice, 0.5 every second row."
     )
-    rows: int | None = Field(None, ge=1, description="The most rows that are taken of it.")
+    rows: int | None = Field(None, ge=1, description="The most rows that are taken from it.")
     template: Template | PromptTemplate | None = Field(None, description="A template for its rows alone.")
 
     @model_validator(mode="before")
@@ -108,7 +108,7 @@ class DataSpec(RecipeSection):
         "auto", description="What a row looks like; auto finds out."
     )
     template: Template | PromptTemplate | None = Field(
-        None, description="Text made of a row's columns: '{quote} - {author}'."
+        None, description="Text made from a row's columns: '{quote} - {author}'."
     )
     split: float = Field(
         0.1,
@@ -201,7 +201,9 @@ class TrainSpec(RecipeSection):
     )
     weight_decay: float = Field(0, ge=0, description="Decoupled weight decay.")
     gradient_clip: float = Field(
-        1.0, ge=0, description="The longest gradient (its norm over all weights). 0 is no limit."
+        1.0,
+        ge=0,
+        description="The largest norm of the gradient. A larger gradient is scaled down to it. 0 is no limit.",
     )
     checkpointing: bool | Literal["auto"] = Field(
         "auto",
@@ -216,7 +218,7 @@ class TrainSpec(RecipeSection):
     save_every: int = Field(25, ge=1, le=MANY, description="Steps between two checkpoints.")
     keep: int = Field(2, ge=1, le=MANY, description="How many of the newest checkpoints are kept, beside the best.")
     early_stop: int | None = Field(
-        None, ge=1, le=MANY, description="Stop after so many evaluations without a better one."
+        None, ge=1, le=MANY, description="Stop after this many evaluations without a better one."
     )
 
     @property

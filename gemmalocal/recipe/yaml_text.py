@@ -118,9 +118,7 @@ class _Builder:
                     raise NotUnderstood(line, "a second document begins here (---): there may be one only")
             case AliasEvent():
                 if (anchored := self._known.get(event.anchor)) is None:
-                    raise NotUnderstood(
-                        line, f"*{event.anchor} stands for itself, or for nothing that was named before"
-                    )
+                    raise NotUnderstood(line, f"*{event.anchor} refers to itself, or to nothing that was named before")
                 self._add(anchored, line, text=None)
             case ScalarEvent():
                 value = self._scalar(event, line)
@@ -218,9 +216,9 @@ class _Builder:
     def _scalar(self, event: Any, line: int) -> Any:
         tag = self._tag(event, line)
         if any("\ud800" <= mark <= "\udfff" for mark in event.value):
-            raise NotUnderstood(line, "a text holds half a character (a surrogate), which is no text")
+            raise NotUnderstood(line, "a text holds half a character (a surrogate)")
         if "\0" in event.value:
-            raise NotUnderstood(line, "a text holds the character U+0000, which ends a text elsewhere")
+            raise NotUnderstood(line, "a text holds the character U+0000, where other programs would end the text")
         if event.style is not None or tag in ("!", TAG + "str"):
             return event.value
         node = ScalarNode(TAG + "str", event.value)

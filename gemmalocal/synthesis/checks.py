@@ -44,7 +44,7 @@ def problem(candidate: Candidate) -> str | None:
     if question and answer and ground.normal(question).strip(" ?") == ground.normal(answer).strip(" ."):
         return "answers with the question"
     if answer and candidate.piece.row is None and (invented := ground.numbers(answer) - ground.numbers(passage)):
-        return f"has a number in its answer that its passage has not: {min(invented)}"
+        return f"has a number in its answer that is not in its passage: {min(invented)}"
     return None
 
 

@@ -111,7 +111,7 @@ def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -
                 chosen = {min(filled, key=lambda name: (sizes[name], name))}
             how = f"{len(chosen & filled)} of {len(filled)} {units}"
             return {passage_key(piece) for piece in pieces if unit_of(piece) in chosen}, how
-    return set(), "nothing: all rows are of a single passage"
+    return set(), "nothing: all rows are from a single passage"
 
 
 def _share(name: str) -> float:

@@ -124,7 +124,7 @@ class Endpoint:
             hint = "Start the server, or check --endpoint; answers so far are kept."
             raise EndpointError(f"Nothing answers at {self.url}.", hint) from error
         except httpx2.TimeoutException as error:
-            raise RequestFailed(f"{self.url} fell silent in the middle of an answer, or gave none in time.") from error
+            raise RequestFailed(f"{self.url} did not answer in time, or stopped in the middle of an answer.") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise RequestFailed(f"The connection to {self.url} broke: {self._secret.clean(str(error))}.") from error
 
@@ -134,17 +134,16 @@ class Endpoint:
         if status in (401, 403):
             unsaid = "--key-env names the environment variable that holds the key."
             hint = "Check the key." if self._secret.key else unsaid
-            raise EndpointError(f"{self.url} does not let us in ({status}).", hint)
+            raise EndpointError(f"{self.url} refuses access ({status}).", hint)
         if status in range(300, 400):
-            message = f"{self.url} sends us to another address ({status}), where the key and the texts may not go."
-            raise EndpointError(message, "Name that address, if it is the one that is meant.")
+            message = f"{self.url} names another address ({status}). The key and the texts were not sent there."
+            raise EndpointError(message, "If you trust that address, name it instead.")
         if _is_page(response) and status != 429 and status < 500:  # else a proxy says that the server is not up to it
-            message = f"{self.url} answers with a web page ({status}), not as a model's endpoint."
-            raise EndpointError(message, "The address most often ends in /v1.")
+            message = f"{self.url} answers with a web page ({status}), as a model's server does not."
+            raise EndpointError(message, "Check the address: most end in /v1.")
         if status == 404:
-            raise EndpointError(
-                f"{self.url} knows no such model or path: {self._error_message(response)}", "See its models."
-            )
+            message = f"{self.url} does not know this model or path: {self._error_message(response)}"
+            raise EndpointError(message, "Check --endpoint-model, and that the address ends in /v1.")
         if status == 429:
             seconds = _seconds(response.headers.get("retry-after"))
             if seconds is not None and seconds > LONGEST_WAIT:
@@ -238,7 +237,7 @@ def _choice(text: str) -> dict[str, Any]:
         choices = completion["choices"]
         return dict(choices[0]) if choices else {}
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise RequestFailed("The server's JSON breaks off, or is no completion.") from error
+        raise RequestFailed("The server's JSON breaks off, or is not an answer of a model.") from error
 
 
 def _seconds(value: str | None) -> float | None:

@@ -243,7 +243,7 @@ def finish_change(folder: Path) -> None:
 def _take_out(row: DatasetRow, rows: list[DatasetRow], name: str) -> int:
     """Remove a row from `rows`; where it was."""
     if row not in rows:
-        raise DatasetError(f"The row is not in {name} any more.", "Somebody else has changed it: open it again.")
+        raise DatasetError(f"The row is not in {name} any more.", "It was changed elsewhere. Open the dataset again.")
     position = rows.index(row)
     del rows[position]
     return position

@@ -76,7 +76,7 @@ OFFERS = (
     Offer("The adapter alone, in PEFT's layout: for transformers with PEFT, and for vLLM.", (ExportForm("adapter"),)),
     Offer("The adapter alone, in mlx-lm's layout: for mlx_lm.generate and its server.", (ExportForm("mlx-adapter"),)),
     Offer(
-        "Base and tune as one model: for transformers, vLLM and mlx-lm; with 8 or 4 bits for mlx-lm only.",
+        "One whole model: for transformers, vLLM and mlx-lm; with 8 or 4 bits for mlx-lm only.",
         (*(ExportForm("merged", dtype=name) for name in DTYPES), *(ExportForm("merged", bits=bits) for bits in BITS)),
     ),
     Offer(

@@ -70,7 +70,7 @@ TOLD: list[tuple[str, str | bytes, list[str], str]] = [  # the same, and what is
     ("bytes.json", b'[{"a": "\xff"}, {"a": 2}]', ["2"], "is not UTF-8 text (save it as UTF-8): it has the byte 0xff"),
     ("text.json", '["x", {"a": 2}]', ["2"], "text.json#1 is not an object with named columns: it is text"),
     ("number.json", "5", [], "number.json#1 is not an object with named columns: it is a number"),
-    ("blank.json", " \n\t", [], "blank.json is empty: there is not JSON in it"),
+    ("blank.json", " \n\t", [], "blank.json is empty: there is no JSON in it"),
     ("null.json", "null", [], "it is null"),
     ("deep.json", '[{"a": 1}, ' + "[" * 100_000, ["1"], "nested too deeply; from there on, 100.0 kB"),
     ("deep.jsonl", '{"a": 1}\n' + "[" * 100_000 + '\n{"a": 2}', ["1", "2"], "deep.jsonl:2 is not JSON that can be"),
@@ -78,7 +78,7 @@ TOLD: list[tuple[str, str | bytes, list[str], str]] = [  # the same, and what is
     ("long.json", '[{"a": "' + "x" * (17 << 20) + '"}, {"a": 2}]', ["2"], "long.json:1 is longer than 8 MB"),
     ("title.csv", "My list\na,b\n1,2\n3,4\n5,6\n", ["1", "3", "5"], "title.csv:1 is a title above the header"),
     ("title.csv", "My list;;\na;b;c\n1;2;3\n3;4;5\n", ["1", "3"], "is a title above the header"),
-    ("short.csv", "a,b\n1\n2,3\n", ["2"], "short.csv:2 has not the 2 columns that the header names: it has 1"),
+    ("short.csv", "a,b\n1\n2,3\n", ["2"], "short.csv:2 does not have the 2 columns that the header names: it has 1"),
     ("utf16.jsonl", '{"a": 1}'.encode("utf-16"), [], "it looks like UTF-16"),
 ]  # fmt: skip
 

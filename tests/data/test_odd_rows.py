@@ -111,7 +111,7 @@ SAID: list[tuple[dict[str, Any], str]] = [
     ({"text": "x", "id": 7, "url": None, "note": ""}, "columns not used: id (1)"),
     ({"text": "x", "system": "be kind"}, "columns not used: system (1)"),
     (talk({"role": "system", "content": "a"}, ASK, SAY, system="b"), "columns not used: system (1)"),
-    (talk(ASK, {**SAY, "weight": 0.5}), "has a weight that is neither 0 nor 1, and is trained on as by 1"),
+    (talk(ASK, {**SAY, "weight": 0.5}), "has a weight that is neither 0 nor 1, and is trained on as if it were 1"),
     ({"text": "x", "weight": 2.5}, "has a weight that is neither 0 nor 1"),
     (talk(ASK, SAY, ASK), "ends with a message that nothing answers"),
     ({"text": "x", "images": []}, ""),

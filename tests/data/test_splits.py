@@ -178,7 +178,7 @@ def test_a_split_is_left_out_of_training_where_it_repeats_the_held_out_rows(tmp_
     put(tmp_path, train__jsonl=["a", "b", "b"], valid__jsonl=["b"])
     train, validation, notes = sides(str(tmp_path), duplicates="keep")
     assert (train, validation) == (["a"], ["b"])
-    assert "2 duplicate rows left out, 2 of them since they are held out" in notes
+    assert "2 duplicate rows left out, 2 of them because they are held out" in notes
 
 
 def test_several_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,7 +147,7 @@ def test_a_crash_is_told_and_the_others_are_read(tmp_path: Path) -> None:
         items_by_name = everything(kill.reader, places)
     (refused,) = items_by_name["a.html.gz"]
     assert isinstance(refused, DocumentError)
-    assert "a.html.gz ends the program that reads it (SIGSEGV)" in refused.message
+    assert "a.html.gz makes the program that reads it fail (SIGSEGV)" in refused.message
     assert "pump of b.txt" in repr(items_by_name["b.txt"])
     assert kill.killed == 1
 
@@ -247,7 +247,7 @@ def test_an_element_with_200000_attributes_is_read_at_once(tmp_path: Path, quote
 @pytest.mark.parametrize(
     ("size", "said"),
     [
-        (40 << 20, "unpacks to [0-9]+ times its size, as no document does"),
+        (40 << 20, "unpacks to [0-9]+ times its size, which no document does"),
         (80 << 20, "is too large"),
     ],
 )
@@ -328,7 +328,7 @@ def test_of_two_the_death_of_one_refuses_its_file_alone(tmp_path: Path, victim: 
     assert killed
     refused = [name for name, items in items_by_name.items() if isinstance(items[0], DocumentError)]
     assert len(refused) == 1
-    assert "ends the program that reads it (SIGSEGV)" in repr(items_by_name[refused[0]])
+    assert "makes the program that reads it fail (SIGSEGV)" in repr(items_by_name[refused[0]])
     assert "pump of c.txt" in repr(items_by_name["c.txt"])
 
 

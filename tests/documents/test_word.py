@@ -249,6 +249,4 @@ def test_a_word_file_put_into_another_is_read_and_what_cannot_be_is_told(tmp_pat
     outer.save(str(tmp_path / "a.docx"))
     read_document = read(str(tmp_path / "a.docx"))
     assert read_document.text == "From within"
-    assert read_document.warnings == (
-        "A part that was put into the document is not read: it is of the kind application/xyz.",
-    )
+    assert read_document.warnings == ("A document inside the document is not read: it is of the kind application/xyz.",)

@@ -100,5 +100,5 @@ def test_no_network_is_used_offline_and_no_other_address_is_fetched() -> None:
     with pytest.raises(DocumentError, match="HF_HUB_OFFLINE is set"):
         read(f"youtube:{VIDEO}")
     for source in ("https://example.org/a.html", "youtube:short"):
-        with pytest.raises(DocumentError, match="is no address of a YouTube video"):
+        with pytest.raises(DocumentError, match="is not the address of a YouTube video"):
             read(source)

@@ -103,7 +103,10 @@ def test_the_rows_of_most_decide_what_stands_after_a_prompt(tiny: Path, tmp_path
     spec = recipe(tiny, tmp_path, [], path=str(both))
     told = [event.text for event in prepare(spec, mixed, tmp_path / "of-both") if isinstance(event, Notice)]
     assert mixed.layout == Layout("prompt", "")
-    assert any("after the prompt of 2 rows there is nothing, of 1 rows not" in notice for notice in told)
+    assert any(
+        "what follows the prompt: nothing in 2, something else in 1; a chat does as the 2 do" in notice
+        for notice in told
+    )
 
 
 def test_the_parts_of_a_split_conversation_stay_in_turns(tiny: Path, tmp_path: Path) -> None:

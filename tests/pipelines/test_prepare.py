@@ -191,7 +191,7 @@ def test_an_endpoint_writes_and_a_second_run_asks_nothing(
         model.faults = ["401"]
         refused = through(model, documents, tiny, "e", "--key-env", "MY_KEY")
         assert refused.returncode == 3
-        assert "does not let us in (401)" in refused.stderr
+        assert "refuses access (401)" in refused.stderr
     unset = prepared(documents, tiny, "f", "--endpoint", model.url, "--key-env", "NO_SUCH_KEY")
     assert unset.returncode == 3
     assert "NO_SUCH_KEY is not set" in unset.stderr

@@ -82,8 +82,8 @@ def test_retry_after_may_be_a_date() -> None:
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ("401", "does not let us in (401)"),
-        ("404", "knows no such model or path"),
+        ("401", "refuses access (401)"),
+        ("404", "does not know this model or path"),
         ("html", "answers with a web page (200)"),
         ("404 html", "answers with a web page (404)"),
         ("429 9999", "asks us to wait 9999 seconds"),
