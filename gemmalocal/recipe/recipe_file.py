@@ -19,7 +19,27 @@ from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.recipe.schema import NO_TEMPLATE, Recipe
 from gemmalocal.records import TRAIN_FILE
 
-KINDS = ("PromptTemplate", "str", "int", "one", "several")  # of a value that may be of several
+KINDS = ("PromptTemplate", "bool", "str", "int", "one", "several")  # of a value that may be of several
+MUST_BE = "must be "
+PLAIN = {  # of pydantic's kinds of error: what the value must be
+    "bool_parsing": "true or false",
+    "bool_type": "true or false",
+    "finite_number": "a number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "greater_than": "more than {gt}",
+    "greater_than_equal": "{ge} or more",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "less_than": "less than {lt}",
+    "less_than_equal": "{le} or less",
+    "list_type": "a list",
+    "literal_error": "{expected}",
+    "string_type": "text",
+}
+KEYS_WRONG = ("extra_forbidden", "missing", "model_type")  # where the value says nothing
+Place = tuple[str | int, ...]  # of a key: train, steps
 Whole = TypeVar("Whole", bound=BaseModel)
 ELSEWHERE = ("hf:", "package:")  # rows that are no files of the user's
 PACKAGE = Path(__file__).parent.parent
@@ -78,15 +98,13 @@ def _beside(folder: Path, name: str) -> str:
     return place if glob.glob(place, recursive=True) or Path(place).exists() else name
 
 
-def _whole(
-    tree: Any, schema: type[Whole], path: Path, lines: dict[tuple[str | int, ...], int], problems: Sequence[str] = ()
-) -> Whole:
+def _whole(tree: Any, schema: type[Whole], path: Path, lines: dict[Place, int], problems: Sequence[str] = ()) -> Whole:
     """What a file's keys describe; raises `RecipeError` with these problems and those of the keys."""
     sentences = list(problems)
     try:
         whole = schema.model_validate(tree)
     except ValidationError as error:
-        sentences += [_sentence(details, lines, path, schema) for details in error.errors()]
+        sentences += [_sentence(*problem, lines, path) for problem in _problems(error, schema).items()]
     if sentences:
         count = "1 problem" if len(sentences) == 1 else f"{len(sentences)} problems"
         raise RecipeError(f"{path} has {count}:\n" + "\n".join(f"  {problem}" for problem in sentences))
@@ -138,8 +156,8 @@ def from_tree(tree: dict[str, Any], schema: type[Whole]) -> tuple[Whole | None, 
     try:
         return schema.model_validate(tree), {}
     except ValidationError as error:
-        problems = (_problem(details, schema) for details in error.errors())
-        return None, {".".join(map(str, place)): message for place, message in problems}
+        problems = _problems(error, schema)
+        return None, {".".join(map(str, place)): message for place, message in problems.items()}
 
 
 def scalar(text: str) -> Any:
@@ -182,31 +200,55 @@ def _parsed(path: Path) -> yaml_text.Parsed:
     return parsed
 
 
-def _sentence(details: Any, lines: dict[tuple[str | int, ...], int], path: Path, schema: type[BaseModel]) -> str:
-    place, message = _problem(details, schema)
+def _sentence(place: Place, message: str, lines: dict[Place, int], path: Path) -> str:
     line = next((lines[place[:depth]] for depth in range(len(place), 0, -1) if place[:depth] in lines), 1)
     return f"{path}:{line}: {overrides.short('.'.join(map(str, place)))}: {message}"
 
 
-def _problem(details: Any, schema: type[BaseModel]) -> tuple[tuple[str | int, ...], str]:
-    """Where in a recipe, and what, one of pydantic's errors means."""
-    place = tuple(part for part in details["loc"] if part not in KINDS and _plain(part))
-    message = details["msg"].removeprefix("Value error, ")
-    if details["type"] == "extra_forbidden" and (sentence := other_names.answer(str(place[-1]))):
-        message = f"there is no such key; {sentence}"
-    elif details["type"] == "extra_forbidden":
+def _problems(error: ValidationError, schema: type[BaseModel]) -> dict[Place, str]:
+    """What is wrong, by place in a recipe; of a value that may be of several kinds, all that it may be."""
+    messages, values = dict[Place, str](), dict[Place, str]()
+    for details in error.errors():
+        place = tuple(part for part in details["loc"] if part not in KINDS and _plain(part))
+        message, before = _message(details, place, schema), messages.get(place)
+        if before is not None:
+            alike = before.startswith(MUST_BE) and message.startswith(MUST_BE)
+            message = f"{before}, or {message.removeprefix(MUST_BE)}" if alike else f"{before}; {message}"
+        messages[place] = message
+        if details["type"] not in KEYS_WRONG and not isinstance(details["input"], dict):
+            value = "empty" if details["input"] is None else repr(details["input"])
+            values[place] = f" (it is {overrides.short(value)})"
+            if details["type"] == "string_type" and isinstance(details["input"], int | float):
+                values[place] += ": put it in quotes"
+    holding = {place[:depth] for place in messages for depth in range(len(place))}  # the problem is within them
+    own = {
+        place: message for place, message in messages.items() if place not in holding or not message.startswith(MUST_BE)
+    }
+    return {place: message + values.get(place, "") for place, message in own.items()}
+
+
+def _message(details: Any, place: Place, schema: type[BaseModel]) -> str:
+    """What one of pydantic's errors means."""
+    kind = details["type"]
+    if kind == "extra_forbidden" and (sentence := other_names.answer(str(place[-1]))):
+        return f"there is no such key; {sentence}"
+    if kind == "extra_forbidden":
         keys = _keys_at(place[:-1], schema)
         near = difflib.get_close_matches(str(place[-1]), keys, 1) or _elsewhere(str(place[-1]), schema)
-        message = "there is no such key" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(keys)}")
-    elif details["type"] == "missing":
-        message = "is missing"
-    elif details["type"] == "model_type":
-        message = f"must hold keys: {', '.join(_keys_at(place, schema))}"
-    elif "input" in details and not isinstance(details["input"], dict):
-        message += f" (it is {overrides.short(repr(details['input']))})"
-        if details["type"] == "string_type" and isinstance(details["input"], int | float):
-            message += ": put it in quotes"
-    return place, message
+        return "there is no such key" + (f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(keys)}")
+    if kind == "missing":
+        return "is missing"
+    if kind == "model_type":
+        return f"must hold keys: {', '.join(_keys_at(place, schema))}"
+    if kind in PLAIN:
+        return MUST_BE + PLAIN[kind].format_map(
+            {name: _number(value) for name, value in details.get("ctx", {}).items()}
+        )
+    return str(details["msg"]).removeprefix("Value error, ")
+
+
+def _number(value: Any) -> str:
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _plain(part: str | int) -> bool:

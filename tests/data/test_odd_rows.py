@@ -207,7 +207,7 @@ def test_different_rows_are_no_duplicates(tmp_path: Path) -> None:
     assert len(rendered) == len(DIFFERENT)
     assert records.duplicates == 0
     (near,) = records.notes()
-    assert near.startswith("5 rows trained on that may be a mistake: rows.jsonl:2 is nearly a row before it")
+    assert near.startswith("5 rows trained on that may be a mistake: rows.jsonl:2 nearly repeats an earlier row")
 
 
 @pytest.mark.parametrize(("duplicates", "kept"), [("drop", 1), ("keep", 3)])

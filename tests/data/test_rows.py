@@ -184,5 +184,5 @@ def test_hub_datasets_come_through_the_datasets_library(tmp_path: Path, monkeypa
     assert [record.text for record in read(spec).train] == ["a - b", "c - d"]
     spec = DataSpec(path=f"hf:{tmp_path / 'set'}:test", split=0, template="{quote}")
     assert [record.text for record in read(spec).train] == ["e"]
-    with pytest.raises(DatasetError, match="cannot be had"):
+    with pytest.raises(DatasetError, match="cannot be downloaded"):
         read(DataSpec(path="hf:nobody/nothing-of-that-name"))

@@ -193,7 +193,7 @@ def test_several_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     train, _, notes = sides(path)
     assert train == ["a1", "a2", "b1", "c1", "why?"]
     assert notes == ["~/a.jsonl: 2 rows taken", f"{tmp_path}/q: 1.jsonl: each 2 times in an epoch"]
-    with pytest.raises(DatasetError, match="no file that is read matches"):
+    with pytest.raises(DatasetError, match="no file that can be read matches"):
         sides([f"{tmp_path}/*.parquet"])
 
 

@@ -152,7 +152,7 @@ def ole(stream: str) -> bytes:
             "is of Pages, Numbers or Keynote",
         ),
         (zipped(mimetype="application/vnd.oasis.opendocument.graphics"), "a.odg", "is an OpenDocument graphics"),
-        (ole("EncryptedPackage"), "a.docx", r"is encrypted\. Save it anew, without a password"),
+        (ole("EncryptedPackage"), "a.docx", r"is encrypted\. Save it again, without a password"),
         (ole("WordDocument"), "a.doc", r"is a Word file from before 2007\. Save it as \.docx"),
         (ole("WordDocument"), "a.docx", "is a Word file from before 2007"),
         (ole("PowerPoint Document"), "a.ppt", "is a PowerPoint file from before 2007"),
@@ -168,7 +168,7 @@ def ole(stream: str) -> bytes:
         (b"%!PS-Adobe-3.0\n", "a.ps", r"is PostScript\. Save it as PDF"),
         (b"words and more", "a.foo", r"is of a kind that is not read: '\.foo'\. It holds text: .* name it \.txt"),
         (b"\x00\x01\x02\x03" * 9, "a.foo", r"is of a kind that is not read: '\.foo'\. These are"),
-        (b"\x00\x01\x02\x03" * 90, "a.txt", "is no text: no encoding fits"),
+        (b"\x00\x01\x02\x03" * 90, "a.txt", "is not text: no encoding fits"),
     ],
 )
 def test_what_cannot_be_read_is_called_what_it_is(tmp_path: Path, content: bytes, name: str, said: str) -> None:

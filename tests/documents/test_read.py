@@ -136,7 +136,7 @@ def test_each_row_of_a_hub_dataset_is_a_document(tmp_path: Path, monkeypatch: py
     (test,) = read_each(f"hf:{place}:test")
     assert isinstance(test, Document)
     assert (test.source, test.text) == (f"hf:{place}:test#1", "two")
-    with pytest.raises(DocumentError, match="hf:nobody/nothing-of-that-name cannot be had") as caught:
+    with pytest.raises(DocumentError, match="hf:nobody/nothing-of-that-name cannot be downloaded") as caught:
         list(read_each("hf:nobody/nothing-of-that-name"))
     assert "network" in caught.value.hint
 

@@ -48,7 +48,7 @@ def test_a_stray_zero_byte_is_passed_over(tmp_path: Path) -> None:
 
 def test_bytes_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(bytes(range(256)) * 9)
-    with pytest.raises(DocumentError, match="is no text"):
+    with pytest.raises(DocumentError, match="is not text"):
         read(str(tmp_path / "a.txt"))
 
 

@@ -84,7 +84,7 @@ def test_a_transcript_by_five_minutes(source: str, monkeypatch: pytest.MonkeyPat
 def test_no_captions_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HF_HUB_OFFLINE")
     talk, _ = session()
-    with pytest.raises(Unreadable, match="no transcript that can be had: transcripts disabled"):
+    with pytest.raises(Unreadable, match="no transcript that can be downloaded: transcripts disabled"):
         read_transcript(WATCH, talk)
 
 

@@ -164,7 +164,7 @@ def test_a_run_that_cannot_be_kept_is_not_left_alone(
 
 
 STREAMS = {
-    "full stdout": ("{} runs --json > /dev/full", 1, "stdout cannot be written: No space left"),
+    "full stdout": ("{} runs --json > /dev/full", 1, "cannot be written to stdout: No space left"),
     "full both": ("{} runs > /dev/full 2> /dev/full", 1, ""),
     "closed stdout": ("{} runs >&-", 0, ""),
     "closed all": ("{} runs <&- >&- 2>&-", 0, ""),

@@ -120,8 +120,8 @@ THEIRS: dict[str, tuple[Callable[[Path], Path | str], str]] = {  # what it may n
     "a blank": (lambda free: "  ", "not a folder's name"),
     "a zero byte": (lambda free: "a\0b", "not a folder's name"),
     "too long": (lambda free: free / ("x" * 300), "too long"),
-    "where one stands": (lambda free: standing(free), "You stand in"),
-    "above where one stands": (lambda free: standing(free / "in").parent, "You stand in"),
+    "where one stands": (lambda free: standing(free), "is the folder that you are in"),
+    "above where one stands": (lambda free: standing(free / "in").parent, "is the folder that you are in"),
 }
 
 

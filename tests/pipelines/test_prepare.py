@@ -318,9 +318,9 @@ def test_what_was_done_by_hand_holds_when_it_is_made_again(documents: Path, tiny
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--pairs", "0"], "pairs: Input should be greater"),
-        (["--key-env", "X"], "goes with --endpoint"),
-        (["--threshold", "5"], "goes with --judge"),
+        (["--pairs", "0"], "pairs: must be 1 or more"),
+        (["--key-env", "X"], "needs --endpoint"),
+        (["--threshold", "5"], "needs --judge"),
         (["--judge", "--author", "rules"], "Nothing can judge"),
         (["--endpoint", "localhost:1234"], "url must begin with http"),
         (["--endpoint", "http://me:sk-secret@localhost:1234"], "url must hold no password"),

@@ -101,7 +101,7 @@ def test_all_problems_of_a_preparation_at_once(tmp_path: Path) -> None:
     assert f"{path}:2: pears: there is no such key; did you mean 'pairs'?" in message
     assert f"{path}:5: endpoint.modle: there is no such key; did you mean 'model'?" in message
     assert f"{path}:6: concurrency: there is no such key; did you mean 'endpoint.concurrency'?" in message
-    assert "threshold: Input should be less than or equal to 10" in message
+    assert "threshold: must be 10 or less" in message
 
 
 def test_a_name_is_a_prepared_dataset_before_it_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

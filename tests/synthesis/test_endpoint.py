@@ -105,7 +105,7 @@ def test_what_cannot_pass_is_said_at_once(fault: str, says: str) -> None:
     [
         ("500", 4, "failed (500): no luck with Bearer [key]"),
         ("502 html", 4, "failed (502): it sends a web page"),
-        ("silent", 4, "fell silent"),
+        ("silent", 4, "did not answer in time"),
         ("cut", 4, "broke off"),
         ("truncated", 4, "breaks off"),
         ("413", 1, "refuses the request (413)"),

@@ -137,7 +137,7 @@ async def test_a_problem_stands_at_its_field(recipe_path: Path) -> None:
         rank = next(field for field in app.screen.query(Input) if "lora.rank" in str(getattr(field, "HELP", "")))
         rank.value = "0"
         await until(pilot, lambda: app.screen.query(".problem"))
-        assert "greater than or equal to 1" in str(app.screen.query_one(".problem", Static).content)
+        assert "must be 1 or more" in str(app.screen.query_one(".problem", Static).content)
         assert app.screen.query_one("#start").disabled
         rank.value = "4"
         await until(pilot, lambda: not app.screen.query(".problem"))
