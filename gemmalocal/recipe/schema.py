@@ -196,7 +196,7 @@ class TrainSpec(RecipeSection):
     warmup: int = Field(0, ge=0, le=MANY, description="Steps over which the rate rises to its highest.")
     optimizer: Literal["adamw", "adafactor", "lion", "paged_adamw_8bit"] = Field(
         "adamw",
-        description="adafactor and lion keep less state than adamw, paged_adamw_8bit (torch with CUDA only) a "
+        description="adafactor and lion keep less state than adamw, paged_adamw_8bit (torch, not on Apple's GPU) a "
         "quarter of it.",
     )
     weight_decay: float = Field(0, ge=0, description="Decoupled weight decay.")

@@ -19,9 +19,12 @@ TILE, ROWS = 8192, 512  # columns of the vocabulary and rows at once: 16 MiB of 
 
 
 class Loss(NamedTuple):
-    """Summed cross-entropy in nats, and its gradient (n, width), float32, unless it was not asked for."""
+    """Cross-entropy of each row in nats (n,), and the sum's gradient (n, width), float32, unless it was not asked for.
 
-    total: float
+    Nothing here waits for the device.
+    """
+
+    nats: Tensor
     hidden_gradient: Tensor | None
 
 
@@ -46,13 +49,12 @@ class Head:
         """The loss of `hidden` (n, width) against the ids `targets` (n,)."""
         trained = self._trained and gradient
         chunk_loss, chunk_rows = (self._trained_chunk, HEAD_ROWS) if trained else (self._in_tiles, ROWS)
-        total, hidden_gradients = 0.0, list[Tensor]()
-        for hidden_rows, ids in zip(hidden.split(chunk_rows), targets.split(chunk_rows), strict=True):
-            chunk = chunk_loss(hidden_rows, ids, gradient)
-            total += chunk.total
-            if chunk.hidden_gradient is not None:
-                hidden_gradients.append(chunk.hidden_gradient)
-        return Loss(total, torch.cat(hidden_gradients) if gradient else None)
+        chunks = [
+            chunk_loss(hidden_rows, ids, gradient)
+            for hidden_rows, ids in zip(hidden.split(chunk_rows), targets.split(chunk_rows), strict=True)
+        ]
+        gradients = [chunk.hidden_gradient for chunk in chunks if chunk.hidden_gradient is not None]
+        return Loss(torch.cat([chunk.nats for chunk in chunks]), torch.cat(gradients) if gradient else None)
 
     def _capped(self, logits: Tensor) -> Tensor:
         return logits.div_(self._softcap).tanh_().mul_(self._softcap) if self._softcap else logits
@@ -81,13 +83,13 @@ class Head:
                 weighted_sum.mul_(rescale).add_(product(probabilities.to(hidden.dtype), tile))
         target_weights = self._weight[ids]
         target_logits = self._capped(torch.linalg.vecdot(hidden.float(), target_weights.float()).unsqueeze(1))
-        total = float((highest + normalizer.log() - target_logits).sum(dtype=torch.float64))
+        nats = (highest + normalizer.log() - target_logits).squeeze(1)
         if not gradient:
-            return Loss(total, None)
+            return Loss(nats, None)
         # The gradient: the weights averaged by the probabilities, less those of the target.
         softcap_slope = self._softcap_slope(target_logits)
         target_weights = target_weights if softcap_slope is None else target_weights * softcap_slope
-        return Loss(total, weighted_sum.div_(normalizer).sub_(target_weights))
+        return Loss(nats, weighted_sum.div_(normalizer).sub_(target_weights))
 
     def _trained_chunk(self, hidden: Tensor, ids: Tensor, gradient: bool) -> Loss:
         """`loss` of so few rows that their logits may be in memory; the weights' gradient is added to their `grad`."""
@@ -95,7 +97,7 @@ class Head:
         softcap_slope = self._softcap_slope(logits)
         columns = ids.unsqueeze(1)
         log_normalizer = logits.logsumexp(1, keepdim=True)
-        total = float((log_normalizer - logits.gather(1, columns)).sum(dtype=torch.float64))
+        nats = (log_normalizer - logits.gather(1, columns)).squeeze(1)
         # (n, vocabulary): the probabilities, less 1 at the targets, by the softcap's derivative.
         logit_gradient = logits.sub_(log_normalizer).exp_()
         logit_gradient.scatter_add_(1, columns, logit_gradient.new_full(columns.shape, -1.0))
@@ -103,4 +105,4 @@ class Head:
         if self._weight.grad is None:
             self._weight.grad = torch.zeros_like(self._weight)
         self._weight.grad.addmm_(logit_gradient.T, hidden)
-        return Loss(total, logit_gradient @ self._weight)
+        return Loss(nats, logit_gradient @ self._weight)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,9 +76,9 @@ class TorchTrainer:
         trainable = [(name, weight) for name, weight in self._model.named_parameters() if weight.requires_grad]
         self._names: list[str] = [name for name, _ in trainable]
         self._weights: list[nn.Parameter] = [weight for _, weight in trainable]
-        self._optimizer = optimizers.optimizer(self._weights, recipe.train, self._device)
+        self._optimizer = optimizers.optimizer(self._weights, recipe.train)
         self._batch_count = 0  # micro-batches of all steps so far: with the seed, the whole random state
-        self._loss, self._tokens, self._parts = 0.0, 0, 0
+        self._nats, self._tokens, self._parts = list[Tensor](), 0, 0
 
     def accumulate(self, parts: Sequence[MicroBatch]) -> None:
         """Add the summed loss (nats) and gradient of micro-batches, one after the other."""
@@ -89,7 +90,7 @@ class TorchTrainer:
                 hidden = self._hidden(packed)
                 loss = self._head.loss(hidden.detach(), packed.targets)
                 hidden.backward(loss.hidden_gradient)
-                self._loss += loss.total
+                self._nats.append(loss.nats)
                 self._tokens += part.supervised
                 self._parts += 1
 
@@ -115,16 +116,15 @@ class TorchTrainer:
             np.flatnonzero(supervised[kept]),
             batch.ids[:, 1:][supervised],
         )
-        ids, positions, places, targets = (
-            torch.from_numpy(array.astype(np.int64)).to(self._device, non_blocking=True) for array in arrays
-        )
+        ids, positions, places, targets = (device.placed(array.astype(np.int64), self._device) for array in arrays)
         return _Packed(ids[None], positions[None], [int(length) for length in row_lengths if length], places, targets)
 
     def _hidden(self, packed: _Packed) -> Tensor:
         """The hidden states (n, width), float32, where the next token is supervised."""
-        states: Tensor = self._model.model(
-            input_ids=packed.ids, position_ids=packed.positions, use_cache=False, row_lengths=packed.row_lengths
-        ).last_hidden_state
+        with device.trained_products() if self._full else nullcontext():
+            states: Tensor = self._model.model(
+                input_ids=packed.ids, position_ids=packed.positions, use_cache=False, row_lengths=packed.row_lengths
+            ).last_hidden_state
         return states[0].index_select(0, packed.places).float()
 
     def apply(self, learning_rate: float) -> Update:
@@ -132,25 +132,28 @@ class TorchTrainer:
 
         Clipped is the norm over all that is trained, as https://arxiv.org/abs/1211.5063 has it.
         """
-        gradient, loss, tokens, parts = self._summed()
-        norm = float(torch.nn.utils.get_total_norm(gradient)) / tokens
-        update = Update(loss, tokens, norm)
-        if update.finite:
-            self._batch_count += parts
-            clip = self._recipe.train.gradient_clip
-            factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
-            # Summed over the tokens so far: the mean, and the clipping, are one multiplication.
-            torch._foreach_mul_(gradient, factor / tokens)
-            for group in self._optimizer.param_groups:
-                group["lr"] = learning_rate
-            with translated():
-                self._optimizer.step()
-        self._forget()
+        with translated():
+            gradient, loss, tokens, parts = self._summed()
+            norm = float(torch.nn.utils.get_total_norm(gradient)) / tokens
+            update = Update(loss, tokens, norm)
+            if update.finite:
+                self._batch_count += parts
+                self._step(gradient, tokens, norm, learning_rate)
+            self._forget()
         return update
+
+    def _step(self, gradient: list[Tensor], tokens: int, norm: float, learning_rate: float) -> None:
+        """Let the optimizer step by a gradient that is summed over so many tokens, clipped by its mean's `norm`."""
+        clip = self._recipe.train.gradient_clip
+        factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
+        torch._foreach_mul_(gradient, factor / tokens)  # the mean, and the clipping, are one multiplication
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.step()
 
     def _summed(self) -> tuple[list[Tensor], float, int, int]:
         """Gradient, mean loss (nats a token), tokens and micro-batches of all ranks."""
-        loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
+        loss, tokens, parts = self.group.sum([device.summed(self._nats), self._tokens, self._parts])
         assert tokens, "accumulate first"
         if isinstance(self.group, TorchGroup):
             self.group.gradients(self._weights)
@@ -159,16 +162,18 @@ class TorchTrainer:
 
     def _forget(self) -> None:
         self._optimizer.zero_grad(set_to_none=True)
-        self._loss, self._tokens, self._parts = 0.0, 0, 0
+        self._nats, self._tokens, self._parts = list[Tensor](), 0, 0
 
     @torch.no_grad()
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         """Summed loss in nats, without dropout, and the count of supervised tokens."""
         self._switch_dropout_off()
-        total = 0.0
         with translated():
-            for packed in map(self._packed, parts):
-                total += self._head.loss(self._hidden(packed), packed.targets, gradient=False).total
+            losses = [
+                self._head.loss(self._hidden(packed), packed.targets, gradient=False)
+                for packed in map(self._packed, parts)
+            ]
+            total = device.summed([loss.nats for loss in losses])
         return total, sum(part.supervised for part in parts)
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
@@ -181,6 +186,10 @@ class TorchTrainer:
 
     def save(self, directory: Path) -> None:
         """Write what is trained, the optimizer and the random state."""
+        with translated():
+            self._save(directory)
+
+    def _save(self, directory: Path) -> None:
         named = {name: weight.detach().contiguous() for name, weight in zip(self._names, self._weights, strict=True)}
         if self._full:
             save_file(named, directory / full_model.WEIGHTS, {"format": "pt"})
@@ -198,20 +207,22 @@ class TorchTrainer:
         """Take up what `save` wrote; raises `ModelError` for what another engine wrote."""
         if not (directory / STATE).is_file():
             raise ModelError("This run was trained by another engine.", "Resume it with the backend it began with.")
-        if self._full:
-            self._copy_weights(load_file(directory / full_model.WEIGHTS, str(self._device)))
-        else:
-            self.load(directory)
         state = json.loads((directory / STATE).read_text(encoding="utf-8"))
-        arrays = load_file(directory / OPTIMIZER, str(self._device))
-        optimizers.restore(self._optimizer, self._names, self._weights, arrays, state["optimizer"])
+        with translated():
+            if self._full:
+                self._copy_weights(load_file(directory / full_model.WEIGHTS))
+            else:
+                self.load(directory)
+            arrays = load_file(directory / OPTIMIZER)
+            optimizers.restore(self._optimizer, self._names, self._weights, arrays, state["optimizer"])
         self._batch_count = state["draws"]
         self._forget()
 
     def load(self, directory: Path) -> None:
         """Take up an adapter in PEFT's layout."""
-        saved = load_file(directory / peft_adapter.WEIGHTS, str(self._device))
-        self._copy_weights({peft_adapter.from_disk(name): value for name, value in saved.items()})
+        with translated():
+            saved = load_file(directory / peft_adapter.WEIGHTS)
+            self._copy_weights({peft_adapter.from_disk(name): value for name, value in saved.items()})
 
     @torch.no_grad()
     def _copy_weights(self, saved: dict[str, Tensor]) -> None:
@@ -223,9 +234,10 @@ class TorchTrainer:
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The logits (vocabulary,), float32, of what follows `ids`."""
         self._switch_dropout_off()
-        inputs = torch.tensor([list(ids)], device=self._device)
-        states = self._model.model(input_ids=inputs, use_cache=False, row_lengths=[len(ids)]).last_hidden_state
-        logits: NDArray[np.float32] = self._head.logits(states[0, -1:].float())[0].cpu().numpy()
+        with translated():
+            inputs = torch.tensor([list(ids)], device=self._device)
+            states = self._model.model(input_ids=inputs, use_cache=False, row_lengths=[len(ids)]).last_hidden_state
+            logits: NDArray[np.float32] = self._head.logits(states[0, -1:].float())[0].cpu().numpy()
         return logits
 
     @torch.no_grad()
