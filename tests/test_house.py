@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+from gemmalocal import errors
 from tests.conftest import LONGEST_FILES
 
 ROOT = Path(__file__).parent.parent
 EVERY_COMMAND = "from gemmalocal.cli import group\nfor name in group.list_commands(None): group.get_command(None, name)"
+ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type)} - {"OutputUnwanted"}  # is not told
 HEAVY = {"mlx", "mlx_lm", "torch", "transformers", "numpy", "tokenizers", "datasets", "pydantic"}
 
 
@@ -68,6 +71,21 @@ def test_only_backends_are_asked_for_by_name() -> None:
             if isinstance(node, ast.Compare):
                 values = [part.value for part in node.comparators if isinstance(part, ast.Constant)]
                 assert not {"mlx", "torch"} & set(map(str, values)), f"{file}:{node.lineno} compares a backend's name"
+
+
+def errors_in(file: Path) -> Iterator[ast.Call]:
+    """Where one of our errors is made with a sentence that stands there."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        match node:
+            case ast.Call(func=ast.Name(id=name), args=[ast.Constant() | ast.JoinedStr(), *_]) if name in ERRORS:
+                yield node
+
+
+def test_an_error_is_a_sentence_and_a_remedy() -> None:
+    calls = [(file, call) for file in ROOT.glob("gemmalocal/**/*.py") for call in errors_in(file)]
+    assert len(calls) > 150
+    for file, call in calls:
+        assert len(call.args) + len(call.keywords) == 2, f"{file}:{call.lineno} says no remedy"
 
 
 def imported_modules(file: Path, modules: set[str]) -> set[str]:

@@ -89,7 +89,7 @@ def _print(text: StyledText, err: bool, newline: bool = True) -> None:
         if error.errno in (errno.EPIPE, errno.ECONNRESET):
             raise OutputUnwanted("The program that read this output has ended.") from error
         where = "stderr" if err else "stdout"
-        raise OutputLost(f"The output cannot be written to {where}: {error.strerror}.") from error
+        raise OutputLost(f"The output cannot be written to {where}: {error.strerror}.", "Send it elsewhere.") from error
 
 
 def abandon(stream: TextIO) -> None:

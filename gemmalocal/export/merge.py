@@ -22,6 +22,7 @@ TEXT = re.compile(
 )
 HEAD = re.compile(r"^(?:language_model\.)?(lm_head.*)$")
 QUANTIZED = ("scales", "biases")
+OTHER_BASE = "Export it over the model that it was trained on."
 
 
 @dataclass(frozen=True)
@@ -61,13 +62,13 @@ def merged(base: Path, adapter: Path | None) -> list[Tensor]:
             shape, read = _dequantized(stored_tensors, stem, bits)
         if suffix == "weight" and (change := changes.pop(plain_name(stem) or stem, None)):
             if shape != (change.b.shape[0], change.a.shape[1]):
-                raise ModelError(f"The adapter does not fit {name}: it was trained on another model.")
+                raise ModelError(f"The adapter does not fit {name}: it was trained on another model.", OTHER_BASE)
             read = partial(_folded, read, change)
         tensors.append(Tensor(name, tuple(shape), read))
     if changes:
         raise ModelError(
             f"The adapter changes {len(changes)} weights that {base.name} does not have, such as {min(changes)}.",
-            "Export it over the model that it was trained on.",
+            OTHER_BASE,
         )
     return tensors
 
@@ -87,7 +88,8 @@ def read_adapter(folder: Path) -> dict[str, Adapted]:
         module = name.removesuffix(".lora_A.weight")
         weight_name = plain_name(module.removeprefix(peft_adapter.PREFIX))
         if weight_name is None:
-            raise ModelError(f"The adapter changes {module}, which is not part of a text model.")
+            problem = f"The adapter changes {module}, which is not part of a text model."
+            raise ModelError(problem, "Train one of the text model's projections alone.")
         magnitude = stored_tensors.get(f"{module}.lora_magnitude_vector")
         updates[weight_name] = Adapted(
             stored_tensors[name].floats(),

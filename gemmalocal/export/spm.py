@@ -36,7 +36,7 @@ def pieces(base: Path, count: int) -> VocabularyPieces:
     tokenizer = _read(base)
     model = tokenizer["model"]
     if model["type"] != "BPE" or not model.get("byte_fallback"):
-        raise ModelError("The model's tokenizer is not Gemma's, and cannot be written as GGUF.")
+        raise ModelError("The model's tokenizer is not Gemma's, and cannot be written as GGUF.", "Export it as merged.")
     ids: dict[str, int] = {text: number for text, number in model["vocab"].items() if number < count}
     ranks: dict[str, int] = {}
     for rank, merge in enumerate(_merges(model)):

@@ -187,7 +187,7 @@ def _parsed(path: Path) -> yaml_text.Parsed:
             content = file.read(4 * yaml_text.LONGEST + 1).decode("utf-8-sig")
         parsed = yaml_text.parse(content)
     except yaml_text.NotUnderstood as error:
-        raise RecipeError(f"{path}:{error.line}: {error.why}.") from error
+        raise RecipeError(f"{path}:{error.line}: {error.why}.", "Correct that line.") from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise RecipeError(f"{path}:{line}: this is not UTF-8 text.", "Save it as UTF-8.") from error

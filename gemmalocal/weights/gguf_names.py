@@ -105,7 +105,10 @@ def tensor_name(name: str, architecture: str) -> str:
         return outer[name]
     if len(parts) == 3 and parts[0] == "blk" and parts[1].isdigit() and parts[2] in inner:
         return f"model.layers.{parts[1]}.{inner[parts[2]]}"
-    raise ModelError(f"The GGUF file holds a tensor that a {architecture} text model does not have: {name}.")
+    raise ModelError(
+        f"The GGUF file holds a tensor that a {architecture} text model does not have: {name}.",
+        "Take another GGUF of the same model.",
+    )
 
 
 def gguf_name(name: str, architecture: str) -> str:

@@ -55,7 +55,8 @@ class Stored:
         if self.dtype == "BF16":
             return widened(self.raw)
         if self.dtype not in FLOATS:
-            raise ModelError(f"{self.name} is stored as {self.dtype}, not as numbers that can be merged.")
+            problem = f"{self.name} is stored as {self.dtype}, not as numbers that can be merged."
+            raise ModelError(problem, "Take the model that is not quantized.")
         return self.raw.astype(np.float32)
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from gemmalocal.errors import ModelError
 from gemmalocal.planning.model_sizes import FULL, SLIDING
 
+TORCH = "Take the other engine for it: backend: torch."
+
 
 def overrides(config: dict[str, Any]) -> dict[str, Any]:
     """What to change in `config` before mlx-lm reads it; raises `ModelError` for a layout that it cannot express."""
@@ -46,7 +48,9 @@ def _sliding_pattern(config: dict[str, Any]) -> dict[str, Any]:
         return {}
     period = kinds.index(FULL) + 1
     if kinds != [FULL if (index + 1) % period == 0 else SLIDING for index in range(len(kinds))]:
-        raise ModelError("Its sliding and full layers alternate in no regular pattern, which MLX's Gemma 3 cannot run.")
+        raise ModelError(
+            "Its sliding and full layers alternate in no regular pattern, which MLX's Gemma 3 cannot run.", TORCH
+        )
     return {"sliding_window_pattern": period}
 
 
@@ -58,7 +62,7 @@ def _gemma4_overrides(config: dict[str, Any]) -> dict[str, Any]:
     kinds = config.get("layer_types") or []
     full = [layers.get(str(index), {}) for index, kind in enumerate(kinds) if kind == FULL]
     if layers and any(layer.get("head_dim") != full[0].get("head_dim") for layer in full):
-        raise ModelError("Its full layers differ in their head sizes, which MLX's Gemma 4 cannot run.")
+        raise ModelError("Its full layers differ in their head sizes, which MLX's Gemma 4 cannot run.", TORCH)
     if layers and full:
         changed["global_head_dim"] = full[0].get("head_dim", config.get("head_dim"))
         if "num_key_value_heads" in full[0]:

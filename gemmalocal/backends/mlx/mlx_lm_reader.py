@@ -37,7 +37,8 @@ class MlxLmReader:
         try:
             load_adapters(self._model, str(adapter))
         except ValueError as error:
-            raise ModelError(f"mlx-lm does not read the adapter over {base.name}: {error}") from error
+            hint = "Name the model that it was trained on."
+            raise ModelError(f"mlx-lm does not read the adapter over {base.name}: {error}", hint) from error
         self._model.eval()
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:

@@ -55,7 +55,8 @@ def load(folder: Path, precision: Precision, device: torch.device, bits: int | N
     finally:
         logging.set_verbosity(verbosity)
     if loading_info["missing_keys"]:
-        raise ModelError(f"{folder.name} lacks weights: {', '.join(sorted(loading_info['missing_keys'])[:3])}.")
+        missing = ", ".join(sorted(loading_info["missing_keys"])[:3])
+        raise ModelError(f"{folder.name} lacks weights: {missing}.", "Fetch the model again, with all its files.")
     language_model.eval().requires_grad_(False)
     _move_weights(language_model, precision, device, bits)
     fused_ops.use_fused_ops(language_model)

@@ -62,7 +62,7 @@ def _shapes(file: Path) -> TensorShapes:
         with safe_open(file, "numpy") as stored:
             return {name: tuple(stored.get_slice(name).get_shape()) for name in stored.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise RecipeError(f"start_from: {file} cannot be read: {error}.") from error
+        raise RecipeError(f"start_from: {file} cannot be read: {error}.", "Name another run or adapter.") from error
 
 
 def _said(shape: tuple[int, ...] | None) -> str:
