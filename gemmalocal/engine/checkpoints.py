@@ -44,12 +44,12 @@ def publish(folder: Path, trainer: Trainer, state: TrainState, keep: int) -> Pat
     Only planned ones count, and what was not planned goes with the next: so a run that was stopped and resumed has the
     same ones to go back to as a run that was not.
     """
-    path = place(folder, state.step)
+    path = path_of(folder, state.step)
     with atomic.new_folder(path) as aside:
         trainer.save(aside)
         record = {**asdict(state), FILES: _marks(aside)}
         (aside / STATE).write_text(hashes.seal(record), encoding="utf-8")
-    kept = {*_planned(folder)[-keep:], path, place(folder, state.best_step)}
+    kept = {*_planned(folder)[-keep:], path, path_of(folder, state.best_step)}
     for old in existing(folder):
         if old not in kept:
             atomic.remove(old)
@@ -69,8 +69,8 @@ def _marks(folder: Path) -> hashes.FileMarks:
         return marks.result()
 
 
-def place(folder: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
+def path_of(folder: Path, step: int) -> Path:
+    """The folder of the checkpoint of a step, whether there is one or not."""
     return folder / f"{step:06d}"
 
 
@@ -144,9 +144,9 @@ def settle(folder: Path) -> tuple[int, list[str]]:
     """
     damaged: dict[Path, str] = {}
     for path in reversed(existing(folder)):
-        if not (why := damage(path)):
+        if not (reason := damage(path)):
             break
-        damaged[path] = why
+        damaged[path] = reason
     else:
         return 0, []
     for damaged_path in damaged:
@@ -155,9 +155,9 @@ def settle(folder: Path) -> tuple[int, list[str]]:
             atomic.remove(aside)
         damaged_path.rename(aside)
     return _step(path), [
-        f"the checkpoint of step {_step(damaged_path)} is damaged ({why}): it is left out, and training goes on from "
-        f"step {_step(path)}"
-        for damaged_path, why in damaged.items()
+        f"the checkpoint of step {_step(damaged_path)} is damaged ({reason}): it is left out, and training goes on "
+        f"from step {_step(path)}"
+        for damaged_path, reason in damaged.items()
     ]
 
 
@@ -170,18 +170,18 @@ def restore(folder: Path, trainer: Trainer) -> TrainState:
 
 def checked(path: Path) -> Path:
     """A checkpoint that is whole; raises `ModelError`."""
-    if why := damage(path):
-        raise _no_use(path, why)
+    if reason := damage(path):
+        raise _no_use(path, reason)
     return path
 
 
-def _no_use(path: Path, why: str) -> ModelError:
+def _no_use(path: Path, reason: str) -> ModelError:
     whole_steps = [
         str(_step(checkpoint)) for checkpoint in existing(path.parent) if checkpoint != path and not damage(checkpoint)
     ]
     train_again = f"None of this run is whole. Train it again: gemmalocal train {path.parent.parent / 'recipe.yaml'}"
     remedy = f"Whole are those of steps {', '.join(whole_steps)}." if whole_steps else train_again
-    return ModelError(f"The checkpoint of step {_step(path)} is damaged: {why}.", remedy)
+    return ModelError(f"The checkpoint of step {_step(path)} is damaged: {reason}.", remedy)
 
 
 def go_back(folder: Path, state: TrainState, factor: float) -> str:
@@ -194,9 +194,9 @@ def go_back(folder: Path, state: TrainState, factor: float) -> str:
     *older, path = _planned(folder)
     notices = []
     while older and (
-        (why := damage(path)) or (_step(path) != state.best_step and _step(path) >= state.step - state.bad)
+        (reason := damage(path)) or (_step(path) != state.best_step and _step(path) >= state.step - state.bad)
     ):
-        notices += [f"; the checkpoint of step {_step(path)} is damaged ({why})"] if why else []
+        notices += [f"; the checkpoint of step {_step(path)} is damaged ({reason})"] if reason else []
         path = older.pop()
     checked(path)
     for newer in existing(folder):
@@ -210,11 +210,11 @@ def go_back(folder: Path, state: TrainState, factor: float) -> str:
 
 def _planned(folder: Path) -> list[Path]:
     """Those by the recipe's plan, oldest first, without those that do not even say so."""
-    found = []
+    planned = []
     for path in existing(folder):
         with suppress(hashes.Damaged):
-            found += [path] if _read(path)[0].planned else []
-    return found
+            planned += [path] if _read(path)[0].planned else []
+    return planned
 
 
 def chosen(folder: Path) -> tuple[Path, str]:
@@ -226,9 +226,9 @@ def chosen(folder: Path) -> tuple[Path, str]:
     best = standing(newest).best_step
     if not best or best == _step(newest):
         return newest, ""
-    if not (why := damage(place(folder, best))):
-        return place(folder, best), ""
-    return newest, f"the best checkpoint, of step {best}, is damaged ({why}): that of step {_step(newest)} is taken"
+    if not (reason := damage(path_of(folder, best))):
+        return path_of(folder, best), ""
+    return newest, f"the best checkpoint, of step {best}, is damaged ({reason}): that of step {_step(newest)} is taken"
 
 
 def deliver(checkpoint: Path, target: Path) -> None:

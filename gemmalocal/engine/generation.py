@@ -33,28 +33,30 @@ class ChatModel:
     def prompt(self, text: str, system: str, history: Sequence[tuple[str, str]]) -> str:
         """What the model is given: for chat after the questions and answers `before`, else alone."""
         if self.layout.form != "chat":
-            text, history = shaped(text, self.template), ()
+            text, history = as_row_begins(text, self.template), ()
         messages = [
-            Message(role, part) for pair in history for role, part in zip(("user", "assistant"), pair, strict=True)
+            Message(role, content)
+            for pair in history
+            for role, content in zip(("user", "assistant"), pair, strict=True)
         ]
         system_messages = [Message("system", system)] if system else []
         return self.layout.prompt_text(self.tokenizer, [*system_messages, *messages, Message("user", text)])
 
 
-def shaped(text: str, template: RowTemplate) -> str:
+def as_row_begins(text: str, template: RowTemplate) -> str:
     """A question as the rows of a template begin: "Imagination is" as "Quote: Imagination is".
 
     Only what stands around the first column is put around it, and nothing if the text begins so already.
     """
     if template is None:
         return text
-    parts = list(string.Formatter().parse(template if isinstance(template, str) else template.prompt))
-    opening = parts[0][0]
+    fields = list(string.Formatter().parse(template if isinstance(template, str) else template.prompt))
+    opening = fields[0][0]
     if text.startswith(opening.rstrip()) and opening.strip():
         return text
-    columns = [name for _, name, _, _ in parts if name]
-    whole = isinstance(template, PromptTemplate) and len(columns) == 1
-    return opening + text + (parts[1][0] if whole and len(parts) > 1 else "")
+    columns = [name for _, name, _, _ in fields if name]
+    is_whole_prompt = isinstance(template, PromptTemplate) and len(columns) == 1
+    return opening + text + (fields[1][0] if is_whole_prompt and len(fields) > 1 else "")
 
 
 class Detokenizer:
@@ -75,8 +77,8 @@ class Detokenizer:
         return self._grown(self._tokenizer.decode(self._ids))
 
     def _grown(self, text: str) -> str:
-        more, self.text = text[len(self.text) :], text
-        return more
+        addition, self.text = text[len(self.text) :], text
+        return addition
 
 
 class VoiceStep(NamedTuple):
@@ -84,10 +86,10 @@ class VoiceStep(NamedTuple):
 
     voice: int
     text: str
-    whole: str
+    answer: str
     tokens: int
     seconds: float
-    first: float
+    first_seconds: float
     stopped: str
 
 
@@ -99,41 +101,41 @@ def speak(
     detokenizers = [Detokenizer(voice.tokenizer) for voice in voices]
     tokens, first_seconds, unfinished = [0] * len(voices), [0.0] * len(voices), set(range(len(voices)))
 
-    def said(place: int, text: str, stopped: str) -> VoiceStep:
-        text += detokenizers[place].end() if stopped else ""
+    def step_of(index: int, text: str, stopped: str) -> VoiceStep:
+        text += detokenizers[index].end() if stopped else ""
         seconds = time.monotonic() - begin
-        return VoiceStep(place, text, detokenizers[place].text, tokens[place], seconds, first_seconds[place], stopped)
+        return VoiceStep(index, text, detokenizers[index].text, tokens[index], seconds, first_seconds[index], stopped)
 
     for step in _steps(voices, prompts, sampling):
-        for place, token in step.items():
-            if place not in unfinished or token is None:
+        for index, token in step.items():
+            if index not in unfinished or token is None:
                 continue
-            tokens[place] += 1
-            first_seconds[place] = first_seconds[place] or time.monotonic() - begin
-            ended = token in voices[place].tokenizer.stop_ids
-            stopped = "end" if ended else "length" if tokens[place] == sampling.max_tokens else ""
-            text = "" if ended else detokenizers[place].add(token)
-            unfinished -= {place} if stopped else set()
-            yield said(place, text, stopped)
+            tokens[index] += 1
+            first_seconds[index] = first_seconds[index] or time.monotonic() - begin
+            ended = token in voices[index].tokenizer.stop_ids
+            stopped = "end" if ended else "length" if tokens[index] == sampling.max_tokens else ""
+            text = "" if ended else detokenizers[index].add(token)
+            unfinished -= {index} if stopped else set()
+            yield step_of(index, text, stopped)
         if unfinished and not keep_going():
             break
-    yield from (said(place, "", "asked") for place in sorted(unfinished))
+    yield from (step_of(index, "", "asked") for index in sorted(unfinished))
 
 
 def _steps(voices: Sequence[ChatModel], prompts: Sequence[str], sampling: Sampling) -> Iterator[dict[int, int | None]]:
     """The ids of each step by the voice's place: one forward pass for the voices that share weights."""
     shared: dict[int, list[int]] = {}
-    for place, voice in enumerate(voices):
-        shared.setdefault(id(voice.generator), []).append(place)
+    for index, voice in enumerate(voices):
+        shared.setdefault(id(voice.generator), []).append(index)
     streams = []
-    for places in shared.values():
-        first = voices[places[0]]
-        ids = [voices[place].tokenizer.encode(prompts[place]) for place in places]
-        numbers = [voices[place].number for place in places]
-        streams.append(first.generator.stream(ids, numbers, sampling, first.tokenizer.stop_ids))
+    for indices in shared.values():
+        model = voices[indices[0]]
+        ids = [voices[index].tokenizer.encode(prompts[index]) for index in indices]
+        numbers = [voices[index].number for index in indices]
+        streams.append(model.generator.stream(ids, numbers, sampling, model.tokenizer.stop_ids))
     for tokens_by_stream in zip_longest(*streams, fillvalue=()):
         yield {
-            place: token
-            for places, ids in zip(shared.values(), tokens_by_stream, strict=True)
-            for place, token in zip(places, ids, strict=False)
+            index: token
+            for indices, ids in zip(shared.values(), tokens_by_stream, strict=True)
+            for index, token in zip(indices, ids, strict=False)
         }

@@ -53,7 +53,7 @@ def train(
     Raises `TrainingDiverged`; the checkpoints are whole then.
     """
     spec, outcome, reason = run.spec, "", ""
-    if 0 < state.step < run.steps and _enough(spec, state):
+    if 0 < state.step < run.steps and _is_stalled(spec, state):
         outcome = "early"  # it was killed just before it said so
     if state.step == 0:
         yield from _begin(run, trainer, state)
@@ -66,16 +66,16 @@ def train(
             state, rollback = divergence.roll_back(run.folder, trainer, state, problem)
             yield rollback
             continue
-        last = state.step == run.steps
-        if not last:
+        is_last = state.step == run.steps
+        if not is_last:
             outcome, reason = yield from pause(trainer.release)
-        if last or (state.step % spec.evaluate_every == 0 and outcome != "strained"):
+        if is_last or (state.step % spec.evaluate_every == 0 and outcome != "strained"):
             yield from _evaluate(run, trainer, state)
             yield from sample(state.step)
-        if not (last or outcome) and _enough(spec, state):
+        if not (is_last or outcome) and _is_stalled(spec, state):
             outcome = "early"
         improved = state.best_step == state.step
-        ended = last or outcome == "early"
+        ended = is_last or outcome == "early"
         state.planned = ended or improved or (state.step % spec.save_every == 0 and not state.bad)
         if (outcome or state.planned) and trainer.group.rank == 0:
             path = checkpoints.publish(run.folder, trainer, state, spec.keep)
@@ -88,7 +88,7 @@ def train(
     yield Finished(outcome or "done", f"{state.step} of {run.steps} steps{reason and f'; {reason}'}")
 
 
-def _enough(spec: TrainSpec, state: TrainState) -> bool:
+def _is_stalled(spec: TrainSpec, state: TrainState) -> bool:
     """Whether nothing was better for so long that training stops early."""
     return spec.early_stop is not None and state.unimproved >= spec.early_stop
 
@@ -113,16 +113,16 @@ def _share(examples: Sequence[Example], spec: TrainSpec, trainer: InferenceModel
     """This rank's micro-batches of some examples, by those that run at once; the plan is the same on all ranks."""
     group, shapes = trainer.group, trainer.shapes
     group_shapes = replace(shapes, streams=shapes.streams * group.size)
-    parts = plan(examples, group_shapes, spec.rows_at_once)
-    return rounds(share(parts, group.rank, group.size), shapes.streams)
+    micro_batches = plan(examples, group_shapes, spec.rows_at_once)
+    return rounds(share(micro_batches, group.rank, group.size), shapes.streams)
 
 
 def _step(run: TrainingRun, trainer: Trainer, state: TrainState) -> tuple[Step | Skipped, str]:
     """One optimizer step, and what is wrong with it."""
     start, spec, step = time.perf_counter(), run.spec, state.step
     examples = batch(run.train, spec.rows_per_step, spec.seed, step - 1)
-    for parts in _share(examples, spec, trainer):
-        trainer.accumulate(parts)
+    for micro_batches in _share(examples, spec, trainer):
+        trainer.accumulate(micro_batches)
     rate = learning_rate(spec, step, run.steps) * state.factor
     update = trainer.apply(rate)
     reason = divergence.trouble(update, state.start)
@@ -155,8 +155,8 @@ def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: Inference
     ordered = lengths(examples).argsort(kind="stable")
     for start in range(0, len(ordered), EVALUATION_ROWS):
         rows = [examples[index] for index in ordered[start : start + EVALUATION_ROWS]]
-        for parts in _share(rows, spec, trainer):
-            loss, count = trainer.evaluate(parts)
+        for micro_batches in _share(rows, spec, trainer):
+            loss, count = trainer.evaluate(micro_batches)
             total, tokens = total + loss, tokens + count
     summed = trainer.group.sum([total, tokens])
     return summed[0], int(summed[1])

@@ -14,10 +14,10 @@ LONGEST_PAUSE = 120.0  # seconds
 
 
 class PauseDecision(NamedTuple):
-    """`outcome` is empty to go on, else stopped or strained; `why` is for a person."""
+    """`outcome` is empty to go on, else stopped or strained; `reason` is for a person."""
 
     outcome: str
-    why: str = ""
+    reason: str = ""
 
 
 class PauseControl:
@@ -39,7 +39,7 @@ class PauseControl:
         while not self._stop():
             reading = self._strain()
             if reading.level == Level.CRITICAL:
-                return PauseDecision("strained", f"{reading.what} is critical. {reading.remedy}, then resume")
+                return PauseDecision("strained", f"{reading.resource} is critical. {reading.remedy}, then resume")
             if reading.level == Level.NORMAL:
                 self._paused = False
             if (
@@ -49,12 +49,12 @@ class PauseControl:
             ):
                 if waited_seconds:
                     level = reading.level.name.lower()
-                    yield Notice(f"going on after {waited_seconds:.0f} s: {reading.what or 'strain'} is {level}")
+                    yield Notice(f"going on after {waited_seconds:.0f} s: {reading.resource or 'strain'} is {level}")
                 return PauseDecision("")
             if not waited_seconds:
                 self._paused = True
                 release()
-                yield Notice(f"paused: {reading.what} is high. {reading.remedy}; it goes on by itself")
+                yield Notice(f"paused: {reading.resource} is high. {reading.remedy}; it goes on by itself")
             self._sleep(LOOK_EVERY)
             waited_seconds += LOOK_EVERY
         return PauseDecision("stopped")

@@ -18,8 +18,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     """`spec`: do (login, logout, whoami), and for a login the variable that holds the token; None: by the browser."""
     match spec["do"]:
         case "logout":
-            if left := account.logout():
-                yield Notice(left)
+            if remaining := account.logout():
+                yield Notice(remaining)
             yield Finished("done")
             return
         case "login" if spec["variable"] is None:

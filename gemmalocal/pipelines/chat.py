@@ -43,7 +43,7 @@ from gemmalocal.workspace import transcript
 IDLE = 1800.0  # seconds
 LOOK = 0.05  # seconds between two looks at the inbox
 LIMITS = {"temperature": (0, 10), "top_p": (0, 1), "top_k": (0, 2**31), "seed": (0, 2**62), "max_tokens": (1, 131_072)}
-WHOLE = ("top_k", "seed", "max_tokens")
+WHOLE_NUMBERS = ("top_k", "seed", "max_tokens")
 TRANSCRIPT = "transcript"
 
 
@@ -51,7 +51,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     """Load the voices and talk until told to end; raises `JobBusy` where a run is training on the same GPU."""
     _make_way()
     voices = yield from load_chat_models(spec["voices"])
-    chat = Conversation(voices, directory, commands, drawn(Sampling(), spec.get("sampling", {})))
+    chat = Conversation(voices, directory, commands, changed_sampling(Sampling(), spec.get("sampling", {})))
     yield from chat.converse(float(spec.get("idle", IDLE)))
 
 
@@ -66,11 +66,11 @@ class Conversation:
 
     def converse(self, idle: float) -> Iterator[Event]:
         """Take commands until one says end, or none has come for `idle` seconds."""
-        for event in self._all(idle):
+        for event in self._events(idle):
             transcript.fold(self._talk, event)
             yield event
 
-    def _all(self, idle: float) -> Iterator[Event]:
+    def _events(self, idle: float) -> Iterator[Event]:
         yield Voices([voice.name for voice in self._voices], [voice.layout.form for voice in self._voices])
         if alone := [voice.name for voice in self._voices if voice.layout.form != "chat"]:
             yield Notice(f"{', '.join(alone)}: trained on no conversations, so every prompt stands alone")
@@ -82,75 +82,75 @@ class Conversation:
                 continue
             command = self._waiting.popleft()
             if command.get("do") == "end":
-                yield from self._ended("")
+                yield from self._finish("")
                 return
-            yield from self._done(command)
+            yield from self._execute(command)
             last = time.monotonic()
-        yield from self._ended(f"nobody asked anything for {idle / 60:.0f} minutes")
+        yield from self._finish(f"nobody asked anything for {idle / 60:.0f} minutes")
 
-    def _ended(self, why: str) -> Iterator[Event]:
+    def _finish(self, reason: str) -> Iterator[Event]:
         if self._talk.exchanges:
-            yield from self._saved()
-        yield Finished("done", why)
+            yield from self._save()
+        yield Finished("done", reason)
 
-    def _done(self, command: dict[str, Any]) -> Iterator[Event]:
-        do = str(command.get("do"))
+    def _execute(self, command: dict[str, Any]) -> Iterator[Event]:
+        name = str(command.get("do"))
         try:
-            match do:
+            match name:
                 case "ask":
                     yield from self._ask(command)
                 case "regenerate":
-                    yield from self._again(command)
+                    yield from self._regenerate(command)
                 case "vote":
                     yield self._vote(command)
-                    self._keep()
+                    self._write_transcript()
                 case "clear":
                     yield Cleared()
                 case "save":
-                    yield from self._saved()
+                    yield from self._save()
                 case "stop":
                     pass  # nothing is under way
                 case _:
-                    raise ValueError(f"a chat knows no such command: '{do}'")
+                    raise ValueError(f"a chat knows no such command: '{name}'")
         except (ValueError, TemplateRefused) as problem:
-            yield Declined(do, str(problem))
+            yield Declined(name, str(problem))
 
     def _ask(self, command: dict[str, Any]) -> Iterator[Event]:
         text, system = command.get("text"), command.get("system", self._system)
         if not isinstance(text, str) or not text.strip() or not isinstance(system, str):
             raise ValueError("there is no text to answer")
-        self._sampling, self._system = drawn(self._sampling, command), system
+        self._sampling, self._system = changed_sampling(self._sampling, command), system
         yield from self._answers(len(self._talk.exchanges) + 1, text)
 
-    def _again(self, command: dict[str, Any]) -> Iterator[Event]:
+    def _regenerate(self, command: dict[str, Any]) -> Iterator[Event]:
         if not self._talk.remembered:
             raise ValueError("nothing was asked yet")
-        asked = self._talk.exchanges[-1].asked
-        sampling = drawn(self._sampling, command)
+        question = self._talk.exchanges[-1].asked
+        sampling = changed_sampling(self._sampling, command)
         if sampling == self._sampling and sampling.temperature == 0:
             raise ValueError("at temperature 0 the answer would be the same: raise the temperature")
         self._sampling = sampling._replace(seed=sampling.seed + (sampling.seed == self._sampling.seed))
-        yield from self._answers(asked.turn, asked.text)
+        yield from self._answers(question.turn, question.text)
 
     def _answers(self, turn: int, text: str) -> Iterator[Event]:
         _make_way()
         before = [exchange for exchange in self._talk.remembered if exchange.asked.turn != turn]
         prompts = [
             voice.prompt(
-                text, self._system, [(exchange.asked.text, exchange.answers[place].text) for exchange in before]
+                text, self._system, [(exchange.asked.text, exchange.answers[index].text) for exchange in before]
             )
-            for place, voice in enumerate(self._voices)
+            for index, voice in enumerate(self._voices)
         ]
         yield Asked(turn, text, self._system, self._sampling._asdict())
-        for said in speak(self._voices, prompts, self._sampling, self._wanted):
-            if said.text:
-                yield Reply(turn, said.voice, said.text, said.tokens)
-            if said.stopped:
-                figures = round(said.seconds, 4), round(said.first, 4), said.stopped
-                yield Replied(turn, said.voice, said.whole, said.tokens, *figures)
-        self._keep()
+        for step in speak(self._voices, prompts, self._sampling, self._not_stopped):
+            if step.text:
+                yield Reply(turn, step.voice, step.text, step.tokens)
+            if step.stopped:
+                figures = round(step.seconds, 4), round(step.first_seconds, 4), step.stopped
+                yield Replied(turn, step.voice, step.answer, step.tokens, *figures)
+        self._write_transcript()
 
-    def _wanted(self) -> bool:
+    def _not_stopped(self) -> bool:
         """Whether nobody has asked to stop; other commands wait."""
         self._waiting.extend(self._commands())
         stops = [command for command in self._waiting if command.get("do") == "stop"]
@@ -167,27 +167,27 @@ class Conversation:
             raise ValueError(f"there is no answer {voice} to vote for: they are 0 to {len(self._voices) - 1}")
         return Voted(turn, voice)
 
-    def _keep(self) -> None:
+    def _write_transcript(self) -> None:
         """Write the transcript: a line for each exchange."""
         atomic.write_text(self._directory / f"{TRANSCRIPT}.jsonl", transcript.as_json_lines(self._talk))
 
-    def _saved(self) -> Iterator[Event]:
-        self._keep()
+    def _save(self) -> Iterator[Event]:
+        self._write_transcript()
         path = self._directory / f"{TRANSCRIPT}.md"
         atomic.write_text(path, transcript.as_markdown(self._talk))
         yield Report({"transcript": str(path), "lines": str(path.with_suffix(".jsonl")), "tally": self._talk.tally})
 
 
-def drawn(sampling: Sampling, command: dict[str, Any]) -> Sampling:
+def changed_sampling(sampling: Sampling, command: dict[str, Any]) -> Sampling:
     """The sampling with what a command changes; raises `ValueError` for what is no number within its limits."""
     changes: dict[str, Any] = {}
-    for name, (least, most) in LIMITS.items():
+    for name, (smallest, largest) in LIMITS.items():
         if (value := command.get(name)) is None:
             continue
-        number = isinstance(value, int if name in WHOLE else int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not least <= value <= most:
-            kind = "a whole number" if name in WHOLE else "a number"
-            raise ValueError(f"{name} is {kind} from {least} to {most}, not {value!r}")
+        number = isinstance(value, int if name in WHOLE_NUMBERS else int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or not smallest <= value <= largest:
+            kind = "a whole number" if name in WHOLE_NUMBERS else "a number"
+            raise ValueError(f"{name} is {kind} from {smallest} to {largest}, not {value!r}")
         changes[name] = value
     return sampling._replace(**changes)
 

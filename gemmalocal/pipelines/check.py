@@ -22,17 +22,17 @@ SHOWN = 3
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Report on the rows of the recipe `spec`; where none can be trained on, on their problems."""
     recipe = Recipe.model_validate(spec)
-    ready = Prepared()
-    report = yield from survey(recipe, ready, directory / "examples")
-    decided = budget(recipe, ready.folder, load_of(ready.train, recipe), open_backend(recipe.backend))
-    more = {
-        "steps": recipe.train.steps_over(len(ready.train)),
+    prepared = Prepared()
+    report = yield from survey(recipe, prepared, directory / "examples")
+    decided = budget(recipe, prepared.folder, load_of(prepared.train, recipe), open_backend(recipe.backend))
+    estimates = {
+        "steps": recipe.train.steps_over(len(prepared.train)),
         "memory": memory(decided),
         "checkpointing": decided.recipe.train.checkpointing,
-        "time": duration(recipe, ready),
-        "rows": page(ready, ready.train[:SHOWN]),
+        "time": duration(recipe, prepared),
+        "rows": page(prepared, prepared.train[:SHOWN]),
     }
-    yield Report({**report, **more})
+    yield Report({**report, **estimates})
     yield Finished("done")
 
 
@@ -47,15 +47,15 @@ def memory(decided: Budget) -> dict[str, Any]:
     }
 
 
-def duration(recipe: Recipe, ready: Prepared) -> dict[str, Any]:
+def duration(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     """How long the run will take, if this machine has tuned this model before."""
     pace, trained = throughput.pace_of_model(recipe.model)
     if pace is None:
-        why = "this model" if trained else "anything"
-        return {"seconds": None, "why": f"no estimate yet: this machine has not trained {why}"}
-    count = recipe.train.steps_over(len(ready.train))
-    tokens = recipe.train.rows_per_step * ready.train.supervised / len(ready.train)
-    looked_at = ready.held_out.spaced(recipe.train.evaluation_rows)
+        untrained = "this model" if trained else "anything"
+        return {"seconds": None, "why": f"no estimate yet: this machine has not trained {untrained}"}
+    count = recipe.train.steps_over(len(prepared.train))
+    tokens = recipe.train.rows_per_step * prepared.train.supervised / len(prepared.train)
+    looked_at = prepared.held_out.spaced(recipe.train.evaluation_rows)
     evaluations = 1 + -(-count // recipe.train.evaluate_every)
     seconds = pace.estimate(count, tokens, evaluations, looked_at.supervised)
     return {"seconds": round(seconds, 1), "why": f"by the pace of {pace.run}"}

@@ -43,8 +43,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
                 yield from map(Notice, notices)
                 written[split] = (f"{split}{export_formats.FORMS[spec['form']][1]}", count)
             if spec["form"] == "hub":
-                about = datasets.report(source)
-                (folder / "README.md").write_text(export_formats.card(spec["name"], written, about), encoding="utf-8")
+                dataset_report = datasets.report(source)
+                card = export_formats.card(spec["name"], written, dataset_report)
+                (folder / "README.md").write_text(card, encoding="utf-8")
     except Stopped:
         yield Finished("stopped", "nothing was written")
         return

@@ -40,17 +40,17 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         finished = yield from in_background(lambda tell: open_run(Path(spec["run"]), tell), commands)
         target = exports.target(spec, form.label)
         target.parent.mkdir(parents=True, exist_ok=True)
-        parts = finished.tensors() if form.of_weights else []
-        plan = gguf_write.plan(finished.model_folder, parts, form.type) if form.of_gguf else None
-        needed = plan.size if plan else forms.needed(form, parts, finished.adapter)
+        model_tensors = finished.tensors() if form.of_weights else []
+        plan = gguf_write.plan(finished.model_folder, model_tensors, form.type) if form.of_gguf else None
+        needed = plan.size if plan else forms.needed(form, model_tensors, finished.adapter)
         remedy = "Make room, or name a folder on another disk (--folder)."
         hardware.check_room(target.parent, needed, "The export takes about", remedy)
         yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {_time(finished.run, needed)} or so, with the proof")
-        for (wanted, instead), count in plan.fallbacks.items() if plan else ():
-            yield Notice(f"{count} tensors as {instead.name}: their rows do not fit {wanted.name}")
+        for (preferred, stored_as), count in plan.fallbacks.items() if plan else ():
+            yield Notice(f"{count} tensors as {stored_as.name}: their rows do not fit {preferred.name}")
         with atomic.new_folder(target, targets.replaceable) as aside:
             yield Stage(f"writing {form.label}")
-            yield from in_background(lambda tell: _write(form, finished, plan or parts, aside, tell), commands)
+            yield from in_background(lambda tell: _write(form, finished, plan or model_tensors, aside, tell), commands)
             yield Stage("reading it again, for the proof")
             proof = yield from in_background(lambda tell: prove(form, finished, aside, tell), commands)
             (aside / exports.PROOF).write_text(json.dumps(proof.as_dict(), indent=2, ensure_ascii=False), "utf-8")
@@ -96,12 +96,12 @@ def _write(form: ExportForm, finished: FinishedRun, content: Plan | Sequence[Ten
         config = json.loads((finished.base / "config.json").read_text(encoding="utf-8"))
         convert_adapter.to_mlx(_adapter(finished), config, aside)
     elif form.bits:
-        with staging.folder(aside / "float32") as place:
-            whole, small = place / "whole", place / "small"
-            whole.mkdir()
-            forms.write_merged(whole, finished.model_folder, content, "float32", tell)
-            open_backend("mlx").quantize(whole, small, form.bits)  # type: ignore[attr-defined]
-            for path in small.iterdir():
+        with staging.folder(aside / "float32") as scratch:
+            merged, quantized = scratch / "whole", scratch / "small"
+            merged.mkdir()
+            forms.write_merged(merged, finished.model_folder, content, "float32", tell)
+            open_backend("mlx").quantize(merged, quantized, form.bits)  # type: ignore[attr-defined]
+            for path in quantized.iterdir():
                 path.rename(aside / path.name)
         _add_chat_template(finished, aside)
     else:

@@ -49,9 +49,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     yield Finished("done")
 
 
-def _file(given: str) -> Path:
+def _file(name: str) -> Path:
     """The GGUF file that is meant: a path, the only model in a folder, or one of Ollama's by its name."""
-    path = dict(inventory.ollama()).get(given) or Path(given)
+    path = dict(inventory.ollama()).get(name) or Path(name)
     if path.is_file():
         return path.resolve()
     if not path.is_dir():
@@ -65,5 +65,5 @@ def _file(given: str) -> Path:
 
 def _name(source: Path) -> str:
     """A name for recipes: Ollama's own for one of its blobs, else the file's."""
-    known = next((name for name, blob in inventory.ollama() if blob.resolve() == source), source.stem)
-    return re.sub(r"[^\w.-]+", "-", known).strip("-.")
+    model_name = next((name for name, blob in inventory.ollama() if blob.resolve() == source), source.stem)
+    return re.sub(r"[^\w.-]+", "-", model_name).strip("-.")

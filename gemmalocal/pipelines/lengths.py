@@ -40,11 +40,11 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
 
 def one_step(backend: Backend, folder: Path, row: Example, checkpointing: bool) -> dict[str, Any]:
     """Peak and seconds of bench's recipe on one row; and what `checkpointing: auto` would choose here."""
-    asked = bench_recipe(folder, steps=1, batch_size=1, max_length=len(row.ids))
+    recipe = bench_recipe(folder, steps=1, batch_size=1, max_length=len(row.ids))
     tokens = len(row.ids) - 1
-    auto = budget(asked, folder, lambda shapes: memory.Load(tokens, tokens), backend).recipe
-    train = asked.train.model_copy(update={"checkpointing": checkpointing})
-    trainer = backend.trainer(folder, asked.model_copy(update={"train": train}))
+    auto = budget(recipe, folder, lambda shapes: memory.Load(tokens, tokens), backend).recipe
+    train = recipe.train.model_copy(update={"checkpointing": checkpointing})
+    trainer = backend.trainer(folder, recipe.model_copy(update={"train": train}))
     trainer.memory()
     start = time.perf_counter()
     trainer.accumulate(plan([row], trainer.shapes))

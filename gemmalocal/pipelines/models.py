@@ -20,12 +20,12 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     """Report on each model; `spec["folders"]` are looked into too."""
     yield Stage("looking at this disk")
     memory, width = hardware.probe()["memory"], _width()
-    here = [
+    on_disk = [
         _described(model, width, memory) for model in inventory.on_this_disk(Path(path) for path in spec["folders"])
     ]
-    names = {entry["name"] for entry in here}
-    rest = [_published(model, width, memory) for model in published.MODELS if model.name not in names]
-    yield Report({"memory": memory, "models": here + rest})
+    names = {entry["name"] for entry in on_disk}
+    on_hub = [_published(model, width, memory) for model in published.MODELS if model.name not in names]
+    yield Report({"memory": memory, "models": on_disk + on_hub})
     yield Finished("done")
 
 
@@ -38,7 +38,7 @@ def _width() -> int:
 
 
 def _described(model: LocalModel, width: int, memory: int) -> dict[str, Any]:
-    namesake = next((each for each in published.MODELS if each.name == model.name), None)
+    namesake = next((candidate for candidate in published.MODELS if candidate.name == model.name), None)
     entry = {
         "name": model.name,
         "place": model.keeper,

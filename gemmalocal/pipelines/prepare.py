@@ -49,7 +49,7 @@ class PreparedRows:
     asked: int = 0
     reused: int = 0  # answers that were there already
 
-    def take(self, result: PieceResult) -> None:
+    def add(self, result: PieceResult) -> None:
         """Add what came of a piece, or of a judgement."""
         self.kept += result.kept
         self.rejected += result.rejected
@@ -128,7 +128,7 @@ def write(
     try:
         for number, result in enumerate(create(gathered.pieces, order, ask if remembered else None), 1):
             progress = ("passages", number, len(gathered.pieces))
-            prepared.take(result)
+            prepared.add(result)
             if 100 * number // progress[2] > 100 * (number - 1) // progress[2]:  # at most each percent
                 tell.say(prepared.counted())
             reached()
@@ -137,7 +137,7 @@ def write(
             progress = ("rows judged", 0, len(candidates))
             for number, result in enumerate(judge(candidates, wording, ask, plan.threshold), 1):
                 progress = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
-                prepared.take(result)
+                prepared.add(result)
                 tell.say(prepared.counted())
                 reached()
     finally:
@@ -151,39 +151,39 @@ def deliver(
     preparation: Preparation, gathered: GatheredPieces, prepared: PreparedRows, tokenizer: Tokenizer, directory: Path
 ) -> dict[str, Any]:
     """Choose among the candidates, write the files, and count."""
-    kept, twice = curate.unique(prepared.kept)
-    kept, loud = curate.balanced(kept, preparation.balance)
-    rejected = [*curate.distinct(prepared.kept, prepared.rejected), *twice, *loud]
+    kept, repeated = curate.unique(prepared.kept)
+    kept, surplus = curate.balanced(kept, preparation.balance)
+    rejected = [*curate.distinct(prepared.kept, prepared.rejected), *repeated, *surplus]
     hand = datasets.by_hand(directory)
     kept, rejected = curate.with_decisions(kept, rejected, hand.accepted, hand.dropped)
-    places, how = curate.held_out(gathered.pieces, kept, preparation.held_out)
+    held_out_passages, split = curate.held_out(gathered.pieces, kept, preparation.held_out)
 
-    def out(candidate: Candidate) -> bool:
-        return curate.passage_key(candidate.piece) in places
+    def is_held_out(candidate: Candidate) -> bool:
+        return curate.passage_key(candidate.piece) in held_out_passages
 
     def rows(candidates: Sequence[Candidate]) -> list[datasets.DatasetRow]:
         return [hand.mended(candidate.columns()) for candidate in candidates]
 
-    train, apart = ([candidate for candidate in kept if out(candidate) is side] for side in (False, True))
-    left = rows([candidate for candidate, _ in rejected])
+    train, held_out = ([candidate for candidate in kept if is_held_out(candidate) is side] for side in (False, True))
+    rejected_rows = rows([candidate for candidate, _ in rejected])
     files = {
         TRAIN_FILE: rows(train),
-        HELD_OUT_FILE: rows(apart),
+        HELD_OUT_FILE: rows(held_out),
         datasets.REJECTED: [
-            {**row, "reason": why, "held_out": out(candidate)}
-            for row, (candidate, why) in zip(left, rejected, strict=True)
+            {**row, "reason": reason, "held_out": is_held_out(candidate)}
+            for row, (candidate, reason) in zip(rejected_rows, rejected, strict=True)
         ],
     }
     report = {
         **_of_making(preparation, gathered, prepared),
         "by": dict(Counter(row["by"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE])),
         "rejected": _reasons(rejected),
-        "split": how,
+        "split": split,
         "train": _counts(train, files[TRAIN_FILE], tokenizer),
-        "held_out": _counts(apart, files[HELD_OUT_FILE], tokenizer),
+        "held_out": _counts(held_out, files[HELD_OUT_FILE], tokenizer),
     }
     if not train:
-        raise DatasetError("No row is left to train on.", _why(report))
+        raise DatasetError("No row is left to train on.", _why_no_row(report))
     datasets.write(directory, files, report)
     return report
 
@@ -251,9 +251,9 @@ def _of_sources(gathered: GatheredPieces) -> Iterator[str]:
 
 def _of_rows(report: dict[str, Any]) -> Iterator[str]:
     yield f"written by {report['author']}; {report['asked']} prompts asked, {report['answers_known']} answers known"
-    yield from _most(report["left_to_rules"], "{} passages left to the rules: {}")
-    yield from _most(report["without_rows"], "{} passages gave no row: they {}")
-    yield from _most(report["rejected"], "{} rows rejected: the row {}")
+    yield from _most_frequent(report["left_to_rules"], "{} passages left to the rules: {}")
+    yield from _most_frequent(report["without_rows"], "{} passages gave no row: they {}")
+    yield from _most_frequent(report["rejected"], "{} rows rejected: the row {}")
     for side in ("train", "held_out"):
         numbers = report[side]
         counts = f"{numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"
@@ -261,15 +261,15 @@ def _of_rows(report: dict[str, Any]) -> Iterator[str]:
     yield f"held out: {report['split']}"
 
 
-def _most(counts: dict[str, int], words: str) -> Iterator[str]:
+def _most_frequent(counts: dict[str, int], sentence: str) -> Iterator[str]:
     """The most frequent reasons, and how many more there are."""
     for reason, count in list(counts.items())[:NAMED]:
-        yield words.format(count, reason)
-    if rest := list(counts.values())[NAMED:]:
-        yield words.format(sum(rest), f"... ({len(rest)} more reasons, see {datasets.REPORT})")
+        yield sentence.format(count, reason)
+    if unnamed := list(counts.values())[NAMED:]:
+        yield sentence.format(sum(unnamed), f"... ({len(unnamed)} more reasons, see {datasets.REPORT})")
 
 
-def _why(report: dict[str, Any]) -> str:
+def _why_no_row(report: dict[str, Any]) -> str:
     if reasons := [f"{count} rows: {reason}" for reason, count in list(report["rejected"].items())[:3]]:
         return "; ".join(reasons)
     silent = "; ".join(f"{count} passages {reason}" for reason, count in report["without_rows"].items())

@@ -30,23 +30,23 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             yield Stage("asking the Hub who you are")
             account.whoami().check(name)  # before an export, which takes its time
         collect = _dataset if kind == "dataset" else _model
-        items = yield from collect(spec, directory, commands)
-        files = {"files": [{"name": item.name, "bytes": item.size} for item in items]}
-        about = {"repository": name, "kind": kind, "private": private, "dry": spec["dry"], **files}
+        uploads = yield from collect(spec, directory, commands)
+        files = {"files": [{"name": file.name, "bytes": file.size} for file in uploads]}
+        summary = {"repository": name, "kind": kind, "private": private, "dry": spec["dry"], **files}
         if spec["dry"]:
-            yield Report(about)
+            yield Report(summary)
             yield Finished("done")
             return
         yield Stage(f"sending to {name}")
         message = f"{Path(spec['path']).name}, by gemmalocal"
-        send = partial(upload.send, name, kind, items, private, message)
+        send = partial(upload.send, name, kind, uploads, private, message)
         sent = yield from in_background(send, commands, final=True)
     except Stopped:
         yield Finished(
             "stopped", "what was sent whole is kept, and nothing is in the repository yet; the same command goes on"
         )
         return
-    yield Report({**about, **sent._asdict()})
+    yield Report({**summary, **sent._asdict()})
     yield Finished("done")
 
 
@@ -69,11 +69,11 @@ def _dataset(spec: dict[str, Any], directory: Path, commands: Commands) -> Gener
     if any((folder / name).is_file() for name in MADE_HERE) or not (folder / "README.md").is_file():
         if not (folder / TRAIN_FILE).is_file():
             raise DatasetError(f"{folder} is not a dataset.", f"It needs {TRAIN_FILE}, or rows and a README.md.")
-        ready = directory / "hub"
+        hub_folder = directory / "hub"
         rows = folder if (folder / HELD_OUT_FILE).is_file() else folder / TRAIN_FILE
-        details = {"path": str(rows), "form": "hub", "out": str(ready), "name": spec["name"].partition("/")[2]}
+        details = {"path": str(rows), "form": "hub", "out": str(hub_folder), "name": spec["name"].partition("/")[2]}
         yield from _quietly(convert.run(details, directory, commands))
-        folder = ready
+        folder = hub_folder
     return publish.dataset(folder)
 
 

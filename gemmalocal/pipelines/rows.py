@@ -21,28 +21,28 @@ from gemmalocal.recipe.schema import Recipe
 
 IDLE = 600.0  # seconds without a command after which it ends by itself
 LOOK = 0.05  # seconds between two looks at the inbox
-MOST = 64  # rows of a page
+PAGE_ROWS = 64  # rows of a page
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Read the rows of the recipe `spec`, then answer."""
     recipe = Recipe.model_validate(spec)
-    ready, place = Prepared(), directory / "rows"
-    yield Report((yield from survey(recipe, ready, place)))
-    last = time.monotonic()
-    while time.monotonic() - last < IDLE:
-        asked = commands()
-        if not asked:
+    prepared, store = Prepared(), directory / "rows"
+    yield Report((yield from survey(recipe, prepared, store)))
+    last_command = time.monotonic()
+    while time.monotonic() - last_command < IDLE:
+        new_commands = commands()
+        if not new_commands:
             time.sleep(LOOK)
-        for command in asked:
-            last = time.monotonic()
+        for command in new_commands:
+            last_command = time.monotonic()
             match command.get("do"):
                 case "page":
-                    yield _page(ready, command)
+                    yield _page(prepared, command)
                 case "again":
-                    ready = Prepared(ready.folder, ready.tokenizer)
-                    shutil.rmtree(place)
-                    yield Report((yield from survey(recipe, ready, place)))
+                    prepared = Prepared(prepared.folder, prepared.tokenizer)
+                    shutil.rmtree(store)
+                    yield Report((yield from survey(recipe, prepared, store)))
                 case "stay":
                     pass  # somebody is still looking
                 case "end" | "stop":
@@ -53,9 +53,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     yield Finished("done", f"nobody asked anything for {IDLE / 60:.0f} minutes")
 
 
-def _page(ready: Prepared, command: dict[str, Any]) -> Event:
+def _page(prepared: Prepared, command: dict[str, Any]) -> Event:
     side, first, count = command.get("side"), command.get("first"), command.get("count")
     if side not in ("train", "held_out") or not isinstance(first, int) or not isinstance(count, int) or first < 0:
         return Declined("page", "a page is of a side (train or held_out), from a first row, of a count")
-    examples = ready.train if side == "train" else ready.held_out
-    return Rows(side, first, page(ready, examples[first : first + min(max(count, 0), MOST)]))
+    examples = prepared.train if side == "train" else prepared.held_out
+    return Rows(side, first, page(prepared, examples[first : first + min(max(count, 0), PAGE_ROWS)]))

@@ -49,8 +49,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         tokenizer = finished.tokenizer
         name = finished.run.name
         for crashes in range(CRASHES + 1):
-            server = _started(finished, spec["form"], _template(finished, tokenizer), directory, host, port)
-            yield from in_background(partial(_loaded, server, name, _url(host, port)), commands)
+            server = _start(finished, spec["form"], _template(finished, tokenizer), directory, host, port)
+            yield from in_background(partial(_wait_until_loaded, server, name, _url(host, port)), commands)
             if not crashes:
                 yield Report({"url": _url(host, port), "model": name, "chat": tokenizer.has_template})
             while server.alive:
@@ -75,7 +75,7 @@ def _template(finished: FinishedRun, tokenizer: Tokenizer) -> str:
     return finished.layout(tokenizer).template(tokenizer) or ""
 
 
-def _started(finished: FinishedRun, form: str | None, template: str, directory: Path, host: str, port: int) -> Server:
+def _start(finished: FinishedRun, form: str | None, template: str, directory: Path, host: str, port: int) -> Server:
     log, name = directory / "server.txt", finished.run.name
     if form is not None:
         folder = proved.find(finished.run, form)
@@ -117,20 +117,20 @@ def _url(host: str, port: int) -> str:
     return f"http://{host}:{port}/v1"
 
 
-def _loaded(server: Server, model: str, url: str, tell: Callable[[str, int, int], None]) -> None:
+def _wait_until_loaded(server: Server, model: str, url: str, tell: Callable[[str, int, int], None]) -> None:
     """Wait until it has said a word; raises `GemmalocalError` if it never does."""
     body = json.dumps({"model": model, "prompt": "a", "max_tokens": 1}).encode()
-    ask = urllib.request.Request(f"{url}/completions", body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(f"{url}/completions", body, {"Content-Type": "application/json"})
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     end = time.monotonic() + PATIENCE
     while server.alive and time.monotonic() < end:
         tell("loading", 0, 1)
         try:
-            with direct.open(ask, timeout=PATIENCE):
+            with direct.open(request, timeout=PATIENCE):
                 return
         except urllib.error.HTTPError as error:
-            said = error.read().decode("utf-8", "replace").strip() or server.last_words
-            raise GemmalocalError(f"The server answers {error.code}: {said}", SMALLER) from error
+            reply = error.read().decode("utf-8", "replace").strip() or server.last_words
+            raise GemmalocalError(f"The server answers {error.code}: {reply}", SMALLER) from error
         except OSError:
             time.sleep(LOOK)  # it refuses until its model is loaded
     raise GemmalocalError(f"The server did not come up: {server.last_words}", SMALLER)

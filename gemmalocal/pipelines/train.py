@@ -36,47 +36,48 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     backend = open_backend(goes_on or recipe.backend)
     group = backend.group()
     if group.rank:
-        recipe = distributed.led(group, directory)
-    ready = Prepared()
-    yield from prepare(recipe, ready, directory / "examples")
+        recipe = distributed.recipe_of_leader(group, directory)
+    prepared = Prepared()
+    yield from prepare(recipe, prepared, directory / "examples")
     if group.rank == 0:
         wait(group)  # the others are in `led`
     yield Stage("loading the weights")
-    decided = distributed.agreed(group, budget(recipe, ready.folder, load_of(ready.train, recipe), backend, before))
+    own_budget = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend, before)
+    decided = distributed.agreed_budget(group, own_budget)
     recipe = decided.recipe
     yield Report({"plan": decided.plan})
     yield Notice(decided.sentence())
     if group.size > 1:
         yield Notice(f"{group.size} processes share each step")
-    yield from _left_out(ready.folder)
-    trainer = backend.trainer(ready.folder, recipe, group)
+    yield from _towers_left_out(prepared.folder)
+    trainer = backend.trainer(prepared.folder, recipe, group)
     trainer.shapes = decided.shapes
-    held_out = ready.held_out.spaced(recipe.train.evaluation_rows)
+    held_out = prepared.held_out.spaced(recipe.train.evaluation_rows)
     work = loop.TrainingRun(
-        ready.train, held_out, recipe.train, recipe.train.steps_over(len(ready.train)), directory / "checkpoints"
+        prepared.train, held_out, recipe.train, recipe.train.steps_over(len(prepared.train)), directory / "checkpoints"
     )
     if not held_out:
         yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
-    elif len(held_out) < len(ready.held_out):
-        yield Notice(f"{len(held_out):,} of {len(ready.held_out):,} held-out rows are looked at (evaluation_rows)")
+    elif len(held_out) < len(prepared.held_out):
+        yield Notice(f"{len(held_out):,} of {len(prepared.held_out):,} held-out rows are looked at (evaluation_rows)")
     if past.saved and not checkpoints.existing(work.folder):
         yield Notice("none of the run's checkpoints is left: training begins again")
     if recipe.start_from is not None and not checkpoints.existing(work.folder):
-        yield Notice(start_from.take(trainer, recipe))
+        yield Notice(start_from.load_adapter(trainer, recipe))
     standing = loop.resume(work, trainer)
-    yield from _other_length(work, standing, past.steps[-1] if past.steps else None)
-    wished = distributed.Wish(list if group.rank else commands)
+    yield from _changed_length(work, standing, past.steps[-1] if past.steps else None)
+    wished = distributed.StopWish(list if group.rank else commands)
     brake = distributed.brake(wished, group)
     with macos.awake():
         if group.rank:
             yield from loop.train(work, trainer, standing, brake, lambda step: iter(()))
         else:
-            yield from _lead(decided, ready, work, trainer, standing, brake, wished, directory)
+            yield from _lead(decided, prepared, work, trainer, standing, brake, wished, directory)
 
 
 def _lead(
     decided: Budget,
-    ready: Prepared,
+    prepared: Prepared,
     work: loop.TrainingRun,
     trainer: Trainer,
     standing: TrainState,
@@ -89,10 +90,10 @@ def _lead(
 
     def answers(step: int, when: str, prompts: list[str]) -> Iterator[Event]:
         for prompt in prompts:
-            said = answer(trainer, ready, prompt, recipe.samples.max_tokens, wished)
-            if said is None:
+            reply = answer(trainer, prepared, prompt, recipe.samples.max_tokens, wished)
+            if reply is None:
                 return
-            yield Sample(step, when, prompt, *said)
+            yield Sample(step, when, prompt, *reply)
 
     def during(step: int) -> Iterator[Event]:
         return answers(step, "during", recipe.samples.prompts[:1] if recipe.samples.during else [])
@@ -104,7 +105,7 @@ def _lead(
     ending = yield from _delivered(
         steps_within(decided, work, trainer, standing, brake, during),
         work.folder,
-        lambda checkpoint: deliver(recipe, checkpoint, ready.folder, directory),
+        lambda checkpoint: deliver(recipe, checkpoint, prepared.folder, directory),
     )
     if ending.outcome in ("done", "early") and recipe.samples.prompts:
         chosen, _ = checkpoints.chosen(work.folder)
@@ -158,7 +159,7 @@ def deliver(recipe: Recipe, checkpoint: Path, base: Path, directory: Path) -> Pa
     return directory / "adapter"
 
 
-def _other_length(work: loop.TrainingRun, standing: TrainState, last: Step | None) -> Iterator[Notice]:
+def _changed_length(work: loop.TrainingRun, standing: TrainState, last: Step | None) -> Iterator[Notice]:
     """What it means that a run goes on to another number of steps than it was planned for; `last` is its last step.
 
     Raises `RecipeError` if it has trained more than that.
@@ -169,25 +170,27 @@ def _other_length(work: loop.TrainingRun, standing: TrainState, last: Step | Non
         )
     if last is None or not standing.step or last.steps == work.steps:
         return
-    more = f"it goes on to {work.steps} steps in all, planned were {last.steps}"
+    sentence = f"it goes on to {work.steps} steps in all, planned were {last.steps}"
     if work.spec.schedule == "constant":
-        yield Notice(f"{more}; the learning rate stays what it was")
+        yield Notice(f"{sentence}; the learning rate stays what it was")
         return
     rate = learning_rate(work.spec, standing.step + 1, work.steps) * standing.factor
     yield Notice(
-        f"{more}; the learning rate was {last.learning_rate:.3g}, and now follows a {work.spec.schedule} of "
+        f"{sentence}; the learning rate was {last.learning_rate:.3g}, and now follows a {work.spec.schedule} of "
         f"{work.steps} steps, from {rate:.3g} down: not the same as if that had been planned from the beginning"
     )
 
 
-def _left_out(folder: Path) -> Iterator[Notice]:
+def _towers_left_out(folder: Path) -> Iterator[Notice]:
     towers = model_sizes.towers_left_out(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     if towers:
         yield Notice(f"only the text model is loaded and trained: {' and '.join(towers)} stay as they are")
 
 
-def _delivered(events: Iterator[Event], folder: Path, put: Callable[[Path], Path]) -> Generator[Event, None, Finished]:
-    """Pass on what training says; its last word is returned. `put` delivers the chosen checkpoint, also at a fall."""
+def _delivered(
+    events: Iterator[Event], folder: Path, put_result: Callable[[Path], Path]
+) -> Generator[Event, None, Finished]:
+    """Pass on what training says, and return its last event; the chosen checkpoint is delivered, also at a fall."""
     ending = Finished("done")
     try:
         for event in events:
@@ -197,27 +200,27 @@ def _delivered(events: Iterator[Event], folder: Path, put: Callable[[Path], Path
                 yield event
     except TrainingDiverged as error:
         if checkpoints.existing(folder) and (trained := int((best := checkpoints.chosen(folder)[0]).name)):
-            result = put(best)
+            result = put_result(best)
             error.hint += f" What it had learned before, at step {trained}, is in {result.name}/."
         raise
-    chosen, lost = checkpoints.chosen(folder)
-    if lost:
-        yield Notice(lost)
-    result = put(chosen)
-    where = f"the {result.name} of step {int(chosen.name)} is in {result.name}/"
-    return Finished(ending.outcome, f"{ending.message}; {where}")
+    chosen, warning = checkpoints.chosen(folder)
+    if warning:
+        yield Notice(warning)
+    result = put_result(chosen)
+    location = f"the {result.name} of step {int(chosen.name)} is in {result.name}/"
+    return Finished(ending.outcome, f"{ending.message}; {location}")
 
 
 def answer(
-    trainer: Trainer, ready: Prepared, prompt: str, max_tokens: int, wished: Callable[[], bool]
+    trainer: Trainer, prepared: Prepared, prompt: str, max_tokens: int, wished: Callable[[], bool]
 ) -> tuple[str, bool] | None:
     """Answer a prompt in the shape of the rows: plain text goes on, a conversation is replied to. None if stopped.
 
     The text, and whether the model ended it by itself.
     """
-    tokenizer = ready.tokenizer
+    tokenizer = prepared.tokenizer
     assert tokenizer is not None
-    text = ready.layout.prompt_text(tokenizer, [Message("user", prompt)])
+    text = prepared.layout.prompt_text(tokenizer, [Message("user", prompt)])
     ids = []
     for number in trainer.stream(tokenizer.encode(text), max_tokens, tokenizer.stop_ids):
         if wished():

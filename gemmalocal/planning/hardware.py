@@ -13,7 +13,7 @@ from gemmalocal.errors import ModelError
 
 
 def probe() -> dict[str, Any]:
-    """Chip, cores, memory in bytes, system and Python."""
+    """What this machine is: `system`, `chip`, logical `cores`, `memory` and `memory_free` in bytes, `python`."""
     memory = psutil.virtual_memory()
     return {
         "system": f"{platform.system()} {platform.machine()}",
@@ -32,7 +32,10 @@ def room(path: Path) -> tuple[Path, int]:
 
 
 def check_room(path: Path, needed: int, purpose: str, remedy: str) -> None:
-    """Raise `ModelError` if the disk of `path` has not `needed` bytes; `purpose` is as in "The export takes about"."""
+    """Raise `ModelError` if the disk of `path`, which need not exist yet, has not `needed` bytes free.
+
+    Its sentence begins with `purpose` ("The export takes about"), and `remedy` is its hint.
+    """
     folder, free = room(path)
     if needed > free:
         raise ModelError(f"{purpose} {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free.", remedy)

@@ -33,7 +33,7 @@ class EngineProfile:
     kept: tuple[float, float, float, float]  # for the backward pass
     work: tuple[float, float, float, float]  # beside that, in the layer that is under way
     slack: float  # what the allocator holds beyond that, as a factor, without checkpointing
-    again: int  # of the inner width, what is computed again in rows above `LONG` of float32 (MLX: on the CPU)
+    recomputed: int  # of the inner width, what is computed again in rows above `LONG` of float32 (MLX: on the CPU)
     scores: bool  # whether those of rows up to `LONG` are kept
     quantized_embedding: bool
 
@@ -53,7 +53,7 @@ class Load:
     streams: int = 1
 
     @property
-    def each(self) -> int:
+    def micro_batch_tokens(self) -> int:
         """Tokens of a micro-batch."""
         return max(self.length, -(-self.tokens // self.streams))
 
@@ -98,14 +98,14 @@ def estimate(
     """
     if recipe.bits:
         bits = recipe.bits
-    kind = ENGINES[engine]
+    kind, stream = ENGINES[engine], stream or width
     states = STATES[recipe.train.optimizer]
     full = recipe.method == "full"
     # Bytes of what is trained, in float32; the optimizer's states are counted as a multiple of it.
     trained = 4 * (sizes.weights if full else _adapted(sizes, recipe))
     return Estimate(
         weights=int(_weights(sizes, width, bits, kind)),
-        activations=int((stream or width) * _alive(sizes, recipe, load, stream or width, checkpointing, kind)),
+        activations=int(stream * _activation_numbers(sizes, recipe, load, stream, checkpointing, kind)),
         head=int(_head(sizes, load, width, bits, kind)),
         adapter=int(trained * (states if full else 1 + states)),
         update=int(trained * 2.5),
@@ -129,14 +129,16 @@ def _head(sizes: Sizes, load: Load, width: int, bits: float | None, kind: Engine
     return min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * HEAD_COPIES if bits or width < 4 else 0
 
 
-def _alive(sizes: Sizes, recipe: Recipe, load: Load, stream: int, checkpointing: bool, kind: EngineProfile) -> float:
+def _activation_numbers(
+    sizes: Sizes, recipe: Recipe, load: Load, stream: int, checkpointing: bool, kind: EngineProfile
+) -> float:
     """Numbers of activations that are alive in the backward pass, at its fullest."""
     scores = sizes.heads * load.length if kind.scores and load.length <= LONG else 0
     inner = sizes.inner + sizes.routed
     widths = (sizes.width, inner, sizes.queries, sizes.keys)
     kept: float = sum(map(operator.mul, kind.kept, widths)) + scores
-    if load.each > LONG and stream == 4:
-        kept -= inner * kind.again * (recipe.method == "full" or "down_proj" in recipe.lora.target_modules or 0.5)
+    if load.micro_batch_tokens > LONG and stream == 4:
+        kept -= inner * kind.recomputed * (recipe.method == "full" or "down_proj" in recipe.lora.target_modules or 0.5)
     if recipe.method != "full":
         kept -= _spared(sizes, set(recipe.lora.target_modules))
     if recipe.method == "dora":  # what the projections gave, for the gradient of their lengths
@@ -144,8 +146,8 @@ def _alive(sizes: Sizes, recipe: Recipe, load: Load, stream: int, checkpointing:
     work: float = sum(map(operator.mul, kind.work, widths)) + scores
     # With checkpointing a layer keeps only its input, and one micro-batch at a time has a layer computed again.
     if checkpointing:
-        return load.tokens * (sizes.layers * sizes.width + sizes.beside) + load.each * (kept + work)
-    return (load.tokens * (sizes.layers * kept + sizes.beside) + load.each * work) * kind.slack
+        return load.tokens * (sizes.layers * sizes.width + sizes.beside) + load.micro_batch_tokens * (kept + work)
+    return (load.tokens * (sizes.layers * kept + sizes.beside) + load.micro_batch_tokens * work) * kind.slack
 
 
 def _spared(sizes: Sizes, targets: set[str]) -> int:
@@ -159,13 +161,13 @@ def _adapted(sizes: Sizes, recipe: Recipe) -> float:
     """Weights of the adapter."""
     lora = recipe.lora
     share = 1.0 if lora.layers == "all" else min(1.0, lora.layers / sizes.layers)
-    return lora.rank * share * sizes.layers * _ends(sizes, list(lora.target_modules))
+    return lora.rank * share * sizes.layers * _weights_per_rank(sizes, list(lora.target_modules))
 
 
-def most_tokens(expected: Callable[[int], Estimate], memory: int, most: int) -> int:
-    """The most tokens, up to `most`, whose expected peak fits in a machine's `memory` bytes; 0 if none do."""
+def most_tokens(expected: Callable[[int], Estimate], memory: int, limit: int) -> int:
+    """The most tokens, up to `limit`, whose expected peak fits in a machine's `memory` bytes; 0 if none do."""
     # Bisection in units of STEP tokens: the expected peak grows with the tokens.
-    low, high = 0, most // STEP
+    low, high = 0, limit // STEP
     while low < high:
         middle = (low + high + 1) // 2
         if expected(middle * STEP).fits(memory):
@@ -175,7 +177,7 @@ def most_tokens(expected: Callable[[int], Estimate], memory: int, most: int) -> 
     return low * STEP
 
 
-def _ends(sizes: Sizes, targets: list[str]) -> int:
+def _weights_per_rank(sizes: Sizes, targets: list[str]) -> int:
     """Inputs plus outputs of a layer's target projections: LoRA weights for each rank."""
     ends = {
         "q_proj": sizes.width + sizes.queries,

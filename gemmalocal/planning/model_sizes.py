@@ -38,7 +38,9 @@ class Sizes:
     heads: int = 4
     routed: int = 0
     beside: int = 0
-    more: int = 0  # weights that are no projections of attention or feed-forward: experts, per-layer embeddings
+    other_weights: int = (
+        0  # weights that are no projections of attention or feed-forward: experts, per-layer embeddings
+    )
 
     @property
     def body(self) -> int:
@@ -54,7 +56,7 @@ class Sizes:
     @property
     def weights(self) -> int:
         """Numbers (not bytes) in all weights of the text model."""
-        return self.body + self.embedding + self.more
+        return self.body + self.embedding + self.other_weights
 
 
 TOWERS = {"vision_config": "the vision tower", "audio_config": "the audio tower"}
@@ -76,17 +78,17 @@ def impossible_size(config: dict[str, Any]) -> str:
     text = config.get("text_config") or config
     if not isinstance(text, dict):
         return "its text_config is not an object"
-    for name, most in BOUNDS.items():
+    for name, largest in BOUNDS.items():
         value = text.get(name)
-        if value is not None and not (type(value) is int and 1 <= value <= most):
+        if value is not None and not (type(value) is int and 1 <= value <= largest):
             return f"its {name} is {str(value)[:40]}"
     return ""
 
 
 def from_config(config: dict[str, Any]) -> Sizes:
     """The sizes in a model's config.json; raises `KeyError` where it lacks one, or has one that cannot be."""
-    if odd := impossible_size(config):
-        raise KeyError(odd)
+    if problem := impossible_size(config):
+        raise KeyError(problem)
     try:
         return _sizes(config.get("text_config") or config)
     except (TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
@@ -97,44 +99,44 @@ def _sizes(config: dict[str, Any]) -> Sizes:
     layers, width = config["num_hidden_layers"], config["hidden_size"]
     heads, head = config["num_attention_heads"], config.get("head_dim", 256)
     keys = config.get("num_key_value_heads", heads)
-    each = [_layer(config, index, heads, keys, head) for index in range(layers)]
-    queries, values, inner = (sum(layer[part] for layer in each) // layers for part in range(3))
+    by_layer = [_layer(config, index, heads, keys, head) for index in range(layers)]
+    queries, values, inner = (sum(layer[index] for layer in by_layer) // layers for index in range(3))
     routed, experts = config.get("moe_intermediate_size") or 0, config.get("num_experts") or 0
-    own = config.get("hidden_size_per_layer_input") or 0
-    tables = (config.get("vocab_size_per_layer_input", config["vocab_size"]) + 3 * width) * layers * own
+    per_layer_input = config.get("hidden_size_per_layer_input") or 0
+    tables = (config.get("vocab_size_per_layer_input", config["vocab_size"]) + 3 * width) * layers * per_layer_input
     return Sizes(
         layers, width, inner, queries, values, config["vocab_size"],
         heads=heads,
         routed=routed * (config.get("top_k_experts") or 0),
-        beside=2 * layers * own,
-        more=layers * experts * (3 * width * routed + width) + tables,
+        beside=2 * layers * per_layer_input,
+        other_weights=layers * experts * (3 * width * routed + width) + tables,
     )  # fmt: skip
 
 
 def _layer(config: dict[str, Any], index: int, heads: int, keys: int, head: int) -> tuple[int, int, int]:
     """Width of a layer's queries, the mean of its keys' and values', and of its feed-forward."""
     kinds = config.get("layer_types")
-    whole = kinds[index] == FULL if kinds else index % 6 == 5
-    own: dict[str, Any] = (config.get("per_layer_config") or {}).get(str(index), {})
-    head = own.get("head_dim", config.get("global_head_dim", head) if whole else head)
-    same = whole and config.get("attention_k_eq_v")
+    is_full = kinds[index] == FULL if kinds else index % 6 == 5
+    overrides: dict[str, Any] = (config.get("per_layer_config") or {}).get(str(index), {})
+    head = overrides.get("head_dim", config.get("global_head_dim", head) if is_full else head)
+    same = is_full and config.get("attention_k_eq_v")
     if same:
         keys = config.get("num_global_key_value_heads") or keys
-    keys = own.get("num_key_value_heads", keys)
-    inner = own.get("intermediate_size", config["intermediate_size"])
+    keys = overrides.get("num_key_value_heads", keys)
+    inner = overrides.get("intermediate_size", config["intermediate_size"])
     shared = index >= config["num_hidden_layers"] - (config.get("num_kv_shared_layers") or 0)
     if shared and config.get("use_double_wide_mlp"):
         inner *= 2
     return heads * head, 0 if shared else keys * head // (2 if same else 1), inner
 
 
-KNOWN = {model.name: from_config(model.size.config) for model in published.MODELS}
-KNOWN["gemma-3-270m-demo"] = KNOWN["google/gemma-3-270m"]
+PUBLISHED_SIZES = {model.name: from_config(model.size.config) for model in published.MODELS}
+PUBLISHED_SIZES["gemma-3-270m-demo"] = PUBLISHED_SIZES["google/gemma-3-270m"]
 
 
 def sizes_of(model: str) -> Sizes | None:
     """Of a published model, or of a folder; None if neither is known here."""
-    if sizes := KNOWN.get(model):
+    if sizes := PUBLISHED_SIZES.get(model):
         return sizes
     for folder in (paths.expanded(model), paths.models() / model):
         try:

@@ -27,10 +27,10 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Strain:
-    """A reading: `what` is strained, and the `remedy`."""
+    """A reading: `resource` is strained, and the `remedy`."""
 
     level: Level
-    what: str = ""
+    resource: str = ""
     remedy: str = ""
 
 
@@ -38,7 +38,7 @@ Gauge = Callable[[], Strain]
 
 
 def gauges(system: str = sys.platform, probe: macos.Probe | None = None) -> list[Gauge]:
-    """The gauges of a system, by default this one."""
+    """The gauges of a system (as `sys.platform` names it), by default this one: memory, and heat on macOS."""
     if system != "darwin":
         return [stalls]
     mac = probe or macos.Probe()
@@ -46,23 +46,29 @@ def gauges(system: str = sys.platform, probe: macos.Probe | None = None) -> list
 
 
 def worst_reading(readings: Sequence[Gauge]) -> Strain:
-    """The highest level of several gauges."""
+    """The reading of the gauge with the highest level, of several the first; normal without any."""
     return max((gauge() for gauge in readings), key=lambda strain: strain.level, default=Strain(Level.NORMAL))
 
 
 def memory(level: int | None) -> Strain:
-    """Of `kern.memorystatus_vm_pressure_level`: 1 normal, 2 warn, 4 critical."""
+    """The strain by macOS's `kern.memorystatus_vm_pressure_level`: 1 normal, 2 warn, 4 critical; None is normal."""
     return _memory({2: Level.WARN, 4: Level.CRITICAL}.get(level or 0, Level.NORMAL))
 
 
 def heat(level: int | None) -> Strain:
-    """Of macOS's thermal pressure: 0 nominal, 1 moderate, 2 heavy, 3 trapping, 4 sleeping."""
+    """The strain by macOS's thermal pressure: 0 nominal, 1 moderate, 2 heavy, 3 trapping, 4 sleeping.
+
+    Heavy is a warning, what is beyond is critical; None is normal.
+    """
     reached = Level.CRITICAL if (level or 0) >= 3 else Level.WARN if level == 2 else Level.NORMAL
     return Strain(reached, "heat", "Let the machine cool down")
 
 
 def stalls(path: Path | None = None) -> Strain:
-    """Of Linux's stall information; normal where the kernel gives none."""
+    """The strain by Linux's stall information: the share of the last ten seconds in which all processes waited.
+
+    Normal where the kernel gives none. `path` is for tests.
+    """
     try:
         lines = (path or STALLS).read_text(encoding="ascii").splitlines()
         words = next(line for line in lines if line.startswith("full")).split()

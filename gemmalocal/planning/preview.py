@@ -55,11 +55,13 @@ def outlook(recipe: Recipe) -> Outlook:
 
 def _choices(recipe: Recipe) -> list[tuple[bool, int]]:
     """Checkpointing and rows at once, the fastest first, as the recipe leaves them open."""
-    asked = recipe.train.checkpointing
+    choice = recipe.train.checkpointing
     rows = recipe.train.rows_at_once
     counts = [rows] if rows else sorted({recipe.train.batch_size, 1}, reverse=True)
     return [
-        (checkpointing, count) for checkpointing in ([False, True] if asked == "auto" else [asked]) for count in counts
+        (checkpointing, count)
+        for checkpointing in ([False, True] if choice == "auto" else [choice])
+        for count in counts
     ]
 
 

@@ -34,13 +34,13 @@ APACHE = Licence(
 
 
 def licence(model_type: str) -> Licence:
-    """Of a model by what its config.json calls it: Gemma 4 is Apache's, those before it Google's own terms."""
+    """The licence of a model, by config.json's `model_type`: Gemma 4 is Apache's, earlier ones have Google's terms."""
     return APACHE if model_type.startswith("gemma4") else GEMMA_TERMS
 
 
 @dataclass(frozen=True)
 class Size:
-    """One architecture at one size: `config` as in config.json, `text` and `encoders` in parameters."""
+    """One architecture at one size: `config` has config.json's keys; `text` and `encoders` are counts of parameters."""
 
     config: dict[str, Any]
     text: int
@@ -69,7 +69,7 @@ class Model:
 
     @property
     def download(self) -> int:
-        """Bytes of its safetensors; the encoders of a conversion stay in 16 bits."""
+        """Bytes of its safetensors; a conversion keeps its encoders in 16 bits."""
         if self.converted:
             return int(self.size.text * (self.bits + GROUP_BITS) / 8) + 2 * self.size.encoders
         return (self.size.text + self.size.encoders) * self.bits // 8

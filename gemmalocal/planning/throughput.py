@@ -15,24 +15,33 @@ FORWARD = 0.5  # of a training step's time: a held-out row has no backward pass
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds for a supervised token while training; from `run`, which tuned the same `model`."""
+    """`seconds` for a supervised token while training, measured in `run`, which tuned the same `model`."""
 
     run: str
     model: str
     seconds: float
 
     def estimate(self, steps: int, tokens_per_step: float, evaluations: int, held_out_tokens: int) -> float:
-        """Seconds of a run; loading and saving are left out."""
+        """Seconds of a run of so many optimizer steps and evaluations; loading and saving are left out.
+
+        `tokens_per_step` are supervised tokens, and so are `held_out_tokens`, of one evaluation.
+        """
         return self.seconds * (steps * tokens_per_step + FORWARD * evaluations * held_out_tokens)
 
 
 def seconds_per_token(steps: list[Step]) -> float | None:
-    """The median of seconds for a supervised token; the first step, which also warms up, is left out."""
+    """The median of seconds for a supervised token; the first step, which also warms up, is left out.
+
+    None where there is no other.
+    """
     return median(step.seconds / max(1, step.tokens) for step in steps[1:]) if len(steps) > 1 else None
 
 
 def pace_of_model(model: str) -> tuple[Pace | None, bool]:
-    """The pace of the newest run of a model that ended well, and whether this machine has trained anything at all."""
+    """The pace of the newest run of a model that ended well, and whether this machine has trained anything at all.
+
+    The pace is None if none of the newest `LOOKS` runs tells it.
+    """
     trained = False
     for folder in history.list_runs()[:LOOKS]:
         state = history.read(folder)
@@ -46,19 +55,19 @@ def pace_of_model(model: str) -> tuple[Pace | None, bool]:
 
 
 def seconds_left(steps: list[Step]) -> float:
-    """Seconds until the last step at the pace of the newest ones; evaluations and saving are left out."""
+    """Seconds until the last step at the pace of the newest `RECENT`, 0 without any; evaluations are left out."""
     recent = steps[-RECENT:]
     return (recent[-1].steps - recent[-1].step) * sum(step.seconds for step in recent) / len(recent) if recent else 0.0
 
 
 def tokens_per_second(steps: list[Step]) -> float:
-    """Supervised tokens a second, over the newest steps."""
+    """Supervised tokens a second, over the newest `RECENT` steps; 0 without any."""
     recent = steps[-RECENT:]
     return sum(step.tokens for step in recent) / max(1e-9, sum(step.seconds for step in recent))
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them."""
+    """Seconds as a person says them: `45 s`, `12 min`, `1.5 h`."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     if seconds < 5400:

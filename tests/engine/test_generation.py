@@ -12,7 +12,7 @@ import pytest
 from gemmalocal.backends.protocol import Sampling
 from gemmalocal.data.layout import Layout, layout_form
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.engine.generation import ChatModel, Detokenizer, shaped, speak
+from gemmalocal.engine.generation import ChatModel, Detokenizer, as_row_begins, speak
 from gemmalocal.recipe.schema import PromptTemplate
 
 
@@ -62,14 +62,14 @@ def test_characters_come_whole(tokenizer: Tokenizer) -> None:
 
 def test_a_question_takes_the_shape_of_the_rows() -> None:
     quote = "Quote: {text}\nAuthor: {from}"
-    assert shaped("Life is", quote) == "Quote: Life is"
-    assert shaped("Quote: Life is", quote) == "Quote: Life is"
-    assert shaped("Life", "{quote} - {author}") == "Life"
+    assert as_row_begins("Life is", quote) == "Quote: Life is"
+    assert as_row_begins("Quote: Life is", quote) == "Quote: Life is"
+    assert as_row_begins("Life", "{quote} - {author}") == "Life"
     pair = PromptTemplate(prompt="Question: {q}\nAnswer:", completion=" {a}")
-    assert shaped("Why?", pair) == "Question: Why?\nAnswer:"
-    assert shaped("Question: Why?\nAnswer:", pair) == "Question: Why?\nAnswer:"
-    assert shaped("Why?", PromptTemplate(prompt="{a}: {b}", completion="{c}")) == "Why?"
-    assert shaped("Why?", None) == "Why?"
+    assert as_row_begins("Why?", pair) == "Question: Why?\nAnswer:"
+    assert as_row_begins("Question: Why?\nAnswer:", pair) == "Question: Why?\nAnswer:"
+    assert as_row_begins("Why?", PromptTemplate(prompt="{a}: {b}", completion="{c}")) == "Why?"
+    assert as_row_begins("Why?", None) == "Why?"
 
 
 def test_turns_fold_the_system_text_and_go_on(chatty: Tokenizer, tokenizer: Tokenizer) -> None:
@@ -101,6 +101,6 @@ def test_voices_that_share_weights_speak_in_one_pass(tokenizer: Tokenizer) -> No
     assert ["".join(part.text for part in said if part.voice == place) for place in range(3)] == ["cba", "ed", "ihgf"]
     ends = {part.voice: part for part in said if part.stopped}
     assert [(ends[n].stopped, ends[n].tokens) for n in range(3)] == [("end", 4), ("end", 3), ("length", 4)]
-    assert all(0 < end.first <= end.seconds for end in ends.values())
+    assert all(0 < end.first_seconds <= end.seconds for end in ends.values())
     cut = list(speak(voices, prompts, Sampling(max_tokens=4), lambda: False))
-    assert {(part.voice, part.whole) for part in cut if part.stopped == "asked"} == {(0, "c"), (1, "e"), (2, "i")}
+    assert {(part.voice, part.answer) for part in cut if part.stopped == "asked"} == {(0, "c"), (1, "e"), (2, "i")}

@@ -12,7 +12,7 @@ from gemmalocal.engine.pause import PauseControl
 from gemmalocal.errors import GemmalocalError, RecipeError
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Finished, Step, encode
-from gemmalocal.pipelines.train import _other_length
+from gemmalocal.pipelines.train import _changed_length
 from gemmalocal.planning.pressure import Level, Strain
 from gemmalocal.recipe import recipe_file
 from gemmalocal.workspace.runs import resume
@@ -57,13 +57,13 @@ def test_what_becomes_of_the_rate_is_said(tmp_path: Path, schedule: str, says: s
     job = work(tmp_path, 200, schedule=schedule)
     last = Step(100, 100, 1.0, 9, 1e-5, 1.0, 0.1, 1)
     standing = checkpoints.TrainState(100)
-    (told,) = _other_length(job, standing, last)
+    (told,) = _changed_length(job, standing, last)
     assert "200 steps in all, planned were 100" in told.text
     assert says in told.text
-    assert not list(_other_length(job, standing, Step(100, 200, 1.0, 9, 1e-5, 1.0, 0.1, 1)))
-    assert not list(_other_length(job, checkpoints.TrainState(), last))
+    assert not list(_changed_length(job, standing, Step(100, 200, 1.0, 9, 1e-5, 1.0, 0.1, 1)))
+    assert not list(_changed_length(job, checkpoints.TrainState(), last))
     with pytest.raises(RecipeError, match="trained 201 steps, and 200 in all"):
-        list(_other_length(job, checkpoints.TrainState(201), last))
+        list(_changed_length(job, checkpoints.TrainState(201), last))
 
 
 def ended(workspace: Path, outcome: str) -> Path:

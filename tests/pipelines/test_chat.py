@@ -216,10 +216,10 @@ def test_what_cannot_speak_is_said_in_a_sentence(run: Path) -> None:
 
 
 def test_sampling_of_a_command_is_kept() -> None:
-    changed = chat.drawn(Sampling(), {"temperature": 1, "seed": 3, "text": "x"})
+    changed = chat.changed_sampling(Sampling(), {"temperature": 1, "seed": 3, "text": "x"})
     assert changed == Sampling(temperature=1, seed=3)
-    assert chat.drawn(changed, {"top_p": 0.5}).seed == 3
+    assert chat.changed_sampling(changed, {"top_p": 0.5}).seed == 3
     with pytest.raises(ValueError, match="seed"):
-        chat.drawn(changed, {"seed": -1})
+        chat.changed_sampling(changed, {"seed": -1})
     with pytest.raises(ValueError, match="temperature"):
-        chat.drawn(changed, {"temperature": float("nan")})
+        chat.changed_sampling(changed, {"temperature": float("nan")})

@@ -17,7 +17,7 @@ from gemmalocal.data.batches import MicroBatch
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.pause import PauseControl
 from gemmalocal.jobs.events import Event, Finished, Rollback, Saved, Step
-from gemmalocal.pipelines.shared.distributed import Wish, brake, worst_of_all
+from gemmalocal.pipelines.shared.distributed import StopWish, brake, worst_of_all
 from gemmalocal.planning import pressure
 from gemmalocal.planning.pressure import Level, Strain
 from tests.engine.toy import Toy, work
@@ -101,7 +101,7 @@ def test_a_wish_to_stop_of_one_stops_all_at_the_same_step(
     monkeypatch.setattr(pressure, "gauges", list)  # this machine's own state is not what is tested
 
     def each(group: Threads) -> list[Event]:
-        return trained(group, tmp_path, Sharing(), brake(Wish(asked_at(5 if group.rank == who else 0)), group))
+        return trained(group, tmp_path, Sharing(), brake(StopWish(asked_at(5 if group.rank == who else 0)), group))
 
     said = all_ranks(each)
     assert [events[-1] for events in said] == [Finished("stopped", "5 of 12 steps")] * SIZE

@@ -11,7 +11,7 @@ import pytest
 
 from gemmalocal.jobs import processes
 from gemmalocal.pipelines.prepare import LISTED, NAMED
-from gemmalocal.pipelines.shared.passages import TOLD
+from gemmalocal.pipelines.shared.passages import TOLD_WARNINGS
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import datasets
@@ -120,7 +120,7 @@ def test_all_warnings_are_counted_and_in_a_file(documents: Path, tiny: Path, wor
     notices = [event["text"] for event in events if event["event"] == "notice"]
     assert f"{count - NAMED} more warnings, see {datasets.WARNINGS}" in notices
     (read,) = [event for event in events if event["event"] == "read" and event["source"].endswith("torn.jsonl")]
-    assert read["warnings"][-1] == f"{count - TOLD} more warnings."
+    assert read["warnings"][-1] == f"{count - TOLD_WARNINGS} more warnings."
 
 
 def test_what_gives_no_row_is_counted_with_the_reason(documents: Path, tiny: Path) -> None:

@@ -26,7 +26,7 @@ def test_every_shipped_recipe_fits_where_it_says(name: str) -> None:
     assert f" {PROMISES[name]} GB" in said or "any machine" in said
     engine, stream = ("torch", 4) if loaded.backend == "torch" else ("mlx", 2)  # a T4's activations are float32
     tokens = max(4096, loaded.data.max_length)  # the largest micro-batch on Metal, and with CUDA
-    sizes = model_sizes.KNOWN[loaded.model]
+    sizes = model_sizes.PUBLISHED_SIZES[loaded.model]
     load = memory.Load(tokens, loaded.data.max_length)
     bits = next((model.bits for model in published.MODELS if model.name == loaded.model and model.converted), None)
 
@@ -37,7 +37,7 @@ def test_every_shipped_recipe_fits_where_it_says(name: str) -> None:
 
 
 def test_each_choice_changes_the_estimate() -> None:
-    sizes = model_sizes.KNOWN["google/gemma-2b"]
+    sizes = model_sizes.PUBLISHED_SIZES["google/gemma-2b"]
 
     def total(*overrides: str, tokens: int = 512, width: int = 4, checkpointing: bool = False) -> int:
         load = memory.Load(tokens, 512)
@@ -52,7 +52,7 @@ def test_each_choice_changes_the_estimate() -> None:
 
 
 def test_the_inverse_finds_the_most_that_fits() -> None:
-    sizes = model_sizes.KNOWN["google/gemma-2b"]
+    sizes = model_sizes.PUBLISHED_SIZES["google/gemma-2b"]
 
     def expected(tokens: int) -> memory.Estimate:
         return memory.estimate(sizes, recipe(), memory.Load(tokens, tokens), 2, checkpointing=False)
@@ -66,4 +66,4 @@ def test_the_inverse_finds_the_most_that_fits() -> None:
 @pytest.mark.parametrize("model", [model for model in published.MODELS if model.bits == 16], ids=lambda one: one.name)
 def test_sizes_count_every_weight_of_the_published_models(model: published.Model) -> None:
     # Gemma 3n's published count has parts of its own (AltUp, Laurel), a hundredth of it.
-    assert model_sizes.KNOWN[model.name].weights == pytest.approx(model.size.text, rel=0.013)
+    assert model_sizes.PUBLISHED_SIZES[model.name].weights == pytest.approx(model.size.text, rel=0.013)

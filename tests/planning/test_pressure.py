@@ -62,7 +62,7 @@ def test_macos_levels(told: int | None, heat: int | None, level: Level, what: st
         assert probe.thermal_pressure() == heat
     found = pressure.worst_reading(pressure.gauges("darwin", probe))
     assert found.level == level
-    assert what is None or found.what == what
+    assert what is None or found.resource == what
 
 
 def test_a_system_without_the_calls_is_calm() -> None:

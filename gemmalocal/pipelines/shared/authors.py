@@ -23,7 +23,11 @@ QUESTION = 40  # tokens of a question that a pretrained model words
 
 @dataclass(frozen=True)
 class Author:
-    """`ask` None leaves all to the rules; `name` tells answers of one author and its settings from another's."""
+    """Who writes the rows: `ask` answers prompts, or is None where the rules alone write.
+
+    `name` tells answers of one author and its settings from another's, `title` is for people; one that is not
+    `instructed` (a base model) words questions only. `close` ends its connections.
+    """
 
     ask: AskAuthor | None
     name: str
@@ -33,7 +37,10 @@ class Author:
 
 
 def open_author(preparation: Preparation, folder: Path | None, tokenizer: Tokenizer | None) -> Author:
-    """The author of a preparation; `folder` and `tokenizer` are its model's, if that is to write."""
+    """The author of a preparation; `folder` and `tokenizer` are its model's, needed only if that is to write.
+
+    Raises `EndpointError` where a server's key is missing, and what loading a model raises.
+    """
     settings = {
         "temperature": preparation.temperature,
         "max_tokens": preparation.answer_tokens,
@@ -80,17 +87,20 @@ class Local:
             self._stops |= {ids[0] for ids in tokenizer.encode_batch(["\n", "\n\n"]) if len(ids) == 1}
 
     def __call__(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
-        """Answers by place, those of one forward pass together."""
+        """Indices of prompts and their answers, in the order of their lengths, those of one forward pass together.
+
+        A prompt that the chat template refuses comes first, with `Unanswered`.
+        """
         texts = [self._text(prompt) for prompt in prompts]
-        for place, text in enumerate(texts):
+        for index, text in enumerate(texts):
             if isinstance(text, Unanswered):
-                yield place, text
-        ids = {place: self._tokenizer.encode(text) for place, text in enumerate(texts) if isinstance(text, str)}
-        places = sorted(ids, key=lambda place: len(ids[place]))  # rows of like length waste little padding
+                yield index, text
+        ids = {index: self._tokenizer.encode(text) for index, text in enumerate(texts) if isinstance(text, str)}
+        indices = sorted(ids, key=lambda index: len(ids[index]))  # rows of like length waste little padding
         together = 1 if self._preparation.temperature else TOGETHER
-        for start in range(0, len(places), together):
-            chosen = places[start : start + together]
-            yield from zip(chosen, self._answers([ids[place] for place in chosen]), strict=True)
+        for start in range(0, len(indices), together):
+            chosen = indices[start : start + together]
+            yield from zip(chosen, self._answers([ids[index] for index in chosen]), strict=True)
 
     def _text(self, prompt: Prompt) -> str | Unanswered:
         if not self._tokenizer.has_template:

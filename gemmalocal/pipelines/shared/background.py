@@ -32,12 +32,12 @@ class Teller:
         self.news: SimpleQueue[Event | None] = SimpleQueue()
         self.stop = Flag()
 
-    def __call__(self, what: str, done: int, total: int) -> None:
-        """So much of it is done."""
-        self.say(Progress(what, done, total))
+    def __call__(self, activity: str, done: int, total: int) -> None:
+        """So much of an activity is done, in any unit; raises `Stopped` once a stop is wanted."""
+        self.say(Progress(activity, done, total))
 
     def say(self, event: Event) -> None:
-        """Pass on an event."""
+        """Pass on an event; raises `Stopped` once a stop is wanted."""
         if self.stop.is_set():
             raise Stopped
         self.news.put(event)
@@ -73,8 +73,8 @@ def in_background(
 
 
 def _progress_events(tell: Teller, commands: Commands) -> Generator[Event, None, None]:
-    seen: tuple[str, int] = ("", -1)
-    past: deque[tuple[float, int]] = deque(maxlen=PACE)  # when, and how much was done
+    last_told: tuple[str, int] = ("", -1)
+    samples: deque[tuple[float, int]] = deque(maxlen=PACE)  # when, and how much was done
     deadline = float("inf")
     while time.monotonic() < deadline:
         if not tell.stop.is_set() and any(item.get("do") == "stop" for item in commands()):
@@ -89,15 +89,15 @@ def _progress_events(tell: Teller, commands: Commands) -> Generator[Event, None,
             return
         if not isinstance(event, Progress):
             yield event
-        elif (now := (event.what, 100 * event.done // max(1, event.total))) != seen:
-            if event.what != seen[0]:
-                past.clear()
-            past.append((time.monotonic(), event.done))
-            seen = now
-            yield replace(event, left=_left(past, event.total))
+        elif (percent := (event.what, 100 * event.done // max(1, event.total))) != last_told:
+            if event.what != last_told[0]:
+                samples.clear()
+            samples.append((time.monotonic(), event.done))
+            last_told = percent
+            yield replace(event, left=_seconds_left(samples, event.total))
 
 
-def _left(past: deque[tuple[float, int]], total: int) -> float | None:
+def _seconds_left(samples: deque[tuple[float, int]], total: int) -> float | None:
     """Seconds until all is done, at the pace of the latest news: a quick start (known answers) is soon forgotten."""
-    (start, first), (end, last) = past[0], past[-1]
-    return round((total - last) * (end - start) / (last - first), 1) if last > first else None
+    (start, done_before), (end, done_now) = samples[0], samples[-1]
+    return round((total - done_now) * (end - start) / (done_now - done_before), 1) if done_now > done_before else None

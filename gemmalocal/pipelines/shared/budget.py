@@ -43,9 +43,9 @@ class Budget:
         return replace(self, shapes=replace(self.shapes, limit=limit), plan=self.plan | {"limit": limit})
 
     def sentence(self) -> str:
-        """For a person."""
-        how = ", with checkpointing" if self.recipe.train.checkpointing else ""
-        text = f"expected peak {self.expected.total / 1e9:.1f} of {self.memory / 1e9:.1f} GB{how}"
+        """What to expect, for a person, and what would be smaller if it may not fit."""
+        checkpointing = ", with checkpointing" if self.recipe.train.checkpointing else ""
+        text = f"expected peak {self.expected.total / 1e9:.1f} of {self.memory / 1e9:.1f} GB{checkpointing}"
         if self.fits:
             return text
         room = f"rows of {self.longest_row} tokens would fit" if self.longest_row else "not even a short row fits"
@@ -59,10 +59,11 @@ def budget(
     backend: Backend,
     before: dict[str, Any] | None = None,
 ) -> Budget:
-    """Decide what `checkpointing: auto` and `micro_batch: auto` mean here; `load` says what shapes lead to.
+    """Decide what `checkpointing: auto` and `micro_batch: auto` mean here; `load` says what shapes lead to (`load_of`).
 
     The first choice that fits is taken: whole micro-batches, half ones, checkpointing, then ever smaller ones. A run
-    that goes on keeps what it decided `before` (its plan): other micro-batches would not give the same bits.
+    that goes on keeps what it decided `before` (its plan): other micro-batches would not give the same bits. If none
+    fits, the last is taken. Raises `ModelError` for a folder without a text model.
     """
     sizes, bits = _model(folder)
     width, stream = backend.weight_bytes(recipe.weight_dtype), backend.activation_bytes(recipe.weight_dtype)
@@ -76,8 +77,8 @@ def budget(
     choices = _choices(recipe, backend.shapes())
     if before:
         choice = recipe.train.checkpointing
-        kept = before["checkpointing"] if choice == "auto" else choice
-        choices = iter([(kept, replace(backend.shapes(), limit=before["limit"]))])
+        was_checkpointing = before["checkpointing"] if choice == "auto" else choice
+        choices = iter([(was_checkpointing, replace(backend.shapes(), limit=before["limit"]))])
     for checkpointing, shapes in choices:
         plain, peak = expected(load(shapes), checkpointing)
         if peak.fits(ram):
@@ -90,7 +91,7 @@ def budget(
 
 
 def load_of(examples: Examples, recipe: Recipe) -> Callable[[BatchShape], Load]:
-    """What a recipe has under way at once, over the first batches of its examples."""
+    """By shapes of micro-batches, what a recipe has under way at once (in tokens), over its first batches."""
     train = recipe.train
 
     def load(shapes: BatchShape) -> Load:

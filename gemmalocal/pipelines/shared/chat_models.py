@@ -22,7 +22,7 @@ from gemmalocal.weights.locate import locate
 
 
 class Weights(NamedTuple):
-    """What one generator holds: a model folder, as which numbers, and the engine."""
+    """What one generator holds: a model folder, the dtype of its weights, their bits if quantized, and the engine."""
 
     folder: Path
     dtype: str
@@ -45,7 +45,7 @@ class ChatModelPlan:
 def load_chat_models(spec: list[dict[str, Any]]) -> Generator[Event, None, list[ChatModel]]:
     """The models of a chat's spec, each {"name", "run"} and "base" (true: the run's base model) or "step".
 
-    Raises `ModelError`, `UnknownRun`, `BackendUnavailable`.
+    One copy of weights serves all models that share it. Raises `ModelError`, `UnknownRun`, `BackendUnavailable`.
     """
     yield Stage("finding the models")
     plans: list[ChatModelPlan] = []
@@ -80,19 +80,21 @@ def _result(run: Path, step: int | None, recipe: Recipe) -> Path:
     """What a run has learned: its adapter, or its whole model; of a `step` or of a run under way, a checkpoint's."""
     full = recipe.method == "full"
     result = run / ("model" if full else "adapter")
-    kept = [] if full else checkpoints.existing(run / "checkpoints")
+    saved = [] if full else checkpoints.existing(run / "checkpoints")
     if step is None and result.is_dir():
         return result
-    if step is None and kept and int(kept[-1].name):
-        return checkpoints.checked(kept[-1])
-    for checkpoint in kept:
+    if step is None and saved and int(saved[-1].name):
+        return checkpoints.checked(saved[-1])
+    for checkpoint in saved:
         if int(checkpoint.name) == step:
             return checkpoints.checked(checkpoint)
     if full and step is not None:
         raise ModelError(f"{run.name} is a full fine-tune: only its result can be asked.", f"Leave @{step} out.")
-    steps = ", ".join(str(int(checkpoint.name)) for checkpoint in kept if int(checkpoint.name))
-    what = f"has no checkpoint of step {step}" if step is not None else "has nothing to ask yet"
-    raise ModelError(f"{run.name} {what}.", f"It has those of steps {steps}." if steps else "Wait for its first one.")
+    steps = ", ".join(str(int(checkpoint.name)) for checkpoint in saved if int(checkpoint.name))
+    problem = f"has no checkpoint of step {step}" if step is not None else "has nothing to ask yet"
+    raise ModelError(
+        f"{run.name} {problem}.", f"It has those of steps {steps}." if steps else "Wait for its first one."
+    )
 
 
 def _load(weights: Weights, plans: Sequence[ChatModelPlan]) -> Iterator[ChatModel]:

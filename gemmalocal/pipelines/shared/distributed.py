@@ -17,7 +17,7 @@ from gemmalocal.planning.pressure import Level, Strain
 from gemmalocal.recipe.schema import Recipe
 
 
-def led(group: Group, directory: Path) -> Recipe:
+def recipe_of_leader(group: Group, directory: Path) -> Recipe:
     """The recipe, once rank 0 has put it, the model and the rows in place; raises `GemmalocalError` if it is not."""
     wait(group)
     if not (directory / "job.json").exists():
@@ -28,20 +28,28 @@ def led(group: Group, directory: Path) -> Recipe:
     return Recipe.model_validate(history.spec(directory))
 
 
-def agreed(group: Group, decided: Budget) -> Budget:
+def agreed_budget(group: Group, decided: Budget) -> Budget:
     """Rank 0's decisions on memory: the plan of micro-batches must be the same on all. Streams: the fewest of all."""
-    mine, train = decided.shapes, decided.recipe.train
+    own_shapes, train = decided.shapes, decided.recipe.train
     ranks = gather(
-        group, mine.multiple, mine.overhead, mine.limit, mine.packed, train.checkpointing is True, mine.streams
+        group,
+        own_shapes.multiple,
+        own_shapes.overhead,
+        own_shapes.limit,
+        own_shapes.packed,
+        train.checkpointing is True,
+        own_shapes.streams,
     )
     multiple, overhead, limit, packed, checkpointing, _ = map(int, ranks[0])
     streams = int(min(rank[-1] for rank in ranks))
-    shapes = replace(mine, multiple=multiple, overhead=overhead, limit=limit, packed=bool(packed), streams=streams)
+    shapes = replace(
+        own_shapes, multiple=multiple, overhead=overhead, limit=limit, packed=bool(packed), streams=streams
+    )
     train = train.model_copy(update={"checkpointing": bool(checkpointing)})
     return replace(decided, recipe=decided.recipe.model_copy(update={"train": train}), shapes=shapes)
 
 
-class Wish:
+class StopWish:
     """Whether somebody has left a stop among `commands`; it stands, however many ask."""
 
     def __init__(self, commands: Commands) -> None:
@@ -63,7 +71,7 @@ def brake(wished: Callable[[], bool], group: Group) -> PauseControl:
     return PauseControl(stop, lambda: worst_of_all(group, pressure.worst_reading(gauges)))
 
 
-def worst_of_all(group: Group, mine: Strain) -> Strain:
-    """The highest level among a group's machines, the same on each; in its words where it is this machine's own."""
-    level = Level(int(max(max(rank) for rank in gather(group, mine.level))))
-    return mine if mine.level == level else Strain(level, "another machine's memory or heat", "Look at the others")
+def worst_of_all(group: Group, own: Strain) -> Strain:
+    """The highest level among a group's machines, the same on each; with this machine's reading where it has that."""
+    level = Level(int(max(max(rank) for rank in gather(group, own.level))))
+    return own if own.level == level else Strain(level, "another machine's memory or heat", "Look at the others")

@@ -52,9 +52,9 @@ class ProofMeasurement:
 class RunReference:
     """What an export is held against: the base's summed loss (nats) and logits by prompt, and the tuned model's."""
 
-    asked: ProofQuestions
+    questions: ProofQuestions
     base: float
-    before: list[Logits]
+    base_logits: list[Logits]
     tuned: ProofMeasurement
 
 
@@ -69,33 +69,36 @@ def prove(form: ExportForm, finished: FinishedRun, folder: Path, tell: Tell) -> 
 
 
 def ask_run(finished: FinishedRun) -> RunReference:
-    """What an export must say too; raises `ModelError` for a run without its rows."""
+    """What the base and the tuned model of a run answer, to hold an export against.
+
+    The engine that trained it asks. Raises `ModelError` for a run whose rows are gone, `DatasetError` for damaged ones.
+    """
     if not token_store.exists(finished.run / "examples"):
         raise ModelError("The run was made by an older version, and its rows are gone.", "Train it again.")
-    if wrong := token_store.damage(finished.run / "examples"):
-        raise token_store.damaged_store(wrong)
+    if damage := token_store.damage(finished.run / "examples"):
+        raise token_store.damaged_store(damage)
     train, held_out, _ = token_store.load(finished.run / "examples")
     rows = held_out.spaced(finished.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
     questions = ProofQuestions(
-        rows, [_prompt(rows[place]) for place in range(min(PROMPTS, len(rows)))], finished.tokenizer
+        rows, [_prompt(rows[index]) for index in range(min(PROMPTS, len(rows)))], finished.tokenizer
     )
-    own = open_backend(_own(finished))
-    trainer = own.trainer(finished.base, _recipe(finished.recipe, finished.recipe.quantize))
+    backend = open_backend(_training_engine(finished))
+    trainer = backend.trainer(finished.base, _recipe(finished.recipe, finished.recipe.quantize))
     base, _ = loop.summed_loss(rows, finished.recipe.train, trainer)
-    before = [trainer.logits(prompt) for prompt in questions.prompts]
+    base_logits = [trainer.logits(prompt) for prompt in questions.prompts]
     if finished.adapter:
         trainer.load(finished.adapter)
     else:
         del trainer  # two whole models need not be in memory
-        trainer = own.trainer(finished.result, _recipe(finished.recipe, "none"))
-    return RunReference(questions, base, before, _measure(questions, finished.recipe, trainer))
+        trainer = backend.trainer(finished.result, _recipe(finished.recipe, "none"))
+    return RunReference(questions, base, base_logits, _measure(questions, finished.recipe, trainer))
 
 
 def ask_export(form: ExportForm, finished: FinishedRun, folder: Path, reference: RunReference) -> Proof:
-    """The export in `folder` against the reference of its run."""
-    engine, loaded_as, exported = _read_again(form, finished, folder, _own(finished), reference.asked)
+    """Ask the export in `folder` what its run was asked; the proof has losses in nats a token."""
+    engine, loaded_as, exported = _read_again(form, finished, folder, _training_engine(finished), reference.questions)
     tuned, tokens = reference.tuned, reference.tuned.tokens
-    texts = zip(reference.asked.prompts, tuned.answers, exported.answers, strict=True)
+    texts = zip(reference.questions.prompts, tuned.answers, exported.answers, strict=True)
     differences = [
         np.abs(run_logits - export_logits).mean()
         for run_logits, export_logits in zip(tuned.logits, exported.logits, strict=True)
@@ -109,29 +112,34 @@ def ask_export(form: ExportForm, finished: FinishedRun, folder: Path, reference:
         exported.loss / tokens,
         float(np.mean(differences)),
         float(
-            np.mean([_carried(*logits) for logits in zip(reference.before, tuned.logits, exported.logits, strict=True)])
+            np.mean(
+                [
+                    _shift_kept(*logits)
+                    for logits in zip(reference.base_logits, tuned.logits, exported.logits, strict=True)
+                ]
+            )
         ),
         [
-            ProofAnswer(reference.asked.tokenizer.decode(prompt), run_text, export_text)
+            ProofAnswer(reference.questions.tokenizer.decode(prompt), run_text, export_text)
             for prompt, run_text, export_text in texts
         ],
     )
 
 
-def _own(finished: FinishedRun) -> str:
+def _training_engine(finished: FinishedRun) -> str:
     """The engine that trained the run."""
     return str(history.read(finished.run).plan.get("engine", "mlx"))
 
 
 def _read_again(
-    form: ExportForm, finished: FinishedRun, folder: Path, own: str, questions: ProofQuestions
+    form: ExportForm, finished: FinishedRun, folder: Path, training_engine: str, questions: ProofQuestions
 ) -> tuple[str, str, ProofMeasurement]:
-    """The engine, what it read, and what it said."""
+    """The engine that read the export, what it loaded it as, and what it answered."""
     if form.name == "mlx-adapter":
         reader: InferenceModel = open_backend("mlx").load_with_mlx_lm(finished.base, folder)  # type: ignore[attr-defined]
         return "mlx-lm itself", "the adapter over its base", _measure(questions, finished.recipe, reader)
-    others = [name for name in BACKENDS if name != own and installed(name)]
-    engine = "mlx" if form.bits else (others or [own])[0]
+    others = [name for name in BACKENDS if name != training_engine and installed(name)]
+    engine = "mlx" if form.bits else (others or [training_engine])[0]
     backend = open_backend(engine)
     plain = _recipe(finished.recipe, "none")
     if form.name == "adapter":
@@ -140,8 +148,8 @@ def _read_again(
         return engine, "the adapter over its base", _measure(questions, finished.recipe, trainer)
     if form.name == "merged":
         return engine, "the folder", _measure(questions, finished.recipe, backend.trainer(folder, plain))
-    with staging.folder(folder / "again") as place:
-        file, opened = next(folder.glob("*.gguf")), place / "model"
+    with staging.folder(folder / "again") as scratch:
+        file, opened = next(folder.glob("*.gguf")), scratch / "model"
         gguf_file.to_folder(file, opened, lambda *progress: None, {})
         return (
             engine,
@@ -158,7 +166,7 @@ def _measure(questions: ProofQuestions, recipe: Recipe, trainer: InferenceModel)
     return ProofMeasurement(loss, tokens, logits, answers)
 
 
-def _carried(base: Logits, tuned: Logits, exported: Logits) -> float:
+def _shift_kept(base: Logits, tuned: Logits, exported: Logits) -> float:
     """The part of the way from `base` to `tuned` that `exported` has gone; noise across the way does not count."""
     # The exported shift projected on the tuned one, in the space of the logits (vocabulary,).
     way = tuned - base
@@ -168,8 +176,8 @@ def _carried(base: Logits, tuned: Logits, exported: Logits) -> float:
 def _prompt(example: Example) -> list[int]:
     """What stands before the first supervised token; of plain text, its first third."""
     ids: list[int] = example.ids.tolist()
-    first = int(np.argmax(example.weights > 0))
-    return ids[: first if first > 1 else max(2, len(ids) // SHARE)]
+    answer_start = int(np.argmax(example.weights > 0))
+    return ids[: answer_start if answer_start > 1 else max(2, len(ids) // SHARE)]
 
 
 def _recipe(recipe: Recipe, quantize: str) -> Recipe:

@@ -48,9 +48,9 @@ Looker = Callable[[bool], RecordCheck]  # begins anew; whether single exchanges 
 
 
 def prepare(
-    recipe: Recipe, into: Prepared, place: Path, weights: bool = True, look: Looker | None = None
+    recipe: Recipe, into: Prepared, store: Path, weights: bool = True, look: Looker | None = None
 ) -> Iterator[Event]:
-    """Find the model, read the rows, store examples in the folder `place`; raises the errors of each.
+    """Find the model, read the rows, store examples in the folder `store`; raises the errors of each.
 
     A store that is there is used as it is: a run goes on with the rows it began with. What `look` gives sees each
     record, and is asked for again where the reading begins again. A tokenizer that is there is used too.
@@ -58,39 +58,39 @@ def prepare(
     if into.tokenizer is None:
         yield Stage("finding the model")
         into.folder = yield from in_background(lambda tell: locate(recipe.model, tell, weights))
-        into.tokenizer = layout.tokenizer(into.folder, recipe.data, place)
+        into.tokenizer = layout.tokenizer(into.folder, recipe.data, store)
     vocabulary = _vocabulary(into.folder)
-    if not token_store.exists(place):
-        if (place.parent / "checkpoints").is_dir():
+    if not token_store.exists(store):
+        if (store.parent / "checkpoints").is_dir():
             yield Notice("the run's examples are gone: they are made again from the rows as these are now")
         yield Stage("reading the rows")
-        yield from _stored(recipe.data, into, into.tokenizer, place, look, vocabulary)
+        yield from _store_rows(recipe.data, into, into.tokenizer, store, look, vocabulary)
     else:
-        if wrong := token_store.damage(place):
-            yield from _made_again(recipe.data, into.tokenizer, place, wrong)
-        token_store.check_ids(place, vocabulary)
-        yield from _changed_since(recipe.data, place)
-    into.train, into.held_out, _ = token_store.load(place)
-    into.layout = layout.remembered(place, recipe.data, into.tokenizer)
-    most = positions(into.folder) or 2**62
-    if beyond := int((into.train.lengths > most).sum() + (into.held_out.lengths > most).sum()):
-        who = "1 row is" if beyond == 1 else f"{beyond} rows are"
-        yield Notice(f"{who} longer than the {most} positions that the model was made to read")
+        if damage := token_store.damage(store):
+            yield from _rebuild(recipe.data, into.tokenizer, store, damage)
+        token_store.check_ids(store, vocabulary)
+        yield from _changed_since(recipe.data, store)
+    into.train, into.held_out, _ = token_store.load(store)
+    into.layout = layout.remembered(store, recipe.data, into.tokenizer)
+    max_positions = positions(into.folder) or 2**62
+    if beyond := int((into.train.lengths > max_positions).sum() + (into.held_out.lengths > max_positions).sum()):
+        subject = "1 row is" if beyond == 1 else f"{beyond} rows are"
+        yield Notice(f"{subject} longer than the {max_positions} positions that the model was made to read")
     cut = into.train.cut + into.held_out.cut
     if cut:
         yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
 
 
-def _changed_since(data: DataSpec, place: Path) -> Iterator[Notice]:
+def _changed_since(data: DataSpec, store: Path) -> Iterator[Notice]:
     """Rows that were written to after a store was made of them are not trained on by the run that it belongs to."""
-    made_at = (place / token_store.ABOUT).stat().st_mtime
+    made_at = (store / token_store.ABOUT).stat().st_mtime
     for source in data.sources:
         path = Path(source.path)
         files = [path] if path.is_file() else sorted(path.glob("*"))[:FILES] if path.is_dir() else []
         if any(file.is_file() and file.stat().st_mtime > made_at for file in files):
             yield Notice(
                 f"{path.name} was changed after this run read it: the run keeps the rows that it began with. To train "
-                f"on the new ones, begin another run with start_from: {place.parent.name}"
+                f"on the new ones, begin another run with start_from: {store.parent.name}"
             )
 
 
@@ -100,7 +100,7 @@ def _vocabulary(folder: Path) -> int | None:
 
 
 def positions(folder: Path) -> int | None:
-    """How many tokens of a row a model was made to read; None where its configuration does not say."""
+    """How many tokens of a row a model was made to read (its positions); None where its config.json does not say."""
     return _size(folder, "max_position_embeddings")
 
 
@@ -114,64 +114,64 @@ def _size(folder: Path, name: str) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def _made_again(data: DataSpec, tokenizer: Tokenizer, place: Path, wrong: dict[str, str]) -> Iterator[Event]:
-    """Make what is `wrong` with a store again, if its rows still give what it held; raises `DatasetError`."""
-    yield Notice(f"the run's examples are damaged: {hashes.describe(wrong)}")
-    if set(wrong) == {token_store.SOURCES}:  # nothing that is trained
+def _rebuild(data: DataSpec, tokenizer: Tokenizer, store: Path, damage: dict[str, str]) -> Iterator[Event]:
+    """Make what is damaged of a store again, if its rows still give what it held; raises `DatasetError`."""
+    yield Notice(f"the run's examples are damaged: {hashes.describe(damage)}")
+    if set(damage) == {token_store.SOURCES}:  # nothing that is trained
         return
-    again = place.with_name(f"{place.name}-again")
-    shutil.rmtree(again, ignore_errors=True)
+    rebuilt = store.with_name(f"{store.name}-again")
+    shutil.rmtree(rebuilt, ignore_errors=True)
     yield Stage("reading the rows again")
     afresh = Prepared(tokenizer=tokenizer)
     try:
-        for event in _stored(data, afresh, tokenizer, again, None, None):
+        for event in _store_rows(data, afresh, tokenizer, rebuilt, None, None):
             if not isinstance(event, Notice):
                 yield event
     except DatasetError as error:
-        raise token_store.damaged_store(wrong, f" They cannot be made again: {error.message}") from error
-    if not token_store.is_same_store(again, place, wrong):
-        atomic.remove(again)
+        raise token_store.damaged_store(damage, f" They cannot be made again: {error.message}") from error
+    if not token_store.is_same_store(rebuilt, store, damage):
+        atomic.remove(rebuilt)
         raise token_store.damaged_store(
-            wrong, f" They cannot be made again: the rows of {data.name} have changed since."
+            damage, f" They cannot be made again: the rows of {data.name} have changed since."
         )
-    token_store.restore(place, again, wrong)
+    token_store.restore(store, rebuilt, damage)
     yield Notice("they were made again from the rows, which have not changed")
 
 
-def _stored(
-    data: DataSpec, into: Prepared, tokenizer: Tokenizer, place: Path, look: Looker | None, vocabulary: int | None
+def _store_rows(
+    data: DataSpec, into: Prepared, tokenizer: Tokenizer, store: Path, look: Looker | None, vocabulary: int | None
 ) -> Iterator[Event]:
     """Rows to examples on disk; from the first again where single exchanges turn out to be beside conversations."""
     for turns in (False, True):
         into.findings, into.split = Findings(), 0
         into.records = Records(data, into.findings)
         tally = Tally(tokenizer, turns)
-        begun = look(turns or tokenizer.has_template) if look else None
+        check = look(turns or tokenizer.has_template) if look else None
         try:
-            yield from _written(data, into, into.records, tokenizer, place, tally, begun, vocabulary)
+            yield from _write_examples(data, into, into.records, tokenizer, store, tally, check, vocabulary)
         except Mixed:
             continue
         return
 
 
-def _written(
+def _write_examples(
     data: DataSpec,
     into: Prepared,
     records: Records,
     tokenizer: Tokenizer,
-    place: Path,
+    store: Path,
     tally: Tally,
-    look: RecordCheck | None,
+    check: RecordCheck | None,
     vocabulary: int | None,
 ) -> Iterator[Event]:
     """Rows to examples on disk, one at a time; raises `Mixed`."""
     examples = array("i")  # of each record
-    told = 0
-    with token_store.writing(place) as writer:
+    told_percent = 0
+    with token_store.writing(store) as writer:
         for record, from_record in to_examples(records, tokenizer, data.max_length, data.long_rows, tally.turns):
             tally.add(record)
-            if look is not None:
-                look(record, from_record)
+            if check is not None:
+                check(record, from_record)
             usable = [example for example in from_record if isinstance(example, Example)]
             for example in from_record:
                 if isinstance(example, Example):
@@ -180,8 +180,8 @@ def _written(
                     into.findings.reject(example)
             examples.append(len(usable))
             into.split += len(from_record) > 1
-            if (percent := 100 * records.done // max(1, records.total)) > told:
-                told = percent
+            if (percent := 100 * records.done // max(1, records.total)) > told_percent:
+                told_percent = percent
                 yield Progress("reading the rows", records.done, records.total)
         counts = np.array(examples)
         held_out = np.repeat(records.held_out(counts > 0), counts)
@@ -192,8 +192,8 @@ def _written(
         into.remark = tally.notice or ""
         if into.remark:
             yield Notice(into.remark)
-        kept = layout.about(tally.layout, tokenizer.template)
-        writer.close(held_out, kept, vocabulary, times if (times != 1).any() else None)
+        layout_record = layout.about(tally.layout, tokenizer.template)
+        writer.close(held_out, layout_record, vocabulary, times if (times != 1).any() else None)
 
 
 def _none_left(findings: Findings, tokenizer: Tokenizer) -> GemmalocalError:

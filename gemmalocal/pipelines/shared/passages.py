@@ -23,7 +23,7 @@ from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import Rejected
 from gemmalocal.synthesis.piece import Piece
 
-TOLD = 5  # warnings of one source that are told
+TOLD_WARNINGS = 5  # warnings of one source that are told
 MANY = 100  # near copies of which it is told before there are more, if most passages are
 KEEP = "--near-copies keep (near_copies: keep in a file) keeps them"
 
@@ -55,8 +55,8 @@ class Reading:
     def __init__(self, preparation: Preparation) -> None:
         password = os.environ.get(preparation.password_env) if preparation.password_env else None
         self.reader = IsolatedReader(password)
-        self.places = find_documents(preparation.sources) if preparation.task != "rewrite" else []
-        self.reader.begin(self.places)
+        self.documents = find_documents(preparation.sources) if preparation.task != "rewrite" else []
+        self.reader.begin(self.documents)
 
     def __enter__(self) -> Reading:
         return self
@@ -84,27 +84,27 @@ def gather(
 def _documents(
     preparation: Preparation, reading: Reading, tokenizer: Tokenizer, gathered: GatheredPieces, tell: Teller
 ) -> None:
-    places = reading.places
+    documents = reading.documents
     cutting = _Cutting(Cutter(tokenizer.encoder, preparation.passage_tokens), preparation.near_copies == "keep", tell)
-    done = 0
+    read_count = 0
 
     def progress() -> None:
-        tell("documents", done, len(places))  # which is when a stop is noticed
+        tell("documents", read_count, len(documents))  # which is when a stop is noticed
 
     reading.reader.idle = progress
-    for place, items in reading.reader.read_all(places):
+    for name, contents in reading.reader.read_all(documents):
         source_pieces = GatheredPieces()
-        for document in _read(place, items, source_pieces):
+        for document in _read(name, contents, source_pieces):
             progress()
-            cutting.add(document, printable(place), source_pieces)
+            cutting.add(document, printable(name), source_pieces)
             if gathered.documents + source_pieces.documents == preparation.max_documents:
                 break
         gathered.add(source_pieces)
-        tell.say(_read_event(printable(place), source_pieces))
+        tell.say(_read_event(printable(name), source_pieces))
         if gathered.documents == preparation.max_documents:
             return
-        done += 1
-    tell("documents", len(places), len(places))
+        read_count += 1
+    tell("documents", len(documents), len(documents))
 
 
 class _Cutting:
@@ -117,10 +117,10 @@ class _Cutting:
         self._passages, self._copies = 0, 0
 
     def add(self, document: Document, file: str, source_pieces: GatheredPieces) -> None:
-        """The pieces of a document of `file`, added to that file's `source_pieces`."""
+        """Add the pieces of a document of `file` to that file's `source_pieces`, or what it is a copy of."""
         content = _content(document)
-        if (first := self._seen.setdefault(content, document.source)) != document.source:
-            source_pieces.same.append(first)
+        if (first_source := self._seen.setdefault(content, document.source)) != document.source:
+            source_pieces.same.append(first_source)
             return
         source_pieces.documents += 1
         records = document.source != file
@@ -141,24 +141,24 @@ class _Cutting:
             self._tell.say(Notice(f"{sentence} and are left out, as more may be; {KEEP}"))
 
 
-def _read(place: str, items: Items, source_pieces: GatheredPieces) -> Iterator[Document]:
+def _read(name: str, contents: Items, source_pieces: GatheredPieces) -> Iterator[Document]:
     """The document at a place, or of a file of rows each; what cannot be read is noted in `source_pieces`."""
     try:
-        for document in items:
+        for document in contents:
             if isinstance(document, Rejected):
                 source_pieces.refused.append((document.source, f"The row {document.reason}."))
                 continue
             source_pieces.warnings += [(document.source, warning) for warning in document.warnings]
             yield document
     except DocumentError as error:
-        source_pieces.refused.append((printable(place), f"{error.message} {error.hint}".strip()))
+        source_pieces.refused.append((printable(name), f"{error.message} {error.hint}".strip()))
 
 
 def _read_event(source: str, source_pieces: GatheredPieces) -> Read:
     """What came of one source, as an event: rows that were refused beside others are a warning."""
-    warnings = [warning for _, warning in source_pieces.warnings[:TOLD]]
-    if (more := len(source_pieces.warnings) - TOLD) > 0:
-        warnings.append(f"{more} more warnings.")
+    warnings = [warning for _, warning in source_pieces.warnings[:TOLD_WARNINGS]]
+    if (untold := len(source_pieces.warnings) - TOLD_WARNINGS) > 0:
+        warnings.append(f"{untold} more warnings.")
     reason = source_pieces.refused[0][1] if source_pieces.refused else ""
     if not source_pieces.documents:
         return Read(
@@ -170,10 +170,10 @@ def _read_event(source: str, source_pieces: GatheredPieces) -> Read:
 
 
 def _content(document: Document) -> str:
-    whole = hashlib.sha256()
+    digest = hashlib.sha256()
     for section in document.sections:
-        whole.update(f"{section.heading}\x00{section.text}\x01".encode("utf-8", "replace"))
-    return whole.hexdigest()
+        digest.update(f"{section.heading}\x00{section.text}\x01".encode("utf-8", "replace"))
+    return digest.hexdigest()
 
 
 def _rows(preparation: Preparation, gathered: GatheredPieces, tell: Teller) -> None:

@@ -16,21 +16,24 @@ from gemmalocal.recipe.schema import Recipe
 from gemmalocal.weights.agree import TensorShapes
 
 
-def take(trainer: Trainer, recipe: Recipe) -> str:
-    """Take up the adapter that a recipe names, before the first step; what to tell. Raises `GemmalocalError`."""
+def load_adapter(trainer: Trainer, recipe: Recipe) -> str:
+    """Load the adapter that a recipe's `start_from` names into its trainer, before the first step; what to tell.
+
+    Raises `RecipeError` for one of another shape or scale, `ModelError` and `UnknownRun` where there is none.
+    """
     assert recipe.start_from is not None
     folder = _adapter(recipe.start_from)
     _, config = peft_adapter.load(folder, peft_adapter.WEIGHTS)
-    with tempfile.TemporaryDirectory() as place:
-        trainer.save(Path(place))
-        ours = _shapes(Path(place) / peft_adapter.WEIGHTS)
-    if (theirs := _shapes(folder / peft_adapter.WEIGHTS)) != ours:
-        odd = next(iter(sorted(theirs.keys() ^ ours.keys())), "") or next(
-            name for name in ours if ours[name] != theirs[name]
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer.save(Path(scratch))
+        own_shapes = _shapes(Path(scratch) / peft_adapter.WEIGHTS)
+    if (adapter_shapes := _shapes(folder / peft_adapter.WEIGHTS)) != own_shapes:
+        tensor = next(iter(sorted(adapter_shapes.keys() ^ own_shapes.keys())), "") or next(
+            name for name in own_shapes if own_shapes[name] != adapter_shapes[name]
         )
         raise RecipeError(
-            f"start_from: the adapter in {folder} is of another shape than this recipe's: {odd} is "
-            f"{_said(theirs.get(odd))} there, {_said(ours.get(odd))} here.",
+            f"start_from: the adapter in {folder} is of another shape than this recipe's: {tensor} is "
+            f"{_shape_text(adapter_shapes.get(tensor))} there, {_shape_text(own_shapes.get(tensor))} here.",
             f"Set lora.rank to {config.get('r')}, and lora.target_modules, lora.layers, method and model as they were.",
         )
     scale = recipe.lora.alpha / recipe.lora.rank
@@ -49,10 +52,10 @@ def _adapter(name: str) -> Path:
         return folder
     run = history.find_run(name)
     if not (run / "adapter" / peft_adapter.CONFIG).is_file():
-        whole = (run / "model").is_dir()
+        has_model = (run / "model").is_dir()
         raise RecipeError(
-            f"start_from: {run.name} has made {'a whole model' if whole else 'no adapter yet'}.",
-            f"Give it as the model: {run / 'model'}" if whole else "Train it first.",
+            f"start_from: {run.name} has made {'a whole model' if has_model else 'no adapter yet'}.",
+            f"Give it as the model: {run / 'model'}" if has_model else "Train it first.",
         )
     return run / "adapter"
 
@@ -65,5 +68,5 @@ def _shapes(file: Path) -> TensorShapes:
         raise RecipeError(f"start_from: {file} cannot be read: {error}.", "Name another run or adapter.") from error
 
 
-def _said(shape: tuple[int, ...] | None) -> str:
+def _shape_text(shape: tuple[int, ...] | None) -> str:
     return " x ".join(map(str, shape)) if shape else "not"

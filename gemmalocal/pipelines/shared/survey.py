@@ -20,8 +20,8 @@ from gemmalocal.recipe.schema import NO_TEMPLATE, Recipe
 LONGEST, TAIL = 4096, 512  # tokens of a row that are shown at most, and those of its end among them
 
 
-def survey(recipe: Recipe, ready: Prepared, place: Path) -> Generator[Event, None, dict[str, Any]]:
-    """Read a recipe's rows into a store at `place`; their counts and problems.
+def survey(recipe: Recipe, prepared: Prepared, store: Path) -> Generator[Event, None, dict[str, Any]]:
+    """Read a recipe's rows into the folder `store`, filling `prepared`; return their counts and problems as a report.
 
     Where none can be trained on, the problems are reported before the `DatasetError` is raised.
     """
@@ -29,54 +29,54 @@ def survey(recipe: Recipe, ready: Prepared, place: Path) -> Generator[Event, Non
 
     def look(in_turns: bool) -> RecordCheck:
         nonlocal lint
-        assert ready.tokenizer is not None
-        control = ready.tokenizer.control_tokens
+        assert prepared.tokenizer is not None
+        control = prepared.tokenizer.control_tokens
         if recipe.data.chat_template == NO_TEMPLATE:  # then the marks of turns are meant
-            control -= {ready.tokenizer.bos, ready.tokenizer.eos, *TURN_STARTS, *TURN_ENDS}
-        lint = Lint(ready.findings, recipe.data.max_length, in_turns, control, positions(ready.folder))
+            control -= {prepared.tokenizer.bos, prepared.tokenizer.eos, *TURN_STARTS, *TURN_ENDS}
+        lint = Lint(prepared.findings, recipe.data.max_length, in_turns, control, positions(prepared.folder))
         return lint
 
     try:
-        for event in prepare(recipe, ready, place, weights=False, look=look):
+        for event in prepare(recipe, prepared, store, weights=False, look=look):
             if not isinstance(event, Notice):  # the report says it all
                 yield event
     except DatasetError:
-        yield Report({"model": recipe.model, "problems": ready.findings.report()})
+        yield Report({"model": recipe.model, "problems": prepared.findings.report()})
         raise
     assert lint is not None
     lint.close()
-    assert ready.records is not None
+    assert prepared.records is not None
     return {
         "model": recipe.model,
-        "shape": " and ".join(ready.records.shapes),
-        "train": statistics(ready.train),
-        "held_out": statistics(ready.held_out),
-        "duplicates": ready.records.duplicates,
-        "long_rows": {"max_length": recipe.data.max_length, "split": ready.split, "do": recipe.data.long_rows},
-        "left_out": ready.findings.left_out,
-        "notes": [*ready.records.notes(odd=False), *filter(None, [ready.remark])],
-        "problems": ready.findings.report(),
+        "shape": " and ".join(prepared.records.shapes),
+        "train": statistics(prepared.train),
+        "held_out": statistics(prepared.held_out),
+        "duplicates": prepared.records.duplicates,
+        "long_rows": {"max_length": recipe.data.max_length, "split": prepared.split, "do": recipe.data.long_rows},
+        "left_out": prepared.findings.left_out,
+        "notes": [*prepared.records.notes(odd=False), *filter(None, [prepared.remark])],
+        "problems": prepared.findings.report(),
     }
 
 
-def page(ready: Prepared, examples: Examples) -> list[dict[str, Any]]:
+def page(prepared: Prepared, examples: Examples) -> list[dict[str, Any]]:
     """Rows as they are trained: where each came from, its text in pieces (supervised or not), and its tokens.
 
     Of a row of more than `LONGEST` tokens the middle is not shown, only counted as `hidden`.
     """
-    assert ready.tokenizer is not None
+    assert prepared.tokenizer is not None
     rows = []
     for source, example in zip(examples.sources(len(examples)), examples, strict=True):
         hidden = max(0, len(example.ids) - LONGEST)
-        pieces = decode_example(example.part(0, LONGEST - TAIL if hidden else None), ready.tokenizer)
+        pieces = decode_example(example.part(0, LONGEST - TAIL if hidden else None), prepared.tokenizer)
         row = {"source": source, "pieces": pieces, "tokens": len(example.ids), "supervised": example.supervised}
         row |= {"cut": example.cut, "hidden": hidden}
-        rows.append(row | {"end": decode_example(example.part(-TAIL, None), ready.tokenizer)} if hidden else row)
+        rows.append(row | {"end": decode_example(example.part(-TAIL, None), prepared.tokenizer)} if hidden else row)
     return rows
 
 
 def statistics(examples: Examples) -> dict[str, Any]:
-    """Counts of rows and tokens, and the spread of row lengths in tokens."""
+    """Counts of rows and tokens, and the spread of row lengths in tokens; 0 without rows."""
     lengths = examples.lengths if len(examples) else np.zeros(1, np.int64)
     return {
         "rows": len(examples),
@@ -91,7 +91,10 @@ def statistics(examples: Examples) -> dict[str, Any]:
 
 
 def histogram(lengths: np.ndarray[Any, np.dtype[np.int64]]) -> list[list[int]]:
-    """Rows by length, in bins that double: [shortest, longest, rows] of each from the first to the last in use."""
+    """Rows by length, in bins that double: [shortest, longest, rows] of each from the first to the last in use.
+
+    `lengths` is (rows,), in tokens, each at least 1.
+    """
     if not len(lengths):
         return []
     bins = np.ceil(np.log2(lengths)).astype(int)  # bin b holds lengths from 2 ** (b - 1) + 1 to 2 ** b

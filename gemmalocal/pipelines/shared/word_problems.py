@@ -32,17 +32,17 @@ def word_problems(count: int) -> list[Record]:
     dice = random.Random(0)
     problems = []
     for number in range(count):
-        parts, sums, total = [], [], 0
+        sentences, sums, total = [], [], 0
         for name in dice.sample(
             ["Ana", "Ben", "Chloe", "David", "Emil", "Fatima", "Grace", "Hugo"], dice.randint(2, 5)
         ):
-            boxes, each = dice.randint(2, 30), dice.randint(2, 40)
-            total += boxes * each
-            parts.append(f"{name} brings {boxes} boxes with {each} apples in each of them to the market.")
+            boxes, apples = dice.randint(2, 30), dice.randint(2, 40)
+            total += boxes * apples
+            sentences.append(f"{name} brings {boxes} boxes with {apples} apples in each of them to the market.")
             sums.append(
-                f"{name} brings {boxes} times {each}, which is <<{boxes}*{each}={boxes * each}>>{boxes * each}."
+                f"{name} brings {boxes} times {apples}, which is <<{boxes}*{apples}={boxes * apples}>>{boxes * apples}."
             )
-        question = f"{' '.join(parts)} How many apples do they bring to the market altogether?"
+        question = f"{' '.join(sentences)} How many apples do they bring to the market altogether?"
         answer = f"{chr(10).join(sums)}\nTogether they bring {total} apples.\n#### {total}"
         problems.append(Record(str(number), (Message("user", question), Message("assistant", answer))))
     return problems
