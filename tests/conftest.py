@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.once import made_once, shared
+
 if TYPE_CHECKING:  # every test process imports this file: a test of recipes takes no tensors, and one of MLX no torch
     import numpy as np
 
@@ -75,23 +77,27 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a tiny Gemma 3 and its tokenizer."""
-    folder = tmp_path_factory.mktemp("tiny-gemma3")
-    write_tiny(folder)
-    return folder
+def tiny(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny Gemma 3 and its tokenizer; only to be read."""
+    return made_once(shared(pytestconfig, tmp_path_factory) / "tiny-gemma3", write_tiny)
 
 
 @pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A workspace with the demo's model in it, Gemma 3 270M, and what was told while it was made; half a minute."""
+def demo(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A workspace with the demo's model in it, Gemma 3 270M, and what was told while it was made; 13 s, once a run."""
+    home = made_once(shared(pytestconfig, tmp_path_factory) / "demo", write_demo)
+    return home, json.loads((home / "told.json").read_text())
+
+
+def write_demo(home: Path) -> None:
+    """Fill a workspace with the demo's model, and with what is told meanwhile."""
     from gemmalocal.weights.locate import DEMO, locate
 
-    home, told = tmp_path_factory.mktemp("demo"), list[str]()
+    told: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GEMMALOCAL_HOME", str(home))
         locate(DEMO, lambda what, done, total: told.append(what))
-    return home, told
+    (home / "told.json").write_text(json.dumps(told))
 
 
 def write_tiny(folder: Path) -> None:

@@ -54,7 +54,8 @@ def script() -> Script:
 @pytest.fixture
 def port(script: Script) -> Iterator[int]:
     listener = Listener("127.0.0.1", 0, type("Handler", (front.Front,), {"engine": script, "name": "x"}))
-    Thread(target=listener.open, daemon=True).start()
+    listener.server_activate()
+    Thread(target=listener.serve_forever, args=(0.02,), daemon=True).start()  # `open`, which sees sooner that it ends
     yield int(listener.server_address[1])
     listener.shutdown()
     listener.server_close()

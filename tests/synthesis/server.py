@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Body = dict[str, Any]
+NOTICES = 0.02  # seconds in which it sees that it shall end; half a second by default, for each test
 
 
 @dataclass
@@ -46,7 +47,7 @@ def running() -> Iterator[Model]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"model": model}))
     server.daemon_threads = True
     model.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(NOTICES,), daemon=True).start()
     try:
         yield model
     finally:

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 COMMIT = "a" * 40
 TOKENS = {"hf_accepted": True, "hf_stranger": False}  # whether its owner has accepted the terms of the gated models
 PIECE = 64 * 1024
+NOTICES = 0.02  # seconds in which it sees that it shall end; half a second by default, for each test
 State = TypeVar("State", bound="Hub")
 
 
@@ -56,7 +57,7 @@ def running(hub: State, handler: type[Handler] | None = None) -> Iterator[State]
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (handler or Handler,), {"hub": hub}))
     server.daemon_threads = True
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(NOTICES,), daemon=True)
     thread.start()
     try:
         yield hub
