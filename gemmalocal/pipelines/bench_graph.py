@@ -19,7 +19,7 @@ from gemmalocal.recipe.schema import Recipe
 from gemmalocal.weights import hollow
 from gemmalocal.weights.locate import locate
 
-ROWS, LENGTH, SUPERVISED = 4, 64, 32
+ROWS, LENGTH, SUPERVISED = 4, 64, 32  # of each row: tokens that are predicted, and that are learned
 ANSWERS = (1, 2, 3)
 
 
@@ -32,7 +32,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             folder = locate(spec["model"], lambda *what: None)
         else:
             hollow.write(folder)
-        recipe = bench_recipe(folder, 1, ROWS, LENGTH, spec["dtype"])
+        recipe = bench_recipe(folder, 1, ROWS, 1 + LENGTH, spec["dtype"])
         yield Stage("counting")
         yield Report(counts(counter, folder, recipe, Path(scratch)))
     yield Finished("done")
@@ -63,5 +63,5 @@ def tokens(counter: GraphCounter, folder: Path, recipe: Recipe, scratch: Path) -
 
 def rows() -> list[Example]:
     """Rows of made-up ids, the second half of each supervised: a graph depends on their lengths alone."""
-    weights = np.array([0] * (LENGTH - SUPERVISED) + [1] * SUPERVISED, np.float32)
-    return [Example(np.arange(number, number + LENGTH, dtype=np.int32), weights, "made up") for number in range(ROWS)]
+    weights = np.array([0] * (1 + LENGTH - SUPERVISED) + [1] * SUPERVISED, np.float32)
+    return [Example(np.arange(1 + LENGTH, dtype=np.int32), weights, "made up")] * ROWS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from mlx_lm.tuner.callbacks import TrainingCallback
 from gemmalocal.backends.mlx import baseline, device
 from gemmalocal.backends.mlx.generate import MlxGenerator
 from gemmalocal.backends.mlx.graph.figures import figures
+from gemmalocal.backends.mlx.graph.order import WIDTH
 from gemmalocal.backends.mlx.graph.recording import Recording, recording, replaced
 from gemmalocal.backends.mlx.graph.stand_ins import as_kernels
 from gemmalocal.backends.mlx.train import MlxTrainer
@@ -23,10 +25,10 @@ from gemmalocal.data.batches import plan, rounds
 from gemmalocal.data.examples import Example
 from gemmalocal.recipe.schema import Recipe
 
-FIRST, COUNTED = "first", "counted"
-STEPS = (FIRST, COUNTED)  # the first step makes the optimizer's state
+FIRST, COUNTED, LAST = "first", "counted", "last"
+STEPS = (FIRST, COUNTED, LAST)  # the first step makes the optimizer's state; the last one shows what is still needed
 PROMPT = list(range(1, 17))
-TOKENS = (FIRST, "second", COUNTED, "last")  # after each token's name is what leads to the next
+TOKENS = (FIRST, "second", COUNTED, LAST)  # after each token's name is what leads to the next
 
 
 @contextmanager
@@ -50,7 +52,7 @@ def our_step(folder: Path, recipe: Recipe, rows: Sequence[Example]) -> dict[str,
             for parts in rounds(plan(list(rows), trainer.shapes), trainer.shapes.streams):
                 trainer.accumulate(parts)
             trainer.apply(recipe.train.learning_rate)
-    return figures(record.handovers, COUNTED)
+    return figures(record.handovers, COUNTED, int(os.environ.get("MLX_BFS_MAX_WIDTH", WIDTH)))
 
 
 def stock_step(folder: Path, recipe: Recipe, rows: Sequence[Example]) -> dict[str, Any]:
@@ -66,10 +68,11 @@ class _Phases(TrainingCallback):  # type: ignore[misc]
     """A step of mlx-lm's is a phase."""
 
     def __init__(self, record: Recording) -> None:
-        self._record = record
+        self._record, self._steps = record, iter(STEPS)
+        record.phase = next(self._steps)
 
     def on_train_loss_report(self, info: dict[str, Any]) -> None:
-        self._record.phase = COUNTED
+        self._record.phase = next(self._steps, LAST)
 
 
 def write_adapter(folder: Path, recipe: Recipe, into: Path) -> None:
