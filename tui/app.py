@@ -27,7 +27,7 @@ from tui.background import run_in_background
 from tui.screens.home import HomeScreen
 from tui.screens.palette import Palette
 from tui.screens.run_screen import ChangePreparation, JobStarted, OpenRun, PreparationStarted, RunScreen, Watching
-from tui.theme import DARK, LIGHT, THEMES
+from tui.theme import DARK, LIGHT, THEMES, with_faded_text
 from tui.type_ahead import TypeAhead
 from tui.watch import Watcher
 
@@ -101,6 +101,11 @@ class GemmalocalApp(TypeAhead):
     def get_line_filters(self) -> Sequence[LineFilter]:
         """Textual's, and the border's."""
         return [*super().get_line_filters(), self._guard]
+
+    def get_css_variables(self) -> dict[str, str]:
+        """Textual's, for style sheets and for spans of text alike."""
+        self.theme_variables = with_faded_text(super().get_css_variables())
+        return self.theme_variables
 
     def notify(self, message: str, **how: Any) -> None:
         """A toast; what it says is never markup."""
@@ -192,7 +197,7 @@ class GemmalocalApp(TypeAhead):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the palette offers, beside the keys of the screen."""
         yield from super().get_system_commands(screen)
-        yield SystemCommand("Light or dark", "The other of gemmalocal's own themes", self._other_theme)
+        yield SystemCommand("Light or dark", "Switch between gemmalocal's dark and light colours", self._other_theme)
 
     @property
     def openable(self) -> list[tuple[str, str, Callable[[], None]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textual.color import Color
 from textual.theme import Theme
 
 DARK = Theme(
@@ -33,3 +34,17 @@ LIGHT = Theme(
     dark=False,
 )
 THEMES = (DARK, LIGHT)
+FADED = ("text-muted", "text-disabled")
+
+
+def with_faded_text(variables: dict[str, str]) -> dict[str, str]:
+    """The variables of any theme, with the faded texts as plain colours.
+
+    Textual has them as "auto 60%". In a span of text it drops the share, and they become pure white, or black.
+    """
+    colors: dict[str, str] = {}
+    for name in FADED:
+        automatic, _, share = variables[name].partition(" ")
+        if automatic == "auto":  # else the terminal's own colour, which cannot be faded
+            colors[name] = (Color.parse(variables["background"]) + Color.automatic(float(share.rstrip("%")))).hex
+    return {**variables, **colors}

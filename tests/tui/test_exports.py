@@ -107,7 +107,7 @@ async def test_a_run_that_has_made_nothing_exports_nothing() -> None:
     app = GemmalocalApp()
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(ExportScreen(run))
-        await until(pilot, lambda: "has made nothing yet" in about(app))
+        await until(pilot, lambda: "has nothing to export yet" in about(app))
         await pilot.press("enter")
         assert not (run / exports.JOBS).exists()
 

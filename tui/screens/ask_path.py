@@ -39,6 +39,6 @@ class AskPathScreen(Dialog[Path | None]):
             self.query_one("#warning", Static).update(f"There is no folder {path.parent}.")
         elif path.exists() and self._warned != event.value:
             self._warned = event.value
-            self.query_one("#warning", Static).update("It exists, and its comments would be lost. Enter replaces it.")
+            self.query_one("#warning", Static).update("It exists. Enter replaces it, and its comments are lost.")
         else:
             self.dismiss(path)

@@ -83,7 +83,7 @@ class CompareScreen(Watching):
                     return self._over()
                 await asyncio.sleep(POLL)
         except (GemmalocalError, OSError) as error:
-            self.app.push_screen(ProblemScreen.of("No chat", error))
+            self.app.push_screen(ProblemScreen.of("The chat could not be started", error))
             self._doing = "not running"
             self._draw()
 
@@ -100,7 +100,7 @@ class CompareScreen(Watching):
             case Declined():
                 self.notify(event.why, severity="warning", markup=False)
             case Report() if "transcript" in event.data:
-                self.notify(f"saved: {event.data['transcript']}", markup=False)
+                self.notify(f"Saved: {event.data['transcript']}", markup=False)
         if self._talk.names != names:
             self._doing = "ready"
             await self._make_columns()
@@ -162,9 +162,10 @@ class CompareScreen(Watching):
             try:
                 self._settings[name] = SETTINGS[name](value)
             except ValueError:
-                self.notify(f"{name} wants a number, not '{value}'", severity="warning", markup=False)
+                self.notify(f"/{name} needs a number, not '{value}'.", severity="warning", markup=False)
         else:
-            self.notify(f"There is no /{name}: {', '.join(['system', *SETTINGS])}", severity="warning", markup=False)
+            settings = ", ".join(f"/{setting}" for setting in ("system", *SETTINGS))
+            self.notify(f"There is no /{name}. There is {settings}.", severity="warning", markup=False)
         self._draw()
 
     def on_question_voted(self, event: Question.Voted) -> None:
@@ -196,14 +197,14 @@ class CompareScreen(Watching):
     def action_copy(self) -> None:
         """The chat as Markdown, to the clipboard."""
         self.app.copy_to_clipboard(transcript.as_markdown(self._talk))
-        self.notify("copied")
+        self.notify("Copied.")
 
     def action_leave(self) -> None:
         """Stop an answer under way; else leave, and let the chat end."""
         if self._answering and self._job is not None:
             self._job.ask(do="stop")
         elif time.monotonic() - self._whole_at < JUST:
-            self.notify("The answer has just ended by itself. Escape leaves.")
+            self.notify("The answer was already complete. Press Escape again to leave.")
             self._whole_at = NEVER
         else:
             self.app.pop_screen()

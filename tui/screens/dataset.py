@@ -40,8 +40,8 @@ PAGE = 32  # rows that are asked for at once
 LEAP = 10  # rows that page up and page down move by
 SIDES = {"train": "train", "held_out": "held-out", "rejected": "rejected"}
 FILES = {"train": TRAIN_FILE, "held_out": HELD_OUT_FILE, "rejected": datasets.REJECTED}
-READ_ONLY = "read only: not prepared here"
-WRITTEN = "as they are written"
+READ_ONLY = "read only, as they were not prepared here"
+WRITTEN = "rows as they stand in the file"
 
 
 class DatasetScreen(Watching):
@@ -50,13 +50,13 @@ class DatasetScreen(Watching):
     BINDINGS = [
         Binding("j", "move(1)", "Rows", key_display="j/k"),
         Binding("k", "move(-1)", "Previous row", show=False),
-        Binding("s", "side", "Side"),
+        Binding("s", "side", "Other rows"),
         Binding("e", "edit", "Edit"),
         Binding("d", "drop", "Drop"),
         Binding("a", "accept", "Accept"),
         Binding("l", "problems", "Problems"),
         Binding("h", "numbers", "Numbers"),
-        Binding("g", "go", "Go"),
+        Binding("g", "go", "Go to"),
         Binding("escape", "app.pop_screen", "Back"),
         Binding("pagedown", f"move({LEAP})", show=False),
         Binding("pageup", f"move({-LEAP})", show=False),
@@ -146,7 +146,7 @@ class DatasetScreen(Watching):
                 self._doing, self._busy = "", False
                 self._report = {name: value for name, value in self._report.items() if name == "problems"}
                 self._trouble(
-                    "These rows cannot be shown as they are trained", GemmalocalError(event.message, event.hint)
+                    "The rows cannot be shown the way the model reads them", GemmalocalError(event.message, event.hint)
                 )
         self._draw()
 
@@ -183,7 +183,7 @@ class DatasetScreen(Watching):
         title = self.query_one(TitleLine)
         title.left = f"{view.name if view else self._source} · {SIDES[self._side]}"
         title.right = self._doing or (f"row {at + 1:,} of {total:,}" if total else "no rows")
-        how = f"as {view.model.rpartition('/')[2]} is trained on them" if view and self._tokenized else WRITTEN
+        how = f"rows as {view.model.rpartition('/')[2]} is trained on them" if view and self._tokenized else WRITTEN
         about = [how, self._report.get("shape", ""), READ_ONLY if view and view.folder is None else ""]
         self.query_one("#about", Static).update(" · ".join(word for word in about if word))
         self._ask(at, total)
@@ -202,7 +202,7 @@ class DatasetScreen(Watching):
         head = f"{place + 1:,}  {' · '.join(words)}"
         if row is None and ours is None:
             return head, "", Content("…")
-        right = f"{row['tokens']:,} tokens, {row['supervised']:,} supervised{', cut' * row['cut']}" if row else ""
+        right = f"{row['tokens']:,} tokens, {row['supervised']:,} trained on{', cut' * row['cut']}" if row else ""
         body = trained(row) if row else written(ours or {})
         if ours and "reason" in ours:
             body = Content.assemble((f"{ours['reason']}\n", "$text-error"), body)
@@ -266,14 +266,17 @@ class DatasetScreen(Watching):
         from gemmalocal.cli.output import page
 
         if not self._report.get("problems"):
-            self.notify("Nothing was found wrong or odd." if self._report else "The rows are not read yet.")
+            self.notify("Nothing was found wrong or odd." if self._report else "The rows are still being read.")
             return
         text = Text.from_ansi(page(problems(self._report)))
         self.app.push_screen(ReportScreen("What is left out, and what is odd", text))
 
     def action_go(self) -> None:
         """To a row by its number."""
-        self.app.push_screen(AskNumberScreen(f"Which row? 1 to {self._total:,}"), self._gone)
+        if self._total:
+            self.app.push_screen(AskNumberScreen(f"Which row? 1 to {self._total:,}"), self._gone)
+        else:
+            self.notify("There are no rows here.")
 
     def _gone(self, number: int | None) -> None:
         if number is not None:
@@ -291,22 +294,22 @@ class DatasetScreen(Watching):
             if text is not None:
                 self._change(lambda folder: datasets.edit(folder, FILES[side], row, text), "Edited.")
 
-        self.app.push_screen(EditAnswerScreen("The answer that is trained", asked, datasets.answer(row)), edited)
+        self.app.push_screen(EditAnswerScreen("The answer to train on", asked, datasets.answer(row)), edited)
 
     def action_drop(self) -> None:
         """Move the row to the rejected ones."""
         side, (row, _) = self._side, self._row(self._at[self._side])
         if row is not None:
             self._change(
-                lambda folder: datasets.drop(folder, FILES[side], row), "Dropped: it is among the rejected rows."
+                lambda folder: datasets.drop(folder, FILES[side], row), "Dropped. It is now among the rejected rows."
             )
 
     def action_accept(self) -> None:
         """Take a rejected row back."""
         row, _ = self._row(self._at[self._side])
         if row is not None:
-            side = SIDES["held_out" if row.get("held_out") else "train"]
-            self._change(lambda folder: datasets.accept(folder, [row]), f"Accepted: it is the last of {side}.")
+            notice = f"Accepted. It is now the last {SIDES['held_out' if row.get('held_out') else 'train']} row."
+            self._change(lambda folder: datasets.accept(folder, [row]), notice)
 
     def _change(self, work: Callable[[Path], None], told: str) -> None:
         if self._view is not None and self._view.folder is not None:

@@ -64,12 +64,12 @@ class DocumentsScreen(FormScreen):
         with Horizontal(classes="field", id="name-line"):
             yield Label("name", classes="name")
             name = Input(self._name, id="name", compact=True)
-            name.HELP = "What the dataset is called; a recipe's data.path names it."  # type: ignore[misc]
+            name.HELP = "The name of the dataset. A recipe uses it as its data.path."  # type: ignore[misc]
             yield name
         yield FieldForm(Preparation, without=("sources",))
         with Vertical(id="start-line"):
             yield Button("Start (^r)", id="start", variant="primary", compact=True)
-        yield FieldHelp("Start begins it; it goes on when the app is closed.")
+        yield FieldHelp("Start begins the work. You may close the app; the work goes on.")
         yield Keys()
 
     def on_mount(self) -> None:
@@ -106,7 +106,7 @@ class DocumentsScreen(FormScreen):
 
     def action_earlier(self) -> None:
         """Look at a preparation that was begun before."""
-        self.app.push_screen(PickScreen("Preparations: which one?", _earlier), self._picked)
+        self.app.push_screen(PickScreen("Which preparation?", _earlier), self._picked)
 
     def _picked(self, folder: str | None) -> None:
         if folder is not None:
@@ -115,7 +115,7 @@ class DocumentsScreen(FormScreen):
     def action_start(self) -> None:
         """Begin; a dataset that is there is only made anew after a yes."""
         if self._wanted is None:
-            self.notify("First choose documents, and mend what the form marks.", severity="warning")
+            self.notify("First choose documents, and correct the marked fields.", severity="warning")
             return
         run_in_background(
             self, self._start(self._wanted, self.query_one("#name", Input).value), exclusive=True, group="start"
@@ -126,7 +126,7 @@ class DocumentsScreen(FormScreen):
             folder = await asyncio.to_thread(datasets.folder_of, name)
             there = await asyncio.to_thread((folder / TRAIN_FILE).is_file)
             if there and not await self.app.push_screen_wait(
-                ConfirmScreen(f"{name} is there. {AGAIN}", KEPT, "Make it")
+                ConfirmScreen(f"{name} exists already. {AGAIN}", KEPT, "Make it")
             ):
                 return
             job = await asyncio.to_thread(preparations.begin, name, wanted)
@@ -138,8 +138,8 @@ class DocumentsScreen(FormScreen):
             self.app.push_screen(PreparingScreen(folder, job))
 
 
-AGAIN = "Make it anew?"
-KEPT = "Its rows are replaced. Answers that are known are not asked again, and what you changed by hand holds."
+AGAIN = "Make it again?"
+KEPT = "Its rows are replaced. Answers it already has are used again, and your own changes are kept."
 
 
 def _earlier() -> list[tuple[Content, str]]:

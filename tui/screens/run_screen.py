@@ -88,11 +88,11 @@ class RunScreen(Watching):
     BINDINGS = [
         Binding("s", "stop", "Stop"),
         Binding("r", "resume", "Resume"),
-        Binding("R", "resume_smaller", "in less memory"),
+        Binding("R", "resume_smaller", "Less memory"),
     ]
 
-    STOPS = "{} stops after this step and saves. Resume goes on from there."
-    LOST_BY_KILL = "What came after the last checkpoint is lost; s stops it and keeps everything."
+    STOPS = "{} saves and stops after this step. Resume goes on from there."
+    LOST_BY_KILL = "Everything since the last checkpoint is lost. To keep it, press s instead: that saves and stops."
     LOST_BY_DELETE = "Its checkpoints, its adapter and its history are removed from the disk."
 
     @property

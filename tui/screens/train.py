@@ -150,25 +150,25 @@ def numbers(state: JobState, memory: int) -> Content:
     rows: list[tuple[str, str]] = []
     if state.evaluations:
         first, now, best = state.evaluations[0], state.evaluations[-1], state.best
-        rows += [("held-out", f"{now.loss:.3f}"), ("change", change(first.loss, now.loss))]
+        rows += [("held-out loss", f"{now.loss:.3f}"), ("change", change(first.loss, now.loss))]
         if best is not None:
             rows.append((f"best, step {best.step}", f"{best.loss:.3f}"))
     if state.steps:
         last = state.steps[-1]
         rows += [
-            ("train", f"{last.loss:.3f}"),
+            ("training loss", f"{last.loss:.3f}"),
             ("speed", f"{throughput.tokens_per_second(state.steps):.0f} tok/s"),
-            ("rate", f"{last.learning_rate:.2e}"),
-            ("gradient", f"{last.grad_norm:.2f}"),
+            ("learning rate", f"{last.learning_rate:.2e}"),
+            ("gradient norm", f"{last.grad_norm:.2f}"),
         ]
         peak = max(step.memory for step in state.steps[-throughput.RECENT :])
         rows.append(("memory", f"{peak / 1e9:.2f} of {memory / 1e9:.0f} GB" if memory else f"{peak / 1e9:.2f} GB"))
         if memory:
             rows.append(("", bar(peak / memory, PANEL)))
     if state.skipped or state.rollbacks:
-        rows += [("skipped", str(len(state.skipped))), ("went back", str(len(state.rollbacks)))]
+        rows += [("steps skipped", str(len(state.skipped))), ("times gone back", str(len(state.rollbacks)))]
     if state.saved:
-        rows.append(("saved", f"step {state.saved.step}"))
+        rows.append(("last save", f"step {state.saved.step}"))
     parts: list[Any] = []
     for label, value in rows:
         parts += [(label, "$text-muted"), value.rjust(PANEL - len(label)), "\n"]
@@ -189,5 +189,5 @@ def samples(state: JobState) -> Content:
     for sample in shown:
         text = f"{sample.text.strip()}{'' if sample.stopped else ' …'}".replace("\n", " ⏎ ")
         where = f"step {sample.step}"
-        parts += [(f"{where:<10}", "$text-muted"), (f"{sample.prompt.strip()} ", "dim"), text, "\n"]
+        parts += [(f"{where:<10}", "$text-muted"), (f"{sample.prompt.strip()} ", "$text-muted"), text, "\n"]
     return Content.assemble(*parts[:-1])

@@ -8,7 +8,7 @@ from textual.content import Content
 
 from gemmalocal.workspace.transcript import Answer, Exchange
 
-ENDS = {"end": "stopped by itself", "length": "cut", "asked": "stopped"}
+ENDS = {"end": "complete", "length": "cut off", "asked": "stopped"}
 
 
 def column(exchanges: list[Exchange], voice: int, other: int | None = None) -> Content:
@@ -33,7 +33,7 @@ def figures(answer: Answer) -> str:
         return f"{answer.tokens} tokens …"
     done = answer.done
     end = ENDS.get(done.stopped, done.stopped)
-    return f"{done.tokens} tokens · {done.rate:.1f} tok/s · first {done.first:.2f} s · {end}"
+    return f"{done.tokens} tokens · {done.rate:.1f} tok/s · first after {done.first:.2f} s · {end}"
 
 
 def differing(text: str, other: str) -> Content:

@@ -8,26 +8,26 @@ from textual.content import Content
 
 from gemmalocal.workspace.exports import LEAST
 
-LABEL = 14  # cells
+LABEL = 15  # cells
 
 
 def table(proof: dict[str, Any]) -> Content:
-    """Losses of base, run and export, what was kept and carried, who read it again, and the greedy texts."""
+    """Losses of base, run and export, how much of the tune was kept, what read it again, and the sample answers."""
     kept = proof["kept"]
     passed, least = proof["passed"], proof.get("least", LEAST)
-    share = "there was no gain to keep" if kept is None else f"{100 * kept:.1f} % of the gain"
+    share = "the run gained nothing to keep" if kept is None else f"{100 * kept:.1f} % of the gain"
     parts: list[Any] = [
         ("proof".ljust(LABEL), "$text-muted"),
         ("PASSED" if passed else "FAILED", "bold $text-success" if passed else "bold $text-error"),
-        f", at least {100 * least:.0f} % must be kept\n",
+        f": at least {100 * least:.0f} % of the gain must be kept\n",
         *_row("held-out loss", f"base {proof['base']:.4f}   run {proof['tuned']:.4f}   export {proof['exported']:.4f}"),
         *_row("kept", share),
-        *_row("carried", f"{100 * proof['carried']:.1f} % of the shift of logits"),
-        *_row("read again", proof["reader"]),
+        *_row("token scores", f"{100 * proof['carried']:.1f} % of how the run changed them"),
+        *_row("loaded from", proof["reader"]),
     ]
     answers = proof["answers"]
     same = sum(answer["tuned"] == answer["exported"] for answer in answers)
-    parts += _row("greedy texts", f"{same} of {len(answers)} are the same")
+    parts += _row("sample answers", f"{same} of {len(answers)} are the same as the run's")
     for answer in answers:
         parts += [("\n› ", "$accent"), (_line(answer["prompt"]), "$text-muted"), "\n"]
         if answer["tuned"] == answer["exported"]:

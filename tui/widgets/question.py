@@ -12,6 +12,10 @@ VOTES = {"left": -1, "equals_sign": 0, "right": 1}
 class Question(Input):
     """An input that posts `Voted` for left, = and right as long as nothing is written."""
 
+    HELP = """Write a question and press **Enter**. While the line is empty, **←** says that the left answer is better,
+**→** the right one, and **=** neither. **/temperature 0.8**, **/top_p 0.9**, **/top_k 40**, **/seed 1** and
+**/max_tokens 64** change how answers are drawn; **/system** and a text tells the models how to answer."""
+
     class Voted(Message):
         """-1 for the left answer, 1 for the right one, 0 for neither."""
 

@@ -51,7 +51,7 @@ def trained(row: Mapping[str, Any]) -> Content:
     """A row out of `pipelines.check.page`."""
     parts = list(_pieces(row["pieces"]))
     if row["hidden"]:
-        parts.append(Content.styled(f"\n… {row['hidden']:,} tokens more, which are trained too …\n", "$text-warning"))
+        parts.append(Content.styled(f"\n… {row['hidden']:,} more tokens, trained on too …\n", "$text-warning"))
         parts += _pieces(row["end"])
     return Content.assemble(*parts)
 
@@ -106,9 +106,9 @@ def numbers(report: Mapping[str, Any], side: str, rejected: Mapping[str, int], w
 
 def _tokens(counts: Mapping[str, Any], width: int) -> Iterator[Any]:
     yield f"{counts['rows']:>8,} rows\n{counts['tokens']:>8,} tokens\n"
-    yield f"{counts['supervised_tokens']:>8,} supervised\n"
-    yield from (("\nTokens of a row\n", "bold"), f"{counts['length_median']:>8,} median\n")
-    yield f"{counts['length_p95']:>8,} 95 % have at most\n{counts['length_max']:>8,} longest\n\n"
+    yield f"{counts['supervised_tokens']:>8,} trained on\n"
+    yield from (("\nTokens in a row\n", "bold"), f"{counts['length_median']:>8,} median\n")
+    yield f"{counts['length_p95']:>8,} at most, in 95 % of the rows\n{counts['length_max']:>8,} longest\n\n"
     most = max((count for _, _, count in counts["histogram"]), default=1)
     room = max(4, width - 22)
     for shortest, longest, count in counts["histogram"]:

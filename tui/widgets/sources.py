@@ -38,7 +38,7 @@ class Sources(Vertical):
     def compose(self) -> ComposeResult:
         """The list, while there is something in it, and the line."""
         yield Chosen(id="chosen")
-        yield PathInput("a file, folder, glob or address;  → completes, Enter adds")
+        yield PathInput("a file, a folder, *.pdf or a web address;  → completes, Enter adds")
 
     def on_mount(self) -> None:
         """Nothing is chosen yet, or was before we were there."""
@@ -80,8 +80,8 @@ class Sources(Vertical):
 class Chosen(OptionList):
     """The list; the one under the cursor can be taken out."""
 
-    HELP = "What is read. **Delete** takes the one under the cursor out."
-    BINDINGS = [Binding("delete,backspace,x", "remove", "Take out", key_display="del")]
+    HELP = "What will be read. **Delete** removes the one under the cursor."
+    BINDINGS = [Binding("delete,backspace,x", "remove", "Remove", key_display="del")]
 
     class Removed(Message):
         """The source at `place` is not wanted."""
@@ -99,7 +99,7 @@ class Chosen(OptionList):
 class PathInput(Input):
     """A line that completes paths."""
 
-    HELP = "A file, a folder, a glob or an address. **→** completes, **Enter** takes it."
+    HELP = "A file, a folder, a pattern such as *.pdf, or a web address. **→** completes it, **Enter** takes it."
 
     def __init__(self, placeholder: str = "") -> None:
         super().__init__(placeholder=placeholder, suggester=_Paths(), compact=True)
