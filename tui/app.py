@@ -26,7 +26,7 @@ from tui import border
 from tui.background import run_in_background
 from tui.screens.home import HomeScreen
 from tui.screens.palette import Palette
-from tui.screens.run_screen import ChangePreparation, JobStarted, OpenRun, PreparationStarted, RunScreen, Watching
+from tui.screens.run_screen import AppScreen, ChangePreparation, JobStarted, OpenRun, PreparationStarted, RunScreen
 from tui.theme import DARK, LIGHT, THEMES, with_faded_text
 from tui.type_ahead import TypeAhead
 from tui.watch import Watcher
@@ -56,20 +56,20 @@ class RunCommands(Provider):
     async def discover(self) -> Hits:
         """All of them."""
         assert isinstance(self.app, GemmalocalApp)
-        for words, standing, work in self.app.openable:
-            yield DiscoveryHit(Text(words), work, words, standing)
+        for label, status, open_run in self.app.openable:
+            yield DiscoveryHit(Text(label), open_run, label, status)
 
     async def search(self, query: str) -> Hits:
         """Those whose name has these letters, which are marked."""
         assert isinstance(self.app, GemmalocalApp)
         matcher = self.matcher(query)
-        for words, standing, work in self.app.openable:
-            score, places = matcher.fuzzy_search.match(query, words)
+        for label, status, open_run in self.app.openable:
+            score, offsets = matcher.fuzzy_search.match(query, label)
             if score:
-                label = Text(words)
-                for place in places:
-                    label.stylize("bold underline", place, place + 1)
-                yield Hit(score, label, work, words, standing)
+                marked = Text(label)
+                for offset in offsets:
+                    marked.stylize("bold underline", offset, offset + 1)
+                yield Hit(score, marked, open_run, label, status)
 
 
 class GemmalocalApp(TypeAhead):
@@ -89,7 +89,7 @@ class GemmalocalApp(TypeAhead):
     def __init__(self) -> None:
         super().__init__()
         self._watcher = Watcher()
-        self._seen: list[Run] | None = None
+        self._runs: list[Run] | None = None
         self._preparations = Watcher(preparations.list_all)
         self._prepared: list[Run] = []
         self._guard = border.Guard()
@@ -107,9 +107,9 @@ class GemmalocalApp(TypeAhead):
         self.theme_variables = with_faded_text(super().get_css_variables())
         return self.theme_variables
 
-    def notify(self, message: str, **how: Any) -> None:
+    def notify(self, message: str, **options: Any) -> None:
         """A toast; what it says is never markup."""
-        super().notify(message, **{**how, "markup": False})
+        super().notify(message, **{**options, "markup": False})
 
     def copy_to_clipboard(self, text: str) -> None:
         """A text, without what cannot be encoded."""
@@ -123,20 +123,20 @@ class GemmalocalApp(TypeAhead):
         run_in_background(self, self._watch())
 
     async def _watch(self) -> None:
-        self._take(await asyncio.to_thread(self._watcher.look))
+        self._show_runs(await asyncio.to_thread(self._watcher.look))
         for name in LATER:
             await asyncio.to_thread(importlib.import_module, name)
         gc.freeze()  # modules and past runs are here to stay: looking through them again stops the app for 80 ms
         gc.set_threshold(*COLLECT)
         while True:
             await asyncio.sleep(POLL)
-            self._take(await asyncio.to_thread(self._watcher.look))
+            self._show_runs(await asyncio.to_thread(self._watcher.look))
             before, self._prepared = self._prepared, await asyncio.to_thread(self._preparations.look)
             self._tell_endings(before, self._prepared)
 
-    def _take(self, now: list[Run]) -> None:
+    def _show_runs(self, now: list[Run]) -> None:
         """Hand on what is new."""
-        before, self._seen = self._seen, now
+        before, self._runs = self._runs, now
         if before is None or list(map(id, before)) != list(map(id, now)):
             self.on_screen_shown()
             self._tell_endings(before or [], now)
@@ -147,15 +147,15 @@ class GemmalocalApp(TypeAhead):
         for run in now:
             looked_at = isinstance(self.screen, RunScreen) and self.screen.folder == run.folder
             if run.folder in live and run.state.status != "live" and not looked_at:
-                words = f": {told}" if (told := _last_words(run)) else ""
+                reason = f": {words}" if (words := _last_words(run)) else ""
                 severity = ENDINGS.get(run.state.status, "information")
-                self.notify(f"{run.name} {run.state.status}{words}", severity=severity, markup=False)
+                self.notify(f"{run.name} {run.state.status}{reason}", severity=severity, markup=False)
 
     def on_screen_shown(self) -> None:
         """Hand a screen what was last seen; one that is being closed has no widgets any more."""
-        if self.is_running and self._seen is not None and isinstance(self.screen, Watching):
+        if self.is_running and self._runs is not None and isinstance(self.screen, AppScreen):
             with suppress(NoMatches):
-                self.screen.seen(self._seen)
+                self.screen.show_runs(self._runs)
 
     def on_job_started(self, event: JobStarted) -> None:
         """Its exit code will be known."""
@@ -204,7 +204,7 @@ class GemmalocalApp(TypeAhead):
         """The runs that can be opened: in words, how they stand, and how."""
         return [
             (f"Open {on_line(run.name, NAME)}", run.state.status, partial(self._open, run.folder))
-            for run in self._seen or []
+            for run in self._runs or []
         ]
 
     def _other_theme(self) -> None:

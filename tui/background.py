@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import asyncio
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from textual.app import ScreenStackError
 from textual.css.query import NoMatches
@@ -15,6 +16,8 @@ from textual.worker import Worker
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import system_errors
+
+Value = TypeVar("Value")
 
 
 def run_in_background(
@@ -34,6 +37,13 @@ def run_in_background(
                 tell(node, error)
 
     return node.run_worker(until_gone(), group=group, exclusive=exclusive)
+
+
+async def follow(look: Callable[[], Value], show: Callable[[Value], None], seconds: float) -> None:
+    """Look off the event loop, show what was seen, and again after so long."""
+    while True:
+        show(await asyncio.to_thread(look))
+        await asyncio.sleep(seconds)
 
 
 def tell(node: MessagePump, error: Exception) -> None:

@@ -42,8 +42,8 @@ class Watcher:
             self._runs.setdefault(job.directory, _Tracker(job.directory)).take(job)
         folders = dict.fromkeys([*self._folders(), *(folder for folder in list(self._elsewhere) if folder.is_dir())])
         self._runs = {folder: self._runs.get(folder) or _Tracker(folder) for folder in folders}
-        seen = [run for tracker in self._runs.values() if (run := tracker.look()) is not None]
-        return sorted(seen, key=lambda run: (run.state.status != "live", -run.at))
+        runs = [run for tracker in self._runs.values() if (run := tracker.look()) is not None]
+        return sorted(runs, key=lambda run: (run.state.status != "live", -run.at))
 
     def _folders(self) -> list[Path]:
         try:
@@ -57,15 +57,15 @@ class _Tracker:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._file = 0
-        self._forget()
+        self._inode = 0
+        self._reset()
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self._job, self._state, self._last = Job(self._folder), JobState(), None
 
     _last: Run | None
     _version: tuple[int, int, int] | None = None
-    _about: tuple[str, dict[str, Any]] = "", {}
+    _damage_and_spec: tuple[str, dict[str, Any]] = "", {}
 
     def take(self, job: Job) -> None:
         """Ask this job, which knows its process, from now on."""
@@ -75,20 +75,24 @@ class _Tracker:
     def look(self) -> Run | None:
         """The run now; None if its folder is going away."""
         try:
-            about = (self._folder / "events.jsonl").stat()
-            file, at = about.st_ino, about.st_mtime
+            events = (self._folder / "events.jsonl").stat()
+            inode, at = events.st_ino, events.st_mtime
         except OSError:
-            file, at = 0, 0.0
-        if self._file and file != self._file:  # deleted, and begun anew by the same name
-            self._forget()
-        self._file = file
+            inode, at = 0, 0.0
+        if self._inode and inode != self._inode:  # deleted, and begun anew by the same name
+            self._reset()
+        self._inode = inode
         try:
             alive = self._job.alive  # asked before the last read
-            news = self._job.poll()
-            damage, spec = self._described()
-            if self._last is not None and not news and (alive, damage) == self._stood(self._last):
+            events_since = self._job.poll()
+            damage, spec = self._read_spec()
+            if (
+                self._last is not None
+                and not events_since
+                and (alive, damage) == (self._last.state.alive, self._last.state.damage)
+            ):
                 return self._last
-            for event in news:
+            for event in events_since:
                 history.fold(self._state, event)
             self._state.alive, self._state.damage = alive, damage
             trouble = history.trouble(self._folder, self._state)
@@ -100,20 +104,17 @@ class _Tracker:
             return None
         return self._last
 
-    def _described(self) -> tuple[str, dict[str, Any]]:
+    def _read_spec(self) -> tuple[str, dict[str, Any]]:
         """Why it does not say what it is, and what it was asked; read again where the file has changed."""
         try:
-            about = (self._folder / "job.json").stat()
-            version = about.st_ino, about.st_mtime_ns, about.st_size
+            job = (self._folder / "job.json").stat()
+            version = job.st_ino, job.st_mtime_ns, job.st_size
         except OSError:
             version = None
         if version is None or version != self._version:
-            self._version, self._about = version, (history.damage(self._folder), history.known_spec(self._folder))
-        return self._about
-
-    @staticmethod
-    def _stood(run: Run) -> tuple[bool, str]:
-        return run.state.alive, run.state.damage
+            self._version = version
+            self._damage_and_spec = history.damage(self._folder), history.known_spec(self._folder)
+        return self._damage_and_spec
 
 
 def _copy(state: JobState) -> JobState:

@@ -77,7 +77,7 @@ def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     monkeypatch.setattr(processes, "errand", lambda kind, spec: processes.Job(read))
     talk = planted.folder(folder, TALK, "chat", "talk")
     monkeypatch.setattr(chats, "start", lambda *words: processes.Job(talk))
-    monkeypatch.setattr("tui.screens.dataset.shutil.rmtree", lambda *words, **more: None)
+    monkeypatch.setattr("tui.errand.shutil.rmtree", lambda *words, **more: None)
     return {"run": run, "dataset": dataset, "recipe": recipe, "folder": folder}
 
 
@@ -192,7 +192,7 @@ async def test_the_palette_finds_a_run_of_any_name() -> None:
     planted.run([Started("train", 1, 1)])
     app = GemmalocalApp()
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: app._seen)
+        await until(pilot, lambda: app._runs)
         await pilot.press("ctrl+p", *"open", "space", *"evil")
         await until(pilot, lambda: "[red]m" in drawn(app))
         assert raw(NAME)

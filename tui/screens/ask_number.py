@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from tui.screens.dialog import Dialog
-from tui.widgets.keys import Keys
 
 
 class AskNumberScreen(Dialog[int | None]):
@@ -16,16 +14,9 @@ class AskNumberScreen(Dialog[int | None]):
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Back")]
 
-    def __init__(self, question: str) -> None:
-        super().__init__()
-        self._question = question
-
-    def compose(self) -> ComposeResult:
-        """The question, the line."""
-        with Vertical(classes="dialog"):
-            yield Static(self._question, classes="dialog-title", markup=False)
-            yield Input(type="integer")
-            yield Keys()
+    def body(self) -> ComposeResult:
+        """The line to write it in."""
+        yield Input(type="integer")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """That one, if it is one."""

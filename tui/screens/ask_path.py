@@ -6,12 +6,10 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
 from textual.widgets import Input, Static
 
 from gemmalocal.files import paths
 from tui.screens.dialog import Dialog
-from tui.widgets.keys import Keys
 
 
 class AskPathScreen(Dialog[Path | None]):
@@ -20,22 +18,20 @@ class AskPathScreen(Dialog[Path | None]):
     BINDINGS = [Binding("escape", "dismiss(None)", "Back")]
 
     def __init__(self, question: str, path: Path) -> None:
-        super().__init__()
-        self._question, self._path = question, path
-        self._warned = ""
+        super().__init__(question)
+        self._path, self._warned = path, ""
 
-    def compose(self) -> ComposeResult:
-        """The question, the path, a warning."""
-        with Vertical(classes="dialog"):
-            yield Static(self._question, classes="dialog-title", markup=False)
-            yield Input(str(self._path))
-            yield Static(id="warning", markup=False)
-            yield Keys()
+    def body(self) -> ComposeResult:
+        """The path, a warning."""
+        yield Input(str(self._path))
+        yield Static(id="warning", markup=False)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it, or warn."""
         path = paths.expanded(event.value)
-        if not event.value.strip() or not path.parent.is_dir():
+        if not event.value.strip():
+            self.query_one("#warning", Static).update("Write the name of a file.")
+        elif not path.parent.is_dir():
             self.query_one("#warning", Static).update(f"There is no folder {path.parent}.")
         elif path.exists() and self._warned != event.value:
             self._warned = event.value

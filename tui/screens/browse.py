@@ -9,13 +9,11 @@ from rich.style import Style
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
-from textual.widgets import DirectoryTree, Static
+from textual.widgets import DirectoryTree
 from textual.widgets.directory_tree import DirEntry
 from textual.widgets.tree import TreeNode
 
 from tui.screens.dialog import Dialog
-from tui.widgets.keys import Keys
 
 
 class BrowseScreen(Dialog[list[str]]):
@@ -28,15 +26,12 @@ class BrowseScreen(Dialog[list[str]]):
     ]
 
     def __init__(self, folder: Path) -> None:
-        super().__init__()
+        super().__init__("Documents: mark files and folders", "large")
         self._folder = folder
 
-    def compose(self) -> ComposeResult:
-        """The tree, and how many are marked."""
-        with Vertical(classes="dialog large"):
-            yield Static("Documents: mark files and folders", classes="dialog-title")
-            yield MarkTree(self._folder)
-            yield Keys()
+    def body(self) -> ComposeResult:
+        """The tree."""
+        yield MarkTree(self._folder)
 
     def action_add(self) -> None:
         """Those that are marked."""

@@ -5,26 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.widgets import Input, Static
 
-from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Declined, Event, Notice, Report, Stage
 from gemmalocal.jobs.processes import Job
 from gemmalocal.workspace import chats, transcript
 from tui.background import run_in_background
+from tui.errand import events_of
 from tui.screens.problem import ProblemScreen
-from tui.screens.run_screen import Watching
+from tui.screens.run_screen import AppScreen
 from tui.widgets.answers import column
 from tui.widgets.keys import Keys
 from tui.widgets.question import Question
 from tui.widgets.title_line import TitleLine
 
-POLL = 0.1  # seconds
 JUST = 1.5  # seconds after an answer in which Escape was meant to stop it
 NEVER = float("-inf")
 SETTINGS = {"temperature": float, "top_p": float, "top_k": int, "seed": int, "max_tokens": int}
@@ -32,7 +32,7 @@ START = {"temperature": 0, "max_tokens": 128, "seed": 0}
 HELP = "Ask. ← = → vote. /temperature 0.8 /top_p /top_k /seed /max_tokens /system"
 
 
-class CompareScreen(Watching):
+class CompareScreen(AppScreen):
     """A chat with the base and `runs`; none means the newest run with a result."""
 
     BINDINGS = [
@@ -73,21 +73,15 @@ class CompareScreen(Watching):
         return self._job is not None or self._doing == "not running"
 
     async def _follow(self) -> None:
-        try:
+        with self.problem_shown("The chat could not be started"):
             self._job = await asyncio.to_thread(chats.start, self._runs, True, self._settings)
-            while self.is_attached:
-                alive = await asyncio.to_thread(lambda job: job.alive, self._job)
-                for event in await asyncio.to_thread(self._job.poll):
-                    await self._take(event)
-                if not alive:
-                    return self._over()
-                await asyncio.sleep(POLL)
-        except (GemmalocalError, OSError) as error:
-            self.app.push_screen(ProblemScreen.of("The chat could not be started", error))
-            self._doing = "not running"
-            self._draw()
+            async for event in events_of(self._job):
+                await self._show_event(event)
+            return self._show_end(self._job.directory)
+        self._doing = "not running"
+        self._draw()
 
-    async def _take(self, event: Event) -> None:
+    async def _show_event(self, event: Event) -> None:
         names, before = self._talk.names, self._answering
         transcript.fold(self._talk, event)
         if before and not self._answering:
@@ -119,21 +113,19 @@ class CompareScreen(Watching):
         for scroll in self.query(".column VerticalScroll").results(VerticalScroll):
             scroll.anchor()  # at the end of what is said, until somebody scrolls
 
-    def _over(self) -> None:
-        assert self._job is not None
-        folder = self._job.directory
+    def _show_end(self, folder: Path) -> None:
         cause = history.trouble(folder, history.read(folder))
         if cause is not None:
-            self.app.push_screen(ProblemScreen("The chat has ended", cause.message, cause.hint, folder))
+            self.app.push_screen(ProblemScreen.of("The chat has ended", cause, folder))
         self._doing = "ended"
         self._draw()
 
     def _draw(self) -> None:
         title = self.query_one(TitleLine)
         title.left, title.right = "Compare", "answering" if self._answering else self._doing
-        for place, said in enumerate(self.query(".said").results(Static)):
-            other = (1 if place == 0 else 0) if self._differ and len(self._talk.names) > 1 else None
-            said.update(column(self._talk.remembered, place, other))
+        for voice, answers in enumerate(self.query(".said").results(Static)):
+            compared = (1 if voice == 0 else 0) if self._differ and len(self._talk.names) > 1 else None
+            answers.update(column(self._talk.remembered, voice, compared))
         votes = "   ".join(f"{name} {count}" for name, count in zip(self._talk.names, self._talk.tally, strict=True))
         settings = "  ".join(f"{name} {value}" for name, value in self._settings.items())
         self.query_one("#tally", Static).update(

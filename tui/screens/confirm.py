@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal
 from textual.widgets import Button, Static
 
 from tui.screens.dialog import Dialog
@@ -20,18 +20,15 @@ class ConfirmScreen(Dialog[bool]):
     ]
 
     def __init__(self, question: str, consequence: str, verb: str) -> None:
-        super().__init__()
-        self._words = question, consequence, verb
+        super().__init__(question)
+        self._consequence, self._verb = consequence, verb
 
-    def compose(self) -> ComposeResult:
-        """The question, what follows from a yes, two buttons."""
-        question, consequence, verb = self._words
-        with Vertical(classes="dialog"):
-            yield Static(question, classes="dialog-title", markup=False)
-            yield Static(consequence, markup=False)
-            with Horizontal(classes="buttons"):
-                yield Button("No (n)", id="no")
-                yield Button(f"{verb} (y)", id="yes", variant="error")
+    def body(self) -> ComposeResult:
+        """What follows from a yes, two buttons."""
+        yield Static(self._consequence, markup=False)
+        with Horizontal(classes="buttons"):
+            yield Button("No", id="no")
+            yield Button(self._verb, id="yes", variant="error")
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """The button's answer."""

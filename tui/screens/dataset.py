@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -18,22 +16,21 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Declined, Event, Failed, Progress, Report, Rows, Stage
+from gemmalocal.jobs.processes import Job
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import datasets, rows
 from tui.background import run_in_background
+from tui.errand import errand, events_of
 from tui.screens.ask_number import AskNumberScreen
 from tui.screens.edit_answer import EditAnswerScreen
-from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
-from tui.screens.run_screen import Watching
+from tui.screens.run_screen import AppScreen
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
-from tui.widgets.row_card import RowCard, known, numbers, trained, written
+from tui.widgets.row_card import RowCard, as_trained, as_written, numbers, provenance
 from tui.widgets.title_line import TitleLine
 
-POLL = 0.1  # seconds
 STAY = 120.0  # seconds after which the job, which ends when nobody asks, is told that we are still here
 CARDS = 16  # rows that are drawn at most, from the one at hand
 PAGE = 32  # rows that are asked for at once
@@ -44,7 +41,7 @@ READ_ONLY = "read only, as they were not prepared here"
 WRITTEN = "rows as they stand in the file"
 
 
-class DatasetScreen(Watching):
+class DatasetScreen(AppScreen):
     """The rows of `source`, as `rows.view` understands it."""
 
     BINDINGS = [
@@ -70,7 +67,7 @@ class DatasetScreen(Watching):
         super().__init__()
         self._source = source
         self._view: rows.View | None = None
-        self._job: processes.Job | None = None
+        self._job: Job | None = None
         self._report: dict[str, Any] = {}
         self._pages: dict[tuple[str, int], dict[str, Any]] = {}  # by side and place
         self._asked: set[tuple[str, int]] = set()  # pages
@@ -98,28 +95,18 @@ class DatasetScreen(Watching):
         run_in_background(self, self._follow())
 
     async def _follow(self) -> None:
-        try:
+        with self.problem_shown("These rows cannot be shown"):
             self._view = await asyncio.to_thread(rows.view, self._source)
             await self._read_files()
-            self._job = await asyncio.to_thread(processes.errand, "rows", self._view.spec)
-            await self._listen(self._job)
-        except (GemmalocalError, OSError) as error:
-            self._trouble("These rows cannot be shown", error)
-        finally:
-            if self._job is not None:
-                self._job.kill()
-                shutil.rmtree(self._job.directory, ignore_errors=True)
+            async with errand("rows", self._view.spec) as self._job:
+                run_in_background(self, self._stay(self._job))
+                async for event in events_of(self._job):
+                    self._show_event(event)
 
-    async def _listen(self, job: processes.Job) -> None:
-        alive, told = True, time.monotonic()
-        while alive and self.is_attached:
-            alive = await asyncio.to_thread(lambda: job.alive)
-            for event in await asyncio.to_thread(job.poll):
-                self._take(event)
-            if time.monotonic() - told > STAY:
-                told = time.monotonic()
-                job.ask(do="stay")
-            await asyncio.sleep(POLL)
+    async def _stay(self, job: Job) -> None:
+        while True:
+            await asyncio.sleep(STAY)
+            job.ask(do="stay")
 
     async def _read_files(self) -> None:
         if self._view is not None and (folder := self._view.folder) is not None:
@@ -128,7 +115,7 @@ class DatasetScreen(Watching):
             )
             self._draw()
 
-    def _take(self, event: Event) -> None:
+    def _show_event(self, event: Event) -> None:
         match event:
             case Stage():
                 self._doing = event.name
@@ -145,14 +132,9 @@ class DatasetScreen(Watching):
             case Failed():
                 self._doing, self._busy = "", False
                 self._report = {name: value for name, value in self._report.items() if name == "problems"}
-                self._trouble(
-                    "The rows cannot be shown the way the model reads them", GemmalocalError(event.message, event.hint)
-                )
+                error = GemmalocalError(event.message, event.hint)
+                self.show_problem("The rows cannot be shown the way the model reads them", error)
         self._draw()
-
-    def _trouble(self, title: str, error: Exception) -> None:
-        if self.is_attached:
-            self.app.push_screen(ProblemScreen.of(title, error))
 
     @property
     def _tokenized(self) -> bool:
@@ -183,8 +165,8 @@ class DatasetScreen(Watching):
         title = self.query_one(TitleLine)
         title.left = f"{view.name if view else self._source} · {SIDES[self._side]}"
         title.right = self._doing or (f"row {at + 1:,} of {total:,}" if total else "no rows")
-        how = f"rows as {view.model.rpartition('/')[2]} is trained on them" if view and self._tokenized else WRITTEN
-        about = [how, self._report.get("shape", ""), READ_ONLY if view and view.folder is None else ""]
+        reading = f"rows as {view.model.rpartition('/')[2]} is trained on them" if view and self._tokenized else WRITTEN
+        about = [reading, self._report.get("shape", ""), READ_ONLY if view and view.folder is None else ""]
         self.query_one("#about", Static).update(" · ".join(word for word in about if word))
         self._ask(at, total)
         width, room = self.query_one("#cards").size.width - 4, self.size.height
@@ -198,12 +180,12 @@ class DatasetScreen(Watching):
 
     def _card(self, place: int) -> tuple[str, str, Content]:
         ours, row = self._row(place)
-        words = known(ours) if ours else [row["source"]] if row else []
+        words = provenance(ours) if ours else [row["source"]] if row else []
         head = f"{place + 1:,}  {' · '.join(words)}"
         if row is None and ours is None:
             return head, "", Content("…")
         right = f"{row['tokens']:,} tokens, {row['supervised']:,} trained on{', cut' * row['cut']}" if row else ""
-        body = trained(row) if row else written(ours or {})
+        body = as_trained(row) if row else as_written(ours or {})
         if ours and "reason" in ours:
             body = Content.assemble((f"{ours['reason']}\n", "$text-error"), body)
         if ours and ours.get("evidence"):
@@ -222,8 +204,8 @@ class DatasetScreen(Watching):
     def _draw_numbers(self) -> None:
         reasons = Counter(row["reason"].partition(": ")[0] for row in self._files.get("rejected", {}).values())
         box = self.query_one("#numbers-box")
-        said = numbers(self._report, self._side, dict(reasons.most_common()), box.size.width - 3)
-        self.query_one("#numbers", Static).update(said)
+        panel = numbers(self._report, self._side, dict(reasons.most_common()), box.size.width - 3)
+        self.query_one("#numbers", Static).update(panel)
 
     def on_resize(self) -> None:
         """Another width."""
@@ -274,11 +256,11 @@ class DatasetScreen(Watching):
     def action_go(self) -> None:
         """To a row by its number."""
         if self._total:
-            self.app.push_screen(AskNumberScreen(f"Which row? 1 to {self._total:,}"), self._gone)
+            self.app.push_screen(AskNumberScreen(f"Which row? 1 to {self._total:,}"), self._go_to)
         else:
             self.notify("There are no rows here.")
 
-    def _gone(self, number: int | None) -> None:
+    def _go_to(self, number: int | None) -> None:
         if number is not None:
             self._at[self._side] = number - 1
             self.action_move(0)
@@ -311,17 +293,15 @@ class DatasetScreen(Watching):
             notice = f"Accepted. It is now the last {SIDES['held_out' if row.get('held_out') else 'train']} row."
             self._change(lambda folder: datasets.accept(folder, [row]), notice)
 
-    def _change(self, work: Callable[[Path], None], told: str) -> None:
+    def _change(self, work: Callable[[Path], None], notice: str) -> None:
         if self._view is not None and self._view.folder is not None:
             self._busy = True
-            run_in_background(self, self._changed(work, self._view.folder, told))
+            run_in_background(self, self._changed(work, self._view.folder, notice))
 
-    async def _changed(self, work: Callable[[Path], None], folder: Path, told: str) -> None:
-        try:
+    async def _changed(self, work: Callable[[Path], None], folder: Path, notice: str) -> None:
+        with self.problem_shown("The row could not be changed"):
             await asyncio.to_thread(work, folder)
-            self.notify(told)
-        except (GemmalocalError, OSError) as error:
-            self._trouble("The row could not be changed", error)
+            self.notify(notice)
         await self._read_files()
         if self._job is not None and self._report.get("train"):
             self._job.ask(do="again")

@@ -7,7 +7,9 @@ from typing import Any, Self, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
+from textual.app import ComposeResult
 from textual.color import Color
+from textual.containers import Vertical
 from textual.css.styles import RulesMap
 from textual.geometry import Region
 from textual.renderables.background_screen import BackgroundScreen
@@ -16,24 +18,38 @@ from textual.strip import Strip
 from textual.style import Style as VisualStyle
 from textual.timer import Timer
 from textual.visual import RenderOptions, Visual, VisualType
+from textual.widgets import Static
 
 from tui.background import Forbearing
+from tui.widgets.keys import Keys
 
 LATER = 0.1  # seconds until a change below is shown
 Outcome = TypeVar("Outcome")
 
 
 class Dialog(Forbearing, ModalScreen[Outcome]):
-    """A modal screen that opens at once over whatever is below.
+    """A modal screen in a frame, with a heading and its keys, that opens at once over whatever is below.
 
     Textual blends all that is below, cell by cell, each time that a part of the dialog is drawn: four times until it is
     open. Here a picture of it is blended, and again a little after something has changed below.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, heading: str, frame: str = "") -> None:
         super().__init__()
+        self._heading, self._frame = heading, frame  # the frame's further classes: `large`, `report`
         self._below: _Below | None = None
         self._later: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """Heading, body, keys."""
+        with Vertical(classes=f"dialog {self._frame}"):
+            yield Static(self._heading, classes="dialog-title", markup=False)
+            yield from self.body()
+            yield Keys()
+
+    def body(self) -> ComposeResult:
+        """What stands between heading and keys."""
+        raise NotImplementedError
 
     def refresh(self, *regions: Region, **how: Any) -> Self:
         """Draw again; of `regions` a screen below says that it has changed there, which can wait."""
@@ -49,11 +65,11 @@ class Dialog(Forbearing, ModalScreen[Outcome]):
 
     def render(self) -> VisualType:  # type: ignore[override]  # a Visual will do wherever a renderable does
         """What is below the dialog."""
-        wanted = super().render()
-        if not isinstance(wanted, BackgroundScreen):
-            return wanted
-        if self._below is None or not self._below.shows(wanted.screen, wanted.color):
-            self._below = _Below(wanted.screen, wanted.color)
+        background = super().render()
+        if not isinstance(background, BackgroundScreen):
+            return background
+        if self._below is None or not self._below.shows(background.screen, background.color):
+            self._below = _Below(background.screen, background.color)
         return self._below
 
 

@@ -12,7 +12,6 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Button, Input, Label
 
-from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import history
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets, preparations
@@ -22,7 +21,6 @@ from tui.screens.confirm import ConfirmScreen
 from tui.screens.form_screen import FIELD_KEYS, FormScreen
 from tui.screens.pick import PickScreen
 from tui.screens.preparing import PreparingScreen
-from tui.screens.problem import ProblemScreen
 from tui.screens.run_screen import PreparationStarted
 from tui.widgets.field_help import FieldHelp
 from tui.widgets.keys import Keys
@@ -50,16 +48,14 @@ class DocumentsScreen(FormScreen):
     def __init__(self, name: str = NAME, spec: dict[str, Any] | None = None) -> None:
         super().__init__()
         self._name, self._spec = name, spec or {}
-        self._wanted: Preparation | None = None
+        self._preparation: Preparation | None = None
 
     def compose(self) -> ComposeResult:
         """Title, sources, name, form, the help of the field at hand, keys."""
         from gemmalocal.recipe.prepare_schema import Preparation
         from tui.widgets.field_form import FieldForm
 
-        title = TitleLine()
-        title.left = "Documents to rows"
-        yield title
+        yield TitleLine("Documents to rows")
         yield Sources()
         with Horizontal(classes="field", id="name-line"):
             yield Label("name", classes="name")
@@ -89,56 +85,48 @@ class DocumentsScreen(FormScreen):
 
         chosen = self.query_one(Sources).chosen
         tree = {"sources": chosen or ["nothing yet"], **self._form.values()}
-        wanted, problems = recipe_file.from_tree(tree, Preparation)
-        self._form.show(problems)
-        self._wanted = wanted if chosen else None
-        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else ""
-        self.query_one(TitleLine).right = count or ("" if chosen else "nothing chosen yet")
-        self.query_one("#start", Button).disabled = self._wanted is None
+        preparation, problems = recipe_file.from_tree(tree, Preparation)
+        self._preparation = preparation if chosen else None
+        self._show_problems(problems, "" if chosen else "nothing chosen yet")
+        self.query_one("#start", Button).disabled = self._preparation is None
 
     def action_browse(self) -> None:
         """Mark files and folders in a tree."""
-        self.app.push_screen(BrowseScreen(Path.cwd()), self._browsed)
+        self.app.push_screen(BrowseScreen(Path.cwd()), self._add_sources)
 
-    def _browsed(self, paths: list[str] | None) -> None:
+    def _add_sources(self, paths: list[str] | None) -> None:
         if paths:
             self.query_one(Sources).add(paths)
 
     def action_earlier(self) -> None:
         """Look at a preparation that was begun before."""
-        self.app.push_screen(PickScreen("Which preparation?", _earlier), self._picked)
+        self.app.push_screen(PickScreen("Which preparation?", _earlier), self._open_preparation)
 
-    def _picked(self, folder: str | None) -> None:
+    def _open_preparation(self, folder: str | None) -> None:
         if folder is not None:
             self.app.push_screen(PreparingScreen(Path(folder)))
 
     def action_start(self) -> None:
         """Begin; a dataset that is there is only made anew after a yes."""
-        if self._wanted is None:
+        if self._preparation is None:
             self.notify("First choose documents, and correct the marked fields.", severity="warning")
             return
-        run_in_background(
-            self, self._start(self._wanted, self.query_one("#name", Input).value), exclusive=True, group="start"
-        )
+        start = self._start(self._preparation, self.query_one("#name", Input).value)
+        run_in_background(self, start, exclusive=True, group="start")
 
-    async def _start(self, wanted: Preparation, name: str) -> None:
-        try:
+    async def _start(self, preparation: Preparation, name: str) -> None:
+        with self.problem_shown("The preparation could not be started"):
             folder = await asyncio.to_thread(datasets.folder_of, name)
-            there = await asyncio.to_thread((folder / TRAIN_FILE).is_file)
-            if there and not await self.app.push_screen_wait(
-                ConfirmScreen(f"{name} exists already. {AGAIN}", KEPT, "Make it")
-            ):
+            exists = await asyncio.to_thread((folder / TRAIN_FILE).is_file)
+            confirm = ConfirmScreen(f"{name} exists already. Make it again?", KEPT, "Make it")
+            if exists and not await self.app.push_screen_wait(confirm):
                 return
-            job = await asyncio.to_thread(preparations.begin, name, wanted)
-        except (GemmalocalError, OSError) as error:
-            self.app.push_screen(ProblemScreen.of("The preparation could not be started", error))
-            return
-        if self.is_attached:
-            self.post_message(PreparationStarted(folder))
-            self.app.push_screen(PreparingScreen(folder, job))
+            job = await asyncio.to_thread(preparations.begin, name, preparation)
+            if self.is_attached:
+                self.post_message(PreparationStarted(folder))
+                self.app.push_screen(PreparingScreen(folder, job))
 
 
-AGAIN = "Make it again?"
 KEPT = "Its rows are replaced. Answers it already has are used again, and your own changes are kept."
 
 
@@ -147,10 +135,8 @@ def _earlier() -> list[tuple[Content, str]]:
     offers = []
     for folder in preparations.list_all():
         status = history.read(folder).status
-        named = history.known_spec(folder).get("sources")
-        sources = ", ".join(Path(str(source)).name for source in named) if isinstance(named, list) else ""
-        words = Content.assemble(
-            (folder.name.ljust(20), "bold"), f"{mark(status)} {status:<9}", (sources, "$text-muted")
-        )
-        offers.append((words, str(folder)))
+        sources = history.known_spec(folder).get("sources")
+        names = ", ".join(Path(str(source)).name for source in sources) if isinstance(sources, list) else ""
+        line = Content.assemble((folder.name.ljust(20), "bold"), f"{mark(status)} {status:<9}", (names, "$text-muted"))
+        offers.append((line, str(folder)))
     return offers

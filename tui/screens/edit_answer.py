@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.widgets import Static, TextArea
 
 from tui.screens.dialog import Dialog
-from tui.widgets.keys import Keys
 
 
 class EditAnswerScreen(Dialog[str | None]):
@@ -20,18 +19,15 @@ class EditAnswerScreen(Dialog[str | None]):
     ]
 
     def __init__(self, title: str, asked: str, answer: str) -> None:
-        super().__init__()
-        self._title, self._asked, self._answer = title, asked, answer
+        super().__init__(title, "large")
+        self._asked, self._answer = asked, answer
 
-    def compose(self) -> ComposeResult:
+    def body(self) -> ComposeResult:
         """What was asked, and the answer."""
-        with Vertical(classes="dialog large"):
-            yield Static(self._title, classes="dialog-title", markup=False)
-            if self._asked:
-                with VerticalScroll(id="asked", can_focus=False):
-                    yield Static(self._asked, markup=False)
-            yield TextArea(self._answer, id="answer", compact=True)
-            yield Keys()
+        if self._asked:
+            with VerticalScroll(id="asked", can_focus=False):
+                yield Static(self._asked, markup=False)
+        yield TextArea(self._answer, id="answer", compact=True)
 
     def on_mount(self) -> None:
         """Write at once."""

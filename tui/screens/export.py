@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,16 +13,15 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import history
 from gemmalocal.jobs.processes import Job
 from gemmalocal.planning import hardware, throughput
 from gemmalocal.workspace import exports
 from gemmalocal.workspace.exports import Contents, Export, Offer
 from gemmalocal.workspace.runs import Run
-from tui.background import run_in_background
+from tui.background import follow, run_in_background
 from tui.screens.problem import ProblemScreen
-from tui.screens.run_screen import Watching
+from tui.screens.run_screen import AppScreen
 from tui.widgets import proof
 from tui.widgets.export_list import ExportList, megabytes, standing
 from tui.widgets.keys import Keys
@@ -31,17 +31,17 @@ from tui.widgets.title_line import TitleLine
 POLL = 0.25  # seconds
 
 
-class Seen(NamedTuple):
-    """A run's folder as it was when looked at: whether it has made anything, of what exports are made, free bytes."""
+class RunContents(NamedTuple):
+    """A run's folder as it was when looked at: whether it has a result, the bytes that exports hold, free bytes."""
 
     spec: dict[str, Any]
     trained: bool
-    made_of: Contents | None
+    sizes: Contents | None
     free: int
     exports: list[Export]
 
 
-class ExportScreen(Watching):
+class ExportScreen(AppScreen):
     """Exports of the run in `folder`."""
 
     BINDINGS = [
@@ -54,8 +54,8 @@ class ExportScreen(Watching):
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self._folder = folder
-        self._found = False
-        self._seen: Seen | None = None
+        self._listed = False  # among the runs, when these were last handed over
+        self._contents: RunContents | None = None
 
     def compose(self) -> ComposeResult:
         """Title, forms and exports, what is known of the one under the cursor, keys."""
@@ -70,32 +70,27 @@ class ExportScreen(Watching):
         """Look, for as long as we are here."""
         self.query_one(TitleLine).left = f"Export {self._folder.name}"
         self.query_one(ExportList).focus()
-        run_in_background(self, self._look())
+        run_in_background(self, self._follow())
 
     @property
     def ready(self) -> bool:
         """The list is there."""
-        return self._seen is not None
+        return self._contents is not None
 
-    def seen(self, runs: list[Run]) -> None:
+    def show_runs(self, runs: list[Run]) -> None:
         """Leave if the run was deleted."""
-        here = any(run.folder == self._folder for run in runs)
-        if self._found and not here:
+        listed = any(run.folder == self._folder for run in runs)
+        if self._listed and not listed:
             self._leave(self._folder)
-        self._found = here
+        self._listed = listed
 
-    async def _look(self) -> None:
+    async def _follow(self) -> None:
         await asyncio.to_thread(exports.settle, self._folder)
-        while True:
-            try:
-                self._take(await asyncio.to_thread(look, self._folder))
-            except OSError:  # it is being deleted
-                self._seen = None
-            await asyncio.sleep(POLL)
+        await follow(partial(contents, self._folder), self._show_contents, POLL)
 
-    def _take(self, now: Seen) -> None:
-        before, self._seen = self._seen, now
-        if not self.is_attached:
+    def _show_contents(self, now: RunContents | None) -> None:
+        before, self._contents = self._contents, now
+        if now is None or not self.is_attached:
             return
         live = {export.label for export in before.exports if export.live} if before else set()
         for export in now.exports:
@@ -104,12 +99,12 @@ class ExportScreen(Watching):
                 words = f"{export.label}: {standing(export).plain}"
                 self.notify(words, severity="information" if passed else "error", markup=False)
         if before is None or before._replace(free=0) != now._replace(free=0):
-            self.query_one(ExportList).show(exports.offers(now.spec), now.exports, now.made_of)
-            self._tell()
+            self.query_one(ExportList).show(exports.offers(now.spec), now.exports, now.sizes)
+            self._draw_details()
 
-    def _tell(self) -> None:
+    def _draw_details(self) -> None:
         title, listed = self.query_one(TitleLine), self.query_one(ExportList)
-        if (now := self._seen) is None:
+        if (now := self._contents) is None:
             return
         title.right = f"{Path(str(now.spec.get('model', '?'))).name} · {now.free / 1e9:,.0f} GB free"
         if (export := listed.export) is not None:
@@ -124,33 +119,30 @@ class ExportScreen(Watching):
     def on_option_list_option_highlighted(self) -> None:
         """Another form or export."""
         self.query_one("#about-scroll").scroll_home(animate=False)
-        self._tell()
+        self._draw_details()
 
     def on_option_list_option_selected(self) -> None:
         """Export in the form under the cursor."""
-        if self._seen is None or (offer := self.query_one(ExportList).offer) is None:
+        if self._contents is None or (offer := self.query_one(ExportList).offer) is None:
             return
-        if not self._seen.trained:
+        if not self._contents.trained:
             self.notify(NOTHING.format(self._folder.name), severity="warning", markup=False)
             return
         run_in_background(self, self._start(offer.forms[0]))
 
     async def _start(self, form: exports.ExportForm) -> None:
-        try:
+        with self.problem_shown("The run could not be exported"):
             await asyncio.to_thread(exports.start, self._folder, form)
-        except (GemmalocalError, OSError) as error:
-            self.app.push_screen(ProblemScreen.of("The run could not be exported", error))
-        else:
             self.notify(f"{form.label} is being made. You may leave this screen or the app; it goes on.", markup=False)
 
     @property
     def _at_hand(self) -> Export | None:
         """The export under the cursor, or that of the form under it."""
-        if self._seen is None:
+        if self._contents is None:
             return None
         listed = self.query_one(ExportList)
         label = listed.offer.forms[0].label if listed.offer else listed.export and listed.export.label
-        return next((export for export in self._seen.exports if export.label == label), None)
+        return next((export for export in self._contents.exports if export.label == label), None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether the export at hand can be stopped, has a log, has a path."""
@@ -170,8 +162,7 @@ class ExportScreen(Watching):
     def action_log(self) -> None:
         """What the job printed."""
         if (export := self._at_hand) is not None:
-            words = (export.trouble.message, export.trouble.hint) if export.trouble else ("", "")
-            self.app.push_screen(ProblemScreen(export.label, *words, export.job))
+            self.app.push_screen(ProblemScreen.of(export.label, export.trouble, export.job))
 
     def action_copy(self) -> None:
         """The export's folder, to the clipboard."""
@@ -183,25 +174,28 @@ class ExportScreen(Watching):
 NOTHING = "{} has nothing to export yet. Let it finish, or stop it: a stop saves what it has learned."
 
 
-def look(folder: Path) -> Seen:
-    """What there is to export, and what was exported; reads files."""
-    spec = history.known_spec(folder)
-    trained = history.result(folder).is_dir()
-    made_of = exports.contents(folder, spec) if trained else None
-    return Seen(spec, trained, made_of, hardware.room(folder)[1], exports.of_run(folder))
+def contents(folder: Path) -> RunContents | None:
+    """What there is to export, and what was exported; reads files. None of a run that is being deleted."""
+    try:
+        spec = history.known_spec(folder)
+        trained = history.result(folder).is_dir()
+        sizes = exports.contents(folder, spec) if trained else None
+        return RunContents(spec, trained, sizes, hardware.room(folder)[1], exports.of_run(folder))
+    except OSError:
+        return None
 
 
-def of_offer(offer: Offer, now: Seen) -> Content:
+def of_offer(offer: Offer, run: RunContents) -> Content:
     """What a form is for, where it goes, how large it will be, and what there is of it already."""
     form = offer.forms[0]
     parts: list[Any] = [(form.label, "bold"), f"\n{offer.words}\n"]
-    if now.made_of:
-        needed = exports.size(form, now.made_of)
+    if run.sizes:
+        needed = exports.size(form, run.sizes)
         parts += [f"About {megabytes(needed)}, in the run's folder exports/{form.label}.\n"]
-    if not now.trained:
+    if not run.trained:
         parts += ["\n", (NOTHING.format("This run"), "$text-warning")]
         return Content.assemble(*parts)
-    export = next((export for export in now.exports if export.label == form.label), None)
+    export = next((export for export in run.exports if export.label == form.label), None)
     if export is None:
         parts.append("\nOnce it is written, it is loaded again and tested: it must keep what the run has learned.")
     elif export.live:

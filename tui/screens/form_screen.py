@@ -6,7 +6,8 @@ from typing import Any
 
 from textual.binding import Binding
 
-from tui.screens.run_screen import Watching
+from tui.screens.run_screen import AppScreen
+from tui.widgets.title_line import TitleLine
 
 FIELD_KEYS = (
     Binding("tab", "app.focus_next", "Fields"),
@@ -15,12 +16,18 @@ FIELD_KEYS = (
 )
 
 
-class FormScreen(Watching):
+class FormScreen(AppScreen):
     """A form made from a schema; Start begins what it describes, once it describes something whole."""
 
     @property
     def _form(self) -> Any:
         return self.query_one("FieldForm")  # by name: its module brings pydantic, which is loaded later
+
+    def _show_problems(self, problems: dict[str, str], otherwise: str) -> None:
+        """Each at its field; how many, or what is said `otherwise`, in the title."""
+        self._form.show(problems)
+        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+        self.query_one(TitleLine).right = count if problems else otherwise
 
     def on_field_form_edited(self) -> None:
         """Another value."""

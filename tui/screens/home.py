@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from gemmalocal.jobs.processes import Job
 from gemmalocal.planning import hardware, throughput
 from gemmalocal.workspace import preparations
 from gemmalocal.workspace.runs import Run
-from tui.background import run_in_background
+from tui.background import follow, run_in_background
 from tui.screens.recipes import recipes
 from tui.screens.run_screen import OpenRun, RunScreen
 from tui.widgets.keys import Keys
@@ -71,16 +70,12 @@ class HomeScreen(RunScreen):
     def on_mount(self) -> None:
         """Nothing is known yet; the first look follows at once."""
         self.query_one(TitleLine).left = "gemmalocal"
-        run_in_background(self, self._machine())
+        run_in_background(self, follow(_inventory, self._show_inventory, MACHINE))
 
-    async def _machine(self) -> None:
-        while True:
-            here, self._models, self._datasets = await asyncio.to_thread(
-                lambda: (hardware.probe(), _models(), _datasets())
-            )
-            self.query_one(TitleLine).right = machine_line(here)
-            self._tell_shelf()
-            await asyncio.sleep(MACHINE)
+    def _show_inventory(self, inventory: Inventory) -> None:
+        machine, self._models, self._datasets = inventory
+        self.query_one(TitleLine).right = machine_line(machine)
+        self._draw_shelf()
 
     @property
     def run(self) -> Run | None:
@@ -92,7 +87,7 @@ class HomeScreen(RunScreen):
         """The runs were seen, and the table has the focus if there are any."""
         return self._runs is not None
 
-    def seen(self, runs: list[Run]) -> None:
+    def show_runs(self, runs: list[Run]) -> None:
         """Fill the table; on an empty folder, the welcome instead."""
         table = self.query_one(RunTable)
         table.show(runs)
@@ -100,24 +95,24 @@ class HomeScreen(RunScreen):
         if runs and self.focused is None:
             table.focus()
         self._runs = runs
-        self._tell_shelf()
-        self._tell()
+        self._draw_shelf()
+        self._draw_detail()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Without a run there is nothing to compare or to export."""
         return bool(self._runs) if action in ("compare", "export") else super().check_action(action, parameters)
 
-    def _tell_shelf(self) -> None:
+    def _draw_shelf(self) -> None:
         self.query_one("#shelf", Static).update(shelf(self._runs or [], self._models, self._datasets))
 
-    def _tell(self) -> None:
+    def _draw_detail(self) -> None:
         run = self.run
         self.query_one("#detail", Static).update(detail(run) if run else "")
         self.refresh_bindings()
 
     def on_data_table_row_highlighted(self) -> None:
         """Another run is at hand."""
-        self._tell()
+        self._draw_detail()
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
         """Enter, or a click."""
@@ -132,9 +127,9 @@ class HomeScreen(RunScreen):
         """Choose a recipe, then look at it."""
         from tui.screens.pick import PickScreen
 
-        self.app.push_screen(PickScreen("New run: which recipe?", recipes), self._chosen)
+        self.app.push_screen(PickScreen("New run: which recipe?", recipes), self._open_recipe)
 
-    def _chosen(self, recipe: str | None) -> None:
+    def _open_recipe(self, recipe: str | None) -> None:
         from tui.screens.recipe import RecipeScreen
 
         if recipe is not None:
@@ -144,8 +139,9 @@ class HomeScreen(RunScreen):
         """Ask the base and the run at hand the same; the newest with a result if this one has none."""
         from tui.screens.compare import CompareScreen
 
-        has = self.run is not None and history.result(self.run.folder).is_dir()
-        self.app.push_screen(CompareScreen([str(self.run.folder)] if has and self.run is not None else []))
+        run = self.run
+        trained = run is not None and history.result(run.folder).is_dir()
+        self.app.push_screen(CompareScreen([str(run.folder)] if run is not None and trained else []))
 
     def action_documents(self) -> None:
         """Make rows of documents."""
@@ -157,9 +153,10 @@ class HomeScreen(RunScreen):
         """Choose rows, then look at them."""
         from tui.screens.pick import PickScreen
 
-        self.app.push_screen(PickScreen("Rows to look at", _rows, "or a file, a folder, hf:owner/name"), self._picked)
+        pick = PickScreen("Rows to look at", _rows, "or a file, a folder, hf:owner/name")
+        self.app.push_screen(pick, self._open_dataset)
 
-    def _picked(self, source: str | None) -> None:
+    def _open_dataset(self, source: str | None) -> None:
         from tui.screens.dataset import DatasetScreen
 
         if source is not None:
@@ -173,11 +170,11 @@ class HomeScreen(RunScreen):
             self.app.push_screen(ExportScreen(self.run.folder))
 
 
-def machine_line(here: dict[str, Any]) -> str:
+def machine_line(machine: dict[str, Any]) -> str:
     """Chip, memory, engines, free memory."""
     engines = [name for module, name in ENGINES.items() if importlib.util.find_spec(module)] or ["no engine"]
-    chip = str(here["chip"]).split("-Core")[0].removesuffix(" Processor")
-    gigabytes = here["memory"] / 2**30, here["memory_free"] / 2**30
+    chip = str(machine["chip"]).split("-Core")[0].removesuffix(" Processor")
+    gigabytes = machine["memory"] / 2**30, machine["memory_free"] / 2**30
     return f"{chip} · {gigabytes[0]:.0f} GB · {', '.join(engines)} · {gigabytes[1]:5.1f} GB free"
 
 
@@ -193,6 +190,14 @@ def detail(run: Run) -> Content:
     saved = f" · saved at step {state.saved.step}" if state.saved else ""
     took = throughput.duration(sum(step.seconds for step in state.steps))
     return Content(f"{words} · {state.status} · {took} of training{saved}")
+
+
+Inventory = tuple[dict[str, Any], list[str], list[str]]  # the machine's facts, models, datasets
+
+
+def _inventory() -> Inventory:
+    """What there is here; reads files."""
+    return hardware.probe(), _models(), _datasets()
 
 
 def _models() -> list[str]:

@@ -7,14 +7,12 @@ from collections.abc import Callable
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
 from textual.content import Content
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
 from tui.background import run_in_background
 from tui.screens.dialog import Dialog
-from tui.widgets.keys import Keys
 from tui.widgets.sources import PathInput
 
 Offers = list[tuple[Content, str]]
@@ -36,18 +34,15 @@ class PickScreen(Dialog[str | None]):
     BINDINGS = [Binding("escape", "dismiss(None)", "Back")]
 
     def __init__(self, title: str, offers: Callable[[], Offers], prompt: str = "") -> None:
-        super().__init__()
-        self._title, self._offers, self._prompt = title, offers, prompt
+        super().__init__(title, "large")
+        self._offers, self._prompt = offers, prompt
         self.ready = False  # keys wait for the list
 
-    def compose(self) -> ComposeResult:
-        """Title, list, line, keys."""
-        with Vertical(classes="dialog large"):
-            yield Static(self._title, classes="dialog-title", markup=False)
-            yield Offered(id="offers")
-            if self._prompt:
-                yield PathInput(self._prompt)
-            yield Keys()
+    def body(self) -> ComposeResult:
+        """List, line."""
+        yield Offered(id="offers")
+        if self._prompt:
+            yield PathInput(self._prompt)
 
     def on_mount(self) -> None:
         """Read the list."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import preparations
 from gemmalocal.workspace.preparations import Preparing
 from gemmalocal.workspace.runs import Run
-from tui.background import run_in_background
+from tui.background import follow, run_in_background
 from tui.screens.dataset import DatasetScreen
 from tui.screens.run_screen import ChangePreparation, OneRunScreen
 from tui.widgets.keys import Keys
@@ -77,24 +76,23 @@ class PreparingScreen(OneRunScreen):
         return super().check_action(action, parameters)
 
     async def _follow(self) -> None:
-        while self.is_attached:
-            try:
-                run = await asyncio.to_thread(self._look)
-            except OSError:
-                self.notify(f"{self._folder.name} is gone.", markup=False)
-                return
-            if run is not None and self.is_attached:
-                self._run = run
-                self._draw()
-            await asyncio.sleep(POLL)
+        try:
+            await follow(self._look, self._show_run, POLL)
+        except OSError:
+            self.notify(f"{self._folder.name} is gone.", markup=False)
+
+    def _show_run(self, run: Run | None) -> None:
+        if run is not None and self.is_attached:
+            self._run = run
+            self._draw()
 
     def _look(self) -> Run | None:
         """How it stands, if there is news; not for the event loop."""
         alive = self._job.alive  # asked before the last read
-        news = self._job.poll()
-        if self._run is not None and not news and alive == self._state.job.alive:
+        events = self._job.poll()
+        if self._run is not None and not events and alive == self._state.job.alive:
             return None
-        for event in news:
+        for event in events:
             preparations.fold(self._state, event)
         self._state.job.alive, self._state.job.damage = alive, history.damage(self._folder)
         killed = self._state.job.status == "killed"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import system_errors
 from gemmalocal.jobs.processes import Job
-from tui.background import run_in_background
+from tui.background import follow, run_in_background
 from tui.screens.dialog import Dialog
-from tui.widgets.keys import Keys
 
 REFRESH = 1.0  # seconds
 LINES = 400  # of a log that are shown
@@ -32,54 +30,48 @@ class ProblemScreen(Dialog[None]):
     ]
 
     def __init__(self, title: str, sentence: str, remedy: str, folder: Path | None = None) -> None:
-        super().__init__()
-        self._words, self._folder, self._log = (title, sentence, remedy), folder, ""
+        super().__init__(title, "" if folder is None else "large")
+        self._sentence, self._remedy, self._folder, self._log = sentence, remedy, folder, ""
 
     @classmethod
-    def of(cls, title: str, error: Exception, folder: Path | None = None) -> ProblemScreen:
-        """What went wrong, in words; the system's too."""
-        cause = system_errors.explained(error) or GemmalocalError(str(error))
-        return cls(title, cause.message, cause.hint, folder)
+    def of(cls, title: str, error: Exception | None, folder: Path | None = None) -> ProblemScreen:
+        """What went wrong, if anything did, in words; the system's too."""
+        cause = (system_errors.explained(error) or GemmalocalError(str(error))) if error else None
+        return cls(title, cause.message if cause else "", cause.hint if cause else "", folder)
 
-    def compose(self) -> ComposeResult:
-        """The words, then the log."""
-        title, sentence, remedy = self._words
-        with Vertical(classes="dialog" if self._folder is None else "dialog large"):
-            yield Static(title, classes="dialog-title", markup=False)
-            yield Static(sentence, id="sentence", markup=False)
-            yield Static(remedy, id="remedy", markup=False)
+    def body(self) -> ComposeResult:
+        """What went wrong, what to do, the log; each where there is one."""
+        if self._sentence:
+            yield Static(self._sentence, id="sentence", markup=False)
+        if self._remedy:
+            yield Static(self._remedy, id="remedy", markup=False)
+        if self._folder is not None:
             with VerticalScroll(id="log-scroll"):
                 yield Static(id="log", markup=False)
-            yield Keys()
 
     def on_mount(self) -> None:
         """Read the log now, and again."""
-        for name, words in zip(("#sentence", "#remedy"), self._words[1:], strict=True):
-            self.query_one(name).display = bool(words)
-        self.query_one("#log-scroll").display = self._folder is not None
         if self._folder is not None:
-            run_in_background(self, self._read(Job(self._folder)))
+            run_in_background(self, follow(Job(self._folder).log_tail, self._show_log, REFRESH))
 
-    async def _read(self, job: Job) -> None:
-        while True:
-            log = await asyncio.to_thread(job.log_tail)
-            if log != self._log:
-                self._log = log
-                scroll = self.query_one("#log-scroll", VerticalScroll)
-                at_end = scroll.is_vertical_scroll_end
-                self.query_one("#log", Static).update("\n".join(log.splitlines()[-LINES:]))
-                if at_end:
-                    scroll.scroll_end(animate=False)
-            elif not log:
-                self.query_one("#log", Static).update("The log is empty.")
-            await asyncio.sleep(REFRESH)
+    def _show_log(self, log: str) -> None:
+        if log != self._log:
+            self._log = log
+            scroll = self.query_one("#log-scroll", VerticalScroll)
+            at_end = scroll.is_vertical_scroll_end
+            self.query_one("#log", Static).update("\n".join(log.splitlines()[-LINES:]))
+            if at_end:
+                scroll.scroll_end(animate=False)
+        elif not log:
+            self.query_one("#log", Static).update("The log is empty.")
 
     def action_scroll(self, way: str) -> None:
         """Move in the log."""
-        scroll = self.query_one("#log-scroll", VerticalScroll)
-        scroll.scroll_relative(y=1 if way == "down" else -1, animate=False)
+        for scroll in self.query("#log-scroll").results(VerticalScroll):
+            scroll.scroll_relative(y=1 if way == "down" else -1, animate=False)
 
     def action_copy(self) -> None:
         """Everything that is shown, to the clipboard."""
-        self.app.copy_to_clipboard("\n".join(part for part in (*self._words, self._log) if part))
+        parts = (self._heading, self._sentence, self._remedy, self._log)
+        self.app.copy_to_clipboard("\n".join(part for part in parts if part))
         self.notify("Copied.")

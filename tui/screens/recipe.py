@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +15,11 @@ from textual.widgets import Button, Static
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import atomic, targets
-from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Failed, Report, Stage
 from gemmalocal.planning import throughput
 from gemmalocal.workspace import runs
 from tui.background import run_in_background
+from tui.errand import errand, events_of
 from tui.screens.ask_path import AskPathScreen
 from tui.screens.form_screen import FIELD_KEYS, FormScreen
 from tui.screens.problem import ProblemScreen
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from gemmalocal.planning.preview import Outlook
     from gemmalocal.recipe.schema import Recipe
 
-POLL = 0.1  # seconds
 PAUSE = 0.15  # seconds without a key before the plan is made again
 BAR = 34  # cells
 
@@ -71,9 +69,7 @@ class RecipeScreen(FormScreen):
         from gemmalocal.recipe.schema import Recipe
         from tui.widgets.field_form import FieldForm
 
-        title = TitleLine()
-        title.left = f"Recipe {self.stem}"
-        yield title
+        yield TitleLine(f"Recipe {self.stem}")
         with Vertical(id="body"):
             yield FieldForm(Recipe)
             with Vertical(id="plan-box"):
@@ -90,7 +86,7 @@ class RecipeScreen(FormScreen):
             tree = recipe_file.parse(self._path)
         except GemmalocalError as error:
             self.app.pop_screen()
-            self.app.push_screen(ProblemScreen("This recipe cannot be opened", error.message, error.hint))
+            self.app.push_screen(ProblemScreen.of("This recipe cannot be opened", error))
             return
         self._form.fill(tree)
         self.query_one("#start").focus()
@@ -103,9 +99,7 @@ class RecipeScreen(FormScreen):
 
         recipe, problems = recipe_file.from_tree(self._form.values(), Recipe)
         self._recipe = recipe_file.anchored(recipe, self._path.parent) if recipe else None
-        self._form.show(problems)
-        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}" if problems else "no problems"
-        self.query_one(TitleLine).right = count
+        self._show_problems(problems, "no problems")
         self.query_one("#start", Button).disabled = bool(problems)
         if self._recipe is None:
             self.workers.cancel_group(self, "plan")  # or one on its way would be put over the problems
@@ -129,13 +123,10 @@ class RecipeScreen(FormScreen):
         run_in_background(self, self._start(recipe), exclusive=True, group="start")
 
     async def _start(self, recipe: Recipe) -> None:
-        try:
+        with self.problem_shown("The run could not be started"):
             job = await asyncio.to_thread(runs.begin, recipe, None, self.stem)
-        except (GemmalocalError, OSError) as error:
-            self._problem("The run could not be started", error)
-            return
-        self.post_message(JobStarted(job))
-        self.post_message(OpenRun(job.directory))
+            self.post_message(JobStarted(job))
+            self.post_message(OpenRun(job.directory))
 
     def action_check(self) -> None:
         """Read the rows in a child process and show what it found."""
@@ -147,35 +138,25 @@ class RecipeScreen(FormScreen):
 
     async def _check(self, recipe: Recipe) -> None:
         title = self.query_one(TitleLine)
-        job = await asyncio.to_thread(processes.errand, "check", recipe.model_dump(mode="json"))
+        title.right = "checking ..."
         try:
-            title.right = "checking ..."
-            alive = True
-            while alive:
-                alive = job.alive
-                for event in await asyncio.to_thread(job.poll):
+            async with errand("check", recipe.model_dump(mode="json")) as job:
+                async for event in events_of(job):
                     match event:
                         case Stage():
                             title.right = f"{event.name} ..."
                         case Report():
-                            self._show(event.data)
+                            self._show_report(event.data)
                         case Failed():
-                            self._problem("The check failed", GemmalocalError(event.message, event.hint))
-                await asyncio.sleep(POLL)
+                            self.show_problem("The check failed", GemmalocalError(event.message, event.hint))
         finally:
-            self._checking = False
-            title.right = ""
-            job.kill()
-            shutil.rmtree(job.directory, ignore_errors=True)
+            self._checking, title.right = False, ""
 
-    def _show(self, report: dict[str, Any]) -> None:
+    def _show_report(self, report: dict[str, Any]) -> None:
         from gemmalocal.cli.check import lines
         from gemmalocal.cli.output import page
 
         self.app.push_screen(ReportScreen(f"Check of {self.stem}", Text.from_ansi(page(lines(report)))))
-
-    def _problem(self, title: str, error: Exception) -> None:
-        self.app.push_screen(ProblemScreen.of(title, error))
 
     def action_save(self) -> None:
         """As YAML, defaults left out; the same that the command line reads."""
@@ -189,11 +170,8 @@ class RecipeScreen(FormScreen):
 
         if path is None or self._recipe is None:
             return
-        try:
+        with self.problem_shown("The recipe could not be saved"):
             atomic.write_text(targets.checked_file(path), recipe_file.dump(self._recipe), shared=True)
-        except (GemmalocalError, OSError) as error:
-            self._problem("The recipe could not be saved", error)
-        else:
             self.notify(f"Saved: {path}", markup=False)
 
     def action_back(self) -> None:

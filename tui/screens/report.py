@@ -5,11 +5,10 @@ from __future__ import annotations
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.widgets import Static
 
 from tui.screens.dialog import Dialog
-from tui.widgets.keys import Keys
 
 
 class ReportScreen(Dialog[None]):
@@ -18,16 +17,13 @@ class ReportScreen(Dialog[None]):
     BINDINGS = [Binding("escape,q", "dismiss", "Close"), Binding("y", "copy", "Copy")]
 
     def __init__(self, title: str, text: Text) -> None:
-        super().__init__()
-        self._title, self._text = title, text
+        super().__init__(title, "large report")
+        self._text = text
 
-    def compose(self) -> ComposeResult:
-        """Title, text, keys."""
-        with Vertical(classes="dialog large report"):
-            yield Static(self._title, classes="dialog-title", markup=False)
-            with VerticalScroll():
-                yield Static(self._text)
-            yield Keys()
+    def body(self) -> ComposeResult:
+        """The text."""
+        with VerticalScroll():
+            yield Static(self._text)
 
     def action_copy(self) -> None:
         """All of it, without colours."""

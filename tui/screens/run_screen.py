@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,8 @@ class ScreenShown(Message):
     """A screen came to the front, and may have missed something."""
 
 
-class Watching(Forbearing, Screen[None]):
-    """A screen that is handed all runs when it comes to the front, and whenever one has changed."""
+class AppScreen(Forbearing, Screen[None]):
+    """A screen of the app that is no dialog: it is handed all runs when it comes to the front, and when one changes."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
 
@@ -68,7 +69,7 @@ class Watching(Forbearing, Screen[None]):
         """Ask for the runs."""
         self.post_message(ScreenShown())
 
-    def seen(self, runs: list[Run]) -> None:
+    def show_runs(self, runs: list[Run]) -> None:
         """Draw what concerns this screen."""
 
     @property
@@ -76,13 +77,26 @@ class Watching(Forbearing, Screen[None]):
         """Whether keys have something to act on; until then they wait."""
         return True
 
+    @contextmanager
+    def problem_shown(self, title: str) -> Iterator[None]:
+        """What goes wrong in the block gets its screen, and goes no further."""
+        try:
+            yield
+        except (GemmalocalError, OSError) as error:
+            self.show_problem(title, error)
+
+    def show_problem(self, title: str, error: Exception) -> None:
+        """Open its screen, unless this one is gone."""
+        if self.is_attached:
+            self.app.push_screen(ProblemScreen.of(title, error))
+
     def _leave(self, folder: Path) -> None:
         """Close the screen of a folder that somebody has deleted."""
         self.notify(f"{folder.name} is gone.")
         self.app.pop_screen()
 
 
-class RunScreen(Watching):
+class RunScreen(AppScreen):
     """A screen with a run at hand; only the actions that its state allows are offered."""
 
     BINDINGS = [
@@ -163,8 +177,7 @@ class RunScreen(Watching):
     def action_log(self) -> None:
         """Show what the job and its libraries printed, and why it ended if it ended badly."""
         if (run := self.run) is not None:
-            sentence, remedy = (run.trouble.message, run.trouble.hint) if run.trouble else ("", "")
-            self.app.push_screen(ProblemScreen(run.name, sentence, remedy, run.folder))
+            self.app.push_screen(ProblemScreen.of(run.name, run.trouble, run.folder))
 
     def ask(self, question: str, consequence: str, verb: str, then: Callable[[], None]) -> None:
         """Do something that cannot be taken back only after a yes."""
@@ -174,11 +187,8 @@ class RunScreen(Watching):
         """Work that reads or writes files, off the event loop; what goes wrong gets its screen."""
 
         async def attempt() -> None:
-            try:
+            with self.problem_shown("That did not work"):
                 result = await asyncio.to_thread(work)
-            except (GemmalocalError, OSError) as error:
-                self.app.push_screen(ProblemScreen.of("That did not work", error))
-            else:
                 if then is not None:
                     then(result)
 

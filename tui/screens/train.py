@@ -67,7 +67,7 @@ class TrainScreen(OneRunScreen):
         self._memory = (await asyncio.to_thread(hardware.probe))["memory"]
         self._draw()
 
-    def seen(self, runs: list[Run]) -> None:
+    def show_runs(self, runs: list[Run]) -> None:
         """Draw it again if it has changed; leave if it was deleted."""
         run = next((run for run in runs if run.folder == self._folder), None)
         if run is None and self._run is not None:

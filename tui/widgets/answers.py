@@ -11,17 +11,16 @@ from gemmalocal.workspace.transcript import Answer, Exchange
 ENDS = {"end": "complete", "length": "cut off", "asked": "stopped"}
 
 
-def column(exchanges: list[Exchange], voice: int, other: int | None = None) -> Content:
-    """The answers of a voice; words that the answer of the voice `other` has not are marked."""
+def column(exchanges: list[Exchange], voice: int, compared: int | None = None) -> Content:
+    """The answers of a voice; words that the answer of the voice `compared` has not are marked."""
     parts: list[Content] = []
     for exchange in exchanges:
         answer = exchange.answers[voice]
         parts.append(Content.assemble(("› ", "$accent"), (exchange.asked.text, "$text-muted")))
         text = answer.text.strip()
-        marked = other is not None and answer.done and exchange.answers[other].done
-        parts.append(
-            differing(text, exchange.answers[other].text.strip()) if marked and other is not None else Content(text)
-        )
+        other = exchange.answers[compared] if compared is not None else None
+        both_done = answer.done and other is not None and other.done
+        parts.append(differing(text, other.text.strip()) if both_done and other is not None else Content(text))
         best = ("better · ", "bold $text-success") if exchange.vote == voice else ""
         parts.append(Content.assemble(best, (f"{figures(answer)}\n", "$text-muted")))
     return Content("\n").join(parts)

@@ -7,7 +7,8 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from gemmalocal.workspace.exports import Contents, Export, Offer, size
+from gemmalocal.workspace import exports as forms
+from gemmalocal.workspace.exports import Contents, Export, Offer
 from tui.widgets.marks import STYLES, mark
 
 NAME, LABEL, BYTES = 13, 26, 9  # cells
@@ -30,7 +31,7 @@ class ExportList(OptionList):
         self._offers: list[Offer] = []
         self._exports: list[Export] = []
         self._chosen: dict[str, int] = {}  # by a form's name: which of its variants
-        self._made_of: Contents | None = None
+        self._sizes: Contents | None = None
 
     @property
     def offer(self) -> Offer | None:
@@ -49,10 +50,10 @@ class ExportList(OptionList):
         place = -1 if at is None else at - len(self._offers) - 1  # a heading is between
         return self._exports[place] if 0 <= place < len(self._exports) else None
 
-    def show(self, offers: list[Offer], exports: list[Export], made_of: Contents | None) -> None:
-        """Draw these; sizes are left out where it is not known what they are `made_of`."""
-        here = self.highlighted_option
-        self._offers, self._exports, self._made_of = offers, exports, made_of
+    def show(self, offers: list[Offer], exports: list[Export], sizes: Contents | None) -> None:
+        """Draw these; `sizes` are those of the run's parts, None where they are not known."""
+        highlighted = self.highlighted_option
+        self._offers, self._exports, self._sizes = offers, exports, sizes
         lines = [(offer.name, self._form_line(offer)) for offer in offers]
         options = [Option(line, id=name) for name, line in lines]
         if exports:
@@ -65,21 +66,21 @@ class ExportList(OptionList):
         self.clear_options()
         self.add_options(options)
         ids = [option.id for option in options]
-        self.highlighted = ids.index(here.id) if here is not None and here.id in ids else 0
+        self.highlighted = ids.index(highlighted.id) if highlighted and highlighted.id in ids else 0
 
     def _form_line(self, offer: Offer) -> Content:
         form = offer.forms[self._chosen.get(offer.name, 0)]
         variant = f"‹ {form.detail} ›" if len(offer.forms) > 1 else ""
-        made_of = next((export for export in self._exports if export.label == form.label), None)
-        about = f"~{megabytes(size(form, self._made_of))}" if self._made_of else ""
+        export = next((export for export in self._exports if export.label == form.label), None)
+        about = f"~{megabytes(forms.size(form, self._sizes))}" if self._sizes else ""
         return Content.assemble(
-            (f"{offer.name:<{NAME}}", "bold"), f"{variant:<{LABEL - NAME}}", about.rjust(BYTES), "  ", standing(made_of)
+            (f"{offer.name:<{NAME}}", "bold"), f"{variant:<{LABEL - NAME}}", about.rjust(BYTES), "  ", standing(export)
         )
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What is exported is a form, of a run that has made something."""
         if action == "select":
-            return self.offer is not None and self._made_of is not None
+            return self.offer is not None and self._sizes is not None
         return self.offer is not None if action == "variant" else True
 
     def action_variant(self, by: int) -> None:
@@ -87,15 +88,15 @@ class ExportList(OptionList):
         if (offer := self.offer) is not None:
             count = len(offer.forms)
             self._chosen[offer.name] = (self._chosen.get(offer.name, 0) + by) % count
-            self.show(self._offers, self._exports, self._made_of)
+            self.show(self._offers, self._exports, self._sizes)
             assert self.highlighted is not None
             self.post_message(self.OptionHighlighted(self, self.options[self.highlighted], self.highlighted))
 
 
 def export_line(export: Export) -> Content:
     """Label, bytes and standing of an export."""
-    size = megabytes(export.bytes) if export.proof else ""
-    return Content.assemble(f"{export.label:<{LABEL}}", size.rjust(BYTES), "  ", standing(export))
+    on_disk = megabytes(export.bytes) if export.proof else ""
+    return Content.assemble(f"{export.label:<{LABEL}}", on_disk.rjust(BYTES), "  ", standing(export))
 
 
 def standing(export: Export | None) -> Content:

@@ -69,21 +69,21 @@ class FieldForm(VerticalScroll):
         for key, field in self._fields.items():
             if (value := field.value()) is not None:
                 *above, last = key.split(".")
-                place = tree
+                section = tree
                 for part in above:
-                    place = place.setdefault(part, {})
-                place[last] = value
+                    section = section.setdefault(part, {})
+                section[last] = value
         return tree
 
     def show(self, problems: dict[str, str]) -> None:
         """Each problem at its field; one of a whole section at the section's first."""
-        at: dict[str, str] = {}
+        messages: dict[str, str] = {}  # by the key of the field where each is shown
         for key, message in problems.items():
-            place = next((name for name in self._fields if key == name or key.startswith(f"{name}.")), None)
+            own = next((name for name in self._fields if key == name or key.startswith(f"{name}.")), None)
             first = next((name for name in self._fields if name.startswith(f"{key}.")), next(iter(self._fields)))
-            at.setdefault(place or first, message)
+            messages.setdefault(own or first, message)
         for key, field in self._fields.items():
-            field.show(at.get(key, ""))
+            field.show(messages.get(key, ""))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Pass it on."""
@@ -130,7 +130,7 @@ class Field(Horizontal):
 
     def _input(self) -> Input:
         default = "" if self._default in (None, []) else _text(self._default, plain=True)
-        return Input(placeholder=default or ("needed" if self._info.is_required() else ""), compact=True)
+        return Input(placeholder=default or ("required" if self._info.is_required() else ""), compact=True)
 
     def compose(self) -> ComposeResult:
         """Label, editor."""
@@ -155,7 +155,7 @@ class Field(Horizontal):
             return (
                 text
                 if self._is_text and not (text.startswith(LIST) and self._may_be_list)
-                else _meant(text, self._info.annotation)
+                else _parsed(text, self._info.annotation)
             )
         return None if text == self._plain else recipe_file.scalar(text)
 
@@ -225,7 +225,7 @@ def bounds(info: FieldInfo) -> str:
     return f"({', '.join(limits)})" if limits else ""
 
 
-def _meant(text: str, annotation: Any) -> Any:
+def _parsed(text: str, annotation: Any) -> Any:
     """What is written, to a key of such a type, as after --set: braces are a template where that takes text."""
     try:
         return overrides.value(text, annotation)

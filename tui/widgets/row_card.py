@@ -47,7 +47,7 @@ class RowCard(Static):
             self.update(Content.assemble((head, "bold"), " " * gap, (right, "$text-muted"), "\n", body))
 
 
-def trained(row: Mapping[str, Any]) -> Content:
+def as_trained(row: Mapping[str, Any]) -> Content:
     """A row out of `pipelines.check.page`."""
     parts = list(_pieces(row["pieces"]))
     if row["hidden"]:
@@ -56,18 +56,18 @@ def trained(row: Mapping[str, Any]) -> Content:
     return Content.assemble(*parts)
 
 
-def written(row: Mapping[str, Any]) -> Content:
+def as_written(row: Mapping[str, Any]) -> Content:
     """A row of a dataset as it is written, where no tokenizer has seen it."""
     if "messages" not in row:
-        return Content.styled(_shown(str(row.get("text", ""))), TRAINED)
+        return Content.styled(_visible(str(row.get("text", ""))), TRAINED)
     parts: list[Any] = []
     for turn in row["messages"]:
         style = TRAINED if turn["role"] == "assistant" else GIVEN
-        parts += [(f"{turn['role']}  ", "bold $secondary"), (_shown(turn["content"]), style), "\n"]
+        parts += [(f"{turn['role']}  ", "bold $secondary"), (_visible(turn["content"]), style), "\n"]
     return Content.assemble(*parts[:-1])
 
 
-def known(row: Mapping[str, Any]) -> list[str]:
+def provenance(row: Mapping[str, Any]) -> list[str]:
     """What is known of a dataset's row beside its text: where from, by whom, and why it was rejected."""
     words = [f"{printable(Path(str(row.get('source', '?'))).name)}"]
     words += [f"p. {row['page']}"] if row.get("page") else []
@@ -79,10 +79,10 @@ def known(row: Mapping[str, Any]) -> list[str]:
 
 def _pieces(pieces: Sequence[Sequence[Any]]) -> Iterator[Content]:
     for text, supervised in pieces:
-        yield Content.styled(_shown(text), TRAINED if supervised else GIVEN)
+        yield Content.styled(_visible(text), TRAINED if supervised else GIVEN)
 
 
-def _shown(text: str) -> str:
+def _visible(text: str) -> str:
     return "⏎\n".join(printable(line) for line in text.split("\n"))
 
 

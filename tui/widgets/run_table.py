@@ -24,19 +24,19 @@ class RunTable(DataTable[Text]):
     def __init__(self) -> None:
         super().__init__(cursor_type="row", zebra_stripes=False)
         self._runs: list[Run] = []
-        self._spark = 0
+        self._spark_width = 0
 
     def on_resize(self) -> None:
         """The columns, of fixed widths, so that numbers do not jump; names and spark lines take what is over."""
         more = max(0, self.size.width - LEAST)
-        name, spark = NAME + more // 2, SPARK + more - more // 2
-        if spark == self._spark:
+        name_width, spark_width = NAME + more // 2, SPARK + more - more // 2
+        if spark_width == self._spark_width:
             return
-        runs, row, self._spark = self._runs, self.cursor_row, spark
+        runs, row, self._spark_width = self._runs, self.cursor_row, spark_width
         self.clear(columns=True)
         for label, width in COLUMNS:
             right = label in ("Speed", "Held-out", "")
-            width = {"Run": name, "Loss": spark}.get(label, width)
+            width = {"Run": name_width, "Loss": spark_width}.get(label, width)
             self.add_column(Text(label or "left", justify="right" if right else "left"), width=width, key=label)
         self._runs = []
         self.show(runs)
@@ -53,21 +53,21 @@ class RunTable(DataTable[Text]):
 
     def show(self, runs: list[Run]) -> None:
         """Draw these runs; only what is new is drawn again."""
-        if not self._spark:  # not laid out yet
+        if not self._spark_width:  # not laid out yet
             self._runs = runs
             return
-        here = self.current
+        selected = self.current
         names = [run.name for run in runs]
         if names != [run.name for run in self._runs]:
             self.clear()
             for run in runs:
-                self.add_row(*cells(run, self._spark), key=run.name)
-            if here is not None and here.name in names:
-                self.move_cursor(row=names.index(here.name))
+                self.add_row(*cells(run, self._spark_width), key=run.name)
+            if selected is not None and selected.name in names:
+                self.move_cursor(row=names.index(selected.name))
         else:
             for run, old in zip(runs, self._runs, strict=True):
                 if run is not old:
-                    for (label, _), cell in zip(COLUMNS, cells(run, self._spark), strict=True):
+                    for (label, _), cell in zip(COLUMNS, cells(run, self._spark_width), strict=True):
                         self.update_cell(run.name, label, cell)
         self._runs = runs
 
@@ -77,19 +77,20 @@ def cells(run: Run, width: int) -> list[Text]:
     state = run.state
     last = state.steps[-1] if state.steps else None
     live = state.status == "live"
-    step = f"step {last.step}/{last.steps}" if last and state.status != "done" else state.status
-    where = step if not live or last else (state.stage or "starting")
+    where = f"step {last.step}/{last.steps}" if last and state.status != "done" else state.status
+    if live and not last:
+        where = state.stage or "starting"
     if not live and last and state.status != "done":
         where = f"{state.status} {last.step}/{last.steps}"
-    held = ""
+    held_out = ""
     if state.evaluations:
-        now = state.evaluations[-1] if live else state.best or state.evaluations[-1]
-        held = f"{now.loss:.2f} {change(state.evaluations[0].loss, now.loss):>7}"
+        evaluation = state.evaluations[-1] if live else state.best or state.evaluations[-1]
+        held_out = f"{evaluation.loss:.2f} {change(state.evaluations[0].loss, evaluation.loss):>7}"
     return [
         Text(run.name, no_wrap=True, overflow="ellipsis"),
         Text(f"{mark(state.status)} {where}", no_wrap=True, overflow="ellipsis"),
-        Text(spark([one.loss for one in state.steps], width)),
-        Text(held, justify="right"),
+        Text(spark([step.loss for step in state.steps], width)),
+        Text(held_out, justify="right"),
         Text(f"{throughput.tokens_per_second(state.steps):.0f} tok/s" if last else "", justify="right"),
         Text(throughput.duration(throughput.seconds_left(state.steps)) if live and last else "", justify="right"),
     ]

@@ -72,9 +72,9 @@ class Sources(Vertical):
     def _draw(self) -> None:
         if not self.is_mounted:
             return
-        shown = self.query_one(Chosen)
-        shown.set_options([Option(Content(source)) for source in self.chosen])
-        shown.display = bool(self.chosen)
+        sources = self.query_one(Chosen)
+        sources.set_options([Option(Content(source)) for source in self.chosen])
+        sources.display = bool(self.chosen)
 
 
 class Chosen(OptionList):
@@ -125,5 +125,5 @@ def completed(typed: str) -> str | None:
         entries = [(entry.name, entry.is_dir()) for entry in os.scandir(folder) if entry.name.startswith(begun)]
     except (OSError, ValueError):
         return None
-    seen = sorted(name + "/" * is_folder for name, is_folder in entries if begun or not name.startswith("."))
-    return above + slash + seen[0] if seen else None
+    names = sorted(name + "/" * is_folder for name, is_folder in entries if begun or not name.startswith("."))
+    return above + slash + names[0] if names else None

@@ -16,6 +16,10 @@ class TitleLine(Widget):
     left: reactive[str] = reactive("")
     right: reactive[str] = reactive("")
 
+    def __init__(self, left: str = "") -> None:
+        super().__init__()
+        self.set_reactive(TitleLine.left, left)
+
     def render(self) -> Content:
         """Left in bold, right as it is."""
         width = self.content_size.width
