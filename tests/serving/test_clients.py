@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx2
 import numpy as np
-import openai
 import pytest
 
 from tests.serving.conftest import NAME, POSITIONS, Served
+
+if TYPE_CHECKING:  # a second to import, in each process that collects this file
+    import openai
 
 IDS = [2, 264, 270, 271, 263, 274]  # begins with <bos>
 
 
 @pytest.fixture
 def client(served: Served) -> Iterator[openai.OpenAI]:
+    import openai
+
     with openai.OpenAI(base_url=served.url, api_key="none", max_retries=0, timeout=60) as client:
         yield client
 
@@ -60,6 +64,8 @@ def test_openai_models(client: openai.OpenAI) -> None:
 
 
 def test_openai_errors_are_its_exceptions(client: openai.OpenAI, served: Served) -> None:
+    import openai
+
     one: Any = [{"role": "user", "content": "a"}]
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(model=NAME, messages=one, temperature=9)
