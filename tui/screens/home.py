@@ -115,11 +115,7 @@ class HomeScreen(RunScreen):
         self._draw_detail()
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        """Enter, or a click."""
-        self.action_open()
-
-    def action_open(self) -> None:
-        """The run at hand."""
+        """Enter, or a click: look at that run."""
         if self.run is not None:
             self.post_message(OpenRun(self.run.folder))
 

@@ -46,7 +46,7 @@ class RecipeScreen(FormScreen):
         Binding("ctrl+t,c", "check", "Check", key_display="^t"),
         Binding("ctrl+s", "save", "Save"),
         *FIELD_KEYS,
-        Binding("escape", "back", "Back"),
+        Binding("escape", "app.pop_screen", "Back"),
     ]
 
     def __init__(self, path: Path) -> None:
@@ -173,10 +173,6 @@ class RecipeScreen(FormScreen):
         with self.problem_shown("The recipe could not be saved"):
             atomic.write_text(targets.checked_file(path), recipe_file.dump(self._recipe), shared=True)
             self.notify(f"Saved: {path}", markup=False)
-
-    def action_back(self) -> None:
-        """Home."""
-        self.app.pop_screen()
 
 
 def plan(recipe: Recipe, outlook: Outlook) -> Content:
