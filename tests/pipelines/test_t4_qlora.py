@@ -7,8 +7,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
-import transformers
 from safetensors.torch import load_file
 
 from gemmalocal.backends.torch.train import OPTIMIZER
@@ -17,6 +15,7 @@ from gemmalocal.jobs import history
 from tests.here import run
 from tests.pipelines.test_damaged_run import killed
 from tests.pipelines.test_runs import finished, same, weights
+from tests.with_torch import torch, transformers
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "t4-qlora.yaml"
 SIZES = {  # rank 16 times the width is as much as bitsandbytes keeps in 8 bits
