@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.data.batches import BatchShape, MicroBatch
 from gemmalocal.data.examples import Example
+from gemmalocal.planning.device_memory import DeviceMemory
 from gemmalocal.recipe.schema import Recipe
 
 
@@ -155,6 +156,9 @@ class Backend(Protocol):
 
         `dtype` and `quantize` (bits) are a recipe's `weight_dtype` and `bits`: an adapter fits what it was trained on.
         """
+
+    def device_memory(self) -> DeviceMemory:
+        """The memory where this engine computes, and how much of it a run may take."""
 
     def shapes(self) -> BatchShape:
         """The shapes of micro-batches that this engine likes here."""

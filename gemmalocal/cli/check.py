@@ -83,7 +83,7 @@ def _numbers(report: dict[str, Any]) -> Iterator[str]:
     yield _line("model", f"{report['model']}, shape {report['shape']}, {report['steps']} steps")
     verdict = "it fits" if memory["fits"] else "it may NOT fit"
     peak, machine = (f"{memory[name] / 1e9:.1f}" for name in ("total", "machine"))
-    yield _line("memory", f"{peak} of {machine} GB at the peak: {verdict}")
+    yield _line("memory", f"{peak} of {machine} GB of {memory['of']} at the peak: {verdict}")
     parts = ", ".join(f"{name} {memory[name] / 1e9:.2f}" for name in ("weights", "activations", "head", "adapter"))
     yield _line("", f"{parts} GB")
     yield _line("", f"rows of up to {memory['longest_row']} tokens would fit, one at a time")

@@ -37,11 +37,13 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
 
 
 def memory(decided: Budget) -> dict[str, Any]:
-    """The peak to expect by what takes it, in bytes, what the machine has, and the longest row that would fit."""
+    """The peak to expect by what takes it, in bytes, what there is of which memory, and the longest row to fit."""
     return {
         **asdict(decided.expected),
         "total": decided.expected.total,
-        "machine": decided.memory,
+        "machine": decided.memory.total,
+        "usable": decided.memory.usable,
+        "of": decided.memory.of,
         "fits": decided.fits,
         "longest_row": decided.longest_row,
     }

@@ -10,7 +10,8 @@ from gemmalocal.backends import open_backend
 from gemmalocal.errors import BackendUnavailable
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
 from gemmalocal.pipelines import Commands
-from gemmalocal.planning import hardware, published, suitability
+from gemmalocal.planning import device_memory, published, suitability
+from gemmalocal.planning.device_memory import DeviceMemory
 from gemmalocal.planning.published import Model
 from gemmalocal.weights import inventory
 from gemmalocal.weights.inventory import LocalModel
@@ -19,22 +20,24 @@ from gemmalocal.weights.inventory import LocalModel
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Report on each model; `spec["folders"]` are looked into too."""
     yield Stage("looking at this disk")
-    memory, width = hardware.probe()["memory"], _width()
+    memory, width = _engine_here()
     on_disk = [
-        _described(model, width, memory) for model in inventory.on_this_disk(Path(path) for path in spec["folders"])
+        _described(model, width, memory.usable)
+        for model in inventory.on_this_disk(Path(path) for path in spec["folders"])
     ]
     names = {entry["name"] for entry in on_disk}
-    on_hub = [_published(model, width, memory) for model in published.MODELS if model.name not in names]
-    yield Report({"memory": memory, "models": on_disk + on_hub})
+    on_hub = [_published(model, width, memory.usable) for model in published.MODELS if model.name not in names]
+    yield Report({"memory": memory.total, "of": memory.of, "models": on_disk + on_hub})
     yield Finished("done")
 
 
-def _width() -> int:
-    """Bytes of a weight that is not quantized, as the engine here holds it."""
+def _engine_here() -> tuple[DeviceMemory, int]:
+    """The memory where the engine here computes, and the bytes of a weight that is not quantized, as it holds it."""
     try:
-        return open_backend("auto").weight_bytes("auto")
+        backend = open_backend("auto")
     except BackendUnavailable:
-        return 2
+        return device_memory.of_engine("auto"), 2
+    return backend.device_memory(), backend.weight_bytes("auto")
 
 
 def _described(model: LocalModel, width: int, memory: int) -> dict[str, Any]:

@@ -9,12 +9,13 @@ import ctypes
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 PRESSURE = b"kern.memorystatus_vm_pressure_level"
 THERMAL = b"com.apple.system.thermalpressurelevel"
+FRAMEWORK = "/System/Library/Frameworks/{0}.framework/{0}"
 
 
 class Probe:
@@ -49,6 +50,24 @@ class Probe:
         except AttributeError:
             return None
         return None if failed else state.value
+
+
+def metal_working_set(load: Callable[[str], Any] = ctypes.CDLL) -> int | None:
+    """recommendedMaxWorkingSetSize of the default GPU in bytes, about three quarters of the memory; None without one.
+
+    `load` opens a library, for tests.
+    """
+    try:
+        load(FRAMEWORK.format("CoreGraphics"))  # without it, programs of the terminal are given no device
+        metal, objc = load(FRAMEWORK.format("Metal")), load("/usr/lib/libobjc.dylib")
+        metal.MTLCreateSystemDefaultDevice.restype = ctypes.c_void_p
+        objc.sel_registerName.restype, objc.sel_registerName.argtypes = ctypes.c_void_p, [ctypes.c_char_p]
+        objc.objc_msgSend.restype, objc.objc_msgSend.argtypes = ctypes.c_uint64, [ctypes.c_void_p, ctypes.c_void_p]
+        device = metal.MTLCreateSystemDefaultDevice()
+        size = objc.objc_msgSend(device, objc.sel_registerName(b"recommendedMaxWorkingSetSize")) if device else 0
+    except (OSError, AttributeError):
+        return None
+    return int(size) or None
 
 
 @contextmanager

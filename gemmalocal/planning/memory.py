@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from gemmalocal.planning.model_sizes import Sizes
 from gemmalocal.recipe.schema import Recipe
 
-USABLE = 0.7  # of a machine's memory: the rest is the system's
 HEAD_ROWS = 128  # rows of logits alive at once; 128 MiB in float32 at Gemma 3's vocabulary
 HEAD_COPIES = 3  # logits, softmax and its gradient
 LONG = 512  # tokens of a row up to which whole attention scores are as cheap, and are kept
@@ -36,11 +35,12 @@ class EngineProfile:
     recomputed: int  # of the inner width, what is computed again in rows above `LONG` of float32 (MLX: on the CPU)
     scores: bool  # whether those of rows up to `LONG` are kept
     quantized_embedding: bool
+    on_cards: bool  # whether it is the one for NVIDIA cards
 
 
 ENGINES = {
-    "mlx": EngineProfile((5, 4.6, 2.3, 5), (12, 3.5, 7, 0), 1, 2, True, True),
-    "torch": EngineProfile((6, 3, 3.5, 3), (6, 4, 4, 4), 1.22, 0, False, False),
+    "mlx": EngineProfile((5, 4.6, 2.3, 5), (12, 3.5, 7, 0), 1, 2, True, True, False),
+    "torch": EngineProfile((6, 3, 3.5, 3), (6, 4, 4, 4), 1.22, 0, False, False, True),
 }
 
 
@@ -73,9 +73,9 @@ class Estimate:
         """Bytes at the peak."""
         return self.weights + self.adapter + max(self.activations + self.head, self.update)
 
-    def fits(self, memory: int) -> bool:
-        """Whether a machine with `memory` bytes can give that."""
-        return self.total <= USABLE * memory
+    def fits(self, usable: int) -> bool:
+        """Whether that is no more than the bytes that a run may take."""
+        return self.total <= usable
 
     def corrected(self, factor: float) -> Estimate:
         """With activations and head times `factor`: what this machine was measured to take beyond the arithmetic."""
@@ -164,13 +164,13 @@ def _adapted(sizes: Sizes, recipe: Recipe) -> float:
     return lora.rank * share * sizes.layers * _weights_per_rank(sizes, list(lora.target_modules))
 
 
-def most_tokens(expected: Callable[[int], Estimate], memory: int, limit: int) -> int:
-    """The most tokens, up to `limit`, whose expected peak fits in a machine's `memory` bytes; 0 if none do."""
+def most_tokens(expected: Callable[[int], Estimate], usable: int, limit: int) -> int:
+    """The most tokens, up to `limit`, whose expected peak is no more than `usable` bytes; 0 if there are none."""
     # Bisection in units of STEP tokens: the expected peak grows with the tokens.
     low, high = 0, limit // STEP
     while low < high:
         middle = (low + high + 1) // 2
-        if expected(middle * STEP).fits(memory):
+        if expected(middle * STEP).fits(usable):
             low = middle
         else:
             high = middle - 1

@@ -9,18 +9,19 @@ from dataclasses import dataclass
 
 from gemmalocal.files import paths
 from gemmalocal.jobs import history
-from gemmalocal.planning import calibration, hardware, memory, model_sizes, throughput
-from gemmalocal.planning.memory import Estimate, Load
+from gemmalocal.planning import calibration, device_memory, memory, model_sizes, throughput
+from gemmalocal.planning.device_memory import Card, DeviceMemory, on_apple_silicon
+from gemmalocal.planning.memory import EngineProfile, Estimate, Load
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import Recipe
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """`peak` is None where the model's sizes are not known here; `memory` is the machine's, in bytes."""
+    """`peak` is None where the model's sizes are not known here."""
 
     peak: Estimate | None
-    memory: int
+    memory: DeviceMemory
     checkpointing: bool = False
     rows: int = 1  # at once
     longest_row: int = 0  # tokens of a row that would still fit, up to the recipe's limit
@@ -30,27 +31,28 @@ class Outlook:
 
 def outlook(recipe: Recipe) -> Outlook:
     """The outlook if every row had `data.max_length` tokens; reads the newest past runs."""
-    ram: int = hardware.probe()["memory"]
+    room = device_memory.of_engine(recipe.backend)
     seconds, run = _time(recipe)
     sizes = model_sizes.sizes_of(recipe.model)
     if sizes is None:
-        return Outlook(None, ram, seconds=seconds, run=run)
-    width = _width(recipe)
-    engine = recipe.backend if recipe.backend in memory.ENGINES else next(iter(memory.ENGINES))
+        return Outlook(None, room, seconds=seconds, run=run)
+    card = device_memory.card_of(recipe.backend)
+    default = next(name for name, profile in memory.ENGINES.items() if profile.on_cards == (card is not None))
+    engine = recipe.backend if recipe.backend in memory.ENGINES else default
+    width, stream = _widths(recipe, memory.ENGINES[engine], card)
     factors = calibration.corrections(engine, width)
 
     def expected(load: Load, checkpointing: bool) -> Estimate:
-        return memory.estimate(sizes, recipe, load, width, checkpointing, engine=engine).corrected(
-            factors[checkpointing]
-        )
+        plain = memory.estimate(sizes, recipe, load, width, checkpointing, engine=engine, stream=stream)
+        return plain.corrected(factors[checkpointing])
 
     length = recipe.data.max_length
     for checkpointing, rows in _choices(recipe):
         peak = expected(Load(rows * length, length, rows), checkpointing)
-        if peak.fits(ram):
+        if peak.fits(room.usable):
             break
-    longest = memory.most_tokens(lambda tokens: expected(Load(tokens, tokens), checkpointing), ram, length)
-    return Outlook(peak, ram, checkpointing, rows, longest, seconds, run)
+    longest = memory.most_tokens(lambda tokens: expected(Load(tokens, tokens), checkpointing), room.usable, length)
+    return Outlook(peak, room, checkpointing, rows, longest, seconds, run)
 
 
 def _choices(recipe: Recipe) -> list[tuple[bool, int]]:
@@ -65,11 +67,17 @@ def _choices(recipe: Recipe) -> list[tuple[bool, int]]:
     ]
 
 
-def _width(recipe: Recipe) -> int:
-    """Bytes of a number: as stored (two) on a GPU, float32 on a CPU, unless the recipe says."""
-    if recipe.weight_dtype == "auto":
-        return 2 if hardware.probe()["system"] == "Darwin arm64" else 4
-    return 4 if recipe.weight_dtype == "float32" else 2
+def _widths(recipe: Recipe, engine: EngineProfile, card: Card | None) -> tuple[int, int]:
+    """Bytes of a number in weights and in activations, as the engine here will have them."""
+    on_gpu = card is not None or on_apple_silicon()
+    dtype = recipe.weight_dtype
+    if dtype == "auto" and card:
+        dtype = "bfloat16" if card.bfloat16 else "float16"
+    elif dtype == "auto":
+        dtype = "bfloat16" if on_gpu and not engine.on_cards else "float32"
+    width = 4 if dtype == "float32" else 2
+    mixed = engine.on_cards and (dtype == "float16" or not on_gpu)  # torch's weights are narrow then, and no more
+    return width, 4 if mixed else width
 
 
 def _time(recipe: Recipe) -> tuple[float | None, str]:

@@ -15,8 +15,10 @@ RECIPE = Recipe.model_validate({"model": "any", "data": {"path": "any"}, "lora":
 CHAT_MORE = 500_000_000  # bytes: keys and values, activations, the libraries
 
 
-def training(config: dict[str, Any], weights: int, width: int, ram: int) -> Training:
+def training(config: dict[str, Any], weights: int, width: int, usable: int) -> Training:
     """Of a model with this config.json whose weights take `weights` bytes, activations `width` bytes a number.
+
+    A run may take `usable` bytes.
 
     `checkpointing` means that it fits only with it; `unknown` that the configuration lacks a size.
     """
@@ -24,13 +26,13 @@ def training(config: dict[str, Any], weights: int, width: int, ram: int) -> Trai
         sizes = model_sizes.from_config(config)
         for checkpointing in (False, True):
             expected = memory.estimate(sizes, RECIPE, memory.Load(TOKENS, TOKENS), width, checkpointing)
-            if replace(expected, weights=weights).total < memory.USABLE * ram:  # ours may be quantized
+            if replace(expected, weights=weights).total < usable:  # ours may be quantized
                 return "checkpointing" if checkpointing else "yes"
     except (KeyError, TypeError):
         return "unknown"
     return "no"
 
 
-def chat(weights: int, ram: int) -> bool:
-    """Whether `weights` bytes leave room to answer on a machine with `ram` bytes."""
-    return weights + CHAT_MORE < memory.USABLE * ram
+def chat(weights: int, usable: int) -> bool:
+    """Whether `weights` bytes leave room to answer where `usable` bytes may be taken."""
+    return weights + CHAT_MORE < usable

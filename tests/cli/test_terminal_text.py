@@ -25,7 +25,9 @@ from tests.planted import EVENTS, EVIL, NAME, OURS, raw
 ROOT = Path(__file__).parent.parent.parent
 COUNTS = {"rows": 2, "tokens": 20, "supervised_tokens": 9, "cut": 0, "histogram": [[1, 2, 3]]}
 COUNTS |= {"length_median": 3, "length_p95": 4, "length_max": 5}
-PARTS = dict.fromkeys(("total", "machine", "weights", "activations", "head", "adapter", "longest_row"), 9)
+PARTS = dict.fromkeys(("total", "machine", "weights", "activations", "head", "adapter", "longest_row"), 9) | {
+    "of": "RAM"
+}
 PROBLEM = {"effect": EVIL, "count": 3, "kind": EVIL, "detail": EVIL, "sources": [EVIL], "example": EVIL}
 CHECK = {
     "model": EVIL, "shape": EVIL, "steps": 3, "memory": {**PARTS, "fits": False}, "time": {"seconds": 3.0, "why": EVIL},

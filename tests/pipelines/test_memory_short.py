@@ -17,6 +17,7 @@ from gemmalocal.errors import OutOfMemory
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Step
 from gemmalocal.pipelines.shared.budget import Budget
 from gemmalocal.pipelines.train import steps_within
+from gemmalocal.planning import device_memory
 from gemmalocal.planning.memory import Estimate
 from gemmalocal.planning.pressure import Level, Strain
 from tests.engine.toy import Toy, work
@@ -37,7 +38,8 @@ class Cramped(Toy):
 def events(made: Toy, folder: Path, **fields: Any) -> list[Event]:
     made.shapes = BatchShape(1, 100, 6)  # two rows of three tokens at once
     given: Any = None
-    decided = Budget(given, made.shapes, Estimate(0, 0, 0, 0, 0), {"engine": "toy", "limit": 6}, 0, 1000)
+    plan, room = {"engine": "toy", "limit": 6}, device_memory.ram(0)
+    decided = Budget(given, made.shapes, Estimate(0, 0, 0, 0, 0), plan, room, 1000)
     brake = PauseControl(lambda: False, lambda: Strain(Level.NORMAL, "", ""))
     return list(steps_within(decided, work(folder, 12, **fields), made, TrainState(), brake, lambda step: iter(())))
 

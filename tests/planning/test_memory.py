@@ -6,7 +6,7 @@ from itertools import takewhile
 
 import pytest
 
-from gemmalocal.planning import memory, model_sizes, published
+from gemmalocal.planning import device_memory, memory, model_sizes, published
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import Recipe
 
@@ -33,7 +33,7 @@ def test_every_shipped_recipe_fits_where_it_says(name: str) -> None:
     def peak(checkpointing: bool) -> int:
         return memory.estimate(sizes, loaded, load, 2, checkpointing, bits, engine, stream).total
 
-    assert min(peak(False), peak(True)) < memory.USABLE * ram
+    assert min(peak(False), peak(True)) < device_memory.ram(ram).usable
 
 
 def test_each_choice_changes_the_estimate() -> None:
@@ -57,10 +57,11 @@ def test_the_inverse_finds_the_most_that_fits() -> None:
     def expected(tokens: int) -> memory.Estimate:
         return memory.estimate(sizes, recipe(), memory.Load(tokens, tokens), 2, checkpointing=False)
 
-    most = memory.most_tokens(expected, 16 * GB, 131_072)
+    usable = device_memory.ram(16 * GB).usable
+    most = memory.most_tokens(expected, usable, 131_072)
     assert 0 < most < 131_072
-    assert expected(most).total <= memory.USABLE * 16 * GB < expected(most + memory.STEP).total
-    assert memory.most_tokens(expected, 2 * GB, 131_072) == 0
+    assert expected(most).total <= usable < expected(most + memory.STEP).total
+    assert memory.most_tokens(expected, device_memory.ram(2 * GB).usable, 131_072) == 0
 
 
 @pytest.mark.parametrize("model", [model for model in published.MODELS if model.bits == 16], ids=lambda one: one.name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gemmalocal.planning import model_sizes, suitability
+from gemmalocal.planning import device_memory, model_sizes, suitability
 from gemmalocal.planning.published import MODELS, SIZES
 
 GB = 10**9
@@ -50,11 +50,16 @@ def test_licences_and_gates() -> None:
         assert model.gated == (model.name.startswith("google/") and not fourth)
 
 
+def usable(gigabytes: int) -> int:
+    """Of a machine's memory."""
+    return device_memory.ram(gigabytes * GB).usable
+
+
 def test_a_larger_machine_never_fits_less() -> None:
     order = ["no", "checkpointing", "yes"]
     for model in MODELS:
         found = [
-            order.index(suitability.training(model.size.config, model.download, 2, memory * GB))
+            order.index(suitability.training(model.size.config, model.download, 2, usable(memory)))
             for memory in (4, 8, 16, 32, 64, 128, 512)
         ]
         assert found == sorted(found), model.name
@@ -64,8 +69,8 @@ def test_a_larger_machine_never_fits_less() -> None:
 def test_verdicts_on_a_small_machine() -> None:
     by_name = {model.name: model for model in MODELS}
     small, large = by_name["google/gemma-3-270m"], by_name["google/gemma-3-27b-it"]
-    assert suitability.training(small.size.config, small.download, 2, 8 * GB) == "yes"
-    assert suitability.training(large.size.config, large.download, 2, 16 * GB) == "no"
-    assert suitability.training({"model_type": "gemma3"}, 1, 2, 16 * GB) == "unknown"
-    assert suitability.chat(small.download, 8 * GB)
-    assert not suitability.chat(large.download, 16 * GB)
+    assert suitability.training(small.size.config, small.download, 2, usable(8)) == "yes"
+    assert suitability.training(large.size.config, large.download, 2, usable(16)) == "no"
+    assert suitability.training({"model_type": "gemma3"}, 1, 2, usable(16)) == "unknown"
+    assert suitability.chat(small.download, usable(8))
+    assert not suitability.chat(large.download, usable(16))

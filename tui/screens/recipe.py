@@ -177,15 +177,13 @@ class RecipeScreen(FormScreen):
 
 def plan(recipe: Recipe, outlook: Outlook) -> Content:
     """Memory with its parts, whether it fits, steps and time."""
-    from gemmalocal.planning.memory import USABLE
-
     parts: list[Any] = []
-    limit = USABLE * outlook.memory
+    limit = outlook.memory.usable
     if outlook.peak is None:
         parts += ["Memory: not known yet. Check (^t) looks at the model and tells it.\n"]
     else:
         peak = outlook.peak
-        fits = peak.fits(outlook.memory)
+        fits = peak.fits(limit)
         parts += [
             ("Memory at peak, at most", "bold"),
             f"  {peak.total / 1e9:.1f} of {limit / 1e9:.1f} GB\n",

@@ -15,7 +15,7 @@ from textual.widgets import Static
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Step
 from gemmalocal.jobs.history import JobState
-from gemmalocal.planning import hardware, throughput
+from gemmalocal.planning import device_memory, throughput
 from gemmalocal.workspace.runs import Run
 from tui.background import run_in_background
 from tui.screens.compare import CompareScreen
@@ -59,12 +59,12 @@ class TrainScreen(OneRunScreen):
         yield Keys()
 
     def on_mount(self) -> None:
-        """Ask how much memory the machine has."""
+        """Ask how much memory the machine has, for runs that do not tell that of their device."""
         self.query_one(TitleLine).left = self._folder.name
         run_in_background(self, self._ask_memory())
 
     async def _ask_memory(self) -> None:
-        self._memory = (await asyncio.to_thread(hardware.probe))["memory"]
+        self._memory = (await asyncio.to_thread(device_memory.ram)).total
         self._draw()
 
     def show_runs(self, runs: list[Run]) -> None:
@@ -87,7 +87,7 @@ class TrainScreen(OneRunScreen):
         last = state.steps[-1].steps if state.steps else 1
         held_out = [(evaluation.step, evaluation.loss) for evaluation in state.evaluations]
         self.query_one(LossChart).show(self._grown(state.steps), held_out, last)
-        self._tell("#numbers", numbers(state, self._memory), layout=False)
+        self._tell("#numbers", numbers(state, state.plan.get("device_memory", self._memory)), layout=False)
         self._show_trouble(run)
         self._tell("#samples", samples(state))
         self.refresh_bindings()

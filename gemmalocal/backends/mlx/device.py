@@ -15,6 +15,8 @@ from functools import cache
 from typing import Any
 
 from gemmalocal.data.batches import BatchShape
+from gemmalocal.planning import device_memory as planning
+from gemmalocal.planning.device_memory import DeviceMemory
 
 CPU_SHAPES = BatchShape(multiple=8, overhead=24, limit=256, packed=True)
 MAX_STREAMS = 4  # on the CPU: the activations of each are in memory
@@ -69,6 +71,16 @@ def on_cpu() -> bool:
 def at_home() -> bool:
     """Whether there is a GPU, or OpenBLAS: without one, products on the CPU are forty times slower."""
     return not on_cpu() or load_openblas() is not None
+
+
+def device_memory() -> DeviceMemory:
+    """What Metal recommends, a card's (MLX's CUDA build), or the machine's."""
+    import mlx.core as mx
+
+    told: dict[str, Any] = {} if on_cpu() else mx.device_info()
+    if working_set := told.get("max_recommended_working_set_size"):
+        return planning.of_metal(int(working_set))
+    return planning.of_card(int(told["total_memory"])) if "total_memory" in told else planning.ram()
 
 
 def shapes() -> BatchShape:

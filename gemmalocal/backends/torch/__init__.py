@@ -5,7 +5,7 @@ from gemmalocal.backends import transformers_import
 transformers_import.forget()  # mlx-lm's is without torch
 
 from gemmalocal.backends.torch.baseline import train_baseline  # noqa: E402
-from gemmalocal.backends.torch.device import activation_bytes, at_home, probe, shapes, weight_bytes  # noqa: E402
+from gemmalocal.backends.torch.device import activation_bytes, at_home, device_memory, probe, shapes, weight_bytes  # noqa: E402
 from gemmalocal.backends.torch.distributed import group  # noqa: E402
 from gemmalocal.backends.torch.generate import generator  # noqa: E402
 from gemmalocal.backends.torch.train import trainer  # noqa: E402
@@ -13,6 +13,7 @@ from gemmalocal.backends.torch.train import trainer  # noqa: E402
 __all__ = [
     "activation_bytes",
     "at_home",
+    "device_memory",
     "generator",
     "group",
     "name",

@@ -19,6 +19,8 @@ from torch import Tensor
 
 from gemmalocal.data.batches import BatchShape
 from gemmalocal.errors import BackendUnavailable
+from gemmalocal.planning import device_memory as planning
+from gemmalocal.planning.device_memory import DeviceMemory
 
 # Rows are packed without padding: a pass has a price (every weight is read), lengths have none.
 CPU_SHAPES = BatchShape(multiple=1, overhead=128, limit=512)
@@ -184,6 +186,14 @@ def summed(values: list[Tensor]) -> float:
 def at_home() -> bool:
     """Whether there is a CUDA card."""
     return torch.cuda.is_available()
+
+
+def device_memory() -> DeviceMemory:
+    """The card's, what Metal recommends, or the machine's."""
+    device = current()
+    if device.type == "cuda":
+        return planning.of_card(torch.cuda.mem_get_info(device)[1])
+    return planning.of_metal(torch.mps.recommended_max_memory()) if device.type == "mps" else planning.ram()
 
 
 def shapes() -> BatchShape:

@@ -12,7 +12,8 @@ from gemmalocal.backends.protocol import Backend
 from gemmalocal.data.batches import BatchShape, largest, longest
 from gemmalocal.data.token_store import Examples
 from gemmalocal.errors import ModelError
-from gemmalocal.planning import calibration, hardware, memory, model_sizes
+from gemmalocal.planning import calibration, memory, model_sizes
+from gemmalocal.planning.device_memory import DeviceMemory
 from gemmalocal.planning.memory import Estimate, Load
 from gemmalocal.planning.model_sizes import Sizes
 from gemmalocal.recipe.schema import Recipe
@@ -29,13 +30,13 @@ class Budget:
     shapes: BatchShape
     expected: Estimate
     plan: dict[str, Any]  # the arithmetic alone, for `calibration`
-    memory: int  # the machine's, in bytes
+    memory: DeviceMemory  # where it computes
     longest_row: int  # tokens of a row that would still fit
 
     @property
     def fits(self) -> bool:
-        """Whether the peak is within what a machine can give."""
-        return self.expected.fits(self.memory)
+        """Whether the peak is within what a run may take."""
+        return self.expected.fits(self.memory.usable)
 
     def halved(self) -> Budget:
         """With half the tokens in a micro-batch; a row that is longer still goes alone."""
@@ -45,7 +46,8 @@ class Budget:
     def sentence(self) -> str:
         """What to expect, for a person, and what would be smaller if it may not fit."""
         checkpointing = ", with checkpointing" if self.recipe.train.checkpointing else ""
-        text = f"expected peak {self.expected.total / 1e9:.1f} of {self.memory / 1e9:.1f} GB{checkpointing}"
+        memory = f"{self.memory.total / 1e9:.1f} GB of {self.memory.of}"
+        text = f"expected peak {self.expected.total / 1e9:.1f} of {memory}{checkpointing}"
         if self.fits:
             return text
         room = f"rows of {self.longest_row} tokens would fit" if self.longest_row else "not even a short row fits"
@@ -67,7 +69,7 @@ def budget(
     """
     sizes, bits = _model(folder)
     width, stream = backend.weight_bytes(recipe.weight_dtype), backend.activation_bytes(recipe.weight_dtype)
-    ram: int = hardware.probe()["memory"]
+    room = backend.device_memory()
     factors = calibration.corrections(backend.name, width)
 
     def expected(load: Load, checkpointing: bool) -> tuple[Estimate, Estimate]:
@@ -81,13 +83,13 @@ def budget(
         choices = iter([(was_checkpointing, replace(backend.shapes(), limit=before["limit"]))])
     for checkpointing, shapes in choices:
         plain, peak = expected(load(shapes), checkpointing)
-        if peak.fits(ram):
+        if peak.fits(room.usable):
             break
-    length = memory.most_tokens(lambda tokens: expected(Load(tokens, tokens), checkpointing)[1], ram, LONGEST)
+    length = memory.most_tokens(lambda tokens: expected(Load(tokens, tokens), checkpointing)[1], room.usable, LONGEST)
     decided = recipe.model_copy(update={"train": recipe.train.model_copy(update={"checkpointing": checkpointing})})
     plan = {**asdict(plain), "engine": backend.name, "width": width}
-    plan |= {"checkpointing": checkpointing, "limit": shapes.limit}
-    return Budget(decided, shapes, peak, plan, ram, length)
+    plan |= {"checkpointing": checkpointing, "limit": shapes.limit, "device_memory": room.total}
+    return Budget(decided, shapes, peak, plan, room, length)
 
 
 def load_of(examples: Examples, recipe: Recipe) -> Callable[[BatchShape], Load]:
