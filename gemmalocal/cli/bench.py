@@ -10,7 +10,8 @@ import click
 from gemmalocal.cli import completion
 from gemmalocal.cli.bench_graph import compare_graphs
 from gemmalocal.cli.bench_lengths import compare_memory, parse_lengths
-from gemmalocal.cli.output import say, say_json
+from gemmalocal.cli.bench_share import line
+from gemmalocal.cli.output import page, say, say_json
 from gemmalocal.cli.report_jobs import run_for_report
 
 DEMO, STEPS, ROUNDS = "gemma-3-270m-demo", 6, 2
@@ -52,6 +53,9 @@ DEMO, STEPS, ROUNDS = "gemma-3-270m-demo", 6, 2
     is_flag=True,
     help="Instead, count what a step asks of a GPU (MLX). No GPU is needed, nor a model: Gemma 3 270M's shapes.",
 )
+@click.option(
+    "--share", is_flag=True, help="Print one line to send: this machine, versions and figures; no name, no path."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 def bench(
     model: str,
@@ -62,6 +66,7 @@ def bench(
     rounds: int,
     lengths: list[int],
     graph: bool,
+    share: bool,
     as_json: bool,
 ) -> int:
     """Compare our training with the engine's own.
@@ -70,6 +75,8 @@ def bench(
     the first step) and the most memory. Of ours it also prints the first batch's loss, beside that of full logits, and
     how much of the machine's speed the useful work reaches.
     """
+    if share and (graph or lengths or as_json):
+        raise click.UsageError("--share prints its one line: leave --graph, --lengths and --json out.")
     if graph:
         if (rows, steps, rounds, lengths, backend) != (None, STEPS, ROUNDS, [], "auto"):
             raise click.UsageError("--graph counts a step of MLX on made-up rows: leave --rows, --backend, ... out.")
@@ -80,26 +87,43 @@ def bench(
         return compare_memory(model, backend, lengths, as_json)
     spec = {"model": model, "backend": backend, "dtype": dtype, "steps": steps}
     spec["rows"] = rows and str(Path(rows).resolve())
+    code, figures = _in_turns(spec, rounds)
+    if code:
+        return code
+    figures["share"] = line(figures, model, dtype)
+    if as_json:
+        say_json(figures)
+    else:
+        say(figures["share"] if share else page(_table(figures)))
+    return 0
+
+
+def _in_turns(spec: dict[str, Any], rounds: int) -> tuple[int, dict[str, Any]]:
+    """Let both trainers have their turns: an exit code, and the figures of each and their ratios."""
     figures: dict[str, Any] = {}
     for trainer in ("ours", "stock") * rounds:
         code, report = run_for_report("bench", {**spec, "who": trainer})
         if code:
-            return code
+            return code, {}
         figures[trainer] = _added(figures.get(trainer), report)
     ours, stock = figures["ours"], figures["stock"]
     figures["speed"] = ours["tokens_per_second"] / stock["tokens_per_second"]
     figures["memory"] = ours["peak_bytes"] / stock["peak_bytes"]
-    if as_json:
-        say_json(figures)
-        return 0
-    for trainer, name in (("ours", "gemmalocal"), ("stock", stock["trainer"])):
-        measured = figures[trainer]
+    return 0, figures
+
+
+def _table(figures: dict[str, Any]) -> list[str]:
+    ours, stock = figures["ours"], figures["stock"]
+    lines = []
+    for measured, name in ((ours, "gemmalocal"), (stock, stock["trainer"])):
         rate, peak = measured["tokens_per_second"], measured["peak_bytes"] / 1e9
-        say(f"{name:<18}{rate:>7.1f} supervised tok/s, peak {peak:.2f} GB")
-    say(f"{'ratio':<18}{figures['speed']:>7.2f} x the speed, {figures['memory']:.2f} of the memory")
-    say(f"useful work reaches {ours['gflops']:.0f} of {ours['limit_gflops']:.0f} GFLOP/s ({ours['device']})")
-    say(f"first batch: loss {ours['loss']:.6f}, by full logits {ours['loss_by_full_logits']:.6f}")
-    return 0
+        lines.append(f"{name:<18}{rate:>7.1f} supervised tok/s, peak {peak:.2f} GB")
+    return [
+        *lines,
+        f"{'ratio':<18}{figures['speed']:>7.2f} x the speed, {figures['memory']:.2f} of the memory",
+        f"useful work reaches {ours['gflops']:.0f} of {ours['limit_gflops']:.0f} GFLOP/s ({ours['device']})",
+        f"first batch: loss {ours['loss']:.6f}, by full logits {ours['loss_by_full_logits']:.6f}",
+    ]
 
 
 def _added(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:

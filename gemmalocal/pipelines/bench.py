@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.backends import open_backend
-from gemmalocal.backends.protocol import Trainer
-from gemmalocal.data.batches import batch, plan, rounds
+from gemmalocal.backends.protocol import Backend, Trainer
+from gemmalocal.data.batches import BatchShape, batch, largest, longest, plan, rounds
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.examples import Example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.jobs.events import Event, Finished, Progress, Report, Stage
 from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines.shared.budget import budget
 from gemmalocal.pipelines.shared.word_problems import bench_recipe, word_problems
-from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.planning.memory import Estimate, Load
+from gemmalocal.recipe.schema import DataSpec, Recipe
 from gemmalocal.weights.locate import locate
 
 BATCH, MADE_UP, LONGEST = 4, 120, 1024
@@ -37,15 +40,28 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         yield Report(backend.train_baseline(folder, pairs, BATCH, spec["steps"], LONGEST))
         yield Finished("done")
         return
-    trainer = backend.trainer(folder, bench_recipe(folder, spec["steps"], BATCH, LONGEST, spec["dtype"]))
+    recipe = bench_recipe(folder, spec["steps"], BATCH, LONGEST, spec["dtype"])
+    trainer = backend.trainer(folder, recipe)
     trainer.memory()  # loading is not counted
     figures: dict[str, Any] = {}
     yield from measure(trainer, examples, spec["steps"], figures)
     limits = backend.probe()
-    figures |= {"limit_gflops": limits["gflops"], "device": limits["device"]}
+    figures |= {"limit_gflops": limits["gflops"], "device": limits["device"], "engine": backend.name}
+    figures["planned_bytes"] = planned(recipe, folder, examples, backend)
     figures["loss_by_full_logits"] = trainer.full_logits_loss(plan(batch(examples, BATCH, 0, 0), trainer.shapes))
     yield Report(figures)
     yield Finished("done")
+
+
+def planned(recipe: Recipe, folder: Path, examples: list[Example], backend: Backend) -> int:
+    """The peak that the fit plan's arithmetic expects of `measure`, whatever was measured on this machine before."""
+
+    def load(shapes: BatchShape) -> Load:
+        return Load(largest(examples, BATCH, 0, shapes, None), longest(examples, shapes), shapes.streams)
+
+    choice = {"checkpointing": False, "limit": backend.shapes().limit}
+    plan = budget(recipe, folder, load, backend, choice).plan
+    return Estimate(**{field.name: plan[field.name] for field in fields(Estimate)}).total
 
 
 def measure(trainer: Trainer, examples: list[Example], steps: int, figures: dict[str, Any]) -> Iterator[Event]:

@@ -10,14 +10,19 @@ from typing import Any
 import psutil
 
 from gemmalocal.errors import ModelError
+from gemmalocal.planning import macos
 
 
 def probe() -> dict[str, Any]:
-    """What this machine is: `system`, `chip`, logical `cores`, `memory` and `memory_free` in bytes, `python`."""
+    """What this machine is: `system`, `model` (a Mac's), `chip`, logical `cores`, `memory`, `memory_free`, `python`.
+
+    Memory is in bytes.
+    """
     memory = psutil.virtual_memory()
     return {
         "system": f"{platform.system()} {platform.machine()}",
-        "chip": _chip(),
+        "model": macos.Probe().text(macos.MODEL) or "",
+        "chip": macos.Probe().text(macos.CHIP) or _chip(),
         "cores": psutil.cpu_count() or 1,
         "memory": memory.total,
         "memory_free": memory.available,

@@ -16,6 +16,7 @@ from typing import Any
 PRESSURE = b"kern.memorystatus_vm_pressure_level"
 THERMAL = b"com.apple.system.thermalpressurelevel"
 FRAMEWORK = "/System/Library/Frameworks/{0}.framework/{0}"
+CHIP, MODEL = b"machdep.cpu.brand_string", b"hw.model"  # Apple M2 Pro; Mac14,10
 
 
 class Probe:
@@ -24,6 +25,16 @@ class Probe:
     def __init__(self, library: Any = None) -> None:
         self._library = library if library is not None else ctypes.CDLL(None)
         self._token: ctypes.c_int | None = None
+
+    def text(self, name: bytes) -> str | None:
+        """A text of the system's; None if it has not that name."""
+        value = ctypes.create_string_buffer(256)
+        size = ctypes.c_size_t(len(value))
+        try:
+            failed = self._library.sysctlbyname(name, value, ctypes.byref(size), None, ctypes.c_size_t(0))
+        except AttributeError:
+            return None
+        return None if failed else value.value.decode(errors="replace")
 
     def memory_pressure(self) -> int | None:
         """1 normal, 2 warn, 4 critical; None if this system has no such figure."""

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from gemmalocal.cli.bench import bench
 from gemmalocal.cli.bench_lengths import COLUMNS, expected_bytes, table, with_ratio
 from gemmalocal.pipelines.shared.word_problems import word_problems
 
@@ -26,6 +28,12 @@ def test_bench_compares_both_trainers(tiny: Path, rows: Path) -> None:
     assert figures["ours"]["tokens"] > 0
     assert figures["stock"]["tokens"] > 0
     assert figures["memory"] == figures["ours"]["peak_bytes"] / figures["stock"]["peak_bytes"]
+    assert 0 < figures["ours"]["planned_bytes"] < 10**9
+    line = figures["share"]
+    assert line.count("\n") == 0
+    for part in ("gemmalocal ", "Python ", "mlx ", "mlx-lm ", "GFLOP/s", "tok/s", "planned", f"| {tiny.name}, "):
+        assert part in line
+    assert str(tiny.parent) not in line  # a path says who sends it
 
 
 def test_bench_compares_memory_by_length(tiny: Path) -> None:
@@ -45,11 +53,23 @@ def test_bench_compares_memory_by_length(tiny: Path) -> None:
     assert growth["ours"] < growth["stock"]
 
 
-def test_lengths_take_no_other_rows() -> None:
-    for words in (["--lengths", "512", "--steps", "3"], ["--lengths", "few"], ["--lengths", "4"]):
-        done = subprocess.run([sys.executable, "-m", "gemmalocal", "bench", *words], capture_output=True, check=False)
-        assert done.returncode == 2
-        assert b"--lengths" in done.stderr
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("--lengths", ["512", "--steps", "3"]),
+        ("--lengths", ["few"]),
+        ("--lengths", ["4"]),
+        ("--graph", ["--steps", "3"]),
+        ("--graph", ["--lengths", "512"]),
+        ("--graph", ["--backend", "torch"]),
+        ("--share", ["--graph"]),
+        ("--share", ["--json"]),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(option: str, words: list[str]) -> None:
+    answer = CliRunner().invoke(bench, [option, *words])
+    assert answer.exit_code == 2
+    assert option in answer.output
 
 
 def test_what_died_is_told() -> None:

@@ -65,8 +65,21 @@ def test_macos_levels(told: int | None, heat: int | None, level: Level, what: st
     assert what is None or found.resource == what
 
 
+def test_a_mac_says_what_it_is() -> None:
+    def sysctl(name: bytes, value: int, size: ctypes.Array[c_size_t], new: int, length: int) -> int:
+        if name != macos.CHIP or size[0] < 16:
+            return -1
+        ctypes.memmove(value, b"Apple M2 Pro\0", 13)
+        return 0
+
+    signature = CFUNCTYPE(c_int, c_char_p, c_void_p, POINTER(c_size_t), c_void_p, c_size_t)
+    probe = macos.Probe(SimpleNamespace(sysctlbyname=signature(sysctl)))
+    assert (probe.text(macos.CHIP), probe.text(macos.MODEL)) == ("Apple M2 Pro", None)
+
+
 def test_a_system_without_the_calls_is_calm() -> None:
     probe = macos.Probe(SimpleNamespace())
+    assert probe.text(macos.CHIP) is None
     assert pressure.worst_reading(pressure.gauges("darwin", probe)).level == Level.NORMAL
     assert pressure.worst_reading([]) == Strain(Level.NORMAL)
 
