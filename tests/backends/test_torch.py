@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file, save_file
 
-from gemmalocal.backends import open_backend
-from gemmalocal.backends.torch import attention, device, fused_ops, loss, train
+from gemmalocal.backends import open_backend, peft_adapter
+from gemmalocal.backends.torch import attention, device, fused_ops, lora, loss, multi_lora, train
 from gemmalocal.backends.torch.errors import translated
 from gemmalocal.backends.torch.frozen_linear import QUANTIZED, FrozenLinear, product
 from gemmalocal.data.batches import BatchShape, plan
@@ -136,6 +137,35 @@ def test_a_quantized_base_stays_and_the_adapter_learns(
     again = trainer(tiny, recipe_path, f"quantize={bits}", f"method={method}")
     again.restore(tmp_path)
     assert again.evaluate([BATCH]) == made.evaluate([BATCH])
+
+
+def test_a_small_stretch_is_not_lost_in_bfloat16(tmp_path: Path) -> None:
+    """As many outputs change as with PEFT, or more, and by as much: a factor of 1.003 is 1 in bfloat16."""
+    from peft import LoraConfig, get_peft_model
+
+    weight, x = normal(512, 64).bfloat16(), normal(3, 64).bfloat16()
+    linear = torch.nn.Linear(64, 512, bias=False, dtype=BF16).requires_grad_(False)
+    linear.weight.copy_(weight)
+    lora_a, no_b = normal(4, 64), np.zeros((512, 4), np.float32)
+    ours = lora.DoraLinear(linear, 2.0, 0.0, lora_a)
+    spoken = multi_lora.MultiLoraLinear(linear, 2, BF16, x.device)
+    theirs = get_peft_model(
+        torch.nn.Sequential(OrderedDict(linear=linear)), LoraConfig(r=4, use_dora=True, target_modules=["linear"])
+    )
+    (length,) = [parameter for name, parameter in theirs.named_parameters() if "magnitude" in name]
+    outputs: list[list[torch.Tensor]] = []
+    with torch.no_grad():
+        for _ in range(2):
+            spoken.add(1, peft_adapter.Part(lora_a.numpy(), no_b, ours.magnitude.numpy(), 2.0))
+            spoken.select(torch.ones(3, dtype=torch.long))
+            outputs.append([theirs(x), ours(x), spoken(x)])
+            length.mul_(1.003)
+            ours.magnitude.mul_(1.003)
+    changed = [int((now != before).sum()) for before, now in zip(*outputs, strict=True)]
+    ratios = [float((now.float() / before.float()).mean()) for before, now in zip(*outputs, strict=True)]
+    assert changed[0] > x.shape[0] * 512 / 2
+    assert min(changed[1:]) >= changed[0]
+    assert ratios == pytest.approx([1.003] * 3, abs=3e-4)
 
 
 def test_eight_bit_adamw_is_refused_where_there_is_none(

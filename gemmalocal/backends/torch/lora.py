@@ -82,7 +82,15 @@ class DoraLinear(LoraLinear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out), in the dtype of `x`."""
-        return super().forward(x) * self.output_scale().to(x.dtype)
+        return stretched(super().forward(x), self.output_scale())
+
+
+def stretched(y: Tensor, scale: Tensor) -> Tensor:
+    """`y * scale`, in the dtype of `y`; `scale` is float32 and about 1.
+
+    Rounded to bfloat16, it would be one of few: its steps there are 0.4 to 0.8 %, as large as what is learned.
+    """
+    return y * scale if y.dtype == scale.dtype else torch.addcmul(y, y, (scale - 1).to(y.dtype))
 
 
 def attach_lora(layers: dict[int, nn.Module], spec: LoraSpec, seed: int, dora: bool) -> list[LoraLinear]:

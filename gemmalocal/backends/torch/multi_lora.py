@@ -28,7 +28,7 @@ class MultiLoraLinear(nn.Module):
         self.lora_a = torch.zeros(0, linear.in_features, dtype=dtype, device=device)
         self.lora_b = torch.zeros(linear.out_features, 0, dtype=dtype, device=device)
         self._scales = torch.zeros(voices, 0, dtype=dtype, device=device)  # of each voice, for each column of rank
-        self._output_scales: Tensor | None = None  # DoRA's factors, (voices, out)
+        self._output_scales: Tensor | None = None  # DoRA's factors, (voices, out), float32
         self._scale: Tensor | None = None  # of the tokens at hand, (tokens, ranks)
         self._output_scale: Tensor | None = None  # (tokens, out)
 
@@ -44,7 +44,8 @@ class MultiLoraLinear(nn.Module):
         self.lora_b = torch.cat([self.lora_b, lora_b.to(self.lora_b.dtype)], 1)
         if part.magnitude is not None:
             if self._output_scales is None:
-                self._output_scales = self.lora_b.new_ones(len(self._scales), len(self.lora_b))
+                shape = len(self._scales), len(self.lora_b)
+                self._output_scales = torch.ones(shape, device=lora_b.device)
             dora = lora.DoraLinear(self.linear, part.scale, 0.0, lora_a)
             dora.lora_b.copy_(lora_b)
             dora.magnitude.copy_(torch.from_numpy(part.magnitude))
@@ -61,7 +62,7 @@ class MultiLoraLinear(nn.Module):
         if self._scale is None:
             return output
         output = output + product(product(x, self.lora_a.T) * self._scale, self.lora_b.T)
-        return output if self._output_scale is None else output * self._output_scale
+        return output if self._output_scale is None else lora.stretched(output, self._output_scale)
 
 
 def attach_adapters(language_model: Any, folders: Sequence[Path], dtype: torch.dtype) -> list[MultiLoraLinear]:
