@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from gemmalocal.backends import BACKENDS, open_backend, peft_adapter
+from gemmalocal.backends.mlx import compute_path
 from gemmalocal.backends.protocol import Trainer, Update
 from gemmalocal.data.batches import BatchShape, MicroBatch, plan, rounds
 from gemmalocal.recipe import recipe_file
@@ -22,15 +23,22 @@ Make = Callable[..., Trainer]
 PARTS = plan(some_rows(), BatchShape(8, 8, 64))
 
 
-@pytest.fixture(params=["toy", *BACKENDS])
-def make(request: pytest.FixtureRequest, tiny: Path, recipe_path: Path) -> Make:
+GPU_PATH = "mlx, GPU path"
+
+
+@pytest.fixture(params=["toy", *BACKENDS, GPU_PATH])
+def make(request: pytest.FixtureRequest, tiny: Path, recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> Make:
     """Gives a new trainer, with dropout unless overridden; each is like the one before."""
+
+    backend = request.param.partition(",")[0]
+    if request.param == GPU_PATH:
+        monkeypatch.setenv(compute_path.VARIABLE, compute_path.GPU.name)
 
     def trainer(*overrides: str) -> Trainer:
         if request.param == "toy":
             return Toy(noise=0.0 if "lora.dropout=0" in overrides else 0.3)
         recipe = recipe_file.load(str(recipe_path), list(overrides))
-        return open_backend(request.param).trainer(tiny, recipe)
+        return open_backend(backend).trainer(tiny, recipe)
 
     return trainer
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
 
 from gemmalocal.backends import open_backend
@@ -17,6 +18,7 @@ from gemmalocal.recipe import recipe_file
 from tests.conftest import random_weights
 
 
+@pytest.mark.usefixtures("either_path")
 def test_checkpointing_keeps_one_layer_at_a_time(tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
     deep = tmp_path / "deep"
     shutil.copytree(tiny, deep)

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from gemmalocal.backends.mlx import attention, cpu, mlx_lm_fixes
+from gemmalocal.backends.mlx import attention, geglu, mlx_lm_fixes
 
 ROOT = Path(__file__).parents[2]
 OURS = ROOT / "gemmalocal" / "backends" / "mlx"
@@ -254,7 +254,7 @@ def test_nothing_that_we_replace_is_missing_from_the_table() -> None:
     # Classes that are made at run time: one for each feed-forward block and attention of a family.
     replaced |= {
         f"{plain.__module__}.{plain.__qualname__}.__call__"
-        for plain in cpu.FAST_MLPS
+        for plain in geglu.PLAIN
         if plain is not mlx_lm_fixes.TanhMLP
     }
     replaced |= {f"mlx_lm.models.{family}.Attention.__call__" for family in CHUNKED}

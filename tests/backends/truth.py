@@ -33,9 +33,15 @@ def reference(made: Any, batch: MicroBatch) -> tuple[float, list[mx.array]]:
         each = nn.losses.cross_entropy(logits, mx.array(batch.ids[:, 1:]))
         return mx.sum(each * mx.array(batch.weights[:, 1:]))
 
-    value, gradient = nn.value_and_grad(made._model, summed)(made._model)
-    flat: Any = tree_flatten(gradient)
-    return float(np.array(value)), [part for _, part in flat]
+    value, slopes = nn.value_and_grad(made._model, summed)(made._model)
+    by_name: dict[str, mx.array] = dict(tree_flatten(slopes))
+    return float(np.array(value)), [by_name[name] for name in made._trainable.names]
+
+
+def gradient(made: Any) -> list[mx.array]:
+    """What a trainer has accumulated, by the arrays that it trains."""
+    layout = made._updater.layout
+    return list(layout.split(*made._gradient)) if layout else list(made._gradient)
 
 
 def close(left: list[mx.array], right: list[mx.array], tolerance: float = 2e-4) -> None:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, cast
 import mlx.core as mx
 from mlx_lm.models import base, gemma2
 
-from gemmalocal.backends.mlx import device
+from gemmalocal.backends.mlx import compute_path
 from gemmalocal.backends.mlx.recompute import order_after
 from gemmalocal.planning.memory import LONG
 
@@ -105,6 +105,43 @@ def attend(
     return cast(mx.array, forward(queries, keys, values))
 
 
+def attend_short(queries: mx.array, keys: mx.array, values: mx.array, scale: float) -> mx.array:
+    """Causal attention of a short row, whose softmax is kept for the backward pass; arrays as `attend` has them.
+
+    MLX fuses attention on a GPU, but not under a gradient; what it does then takes twice the kernels of this. Heads
+    that share keys are rows of one product, so that no gradient has to be summed over them.
+    """
+    batch, heads, length, dims = queries.shape
+    grouped = (batch, keys.shape[1], heads // keys.shape[1] * length)
+    causal = _causal(length)
+
+    @mx.custom_function
+    def forward(queries: mx.array, keys: mx.array, values: mx.array) -> tuple[mx.array, mx.array]:
+        scores = (queries @ keys.swapaxes(-1, -2)).reshape(batch, heads, length, length)
+        scores = mx.where(causal, scores * scale, mx.finfo(scores.dtype).min)
+        softmax = mx.softmax(scores, axis=-1, precise=True).reshape(*grouped, length)
+        return softmax @ values, softmax
+
+    @forward.vjp
+    def backward(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, mx.array, mx.array]:
+        (queries, keys, values), (cotangent, _), (_, softmax) = primals, cotangents, outputs
+        slope = cotangent @ values.swapaxes(-1, -2)
+        mean = mx.sum(softmax * slope, axis=-1, keepdims=True)
+        slope = softmax * (slope - mean) * scale  # (batch, key heads, query heads of each * length, length)
+        return slope @ keys, slope.swapaxes(-1, -2) @ queries, softmax.swapaxes(-1, -2) @ cotangent
+
+    output = cast(Any, forward)(queries.reshape(*grouped, dims), keys, values)[0]
+    return cast(mx.array, output.reshape(batch, heads, length, -1))
+
+
+@lru_cache(maxsize=32)
+def _causal(length: int) -> mx.array:
+    """(length, length), true where a query may look; there before a graph is built over it."""
+    mask = mx.arange(length)[:, None] >= mx.arange(length)
+    mx.eval(mask)
+    return mask
+
+
 def _spans(length: int, window: int | None) -> Iterator[_Span]:
     for start in range(0, length, CHUNK):
         yield _Span(max(0, start - window) if window else 0, start, min(length, start + CHUNK))
@@ -172,8 +209,10 @@ def _chunked_attention(
     if cache is None and not batched and length == keys.shape[2]:
         if window and length > window:
             return attend(queries, keys, values, scale, window)
-        if isinstance(mask, str) and length > LONG and device.on_cpu():
+        if isinstance(mask, str) and length > LONG:
             return attend(queries, keys, values, scale)
+        if isinstance(mask, str) and compute_path.current().compiled:
+            return attend_short(queries, keys, values, scale)
     return base.scaled_dot_product_attention(queries, keys, values, cache=cache, scale=scale, mask=mask)
 
 

@@ -18,7 +18,7 @@ from mlx_lm.utils import load_model
 
 from gemmalocal.backends import baseline
 from gemmalocal.backends.baseline import ALPHA, LEARNING_RATE, RANK
-from gemmalocal.backends.mlx import device
+from gemmalocal.backends.mlx import compute_path
 from gemmalocal.backends.mlx.errors import translated
 from gemmalocal.backends.mlx.model import DTYPES
 
@@ -92,8 +92,9 @@ def train_stock(
 def load_stock(folder: Path, dtype: str, adapted: bool) -> Any:
     """mlx-lm's model as it comes, with a fresh adapter of bench's recipe or without. `dtype` is a recipe's."""
     model, _ = load_model(folder)
-    if dtype in DTYPES or device.on_cpu():
-        model.set_dtype(DTYPES.get(dtype, mx.float32))
+    dtype = compute_path.current().auto_dtype if dtype == "auto" else dtype
+    if dtype in DTYPES:
+        model.set_dtype(DTYPES[dtype])
     model.freeze()
     if adapted:
         linear_to_lora_layers(model, len(model.layers), {"rank": RANK, "scale": SCALE, "dropout": 0.0})

@@ -1,26 +1,13 @@
-"""Cheaper elementwise work for MLX's CPU build, which has no fused kernels and slow `tanh`, `pow` and `rope`.
-
-Metal needs none of it.
-"""
+"""Cheaper elementwise work for MLX's CPU build, which has slow `tanh`, `pow` and `rope`; a GPU needs none of it."""
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
-from mlx_lm.models import gemma2, gemma3_text, gemma4_text
-
-from gemmalocal.backends.mlx.mlx_lm_fixes import TanhMLP
-from gemmalocal.backends.mlx.recompute import recompute_in_blocks
-from gemmalocal.planning.memory import LONG
-
-# gelu(x) = x / 2 * (1 + tanh(GELU_LINEAR * x + GELU_CUBIC * x^3))
-GELU_LINEAR = math.sqrt(2 / math.pi)
-GELU_CUBIC = 0.044715 * GELU_LINEAR
 
 # tanh(x) as x P(x^2) / Q(x^2) for |x| up to TANH_LIMIT, highest power first: a minimax fit, off by at most 4e-7 in
 # float32. P's first coefficient is 1, and is not multiplied with.
@@ -40,40 +27,6 @@ def tanh(x: mx.array) -> mx.array:
     for coefficient in TANH_Q[2:]:
         denominator = denominator * square + coefficient
     return x * numerator / denominator
-
-
-@mx.custom_function
-def geglu(gate: mx.array, up: mx.array) -> Any:
-    """`gelu(gate) * up` in the tanh approximation (https://arxiv.org/abs/1606.08415), and the tanh for the vjp."""
-    curve = tanh(gate * (GELU_LINEAR + GELU_CUBIC * (gate * gate)))
-    return (0.5 * gate) * (1 + curve) * up, curve
-
-
-@geglu.vjp  # type: ignore[untyped-decorator]
-def _geglu_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, mx.array]:
-    (gate, up), (cotangent, _), (_, curve) = primals, cotangents, outputs
-    half = 0.5 * (1 + curve)  # gelu(gate) is gate * half
-    derivative = half + (0.5 * gate) * (1 - curve * curve) * (GELU_LINEAR + 3 * GELU_CUBIC * (gate * gate))
-    return cotangent * up * derivative, cotangent * (gate * half)
-
-
-def _fast_mlp(plain: type[Any]) -> type[Any]:
-    """A feed-forward block of Gemma's with `geglu`: (..., width) to (..., width)."""
-
-    def forward(self: Any, x: mx.array) -> mx.array:
-        gate, up = self.gate_proj(x), self.up_proj(x)
-        if x.shape[-2] > LONG:
-            return recompute_in_blocks(_geglu_down, self.down_proj, gate, up)
-        return _geglu_down(self.down_proj, gate, up)
-
-    return type(f"Fast{plain.__name__}", (plain,), {"__call__": forward})
-
-
-def _geglu_down(down_proj: Any, gate: mx.array, up: mx.array) -> mx.array:
-    return cast(mx.array, down_proj(cast(Any, geglu)(gate, up)[0]))
-
-
-FAST_MLPS = {plain: _fast_mlp(plain) for plain in (TanhMLP, gemma2.MLP, gemma3_text.MLP, gemma4_text.MLP)}
 
 
 class TableRope(nn.RoPE):
@@ -101,10 +54,8 @@ def _angles(dims: int, base: float, scale: float, length: int) -> tuple[mx.array
     return mx.array(cosine.astype(np.float32)), mx.array(sine.astype(np.float32))
 
 
-def use_fast_blocks(layers: list[Any]) -> None:
-    """Give the layers of this one model the fast blocks; the classes of mlx-lm stay as they are."""
+def use_tables(layers: list[Any]) -> None:
+    """Give the layers of this one model rope by tables; the classes of mlx-lm stay as they are."""
     for layer in layers:
-        if type(layer.mlp) in FAST_MLPS:
-            layer.mlp.__class__ = FAST_MLPS[type(layer.mlp)]
         if type(layer.self_attn.rope) is nn.RoPE:
             layer.self_attn.rope.__class__ = TableRope

@@ -2,25 +2,26 @@
 
 MLX's Linux CPU wheel brings a reference BLAS of 2 GFLOP/s; OpenBLAS loaded in front of it gives about 180 on two
 cores. `mx.compile` on the CPU calls a C++ compiler at run time and gains nothing there: it is switched off.
+What differs between a CPU and a GPU is in compute_path.py.
 """
 
 from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import os
 import sys
 import time
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from gemmalocal.backends.mlx import compute_path
 from gemmalocal.data.batches import BatchShape
 from gemmalocal.planning import device_memory as planning
 from gemmalocal.planning.device_memory import DeviceMemory
 
-CPU_SHAPES = BatchShape(multiple=8, overhead=24, limit=256, packed=True)
 MAX_STREAMS = 4  # on the CPU: the activations of each are in memory
-METAL_SHAPES = BatchShape(multiple=32, overhead=256, limit=4096)
 SLOW_GFLOPS = 20  # a reference BLAS reaches 2, OpenBLAS on two cores over 100
 CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps; unlimited by default on Metal (mlx-lm#828)
 
@@ -30,8 +31,10 @@ def prepare() -> None:
     load_openblas()
     import mlx.core as mx
 
+    if os.environ.get(compute_path.VARIABLE) == compute_path.CPU.name:
+        mx.set_default_device(mx.cpu)
     mx.set_cache_limit(CACHE_LIMIT)
-    if on_cpu():
+    if compute_path.device_is_cpu():
         mx.disable_compile()
 
 
@@ -61,39 +64,40 @@ def blas_threads(count: int | None = None) -> int:
     return int(blas.openblas_get_num_threads())
 
 
-def on_cpu() -> bool:
-    """Whether MLX computes on the CPU."""
-    import mlx.core as mx
-
-    return bool(mx.default_device().type == mx.DeviceType.cpu)
-
-
 def at_home() -> bool:
     """Whether there is a GPU, or OpenBLAS: without one, products on the CPU are forty times slower."""
-    return not on_cpu() or load_openblas() is not None
+    return not compute_path.device_is_cpu() or load_openblas() is not None
 
 
 def device_memory() -> DeviceMemory:
     """What Metal recommends, a card's (MLX's CUDA build), or the machine's."""
     import mlx.core as mx
 
-    told: dict[str, Any] = {} if on_cpu() else mx.device_info()
+    told: dict[str, Any] = {} if compute_path.device_is_cpu() else mx.device_info()
     if working_set := told.get("max_recommended_working_set_size"):
         return planning.of_metal(int(working_set))
     return planning.of_card(int(told["total_memory"])) if "total_memory" in told else planning.ram()
 
 
 def shapes() -> BatchShape:
-    """On the CPU packed rows, since uneven streams cost; on Metal few shapes and long passes (mlx-lm#1185)."""
-    return replace(CPU_SHAPES, streams=min(blas_threads(), MAX_STREAMS)) if on_cpu() else METAL_SHAPES
+    """The shapes of micro-batches on this path; on the CPU a stream for each thread of the BLAS."""
+    path = compute_path.current()
+    streams = min(blas_threads(), MAX_STREAMS) if path.name == compute_path.CPU.name else 1
+    return replace(path.shapes, streams=streams)
 
 
 def weight_bytes(dtype: str) -> int:
-    """Bytes of a weight. `auto` is float32 on the CPU, and bfloat16, as Gemma is published, on Metal."""
-    return 4 if dtype == "float32" or (dtype == "auto" and on_cpu()) else 2
+    """Bytes of a weight in a recipe's dtype."""
+    return compute_path.current().auto_bytes if dtype == "auto" else 4 if dtype == "float32" else 2
 
 
 activation_bytes = weight_bytes  # activations are in the weights' type
+
+
+def device_name() -> str:
+    """What `doctor` calls the device, and the path if it is another's."""
+    name = "CPU" if compute_path.device_is_cpu() else "Metal"
+    return f"{name}, on the GPU's path ({compute_path.VARIABLE}=gpu)" if compute_path.current().forced else name
 
 
 def probe() -> dict[str, Any]:
@@ -108,10 +112,10 @@ def probe() -> dict[str, Any]:
         mx.eval(left @ left)
     rate = count * 2 * size**3 / (time.perf_counter() - start) / 1e9
     blas = load_openblas()
-    slow = on_cpu() and rate < SLOW_GFLOPS
+    slow = compute_path.device_is_cpu() and rate < SLOW_GFLOPS
     return {
         "engine": "mlx",
-        "device": "CPU" if on_cpu() else "Metal",
+        "device": device_name(),
         "blas": blas or ("none" if sys.platform == "linux" else "Accelerate"),
         "gflops": round(rate, 1),
         "dtype": "float32",

@@ -33,6 +33,7 @@ class MlxGenerator:
 
     def __init__(self, folder: Path, adapters: Sequence[Path], dtype: str, quantize: int | None) -> None:
         self._language_model = model.load(folder, dtype, quantize).language_model
+        model.fold_norms(self._language_model)
         self._layers = multi_lora.attach_adapters(self._language_model, adapters)
         self._head = Head(self._language_model)
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import accumulate
+from typing import Any, cast
 
 import mlx.core as mx
 import mlx.nn as nn
+import numpy as np
 
 from gemmalocal.backends import lora_init
+from gemmalocal.backends.mlx import merged_linear
 from gemmalocal.recipe.schema import LoraSpec
+
+SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # of a Gemma's blocks
+AND = "+"  # between the names of projections that are computed together
 
 
 def linear_shape(linear: nn.Module) -> tuple[int, int]:
@@ -20,30 +28,71 @@ def linear_shape(linear: nn.Module) -> tuple[int, int]:
 class LoraLinear(nn.Module):
     """A frozen linear layer plus `scale * B A x`; `lora_a` (rank, in) and `lora_b` (out, rank) are float32.
 
+    `outputs` are those of several projections with the same input, if they are computed together: `linear` has their
+    rows one below the other, `lora_b` too, and `lora_a` is (projections * rank, in).
+
     The dropout key is set from outside: gradient checkpointing runs a layer twice and must meet the same mask, which a
     global random state would not give it.
     """
 
-    def __init__(self, linear: nn.Module, scale: float, dropout: float, lora_a: mx.array) -> None:
+    def __init__(
+        self, linear: nn.Module, scale: float, dropout: float, lora_a: mx.array, outputs: Sequence[int] = ()
+    ) -> None:
         super().__init__()
         self.linear = linear
         self.lora_a = lora_a
-        self.lora_b = mx.zeros((linear.weight.shape[0], len(lora_a)))
+        self.outputs = tuple(outputs) or (linear.weight.shape[0],)
+        self.lora_b = mx.zeros((sum(self.outputs), len(lora_a) // len(self.outputs)))
         self.scale, self._dropout = scale, dropout
         self._dropout_key: mx.array | None = None
+        self._block_diagonal, self._adapted = _block_diagonal(self.outputs), _adapted(linear)
+        self._input: mx.array | None = None  # of the projections under way
+        self._pending: dict[int, mx.array] = {}  # their outputs that nobody has asked for yet
 
     def set_dropout_key(self, key: mx.array | None) -> None:
         """Draw the dropout mask by `key` from now on; None switches dropout off."""
         self._dropout_key = key
 
+    def _columns(self, dtype: mx.Dtype) -> mx.array:
+        """B as (out, projections * rank), 0 where a row meets another projection's ranks."""
+        lora_b = self.lora_b.astype(dtype)
+        return lora_b if len(self.outputs) == 1 else cast(mx.array, self._block_diagonal(lora_b))
+
     def __call__(self, x: mx.array) -> mx.array:
         """(..., in) to (..., out), in the dtype of `x`."""
-        lora_input = x
+        rows = x.reshape(-1, x.shape[-1])  # as one matrix: so the weights' gradients are one product each
+        lora_a, columns = self.lora_a.astype(x.dtype), self._columns(x.dtype)
+        if self.scale != 1:
+            lora_a = lora_a * self.scale
         if self._dropout and self._dropout_key is not None:
-            kept = mx.random.bernoulli(1 - self._dropout, x.shape, key=self._dropout_key)
-            lora_input = mx.where(kept, x / (1 - self._dropout), 0)
-        low_rank = (lora_input @ self.lora_a.T) * self.scale  # (..., rank): scaled where it is smallest
-        return self.linear(x) + (low_rank @ self.lora_b.T).astype(x.dtype)
+            kept = mx.random.bernoulli(1 - self._dropout, x.shape, key=self._dropout_key).reshape(rows.shape)
+            dropped = mx.where(kept, rows / (1 - self._dropout), 0)
+            output = mx.addmm(self.linear(rows), dropped @ lora_a.T, columns.T)
+        else:
+            output = cast(Any, self._adapted)(rows, lora_a, columns)[0]
+        return output.reshape(*x.shape[:-1], -1)
+
+    def projection(self, number: int, x: mx.array) -> mx.array:
+        """What projection `number` of several gives for `x`; the first that is asked computes all."""
+        if self._input is not x:
+            borders = list(accumulate(self.outputs))[:-1]
+            self._input, self._pending = x, dict(enumerate(mx.split(self(x), borders, axis=-1)))
+        output = self._pending.pop(number)
+        if not self._pending:
+            self._input = None
+        return output
+
+
+class Projection(nn.Module):
+    """Stands where one of several projections was that are computed together."""
+
+    def __init__(self, together: LoraLinear, number: int) -> None:
+        super().__init__()
+        self._project = lambda x: together.projection(number, x)  # a closure, so that it is no child of this one
+
+    def __call__(self, x: mx.array) -> mx.array:
+        """(..., in) to (..., out)."""
+        return self._project(x)
 
 
 class DoraLinear(LoraLinear):
@@ -52,8 +101,10 @@ class DoraLinear(LoraLinear):
     DoRA, https://arxiv.org/abs/2402.09353; the norm is a constant to the gradient, as in its section 4.3.
     """
 
-    def __init__(self, linear: nn.Module, scale: float, dropout: float, lora_a: mx.array) -> None:
-        super().__init__(linear, scale, dropout, lora_a)
+    def __init__(
+        self, linear: nn.Module, scale: float, dropout: float, lora_a: mx.array, outputs: Sequence[int] = ()
+    ) -> None:
+        super().__init__(linear, scale, dropout, lora_a, outputs)
         weight = linear.weight
         if isinstance(linear, nn.QuantizedLinear):
             weight = mx.dequantize(weight, linear.scales, linear.biases, linear.group_size, linear.bits)
@@ -66,32 +117,120 @@ class DoraLinear(LoraLinear):
 
         |w + s b A|^2 = |w|^2 + 2 s (W A^T) . b + s^2 b (A A^T) b^T, for each row w of W and b of B.
         """
-        dtype = self.linear.scales.dtype if "scales" in self.linear else mx.float32  # a quantized layer takes no other
-        projected = self.linear(self.lora_a.astype(dtype))  # A W^T, (rank, out)
-        mixed = mx.sum(self.lora_b * projected.T.astype(mx.float32), axis=1)
-        adapter = mx.sum((self.lora_b @ (self.lora_a @ self.lora_a.T)) * self.lora_b, axis=1)
+        lora_a, lora_b = self.lora_a.astype(mx.float32), self._columns(mx.float32)
+        # A product with float32 would make a float32 copy of W.
+        dtype = (self.linear.scales if "scales" in self.linear else self.linear.weight).dtype
+        projected = self.linear(lora_a.astype(dtype))  # A W^T, (rank, out)
+        mixed = mx.sum(lora_b * projected.T.astype(mx.float32), axis=1)
+        adapter = mx.sum((lora_b @ (lora_a @ lora_a.T)) * lora_b, axis=1)
         return mx.stop_gradient(mx.sqrt(self._squared_norm + 2 * self.scale * mixed + self.scale**2 * adapter))
 
-    def output_scale(self) -> mx.array:
-        """What each output is multiplied by (out,)."""
-        return self.magnitude / self._norm()
+    def output_excess(self) -> mx.array:
+        """What each output is multiplied by, less 1 (out,), float32: near 0, it keeps its digits in bfloat16."""
+        return self.magnitude.astype(mx.float32) / self._norm() - 1
 
     def __call__(self, x: mx.array) -> mx.array:
         """(..., in) to (..., out), in the dtype of `x`."""
-        return super().__call__(x) * self.output_scale().astype(x.dtype)
+        output = super().__call__(x)
+        return output + output * self.output_excess().astype(x.dtype)
 
 
-def attach_lora(layers: dict[int, Any], spec: LoraSpec, seed: int, dora: bool) -> list[LoraLinear]:
-    """Replace the target projections of the numbered transformer layers by adapted ones and return these, in order."""
+def _adapted(linear: nn.Module) -> Any:
+    """`linear(x) + x A^T B^T` of rows x (n, in), A (rank, in) and B (out, rank), and `x A^T` for the vjp.
+
+    Autodiff would add the two gradients of x, one from each product; here the second product adds to the first.
+    """
+
+    @mx.custom_function
+    def forward(rows: mx.array, lora_a: mx.array, lora_b: mx.array) -> tuple[mx.array, mx.array]:
+        low_rank = rows @ lora_a.T
+        return mx.addmm(linear(rows), low_rank, lora_b.T), low_rank
+
+    @forward.vjp
+    def backward(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, mx.array, mx.array]:
+        (rows, lora_a, lora_b), (cotangent, _), (_, low_rank) = primals, cotangents, outputs
+        _, (base_gradient,) = mx.vjp(linear, [rows], [cotangent])
+        low_rank_gradient = cotangent @ lora_b
+        return mx.addmm(base_gradient, low_rank_gradient, lora_a), low_rank_gradient.T @ rows, cotangent.T @ low_rank
+
+    return forward
+
+
+def _block_diagonal(outputs: Sequence[int]) -> Any:
+    """B's rows (out, rank), of several projections, to (out, projections * rank) with each in its own columns."""
+    count = len(outputs)
+    number = mx.array(np.repeat(np.arange(count, dtype=np.int32), outputs))[:, None, None]  # of a row's projection
+    own = number == mx.arange(count, dtype=mx.int32)[:, None]  # (out, projections, 1)
+    mx.eval(own)
+
+    @mx.custom_function
+    def spread(lora_b: mx.array) -> mx.array:
+        return mx.where(own, lora_b[:, None], mx.array(0, lora_b.dtype)).reshape(len(lora_b), -1)
+
+    @spread.vjp
+    def gather(primal: mx.array, cotangent: mx.array, output: mx.array) -> mx.array:
+        blocks = cotangent.reshape(len(primal), count, -1)
+        indices = mx.broadcast_to(number, (len(primal), 1, primal.shape[1]))
+        return mx.take_along_axis(blocks, indices, axis=1)[:, 0]
+
+    return spread
+
+
+@contextmanager
+def unit_scale(adapters: Sequence[LoraLinear]) -> Iterator[None]:
+    """While a pass is built over matrices A that hold the scale already."""
+    scales = [adapter.scale for adapter in adapters]
+    for adapter in adapters:
+        adapter.scale = 1.0
+    try:
+        yield
+    finally:
+        for adapter, scale in zip(adapters, scales, strict=True):
+            adapter.scale = scale
+
+
+def attach_lora(
+    layers: dict[int, Any], spec: LoraSpec, seed: int, dora: bool, together: bool = False
+) -> list[LoraLinear]:
+    """Replace the target projections of the numbered transformer layers by adapted ones and return these, in order.
+
+    If `together`, those with the same input become one; with dropout they do not, since each has a mask of its own.
+    """
     adapters: list[LoraLinear] = []
-    adapter_class = DoraLinear if dora else LoraLinear
     for index, layer in layers.items():
         for block_name in ("self_attn", "mlp"):
             block = layer[block_name]
-            for name in spec.target_modules:
-                if name in block:
-                    path = f"model.layers.{index}.{block_name}.{name}"
-                    lora_a = mx.array(lora_init.lora_a(path, spec.rank, linear_shape(block[name])[1], seed))
-                    adapters.append(adapter_class(block[name], spec.alpha / spec.rank, spec.dropout, lora_a))
-                    block[name] = adapters[-1]
+            for names in _groups([name for name in spec.target_modules if name in block], together):
+                path = f"model.layers.{index}.{block_name}"
+                adapters.extend(_attach(block, names, path, spec, seed, dora))
     return adapters
+
+
+def _groups(names: Sequence[str], together: bool) -> list[tuple[str, ...]]:
+    """The projections of a block that are to be one, in the order of SAME_INPUT; else each alone."""
+    if not together:
+        return [(name,) for name in names]
+    groups = [tuple(name for name in same if name in names) for same in SAME_INPUT]
+    return [group for group in groups if group] + [(name,) for name in names if not any(name in g for g in groups)]
+
+
+def _attach(block: Any, names: Sequence[str], path: str, spec: LoraSpec, seed: int, dora: bool) -> list[LoraLinear]:
+    """Adapt some projections of a block: as one where their weights can be joined, else each alone."""
+    linears = [block[name] for name in names]
+    if len(names) > 1 and (spec.dropout or not merged_linear.can_merge(linears)):
+        return [adapter for name in names for adapter in _attach(block, [name], path, spec, seed, dora)]
+    lora_a = np.concatenate(
+        [
+            lora_init.lora_a(f"{path}.{name}", spec.rank, linear_shape(linear)[1], seed)
+            for name, linear in zip(names, linears, strict=True)
+        ]
+    )
+    outputs = [linear_shape(linear)[0] for linear in linears]
+    linear = merged_linear.merge(linears)
+    adapter_class = DoraLinear if dora else LoraLinear
+    adapter = adapter_class(linear, spec.alpha / spec.rank, spec.dropout, mx.array(lora_a), outputs)
+    block[AND.join(names)] = adapter
+    if len(names) > 1:
+        for number, name in enumerate(names):
+            block[name] = Projection(adapter, number)
+    return [adapter]

@@ -6,13 +6,14 @@ only (tokens, width) survives of (tokens, 262144). Masked rows never reach the h
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from gemmalocal.backends.mlx import device, tiled_cross_entropy
+from gemmalocal.backends.mlx import compute_path, tiled_cross_entropy
+from gemmalocal.backends.mlx.recompute import order_after
 from gemmalocal.planning.memory import HEAD_ROWS
 
 
@@ -42,14 +43,56 @@ class Head:
         self._project = self._module.as_linear if tied else self._module
         self._softcap = getattr(language_model.args, "final_logit_softcapping", None)
         quantized = isinstance(self._module, nn.QuantizedEmbedding | nn.QuantizedLinear)
-        self._in_tiles = device.on_cpu() and not quantized and self._module.weight.dtype == mx.float32
+        self._in_tiles = compute_path.current().tiled_head and not quantized and self._module.weight.dtype == mx.float32
 
     def logits(self, hidden: mx.array) -> mx.array:
-        """(n, width) to (n, vocabulary)."""
-        return self._capped(self._project(hidden))
+        """(n, width) to (n, vocabulary), in the head's own type."""
+        return self._capped(self._project(self._cast(hidden)))
+
+    def _cast(self, hidden: mx.array) -> mx.array:
+        """In the head's own type: for a float32 factor MLX would copy the whole head to float32."""
+        return hidden.astype((self._module.scales if "scales" in self._module else self._module.weight).dtype)
 
     def _capped(self, logits: mx.array) -> mx.array:
         return mx.tanh(logits / self._softcap) * self._softcap if self._softcap else logits
+
+    def summed_loss(self, hidden: mx.array, targets: mx.array, weights: mx.array) -> mx.array:
+        """The loss of `loss` as a graph whose vjp costs nothing more; for a head that is not trained.
+
+        A row counts as often as `weights` (n,), float32, say: 0 for one that fills up a shape.
+        """
+
+        @mx.custom_function
+        def forward(hidden: mx.array) -> tuple[mx.array, mx.array]:
+            totals: list[mx.array] = []
+            slopes: list[mx.array] = []
+            for start in range(0, hidden.shape[0], HEAD_ROWS):
+                rows = slice(start, start + HEAD_ROWS)
+                # One chunk waits for the one before it: else the logits of all are in memory at the same time.
+                (chunk,) = order_after([hidden[rows]], slopes[-1:])
+                total, slope = self._slope(chunk, targets[rows], weights[rows])
+                totals.append(total)
+                slopes.append(slope)
+            return sum(totals[1:], totals[0]), slopes[0] if len(slopes) == 1 else mx.concatenate(slopes)
+
+        @forward.vjp
+        def backward(primal: mx.array, cotangents: Any, outputs: Any) -> mx.array:
+            return outputs[1] * cotangents[0].astype(primal.dtype)
+
+        return cast("tuple[mx.array, mx.array]", forward(hidden))[0]
+
+    def _slope(self, hidden: mx.array, targets: mx.array, weights: mx.array) -> tuple[mx.array, mx.array]:
+        """Summed loss and its gradient (n, width), in `hidden`'s dtype: softmax less one, times the head's weights."""
+        logits = self._project(self._cast(hidden))
+        capped = self._capped(logits.astype(mx.float32))
+        log_sums = mx.logsumexp(capped, axis=-1, keepdims=True)
+        total = mx.sum((log_sums - mx.take_along_axis(capped, targets[:, None], axis=-1))[:, 0] * weights)
+        one_hot = mx.arange(capped.shape[-1]) == targets[:, None]
+        slope = (mx.exp(capped - log_sums) - one_hot) * weights[:, None]
+        if self._softcap:  # c tanh(x / c), whose derivative is 1 - tanh^2
+            slope = slope * (1 - mx.square(capped / self._softcap))
+        _, (gradient,) = mx.vjp(self._project, [self._cast(hidden)], [slope.astype(logits.dtype)])
+        return total, gradient.astype(hidden.dtype)
 
     def loss(self, hidden: mx.array, targets: mx.array, gradient: bool = True) -> Loss:
         """The loss of `hidden` (n, width) against the ids `targets` (n,)."""
@@ -77,18 +120,15 @@ class Head:
         if gradient and self._trained:
             return self._trained_chunk(hidden, targets)
 
-        def summed(hidden: mx.array) -> mx.array:
-            return _cross_entropy(self.logits(hidden), targets)
-
         if not gradient:
-            return Loss(float(np.array(summed(hidden))), None, None)
-        total, hidden_gradient = mx.value_and_grad(summed)(hidden)
+            return Loss(float(np.array(_cross_entropy(self.logits(hidden), targets))), None, None)
+        total, hidden_gradient = self._slope(hidden, targets, mx.ones(targets.shape))
         mx.eval(total, hidden_gradient)
         return Loss(float(np.array(total)), hidden_gradient, None)
 
     def _trained_chunk(self, hidden: mx.array, targets: mx.array) -> Loss:
         def summed(hidden: mx.array, weight: mx.array) -> mx.array:
-            return _cross_entropy(self._capped(hidden @ weight.T), targets)
+            return _cross_entropy(self._capped(hidden.astype(weight.dtype) @ weight.T), targets)
 
         total, gradients = mx.value_and_grad(summed, argnums=[0, 1])(hidden, self._module.weight)
         mx.eval(total, gradients)

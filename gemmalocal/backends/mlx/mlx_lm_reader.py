@@ -13,7 +13,7 @@ from mlx_lm.tuner.utils import load_adapters
 from mlx_lm.utils import load_model
 from numpy.typing import NDArray
 
-from gemmalocal.backends.mlx import device
+from gemmalocal.backends.mlx import compute_path
 from gemmalocal.backends.mlx.errors import translated
 from gemmalocal.backends.process_group import ALONE
 from gemmalocal.data.batches import BatchShape, MicroBatch
@@ -32,7 +32,7 @@ class MlxLmReader:
     def __init__(self, base: Path, adapter: Path) -> None:
         self.shapes, self.group = BatchShape(32, 0, 1), ALONE  # row by row: the logits of a row are whole in memory
         self._model, _ = load_model(base, lazy=True)
-        if device.on_cpu():
+        if compute_path.current().auto_dtype == "float32":
             self._model.set_dtype(mx.float32)
         try:
             load_adapters(self._model, str(adapter))

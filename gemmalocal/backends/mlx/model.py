@@ -8,16 +8,18 @@ from typing import Any, NamedTuple, cast
 import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten
+from mlx_lm.models import gemma, gemma2, gemma3_text
 from mlx_lm.utils import load_config, load_model
 
 from gemmalocal.backends import full_model
-from gemmalocal.backends.mlx import attention, config_compat, cpu, device
+from gemmalocal.backends.mlx import attention, compute_path, config_compat, cpu, geglu
 from gemmalocal.backends.mlx.mlx_lm_fixes import REFUSED, apply_fixes
 from gemmalocal.errors import ModelError
 from gemmalocal.planning.memory import GROUP
 from gemmalocal.planning.model_sizes import FAMILIES
 from gemmalocal.weights import agree
 
+NORMS_FROM_ONE = (gemma.RMSNorm, gemma2.RMSNorm, gemma3_text.RMSNorm)  # whose weight is what a scale is more than 1
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 
 
@@ -46,8 +48,9 @@ def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
     language_model = model.language_model if wrapped else model
     if quantize:
         _quantize(language_model, quantize, folder)
-    if dtype == "auto" and device.on_cpu():
-        dtype = "float32"  # bfloat16 products are 40 times slower than float32 ones on a CPU
+    path = compute_path.current()
+    if dtype == "auto" and path.auto_dtype == "float32":
+        dtype = path.auto_dtype
     if dtype in DTYPES:
         language_model.set_dtype(DTYPES[dtype])
     del model
@@ -56,9 +59,19 @@ def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
         mx.eval(value)  # one by one: what is quantized is never in memory as a whole
     apply_fixes(language_model, str(family))
     attention.use_chunked_attention(language_model.model, config.get("text_config") or config)
-    if device.on_cpu():
-        cpu.use_fast_blocks(language_model.model.layers)
+    geglu.use_geglu(language_model.model.layers, path.tables)
+    if path.tables:
+        cpu.use_tables(language_model.model.layers)
     return Loaded(language_model, wrapped)
+
+
+def fold_norms(language_model: Any) -> None:
+    """Add the 1 to the weights of norms that are not trained, instead of each time they are used."""
+    for module in language_model.modules():
+        if isinstance(module, NORMS_FROM_ONE):
+            module.__class__ = nn.RMSNorm
+            module.weight = 1.0 + module.weight
+            mx.eval(module.weight)
 
 
 def unfreeze_all(language_model: Any, wrapped: bool) -> None:

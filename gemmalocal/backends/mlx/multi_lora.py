@@ -31,9 +31,9 @@ class MultiLoraLinear(nn.Module):
         outputs, inputs = lora.linear_shape(linear)
         self.lora_a, self.lora_b = mx.zeros((0, inputs)), mx.zeros((outputs, 0))
         self._scales = mx.zeros((voices, 0))  # of each voice, for each column of rank: (voices, ranks)
-        self._output_scales: mx.array | None = None  # DoRA's factors, (voices, out)
+        self._output_excesses: mx.array | None = None  # DoRA's factors, less 1, (voices, out)
         self._scale: mx.array | None = None  # of the rows at hand, (rows, 1, ranks)
-        self._output_scale: mx.array | None = None  # (rows, 1, out)
+        self._output_excess: mx.array | None = None  # (rows, 1, out)
 
     def add(self, voice: int, adapter: lora.LoraLinear) -> None:
         """Lay an adapter made for the same layer beside the others."""
@@ -43,16 +43,16 @@ class MultiLoraLinear(nn.Module):
         self.lora_b = mx.concatenate([self.lora_b, adapter.lora_b], axis=1)
         self._scales = mx.concatenate([self._scales, scales], axis=1)
         if isinstance(adapter, lora.DoraLinear):
-            if self._output_scales is None:
-                self._output_scales = mx.ones((len(self._scales), len(adapter.lora_b)))
-            self._output_scales[voice] = adapter.output_scale()
-        mx.eval(self.lora_a, self.lora_b, self._scales, self._output_scales)
+            if self._output_excesses is None:
+                self._output_excesses = mx.zeros((len(self._scales), len(adapter.lora_b)))
+            self._output_excesses[voice] = adapter.output_excess()
+        mx.eval(self.lora_a, self.lora_b, self._scales, self._output_excesses)
 
     def select(self, voices: mx.array | None) -> None:
         """The voice of each row of the batches to come (rows,); None if all are the base."""
         self._scale = None if voices is None else self._scales[voices][:, None]
-        self._output_scale = (
-            None if voices is None or self._output_scales is None else self._output_scales[voices][:, None]
+        self._output_excess = (
+            None if voices is None or self._output_excesses is None else self._output_excesses[voices][:, None]
         )
 
     def __call__(self, x: mx.array) -> mx.array:
@@ -60,9 +60,10 @@ class MultiLoraLinear(nn.Module):
         output: mx.array = self.linear(x)
         if self._scale is None:
             return output
-        low_rank = (x @ self.lora_a.T) * self._scale  # (rows, length, ranks), 0 in the columns of other voices
-        output = output + (low_rank @ self.lora_b.T).astype(x.dtype)
-        return output if self._output_scale is None else output * self._output_scale.astype(x.dtype)
+        # (rows, length, ranks), 0 in the columns of other voices
+        low_rank = (x @ self.lora_a.astype(x.dtype).T) * self._scale.astype(x.dtype)
+        output = mx.addmm(output, low_rank, self.lora_b.astype(x.dtype).T)
+        return output if self._output_excess is None else output + output * self._output_excess.astype(x.dtype)
 
 
 def attach_adapters(language_model: Any, folders: Sequence[Path]) -> list[MultiLoraLinear]:

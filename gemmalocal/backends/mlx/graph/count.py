@@ -12,7 +12,7 @@ import mlx.core as mx
 from mlx_lm.generate import generate_step
 from mlx_lm.tuner.callbacks import TrainingCallback
 
-from gemmalocal.backends.mlx import baseline, device
+from gemmalocal.backends.mlx import baseline, compute_path
 from gemmalocal.backends.mlx.generate import MlxGenerator
 from gemmalocal.backends.mlx.graph.figures import figures
 from gemmalocal.backends.mlx.graph.order import WIDTH
@@ -34,7 +34,7 @@ TOKENS = (FIRST, "second", COUNTED, LAST)  # after each token's name is what lea
 @contextmanager
 def gpu_path() -> Iterator[None]:
     """The engine takes the path of a GPU meanwhile."""
-    with replaced(device, "on_cpu", lambda: False):
+    with replaced(compute_path, "current", lambda: compute_path.GPU):
         yield
 
 

@@ -51,6 +51,9 @@ class Recording:
         self.handovers.append(Handover(self.phase, waits, overdue, [copy.copy(value) for value in values]))
         if not waits:
             self._ahead.append(values)
+        elif self.phase == LOADING:  # what is there before the first step is no part of a step: a number stands for it
+            for value in values:
+                value[...] = mx.array(0, value.dtype)
 
     def _catch_up(self, values: list[mx.array]) -> bool:
         """Whether one of them was handed over ahead; what was so before it is then there as well."""

@@ -1,0 +1,124 @@
+"""Forward and backward pass of some micro-batches: loss and gradient, built while the model computes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import mlx.core as mx
+import numpy as np
+
+from gemmalocal.backends.mlx import attention
+from gemmalocal.backends.mlx.lora import LoraLinear
+from gemmalocal.backends.mlx.loss import Head
+from gemmalocal.backends.mlx.streams import Streams
+from gemmalocal.backends.mlx.trainable import Trainable
+from gemmalocal.data.batches import MicroBatch
+
+
+class Network(NamedTuple):
+    """A language model, its head, its adapters in order (none if all is trained), and what of it is trained."""
+
+    language_model: Any
+    head: Head
+    adapters: Sequence[LoraLinear]
+    trainable: Trainable
+
+    @property
+    def width(self) -> int:
+        """Of the hidden states."""
+        return int(self.language_model.args.hidden_size)
+
+    @property
+    def activation_dtype(self) -> mx.Dtype:
+        """Of the hidden states."""
+        return self.language_model.model.norm.weight.dtype
+
+    def hidden(self, batch: MicroBatch, positions: mx.array) -> mx.array:
+        """The hidden states (n, width) at `positions` (n,) of (rows * length)."""
+        with attention.segments(batch.segments):
+            states = self.language_model.model(mx.array(batch.ids[:, :-1]))
+        return states.reshape(-1, self.width)[positions]
+
+    def set_dropout_keys(self, keys: Iterable[mx.array | None]) -> None:
+        """A key for each adapter."""
+        for adapter, key in zip(self.adapters, keys, strict=True):
+            adapter.set_dropout_key(key)
+
+    def switch_dropout_off(self) -> None:
+        """No masks from now on."""
+        self.set_dropout_keys([None] * len(self.adapters))
+
+
+class _Passes(NamedTuple):
+    """A micro-batch of n supervised tokens under way: `hidden` and `cotangent` are (n, width).
+
+    `targets` are (n,) ids, `gradient` an array for each trainable one.
+    """
+
+    hidden: mx.array
+    targets: mx.array
+    cotangent: mx.array
+    gradient: list[mx.array]
+
+
+class EagerPasses:
+    """Op by op, micro-batches side by side on several streams; also where the head itself is trained."""
+
+    def __init__(self, network: Network, streams: Streams) -> None:
+        self._network, self._streams = network, streams
+
+    def __call__(self, parts: Sequence[MicroBatch], keys: Sequence[mx.array]) -> tuple[float, list[mx.array]]:
+        """Summed loss (nats), and its gradient by the network's trainable arrays; `keys` (adapters, 2) of each part."""
+        passes = self._streams.map(self._forward_backward, parts, keys)
+        self._streams.evaluate(*(batch.hidden for batch in passes))
+        loss = self._network.head.loss(
+            mx.concatenate([batch.hidden for batch in passes]), mx.concatenate([batch.targets for batch in passes])
+        )
+        assert loss.hidden_gradient is not None
+        # The head's gradient (n of all, width) is written into the buffers that the backward passes wait with.
+        start = 0
+        for batch in passes:
+            end = start + batch.targets.size
+            np.array(batch.cotangent, copy=False)[...] = np.array(loss.hidden_gradient[start:end].astype(mx.float32))
+            start = end
+        self._streams.evaluate(*(batch.gradient for batch in passes))
+        gradient = [sum(summands[1:], summands[0]) for summands in zip(*(p.gradient for p in passes), strict=True)]
+        if loss.weight_gradient is not None:
+            gradient[self._network.trainable.names.index(self._network.head.name)] += loss.weight_gradient
+        return loss.total, gradient
+
+    def _forward_backward(self, batch: MicroBatch, keys: mx.array) -> _Passes:
+        """Build forward and backward pass at once, as MLX does, though the cotangent is not known before the head ran.
+
+        It gets a buffer that is filled in between. So each activation lives just as long as its gradient needs it.
+        """
+        network = self._network
+        network.set_dropout_keys(list(keys))
+        arrays = network.trainable.arrays
+        positions, targets = supervised(batch)
+
+        def forward(*arrays: mx.array) -> mx.array:
+            network.trainable.update(list(arrays))
+            return network.hidden(batch, positions).astype(mx.float32)
+
+        cotangent = mx.zeros((targets.size, network.width))
+        mx.eval(cotangent)
+        with attention.segments(batch.segments):  # here, since checkpointing builds a layer again in the backward pass
+            (hidden,), gradient = mx.vjp(forward, arrays, [cotangent])
+        network.trainable.update(arrays)
+        return _Passes(hidden, targets, cotangent, gradient)
+
+    def loss(self, parts: Sequence[MicroBatch]) -> float:
+        """Summed loss (nats), without dropout."""
+        self._network.switch_dropout_off()
+        positions, targets = zip(*(supervised(part) for part in parts), strict=True)
+        hidden = self._streams.map(self._network.hidden, parts, positions)
+        self._streams.evaluate(*hidden)
+        return self._network.head.loss(mx.concatenate(hidden), mx.concatenate(list(targets)), gradient=False).total
+
+
+def supervised(batch: MicroBatch) -> tuple[mx.array, mx.array]:
+    """Flat positions in (rows * length) whose next token is supervised, and those next tokens' ids; both (n,) int32."""
+    positions = np.flatnonzero(batch.weights[:, 1:].reshape(-1) > 0).astype(np.int32)
+    return mx.array(positions), mx.array(batch.ids[:, 1:].reshape(-1)[positions])
