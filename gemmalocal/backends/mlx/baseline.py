@@ -49,25 +49,23 @@ def train_baseline(
     """
     reports = _Reports()
     with translated():
-        train_stock(folder, rows, batch_size, steps, max_length, checkpointing, reports)
+        model = load_stock(folder, "auto", adapted=True)
+        train_stock(model, rows, batch_size, steps, max_length, checkpointing, reports)
     (start, tokens_before), (end, tokens_after) = reports.steps[1 if steps > 1 else 0], reports.steps[-1]
     return baseline.figures("mlx-lm", tokens_after - tokens_before, end - start, int(mx.get_peak_memory()))
 
 
 def train_stock(
-    folder: Path,
+    model: Any,
     rows: Sequence[tuple[list[int], int]],
     batch_size: int,
     steps: int,
     max_length: int,
     checkpointing: bool,
     reports: TrainingCallback,
-    dtype: str = "auto",
 ) -> None:
-    """Train with mlx-lm as it comes; it reports after each step. `dtype` is a recipe's."""
-    mx.random.seed(0)
+    """Train `load_stock`'s model with mlx-lm as it comes; it reports after each step."""
     np.random.seed(0)
-    model = load_stock(folder, dtype, adapted=True)
     mx.reset_peak_memory()
     with tempfile.TemporaryDirectory() as scratch:
         train(
@@ -91,6 +89,7 @@ def train_stock(
 
 def load_stock(folder: Path, dtype: str, adapted: bool) -> Any:
     """mlx-lm's model as it comes, with a fresh adapter of bench's recipe or without. `dtype` is a recipe's."""
+    mx.random.seed(0)
     model, _ = load_model(folder)
     dtype = compute_path.current().auto_dtype if dtype == "auto" else dtype
     if dtype in DTYPES:

@@ -54,6 +54,7 @@ class Recording:
         elif self.phase == LOADING:  # what is there before the first step is no part of a step: a number stands for it
             for value in values:
                 value[...] = mx.array(0, value.dtype)
+            _evaluate(values)  # which takes no memory: it is a view of the number
 
     def _catch_up(self, values: list[mx.array]) -> bool:
         """Whether one of them was handed over ahead; what was so before it is then there as well."""
