@@ -16,7 +16,7 @@ from gemmalocal.backends import full_model
 from gemmalocal.backends.torch import attention, cpu_memory, fused_ops
 from gemmalocal.backends.torch.device import Precision
 from gemmalocal.backends.torch.frozen_linear import QUANTIZED, FrozenLinear
-from gemmalocal.errors import ModelError
+from gemmalocal.errors import BackendUnavailable, ModelError
 from gemmalocal.planning.model_sizes import FAMILIES
 from gemmalocal.weights import agree
 
@@ -85,7 +85,7 @@ def _family(folder: Path) -> str:
 def _move_weights(language_model: Any, precision: Precision, device: torch.device, bits: int | None) -> None:
     """Move the weights to the device, those of linear layers as they will be multiplied, one after the other."""
     if bits and any(hasattr(layer, "experts") for layer in language_model.model.layers):
-        raise ModelError(
+        raise BackendUnavailable(
             "The experts of this model would stay unquantized.", "Leave quantize out, or set backend: mlx."
         )
     linear_class = QUANTIZED[bits] if bits else FrozenLinear

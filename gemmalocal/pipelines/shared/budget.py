@@ -92,6 +92,13 @@ def budget(
     return Budget(decided, shapes, peak, plan, room, length)
 
 
+def weight_bytes(recipe: Recipe, folder: Path, backend: Backend) -> int:
+    """Bytes of the weights in `folder` as an engine would hold them for a recipe; raises `ModelError`."""
+    sizes, bits = _model(folder)
+    width = backend.weight_bytes(recipe.weight_dtype)
+    return memory.estimate(sizes, recipe, Load(1, 1), width, False, bits, backend.name).weights
+
+
 def load_of(examples: Examples, recipe: Recipe) -> Callable[[BatchShape], Load]:
     """By shapes of micro-batches, what a recipe has under way at once (in tokens), over its first batches."""
     train = recipe.train

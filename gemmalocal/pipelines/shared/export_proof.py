@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.backends import BACKENDS, installed, open_backend
-from gemmalocal.backends.protocol import InferenceModel
+from gemmalocal.backends.protocol import InferenceModel, Trainer
 from gemmalocal.data import token_store
 from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import loop
-from gemmalocal.errors import ModelError
+from gemmalocal.errors import BackendUnavailable, ModelError, OutOfMemory
 from gemmalocal.export.proof import Proof, ProofAnswer
 from gemmalocal.export.source import FinishedRun
 from gemmalocal.files import staging
 from gemmalocal.jobs import history
+from gemmalocal.pipelines.shared import budget
+from gemmalocal.planning import suitability
 from gemmalocal.recipe.schema import LoraSpec, Recipe
 from gemmalocal.records import Tell
 from gemmalocal.weights import gguf_file
@@ -127,8 +130,9 @@ def ask_export(form: ExportForm, finished: FinishedRun, folder: Path, reference:
 
 
 def _training_engine(finished: FinishedRun) -> str:
-    """The engine that trained the run."""
-    return str(history.read(finished.run).plan.get("engine", "mlx"))
+    """The engine that trained the run; where it is not installed, as on another machine, one that is."""
+    trained_by = str(history.read(finished.run).plan.get("engine", "mlx"))
+    return next(filter(installed, (trained_by, *BACKENDS)), trained_by)
 
 
 def _read_again(
@@ -139,23 +143,34 @@ def _read_again(
         reader: InferenceModel = open_backend("mlx").load_with_mlx_lm(finished.base, folder)  # type: ignore[attr-defined]
         return "mlx-lm itself", "the adapter over its base", _measure(questions, finished.recipe, reader)
     others = [name for name in BACKENDS if name != training_engine and installed(name)]
-    engine = "mlx" if form.bits else (others or [training_engine])[0]
-    backend = open_backend(engine)
+    engines = ["mlx"] if form.bits else [*others, training_engine]
     plain = _recipe(finished.recipe, "none")
     if form.name == "adapter":
-        trainer = backend.trainer(finished.base, _recipe(finished.recipe, finished.recipe.quantize))
+        engine, trainer = _opened(engines, finished.base, _recipe(finished.recipe, finished.recipe.quantize))
         trainer.load(folder)
         return engine, "the adapter over its base", _measure(questions, finished.recipe, trainer)
     if form.name == "merged":
-        return engine, "the folder", _measure(questions, finished.recipe, backend.trainer(folder, plain))
+        engine, trainer = _opened(engines, folder, plain)
+        return engine, "the folder", _measure(questions, finished.recipe, trainer)
     with staging.folder(folder / "again") as scratch:
         file, opened = next(folder.glob("*.gguf")), scratch / "model"
         gguf_file.to_folder(file, opened, lambda *progress: None, {})
-        return (
-            engine,
-            "the GGUF, dequantized by gguf",
-            _measure(questions, finished.recipe, backend.trainer(opened, plain)),
-        )
+        engine, trainer = _opened(engines, opened, plain)
+        return engine, "the GGUF, dequantized by gguf", _measure(questions, finished.recipe, trainer)
+
+
+def _opened(engines: Sequence[str], folder: Path, recipe: Recipe) -> tuple[str, Trainer]:
+    """The first of some engines that can hold a model here, and the model in it.
+
+    The last one is not asked whether it can. Raises what stands in that one's way, and `ModelError` in any other's.
+    """
+    *first, last = engines
+    for engine in first:
+        backend = open_backend(engine)
+        if suitability.chat(budget.weight_bytes(recipe, folder, backend), backend.device_memory().usable):
+            with suppress(BackendUnavailable, OutOfMemory):
+                return engine, backend.trainer(folder, recipe)
+    return last, open_backend(last).trainer(folder, recipe)
 
 
 def _measure(questions: ProofQuestions, recipe: Recipe, trainer: InferenceModel) -> ProofMeasurement:
