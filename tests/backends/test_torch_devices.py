@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.protocol import Sampling
-from gemmalocal.backends.torch import device
+from gemmalocal.backends.torch import attention, device
 from gemmalocal.backends.torch.train import OPTIMIZER
 from gemmalocal.data.batches import BatchShape, plan
 from gemmalocal.errors import BackendUnavailable
@@ -109,6 +109,22 @@ def test_copies_are_waited_for_where_memory_is_not_pinned(monkeypatch: pytest.Mo
         with Poorer(device.traits()) as poorer:
             device.placed(np.arange(5), torch.device("meta"))
         assert torch.int64 in poorer.seen
+
+
+def test_keys_that_heads_share_are_attended_to_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = torch.Generator().manual_seed(1)
+    query, key, value = (
+        torch.randn(1, heads, 40, 16, generator=random).bfloat16().requires_grad_() for heads in (4, 2, 2)
+    )
+    results = []
+    for kind in ("cpu", "cuda"):
+        monkeypatch.setenv(device.DESCRIPTION, kind)
+        (output, _), given = attention.attend(None, query, key, value, row_lengths=[30, 10]), [query, key, value]
+        results.append([output, *torch.autograd.grad(output.float().square().sum(), given)])
+        assert attention._reads_shared_keys(query, key, value) == (kind == "cuda")
+        assert not attention._reads_shared_keys(query.float(), key.float(), value.float())
+    for expanded, shared in zip(*results, strict=True):
+        torch.testing.assert_close(shared, expanded, rtol=0.03, atol=0.03)
 
 
 def test_a_description_that_nobody_wrote(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,14 @@
 """The torch sibling: CUDA, the CPU, and Apple's GPU for those who want torch there."""
 
+import os
+
 from gemmalocal.backends import transformers_import
 
 transformers_import.forget()  # mlx-lm's is without torch
+# Before torch is imported: CUDA's allocator grows what it holds in place of holding pieces of every size that was met,
+# and what Apple's GPU has no kernel for is computed on the CPU.
+os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
+os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 from gemmalocal.backends.torch.baseline import train_baseline  # noqa: E402
 from gemmalocal.backends.torch.device import activation_bytes, at_home, device_memory, probe, shapes, weight_bytes  # noqa: E402

@@ -13,9 +13,11 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.backends.cuda import SDPAParams, can_use_flash_attention
 from torch.utils.checkpoint import checkpoint
 from transformers import AttentionInterface
 
+from gemmalocal.backends.torch import device
 from gemmalocal.backends.torch.kv_cache import RowCache
 from gemmalocal.planning.memory import LONG
 
@@ -59,14 +61,16 @@ def _attend_row(
     if length == 1:  # it sees all keys; the heads of one key are as good as several queries
         queries = query.unflatten(1, (-1, heads_per_key)).squeeze(3)
         return _attend_at_once(queries, key, value, scale, None, softcap).flatten(1, 2).unsqueeze(2)
-    if heads_per_key > 1:
+    offset = key.shape[2] - length  # keys that are cached from before
+    window_cuts = window is not None and offset + length > window
+    causal = not window_cuts and not offset and softcap is None
+    grouped = causal and heads_per_key > 1 and _reads_shared_keys(query, key, value)
+    if heads_per_key > 1 and not grouped:
         key, value = (
             shared.unsqueeze(2).expand(-1, -1, heads_per_key, -1, -1).flatten(1, 2) for shared in (key, value)
         )
-    offset = key.shape[2] - length  # keys that are cached from before
-    window_cuts = window is not None and offset + length > window
-    if not window_cuts and not offset and softcap is None:
-        return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale)
+    if causal:
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=grouped)
     if not window_cuts and length <= LONG:
         return _attend_at_once(query, key, value, scale, _mask(0, offset, offset + length, None, query.device), softcap)
     # No keys beyond a chunk's last query, and under a window none from long before: (CHUNK, window + CHUNK) scores.
@@ -80,6 +84,14 @@ def _attend_row(
             checkpoint(_attend_at_once, *visible, scale, mask, softcap, use_reentrant=False, preserve_rng_state=False)
         )
     return torch.cat(outputs, dim=2)
+
+
+def _reads_shared_keys(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Whether a fused kernel takes keys as they are that several heads share; else all scores would be in memory."""
+    if not device.traits().grouped_attention or query.dtype == torch.float32:
+        return False
+    params = SDPAParams(query, key, value, None, 0.0, True, True)
+    return can_use_flash_attention(params) if query.is_cuda else True
 
 
 def _mask(first_key: int, start: int, end: int, window: int | None, device: torch.device) -> Tensor:

@@ -274,7 +274,10 @@ class TorchTrainer:
 
     def memory(self) -> Memory:
         """What the allocator says, or on the CPU the system, in bytes; a call begins a new peak."""
-        if self._device.type != "cuda":
+        if self._device.type == "mps":  # which tells no peak; what the driver holds is the most that was met
+            active, held = torch.mps.current_allocated_memory(), torch.mps.driver_allocated_memory()
+            return Memory(held, active, held - active)
+        if self._device.type == "cpu":
             return self._resident()
         active, reserved = torch.cuda.memory_allocated(), torch.cuda.memory_reserved()
         memory = Memory(torch.cuda.max_memory_allocated(), active, reserved - active)
@@ -285,4 +288,6 @@ class TorchTrainer:
         """Give the allocator's freed buffers back to the system."""
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
+        elif self._device.type == "mps":
+            torch.mps.empty_cache()
         cpu_memory.release()
