@@ -59,10 +59,14 @@ class BatchShape:
     packed: bool = False
 
 
-def batch(examples: Sequence[Example], size: int, seed: int, number: int) -> list[Example]:
-    """The `size` examples of batch `number` (from 0), of endless epochs shuffled by `seed`; it may cross an end."""
+def batch(examples: Sequence[Example], size: int, seed: int, number: int, end: int | None = None) -> list[Example]:
+    """The `size` examples of batch `number` (from 0), of epochs shuffled by `seed`; it may cross an epoch's end.
+
+    All epochs together have `end` examples, so that the last batch may be smaller; None is without end.
+    """
     chosen = []
-    for position in range(number * size, (number + 1) * size):
+    first = number * size
+    for position in range(first, first + size if end is None else min(first + size, end)):
         epoch, index = divmod(position, len(examples))
         chosen.append(examples[_order(len(examples), seed, epoch)[index]])
     return chosen
@@ -162,10 +166,15 @@ def longest(examples: Sequence[Example], shapes: BatchShape) -> int:
     return _round_up(int(lengths(examples).max()) - 1, shapes.multiple)
 
 
-def largest(examples: Sequence[Example], size: int, seed: int, shapes: BatchShape, rows: int | None) -> int:
-    """Tokens (padding counted) of the largest micro-batches at once, over the first batches; or of the longest row."""
-    looks = min(LOOKS, -(-len(examples) // size))
-    plans = (plan(batch(examples, size, seed, number), shapes, rows) for number in range(looks))
+def largest(
+    examples: Sequence[Example], size: int, seed: int, shapes: BatchShape, rows: int | None, end: int | None = None
+) -> int:
+    """Tokens (padding counted) of the largest micro-batches at once, over the first batches; or of the longest row.
+
+    `size`, `seed` and `end` are those of `batch`, `rows` is that of `plan`.
+    """
+    looks = min(LOOKS, -(-(end or len(examples)) // size))
+    plans = (plan(batch(examples, size, seed, number, end), shapes, rows) for number in range(looks))
     at_once = (parts for planned in plans for parts in rounds(planned, shapes.streams))
     tokens = (sum(part.tokens for part in parts) for parts in at_once)
     return max(longest(examples, shapes), *tokens)

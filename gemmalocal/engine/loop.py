@@ -120,7 +120,7 @@ def _share(examples: Sequence[Example], spec: TrainSpec, trainer: InferenceModel
 def _step(run: TrainingRun, trainer: Trainer, state: TrainState) -> tuple[Step | Skipped, str]:
     """One optimizer step, and what is wrong with it."""
     start, spec, step = time.perf_counter(), run.spec, state.step
-    examples = batch(run.train, spec.rows_per_step, spec.seed, step - 1)
+    examples = batch(run.train, spec.rows_per_step, spec.seed, step - 1, spec.rows_over(len(run.train)))
     for micro_batches in _share(examples, spec, trainer):
         trainer.accumulate(micro_batches)
     rate = learning_rate(spec, step, run.steps) * state.factor

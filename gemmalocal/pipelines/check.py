@@ -14,6 +14,7 @@ from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.loading import Prepared
 from gemmalocal.pipelines.shared.survey import page, survey
 from gemmalocal.planning import throughput
+from gemmalocal.recipe.schedule_remarks import schedule_remarks
 from gemmalocal.recipe.schema import Recipe
 
 SHOWN = 3
@@ -32,6 +33,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         "time": duration(recipe, prepared),
         "rows": page(prepared, prepared.train[:SHOWN]),
     }
+    report["notes"] += schedule_remarks(recipe.train, len(prepared.train), len(prepared.held_out))
     yield Report({**report, **estimates})
     yield Finished("done")
 

@@ -23,6 +23,7 @@ from gemmalocal.pipelines.shared import distributed, start_from
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
 from gemmalocal.planning import macos, model_sizes
+from gemmalocal.recipe.schedule_remarks import schedule_remarks
 from gemmalocal.recipe.schema import Recipe
 from gemmalocal.records import Message
 
@@ -60,6 +61,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
     elif len(held_out) < len(prepared.held_out):
         yield Notice(f"{len(held_out):,} of {len(prepared.held_out):,} held-out rows are looked at (evaluation_rows)")
+    yield from map(Notice, schedule_remarks(recipe.train, len(prepared.train), len(prepared.held_out)))
     if past.saved and not checkpoints.existing(work.folder):
         yield Notice("none of the run's checkpoints is left: training begins again")
     if recipe.start_from is not None and not checkpoints.existing(work.folder):

@@ -44,7 +44,7 @@ _OURS = {
     ),
     "train.learning_rate": "lr base_lr max_lr peak_lr",
     "train.schedule": "lr_schedule lr_scheduler lr_scheduler_type scheduler scheduler_type",
-    "train.warmup": "lr_warmup_steps num_warmup_steps warmup_iters warmup_steps",
+    "train.warmup": "lr_warmup_ratio lr_warmup_steps num_warmup_steps warmup_iters warmup_ratio warmup_steps",
     "train.optimizer": "optim optimizer_name optimizer_type",
     "train.weight_decay": "decay wd",
     "train.gradient_clip": (
@@ -61,7 +61,6 @@ _OURS = {
 }
 _SAID = {
     "give the name with --name": "adapter_path output_dir run_name project_name exp_name save_path",
-    "warmup is counted in steps here: train.warmup": "warmup_ratio lr_warmup_ratio",
     "here the update is scaled by lora.alpha / lora.rank: set lora.alpha": "scale lora_scale use_rslora rslora",
     "every step is written down; there is nothing to set": (
         "logging_steps log_every steps_per_report logging_dir logging_strategy report_to wandb "

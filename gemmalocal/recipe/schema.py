@@ -184,7 +184,11 @@ class TrainSpec(RecipeSection):
 
     steps: int | None = Field(None, ge=1, le=MANY, description="How many optimizer steps. Or give epochs.")
     epochs: float | None = Field(
-        None, gt=0, le=1_000_000, description="How often to go through the training rows. Or give steps."
+        None,
+        gt=0,
+        le=1_000_000,
+        description="How often to go through the training rows; the last step takes the rows that are left. "
+        "Or give steps.",
     )
     batch_size: int = Field(4, ge=1, le=MOST_ROWS, description="Rows in a batch.")
     accumulation: int = Field(1, ge=1, le=MOST_ROWS, description="Batches whose gradients are summed for one step.")
@@ -193,7 +197,9 @@ class TrainSpec(RecipeSection):
     )
     learning_rate: float = Field(2e-4, gt=0, description="The highest learning rate.")
     schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="How the rate falls after warmup.")
-    warmup: int = Field(0, ge=0, le=MANY, description="Steps over which the rate rises to its highest.")
+    warmup: Annotated[int, Field(ge=0, le=MANY)] | Annotated[float, Field(gt=0, lt=1)] = Field(
+        0, description="Steps over which the rate rises to its highest; or their share of the run, such as 0.1."
+    )
     optimizer: Literal["adamw", "adafactor", "lion", "paged_adamw_8bit"] = Field(
         "adamw",
         description="adafactor and lion keep less state than adamw, paged_adamw_8bit (torch, not on Apple's GPU) a "
@@ -226,12 +232,19 @@ class TrainSpec(RecipeSection):
         """Rows whose gradients make one optimizer step."""
         return self.batch_size * self.accumulation
 
+    def rows_over(self, rows: int) -> int | None:
+        """How many rows `epochs` of so many training rows are, repetitions counted; None where `steps` decides."""
+        return max(1, round(self.epochs * rows)) if self.epochs is not None else None
+
     def steps_over(self, rows: int) -> int:
         """Optimizer steps of a run over so many training rows: `steps`, or as many as `epochs` take."""
         if self.steps is not None:
             return self.steps
-        assert self.epochs is not None
-        return max(1, math.ceil(self.epochs * rows / self.rows_per_step))
+        return math.ceil((self.rows_over(rows) or 1) / self.rows_per_step)
+
+    def warmup_over(self, steps: int) -> int:
+        """Steps of the warm-up in a run of so many steps."""
+        return self.warmup if isinstance(self.warmup, int) else max(1, round(self.warmup * steps))
 
     @property
     def rows_at_once(self) -> int | None:

@@ -28,6 +28,14 @@ def test_every_row_once_an_epoch_across_batch_borders() -> None:
     assert [row.source for row in batch(rows, 3, 6, 0)] != seen[:3]
 
 
+def test_the_last_batch_of_a_stream_with_an_end_takes_what_is_left() -> None:
+    rows = examples(3, 4, 5, 6, 7)
+    batches = [batch(rows, 2, 0, number, end=5) for number in range(3)]
+    assert [len(chosen) for chosen in batches] == [2, 2, 1]
+    assert sorted(row.source for chosen in batches for row in chosen) == [row.source for row in rows]
+    assert [row.source for row in batch(rows, 64, 0, 0, end=5)] == [row.source for row in batch(rows, 5, 0, 0)]
+
+
 @pytest.mark.parametrize("rows", [None, 1, 2, 100])
 def test_the_plan_keeps_every_row_and_token(rows: int | None) -> None:
     lengths = np.random.default_rng(0).integers(2, 200, 40)

@@ -27,8 +27,9 @@ def test_schedules_and_warmup() -> None:
     assert rates(schedule="constant") == [1.0] * 10
     assert rates(schedule="constant", warmup=4)[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
     linear = rates(schedule="linear", warmup=2)
-    assert linear[:3] == [0.5, 1.0, 1.0]
-    assert linear[-1] == pytest.approx(1 / 8)
+    assert linear[:3] == [0.5, 1.0, pytest.approx(8 / 9)]  # the highest rate is met once
+    assert linear[-1] == pytest.approx(1 / 9)
+    assert rates(schedule="linear", warmup=0.2) == linear
     cosine = rates(schedule="cosine")
     assert cosine[0] == 1.0
     assert cosine == sorted(cosine, reverse=True)

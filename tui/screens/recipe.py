@@ -177,6 +177,8 @@ class RecipeScreen(FormScreen):
 
 def plan(recipe: Recipe, outlook: Outlook) -> Content:
     """Memory with its parts, whether it fits, steps and time."""
+    from gemmalocal.recipe.schedule_remarks import schedule_remarks
+
     parts: list[Any] = []
     limit = outlook.memory.usable
     if outlook.peak is None:
@@ -203,4 +205,5 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
         parts += [f"about {throughput.duration(outlook.seconds)}, at the speed of {outlook.run}."]
     else:
         parts += ["the time is known once this machine has trained this model on these rows."]
+    parts += [f"\n{remark[0].upper()}{remark[1:]}." for remark in schedule_remarks(train)]
     return Content.assemble(*parts)

@@ -104,7 +104,8 @@ def load_of(examples: Examples, recipe: Recipe) -> Callable[[BatchShape], Load]:
     train = recipe.train
 
     def load(shapes: BatchShape) -> Load:
-        tokens = largest(examples, train.rows_per_step, train.seed, shapes, train.rows_at_once)
+        end = train.rows_over(len(examples))
+        tokens = largest(examples, train.rows_per_step, train.seed, shapes, train.rows_at_once, end)
         return Load(tokens, longest(examples, shapes), shapes.streams)
 
     return load
