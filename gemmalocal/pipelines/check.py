@@ -58,7 +58,8 @@ def duration(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
         untrained = "this model" if trained else "anything"
         return {"seconds": None, "why": f"no estimate yet: this machine has not trained {untrained}"}
     count = recipe.train.steps_over(len(prepared.train))
-    tokens = recipe.train.rows_per_step * prepared.train.supervised / len(prepared.train)
+    rows = recipe.train.rows_over(len(prepared.train)) or count * recipe.train.rows_per_step
+    tokens = rows / count * prepared.train.supervised / len(prepared.train)
     looked_at = prepared.held_out.spaced(recipe.train.evaluation_rows)
     evaluations = 1 + -(-count // recipe.train.evaluate_every)
     seconds = pace.estimate(count, tokens, evaluations, looked_at.supervised)

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gemmalocal.jobs.events import Notice, Report, Step
+from gemmalocal.pipelines import check, train
+from gemmalocal.planning.device_memory import ram
+from gemmalocal.planning.preview import Outlook
+from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schedule_remarks import schedule_remarks
 from gemmalocal.recipe.schema import TrainSpec
+from tui.screens.recipe import plan
 
 
 @pytest.mark.parametrize(
@@ -43,3 +50,28 @@ def test_epochs_are_passes() -> None:
     assert (train.steps_over(130), train.rows_over(130)) == (3, 130)
     assert TrainSpec(epochs=0.5, batch_size=4).rows_over(33) == 16
     assert TrainSpec(steps=7).rows_over(33) is None
+
+
+def test_check_form_and_run_say_it(recipe_path: Path, tmp_path: Path) -> None:
+    overrides = ["train.steps=1", "train.batch_size=64", "train.warmup=2", "train.early_stop=1", "data.split=0"]
+    recipe = recipe_file.load(str(recipe_path), [*overrides, "samples.prompts=[]"])
+    remarks = schedule_remarks(recipe.train, 40, 0)
+    assert [remark.partition(" takes")[0].partition(" has")[0] for remark in remarks] == [
+        "the warm-up",
+        "a step",
+        "early_stop",
+    ]
+    spec = recipe.model_dump(mode="json")
+    (report,) = [event.data for event in check.run(spec, tmp_path / "check", list) if isinstance(event, Report)]
+    assert report["notes"][-3:] == remarks
+    assert "The warm-up takes 2 steps, and the run has 1" in str(plan(recipe, Outlook(None, ram())))
+    notices = [event.text for event in train.run(spec, tmp_path / "train", list) if isinstance(event, Notice)]
+    assert set(remarks) <= set(notices)
+
+
+def test_one_epoch_learns_each_row_once(recipe_path: Path, tmp_path: Path) -> None:
+    overrides = ["train.steps=", "train.epochs=1", "train.batch_size=64", "data.split=0", "samples.prompts=[]"]
+    once = recipe_file.load(str(recipe_path), overrides).model_dump(mode="json")
+    (step,) = [event for event in train.run(once, tmp_path, list) if isinstance(event, Step)]
+    (report,) = [event.data for event in check.run(once, tmp_path / "check", list) if isinstance(event, Report)]
+    assert (step.steps, step.tokens) == (report["steps"], report["train"]["supervised_tokens"])
