@@ -213,6 +213,7 @@ def test_frozen_weights_stay_as_they_are(tiny: Path, recipe_path: Path) -> None:
             np.testing.assert_array_equal(np.array(value), before[name])
 
 
+@pytest.mark.usefixtures("cpu_path")
 def test_geglu_equals_mlx_and_its_gradient() -> None:
     gate = 3 * mx.random.normal((5, 7), key=mx.random.key(1))
     up = mx.random.normal((5, 7), key=mx.random.key(2))
@@ -230,6 +231,7 @@ def test_geglu_equals_mlx_and_its_gradient() -> None:
         np.testing.assert_allclose(np.array(one), np.array(other), atol=1e-4)
 
 
+@pytest.mark.usefixtures("cpu_path")
 def test_tanh_and_rope_equal_mlx_and_their_gradients() -> None:
     x = mx.linspace(-12, 12, 5000)
     np.testing.assert_allclose(np.array(cpu.tanh(x)), np.tanh(np.array(x)), atol=5e-7)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 
 from gemmalocal.backends import BACKENDS, open_backend, peft_adapter
 from gemmalocal.backends.decoding import draw
+from gemmalocal.backends.mlx import compute_path
 from gemmalocal.backends.mlx.generate import MlxRows
 from gemmalocal.backends.protocol import Sampling
 from gemmalocal.backends.torch import attention, kv_cache
@@ -23,6 +25,7 @@ from gemmalocal.backends.torch.frozen_linear import has_few_rows, product_of_few
 from gemmalocal.backends.torch.generate import TorchRows
 from gemmalocal.errors import ModelError
 from gemmalocal.recipe import recipe_file
+from tests.backends.conftest import path
 from tests.backends.test_generations import configuration
 from tests.conftest import random_weights
 from tests.engine.toy import Babbler
@@ -54,9 +57,19 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return made
 
 
+GPU_PATH = "mlx, GPU path"
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> Any:
     return open_backend(request.param)
+
+
+@pytest.fixture(params=[*BACKENDS, GPU_PATH])
+def path_backend(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A backend, and MLX on the GPU's path."""
+    with path(compute_path.GPU.name) if request.param == GPU_PATH else contextlib.nullcontext():
+        yield open_backend(request.param.partition(",")[0])
 
 
 def adapter(backend: Any, folder: Path, path: Path, target: Path, *overrides: str) -> Any:
@@ -95,8 +108,9 @@ def some_prompts(count: int = 4) -> list[list[int]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_each_voice_says_what_the_trained_model_says_alone(
-    backend: Any, folders: dict[str, Path], recipe_path: Path, tmp_path: Path, name: str
+    path_backend: Any, folders: dict[str, Path], recipe_path: Path, tmp_path: Path, name: str
 ) -> None:
+    backend = path_backend
     folder, both = folders[name], [tmp_path / "small", tmp_path / "large"]
     few = ("lora.target_modules=[q_proj,down_proj]", "lora.rank=2")
     small = adapter(backend, folder, recipe_path, both[0], *few)
@@ -245,11 +259,11 @@ def test_an_adapter_of_another_model_is_refused(backend: Any, tiny: Path, recipe
         backend.generator(tiny, [tmp_path / "a"])
 
 
-@pytest.mark.parametrize(("engine", "bits"), [("mlx", 8), ("torch", 8), ("torch", 4)])
+@pytest.mark.parametrize("bits", [8, 4])
 def test_quantized_weights_have_voices_too(
-    tiny: Path, recipe_path: Path, tmp_path: Path, engine: str, bits: int
+    path_backend: Any, tiny: Path, recipe_path: Path, tmp_path: Path, bits: int
 ) -> None:
-    backend, places = open_backend(engine), [tmp_path / "q", tmp_path / "d"]
+    backend, places = path_backend, [tmp_path / "q", tmp_path / "d"]
     tuned = adapter(backend, tiny, recipe_path, places[0], f"quantize={bits}bit")
     stretched = adapter(backend, tiny, recipe_path, places[1], f"quantize={bits}bit", "method=dora")
     prompts = some_prompts(3)
