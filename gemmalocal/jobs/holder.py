@@ -42,7 +42,7 @@ def group(lock: Path) -> int | None:
     if not number.isdecimal() or (pid := int(number[:12])) < 2:
         return None
     if now := began(pid):
-        same = now == start if start else _older(pid, lock)  # older versions wrote no start
+        same = now == start if start else _holds(pid, lock)  # older versions wrote no start
         return pid if same and _leads(pid) else None
     return pid if any(_holds(member, lock) for member in _members(pid)) else None
 
@@ -81,13 +81,4 @@ def _holds(pid: int, lock: Path) -> bool:
 
     with suppress(psutil.Error, OSError):
         return any(Path(file.path) == lock.resolve() for file in psutil.Process(pid).open_files())
-    return False
-
-
-def _older(pid: int, lock: Path) -> bool:
-    """Whether a process began before a lock was written."""
-    import psutil
-
-    with suppress(psutil.Error, OSError):
-        return psutil.Process(pid).create_time() <= lock.stat().st_mtime + 1
     return False

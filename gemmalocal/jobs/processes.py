@@ -28,6 +28,8 @@ from gemmalocal.jobs.events import Event, decode
 
 ATTEMPT = b"--- an attempt begins: "  # opens each attempt's part of log.txt
 LINGERS = 3600.0  # seconds that a dead errand's folder stays: whoever asked may still read it
+DIES = 0.05  # seconds that a process which has just been killed may still hold its lock
+LOOKS = 5.0  # seconds until a lock that watchers look at, each for microseconds, is free between two looks
 BEGINS = 5.0  # seconds in which a process that was started must have signed its lock
 LONGEST = 64 * 1024 * 1024  # bytes of an event's line
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
@@ -44,7 +46,7 @@ def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) 
     for folder in (directory.parent, directory):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.fdopen(atomic.private(str(directory / "lock"), os.O_RDWR | os.O_APPEND | os.O_CREAT), "a+")
-    if not _acquire(lock.fileno()):
+    if not _acquire(lock.fileno(), directory / "lock"):
         lock.close()
         raise JobBusy(f"{directory.name} is already running.", f"Watch it with: gemmalocal watch {directory.name}")
     with lock:
@@ -127,19 +129,23 @@ def settle_errand(folder: Path) -> None:
 def held(directory: Path) -> Iterator[None]:
     """Have a job's directory to oneself without a job; raises `JobBusy` if somebody works on it."""
     with open(directory / "lock", "a+", opener=atomic.private) as lock:
-        if not _acquire(lock.fileno()):
+        if not _acquire(lock.fileno(), directory / "lock"):
             raise JobBusy(f"{directory.name} is being made or changed.", "Try again once that has ended.")
         yield
 
 
-def _acquire(descriptor: int) -> bool:
-    for _ in range(5):  # a watcher's look at `alive` holds the lock for microseconds
+def _acquire(lock: int, file: Path) -> bool:
+    """Take the lock of a file by its open descriptor, unless somebody holds it; who only looks is waited for."""
+    begun = time.monotonic()
+    while True:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True
         except BlockingIOError:
-            time.sleep(0.01)
-    return False
+            waited = time.monotonic() - begun
+            if waited > LOOKS or (waited > DIES and staging.is_held(file)):
+                return False
+            time.sleep(0.005)
 
 
 class Job:

@@ -7,8 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -118,19 +118,71 @@ def test_a_stale_number_is_never_signalled(
         assert process.poll() is None
 
 
-def test_a_stale_number_of_a_group_is_never_signalled(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+@contextmanager
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A process of nobody's that leads a group, and that answers as long as it lives."""
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def answers(process: subprocess.Popen[bytes]) -> bool:
+    """Whether it lives: one that was signalled a moment ago may not have ended yet, but answers no more."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(b"there?\n")
+    process.stdin.flush()
+    return process.stdout.readline() == b"there?\n"
+
+
+@contextmanager
+def stranger_with(pid: int) -> Iterator[subprocess.Popen[bytes]]:
+    """One that the system gave a number again; skips where it cannot be had."""
+    for _ in range(50):  # others start processes too
+        try:
+            Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid - 1))
+        except OSError:
+            pytest.skip("the system does not let us choose a process's number")
+        with stranger() as process:
+            if process.pid == pid:
+                yield process
+                return
+    pytest.skip("somebody else was given the number")
+
+
+@pytest.mark.parametrize("signed", ["with its start", "as older versions did"])
+def test_a_number_that_was_given_again_is_never_signalled(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, signed: str
+) -> None:
+    """The lock of a job that was killed, taken by somebody who does not sign, as a run that is being deleted is."""
     monkeypatch.setattr(processes, "BEGINS", 0.1)
-    try:
-        with held(workspace / "runs" / "a"):
-            lock = workspace / "runs" / "a" / "lock"
-            lock.write_text(str(bystander.pid))
-            os.utime(lock, (time.time() - 600,) * 2)  # of before there were starts
-            processes.Job(lock.parent).kill()
-            assert bystander.poll() is None
-    finally:
-        bystander.kill()
-        bystander.wait()
+    job = processes.Job(workspace / "runs" / "a")
+    with held(job.directory, "sign") as process:
+        process.kill()
+        process.wait()
+        assert not job.alive
+        if signed != "with its start":
+            (job.directory / "lock").write_text(str(process.pid))
+        with stranger_with(process.pid) as other:
+            job.kill()
+            with processes.held(job.directory):
+                assert job.alive
+                job.kill()
+            assert answers(other)
+
+
+def test_a_group_that_began_before_the_lock_was_written_is_never_signalled(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A lock of an older version holds a number alone; a copy of it, as from a backup, is newer than who has it."""
+    monkeypatch.setattr(processes, "BEGINS", 0.1)
+    job = processes.Job(workspace / "runs" / "a")
+    with stranger() as other, held(job.directory):
+        (job.directory / "lock").write_text(str(other.pid))
+        job.kill()
+        assert answers(other)
 
 
 def test_one_that_has_just_begun_is_waited_for(workspace: Path) -> None:
@@ -152,6 +204,21 @@ def test_one_that_looks_is_no_holder(workspace: Path) -> None:
         living = processes.Job(workspace / "runs" / "living")
         assert living.alive
         assert living.alive
+
+
+def test_any_number_may_look_and_a_job_begins_all_the_same(workspace: Path) -> None:
+    folder = workspace / "runs" / "dead"
+    folder.mkdir(parents=True)
+    (folder / "lock").touch()
+    with ThreadPoolExecutor(8) as watchers:
+        looks = list(watchers.map(lambda _: processes.Job(folder).alive, range(4_000)))
+        assert not any(looks)
+    with (folder / "lock").open() as look, ThreadPoolExecutor(1) as starter:
+        fcntl.flock(look, fcntl.LOCK_SH)  # of a watcher that the system has set aside
+        begun = starter.submit(lambda: processes.held(folder).__enter__())
+        assert not wait([begun], 4 * processes.DIES).done
+        fcntl.flock(look, fcntl.LOCK_UN)
+        begun.result(10)
 
 
 def test_a_lock_that_is_no_file_keeps_nobody_waiting(workspace: Path) -> None:
