@@ -23,7 +23,7 @@ from gemmalocal.planning.device_memory import DeviceMemory
 
 MAX_STREAMS = 4  # on the CPU: the activations of each are in memory
 SLOW_GFLOPS = 20  # a reference BLAS reaches 2, OpenBLAS on two cores over 100
-CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps; unlimited by default on Metal (mlx-lm#828)
+CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps at least; training keeps more (buffer_cache.py)
 
 
 def prepare() -> None:

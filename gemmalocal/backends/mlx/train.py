@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gemmalocal.backends import decoding, full_model, lora_init, peft_adapter
 from gemmalocal.backends.mlx import attention, compute_path, device, lora, model, optimizers
+from gemmalocal.backends.mlx.buffer_cache import BufferCache
 from gemmalocal.backends.mlx.compiled_passes import CompiledPasses
 from gemmalocal.backends.mlx.distributed import MlxGroup
 from gemmalocal.backends.mlx.errors import translated
@@ -60,6 +61,7 @@ class MlxTrainer:
         self._batch_count = 0  # micro-batches of all steps so far: with the seed, the whole random state
         self._forget()
         mx.eval(self._model.parameters())
+        self._cache = BufferCache()
 
     def _prepare_layers(self, together: bool) -> tuple[list[int], list[lora.LoraLinear]]:
         """Unfreeze what is trained; the numbers of the adapted layers, and their adapters."""
@@ -222,12 +224,15 @@ class MlxTrainer:
 
     def memory(self) -> Memory:
         """What the allocator says, in bytes; a call begins a new peak."""
-        memory = Memory(int(mx.get_peak_memory()), int(mx.get_active_memory()), int(mx.get_cache_memory()))
+        active = int(mx.get_active_memory())
+        memory = Memory(max(active, int(mx.get_peak_memory())), active, int(mx.get_cache_memory()))
         mx.reset_peak_memory()
+        self._cache.follow(memory)
         return memory
 
     def release(self) -> None:
         """Give the allocator's freed buffers back to the system."""
+        self._cache.forget()
         mx.clear_cache()
 
 
