@@ -128,6 +128,7 @@ def with_trl(asked: Asked) -> dict[str, Any]:
     from gemmalocal.recipe.schema import ALL_MODULES
 
     on_card = torch.cuda.is_available() and not asked.on_cpu
+    ampere = on_card and torch.cuda.get_device_capability() >= (8, 0)
     stamps, counts = list[float](), list[int]()
 
     class Clock(TrainerCallback):  # type: ignore[misc]
@@ -146,7 +147,7 @@ def with_trl(asked: Asked) -> dict[str, Any]:
 
     rows = [row for step in range(asked.steps) for row in asked.batch_rows(step)]
     trainer = InOrder(
-        model=AutoModelForCausalLM.from_pretrained(asked.folder, **loading(asked, on_card)),
+        model=AutoModelForCausalLM.from_pretrained(asked.folder, **loading(asked, on_card, ampere)),
         train_dataset=Dataset.from_list([{"input_ids": ids, "completion_mask": mask} for ids, mask in rows]),
         processing_class=AutoTokenizer.from_pretrained(asked.folder),
         args=SFTConfig(
@@ -157,7 +158,8 @@ def with_trl(asked: Asked) -> dict[str, Any]:
             lr_scheduler_type="constant",
             max_length=MAX_LENGTH,
             completion_only_loss=True,
-            bf16=on_card,
+            bf16=ampere,
+            fp16=on_card and not ampere,
             use_cpu=not on_card,
             gradient_checkpointing=False,
             logging_steps=1,
@@ -176,12 +178,13 @@ def with_trl(asked: Asked) -> dict[str, Any]:
     return {"losses": losses, "tokens": sum(counts[1:]), "seconds": stamps[-1] - stamps[0], "peak": peak}
 
 
-def loading(asked: Asked, on_card: bool) -> dict[str, Any]:
+def loading(asked: Asked, on_card: bool, ampere: bool) -> dict[str, Any]:
     """What transformers is told of the weights."""
     import torch
     from transformers import BitsAndBytesConfig
 
-    told: dict[str, Any] = {"dtype": torch.bfloat16 if on_card else torch.float32, "local_files_only": True}
+    dtype = torch.bfloat16 if ampere else torch.float16 if on_card else torch.float32
+    told: dict[str, Any] = {"dtype": dtype, "local_files_only": True}
     if on_card:
         told["device_map"] = {"": 0}
     if asked.quantized:
@@ -189,7 +192,7 @@ def loading(asked: Asked, on_card: bool) -> dict[str, Any]:
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=told["dtype"],
+            bnb_4bit_compute_dtype=dtype,
         )
     return told
 
