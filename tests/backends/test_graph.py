@@ -11,12 +11,16 @@ import pytest
 
 from gemmalocal.backends import open_graph_counter
 from gemmalocal.backends.mlx.graph import printed
+from gemmalocal.backends.mlx.graph.count import our_steps
 from gemmalocal.backends.mlx.graph.figures import figures
 from gemmalocal.backends.mlx.graph.operations import Graph, graph
 from gemmalocal.backends.mlx.graph.recording import recording
 from gemmalocal.cli.bench_graph import table
+from gemmalocal.data.examples import Example
 from gemmalocal.pipelines import bench_graph
 from gemmalocal.pipelines.shared.word_problems import bench_recipe
+from gemmalocal.planning.memory import HEAD_ROWS
+from gemmalocal.recipe.schema import Recipe
 from gemmalocal.weights import hollow
 
 LAYERS = 2
@@ -24,6 +28,7 @@ TINY = {
     "num_hidden_layers": LAYERS, "hidden_size": 64, "intermediate_size": 128, "head_dim": 64, "vocab_size": 512,
     "sliding_window_pattern": 2,
 }  # fmt: skip
+LONG_ROW = 4 * HEAD_ROWS
 NORMS, ROTATIONS = 6 * LAYERS + 1, 2 * LAYERS  # of a forward pass
 
 
@@ -65,9 +70,51 @@ def test_the_counts_of_mlx_lm_are_held(report: dict[str, Any]) -> None:
 def test_our_counts_are_held(report: dict[str, Any]) -> None:
     step, token = report["step"]["ours"], report["token"]
     assert (step["launches"], step["waits"]) == (210, 1)
+    assert report["step"]["ratio"] < 0.75
+    if printed.available():
+        assert (step["bytes_read"], step["bytes_written"], step["largest_live_bytes"]) == (
+            17_399_041,
+            9_952_909,
+            2_586_624,
+        )
     assert (token["base"]["ours"]["launches"], token["adapted"]["ours"]["launches"]) == (66, 150)
     for several in token["several"].values():  # the weights are read once for all
         assert (several["launches"], several["waits"]) == (150, 1)
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> tuple[Path, Recipe]:
+    """A two-layer Gemma 3 whose activations are larger than all that is trained, and a recipe for it."""
+    hollow.write(tmp_path, **TINY)
+    recipe = bench_recipe(tmp_path, 1, bench_graph.ROWS, 1 + bench_graph.LENGTH, "bfloat16")
+    return tmp_path, recipe.model_copy(update={"lora": recipe.lora.model_copy(update={"rank": 1})})
+
+
+@pytest.mark.skipif(not printed.available(), reason="types are not known here")
+def test_a_step_in_bfloat16_has_no_float32_of_the_activations_size(wide: tuple[Path, Recipe]) -> None:
+    whole = graph(our_steps(*wide, bench_graph.rows()))
+    activations = bench_graph.ROWS * bench_graph.LENGTH * TINY["hidden_size"] * 4
+    logits = HEAD_ROWS * TINY["vocab_size"] * 4  # of a chunk: their softmax is summed in float32
+    large = {
+        (whole.sizes[name], operation.kind)
+        for operation in whole.operations
+        for name in operation.outputs
+        if operation.launches and whole.types[name] == "float32" and whole.sizes[name] >= activations
+    }
+    assert {size for size, _ in large} == {logits}, large
+
+
+@pytest.mark.skipif(not printed.available(), reason="shapes are not known here")
+def test_the_logits_of_one_chunk_are_live_at_once(wide: tuple[Path, Recipe]) -> None:
+    folder, recipe = wide
+    hollow.write(folder, **TINY | {"vocab_size": 8192})
+    live = []
+    for count in (1, 4):
+        supervised = np.array([0] * (1 + LONG_ROW - count * HEAD_ROWS) + [1] * count * HEAD_ROWS, np.float32)
+        row = Example(np.zeros(1 + LONG_ROW, np.int32), supervised)
+        live.append(open_graph_counter().our_step(folder, recipe, [row])["largest_live_bytes"])
+    assert live[0] > HEAD_ROWS * 8192 * 4  # a chunk's, in float32
+    assert live[1] < 1.1 * live[0]
 
 
 def test_the_table_has_a_line_for_each_kind(report: dict[str, Any]) -> None:

@@ -68,8 +68,8 @@ class Head:
             slopes: list[mx.array] = []
             for start in range(0, hidden.shape[0], HEAD_ROWS):
                 rows = slice(start, start + HEAD_ROWS)
-                # One chunk waits for the one before it: else the logits of all are in memory at the same time.
-                (chunk,) = order_after([hidden[rows]], slopes[-1:])
+                # A chunk waits for slope and total of the one before it: else the logits of all are there at once.
+                (chunk,) = order_after([hidden[rows]], [*slopes[-1:], *totals[-1:]])
                 total, slope = self._slope(chunk, targets[rows], weights[rows])
                 totals.append(total)
                 slopes.append(slope)

@@ -53,6 +53,12 @@ def _recorded(program: Callable[[Recording], None]) -> list[Handover]:
 
 def our_step(folder: Path, recipe: Recipe, rows: Sequence[Example]) -> dict[str, Any]:
     """A step of the recipe on these rows."""
+    handovers = our_steps(folder, recipe, rows)
+    return figures(handovers, COUNTED, int(os.environ.get("MLX_BFS_MAX_WIDTH", WIDTH)))
+
+
+def our_steps(folder: Path, recipe: Recipe, rows: Sequence[Example]) -> list[Handover]:
+    """What is handed over by some steps of the recipe on these rows; their phases are `STEPS`."""
 
     def program(record: Recording) -> None:
         trainer = MlxTrainer(folder, recipe, ALONE)
@@ -61,7 +67,7 @@ def our_step(folder: Path, recipe: Recipe, rows: Sequence[Example]) -> dict[str,
                 trainer.accumulate(parts)
             trainer.apply(recipe.train.learning_rate)
 
-    return figures(_recorded(program), COUNTED, int(os.environ.get("MLX_BFS_MAX_WIDTH", WIDTH)))
+    return _recorded(program)
 
 
 def stock_step(folder: Path, recipe: Recipe, rows: Sequence[Example]) -> dict[str, Any]:

@@ -42,10 +42,11 @@ class Operation(NamedTuple):
 
 
 class Graph(NamedTuple):
-    """Operations, those that others need first; where shapes are known, each array's bytes, each handover's arrays."""
+    """Operations, those that others need first; where shapes are known, arrays' bytes and types, handovers' arrays."""
 
     operations: list[Operation]
     sizes: dict[str, int]
+    types: dict[str, str]
     handed: list[list[str]]
 
 
@@ -58,17 +59,18 @@ def graph(handovers: Sequence[Handover], with_sizes: bool | None = None) -> Grap
         return _from_print(printed.printed(arrays), handovers)
     dot = io.StringIO()
     mx.export_to_dot(dot, arrays)
-    return Graph(list(_numbered(_dot_nodes(dot.getvalue().splitlines()))), {}, [])
+    return Graph(list(_numbered(_dot_nodes(dot.getvalue().splitlines()))), {}, {}, [])
 
 
 def _from_print(lines: list[str], handovers: Sequence[Handover]) -> Graph:
-    sizes: dict[str, int] = {}
+    sizes, types = dict[str, int](), dict[str, str]()
 
     def names(text: str) -> tuple[str, ...]:
         parts = PRINTED_ARRAY.findall(text)
         for name, shape, kind, bits in parts:
             count = prod(int(length) for length in shape.split(",") if length)
             sizes[name] = count * (int(bits) // 8 if kind != "bool" else 1)
+            types[name] = kind + bits
         return tuple(name for name, *_ in parts)
 
     names(lines[0])
@@ -78,7 +80,7 @@ def _from_print(lines: list[str], handovers: Sequence[Handover]) -> Graph:
     for line in lines[2:]:
         before, _, after = line.rpartition(" -> ")
         nodes.append((before.split(" ", 1)[0], names(before), names(after)))
-    return Graph(list(_numbered(nodes)), sizes, handed)
+    return Graph(list(_numbered(nodes)), sizes, types, handed)
 
 
 Node = tuple[str, tuple[str, ...], tuple[str, ...]]
