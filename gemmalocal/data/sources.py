@@ -62,7 +62,17 @@ def find(path: str) -> SourceListing:
         return _in_file(location)
     if glob.has_magic(path):
         return _matching(location)
-    raise DatasetError(f"There are no rows at {path}: no such file.", "Check data.path in the recipe.")
+    raise _missing(path)
+
+
+def check_there(path: str) -> None:
+    """Raise `DatasetError` if a file, folder or glob of this disk is not there; nothing is opened or fetched."""
+    if not path.startswith((hub.PREFIX, PACKAGE)) and not paths.names_something(path):
+        raise _missing(path)
+
+
+def _missing(path: str) -> DatasetError:
+    return DatasetError(f"There are no rows at {path}: no such file.", "Check data.path in the recipe.")
 
 
 def _matching(pattern: Path) -> SourceListing:

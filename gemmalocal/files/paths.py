@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 from pathlib import Path
 
@@ -30,6 +31,18 @@ def workspace() -> Path:
 def expanded(text: str | Path) -> Path:
     """A path as a person gives it, with ~ for a home folder; of one that is not known, the ~ stays."""
     return Path(os.path.expanduser(text))
+
+
+def names_something(source: str) -> bool:
+    """Whether a path, or a glob, names anything on this disk; True too where we may not look."""
+    path = str(expanded(source))
+    try:
+        os.stat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return glob.has_magic(path) and next(glob.iglob(path, recursive=True), None) is not None
+    except OSError:  # who opens it says why
+        pass
+    return True
 
 
 def runs() -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gemmalocal.errors import DatasetError
 from gemmalocal.files import paths
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Counted, Event, Read, Report, Started
@@ -70,6 +71,8 @@ def begin(to: str, preparation: Preparation, password: str | None = None) -> pro
     """
     folder = datasets.folder_of(to)
     datasets.check_target(folder)
+    if not any(":" in source or paths.names_something(source) for source in preparation.sources):
+        raise DatasetError(f"There is nothing at {' or '.join(preparation.sources)}.", "Check the name of the source.")
     spec = preparation.model_dump(mode="json")
     spec["sources"] = [absolute_source(source) for source in preparation.sources]
     if preparation.prompts:

@@ -335,6 +335,23 @@ def test_options_that_do_not_fit_are_a_sentence(documents: Path, tiny: Path, opt
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("named", ["nofile.pdf", "*.nothing", "light.md/below"])
+def test_the_source_is_looked_for_before_the_model(documents: Path, workspace: Path, named: str) -> None:
+    done = prepared(documents / named, Path("/no/model"), "d", "--author", "rules")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"Error: There is nothing at {documents / named}.")
+    assert not (workspace / "datasets" / "d").exists()
+    some = run("prepare", str(documents / named), str(documents), "--to", "d", "--model", "/no/model")
+    assert "There is no model '/no/model'" in some.stderr  # the others are read all the same
+
+
+def test_rows_are_looked_for_before_the_model(recipe_path: Path) -> None:
+    for command in ("check", "train"):
+        done = run(command, str(recipe_path), "--set", "model=/no/model", "--set", "data.path=/no/rows.jsonl")
+        assert done.returncode == 2
+        assert "There are no rows at /no/rows.jsonl: no such file." in done.stderr
+
+
 def test_a_folder_with_other_files_is_left_alone(documents: Path, tiny: Path) -> None:
     done = prepared(documents, tiny, str(documents))
     assert done.returncode == 2

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gemmalocal.data import layout, token_store
+from gemmalocal.data import layout, sources, token_store
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.examples import Example, RecordExamples, to_examples
 from gemmalocal.data.findings import LEFT_OUT, Findings
@@ -56,6 +56,9 @@ def prepare(
     record, and is asked for again where the reading begins again. A tokenizer that is there is used too.
     """
     if into.tokenizer is None:
+        if not token_store.exists(store):  # before a model is fetched in vain
+            for source in recipe.data.sources:
+                sources.check_there(source.path)
         yield Stage("finding the model")
         into.folder = yield from in_background(lambda tell: locate(recipe.model, tell, weights))
         into.tokenizer = layout.tokenizer(into.folder, recipe.data, store)
