@@ -136,6 +136,9 @@ class Backend(Protocol):
 
     name: str  # in recipes, and in what is remembered of runs
 
+    def device_remark(self) -> str:
+        """A sentence if a variable chose what the engine computes on, or how; else empty."""
+
     def at_home(self) -> bool:
         """Whether this machine is what the engine is fast on."""
 

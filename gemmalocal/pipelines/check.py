@@ -25,7 +25,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     recipe = Recipe.model_validate(spec)
     prepared = Prepared()
     report = yield from survey(recipe, prepared, directory / "examples")
-    decided = budget(recipe, prepared.folder, load_of(prepared.train, recipe), open_backend(recipe.backend))
+    backend = open_backend(recipe.backend)
+    decided = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend)
     estimates = {
         "steps": recipe.train.steps_over(len(prepared.train)),
         "memory": memory(decided),
@@ -34,6 +35,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         "rows": page(prepared, prepared.train[:SHOWN]),
     }
     report["notes"] += schedule_remarks(recipe.train, len(prepared.train), len(prepared.held_out))
+    report["notes"] += filter(None, [backend.device_remark()])
     yield Report({**report, **estimates})
     yield Finished("done")
 

@@ -48,6 +48,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     recipe = decided.recipe
     yield Report({"plan": decided.plan})
     yield Notice(decided.sentence())
+    if remark := backend.device_remark():
+        yield Notice(remark)
     if group.size > 1:
         yield Notice(f"{group.size} processes share each step")
     yield from _towers_left_out(prepared.folder)

@@ -7,7 +7,15 @@ device.prepare()  # before anything imports mlx.core
 
 with without_torch():
     from gemmalocal.backends.mlx.baseline import train_baseline
-    from gemmalocal.backends.mlx.device import activation_bytes, at_home, device_memory, probe, shapes, weight_bytes
+    from gemmalocal.backends.mlx.device import (
+        activation_bytes,
+        at_home,
+        device_memory,
+        device_remark,
+        probe,
+        shapes,
+        weight_bytes,
+    )
     from gemmalocal.backends.mlx.distributed import group
     from gemmalocal.backends.mlx.generate import generator
     from gemmalocal.backends.mlx.mlx_lm_reader import load_with_mlx_lm
@@ -18,6 +26,7 @@ __all__ = [
     "activation_bytes",
     "at_home",
     "device_memory",
+    "device_remark",
     "generator",
     "group",
     "load_with_mlx_lm",

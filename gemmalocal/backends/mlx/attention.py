@@ -1,10 +1,12 @@
 """Exact attention for long rows, `CHUNK` queries at a time, that keeps no scores for the backward pass.
 
 mlx-lm's models hold the scores of a row against itself: heads x length x length, in every layer, until the gradient
-has used them (on Metal its fused kernel avoids that for causal masks, not for the mask of a sliding window). Here a
-chunk of queries meets only the keys that it can see, and its scores are computed again in the backward pass
-(https://arxiv.org/abs/2112.05682; in a kernel: FlashAttention, https://arxiv.org/abs/2205.14135). Memory grows
-linearly with the row; so does work under a sliding window.
+has used them. MLX's fused kernel for Metal does not change that: while a gradient is traced it takes head dims of 64 to
+128, of Gemma's only 256, and that for causal rows of 2,048 tokens or more in half precision (on an M5 also others, and
+512); everywhere else all scores are there. Here a chunk of queries meets only the keys that it can see, and its scores
+are computed again in the backward pass (https://arxiv.org/abs/2112.05682; in a kernel: FlashAttention,
+https://arxiv.org/abs/2205.14135), on both paths, in sliding and in global layers. Memory grows linearly with the row;
+so does work under a sliding window.
 """
 
 from __future__ import annotations

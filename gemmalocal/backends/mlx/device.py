@@ -96,8 +96,22 @@ activation_bytes = weight_bytes  # activations are in the weights' type
 
 def device_name() -> str:
     """What `doctor` calls the device, and the path if it is another's."""
-    name = "CPU" if compute_path.device_is_cpu() else "Metal"
+    import mlx.core as mx
+
+    name = "CPU" if compute_path.device_is_cpu() else "Metal" if mx.metal.is_available() else "CUDA"
     return f"{name}, on the GPU's path ({compute_path.VARIABLE}=gpu)" if compute_path.current().forced else name
+
+
+def device_remark() -> str:
+    """Which path the variable chose, where that is not this machine's own."""
+    import mlx.core as mx
+
+    path, on_cpu = compute_path.current(), compute_path.device_is_cpu()
+    if path.forced:
+        return f"MLX computes on the CPU by the GPU's path, since {compute_path.VARIABLE} is {path.name}"
+    if on_cpu and (mx.metal.is_available() or mx.cuda.is_available()):
+        return f"MLX computes on the CPU and not on the GPU, since {compute_path.VARIABLE} is {path.name}"
+    return ""
 
 
 def probe() -> dict[str, Any]:

@@ -11,7 +11,15 @@ os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
 
 from gemmalocal.backends.torch.baseline import train_baseline  # noqa: E402
-from gemmalocal.backends.torch.device import activation_bytes, at_home, device_memory, probe, shapes, weight_bytes  # noqa: E402
+from gemmalocal.backends.torch.device import (  # noqa: E402
+    activation_bytes,
+    at_home,
+    device_memory,
+    device_remark,
+    probe,
+    shapes,
+    weight_bytes,
+)
 from gemmalocal.backends.torch.distributed import group  # noqa: E402
 from gemmalocal.backends.torch.generate import generator  # noqa: E402
 from gemmalocal.backends.torch.train import trainer  # noqa: E402
@@ -20,6 +28,7 @@ __all__ = [
     "activation_bytes",
     "at_home",
     "device_memory",
+    "device_remark",
     "generator",
     "group",
     "name",

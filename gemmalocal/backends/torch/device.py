@@ -232,6 +232,11 @@ def probe() -> dict[str, Any]:
     }
 
 
+def device_remark() -> str:
+    """Which description the variable chose."""
+    return f"torch computes on the CPU, as if it were {tried()}, since {DESCRIPTION} says so" if tried() else ""
+
+
 def _name(device: torch.device) -> str:
     if tried():
         return f"CPU, as if it were {tried()} ({DESCRIPTION})"

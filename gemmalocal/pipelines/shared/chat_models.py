@@ -56,6 +56,8 @@ def load_chat_models(spec: list[dict[str, Any]]) -> Generator[Event, None, list[
     if len(copies) > 1:
         of = "; ".join(", ".join(plan.name for plan in plans if plan.weights == copy) for copy in copies)
         yield Notice(f"{len(copies)} sets of weights are in memory, since these share none: {of}")
+    remarks = [open_backend(engine).device_remark() for engine in dict.fromkeys(copy.engine for copy in copies)]
+    yield from map(Notice, filter(None, remarks))
     models: dict[str, ChatModel] = {}
     for copy in copies:
         models |= {model.name: model for model in _load(copy, [plan for plan in plans if plan.weights == copy])}
