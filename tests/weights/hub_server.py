@@ -156,7 +156,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content[:PIECE])
         if len(content) > PIECE:
             self.wfile.flush()
-            self.hub.gate.wait(60)
+            self.hub.gate.wait()  # `running` opens it at its end
             if path in self.hub.cut:
                 self.close_connection = True
                 self.connection.close()

@@ -95,7 +95,7 @@ class _Handler(hub_server.Handler):
         length = int(self.headers["Content-Length"])
         content = self.rfile.read(min(PIECE, length))
         if length > PIECE:
-            self.hub.gate.wait(60)
+            self.hub.gate.wait()  # `running` opens it at its end
             if self.hub.cuts:
                 self.hub.cuts -= 1
                 self.close_connection = True
