@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import os
 from ctypes import byref, c_int, c_size_t
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ from typing import Any
 from gemmalocal.planning import hardware, macos, memory
 
 RAM_SHARE, CARD_SHARE, METAL_SHARE = 0.7, 0.9, 0.9  # usable: the rest is the system's, and that of other programs
+MLX_PATH = "GEMMALOCAL_MLX_PATH"  # cpu or gpu: the path that the MLX engine takes, whatever the device
 CUDA = "libcuda.so.1"  # the driver's own library
 CAPABILITY_MAJOR = 75  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 AMPERE = 8  # the first with bfloat16
@@ -60,6 +62,11 @@ def of_engine(backend: str) -> DeviceMemory:
         return of_card(used.memory)
     working_set = macos.metal_working_set() if on_apple_silicon() else None
     return ram() if working_set is None else of_metal(working_set)
+
+
+def mlx_on_gpu() -> bool:
+    """Whether MLX takes a GPU's path here, without asking MLX."""
+    return os.environ.get(MLX_PATH, "gpu" if on_apple_silicon() else "cpu") == "gpu"
 
 
 def on_apple_silicon() -> bool:

@@ -17,6 +17,7 @@ from gemmalocal.recipe.schema import Recipe
 
 HEAD_ROWS = 128  # rows of logits alive at once; 128 MiB in float32 at Gemma 3's vocabulary
 HEAD_COPIES = 3  # logits, softmax and its gradient
+HEAD_COPIES_FLOAT32 = 2.25  # on a GPU's path, where nothing is cast: logits and their gradient, and where targets are
 LONG = 512  # tokens of a row up to which whole attention scores are as cheap, and are kept
 GROUP = 64  # quantized weights that share a scale and a bias
 NF4_SCALE, GROUP_SCALE = 0.016, 2 / GROUP  # bytes beside a quantized weight; the second times a number's width
@@ -36,12 +37,15 @@ class EngineProfile:
     scores: bool  # whether those of rows up to `LONG` are kept
     quantized_embedding: bool
     on_cards: bool  # whether it is the one for NVIDIA cards
+    whole_head: bool = False  # whether float32 logits too are whole for each of `HEAD_ROWS` rows, and not in tiles
+    narrow: float = 1  # of activations of 2 bytes, a factor for what MLX's CPU build computes in float32 (norms, rope)
 
 
 ENGINES = {
     "mlx": EngineProfile((5, 4.6, 2.3, 5), (12, 3.5, 7, 0), 1, 2, True, True, False),
     "torch": EngineProfile((6, 3, 3.5, 3), (6, 4, 4, 4), 1.22, 0, False, False, True),
 }
+MLX_ON_GPU = replace(ENGINES["mlx"], slack=0.95, whole_head=True, narrow=1.2)
 
 
 @dataclass(frozen=True)
@@ -91,21 +95,26 @@ def estimate(
     bits: float | None = None,
     engine: str = "mlx",
     stream: int | None = None,
+    gpu: bool = False,
 ) -> Estimate:
     """Bytes at a step's peak; `width` is bytes of a number, `bits` of a quantized weight (the recipe's, if it says).
 
-    `stream` is bytes of a number in activations, where they differ from the weights'.
+    `stream` is bytes of a number in activations, where they differ from the weights'; `gpu`: MLX takes a GPU's path.
     """
     if recipe.bits:
         bits = recipe.bits
-    kind, stream = ENGINES[engine], stream or width
+    kind, stream = MLX_ON_GPU if gpu and engine == "mlx" else ENGINES[engine], stream or width
     states = STATES[recipe.train.optimizer]
     full = recipe.method == "full"
     # Bytes of what is trained, in float32; the optimizer's states are counted as a multiple of it.
     trained = 4 * (sizes.weights if full else _adapted(sizes, recipe))
     return Estimate(
         weights=int(_weights(sizes, width, bits, kind)),
-        activations=int(stream * _activation_numbers(sizes, recipe, load, stream, checkpointing, kind)),
+        activations=int(
+            stream
+            * (kind.narrow if stream < 4 else 1)
+            * _activation_numbers(sizes, recipe, load, stream, checkpointing, kind)
+        ),
         head=int(_head(sizes, load, width, bits, kind)),
         adapter=int(trained * (states if full else 1 + states)),
         update=int(trained * 2.5),
@@ -126,7 +135,10 @@ def _head(sizes: Sizes, load: Load, width: int, bits: float | None, kind: Engine
     """Bytes of logits and what is made of them."""
     if not kind.quantized_embedding:
         return 4 * TILE
-    return min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * HEAD_COPIES if bits or width < 4 else 0
+    if not (kind.whole_head or bits or width < 4):
+        return 0  # by tiles, which are few
+    copies = HEAD_COPIES if width < 4 or not kind.whole_head else HEAD_COPIES_FLOAT32
+    return min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * copies
 
 
 def _activation_numbers(
@@ -137,7 +149,7 @@ def _activation_numbers(
     inner = sizes.inner + sizes.routed
     widths = (sizes.width, inner, sizes.queries, sizes.keys)
     kept: float = sum(map(operator.mul, kind.kept, widths)) + scores
-    if load.micro_batch_tokens > LONG and stream == 4:
+    if load.micro_batch_tokens > LONG and (stream == 4 or kind.whole_head):
         kept -= inner * kind.recomputed * (recipe.method == "full" or "down_proj" in recipe.lora.target_modules or 0.5)
     if recipe.method != "full":
         kept -= _spared(sizes, set(recipe.lora.target_modules))

@@ -43,7 +43,9 @@ def outlook(recipe: Recipe) -> Outlook:
     factors = calibration.corrections(engine, width)
 
     def expected(load: Load, checkpointing: bool) -> Estimate:
-        plain = memory.estimate(sizes, recipe, load, width, checkpointing, engine=engine, stream=stream)
+        plain = memory.estimate(
+            sizes, recipe, load, width, checkpointing, engine=engine, stream=stream, gpu=device_memory.mlx_on_gpu()
+        )
         return plain.corrected(factors[checkpointing])
 
     length = recipe.data.max_length

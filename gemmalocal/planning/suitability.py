@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from gemmalocal.planning import memory, model_sizes
+from gemmalocal.planning import device_memory, memory, model_sizes
 from gemmalocal.recipe.schema import Recipe
 
 Training = Literal["yes", "checkpointing", "no", "unknown"]
@@ -23,9 +23,9 @@ def training(config: dict[str, Any], weights: int, width: int, usable: int) -> T
     `checkpointing` means that it fits only with it; `unknown` that the configuration lacks a size.
     """
     try:
-        sizes = model_sizes.from_config(config)
+        sizes, gpu = model_sizes.from_config(config), device_memory.mlx_on_gpu()
         for checkpointing in (False, True):
-            expected = memory.estimate(sizes, RECIPE, memory.Load(TOKENS, TOKENS), width, checkpointing)
+            expected = memory.estimate(sizes, RECIPE, memory.Load(TOKENS, TOKENS), width, checkpointing, gpu=gpu)
             if replace(expected, weights=weights).total < usable:  # ours may be quantized
                 return "checkpointing" if checkpointing else "yes"
     except (KeyError, TypeError):

@@ -94,7 +94,7 @@ def attend(
         query_gradients: list[mx.array] = []
         # A key is seen by several spans: its gradient is the sum over them.
         key_gradient, value_gradient = mx.zeros_like(keys), mx.zeros_like(values)
-        previous: list[mx.array] = []
+        previous = [cotangent]  # what is compiled would else keep the first span's scores from the forward pass
         for span in spans:
             operands = [*span.select(queries, keys, values), cotangent[:, :, span.start : span.end]]
             operands = order_after(operands, previous)

@@ -12,8 +12,9 @@ from typing import Literal
 
 from gemmalocal.data.batches import BatchShape
 from gemmalocal.errors import RecipeError
+from gemmalocal.planning.device_memory import MLX_PATH
 
-VARIABLE = "GEMMALOCAL_MLX_PATH"
+VARIABLE = MLX_PATH
 
 
 @dataclass(frozen=True)
