@@ -199,6 +199,7 @@ class MlxTrainer:
 
         The softmax is summed in float64: MLX's CPU `logsumexp` adds 262,144 floats in a row and is off by 1e-4.
         """
+        self._network.switch_dropout_off()
         for adapter in self._adapters:
             adapter.lora_b = mx.zeros_like(adapter.lora_b)
         total = 0.0
