@@ -45,7 +45,7 @@ ENGINES = {
     "mlx": EngineProfile((5, 4.6, 2.3, 5), (12, 3.5, 7, 0), 1, 2, True, True, False),
     "torch": EngineProfile((6, 3, 3.5, 3), (6, 4, 4, 4), 1.22, 0, False, False, True),
 }
-MLX_ON_GPU = replace(ENGINES["mlx"], slack=0.95, whole_head=True, narrow=1.2)
+ON_GPU = ENGINES | {"mlx": replace(ENGINES["mlx"], slack=0.95, whole_head=True, narrow=1.2)}
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def estimate(
     """
     if recipe.bits:
         bits = recipe.bits
-    kind, stream = MLX_ON_GPU if gpu and engine == "mlx" else ENGINES[engine], stream or width
+    kind, stream = (ON_GPU if gpu else ENGINES)[engine], stream or width
     states = STATES[recipe.train.optimizer]
     full = recipe.method == "full"
     # Bytes of what is trained, in float32; the optimizer's states are counted as a multiple of it.

@@ -195,7 +195,7 @@ def test_what_cannot_cross_is_refused_with_the_reason(
 ) -> None:
     changed(folders["gemma3"], recipe_path, tmp_path / "ours")
     config = config_of(folders["gemma3"])
-    with pytest.raises(ModelError, match="no LoRA tensor of this model's layers"):
+    with pytest.raises(ModelError, match="is not a LoRA tensor of this model's layers"):
         convert_adapter.to_mlx(tmp_path / "ours", config_of(folders["gemma3-vision"]), tmp_path / "no")
     with pytest.raises(ModelError, match="'llama'"):
         convert_adapter.to_mlx(tmp_path / "ours", {"model_type": "llama"}, tmp_path / "no")

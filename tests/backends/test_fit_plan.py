@@ -82,12 +82,12 @@ def test_the_peak_is_as_planned(
 @pytest.mark.parametrize(
     ("length", "count", "overrides"),
     [
-        (512, 1, ["dtype=float32"]),
-        (1024, 1, ["dtype=float32", "train.checkpointing=true"]),
-        (768, 1, ["dtype=float32", "method=dora"]),
-        (512, 1, ["dtype=float32", "quantize=4bit"]),
-        (128, 4, ["dtype=float32"]),
-        (256, 1, ["dtype=bfloat16"]),
+        (256, 1, ["dtype=float32"]),
+        (544, 1, ["dtype=float32", "train.checkpointing=true"]),
+        (544, 1, ["dtype=float32", "method=dora"]),
+        (96, 1, ["dtype=float32", "quantize=4bit"]),
+        (128, 2, ["dtype=float32"]),
+        (96, 1, ["dtype=bfloat16"]),
     ],
 )
 def test_the_peak_is_as_planned_on_the_gpus_path(
@@ -115,7 +115,8 @@ def measured_and_planned(folder: Path, recipe: Recipe, length: int, count: int, 
     parts = next(iter(rounds(plan(examples, made.shapes), made.shapes.streams)))
     made.memory()
     peaks = []
-    for _ in range(3 if count == 1 else 6):  # the first makes the optimizer's state; streams meet elsewhere each time
+    # The first makes the optimizer's state; streams meet elsewhere each time.
+    for _ in range((6 if count > 1 else 3) if made.shapes.packed else 2):
         made.accumulate(parts)
         made.apply(1e-4)
         peaks.append(made.memory().peak)

@@ -69,7 +69,7 @@ def test_a_single_exchange_beside_conversations_is_in_turns(rows: list[Row], tin
         text.startswith("<bos><start_of_turn>user\nmy name is") for n, text in enumerate(texts(found)) if n != place
     )
     assert found.layout == Layout("chat")
-    assert any("30 rows are conversations" in notice and "1 of a single exchange" in notice for notice in notices)
+    assert any("30 rows are conversations" in notice and "the 1 with a single exchange" in notice for notice in notices)
     assert found.tokenizer is not None
     again = layout.remembered(tmp_path / "examples", recipe(tiny, tmp_path, rows).data, found.tokenizer)
     assert again == Layout("chat")

@@ -151,9 +151,14 @@ class TorchTrainer:
             group["lr"] = learning_rate
         self._optimizer.step()
 
+    @property
+    def _loss(self) -> float:
+        """Of what was accumulated, in nats."""
+        return device.summed(self._nats)
+
     def _summed(self) -> tuple[list[Tensor], float, int, int]:
         """Gradient, mean loss (nats a token), tokens and micro-batches of all ranks."""
-        loss, tokens, parts = self.group.sum([device.summed(self._nats), self._tokens, self._parts])
+        loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
         assert tokens, "accumulate first"
         if isinstance(self.group, TorchGroup):
             self.group.gradients(self._weights)
