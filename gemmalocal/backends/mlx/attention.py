@@ -20,6 +20,7 @@ from types import FunctionType
 from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
+import numpy as np
 from mlx_lm.models import base, gemma2
 
 from gemmalocal.backends.mlx import compute_path
@@ -138,10 +139,8 @@ def attend_short(queries: mx.array, keys: mx.array, values: mx.array, scale: flo
 
 @lru_cache(maxsize=32)
 def _causal(length: int) -> mx.array:
-    """(length, length), true where a query may look; there before a graph is built over it."""
-    mask = mx.arange(length)[:, None] >= mx.arange(length)
-    mx.eval(mask)
-    return mask
+    """(length, length), true where a query may look; of no graph, so that any thread may use it."""
+    return mx.array(np.tri(length, dtype=np.bool_))
 
 
 def _spans(length: int, window: int | None) -> Iterator[_Span]:

@@ -159,9 +159,9 @@ def _adapted(linear: nn.Module) -> Any:
 def _block_diagonal(outputs: Sequence[int]) -> Any:
     """B's rows (out, rank), of several projections, to (out, projections * rank) with each in its own columns."""
     count = len(outputs)
-    number = mx.array(np.repeat(np.arange(count, dtype=np.int32), outputs))[:, None, None]  # of a row's projection
-    own = number == mx.arange(count, dtype=mx.int32)[:, None]  # (out, projections, 1)
-    mx.eval(own)
+    projections = np.repeat(np.arange(count, dtype=np.int32), outputs)[:, None, None]  # of each row
+    number = mx.array(projections)
+    own = mx.array(projections == np.arange(count)[:, None])  # (out, projections, 1)
 
     @mx.custom_function
     def spread(lora_b: mx.array) -> mx.array:
