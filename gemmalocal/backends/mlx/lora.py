@@ -12,7 +12,7 @@ import mlx.nn as nn
 import numpy as np
 
 from gemmalocal.backends import lora_init
-from gemmalocal.backends.mlx import merged_linear
+from gemmalocal.backends.mlx import compute_path, merged_linear
 from gemmalocal.recipe.schema import LoraSpec
 
 SAME_INPUT = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))  # of a Gemma's blocks
@@ -45,6 +45,7 @@ class LoraLinear(nn.Module):
         self.lora_b = mx.zeros((sum(self.outputs), len(lora_a) // len(self.outputs)))
         self.scale, self._dropout = scale, dropout
         self._dropout_key: mx.array | None = None
+        self._one_matrix = compute_path.current().compiled
         self._block_diagonal, self._adapted = _block_diagonal(self.outputs), _adapted(linear)
         self._input: mx.array | None = None  # of the projections under way
         self._pending: dict[int, mx.array] = {}  # their outputs that nobody has asked for yet
@@ -60,6 +61,8 @@ class LoraLinear(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         """(..., in) to (..., out), in the dtype of `x`."""
+        if not self._one_matrix:
+            return self._op_by_op(x)
         rows = x.reshape(-1, x.shape[-1])  # as one matrix: so the weights' gradients are one product each
         lora_a, columns = self.lora_a.astype(x.dtype), self._columns(x.dtype)
         if self.scale != 1:
@@ -71,6 +74,16 @@ class LoraLinear(nn.Module):
         else:
             output = cast(Any, self._adapted)(rows, lora_a, columns)[0]
         return output.reshape(*x.shape[:-1], -1)
+
+    def _op_by_op(self, x: mx.array) -> mx.array:
+        """The same by MLX's own gradients: on its CPU build a fifth faster, all in all."""
+        dropped = x
+        if self._dropout and self._dropout_key is not None:
+            kept = mx.random.bernoulli(1 - self._dropout, x.shape, key=self._dropout_key)
+            dropped = mx.where(kept, x / (1 - self._dropout), 0)
+        low_rank = (dropped @ self.lora_a.astype(x.dtype).T) * self.scale  # scaled where it is smallest
+        output: mx.array = self.linear(x) + low_rank @ self._columns(x.dtype).T
+        return output
 
     def projection(self, number: int, x: mx.array) -> mx.array:
         """What projection `number` of several gives for `x`; the first that is asked computes all."""
