@@ -17,7 +17,7 @@ from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import datasets
 from tests.documents import samples
 from tests.here import run
-from tests.pipelines.test_prepare import LIGHT, documents, of_files, prepared, told, until
+from tests.pipelines.preparations import LIGHT, documents, of_files, prepared, told, until
 
 PARTS = ("wheel", "valve", "lever", "bolt", "gasket", "flange", "spring", "handle", "axle", "chain", "screw", "nozzle")
 RULES = ("--author", "rules", "--json")

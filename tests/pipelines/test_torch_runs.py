@@ -14,7 +14,7 @@ from gemmalocal import backends
 from gemmalocal.backends import mlx, open_backend
 from gemmalocal.errors import BackendUnavailable
 from gemmalocal.jobs import history
-from tests.pipelines.test_prepare import LIGHT
+from tests.pipelines.preparations import LIGHT
 
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from gemmalocal.synthesis.tasks import Pair, parse, schema
 from gemmalocal.weights.locate import DEMO_PACKAGE
 from gemmalocal.workspace import datasets
 from tests.here import apart
-from tests.pipelines.test_prepare import LIGHT
+from tests.pipelines.preparations import LIGHT
 
 EXAMPLES = """Text: The tower was finished in 1889. It is made of iron.
 {"rows": [{"question": "When was the tower finished?", "answer": "In 1889.", "evidence": "The tower was finished"}]}

@@ -10,7 +10,7 @@ from textual.widgets import Input, OptionList, Static, TextArea
 from gemmalocal.files import paths
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets
-from tests.pipelines.test_prepare import BEES, LIGHT
+from tests.pipelines.preparations import BEES, LIGHT
 from tests.tui.recorded import prepared
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp

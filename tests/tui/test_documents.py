@@ -11,7 +11,7 @@ from gemmalocal.files import paths
 from gemmalocal.jobs.events import Finished, encode
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets
-from tests.pipelines.test_prepare import BEES, LIGHT
+from tests.pipelines.preparations import BEES, LIGHT
 from tests.tui.recorded import hold, preparing
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp

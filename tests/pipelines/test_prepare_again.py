@@ -1,0 +1,180 @@
+"""A dataset that is made again: killed, stopped, edited by hand, or as it was; nothing is asked twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gemmalocal.jobs import processes
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
+from gemmalocal.workspace import datasets
+from tests.here import run
+from tests.pipelines.preparations import documents, grounded, of_files, prepared, through, until
+from tests.synthesis.server import quiz, running
+
+KEY = "sk-that-nobody-may-see"
+__all__ = ["documents"]  # a fixture
+
+
+def test_an_endpoint_writes_and_a_second_run_asks_nothing(
+    documents: Path, tiny: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", KEY)
+    with running() as model:
+        model.faults, model.listed = ["500"], f"/home/ann/{KEY}/gemma.gguf"  # it says the key back, and where it lies
+        first = through(model, documents, tiny, "d", "--key-env", "MY_KEY", "--json")
+        assert first.returncode == 0, first.stderr
+        told = [event for event in map(json.loads, first.stdout.splitlines()) if event.get("what") == "passages"]
+        assert [event["done"] for event in told] == sorted({event["done"] for event in told})  # it never goes back
+        assert told[0]["done"] == 1  # told at the first answer, not once the whole window has one
+        asked, files = len(model.asked), of_files(workspace / "datasets" / "d")
+        assert asked == 6
+        assert {row["by"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE]} == {"model"}
+        assert grounded(files[TRAIN_FILE] + files[HELD_OUT_FILE], documents)
+        again = through(model, documents, tiny, "d", "--key-env", "MY_KEY")
+        assert again.returncode == 0, again.stderr
+        assert len(model.asked) == asked
+        assert of_files(workspace / "datasets" / "d") == files
+        assert set(model.keys) == {f"Bearer {KEY}"}
+        model.faults = ["401"]
+        refused = through(model, documents, tiny, "e", "--key-env", "MY_KEY")
+        assert refused.returncode == 3
+        assert "refuses access (401)" in refused.stderr
+    unset = prepared(documents, tiny, "f", "--endpoint", model.url, "--key-env", "NO_SUCH_KEY")
+    assert unset.returncode == 3
+    assert "NO_SUCH_KEY is not set" in unset.stderr
+    for file in workspace.rglob("*"):
+        content = file.read_bytes() if file.is_file() else b""
+        assert KEY.encode() not in content, f"{file} holds the key"
+        assert b"/home/ann" not in content, f"{file} holds a path of another machine"
+    assert KEY not in first.stdout + first.stderr + refused.stderr
+    assert "/home/ann" not in first.stdout + first.stderr
+    assert "gemma.gguf at http" in again.stderr + again.stdout
+
+
+def author_and_judge(body: dict[str, Any]) -> str:
+    """A good author, and a judge whose score depends on the row alone."""
+    asked = body["messages"][0]["content"]
+    if not asked.startswith("Score"):
+        return quiz(body)
+    return json.dumps({"rows": [{"score": 3 if "hive" in asked.rpartition("Question:")[2] else 9, "reason": "so"}]})
+
+
+@pytest.mark.parametrize("answers", [2, 7])  # 5 passages are asked about, then the rows are judged
+def test_killed_and_started_again_is_the_same_dataset_and_nothing_is_asked_twice(
+    documents: Path, tiny: Path, workspace: Path, answers: int
+) -> None:
+    options = ("--concurrency", "1", "--judge")
+    with running() as model:
+        model.answer = author_and_judge
+        assert through(model, documents, tiny, "whole", *options).returncode == 0
+        whole = len(model.asked)
+        assert whole > 10
+        model.asked.clear()
+        model.answered.clear()
+        model.hold = answers
+        assert through(model, documents, tiny, "killed", *options, "--detach").returncode == 0
+        job = processes.Job(workspace / "datasets" / "killed")
+        until(lambda: len(model.asked) == answers + 1)  # so the answers before are kept
+        known = set(model.answered)
+        os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
+        until(lambda: not job.alive)
+        assert not (job.directory / TRAIN_FILE).exists()
+        with (job.directory / datasets.ASKED).open("ab") as torn:
+            torn.write(b'{"key": "ab')  # what a kill in the midst of a write leaves
+        model.hold = None
+        model.gate.set()
+        model.asked.clear()
+        resumed = run("resume", "killed")
+        assert resumed.returncode == 0, resumed.stderr
+        asked = [body["messages"][-1]["content"] for body in model.asked]
+        assert len(known) == answers
+        assert known.isdisjoint(asked)
+        assert len(asked) == len(set(asked)) == whole - answers
+        assert of_files(job.directory) == of_files(workspace / "datasets" / "whole")
+        for name in (datasets.REPORT, HELD_OUT_FILE):  # as a kill leaves them while the files are written
+            (job.directory / name).unlink()
+        model.asked.clear()
+        assert through(model, documents, tiny, "killed", *options).returncode == 0
+        assert not model.asked
+    assert of_files(job.directory) == of_files(workspace / "datasets" / "whole")
+
+
+def test_stop_keeps_the_answers(documents: Path, tiny: Path, workspace: Path) -> None:
+    with running() as model:
+        model.hold = 2
+        detached = through(model, documents, tiny, "d", "--concurrency", "1", "--detach")
+        job = processes.Job(Path(detached.stdout.strip()))
+        until(lambda: model.answered.total() == 2 and len(model.asked) == 3)
+        assert run("stop", "d").returncode == 0
+        until(lambda: '"stopping"' in (job.directory / "events.jsonl").read_text())
+        model.hold = None
+        model.gate.set()
+        until(lambda: not job.alive)
+        state = [json.loads(line) for line in job.lines()][-1]
+        assert (state["event"], state["outcome"]) == ("finished", "stopped")
+        model.asked.clear()
+        assert run("resume", "d").returncode == 0
+        assert len(model.asked) <= 3  # of 5: two answers were kept, the third if it came in time
+    assert datasets.read(workspace / "datasets" / "d" / TRAIN_FILE)
+
+
+def test_what_was_edited_is_not_written_over_and_what_was_accepted_stays(
+    documents: Path, tiny: Path, workspace: Path
+) -> None:
+    folder = workspace / "datasets" / "d"
+
+    def lying(body: dict[str, Any]) -> str:
+        text = body["messages"][0]["content"].rpartition("Text:\n")[2].strip()
+        good = {
+            "question": f"Which words begin with {text[:9]}?",
+            "answer": text[:30],
+            "evidence": text.partition(".")[0],
+        }
+        bad = {"question": f"Who made {text[:11]}?", "answer": "A hero did.", "evidence": "a hero made it all"}
+        return json.dumps({"rows": [good, bad]})
+
+    with running() as model:
+        model.answer = lying
+        assert through(model, documents, tiny, "d").returncode == 0
+        rejected = datasets.read(folder / datasets.REJECTED)
+        assert len(rejected) == 5
+        assert all("does not occur" in row["reason"] for row in rejected)
+        listed = run("accept", "d")
+        assert "a hero made it all" in listed.stdout
+        assert run("accept", "d", "99").returncode == 2
+        assert run("accept", "d", "2").returncode == 0
+        taken = {key: value for key, value in rejected[1].items() if key not in ("reason", "held_out")}
+        side = HELD_OUT_FILE if rejected[1]["held_out"] else TRAIN_FILE
+        assert taken in datasets.read(folder / side)
+        assert through(model, documents, tiny, "d").returncode == 0  # made again, it is still there
+        assert taken in datasets.read(folder / side)
+        assert len(datasets.read(folder / datasets.REJECTED)) == 4
+        with (folder / TRAIN_FILE).open("a") as file:
+            file.write('{"text": "mine"}\n')
+        refused = through(model, documents, tiny, "d")
+        assert refused.returncode == 2
+        assert "edited by hand" in refused.stderr
+    assert "mine" in (folder / TRAIN_FILE).read_text()
+
+
+def test_what_was_done_by_hand_holds_when_it_is_made_again(documents: Path, tiny: Path, workspace: Path) -> None:
+    folder = workspace / "datasets" / "d"
+    assert prepared(documents, tiny, "d", "--author", "rules").returncode == 0
+    gone, mended = datasets.read(folder / TRAIN_FILE)[:2]
+    datasets.drop(folder, TRAIN_FILE, gone)
+    datasets.edit(folder, TRAIN_FILE, mended, "Quite another answer.")
+    before = of_files(folder)
+    done = prepared(documents, tiny, "d", "--author", "rules", "--json")
+    assert done.returncode == 0, done.stderr
+    assert of_files(folder) == before
+    report = next(json.loads(line)["data"] for line in done.stdout.splitlines() if '"report"' in line)
+    assert report["by"]["hand"] == 1
+    assert report["rejected"]["was dropped by hand"] == 1
+    listed = run("accept", "d")
+    assert "was dropped by hand" in listed.stdout
