@@ -14,6 +14,7 @@ from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.data.batches import BatchShape, MicroBatch
 from gemmalocal.data.examples import Example
 from gemmalocal.planning.device_memory import DeviceMemory
+from gemmalocal.planning.memory import EngineProfile
 from gemmalocal.recipe.schema import Recipe
 
 
@@ -88,7 +89,10 @@ class Trainer(InferenceModel, Protocol):
         """Take up what `save` wrote, and forget what was accumulated."""
 
     def load(self, directory: Path) -> None:
-        """Take up an adapter in PEFT's layout, whichever engine wrote it, and nothing else."""
+        """Take up an adapter in PEFT's layout, whichever engine wrote it, and nothing else.
+
+        Raises `ModelError` for one of other projections than are trained.
+        """
 
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
         """The mean loss (nats a token) of a batch with a fresh adapter, by whole logits: the truth for `bench`."""
@@ -162,6 +166,9 @@ class Backend(Protocol):
 
     def device_memory(self) -> DeviceMemory:
         """The memory where this engine computes, and how much of it a run may take."""
+
+    def memory_profile(self) -> EngineProfile:
+        """How many numbers this engine has alive, by the path that it takes here."""
 
     def shapes(self) -> BatchShape:
         """The shapes of micro-batches that this engine likes here."""

@@ -6,6 +6,7 @@ The drivers are asked, and no engine is imported; an engine asks its own allocat
 from __future__ import annotations
 
 import ctypes
+import importlib.metadata
 import importlib.util
 import os
 from ctypes import byref, c_int, c_size_t
@@ -14,9 +15,11 @@ from functools import cache
 from typing import Any
 
 from gemmalocal.planning import hardware, macos, memory
+from gemmalocal.planning.memory import EngineProfile
 
 RAM_SHARE, CARD_SHARE, METAL_SHARE = 0.7, 0.9, 0.9  # usable: the rest is the system's, and that of other programs
 MLX_PATH = "GEMMALOCAL_MLX_PATH"  # cpu or gpu: the path that the MLX engine takes, whatever the device
+MLX_CUDA = ("mlx-cuda-12", "mlx-cuda-13")  # the packages that MLX's CUDA build comes in
 CUDA = "libcuda.so.1"  # the driver's own library
 CAPABILITY_MAJOR = 75  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 AMPERE = 8  # the first with bfloat16
@@ -60,13 +63,28 @@ def of_engine(backend: str) -> DeviceMemory:
     used = card_of(backend)
     if used is not None:
         return of_card(used.memory)
-    working_set = macos.metal_working_set() if on_apple_silicon() else None
+    on_cpu = not memory.ENGINES[engine_of(backend)].on_cards and not mlx_on_gpu()
+    working_set = macos.metal_working_set() if on_apple_silicon() and not on_cpu else None
     return ram() if working_set is None else of_metal(working_set)
 
 
+def profile_of(engine: str) -> EngineProfile:
+    """What an engine has alive here, if it takes the path that is expected; `Backend.memory_profile` knows."""
+    return memory.profile(engine, gpu_path=os.environ.get(MLX_PATH) == "gpu" or mlx_on_gpu())
+
+
+def engine_of(backend: str) -> str:
+    """The engine that a recipe's `backend` would be here: `auto` is one for cards where there is a card."""
+    if backend in memory.ENGINES:
+        return backend
+    if card_of(backend) is not None:
+        return engines_on_cards()[0]
+    return next(name for name, profile in memory.ENGINES.items() if not profile.on_cards)
+
+
 def mlx_on_gpu() -> bool:
-    """Whether MLX takes a GPU's path here, without asking MLX."""
-    return os.environ.get(MLX_PATH, "gpu" if on_apple_silicon() else "cpu") == "gpu"
+    """Whether MLX would compute on a GPU here: a Mac's, or a card's by its CUDA build."""
+    return _mlx_may_use_gpu() and (on_apple_silicon() or (_has_mlx_cuda() and card() is not None))
 
 
 def on_apple_silicon() -> bool:
@@ -75,9 +93,33 @@ def on_apple_silicon() -> bool:
 
 
 def card_of(backend: str) -> Card | None:
-    """The card that a recipe's `backend` would use; `auto` takes the engine for cards where there is one."""
-    engines = [name for name, profile in memory.ENGINES.items() if profile.on_cards and backend in ("auto", name)]
-    return card() if any(map(importlib.util.find_spec, engines)) else None
+    """The card that a recipe's `backend` would use; `auto` takes an engine for cards where there is one."""
+    engines = engines_on_cards()
+    return card() if engines and backend in ("auto", *engines) else None
+
+
+def engines_on_cards() -> list[str]:
+    """The engines installed here that compute on an NVIDIA card; the first is the one that `auto` takes."""
+    made_for_cards = [name for name, profile in memory.ENGINES.items() if profile.on_cards]
+    others = [name for name in memory.ENGINES if name not in made_for_cards]
+    installed = list(filter(importlib.util.find_spec, made_for_cards))
+    return installed + others if _has_mlx_cuda() and _mlx_may_use_gpu() else installed
+
+
+def _mlx_may_use_gpu() -> bool:
+    return os.environ.get(MLX_PATH) != "cpu"
+
+
+@cache
+def _has_mlx_cuda() -> bool:
+    """Whether MLX's CUDA build is installed."""
+    for package in MLX_CUDA:
+        try:
+            importlib.metadata.distribution(package)
+            return True
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return False
 
 
 @cache

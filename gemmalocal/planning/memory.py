@@ -45,7 +45,12 @@ ENGINES = {
     "mlx": EngineProfile((5, 4.6, 2.3, 5), (12, 3.5, 7, 0), 1, 2, True, True, False),
     "torch": EngineProfile((6, 3, 3.5, 3), (6, 4, 4, 4), 1.22, 0, False, False, True),
 }
-ON_GPU = ENGINES | {"mlx": replace(ENGINES["mlx"], slack=0.95, whole_head=True, narrow=1.2)}
+MLX_ON_GPU_PATH = replace(ENGINES["mlx"], slack=0.95, whole_head=True, narrow=1.2)
+
+
+def profile(engine: str, gpu_path: bool = False) -> EngineProfile:
+    """An engine's profile; MLX's is another one where it takes a GPU's path."""
+    return MLX_ON_GPU_PATH if gpu_path and not ENGINES[engine].on_cards else ENGINES[engine]
 
 
 @dataclass(frozen=True)
@@ -93,73 +98,73 @@ def estimate(
     width: int,
     checkpointing: bool,
     bits: float | None = None,
-    engine: str = "mlx",
+    engine: EngineProfile = ENGINES["mlx"],
     stream: int | None = None,
-    gpu: bool = False,
 ) -> Estimate:
     """Bytes at a step's peak; `width` is bytes of a number, `bits` of a quantized weight (the recipe's, if it says).
 
-    `stream` is bytes of a number in activations, where they differ from the weights'; `gpu`: MLX takes a GPU's path.
+    `stream` is bytes of a number in activations, where they differ from the weights'.
     """
     if recipe.bits:
         bits = recipe.bits
-    kind, stream = (ON_GPU if gpu else ENGINES)[engine], stream or width
+    stream = stream or width
     states = STATES[recipe.train.optimizer]
     full = recipe.method == "full"
     # Bytes of what is trained, in float32; the optimizer's states are counted as a multiple of it.
     trained = 4 * (sizes.weights if full else _adapted(sizes, recipe))
     return Estimate(
-        weights=int(_weights(sizes, width, bits, kind)),
+        weights=int(_weights(sizes, width, bits, engine)),
         activations=int(
             stream
-            * (kind.narrow if stream < 4 else 1)
-            * _activation_numbers(sizes, recipe, load, stream, checkpointing, kind)
+            * (engine.narrow if stream < 4 else 1)
+            * _activation_numbers(sizes, recipe, load, stream, checkpointing, engine)
         ),
-        head=int(_head(sizes, load, width, bits, kind)),
+        head=int(_head(sizes, load, width, bits, engine)),
         adapter=int(trained * (states if full else 1 + states)),
         update=int(trained * 2.5),
     )
 
 
-def _weights(sizes: Sizes, width: int, bits: float | None, kind: EngineProfile) -> float:
+def _weights(sizes: Sizes, width: int, bits: float | None, engine: EngineProfile) -> float:
     """Bytes of the frozen weights."""
     if not bits:
         return sizes.weights * width
-    if kind.quantized_embedding:
+    if engine.quantized_embedding:
         return sizes.weights * (bits / 8 + GROUP_SCALE * width)
     embedding = sizes.vocabulary * sizes.width
     return embedding * width + (sizes.weights - embedding) * (bits / 8 + NF4_SCALE)
 
 
-def _head(sizes: Sizes, load: Load, width: int, bits: float | None, kind: EngineProfile) -> float:
+def _head(sizes: Sizes, load: Load, width: int, bits: float | None, engine: EngineProfile) -> float:
     """Bytes of logits and what is made of them."""
-    if not kind.quantized_embedding:
+    if not engine.quantized_embedding:
         return 4 * TILE
-    if not (kind.whole_head or bits or width < 4):
+    if not (engine.whole_head or bits or width < 4):
         return 0  # by tiles, which are few
-    copies = HEAD_COPIES if width < 4 or not kind.whole_head else HEAD_COPIES_FLOAT32
+    copies = HEAD_COPIES if width < 4 or not engine.whole_head else HEAD_COPIES_FLOAT32
     return min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * copies
 
 
 def _activation_numbers(
-    sizes: Sizes, recipe: Recipe, load: Load, stream: int, checkpointing: bool, kind: EngineProfile
+    sizes: Sizes, recipe: Recipe, load: Load, stream: int, checkpointing: bool, engine: EngineProfile
 ) -> float:
     """Numbers of activations that are alive in the backward pass, at its fullest."""
-    scores = sizes.heads * load.length if kind.scores and load.length <= LONG else 0
+    scores = sizes.heads * load.length if engine.scores and load.length <= LONG else 0
     inner = sizes.inner + sizes.routed
     widths = (sizes.width, inner, sizes.queries, sizes.keys)
-    kept: float = sum(map(operator.mul, kind.kept, widths)) + scores
-    if load.micro_batch_tokens > LONG and (stream == 4 or kind.whole_head):
-        kept -= inner * kind.recomputed * (recipe.method == "full" or "down_proj" in recipe.lora.target_modules or 0.5)
+    kept: float = sum(map(operator.mul, engine.kept, widths)) + scores
+    if load.micro_batch_tokens > LONG and (stream == 4 or engine.whole_head):
+        share = recipe.method == "full" or "down_proj" in recipe.lora.target_modules or 0.5
+        kept -= inner * engine.recomputed * share
     if recipe.method != "full":
         kept -= _spared(sizes, set(recipe.lora.target_modules))
     if recipe.method == "dora":  # what the projections gave, for the gradient of their lengths
         kept += 2 * sizes.width + 2 * inner + sizes.queries + 2 * sizes.keys
-    work: float = sum(map(operator.mul, kind.work, widths)) + scores
+    work: float = sum(map(operator.mul, engine.work, widths)) + scores
     # With checkpointing a layer keeps only its input, and one micro-batch at a time has a layer computed again.
     if checkpointing:
         return load.tokens * (sizes.layers * sizes.width + sizes.beside) + load.micro_batch_tokens * (kept + work)
-    return (load.tokens * (sizes.layers * kept + sizes.beside) + load.micro_batch_tokens * work) * kind.slack
+    return (load.tokens * (sizes.layers * kept + sizes.beside) + load.micro_batch_tokens * work) * engine.slack
 
 
 def _spared(sizes: Sizes, targets: set[str]) -> int:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from gemmalocal.files import paths
 from gemmalocal.jobs import history
 from gemmalocal.planning import calibration, device_memory, memory, model_sizes, throughput
-from gemmalocal.planning.device_memory import Card, DeviceMemory, on_apple_silicon
-from gemmalocal.planning.memory import EngineProfile, Estimate, Load
+from gemmalocal.planning.device_memory import DeviceMemory
+from gemmalocal.planning.memory import Estimate, Load
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import Recipe
 
@@ -36,16 +36,12 @@ def outlook(recipe: Recipe) -> Outlook:
     sizes = model_sizes.sizes_of(recipe.model)
     if sizes is None:
         return Outlook(None, room, seconds=seconds, run=run)
-    card = device_memory.card_of(recipe.backend)
-    default = next(name for name, profile in memory.ENGINES.items() if profile.on_cards == (card is not None))
-    engine = recipe.backend if recipe.backend in memory.ENGINES else default
-    width, stream = _widths(recipe, memory.ENGINES[engine], card)
+    engine = device_memory.engine_of(recipe.backend)
+    profile, (width, stream) = device_memory.profile_of(engine), _widths(recipe, engine)
     factors = calibration.corrections(engine, width)
 
     def expected(load: Load, checkpointing: bool) -> Estimate:
-        plain = memory.estimate(
-            sizes, recipe, load, width, checkpointing, engine=engine, stream=stream, gpu=device_memory.mlx_on_gpu()
-        )
+        plain = memory.estimate(sizes, recipe, load, width, checkpointing, engine=profile, stream=stream)
         return plain.corrected(factors[checkpointing])
 
     length = recipe.data.max_length
@@ -69,16 +65,19 @@ def _choices(recipe: Recipe) -> list[tuple[bool, int]]:
     ]
 
 
-def _widths(recipe: Recipe, engine: EngineProfile, card: Card | None) -> tuple[int, int]:
+def _widths(recipe: Recipe, engine: str) -> tuple[int, int]:
     """Bytes of a number in weights and in activations, as the engine here will have them."""
-    on_gpu = card is not None or on_apple_silicon()
     dtype = recipe.weight_dtype
-    if dtype == "auto" and card:
-        dtype = "bfloat16" if card.bfloat16 else "float16"
-    elif dtype == "auto":
-        dtype = "bfloat16" if on_gpu and not engine.on_cards else "float32"
+    if not memory.ENGINES[engine].on_cards:  # MLX, whose activations are in the weights' type
+        auto = "bfloat16" if device_memory.mlx_on_gpu() else "float32"
+        width = 4 if (auto if dtype == "auto" else dtype) == "float32" else 2
+        return width, width
+    card = device_memory.card_of(engine)
+    if dtype == "auto":
+        dtype = "float32" if card is None else "bfloat16" if card.bfloat16 else "float16"
     width = 4 if dtype == "float32" else 2
-    mixed = engine.on_cards and (dtype == "float16" or not on_gpu)  # torch's weights are narrow then, and no more
+    on_gpu = card is not None or device_memory.on_apple_silicon()
+    mixed = dtype == "float16" or not on_gpu  # torch's weights are narrow then, and no more
     return width, 4 if mixed else width
 
 

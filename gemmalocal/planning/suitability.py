@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any, Literal
 
-from gemmalocal.planning import device_memory, memory, model_sizes
+from gemmalocal.planning import memory, model_sizes
+from gemmalocal.planning.memory import EngineProfile
 from gemmalocal.recipe.schema import Recipe
 
 Training = Literal["yes", "checkpointing", "no", "unknown"]
@@ -15,17 +16,17 @@ RECIPE = Recipe.model_validate({"model": "any", "data": {"path": "any"}, "lora":
 CHAT_MORE = 500_000_000  # bytes: keys and values, activations, the libraries
 
 
-def training(config: dict[str, Any], weights: int, width: int, usable: int) -> Training:
+def training(config: dict[str, Any], weights: int, width: int, usable: int, engine: EngineProfile) -> Training:
     """Of a model with this config.json whose weights take `weights` bytes, activations `width` bytes a number.
 
-    A run may take `usable` bytes.
+    A run of `engine` may take `usable` bytes.
 
     `checkpointing` means that it fits only with it; `unknown` that the configuration lacks a size.
     """
     try:
-        sizes, gpu = model_sizes.from_config(config), device_memory.mlx_on_gpu()
+        sizes = model_sizes.from_config(config)
         for checkpointing in (False, True):
-            expected = memory.estimate(sizes, RECIPE, memory.Load(TOKENS, TOKENS), width, checkpointing, gpu=gpu)
+            expected = memory.estimate(sizes, RECIPE, memory.Load(TOKENS, TOKENS), width, checkpointing, engine=engine)
             if replace(expected, weights=weights).total < usable:  # ours may be quantized
                 return "checkpointing" if checkpointing else "yes"
     except (KeyError, TypeError):

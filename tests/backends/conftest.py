@@ -13,6 +13,7 @@ import pytest
 
 from gemmalocal.backends import open_backend
 from gemmalocal.backends.mlx import compute_path
+from gemmalocal.planning.device_memory import MLX_PATH
 from tests import with_torch
 
 __all__ = ["with_torch"]
@@ -49,7 +50,7 @@ def path(name: str) -> Iterator[None]:
 
     device = mx.default_device()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(compute_path.VARIABLE, name)
+        patch.setenv(MLX_PATH, name)
         if name == compute_path.CPU.name:
             mx.set_default_device(mx.cpu)
         try:

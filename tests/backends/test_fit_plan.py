@@ -18,7 +18,7 @@ from gemmalocal.backends import open_backend
 from gemmalocal.data.batches import plan, rounds
 from gemmalocal.data.examples import Example
 from gemmalocal.planning import memory, model_sizes
-from gemmalocal.planning.device_memory import MLX_PATH, mlx_on_gpu
+from gemmalocal.planning.device_memory import MLX_PATH
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import Recipe
 
@@ -109,14 +109,15 @@ def measured_and_planned(folder: Path, recipe: Recipe, length: int, count: int, 
     gc.collect()
     mx.clear_cache()
     before = mx.get_active_memory()
-    made: Any = open_backend("mlx").trainer(folder, recipe)
+    engine = open_backend("mlx")
+    made: Any = engine.trainer(folder, recipe)
     weights = (np.arange(length + 1) > length - supervised).astype(np.float32)
     examples = [Example(np.arange(length + 1, dtype=np.int32) % 16_000, weights, str(row)) for row in range(count)]
     parts = next(iter(rounds(plan(examples, made.shapes), made.shapes.streams)))
     made.memory()
     peaks = []
     # The first makes the optimizer's state; streams meet elsewhere each time.
-    for _ in range((6 if count > 1 else 3) if made.shapes.packed else 2):
+    for _ in range(6 if count > 1 and made.shapes.packed else 2):
         made.accumulate(parts)
         made.apply(1e-4)
         peaks.append(made.memory().peak)
@@ -126,6 +127,6 @@ def measured_and_planned(folder: Path, recipe: Recipe, length: int, count: int, 
     load = memory.Load(tokens, length, count if made.shapes.packed else 1)
     width = 2 if recipe.dtype == "bfloat16" else 4
     checkpointing = recipe.train.checkpointing is True
-    planned = memory.estimate(sizes, recipe, load, width, checkpointing, gpu=mlx_on_gpu()).total
+    planned = memory.estimate(sizes, recipe, load, width, checkpointing, engine=engine.memory_profile()).total
     print(f"{planned / measured - 1:+.1%} of {measured / 1e6:.0f} MB: {folder.name} {length} x {count} {recipe.method}")
     return measured, planned

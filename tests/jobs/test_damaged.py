@@ -15,7 +15,7 @@ from gemmalocal import cli
 from gemmalocal.files import paths
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Event, Finished, Started, Step, Unknown, decode, encode
-from gemmalocal.planning import calibration, model_sizes, throughput
+from gemmalocal.planning import calibration, device_memory, memory, model_sizes, throughput
 from gemmalocal.weights import inventory
 from gemmalocal.workspace import exports, preparations, rows
 from tests import damaged
@@ -136,7 +136,8 @@ def test_a_damaged_model_is_shown_as_such(case: str, disk: Path, tiny: Path) -> 
     found = {one.name: one for one in inventory.on_this_disk()}
     assert not found["a"].damage
     assert why in found["b"].damage
-    assert models._described(found["b"], 4, 10**10)["damaged"]
+    engine = models._Engine(device_memory.ram(10**10), memory.profile("mlx"), 4)
+    assert models._described(found["b"], engine)["damaged"]
     assert model_sizes.sizes_of("b") is None
 
 

@@ -12,6 +12,7 @@ from gemmalocal.backends import open_backend
 from gemmalocal.backends.mlx import compute_path
 from gemmalocal.backends.torch import device as torch_device
 from gemmalocal.pipelines.shared.chat_models import load_chat_models
+from gemmalocal.planning.device_memory import MLX_PATH
 from tests.here import run
 
 open_backend("mlx")
@@ -20,7 +21,7 @@ open_backend("mlx")
 @pytest.mark.parametrize(
     ("backend", "variable", "value", "said"),
     [
-        ("mlx", compute_path.VARIABLE, "gpu", "MLX computes on the CPU by the GPU's path"),
+        ("mlx", MLX_PATH, "gpu", "MLX computes on the CPU by the GPU's path"),
         ("torch", torch_device.DESCRIPTION, "mps", "torch computes on the CPU, as if it were mps"),
     ],
 )
@@ -37,7 +38,7 @@ def test_what_a_variable_chose_is_said(
     quiet = run("check", *words)
     assert variable not in quiet.stdout
     monkeypatch.setenv(variable, value)
-    if variable == compute_path.VARIABLE and not compute_path.device_is_cpu():
+    if variable == MLX_PATH and not compute_path.device_is_cpu():
         pytest.skip("the GPU's path is this machine's own")
     assert [note for note in json.loads(run("check", *words).stdout)["notes"] if said in note and variable in note]
     trained = run("train", *words, "--name", "one")
@@ -56,7 +57,7 @@ def test_a_cpu_chosen_beside_a_gpu_is_said(monkeypatch: pytest.MonkeyPatch) -> N
     backend = open_backend("mlx")
     if compute_path.device_is_cpu():
         assert backend.device_remark() == ""
-    monkeypatch.setenv(compute_path.VARIABLE, "cpu")
+    monkeypatch.setenv(MLX_PATH, "cpu")
     monkeypatch.setattr(compute_path, "device_is_cpu", lambda: True)
     monkeypatch.setattr(mx.metal, "is_available", lambda: True)
     assert "not on the GPU" in backend.device_remark()

@@ -85,6 +85,53 @@ def test_engines_and_drivers_say_the_same(backend: str) -> None:
     assert open_backend(backend).device_memory() == device_memory.of_engine(backend)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("path", ["", "cpu", "gpu"])
+def test_what_is_expected_of_an_engine_is_what_it_does(
+    backend: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(device_memory.MLX_PATH, path)
+    assert open_backend(backend).memory_profile() == device_memory.profile_of(backend)
+
+
+@pytest.mark.parametrize(
+    ("system", "cuda_build", "path", "of", "by_gpu_path"),
+    [
+        ("Linux x86_64", False, "", "RAM", False),
+        ("Linux x86_64", False, "gpu", "RAM", True),  # the CPU, by the GPU's path
+        ("Linux x86_64", True, "", "the card's memory", True),
+        ("Linux x86_64", True, "cpu", "RAM", False),
+        ("Darwin arm64", False, "", "Metal's working set", True),
+        ("Darwin arm64", False, "cpu", "RAM", False),
+    ],
+)
+def test_the_path_of_mlx_is_expected_as_the_engine_takes_it(
+    system: str, cuda_build: bool, path: str, of: str, by_gpu_path: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = hardware.probe() | {"system": system}
+    monkeypatch.setattr(hardware, "probe", lambda: machine)
+    monkeypatch.setattr(macos, "metal_working_set", lambda: 11_453_251_584)
+    monkeypatch.setattr(device_memory, "card", lambda: L4 if system.startswith("Linux") else None)
+    monkeypatch.setattr(device_memory, "_has_mlx_cuda", lambda: cuda_build)
+    monkeypatch.setenv(device_memory.MLX_PATH, path)
+    assert device_memory.of_engine("mlx").of == of
+    assert device_memory.profile_of("mlx") == memory.profile("mlx", gpu_path=by_gpu_path)
+    narrow = preview.outlook(recipe_file.load("quotes", ["backend=mlx"])).peak
+    assert narrow is not None
+    wide = preview.outlook(recipe_file.load("quotes", ["backend=mlx", "dtype=float32"])).peak
+    assert wide is not None
+    assert (narrow.weights < wide.weights) == (of != "RAM")  # bfloat16 is a GPU's own
+
+
+def test_auto_is_mlx_where_its_cuda_build_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device_memory, "card", lambda: L4)
+    monkeypatch.setattr(device_memory, "_has_mlx_cuda", lambda: True)
+    assert device_memory.engine_of("auto") == "torch"
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert device_memory.engine_of("auto") == "mlx"
+    assert device_memory.card_of("auto") == L4
+
+
 def test_each_form_asks_for_the_device_of_its_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = hardware.probe() | {"memory": 16 * 2**30, "system": "Darwin arm64"}
     monkeypatch.setattr(hardware, "probe", lambda: machine)

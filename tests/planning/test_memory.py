@@ -31,7 +31,7 @@ def test_every_shipped_recipe_fits_where_it_says(name: str) -> None:
     bits = next((model.bits for model in published.MODELS if model.name == loaded.model and model.converted), None)
 
     def peak(checkpointing: bool) -> int:
-        return memory.estimate(sizes, loaded, load, 2, checkpointing, bits, engine, stream).total
+        return memory.estimate(sizes, loaded, load, 2, checkpointing, bits, memory.profile(engine), stream).total
 
     assert min(peak(False), peak(True)) < device_memory.ram(ram).usable
 

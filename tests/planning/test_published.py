@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from gemmalocal.planning import device_memory, model_sizes, suitability
+from gemmalocal.planning import device_memory, memory, model_sizes, suitability
 from gemmalocal.planning.published import MODELS, SIZES
 
+MLX = memory.profile("mlx")
 GB = 10**9
 
 
@@ -59,8 +60,8 @@ def test_a_larger_machine_never_fits_less() -> None:
     order = ["no", "checkpointing", "yes"]
     for model in MODELS:
         found = [
-            order.index(suitability.training(model.size.config, model.download, 2, usable(memory)))
-            for memory in (4, 8, 16, 32, 64, 128, 512)
+            order.index(suitability.training(model.size.config, model.download, 2, usable(gigabytes), MLX))
+            for gigabytes in (4, 8, 16, 32, 64, 128, 512)
         ]
         assert found == sorted(found), model.name
         assert found[-1] == order.index("yes"), model.name
@@ -69,8 +70,8 @@ def test_a_larger_machine_never_fits_less() -> None:
 def test_verdicts_on_a_small_machine() -> None:
     by_name = {model.name: model for model in MODELS}
     small, large = by_name["google/gemma-3-270m"], by_name["google/gemma-3-27b-it"]
-    assert suitability.training(small.size.config, small.download, 2, usable(8)) == "yes"
-    assert suitability.training(large.size.config, large.download, 2, usable(16)) == "no"
-    assert suitability.training({"model_type": "gemma3"}, 1, 2, usable(16)) == "unknown"
+    assert suitability.training(small.size.config, small.download, 2, usable(8), MLX) == "yes"
+    assert suitability.training(large.size.config, large.download, 2, usable(16), MLX) == "no"
+    assert suitability.training({"model_type": "gemma3"}, 1, 2, usable(16), MLX) == "unknown"
     assert suitability.chat(small.download, usable(8))
     assert not suitability.chat(large.download, usable(16))

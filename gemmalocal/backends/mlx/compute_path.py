@@ -14,8 +14,6 @@ from gemmalocal.data.batches import BatchShape
 from gemmalocal.errors import RecipeError
 from gemmalocal.planning.device_memory import MLX_PATH
 
-VARIABLE = MLX_PATH
-
 
 @dataclass(frozen=True)
 class ComputePath:
@@ -25,7 +23,7 @@ class ComputePath:
     shapes: BatchShape
     auto_dtype: str  # of the weights and activations, where a recipe leaves it open
     tiled_head: bool  # float32 logits by tiles of the vocabulary, whose softmax numpy computes
-    tables: bool  # tanh by polynomials and rope by tables: MLX's CPU kernels are slow
+    cheap_elementwise: bool  # tanh by a polynomial, and kept; rope by tables: MLX's CPU kernels are slow
     grouped: bool  # projections of the same input are one product, base and LoRA's A alike
     compiled: bool  # a micro-batch's passes, head included, and the optimizer's step are one graph each, compiled
     forced: bool = False  # by the variable, on another device
@@ -42,7 +40,7 @@ CPU = ComputePath(
     BatchShape(multiple=8, overhead=24, limit=256, packed=True),
     "float32",  # bfloat16 products are 40 times slower than float32 ones on a CPU
     tiled_head=True,
-    tables=True,
+    cheap_elementwise=True,
     grouped=False,
     compiled=False,
 )
@@ -51,7 +49,7 @@ GPU = ComputePath(
     BatchShape(multiple=32, overhead=256, limit=4096),
     "bfloat16",  # as Gemma is published
     tiled_head=False,
-    tables=False,
+    cheap_elementwise=False,
     grouped=True,
     compiled=True,
 )
@@ -59,9 +57,9 @@ GPU = ComputePath(
 
 def current() -> ComputePath:
     """The path of this process; raises `RecipeError` for a value of the variable that is neither."""
-    on_cpu, chosen = device_is_cpu(), os.environ.get(VARIABLE, "")
+    on_cpu, chosen = device_is_cpu(), os.environ.get(MLX_PATH, "")
     if chosen not in ("", CPU.name, GPU.name):
-        raise RecipeError(f"{VARIABLE} is {chosen!r}.", f"Set it to {CPU.name} or {GPU.name}, or leave it out.")
+        raise RecipeError(f"{MLX_PATH} is {chosen!r}.", f"Set it to {CPU.name} or {GPU.name}, or leave it out.")
     if chosen == GPU.name and on_cpu:
         return replace(GPU, auto_dtype=CPU.auto_dtype, forced=True)
     return CPU if on_cpu else GPU

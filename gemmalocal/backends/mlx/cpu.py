@@ -54,7 +54,7 @@ def _angles(dims: int, base: float, scale: float, length: int) -> tuple[mx.array
     return mx.array(cosine.astype(np.float32)), mx.array(sine.astype(np.float32))
 
 
-def use_tables(layers: list[Any]) -> None:
+def use_rope_tables(layers: list[Any]) -> None:
     """Give the layers of this one model rope by tables; the classes of mlx-lm stay as they are."""
     for layer in layers:
         if type(layer.self_attn.rope) is nn.RoPE:

@@ -19,7 +19,9 @@ from typing import Any
 from gemmalocal.backends.mlx import compute_path
 from gemmalocal.data.batches import BatchShape
 from gemmalocal.planning import device_memory as planning
-from gemmalocal.planning.device_memory import DeviceMemory
+from gemmalocal.planning import memory as planning_memory
+from gemmalocal.planning.device_memory import MLX_PATH, DeviceMemory
+from gemmalocal.planning.memory import EngineProfile
 
 MAX_STREAMS = 4  # on the CPU: the activations of each are in memory
 SLOW_GFLOPS = 20  # a reference BLAS reaches 2, OpenBLAS on two cores over 100
@@ -31,7 +33,7 @@ def prepare() -> None:
     load_openblas()
     import mlx.core as mx
 
-    if os.environ.get(compute_path.VARIABLE) == compute_path.CPU.name:
+    if os.environ.get(MLX_PATH) == compute_path.CPU.name:
         mx.set_default_device(mx.cpu)
     mx.set_cache_limit(CACHE_LIMIT)
     if compute_path.device_is_cpu():
@@ -79,6 +81,11 @@ def device_memory() -> DeviceMemory:
     return planning.of_card(int(told["total_memory"])) if "total_memory" in told else planning.ram()
 
 
+def memory_profile() -> EngineProfile:
+    """That of the path that is taken."""
+    return planning_memory.profile("mlx", gpu_path=compute_path.current().name == compute_path.GPU.name)
+
+
 def shapes() -> BatchShape:
     """The shapes of micro-batches on this path; on the CPU a stream for each thread of the BLAS."""
     path = compute_path.current()
@@ -99,7 +106,7 @@ def device_name() -> str:
     import mlx.core as mx
 
     name = "CPU" if compute_path.device_is_cpu() else "Metal" if mx.metal.is_available() else "CUDA"
-    return f"{name}, on the GPU's path ({compute_path.VARIABLE}=gpu)" if compute_path.current().forced else name
+    return f"{name}, on the GPU's path ({MLX_PATH}=gpu)" if compute_path.current().forced else name
 
 
 def device_remark() -> str:
@@ -108,9 +115,9 @@ def device_remark() -> str:
 
     path, on_cpu = compute_path.current(), compute_path.device_is_cpu()
     if path.forced:
-        return f"MLX computes on the CPU by the GPU's path, since {compute_path.VARIABLE} is {path.name}"
+        return f"MLX computes on the CPU by the GPU's path, since {MLX_PATH} is {path.name}"
     if on_cpu and (mx.metal.is_available() or mx.cuda.is_available()):
-        return f"MLX computes on the CPU and not on the GPU, since {compute_path.VARIABLE} is {path.name}"
+        return f"MLX computes on the CPU and not on the GPU, since {MLX_PATH} is {path.name}"
     return ""
 
 

@@ -20,7 +20,7 @@ CUBIC = 0.044715 * LINEAR
 
 
 @mx.custom_function
-def geglu_by_table(gate: mx.array, up: mx.array) -> Any:
+def geglu_keeping_tanh(gate: mx.array, up: mx.array) -> Any:
     """`gelu(gate) * up` in the tanh approximation (https://arxiv.org/abs/1606.08415), and the tanh for the vjp.
 
     For MLX's CPU build, where a tanh costs more than the memory that keeps it.
@@ -29,8 +29,8 @@ def geglu_by_table(gate: mx.array, up: mx.array) -> Any:
     return (0.5 * gate) * (1 + curve) * up, curve
 
 
-@geglu_by_table.vjp  # type: ignore[untyped-decorator]
-def _geglu_by_table_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, mx.array]:
+@geglu_keeping_tanh.vjp  # type: ignore[untyped-decorator]
+def _geglu_keeping_tanh_vjp(primals: Any, cotangents: Any, outputs: Any) -> tuple[mx.array, mx.array]:
     (gate, up), (cotangent, _), (_, curve) = primals, cotangents, outputs
     return _gradients(gate, up, curve, cotangent)
 
@@ -88,28 +88,28 @@ def _fused_backward() -> Any:
     return mx.compile(backward, shapeless=True)
 
 
-def _down_by_table(down_proj: Any, gate: mx.array, up: mx.array) -> mx.array:
-    return cast(mx.array, down_proj(cast(Any, geglu_by_table)(gate, up)[0]))
+def _down_keeping_tanh(down_proj: Any, gate: mx.array, up: mx.array) -> mx.array:
+    return cast(mx.array, down_proj(cast(Any, geglu_keeping_tanh)(gate, up)[0]))
 
 
 def _down_fused(down_proj: Any, gate: mx.array, up: mx.array) -> mx.array:
     return cast(mx.array, down_proj(cast(Any, geglu_fused)(gate, up)))
 
 
-def use_geglu(layers: list[Any], tables: bool) -> None:
+def use_geglu(layers: list[Any], keep_tanh: bool) -> None:
     """Give the feed-forward blocks of this one model our GELU; the classes of mlx-lm stay as they are."""
     for layer in layers:
         if type(layer.mlp) in PLAIN:
-            layer.mlp.__class__ = _block_class(cast(Any, type(layer.mlp)), tables)
+            layer.mlp.__class__ = _block_class(cast(Any, type(layer.mlp)), keep_tanh)
 
 
 PLAIN = (TanhMLP, gemma2.MLP, gemma3_text.MLP, gemma4_text.MLP)
 
 
 @cache
-def _block_class(plain: Any, tables: bool) -> type[Any]:
+def _block_class(plain: Any, keep_tanh: bool) -> type[Any]:
     """A feed-forward block of Gemma's with our GELU: (..., width) to (..., width)."""
-    down = _down_by_table if tables else _down_fused
+    down = _down_keeping_tanh if keep_tanh else _down_fused
 
     def forward(self: Any, x: mx.array) -> mx.array:
         gate, up = self.gate_proj(x), self.up_proj(x)

@@ -59,9 +59,9 @@ def load(folder: Path, dtype: str, quantize: int | None = None) -> Loaded:
         mx.eval(value)  # one by one: what is quantized is never in memory as a whole
     apply_fixes(language_model, str(family))
     attention.use_chunked_attention(language_model.model, config.get("text_config") or config)
-    geglu.use_geglu(language_model.model.layers, path.tables)
-    if path.tables:
-        cpu.use_tables(language_model.model.layers)
+    geglu.use_geglu(language_model.model.layers, keep_tanh=path.cheap_elementwise)
+    if path.cheap_elementwise:
+        cpu.use_rope_tables(language_model.model.layers)
     return Loaded(language_model, wrapped)
 
 

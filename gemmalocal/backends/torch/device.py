@@ -20,7 +20,9 @@ from torch import Tensor
 from gemmalocal.data.batches import BatchShape
 from gemmalocal.errors import BackendUnavailable
 from gemmalocal.planning import device_memory as planning
+from gemmalocal.planning import memory as planning_memory
 from gemmalocal.planning.device_memory import DeviceMemory
+from gemmalocal.planning.memory import EngineProfile
 
 # Rows are packed without padding: a pass has a price (every weight is read), lengths have none.
 CPU_SHAPES = BatchShape(multiple=1, overhead=128, limit=512)
@@ -194,6 +196,11 @@ def device_memory() -> DeviceMemory:
     if device.type == "cuda":
         return planning.of_card(torch.cuda.mem_get_info(device)[1])
     return planning.of_metal(torch.mps.recommended_max_memory()) if device.type == "mps" else planning.ram()
+
+
+def memory_profile() -> EngineProfile:
+    """The same on every device."""
+    return planning_memory.profile("torch")
 
 
 def shapes() -> BatchShape:

@@ -12,7 +12,7 @@ from gemmalocal.backends.protocol import Backend
 from gemmalocal.data.batches import BatchShape, largest, longest
 from gemmalocal.data.token_store import Examples
 from gemmalocal.errors import ModelError
-from gemmalocal.planning import calibration, device_memory, memory, model_sizes
+from gemmalocal.planning import calibration, memory, model_sizes
 from gemmalocal.planning.device_memory import DeviceMemory
 from gemmalocal.planning.memory import Estimate, Load
 from gemmalocal.planning.model_sizes import Sizes
@@ -71,10 +71,10 @@ def budget(
     width, stream = backend.weight_bytes(recipe.weight_dtype), backend.activation_bytes(recipe.weight_dtype)
     room = backend.device_memory()
     factors = calibration.corrections(backend.name, width)
-    gpu = device_memory.mlx_on_gpu()
+    profile = backend.memory_profile()
 
     def expected(load: Load, checkpointing: bool) -> tuple[Estimate, Estimate]:
-        plain = memory.estimate(sizes, recipe, load, width, checkpointing, bits, backend.name, stream, gpu)
+        plain = memory.estimate(sizes, recipe, load, width, checkpointing, bits, profile, stream)
         return plain, plain.corrected(factors[checkpointing])
 
     choices = _choices(recipe, backend.shapes())
@@ -97,7 +97,7 @@ def weight_bytes(recipe: Recipe, folder: Path, backend: Backend) -> int:
     """Bytes of the weights in `folder` as an engine would hold them for a recipe; raises `ModelError`."""
     sizes, bits = _model(folder)
     width = backend.weight_bytes(recipe.weight_dtype)
-    return memory.estimate(sizes, recipe, Load(1, 1), width, False, bits, backend.name).weights
+    return memory.estimate(sizes, recipe, Load(1, 1), width, False, bits, backend.memory_profile()).weights
 
 
 def load_of(examples: Examples, recipe: Recipe) -> Callable[[BatchShape], Load]:
