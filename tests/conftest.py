@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gemmalocal.jobs import holder
 from tests.once import made_once, shared
 
 if TYPE_CHECKING:  # every test process imports this file: a test of recipes takes no tensors, and one of MLX no torch
@@ -70,10 +72,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(autouse=True)
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nothing a test does reaches the user's own workspace."""
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Nothing a test does reaches the user's own workspace; a job that a failed test leaves at work there is ended."""
     monkeypatch.setenv("GEMMALOCAL_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+    yield tmp_path / "home"
+    for lock in (tmp_path / "home").glob("*/*/lock"):
+        if (group := holder.group(lock)) is not None:
+            holder.signal_group(group)
 
 
 @pytest.fixture(scope="session")
@@ -119,34 +124,14 @@ def write_tiny(folder: Path) -> None:
 
 
 def random_weights(config: dict[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    """Gemma 3's tensors, random, by transformers' names."""
+    """Gemma 3's tensors by transformers' names, drawn in the order in which `hollow` lists them."""
     import numpy as np
 
+    from gemmalocal.weights import hollow
+
     random = np.random.default_rng(7)
-    width, inner, head = config["hidden_size"], config["intermediate_size"], config["head_dim"]
-    queries, keys = config["num_attention_heads"] * head, config["num_key_value_heads"] * head
-    shapes: dict[str, tuple[int, ...]] = {"model.embed_tokens": (config["vocab_size"], width), "model.norm": (width,)}
-    for layer in range(config["num_hidden_layers"]):
-        shapes |= {
-            f"model.layers.{layer}.{name}": shape
-            for name, shape in {
-                "self_attn.q_proj": (queries, width),
-                "self_attn.k_proj": (keys, width),
-                "self_attn.v_proj": (keys, width),
-                "self_attn.o_proj": (width, queries),
-                "self_attn.q_norm": (head,),
-                "self_attn.k_norm": (head,),
-                "input_layernorm": (width,),
-                "post_attention_layernorm": (width,),
-                "pre_feedforward_layernorm": (width,),
-                "post_feedforward_layernorm": (width,),
-                "mlp.gate_proj": (inner, width),
-                "mlp.up_proj": (inner, width),
-                "mlp.down_proj": (width, inner),
-            }.items()
-        }
     return {
-        f"{name}.weight": (0.1 * random.standard_normal(shape)).astype(np.float32) for name, shape in shapes.items()
+        name: (0.1 * random.standard_normal(shape)).astype(np.float32) for name, shape in hollow.shapes(config).items()
     }
 
 

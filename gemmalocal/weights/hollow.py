@@ -32,10 +32,11 @@ def write(folder: Path, **sizes: Any) -> None:
     """Fill a folder with a Gemma 3 of these sizes (config.json's keys; else the 270M's) in bfloat16."""
     config = GEMMA3 | {"dtype": "bfloat16"} | sizes
     (folder / "config.json").write_text(json.dumps(config, indent=2), encoding="utf-8")
-    tensors.write_hollow(folder / "model.safetensors", _shapes(config), "BF16")
+    tensors.write_hollow(folder / "model.safetensors", shapes(config), "BF16")
 
 
-def _shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Gemma 3's tensors by transformers' names, (outputs, inputs) of a projection, for a config.json."""
     width, inner, head = config["hidden_size"], config["intermediate_size"], config["head_dim"]
     queries, keys = config["num_attention_heads"] * head, config["num_key_value_heads"] * head
     layer: dict[str, tuple[int, ...]] = {
@@ -45,13 +46,15 @@ def _shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
         "self_attn.o_proj": (width, queries),
         "self_attn.q_norm": (head,),
         "self_attn.k_norm": (head,),
+        "input_layernorm": (width,),
+        "post_attention_layernorm": (width,),
+        "pre_feedforward_layernorm": (width,),
+        "post_feedforward_layernorm": (width,),
         "mlp.gate_proj": (inner, width),
         "mlp.up_proj": (inner, width),
         "mlp.down_proj": (width, inner),
     }
-    norms = ("input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm")
-    layer |= dict.fromkeys(norms, (width,))
-    shapes = {"embed_tokens": (config["vocab_size"], width), "norm": (width,)}
+    by_name = {"embed_tokens": (config["vocab_size"], width), "norm": (width,)}
     for index in range(config["num_hidden_layers"]):
-        shapes |= {f"layers.{index}.{name}": shape for name, shape in layer.items()}
-    return {f"model.{name}.weight": shape for name, shape in shapes.items()}
+        by_name |= {f"layers.{index}.{name}": shape for name, shape in layer.items()}
+    return {f"model.{name}.weight": shape for name, shape in by_name.items()}
