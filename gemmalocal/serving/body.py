@@ -57,4 +57,4 @@ def _encodable(text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise Refused("A text holds half of a surrogate pair, which is no Unicode.") from None
+        raise Refused("A text holds half of a surrogate pair, which is not valid Unicode.") from None

@@ -35,7 +35,8 @@ def _walk(schema: Any, repeats: int, param: str) -> None:
         times = schema.get(name, 0)
         if isinstance(times, bool) or not isinstance(times, int) or not 0 <= times * repeats <= MOST_REPEATS:
             raise Refused(
-                f"Invalid schema for '{param}': {name} is no number from 0 to {MOST_REPEATS // repeats}.", param=param
+                f"Invalid schema for '{param}': {name} must be a number from 0 to {MOST_REPEATS // repeats}.",
+                param=param,
             )
     inner = repeats * max(1, *(schema.get(name, 1) for name in REPEATS))
     for value in schema.values():

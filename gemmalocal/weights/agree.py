@@ -92,10 +92,10 @@ def _structure(text: dict[str, Any], source: str) -> None:
         count = len(kinds) if isinstance(kinds, list) else "no"
         raise _contradiction(source, f"num_hidden_layers is {layers}, and layer_types has {count} layers")
     if unknown_kinds := [kind for kind in kinds or () if kind not in (FULL, SLIDING)]:
-        raise _contradiction(source, f"layer_types names {_short(unknown_kinds[0])}, which there is not")
+        raise _contradiction(source, f"layer_types names {_short(unknown_kinds[0])}, and there is no such kind")
     heads, keys = text.get("num_attention_heads"), text.get("num_key_value_heads")
     if heads and keys and heads % keys:
-        raise _contradiction(source, f"num_attention_heads ({heads}) is no multiple of num_key_value_heads ({keys})")
+        raise _contradiction(source, f"num_attention_heads ({heads}) cannot be divided by num_key_value_heads ({keys})")
 
 
 def _positions(text: dict[str, Any], source: str) -> None:
@@ -138,9 +138,7 @@ def files_by_tensor(path: Path) -> dict[str, str]:
     weight_map: Any = _object(path / INDEX).get("weight_map")
     files = weight_map.values() if isinstance(weight_map, dict) else (None,)
     if not all(isinstance(file, str) and "/" not in file for file in files):
-        raise ModelError(
-            f"{path / INDEX} is damaged: weight_map is no map of names to files.", safe_header.DAMAGED_HINT
-        )
+        raise ModelError(f"{path / INDEX} is damaged: weight_map must map names to files.", safe_header.DAMAGED_HINT)
     return dict(weight_map)
 
 

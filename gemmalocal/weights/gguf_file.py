@@ -100,7 +100,7 @@ def _check_vocabulary(reader: gguf.GGUFReader, name: str, rows: int) -> None:
         field = reader.fields[key]
         if len(field.types) != 2 or field.types[-1] not in kind or len(field.data) < rows:
             raise ModelError(
-                f"{key} of {name} has not a value for each of the {rows} tokens of the embedding.",
+                f"{key} of {name} must hold a fitting value for each of the {rows} tokens of the embedding.",
                 "Take another GGUF of the same model.",
             )
     for key in (key for key in reader.fields if key.startswith("tokenizer.ggml.") and key.endswith("_token_id")):
@@ -108,7 +108,7 @@ def _check_vocabulary(reader: gguf.GGUFReader, name: str, rows: int) -> None:
         if type(number) is not int or number < 0:
             raise ModelError(f"{key} of {name} is not the number of a token.", "Take another GGUF of the same model.")
     if not isinstance(_value(reader, "tokenizer.chat_template", ""), str):
-        raise ModelError(f"tokenizer.chat_template of {name} is no text.", "Take another GGUF of the same model.")
+        raise ModelError(f"tokenizer.chat_template of {name} is not text.", "Take another GGUF of the same model.")
 
 
 def _architecture(reader: gguf.GGUFReader, name: str) -> str:

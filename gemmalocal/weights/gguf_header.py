@@ -101,7 +101,7 @@ class _Walk:
         try:
             block, size = GGML_QUANT_SIZES[GGMLQuantizationType(raw)]
         except (ValueError, KeyError) as error:
-            raise self._damaged(f"{name} is of type {raw}, which there is not") from error
+            raise self._damaged(f"{name} is of type {raw}, which does not exist") from error
         if not all(shape) or shape[0] % block:
             raise self._damaged(f"{name} has the shape {list(shape)}, and its type packs {block} numbers")
         return name, offset, prod(shape) // block * size
@@ -114,11 +114,11 @@ class _Walk:
             width = struct.calcsize(SCALARS[kind])
             return struct.unpack(f"<{SCALARS[kind]}", self._take(width, key))[0]
         if kind != ARRAY or depth == DEEPEST:
-            raise self._damaged(f"{key} is of type {kind}, which there is not")
+            raise self._damaged(f"{key} is of type {kind}, which does not exist")
         inner, length = struct.unpack("<IQ", self._take(12, key))
         width = struct.calcsize(SCALARS[inner]) if inner in SCALARS else {STRING: 8, ARRAY: 12}.get(inner, 0)
         if not width:
-            raise self._damaged(f"{key} is an array of type {inner}, which there is not")
+            raise self._damaged(f"{key} is an array of type {inner}, which does not exist")
         self._check_count(length, width, f"the length of {key}")
         self._values += length
         if self._values > MOST_VALUES:
@@ -146,7 +146,7 @@ class _Walk:
         try:
             return self._take(length, field).decode("utf-8")
         except UnicodeDecodeError as error:
-            raise self._damaged(f"{field} is no UTF-8") from error
+            raise self._damaged(f"{field} is not UTF-8") from error
 
     def _check_count(self, count: int, width: int, field: str) -> None:
         if count * width > len(self._data) - self._at:

@@ -54,7 +54,7 @@ def damaged(path: Path, problem: str) -> ModelError:
 
 def _length(path: Path, prefix: bytes, file_size: int) -> int:
     if len(prefix) < 8:
-        raise damaged(path, f"it has {file_size} bytes, which is no header")
+        raise damaged(path, f"it has {file_size} bytes, too few for a header")
     (length,) = struct.unpack("<Q", prefix)
     if length > min(file_size - 8, LARGEST):
         raise damaged(path, f"its header length says {length:,} bytes, and the file has {file_size:,}")
@@ -83,7 +83,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _entry(path: Path, name: str, fields: Any, data_start: int) -> tuple[str, TensorEntry]:
     dtype, shape, offsets = (fields.get(key) if isinstance(fields, dict) else None for key in KEYS)
     if not isinstance(dtype, str) or dtype not in BITS:
-        raise damaged(path, f"dtype of {name} is {str(dtype)[:20]!r}, which there is not")
+        raise damaged(path, f"dtype of {name} is {str(dtype)[:20]!r}, which does not exist")
     if not (isinstance(shape, list) and len(shape) <= DIMENSIONS and all(map(_is_count, shape))):
         raise damaged(path, f"shape of {name} is {str(shape)[:40]}")
     if not (isinstance(offsets, list) and len(offsets) == 2 and all(map(_is_count, offsets))):

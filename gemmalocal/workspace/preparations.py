@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,8 +72,7 @@ def begin(to: str, preparation: Preparation, password: str | None = None) -> pro
     """
     folder = datasets.folder_of(to)
     datasets.check_target(folder)
-    if not any(":" in source or paths.names_something(source) for source in preparation.sources):
-        raise DatasetError(f"There is nothing at {' or '.join(preparation.sources)}.", "Check the name of the source.")
+    check_sources(preparation.sources)
     spec = preparation.model_dump(mode="json")
     spec["sources"] = [absolute_source(source) for source in preparation.sources]
     if preparation.prompts:
@@ -85,6 +85,12 @@ def begin(to: str, preparation: Preparation, password: str | None = None) -> pro
     job = processes.start(folder, "prepare", spec)
     job.skip_to(old)
     return job
+
+
+def check_sources(sources: Sequence[str]) -> None:
+    """Raise `DatasetError` if there is nothing at any of them; addresses and hf: names are not looked at."""
+    if not any(":" in source or paths.names_something(source) for source in sources):
+        raise DatasetError(f"There is nothing at {' or '.join(sources)}.", "Check the name of the source.")
 
 
 def absolute_source(source: str) -> str:

@@ -12,7 +12,7 @@ from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
 from gemmalocal.files import atomic, paths, staging, targets
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.history import JobState
-from gemmalocal.workspace import exports
+from gemmalocal.workspace import exports, preparations
 
 if TYPE_CHECKING:  # pydantic is only loaded when a recipe is read
     from gemmalocal.recipe.schema import Recipe
@@ -72,9 +72,12 @@ def resume(folder: Path, overrides: Sequence[str] = ()) -> processes.Job:
     changed = _changed(folder, overrides)
     if kind == "train":
         _check_goes_on(folder, changed, {item.partition("=")[0].strip() for item in overrides})
+    spec = changed.model_dump(mode="json") if changed else history.spec(folder)
+    if kind == "prepare" and isinstance(spec.get("sources"), list):  # before the job looks for the model
+        preparations.check_sources(list(map(str, spec["sources"])))
     old = processes.Job(folder)
     old.skip()
-    job = processes.start(folder, kind, changed.model_dump(mode="json") if changed else history.spec(folder))
+    job = processes.start(folder, kind, spec)
     job.skip_to(old)
     if changed:
         _keep(changed, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,16 @@ def test_the_source_is_looked_for_before_the_model(documents: Path, workspace: P
     assert not (workspace / "datasets" / "d").exists()
     some = run("prepare", str(documents / named), str(documents), "--to", "d", "--model", "/no/model")
     assert "There is no model '/no/model'" in some.stderr  # the others are read all the same
+
+
+def test_a_resumed_dataset_says_first_that_its_source_is_gone(documents: Path, tiny: Path, workspace: Path) -> None:
+    model = Path(shutil.copytree(tiny, workspace.parent / "model"))
+    assert prepared(documents, model, "d", "--author", "rules").returncode == 0
+    shutil.rmtree(model)
+    shutil.rmtree(documents)
+    resumed = run("resume", "d")
+    assert resumed.returncode == 2
+    assert resumed.stderr.startswith(f"Error: There is nothing at {documents}.")
 
 
 def test_rows_are_looked_for_before_the_model(recipe_path: Path) -> None:

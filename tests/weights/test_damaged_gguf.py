@@ -57,7 +57,7 @@ GGUFS = {  # a file, and what is said of it
     "2^60 tensors": (packed(*head(1 << 60, 0), ROOM), "count of tensors is 1,152,921,504,606,846,976"),
     "2^60 keys": (packed(*head(0, 1 << 60), ROOM), "count of metadata is"),
     "a key of 2^60 bytes": (packed(*head(0, 1), ("Q", 1 << 60), ROOM), "the length of key 0"),
-    "a key that is no UTF-8": (packed(*head(0, 1), ("Q", 1), b"\xff", ("II", 4, 1), ROOM), "key 0 is no UTF-8"),
+    "a key that is no UTF-8": (packed(*head(0, 1), ("Q", 1), b"\xff", ("II", 4, 1), ROOM), "key 0 is not UTF-8"),
     "a key twice": (packed(*head(0, 2), "a", ("II", 4, 1), "a", ("II", 4, 1), ROOM), "a is there twice"),
     "a value of no type": (packed(*head(0, 1), "a", ("I", 99), ROOM), "a is of type 99"),
     "a text beyond the end": (packed(*head(0, 1), "a", ("I", 8), ("Q", 10**6), ROOM), "the length of a is 1,000,000"),

@@ -32,7 +32,7 @@ CONFIGS: dict[str, tuple[Any, str]] = {  # a change of config.json, and what is 
     "an absurd width": ({"hidden_size": 10**12}, "hidden_size"),
     "an absurd vocabulary": ({"vocab_size": 10**9}, "vocab_size"),
     "no heads": ({"num_attention_heads": 0}, "num_attention_heads is 0"),
-    "heads that do not divide": ({"num_key_value_heads": 3}, "no multiple of num_key_value_heads"),
+    "heads that do not divide": ({"num_key_value_heads": 3}, "cannot be divided by num_key_value_heads"),
     "an epsilon of NaN": ({"rms_norm_eps": float("nan")}, "rms_norm_eps is nan"),
     "an endless base": ({"rope_theta": float("inf")}, "rope_theta is inf"),
     "more layers than weights": ({"num_hidden_layers": 3}, "is 3, and the weights have 2 layers"),
@@ -44,7 +44,10 @@ CONFIGS: dict[str, tuple[Any, str]] = {  # a change of config.json, and what is 
     "another head's size": ({"head_dim": 8}, "self_attn.k_proj.weight to be 8 x 64"),
     "layer types of others": ({"layer_types": ["full_attention"]}, "layer_types has 1 layers"),
     "a text_config that is a list": ({"text_config": [1]}, "text_config is not an object"),
-    "layers of a kind that is not": ({"layer_types": ["full_attention", "round"]}, "names 'round', which there is not"),
+    "layers of a kind that is not": (
+        {"layer_types": ["full_attention", "round"]},
+        "names 'round', and there is no such kind",
+    ),
     "a family that is a list": ({"model_type": ["gemma"]}, "model_type is"),
     "positions of a list": ({"rope_parameters": [1]}, "rope_parameters is not an object"),
     "a factor of 0": ({"rope_scaling": {"rope_type": "linear", "factor": 0}}, "factor of rope_scaling is 0"),
@@ -92,11 +95,11 @@ def test_published_configurations_are_believed(published: Model) -> None:
     [
         ({"weight_map": {"model.norm.weight": "model-2.safetensors"}}, "names model-2.safetensors, which is not there"),
         ({"weight_map": {"nothing": "model.safetensors"}}, "says that nothing is in model.safetensors, and it is not"),
-        ({"weight_map": {"a": "../../model.safetensors"}}, "no map of names to files"),
-        ({"weight_map": ["model.safetensors"]}, "no map of names to files"),
-        ({"weight_map": {"a": 3}}, "no map of names to files"),
+        ({"weight_map": {"a": "../../model.safetensors"}}, "must map names to files"),
+        ({"weight_map": ["model.safetensors"]}, "must map names to files"),
+        ({"weight_map": {"a": 3}}, "must map names to files"),
         ([], "not a JSON object"),
-        ({}, "no map of names to files"),
+        ({}, "must map names to files"),
     ],
 )
 def test_an_index_that_lies(index: Any, says: str, model: Path) -> None:

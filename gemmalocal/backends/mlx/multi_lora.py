@@ -89,7 +89,7 @@ def _replace(language_model: Any, name: str, voices: int, folder: Path) -> Multi
         linear = None
     if not isinstance(linear, nn.Linear | nn.QuantizedLinear):
         raise ModelError(
-            f"The adapter in {folder} is for a layer that the model has not: {name}.", peft_adapter.OTHER_BASE
+            f"The adapter in {folder} is for a layer that this model does not have: {name}.", peft_adapter.OTHER_BASE
         )
     block[last] = MultiLoraLinear(linear, voices)
     return block[last]

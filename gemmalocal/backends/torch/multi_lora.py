@@ -92,7 +92,7 @@ def _replace(language_model: Any, name: str, voices: int, folder: Path, dtype: t
         linear = None
     if not isinstance(linear, nn.Linear | FrozenLinear):
         raise ModelError(
-            f"The adapter in {folder} is for a layer that the model has not: {name}.", peft_adapter.OTHER_BASE
+            f"The adapter in {folder} is for a layer that this model does not have: {name}.", peft_adapter.OTHER_BASE
         )
     replacement = MultiLoraLinear(linear, voices, dtype, linear.weight.device)
     setattr(block, last, replacement)

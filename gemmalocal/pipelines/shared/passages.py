@@ -202,4 +202,4 @@ def _of_rows(records: Records, file: str) -> Iterator[Piece]:
         if roles in (["user", "assistant"], ["system", "user", "assistant"]):
             yield Piece(f"{record.key:016x}", "", Passage(record.source, 0, record.reply), record, file)
         else:
-            records.findings.reject(Rejected(record.source, "has not one question and one reply"))
+            records.findings.reject(Rejected(record.source, "must have one question and one reply"))
