@@ -8,8 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import mkdtemp
 from types import SimpleNamespace
@@ -23,10 +22,10 @@ from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Event, Failed, Finished
 from gemmalocal.workspace import datasets
 from tests import here
+from tests.children import HANGS, until, until_ended
 from tests.weights import hub_writes
 from tests.weights.hub_writes import ACCOUNTS, Published
 
-HANGS = 900  # seconds; no measure of speed
 PUSHED = {
     "README.md", "NOTICE", "adapter_config.json", "adapter_model.safetensors", "losses.svg", "proof.json",
 }  # fmt: skip
@@ -135,7 +134,7 @@ def test_an_upload_that_was_cut_goes_on(hub: Published, trained: Path, tmp_path:
         job.ask(do="stop")
         until(lambda: '"stopping"' in (job.directory / "events.jsonl").read_text(), job)
     hub.gate.set()
-    wait(job)
+    until_ended(job)
     last = job.poll()[-1]
     assert end == "killed" or (isinstance(last, Finished) and last.outcome == "stopped")
     assert hub.repositories["me/rows"].files == {}, "half of a dataset is in no commit"
@@ -346,18 +345,5 @@ def pushing(home: Path, path: Path, name: str, kind: str = "model", **more: Any)
 def push(home: Path, path: Path, name: str, kind: str = "model", **more: Any) -> Event:
     """Its last word."""
     job = pushing(home, path, name, kind, **more)
-    wait(job)
+    until_ended(job)
     return job.poll()[-1]
-
-
-def wait(job: processes.Job) -> None:
-    until(lambda: not job.alive, job)
-
-
-def until(done: Callable[[], object], job: processes.Job) -> None:
-    """Wait for what a job comes to, however busy the machine is; one that has ended comes to nothing more."""
-    end = time.monotonic() + HANGS
-    while not done():
-        assert job.alive or done(), job.log_tail()
-        assert time.monotonic() < end, f"it hangs: {job.log_tail()}"
-        time.sleep(0.05)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from gemmalocal.files import paths
 from gemmalocal.jobs import processes
+from tests.children import until
 
 ASK = """
 import signal, sys
@@ -26,13 +25,6 @@ signal.pause()
 """
 
 
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 90
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def test_an_errand_ends_with_a_killed_asker_and_a_run_does_not(recipe_path: Path) -> None:
     asker = subprocess.Popen(
         [sys.executable, "-c", ASK, str(recipe_path)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
@@ -41,11 +33,11 @@ def test_an_errand_ends_with_a_killed_asker_and_a_run_does_not(recipe_path: Path
     errand, run = (processes.Job(Path(word)) for word in asker.stdout.readline().split())
     try:
         assert errand.directory.parent == paths.errands()
-        until(lambda: any('"report"' in line for line in errand.lines()))
-        until(lambda: any('"step"' in line for line in run.lines()))
+        until(lambda: any('"report"' in line for line in errand.lines()), errand)
+        until(lambda: any('"step"' in line for line in run.lines()), run)
         asker.send_signal(signal.SIGKILL)
         asker.wait()
-        until(lambda: not errand.directory.exists())
+        until(lambda: not errand.directory.exists(), run)
         assert run.alive
     finally:
         asker.kill()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ import pytest
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.synthesis import ground
 from gemmalocal.workspace import datasets
-from tests.here import LIMIT, apart, run
+from tests.here import apart, run
 from tests.synthesis.server import Model
 
 LIGHT = """# The lamp
@@ -74,10 +72,3 @@ def told(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     assert events[-1]["event"] == "finished"
     report: dict[str, Any] = next(event["data"] for event in events if event["event"] == "report")
     return report
-
-
-def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + LIMIT
-    while not done():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.02)

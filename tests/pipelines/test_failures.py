@@ -23,8 +23,9 @@ from gemmalocal.jobs import history, processes
 from gemmalocal.planning import device_memory
 from gemmalocal.recipe import recipe_file
 from tests.backends.truth import some_rows
+from tests.children import HANGS, killed_at, until, until_ended
 from tests.here import apart, run
-from tests.pipelines.test_runs import finished, same, start, steps_seen, until, weights
+from tests.pipelines.test_runs import described, finished, same, steps_seen, weights
 
 METAL = (
     "libc++abi: terminating due to uncaught exception of type std::runtime_error: [METAL] Command buffer execution "
@@ -87,15 +88,12 @@ def test_a_hopeless_rate_ends_with_a_sentence_and_what_was_learned(recipe_path: 
 
 def test_killed_around_a_roll_back_equals_never_killed(recipe_path: Path, workspace: Path) -> None:
     wild = ("train.learning_rate=1e4", "samples.prompts=[]")
-    whole, job = (start(workspace, name, recipe_path, *wild) for name in ("whole", "killed"))
-    until(lambda: not whole.alive)
-    until(lambda: bool(history.read(job.directory).rollbacks) or not job.alive)
-    job.kill()
-    until(lambda: not job.alive)
-    if history.read(job.directory).status == "killed":
-        assert "SIGKILL" in history.death(job).message  # the parent knows the signal, others do not
-        assert "without saying why" in history.death(processes.Job(job.directory)).message
-        assert run("resume", "killed").returncode == 0
+    whole = finished(workspace, "whole", recipe_path, *wild)
+    job = killed_at(workspace / "runs" / "killed", "train", described(recipe_path, *wild), "Rollback")
+    assert history.read(job.directory).status == "killed"
+    assert "SIGKILL" in history.death(job).message  # the parent knows the signal, others do not
+    assert "without saying why" in history.death(processes.Job(job.directory)).message
+    assert run("resume", "killed").returncode == 0
     truth, state = history.read(whole.directory), history.read(job.directory)
     assert [(step.step, step.loss) for step in state.steps] == [(step.step, step.loss) for step in truth.steps]
     assert state.rollbacks[-1] == truth.rollbacks[-1]
@@ -137,11 +135,11 @@ def test_an_abort_is_explained_and_gone_on_with_in_less_memory(recipe_path: Path
     words = ["train", str(recipe_path), "--name", "aborted", "--set", "train.steps=300"]
     watcher = subprocess.Popen([sys.executable, "-m", "gemmalocal", *words], stderr=subprocess.PIPE, text=True)
     job = processes.Job(workspace / "runs" / "aborted")
-    until(lambda: steps_seen(job) >= 4)
+    until(lambda: steps_seen(job) >= 4, watcher)
     with (job.directory / "log.txt").open("a") as log:
         log.write(METAL)  # as libc++ does before it aborts
     os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGABRT)
-    _, said = watcher.communicate(timeout=60)
+    _, said = watcher.communicate(timeout=HANGS)
     assert watcher.returncode == 4
     assert "did not fit into memory" in said
     assert "gemmalocal resume aborted" in said
@@ -155,11 +153,11 @@ def test_an_abort_is_explained_and_gone_on_with_in_less_memory(recipe_path: Path
     assert (refused.returncode, "cannot change in the middle" in refused.stderr) == (2, True)
     less = ["--set", "train.micro_batch=1", "--set", "train.checkpointing=true"]
     assert apart("resume", "aborted", "--detach", *less).returncode == 0
-    until(lambda: not job.alive or any(event["attempt"] == 2 for event in events(job.directory, "started")))
+    until(lambda: any(event["attempt"] == 2 for event in events(job.directory, "started")), job)
     train = history.spec(job.directory)["train"]
     assert (train["micro_batch"], train["checkpointing"], train["steps"]) == (1, True, 300)
     job.ask(do="stop")
-    until(lambda: not job.alive)
+    until_ended(job)
     assert history.read(job.directory).status in ("stopped", "done")
 
 
@@ -192,13 +190,13 @@ def test_strain_pauses_and_then_saves_and_stops(recipe_path: Path, workspace: Pa
     def said(text: str) -> bool:
         return any(text in notice for notice in history.read(folder).notices)
 
-    until(lambda: said("paused: memory pressure is high"))
+    until(lambda: said("paused: memory pressure is high"), child)
     assert steps_seen(job) == 1
     strained(0)
-    until(lambda: steps_seen(job) >= 5)
+    until(lambda: steps_seen(job) >= 5, child)
     assert said("going on after")
     strained(70)
-    assert child.wait(60) == 0
+    assert child.wait(HANGS) == 0
     state = history.read(folder)
     assert state.status == "strained"
     assert state.saved is not None

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,9 @@ import pytest
 from gemmalocal.jobs import processes
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import datasets
+from tests.children import until, until_ended
 from tests.here import run
-from tests.pipelines.preparations import documents, grounded, of_files, prepared, through, until
+from tests.pipelines.preparations import documents, grounded, of_files, prepared, through
 from tests.synthesis.server import quiz, running
 
 KEY = "sk-that-nobody-may-see"
@@ -80,10 +79,10 @@ def test_killed_and_started_again_is_the_same_dataset_and_nothing_is_asked_twice
         model.hold = answers
         assert through(model, documents, tiny, "killed", *options, "--detach").returncode == 0
         job = processes.Job(workspace / "datasets" / "killed")
-        until(lambda: len(model.asked) == answers + 1)  # so the answers before are kept
+        until(lambda: len(model.asked) == answers + 1, job)  # so the answers before are kept
         known = set(model.answered)
-        os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
-        until(lambda: not job.alive)
+        job.kill()
+        until_ended(job)
         assert not (job.directory / TRAIN_FILE).exists()
         with (job.directory / datasets.ASKED).open("ab") as torn:
             torn.write(b'{"key": "ab')  # what a kill in the midst of a write leaves
@@ -110,12 +109,12 @@ def test_stop_keeps_the_answers(documents: Path, tiny: Path, workspace: Path) ->
         model.hold = 2
         detached = through(model, documents, tiny, "d", "--concurrency", "1", "--detach")
         job = processes.Job(Path(detached.stdout.strip()))
-        until(lambda: model.answered.total() == 2 and len(model.asked) == 3)
+        until(lambda: model.answered.total() == 2 and len(model.asked) == 3, job)
         assert run("stop", "d").returncode == 0
-        until(lambda: '"stopping"' in (job.directory / "events.jsonl").read_text())
+        until(lambda: '"stopping"' in (job.directory / "events.jsonl").read_text(), job)
         model.hold = None
         model.gate.set()
-        until(lambda: not job.alive)
+        until_ended(job)
         state = [json.loads(line) for line in job.lines()][-1]
         assert (state["event"], state["outcome"]) == ("finished", "stopped")
         model.asked.clear()

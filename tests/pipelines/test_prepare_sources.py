@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -15,9 +13,10 @@ from gemmalocal.pipelines.shared.passages import TOLD_WARNINGS
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import datasets
+from tests.children import until, until_ended
 from tests.documents import samples
 from tests.here import run
-from tests.pipelines.preparations import LIGHT, documents, of_files, prepared, told, until
+from tests.pipelines.preparations import LIGHT, documents, of_files, prepared, told
 
 PARTS = ("wheel", "valve", "lever", "bolt", "gasket", "flange", "spring", "handle", "axle", "chain", "screw", "nozzle")
 RULES = ("--author", "rules", "--json")
@@ -98,9 +97,9 @@ def test_killed_while_it_reads_and_started_again_is_the_same_dataset(
         (documents / f"{number:03}.txt").write_text(f"The pump of house {number} has {number * 7} valves of brass.\n")
     detached = prepared(documents, tiny, "killed", "--author", "rules", "--detach")
     job = processes.Job(Path(detached.stdout.strip()))
-    until(lambda: any(json.loads(line)["event"] == "read" for line in job.lines()))
-    os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
-    until(lambda: not job.alive)
+    until(lambda: any(json.loads(line)["event"] == "read" for line in job.lines()), job)
+    job.kill()
+    until_ended(job)
     assert run("resume", "killed").returncode == 0
     told(prepared(documents, tiny, "whole", *RULES))
     assert of_files(job.directory) == of_files(workspace / "datasets" / "whole")

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,26 +14,22 @@ from gemmalocal.errors import JobBusy
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Sample, Step
 from gemmalocal.recipe import recipe_file
-from tests.here import LIMIT, apart, run, work
+from tests.children import killed_at, until, until_ended
+from tests.here import apart, run, work
+
+
+def described(recipe: Path, *overrides: str) -> dict[str, Any]:
+    """What a run's job is told."""
+    return recipe_file.load(str(recipe), overrides).model_dump(mode="json")
 
 
 def start(home: Path, name: str, recipe: Path, *overrides: str) -> processes.Job:
-    return processes.start(
-        home / "runs" / name, "train", recipe_file.load(str(recipe), overrides).model_dump(mode="json")
-    )
+    return processes.start(home / "runs" / name, "train", described(recipe, *overrides))
 
 
 def finished(home: Path, name: str, recipe: Path, *overrides: str) -> processes.Job:
     """The same to its end, in this process."""
-    spec = recipe_file.load(str(recipe), overrides).model_dump(mode="json")
-    return work(home / "runs" / name, "train", spec)
-
-
-def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + LIMIT
-    while not done():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.02)
+    return work(home / "runs" / name, "train", described(recipe, *overrides))
 
 
 def steps_seen(job: processes.Job) -> int:
@@ -78,15 +70,12 @@ def test_a_recipe_trains_to_a_tuned_adapter(recipe_path: Path, workspace: Path) 
 @pytest.mark.parametrize("after", [1, 5, 8])
 def test_killed_and_resumed_equals_never_killed(recipe_path: Path, workspace: Path, after: int) -> None:
     whole = finished(workspace, "whole", recipe_path)
-    job = start(workspace, "killed", recipe_path)
-    until(lambda: steps_seen(job) >= after or not job.alive)
-    os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
-    until(lambda: not job.alive)
-    if history.read(job.directory).status == "killed":
-        with (job.directory / "events.jsonl").open("a") as torn:
-            torn.write('{"event": "st')  # what a kill in the middle of a write leaves
-        done = run("resume", "killed")
-        assert done.returncode == 0, done.stderr
+    job = killed_at(workspace / "runs" / "killed", "train", described(recipe_path), "Step", after)
+    assert history.read(job.directory).status == "killed"
+    with (job.directory / "events.jsonl").open("a") as torn:
+        torn.write('{"event": "st')  # what a kill in the middle of a write leaves
+    done = run("resume", "killed")
+    assert done.returncode == 0, done.stderr
     state = history.read(job.directory)
     assert state.status == "done"
     assert [step.step for step in state.steps] == list(range(1, 13))
@@ -98,9 +87,9 @@ def test_killed_and_resumed_equals_never_killed(recipe_path: Path, workspace: Pa
 
 def test_stop_finishes_the_step_and_saves(recipe_path: Path, workspace: Path) -> None:
     job = start(workspace, "long", recipe_path, "train.steps=100000", "train.evaluate_every=100000")
-    until(lambda: steps_seen(job) >= 2)
+    until(lambda: steps_seen(job) >= 2, job)
     assert run("stop", "long").returncode == 0
-    until(lambda: not job.alive)
+    until_ended(job)
     state = history.read(job.directory)
     assert state.status == "stopped"
     assert state.saved is not None
@@ -112,9 +101,9 @@ def test_stop_finishes_the_step_and_saves(recipe_path: Path, workspace: Path) ->
 def test_stop_is_heard_while_prompts_are_answered(recipe_path: Path, workspace: Path) -> None:
     prompts = json.dumps(["the quote of a:"] * 10_000)
     job = start(workspace, "talking", recipe_path, f"samples.prompts={prompts}", "samples.max_tokens=50")
-    until(lambda: bool(history.read(job.directory).samples))
+    until(lambda: history.read(job.directory).samples, job)
     job.ask(do="stop")
-    until(lambda: not job.alive)
+    until_ended(job)
     state = history.read(job.directory)
     assert state.status == "stopped"
     assert len(state.samples) < 10_000
@@ -126,11 +115,11 @@ def test_two_watchers_and_no_second_start(recipe_path: Path, workspace: Path) ->
     with pytest.raises(JobBusy):
         start(workspace, "busy", recipe_path)
     other = processes.Job(job.directory)
-    until(lambda: any(isinstance(event, Step) for event in other.poll()))
+    until(lambda: any(isinstance(event, Step) for event in other.poll()), job)
     assert job.alive
     assert other.alive
     other.kill()
-    until(lambda: not job.alive)
+    until_ended(job)
     assert history.read(job.directory).status == "killed"
     watched = run("watch", "busy")
     assert watched.returncode == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,9 @@ from safetensors.torch import load_file
 from gemmalocal.backends.torch.train import OPTIMIZER
 from gemmalocal.engine import checkpoints
 from gemmalocal.jobs import history
+from tests.children import killed_at
 from tests.here import run
-from tests.pipelines.test_damaged_run import killed
-from tests.pipelines.test_runs import finished, same, weights
+from tests.pipelines.test_runs import described, finished, same, weights
 from tests.with_torch import torch, transformers
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "t4-qlora.yaml"
@@ -40,7 +41,9 @@ def gemma2(tiny: Path, tmp_path: Path) -> Path:
 def test_killed_and_resumed_it_equals_a_run_of_one_go(gemma2: Path, rows: Path, workspace: Path) -> None:
     overrides = (f"model={gemma2}", f"data.path={rows}", "train.epochs=3", "train.save_every=2", "train.keep=9")
     whole = finished(workspace, "whole", RECIPE, *overrides).directory
-    folder = killed(whole, "killed", step=6)
+    between = killed_at(workspace / "runs" / "killed", "train", described(RECIPE, *overrides), "Step", 7)
+    folder = between.directory
+    assert between.exit_code == -signal.SIGKILL
     newest = checkpoints.existing(folder / "checkpoints")[-1]
     assert (newest.name, history.read(folder).status) == ("000006", "killed")
     assert torch.uint8 in {value.dtype for value in load_file(newest / OPTIMIZER).values()}

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import pytest
 from gemmalocal.files import staging
 from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Failed, Finished, Progress, Report
+from tests.children import until, until_ended
 from tests.weights import hub_server
 from tests.weights.hub_server import Hub, Repository
 
@@ -123,7 +123,7 @@ def test_a_token_opens_a_gated_model_and_is_written_nowhere(
         monkeypatch.setenv("HF_TOKEN", token)
         shutil.rmtree(tmp_path / "hf", ignore_errors=True)
         job = processes.start(workspace / "errands" / token, "fetch", {"model": "google/gated"})
-        wait(job)
+        until_ended(job)
         assert any(isinstance(event, kind) for event in job.poll())
     written = [file.read_bytes() for file in workspace.rglob("*") if file.is_file()]
     assert len(written) > 6
@@ -152,9 +152,9 @@ def test_too_small_a_disk_is_said_before_the_download(hub: Hub) -> None:
 def test_ctrl_c_stops_and_the_same_command_goes_on(hub: Hub, workspace: Path, tmp_path: Path) -> None:
     hub.gate.clear()
     process = subprocess.Popen([sys.executable, "-m", "gemmalocal", "fetch", "someone/tiny"], stderr=subprocess.PIPE)
-    until(lambda: "model.safetensors" in hub.downloads())
+    until(lambda: "model.safetensors" in hub.downloads(), process)
     process.send_signal(signal.SIGINT)
-    until(lambda: any('"stopping"' in file.read_text() for file in workspace.glob("errands/*/events.jsonl")))
+    until(lambda: any('"stopping"' in file.read_text() for file in workspace.glob("errands/*/events.jsonl")), process)
     hub.gate.set()
     _, told = process.communicate(timeout=60)
     assert process.returncode == 130, told
@@ -168,13 +168,13 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(hub: Hub, workspace: Path, tm
 def test_a_killed_download_goes_on_with_the_files_that_are_missing(hub: Hub, workspace: Path) -> None:
     hub.gate.clear()
     job = processes.start(workspace / "errands" / "one", "fetch", {"model": "someone/tiny"})
-    until(lambda: "model.safetensors" in hub.downloads())
+    until(lambda: "model.safetensors" in hub.downloads(), job)
     os.killpg(int((job.directory / "lock").read_text().split()[0]), signal.SIGKILL)
-    wait(job)
+    until_ended(job)
     hub.gate.set()
     hub.requests.clear()
     again = processes.start(workspace / "errands" / "two", "fetch", {"model": "someone/tiny"})
-    wait(again)
+    until_ended(again)
     events = again.poll()
     assert isinstance(events[-1], Finished)
     assert hub.downloads() == ["model.safetensors"]
@@ -189,18 +189,6 @@ def test_a_connection_that_breaks_is_said(hub: Hub) -> None:
     assert "finished are kept" in done.stderr
     hub.cut.clear()
     assert run("fetch", "someone/tiny").returncode == 0
-
-
-def wait(job: processes.Job) -> None:
-    until(lambda: not job.alive)
-
-
-def until(done: object) -> None:
-    assert callable(done)
-    end = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < end, "it takes too long"
-        time.sleep(0.05)
 
 
 def test_what_a_killed_download_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
