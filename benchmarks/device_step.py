@@ -13,9 +13,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:  # the engine comes once its device is chosen
+    from gemmalocal.backends.protocol import Trainer
+    from gemmalocal.data.examples import Example
 
 MAX_LENGTH = 1024
 EIGHT_BIT = "paged_adamw_8bit"
@@ -53,7 +57,6 @@ def with_ours(asked: Asked) -> dict[str, Any]:
 
         mx.set_default_device(mx.cpu)
     from gemmalocal.backends import open_backend
-    from gemmalocal.data.batches import plan, rounds
     from gemmalocal.data.examples import Example
     from gemmalocal.pipelines.shared.budget import budget
     from gemmalocal.planning.memory import Load
@@ -71,7 +74,19 @@ def with_ours(asked: Asked) -> dict[str, Any]:
     trainer = backend.trainer(asked.folder, decided.recipe)
     trainer.shapes = decided.shapes
     held = trainer.memory().active
-    losses, tokens, peak, began = list[float](), 0, 0, 0.0
+    return trained_twice(trainer, examples) | {
+        "planned": decided.expected.total,
+        "held": held,
+        "of": decided.memory.of,
+        "checkpointing": decided.recipe.train.checkpointing,
+    }
+
+
+def trained_twice(trainer: Trainer, examples: list[list[Example]]) -> dict[str, Any]:
+    """Figures of all steps, and by how much those of the second half differ when they are taken from a checkpoint."""
+    from gemmalocal.data.batches import plan, rounds
+
+    losses, tokens, peak, began, half = list[float](), 0, 0, 0.0, len(examples) // 2
 
     def step(rows: list[Example]) -> float:
         for parts in rounds(plan(rows, trainer.shapes), trainer.shapes.streams):
@@ -80,7 +95,7 @@ def with_ours(asked: Asked) -> dict[str, Any]:
 
     with tempfile.TemporaryDirectory() as place:
         for number, rows in enumerate(examples):
-            if number == asked.steps // 2:
+            if number == half:
                 saving = time.perf_counter()
                 trainer.save(Path(place))
                 began += time.perf_counter() - saving
@@ -90,20 +105,9 @@ def with_ours(asked: Asked) -> dict[str, Any]:
             peak = max(peak, trainer.memory().peak)
         seconds = time.perf_counter() - began
         trainer.restore(Path(place))
-        again = [step(rows) for rows in examples[asked.steps // 2 :]]
-    return {
-        "losses": losses,
-        "tokens": tokens,
-        "seconds": seconds,
-        "peak": peak,
-        "planned": decided.expected.total,
-        "held": held,
-        "of": decided.memory.of,
-        "checkpointing": decided.recipe.train.checkpointing,
-        "resumed_by": max(
-            abs(one - other) / other for one, other in zip(again, losses[asked.steps // 2 :], strict=True)
-        ),
-    }
+        again = [step(rows) for rows in examples[half:]]
+    resumed_by = max(abs(one - other) / other for one, other in zip(again, losses[half:], strict=True))
+    return {"losses": losses, "tokens": tokens, "seconds": seconds, "peak": peak, "resumed_by": resumed_by}
 
 
 def recipe(asked: Asked) -> Any:
@@ -150,25 +154,7 @@ def with_trl(asked: Asked) -> dict[str, Any]:
         model=AutoModelForCausalLM.from_pretrained(asked.folder, **loading(asked, on_card, ampere)),
         train_dataset=Dataset.from_list([{"input_ids": ids, "completion_mask": mask} for ids, mask in rows]),
         processing_class=AutoTokenizer.from_pretrained(asked.folder),
-        args=SFTConfig(
-            output_dir=tempfile.mkdtemp(),
-            per_device_train_batch_size=asked.batch,
-            max_steps=asked.steps,
-            learning_rate=1e-4,
-            lr_scheduler_type="constant",
-            max_length=MAX_LENGTH,
-            completion_only_loss=True,
-            bf16=ampere,
-            fp16=on_card and not ampere,
-            use_cpu=not on_card,
-            gradient_checkpointing=False,
-            logging_steps=1,
-            report_to=[],
-            save_strategy="no",
-            seed=0,
-            disable_tqdm=True,
-            optim=EIGHT_BIT if asked.quantized and on_card else "adamw_torch",
-        ),
+        args=SFTConfig(output_dir=tempfile.mkdtemp(), **told_to_trl(asked, on_card, ampere)),
         peft_config=LoraConfig(r=8, lora_alpha=16, target_modules=list(ALL_MODULES), task_type="CAUSAL_LM"),
         callbacks=[Clock()],
     )
@@ -176,6 +162,28 @@ def with_trl(asked: Asked) -> dict[str, Any]:
     peak = torch.cuda.max_memory_allocated() if on_card else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
     losses = [line["loss"] for line in trainer.state.log_history if "loss" in line]
     return {"losses": losses, "tokens": sum(counts[1:]), "seconds": stamps[-1] - stamps[0], "peak": peak}
+
+
+def told_to_trl(asked: Asked, on_card: bool, ampere: bool) -> dict[str, Any]:
+    """SFTConfig's settings, but for a folder."""
+    return {
+        "per_device_train_batch_size": asked.batch,
+        "max_steps": asked.steps,
+        "learning_rate": 1e-4,
+        "lr_scheduler_type": "constant",
+        "max_length": MAX_LENGTH,
+        "completion_only_loss": True,
+        "bf16": ampere,
+        "fp16": on_card and not ampere,
+        "use_cpu": not on_card,
+        "gradient_checkpointing": False,
+        "logging_steps": 1,
+        "report_to": [],
+        "save_strategy": "no",
+        "seed": 0,
+        "disable_tqdm": True,
+        "optim": EIGHT_BIT if asked.quantized and on_card else "adamw_torch",
+    }
 
 
 def loading(asked: Asked, on_card: bool, ampere: bool) -> dict[str, Any]:

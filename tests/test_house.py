@@ -52,13 +52,14 @@ def test_a_test_process_holds_no_engine_that_its_tests_do_not_use() -> None:
 
 
 def test_rooms_are_small() -> None:
-    files = [*ROOT.glob("gemmalocal/**/*.py"), *ROOT.glob("tui/**/*.py")]
-    assert len(files) > 30
+    rooms = ("gemmalocal", "tui", "tests", "benchmarks", "docs")
+    files = [file for room in rooms for file in (ROOT / room).rglob("*.py")]
+    assert len(files) > 500
     for file in files:
         text = file.read_text(encoding="utf-8")
         assert text.count("\n") <= 400, f"{file} has grown past 400 lines"
         for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 length = (node.end_lineno or 0) - node.lineno + 1
                 assert length <= 50, f"{file}: {node.name} has {length} lines"
 

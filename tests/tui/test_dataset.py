@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static, TextArea
 
@@ -37,11 +38,17 @@ async def shown(pilot: Pilot[None], screen: DatasetScreen) -> None:
     await until(pilot, lambda: "tokens," in card(screen) and not screen._busy)
 
 
-async def test_documents_to_rows_one_dropped_and_accepted_again(tmp_path: Path, tiny: Path) -> None:
-    papers = tmp_path / "papers"
-    papers.mkdir()
-    (papers / "light.md").write_text(LIGHT)
-    (papers / "bees.md").write_text(BEES)
+@pytest.fixture
+def papers(tmp_path: Path) -> Path:
+    """A folder of two documents."""
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    (folder / "light.md").write_text(LIGHT)
+    (folder / "bees.md").write_text(BEES)
+    return folder
+
+
+async def test_documents_to_rows_one_dropped_and_accepted_again(papers: Path, tiny: Path) -> None:
     folder = paths.datasets() / "docs"
     app = GemmalocalApp()
     async with app.run_test(size=(80, 24)) as pilot:
@@ -132,7 +139,8 @@ async def test_without_the_model_rows_are_shown_as_written_and_can_be_changed() 
         assert [row["text"] for row in datasets.read(folder / datasets.REJECTED)] == ["row 0"]
 
 
-async def test_rows_are_picked_at_home_or_named(rows: Path, tiny: Path) -> None:
+async def test_rows_are_picked_at_home_or_named(rows: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(rows.parent)  # a short name is soon typed
     prepared("docs")
     app = GemmalocalApp()
     async with app.run_test(size=(80, 24)) as pilot:
@@ -140,7 +148,7 @@ async def test_rows_are_picked_at_home_or_named(rows: Path, tiny: Path) -> None:
         await until(pilot, lambda: app.screen.query("OptionList") and app.screen.query_one(OptionList).option_count > 3)
         assert "docs" in str(app.screen.query_one(OptionList).get_option_at_index(0).prompt)
         app.screen.query_one(Input).focus()
-        await pilot.press(*str(rows.parent / "nothing.jsonl"), "enter")
+        await pilot.press(*"nothing.jsonl", "enter")
         await until(pilot, lambda: isinstance(app.screen, ProblemScreen))
         assert "There are no rows at" in str(app.screen.query_one("#sentence", Static).content)
         await pilot.press("escape")

@@ -28,13 +28,18 @@ async def press(pilot: Pilot[None], key: str) -> None:
     await pilot.press(key)
 
 
-async def test_from_an_empty_folder_to_a_comparison(recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gemmalocal.recipe.recipe_file.FOLDERS", (recipe_path.parent,))
-    monkeypatch.setattr("tui.screens.compare.JUST", 0.0)  # Escape leaves at once
+def quotes_beside(recipe_path: Path) -> None:
+    """A longer `quotes` in place of the recipe."""
     text = recipe_path.read_text().replace("steps: 12", f"steps: {STEPS}").replace("1e-2", "1e-3")
     text = text.replace("evaluate_every: 4, save_every: 3", "evaluate_every: 50, save_every: 50")
     recipe_path.with_name("quotes.yaml").write_text(text)
     recipe_path.unlink()
+
+
+async def test_from_an_empty_folder_to_a_comparison(recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gemmalocal.recipe.recipe_file.FOLDERS", (recipe_path.parent,))
+    monkeypatch.setattr("tui.screens.compare.JUST", 0.0)  # Escape leaves at once
+    quotes_beside(recipe_path)
     app = GemmalocalApp()
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: app.screen.query_one("#welcome").display)
