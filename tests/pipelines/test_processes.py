@@ -16,8 +16,9 @@ import pytest
 from gemmalocal.backends import open_backend
 from gemmalocal.errors import BackendUnavailable
 from gemmalocal.jobs import history, launcher, processes
+from tests.children import until
 from tests.here import run
-from tests.pipelines.test_runs import same, steps_seen, until, weights
+from tests.pipelines.test_runs import same, steps_seen, weights
 
 BIN = Path(sys.executable).parent
 
@@ -107,7 +108,7 @@ def test_who_is_killed_ends_the_others_and_resume_goes_on(
     assert code == 0, said
     process = launched(backend, count, "train", str(recipe_path), "--name", "cut", *choice)
     job = processes.Job(workspace / "runs" / "cut")
-    until(lambda: steps_seen(job) >= 5 or process.poll() is not None)
+    until(lambda: steps_seen(job) >= 5, process)
     family = psutil.Process(process.pid).children(recursive=True)
     own = int((job.directory / "lock").read_text().split()[0])
     follower = next(one for one in family if one.pid != own and "gemmalocal.worker" in one.cmdline())
@@ -125,7 +126,7 @@ def test_who_is_killed_ends_the_others_and_resume_goes_on(
 def test_a_wish_to_stop_is_everybodys(recipe_path: Path, workspace: Path) -> None:
     process = launched("mlx", 2, "train", str(recipe_path), "--name", "long", "--set", "train.steps=100000")
     job = processes.Job(workspace / "runs" / "long")
-    until(lambda: steps_seen(job) >= 2 or process.poll() is not None)
+    until(lambda: steps_seen(job) >= 2, process)
     assert run("stop", "long").returncode == 0
     said, _ = process.communicate(timeout=120)
     state = history.read(job.directory)
