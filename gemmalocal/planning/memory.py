@@ -161,9 +161,9 @@ def _activation_numbers(
     if recipe.method == "dora":  # what the projections gave, for the gradient of their lengths
         kept += 2 * sizes.width + 2 * inner + sizes.queries + 2 * sizes.keys
     work: float = sum(map(operator.mul, engine.work, widths)) + scores
-    # With checkpointing a layer keeps only its input, and one micro-batch at a time has a layer computed again.
+    # With checkpointing a layer keeps only its input, and each micro-batch at hand has a layer computed again.
     if checkpointing:
-        return load.tokens * (sizes.layers * sizes.width + sizes.beside) + load.micro_batch_tokens * (kept + work)
+        return load.tokens * (sizes.layers * sizes.width + sizes.beside + kept + work)
     return (load.tokens * (sizes.layers * kept + sizes.beside) + load.micro_batch_tokens * work) * engine.slack
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +16,11 @@ from safetensors.numpy import load_file
 from gemmalocal.backends import open_backend, peft_adapter
 from gemmalocal.backends.mlx import lora
 from gemmalocal.backends.mlx.compute_path import CPU, GPU
+from gemmalocal.backends.mlx.device import BREADTH_FIRST
 from gemmalocal.backends.mlx.train import OPTIMIZER
 from gemmalocal.data.batches import BatchShape, plan
 from gemmalocal.data.examples import Example
+from gemmalocal.planning.device_memory import MLX_PATH
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import Recipe
 from tests.backends.conftest import path
@@ -149,3 +154,14 @@ def test_long_rows_have_the_same_slopes_on_both_paths(
     assert other_loss == pytest.approx(loss, rel=1e-5)
     assert slopes.keys() == others.keys()
     close([others[key] for key in slopes], [slopes[key] for key in slopes], 1e-3)
+
+
+@pytest.mark.parametrize(("name", "width"), [(CPU.name, "1000000"), (GPU.name, "None")])
+def test_streams_get_their_work_in_turns_from_the_first_evaluation_on(name: str, width: str) -> None:
+    # MLX reads it once, at the first evaluation: set when an engine is made, after its weights, it did nothing.
+    program = f"import os, gemmalocal.backends.mlx; print(os.environ.get({BREADTH_FIRST!r}))"
+    environment = {key: value for key, value in os.environ.items() if key != BREADTH_FIRST} | {MLX_PATH: name}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert done.stdout.split() == [width]

@@ -25,6 +25,7 @@ from gemmalocal.planning.memory import EngineProfile
 
 MAX_STREAMS = 4  # on the CPU: the activations of each are in memory
 SLOW_GFLOPS = 20  # a reference BLAS reaches 2, OpenBLAS on two cores over 100
+BREADTH_FIRST = "MLX_BFS_MAX_WIDTH"
 CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps at least; training keeps more (buffer_cache.py)
 
 
@@ -33,11 +34,16 @@ def prepare() -> None:
     load_openblas()
     import mlx.core as mx
 
-    if os.environ.get(MLX_PATH) == compute_path.CPU.name:
+    chosen = os.environ.get(MLX_PATH)
+    if chosen == compute_path.CPU.name:
         mx.set_default_device(mx.cpu)
     mx.set_cache_limit(CACHE_LIMIT)
     if compute_path.device_is_cpu():
         mx.disable_compile()
+        if chosen != compute_path.GPU.name:
+            # MLX queues the work of one evaluation depth first, stream after stream, once its graph is wider than this;
+            # breadth first, streams get their work in turns. MLX reads it once, at the process's first evaluation.
+            os.environ.setdefault(BREADTH_FIRST, "1000000")
 
 
 @cache  # looking for one that is missing runs other programs, and streams ask in every step

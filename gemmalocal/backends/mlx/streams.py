@@ -6,7 +6,6 @@ default stream.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -22,9 +21,6 @@ class Streams:
     """As many streams as there are micro-batches at once."""
 
     def __init__(self, count: int) -> None:
-        # MLX queues the work of one evaluation depth first, stream after stream, once the graph is wider than this;
-        # breadth first, they get their work in turns. It is read at the first evaluation: so before weights are loaded.
-        os.environ.setdefault("MLX_BFS_MAX_WIDTH", "1000000")
         self._streams = [mx.default_stream(mx.default_device())]
         self._streams += [mx.new_stream(mx.default_device()) for _ in range(count - 1)]
 
