@@ -15,6 +15,7 @@ from gemmalocal.backends import BACKENDS, open_backend, peft_adapter
 from gemmalocal.backends.mlx import compute_path
 from gemmalocal.backends.protocol import Trainer, Update
 from gemmalocal.data.batches import BatchShape, MicroBatch, plan, rounds
+from gemmalocal.planning.device_memory import MLX_PATH
 from gemmalocal.recipe import recipe_file
 from tests.backends.truth import some_rows
 from tests.engine.toy import Toy
@@ -32,7 +33,7 @@ def make(request: pytest.FixtureRequest, tiny: Path, recipe_path: Path, monkeypa
 
     backend = request.param.partition(",")[0]
     if request.param == GPU_PATH:
-        monkeypatch.setenv(compute_path.VARIABLE, compute_path.GPU.name)
+        monkeypatch.setenv(MLX_PATH, compute_path.GPU.name)
 
     def trainer(*overrides: str) -> Trainer:
         if request.param == "toy":
