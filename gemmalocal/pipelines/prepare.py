@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,14 @@ from gemmalocal.jobs.events import Counted, Event, Finished, Notice, Report, Sta
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.authors import Author, open_author
 from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
+from gemmalocal.pipelines.shared.pace import Work
 from gemmalocal.pipelines.shared.passages import KEEP, GatheredPieces, Reading, gather
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.synthesis import curate, rules
-from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
-from gemmalocal.synthesis.create import WINDOW, Order, PieceResult, Rejection, create, judge
-from gemmalocal.synthesis.piece import Candidate
+from gemmalocal.synthesis.asking import Prompt, Remembered, Usage
+from gemmalocal.synthesis.create import Order, PieceResult, Rejection, create, judge
+from gemmalocal.synthesis.piece import Candidate, Piece
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
@@ -48,6 +50,7 @@ class PreparedRows:
     without_rows: Counter[str] = field(default_factory=Counter)  # why pieces gave no row at all, and how many
     asked: int = 0
     reused: int = 0  # answers that were there already
+    usage: Usage = Usage()  # of both
 
     def add(self, result: PieceResult) -> None:
         """Add what came of a piece, or of a judgement."""
@@ -57,6 +60,12 @@ class PreparedRows:
             self.without_rows[rules.silence(result.piece)] += 1
         if result.lost:
             self.losses[result.lost.partition(": ")[0].partition(" (")[0]] += 1
+
+    def sort(self, pieces: Sequence[Piece]) -> None:
+        """Bring all rows into the order of their pieces, whichever was ready first."""
+        place = {id(piece): number for number, piece in enumerate(pieces)}
+        self.kept.sort(key=lambda candidate: place[id(candidate.piece)])
+        self.rejected.sort(key=lambda rejection: place[id(rejection[0].piece)])
 
     def counted(self) -> Counted:
         """How many rows there are so far."""
@@ -106,45 +115,38 @@ def write(
     wording = Wording(paths.expanded(plan.prompts) if plan.prompts else None)
     author = open_author(plan, folder, tokenizer)
     prepared = PreparedRows(author)
-    remembered = Remembered(directory / datasets.ASKED, author.ask, author.name) if author.ask else None
+    remembered: Remembered | None = None
+    if author.ask:
+        remembered = Remembered(directory / datasets.ASKED, author.ask, author.name, partial(_usage, tokenizer))
     if plan.judge and not (remembered and author.instructed):
         hint = "Name a model that follows instructions, or an endpoint."
         raise RecipeError(f"Nothing can judge the rows: the author is {author.title}.", hint)
-    progress = ("passages", 0, len(gathered.pieces))
-    furthest = Counter[str]()
-
-    def reached(newly_done: int = 0) -> None:
-        activity, done, total = progress
-        furthest[activity] = max(furthest[activity], min(done + newly_done, total))
-        tell(activity, furthest[activity], total)
-
-    def ask(prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
-        assert remembered is not None
-        for number, answer in enumerate(remembered(prompts), 1):
-            reached(number if author.instructed else 0)  # a stop is noticed after each answer
-            yield answer
-
+    work = Work(tell, len(gathered.pieces), remembered)
     order = Order(TASKS[plan.task], plan.pairs, plan.attempts, plan.seed, wording, author.instructed)
     try:
-        for number, result in enumerate(create(gathered.pieces, order, ask if remembered else None), 1):
-            progress = ("passages", number, len(gathered.pieces))
+        for result in create(gathered.pieces, order, work.ask if remembered else None):
             prepared.add(result)
-            if 100 * number // progress[2] > 100 * (number - 1) // progress[2]:  # at most each percent
-                tell.say(prepared.counted())
-            reached()
+            work.advance(prepared.counted)
+        prepared.sort(gathered.pieces)
         if plan.judge:
             candidates, prepared.kept = prepared.kept, []
-            progress = ("rows judged", 0, len(candidates))
-            for number, result in enumerate(judge(candidates, wording, ask, plan.threshold), 1):
-                progress = ("rows judged", min(number * WINDOW, len(candidates)), len(candidates))
+            work.begin("rows judged", len(candidates))
+            for result in judge(candidates, wording, work.ask, plan.threshold):
                 prepared.add(result)
-                tell.say(prepared.counted())
-                reached()
+                work.advance(prepared.counted)
+            prepared.sort(gathered.pieces)
     finally:
         author.close()
     if remembered:
-        prepared.asked, prepared.reused = remembered.asked, remembered.reused
+        prepared.asked, prepared.reused, prepared.usage = remembered.asked, remembered.reused, remembered.usage
     return prepared
+
+
+def _usage(tokenizer: Tokenizer, prompt: Prompt, answer: str) -> Usage:
+    """What an answer cost, about: in the tokens of the model that passages are measured in."""
+    sent = [message.content for message in prompt.messages]
+    *ids, answer_ids = tokenizer.encode_batch([*sent, answer])
+    return Usage(sum(map(len, ids)), len(answer_ids))
 
 
 def deliver(
@@ -182,6 +184,7 @@ def deliver(
         "train": _counts(train, files[TRAIN_FILE], tokenizer),
         "held_out": _counts(held_out, files[HELD_OUT_FILE], tokenizer),
     }
+    report["tokens"]["a_row"] = round(sum(prepared.usage[:2]) / max(1, len(kept)), 1)
     if not train:
         raise DatasetError("No row is left to train on.", _why_no_row(report))
     datasets.write(directory, files, report)
@@ -203,6 +206,7 @@ def _of_making(preparation: Preparation, gathered: GatheredPieces, prepared: Pre
         "near_copies": gathered.copies,
         "asked": prepared.asked,
         "answers_known": prepared.reused,
+        "tokens": prepared.usage._asdict(),
         "left_to_rules": dict(prepared.losses.most_common()),
         "without_rows": dict(prepared.without_rows.most_common()),
     }
@@ -251,6 +255,10 @@ def _of_sources(gathered: GatheredPieces) -> Iterator[str]:
 
 def _of_rows(report: dict[str, Any]) -> Iterator[str]:
     yield f"written by {report['author']}; {report['asked']} prompts asked, {report['answers_known']} answers known"
+    if (tokens := report["tokens"])["completion"]:
+        cached = f", {tokens['cached']} of them cached" if tokens["cached"] else ""
+        cost = f"{tokens['prompt']} of prompts{cached}, {tokens['completion']} of answers"
+        yield f"tokens: {cost}; {tokens['a_row']:.0f} a kept row"
     yield from _most_frequent(report["left_to_rules"], "{} passages left to the rules: {}")
     yield from _most_frequent(report["without_rows"], "{} passages gave no row: they {}")
     yield from _most_frequent(report["rejected"], "{} rows rejected: the row {}")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from gemmalocal.synthesis import checks, ground
-from gemmalocal.synthesis.asking import AskAuthor
+from gemmalocal.synthesis.dialogue import Dialogue
 from gemmalocal.synthesis.piece import Candidate
 from gemmalocal.synthesis.tasks import Task
 from gemmalocal.synthesis.wording import Wording
@@ -19,12 +19,12 @@ WORDS = range(4, 31)  # of a question
 ABOUT = 0.6  # of its longer words must be the sentence's
 
 
-def worded(candidates: Sequence[Candidate], task: Task, wording: Wording, ask: AskAuthor) -> list[Candidate]:
+def worded(candidates: Sequence[Candidate], task: Task, wording: Wording) -> Dialogue[list[Candidate]]:
     """The candidates of the rules, with the author's questions where they are sensible. Only questions are worded."""
-    if task.name not in ("qa", "cot") or not candidates:
+    if task.name not in ("qa", "cot"):
         return list(candidates)
-    answers = dict(ask([wording.question(candidate) for candidate in candidates]))
-    return [_with(candidate, str(answers[index])) for index, candidate in enumerate(candidates)]
+    answers = yield [wording.question(candidate) for candidate in candidates]
+    return [_with(candidate, str(answer)) for candidate, answer in zip(candidates, answers, strict=True)]
 
 
 def _with(candidate: Candidate, answer: str) -> Candidate:

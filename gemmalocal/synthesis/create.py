@@ -6,12 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from gemmalocal.synthesis import base, checks
-from gemmalocal.synthesis.asking import AskAuthor, Prompt, Unanswered
+from gemmalocal.synthesis.asking import AskAuthor, Unanswered
+from gemmalocal.synthesis.dialogue import Dialogue, side_by_side
 from gemmalocal.synthesis.piece import Candidate, Piece
 from gemmalocal.synthesis.tasks import Task, UnusableAnswer, Verdict, parse
 from gemmalocal.synthesis.wording import Wording
-
-WINDOW = 16  # pieces that are asked about together
 
 Rejection = tuple[Candidate, str]  # and why, as a verb's phrase
 
@@ -50,37 +49,34 @@ class Order:
 
 
 def create(pieces: Sequence[Piece], order: Order, ask: AskAuthor | None) -> Iterator[PieceResult]:
-    """What comes of each piece, in their order; without an `ask` the rules make it all."""
-    for start in range(0, len(pieces), WINDOW):
-        window = [PieceResult(piece, order.task.ready_made(piece)) for piece in pieces[start : start + WINDOW]]
-        if ask is not None and order.task.form is not None and order.instructed:
-            _ask_author(window, order, ask)
-        for result in window:
-            if not any(candidate.by == "model" for candidate in result.kept):
-                candidates = order.task.rules(result.piece, order.count, order.seed)
-                if ask is not None and not order.instructed:
-                    candidates = base.worded(candidates, order.task, order.wording, ask)
-                result.take(candidates)
-            yield result
+    """What comes of each piece, as soon as it does; without an `ask` the rules make it all."""
+    return side_by_side((_rows_of(piece, order, ask is not None) for piece in pieces), ask)
 
 
-def _ask_author(window: list[PieceResult], order: Order, ask: AskAuthor) -> None:
-    """Ask about each piece until it has a row, or its attempts are used."""
-    waiting: list[tuple[PieceResult, Prompt]] = [
-        (result, order.wording.ask(order.task, result.piece, order.count)) for result in window
-    ]
+def _rows_of(piece: Piece, order: Order, asked: bool) -> Dialogue[PieceResult]:
+    result = PieceResult(piece, order.task.ready_made(piece))
+    if asked and order.task.form is not None and order.instructed:
+        yield from _ask_author(result, order)
+    if not any(candidate.by == "model" for candidate in result.kept):
+        candidates = order.task.rules(piece, order.count, order.seed)
+        if asked and not order.instructed:
+            candidates = yield from base.worded(candidates, order.task, order.wording)
+        result.take(candidates)
+    return result
+
+
+def _ask_author(result: PieceResult, order: Order) -> Dialogue[None]:
+    """Ask about a piece until it has a row, or its attempts are used."""
+    prompt = order.wording.ask(order.task, result.piece, order.count)
     for _ in range(order.attempts):
-        answers = dict(ask([prompt for _, prompt in waiting]))
-        still_waiting = []
-        for index, (result, prompt) in enumerate(waiting):
-            answer = answers[index]
-            if isinstance(answer, Unanswered):
-                result.lost = answer.reason
-            elif problem := _read(result, order, answer):
-                result.lost = problem
-                still_waiting.append((result, order.wording.with_correction(prompt, answer, problem)))
-        if not (waiting := still_waiting):
+        (answer,) = yield [prompt]
+        if isinstance(answer, Unanswered):
+            result.lost = answer.reason
             return
+        if not (problem := _read(result, order, answer)):
+            return
+        result.lost = problem
+        prompt = order.wording.with_correction(prompt, answer, problem)
 
 
 def _read(result: PieceResult, order: Order, answer: str) -> str:
@@ -99,22 +95,23 @@ def _read(result: PieceResult, order: Order, answer: str) -> str:
 
 
 def judge(candidates: Sequence[Candidate], wording: Wording, ask: AskAuthor, threshold: int) -> Iterator[PieceResult]:
-    """Each window of candidates scored: kept are those of at least `threshold`, of 1 to 10."""
-    for start in range(0, len(candidates), WINDOW):
-        window = candidates[start : start + WINDOW]
-        result = PieceResult(window[0].piece)
-        answers = dict(ask([wording.judge(candidate) for candidate in window]))
-        for index, candidate in enumerate(window):
-            verdict = _verdict(answers[index])
-            if isinstance(verdict, str):
-                result.rejected.append((candidate, f"could not be judged: {verdict}"))
-                continue
-            scored = replace(candidate, score=verdict.score)
-            if verdict.score >= threshold:
-                result.kept.append(scored)
-            else:
-                result.rejected.append((scored, f"was scored below {threshold}: {verdict.score}, {verdict.reason}"))
-        yield result
+    """Each candidate scored, as soon as it is: kept are those of at least `threshold`, of 1 to 10."""
+    return side_by_side((_judged(candidate, wording, threshold) for candidate in candidates), ask)
+
+
+def _judged(candidate: Candidate, wording: Wording, threshold: int) -> Dialogue[PieceResult]:
+    result = PieceResult(candidate.piece)
+    (answer,) = yield [wording.judge(candidate)]
+    verdict = _verdict(answer)
+    if isinstance(verdict, str):
+        result.rejected.append((candidate, f"could not be judged: {verdict}"))
+        return result
+    scored = replace(candidate, score=verdict.score)
+    if verdict.score >= threshold:
+        result.kept.append(scored)
+    else:
+        result.rejected.append((scored, f"was scored below {threshold}: {verdict.score}, {verdict.reason}"))
+    return result
 
 
 def _verdict(answer: str | Unanswered) -> Verdict | str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 import email.utils
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 
 from gemmalocal.errors import EndpointError
-from gemmalocal.synthesis.asking import Prompt, Unanswered
+from gemmalocal.synthesis.asking import Answer, Prompt, Unanswered, Usage
 from gemmalocal.synthesis.secret import Secret
 
 TRIES = 4
@@ -25,6 +26,8 @@ IN_A_ROW = 4  # prompts without an answer, after which the endpoint is given up
 LOCAL = ("localhost", "127.0.0.1", "::1", "0.0.0.0")
 LONGEST_MESSAGE = 500  # letters of an error
 LONGEST = 4 * 2**20  # letters of an answer: no row is as long
+MOST = 2**31  # tokens that a server may say it counted
+BROKEN = "The server's JSON breaks off, or is not an answer of a model."
 
 
 class RequestFailed(Exception):
@@ -35,8 +38,16 @@ class RequestFailed(Exception):
         self.wait, self.retry = wait, retry
 
 
+class ExtraRefused(Exception):
+    """A request was refused that had an `extra` key, which not all servers know."""
+
+    def __init__(self, extra: str) -> None:
+        super().__init__(extra)
+        self.extra = extra
+
+
 class Endpoint:
-    """An `AskAuthor`. `model` None asks the server what it has; one that does not say is asked without a name."""
+    """An `AskModel`. `model` None asks the server what it has; one that does not say is asked without a name."""
 
     def __init__(
         self,
@@ -55,17 +66,17 @@ class Endpoint:
         headers = {"Authorization": f"Bearer {self._secret.key}"} if self._secret.key else {}
         local = httpx2.URL(self.url).host in LOCAL  # a proxy is for what is elsewhere
         self._client = httpx2.Client(timeout=httpx2.Timeout(timeout, connect=10), headers=headers, trust_env=not local)
-        self._structured = True  # until the server says that it knows no response_format
+        self._extras = frozenset({"response_format", "stream_options"})  # those not yet refused
         self.model = model or self._listed()
         self.title = _title(self._secret.clean(self.model or ""))  # what may be told and kept
 
-    def __call__(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
+    def __call__(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Answer | Unanswered]]:
         """Ask a few at a time; raises `EndpointError` when nothing more is to be hoped for.
 
         An iteration that is ended early lets the requests in flight come to their end.
         """
         waiting = iter(enumerate(prompts))
-        in_flight: dict[Future[str], int] = {}
+        in_flight: dict[Future[Answer], int] = {}
         failed = 0
         with ThreadPoolExecutor(self._concurrency) as pool:
             while True:
@@ -76,7 +87,7 @@ class Endpoint:
                 for future in wait(in_flight, return_when=FIRST_COMPLETED).done:
                     index = in_flight.pop(future)
                     try:
-                        answer: str | Unanswered = future.result()
+                        answer: Answer | Unanswered = future.result()
                         failed = 0
                     except RequestFailed as trouble:
                         answer, failed = Unanswered(str(trouble)), failed + 1
@@ -91,12 +102,16 @@ class Endpoint:
         """Break off the requests in flight."""
         self._client.close()
 
-    def _answer(self, prompt: Prompt) -> str:
+    def _answer(self, prompt: Prompt) -> Answer:
         """One prompt's answer; raises `RequestFailed` after `TRIES` failures, `EndpointError` if no request can do."""
-        tries = 0
+        tries, dropped = 0, frozenset[str]()
         while True:
             try:
-                return self._secret.clean(self._request(prompt))
+                answer = self._request(prompt, self._extras - dropped)
+                self._extras -= dropped  # it was these that the server did not know
+                return replace(answer, text=self._secret.clean(answer.text))
+            except ExtraRefused as refusal:
+                dropped |= {refusal.extra}
             except RequestFailed as trouble:
                 tries += 1
                 if tries == TRIES or not trouble.retry:
@@ -104,22 +119,15 @@ class Endpoint:
                     raise RequestFailed(message) from None  # the log shows what an error came from
                 self._sleep(trouble.wait if trouble.wait is not None else 2.0**tries)
 
-    def _request(self, prompt: Prompt) -> str:
-        turns = [{"role": message.role, "content": message.content} for message in prompt.messages]
-        body: dict[str, Any] = {"messages": turns, "stream": True, **self._settings}
-        if self.model:
-            body["model"] = self.model
-        structured = self._structured and prompt.schema is not None
-        if structured:
-            form = {"name": "rows", "schema": prompt.schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": form}
+    def _request(self, prompt: Prompt, extras: frozenset[str]) -> Answer:
+        body = {**self._body(prompt), **_extra_keys(prompt, extras)}
         try:
             with self._client.stream("POST", f"{self.url}/chat/completions", json=body) as response:
-                if response.status_code in (400, 415, 422) and structured:
-                    self._structured = False
-                    raise RequestFailed(self._error_message(response), wait=0)
+                if response.status_code in (400, 415, 422) and (sent := extras & body.keys()):
+                    message = self._error_message(response)
+                    raise ExtraRefused(next((extra for extra in sent if extra in message), min(sent)))
                 self._check(response)
-                return "".join(_events(response)) if _is_stream(response) else _whole(response)
+                return _streamed(response) if _is_stream(response) else _whole(response)
         except httpx2.ConnectError as error:
             hint = "Start the server, or check --endpoint; answers so far are kept."
             raise EndpointError(f"Nothing answers at {self.url}.", hint) from error
@@ -127,6 +135,11 @@ class Endpoint:
             raise RequestFailed(f"{self.url} did not answer in time, or stopped in the middle of an answer.") from error
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise RequestFailed(f"The connection to {self.url} broke: {self._secret.clean(str(error))}.") from error
+
+    def _body(self, prompt: Prompt) -> dict[str, Any]:
+        turns = [{"role": message.role, "content": message.content} for message in prompt.messages]
+        model = {"model": self.model} if self.model else {}
+        return {"messages": turns, "stream": True, **self._settings, **model}
 
     def _check(self, response: httpx2.Response) -> None:
         """Raise what a status, or a web page in place of an answer, means."""
@@ -181,6 +194,14 @@ class Endpoint:
         return " ".join(self._secret.clean(text).split())[:200] or "it does not say why"
 
 
+def _extra_keys(prompt: Prompt, extras: frozenset[str]) -> dict[str, Any]:
+    """What a request holds of what the server knows: the form of its answer, and that tokens are counted."""
+    schema = {"name": "rows", "schema": prompt.schema, "strict": True}
+    form = {"response_format": {"type": "json_schema", "json_schema": schema}} if prompt.schema is not None else {}
+    keys = {**form, "stream_options": {"include_usage": True}}
+    return {key: value for key, value in keys.items() if key in extras}
+
+
 def _is_page(response: httpx2.Response) -> bool:
     return response.headers.get("content-type", "").startswith("text/html")
 
@@ -189,27 +210,28 @@ def _is_stream(response: httpx2.Response) -> bool:
     return response.headers.get("content-type", "").startswith("text/event-stream")
 
 
-def _events(response: httpx2.Response) -> Iterator[str]:
-    """The pieces of a streamed answer; comments are passed over, an end without its mark is `RequestFailed`."""
-    ended = False
-    length = 0
+def _streamed(response: httpx2.Response) -> Answer:
+    """A streamed answer; comments are passed over, an end without its mark is `RequestFailed`."""
+    pieces, length, ended, usage = list[str](), 0, False, None
     for event in httpx2.EventSource(response):
         if event.data.strip() == "[DONE]":
-            return
-        choice = _choice(event.data)
-        piece = str((choice.get("delta") or {}).get("content") or "")
-        length += len(piece)
+            return Answer("".join(pieces), usage)
+        completion = _completion(event.data)
+        choice = _choice(completion)
+        pieces.append(str((choice.get("delta") or {}).get("content") or ""))
+        length += len(pieces[-1])
         if length > LONGEST:
             raise RequestFailed("The answer does not end.", retry=False)
-        yield piece
+        usage = _usage(completion) or usage
         ended = ended or choice.get("finish_reason") is not None
     if not ended:
         raise RequestFailed("The answer broke off.")
+    return Answer("".join(pieces), usage)
 
 
-def _whole(response: httpx2.Response) -> str:
-    choice = _choice(_read(response).decode("utf-8", "replace"))
-    return str((choice.get("message") or {}).get("content") or "")
+def _whole(response: httpx2.Response) -> Answer:
+    completion = _completion(_read(response).decode("utf-8", "replace"))
+    return Answer(str((_choice(completion).get("message") or {}).get("content") or ""), _usage(completion))
 
 
 def _read(response: httpx2.Response) -> bytes:
@@ -228,16 +250,35 @@ def _title(model: str) -> str:
     return model.replace("\\", "/").rstrip("/").rpartition("/")[2] if path else model
 
 
-def _choice(text: str) -> dict[str, Any]:
-    """The first choice of a completion (an empty one where a chunk has none, as with usage); raises `RequestFailed`."""
+def _completion(text: str) -> dict[str, Any]:
+    """A completion, or a chunk of one; raises `RequestFailed`."""
     try:
         completion = json.loads(text)
         if error := completion.get("error"):
             raise RequestFailed(f"The server failed in the middle of its answer: {error}")
+        return dict(completion)
+    except (ValueError, TypeError, AttributeError) as error:
+        raise RequestFailed(BROKEN) from error
+
+
+def _choice(completion: dict[str, Any]) -> dict[str, Any]:
+    """The first choice of a completion, an empty one where a chunk has none, as with usage; raises `RequestFailed`."""
+    try:
         choices = completion["choices"]
         return dict(choices[0]) if choices else {}
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise RequestFailed("The server's JSON breaks off, or is not an answer of a model.") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise RequestFailed(BROKEN) from error
+
+
+def _usage(completion: dict[str, Any]) -> Usage | None:
+    """The tokens that a server counted, if it did."""
+    usage = completion.get("usage")
+    if not isinstance(usage, dict):
+        return None
+    details = usage.get("prompt_tokens_details")
+    counts = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
+    counts.append((details.get("cached_tokens") if isinstance(details, dict) else 0) or 0)
+    return Usage(*counts) if all(type(count) is int and 0 <= count < MOST for count in counts) else None
 
 
 def _seconds(value: str | None) -> float | None:

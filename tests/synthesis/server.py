@@ -28,6 +28,7 @@ class Model:
     hold: int | None = None  # after so many answers, requests wait for `gate`
     gate: threading.Event = field(default_factory=threading.Event)
     stream: bool = True
+    usage: Body | None = field(default_factory=lambda: {"prompt_tokens": 100, "completion_tokens": 20})
     url: str = ""
     listed: str = "listed"
 
@@ -83,7 +84,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.model.stream:
             self._stream(text)
         else:
-            self._send(200, json.dumps({"choices": [{"message": {"content": text}, "finish_reason": "stop"}]}))
+            choice = {"message": {"content": text}, "finish_reason": "stop"}
+            self._send(200, json.dumps({"choices": [choice], "usage": self.model.usage}))
         self.model.answered[body["messages"][-1]["content"]] += 1
 
     def _misbehave(self, fault: str) -> bool:
@@ -107,9 +109,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._head_of_stream()
             self._piece({"choices": [{"delta": {"content": "hal"}}]})
             self.close_connection = True
-        elif fault == "no response_format" and "response_format" in json.dumps(self.model.asked[-1]):
+        elif fault.startswith("no ") and (key := fault.removeprefix("no ")) in self.model.asked[-1]:
             self.model.faults.insert(0, fault)
-            self._send(400, json.dumps({"error": "response_format is not supported"}))
+            self._send(400, json.dumps({"error": f"{key} is not supported"}))
         else:
             return False
         return True
@@ -139,6 +141,6 @@ class _Handler(BaseHTTPRequestHandler):
         for start in range(0, len(text), 40):
             self._piece({"choices": [{"delta": {"content": text[start : start + 40]}}]})
         self._piece({"choices": [{"delta": {}, "finish_reason": "stop"}]})
-        self._piece({"choices": [], "usage": {"total_tokens": 1}})
+        self._piece({"choices": [], "usage": self.model.usage})
         self.wfile.write(b"data: [DONE]\n\n")
         self.close_connection = True

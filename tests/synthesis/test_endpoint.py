@@ -12,7 +12,7 @@ import pytest
 from gemmalocal.errors import EndpointError
 from gemmalocal.recipe.prepare_schema import EndpointSpec
 from gemmalocal.records import Message
-from gemmalocal.synthesis.asking import Prompt, Unanswered
+from gemmalocal.synthesis.asking import Answer, Prompt, Unanswered, Usage
 from gemmalocal.synthesis.endpoint import Endpoint
 from gemmalocal.synthesis.secret import Secret
 from tests.synthesis.server import Model, running
@@ -31,7 +31,8 @@ def endpoint(there: Model, waited: list[float] | None = None, **options: Any) ->
 
 
 def ask(server: Endpoint, *prompts: Prompt) -> dict[int, Any]:
-    return dict(server(prompts))
+    answers = dict(server(prompts))
+    return {number: answer.text if isinstance(answer, Answer) else answer for number, answer in answers.items()}
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -225,3 +226,31 @@ def test_a_schema_is_sent_until_the_server_says_that_it_knows_none() -> None:
         assert ask(server, prompt("a", SCHEMA), prompt("b", SCHEMA)) == {0: "fine", 1: "fine"}
         assert ["response_format" in body for body in model.asked] == [True, False, False]
         assert model.asked[0]["response_format"]["json_schema"]["schema"] == SCHEMA
+
+
+@pytest.mark.parametrize("usage", [{"prompt_tokens": 9, "completion_tokens": 4}, {"total_tokens": 1}, None, "much"])
+@pytest.mark.parametrize("stream", [True, False])
+def test_what_an_answer_cost_is_as_the_server_counts_it(usage: Any, stream: bool) -> None:
+    with running() as model:
+        model.stream, model.answer = stream, lambda body: "fine"
+        model.usage = usage
+        counted = Usage(9, 4) if isinstance(usage, dict) and "prompt_tokens" in usage else None
+        assert dict(endpoint(model)([prompt()])) == {0: Answer("fine", counted)}
+        assert model.asked[0]["stream_options"] == {"include_usage": True}
+        if counted:
+            model.usage = {**usage, "prompt_tokens_details": {"cached_tokens": 7}}
+            assert dict(endpoint(model)([prompt()])) == {0: Answer("fine", Usage(9, 4, 7))}
+
+
+def test_a_server_that_does_not_count_keeps_the_schema_and_one_long_passage_changes_nothing() -> None:
+    with running() as model:
+        model.faults, model.answer = ["no stream_options"], lambda body: "fine"
+        server = endpoint(model, concurrency=1)
+        assert ask(server, prompt("a", SCHEMA), prompt("b", SCHEMA)) == {0: "fine", 1: "fine"}
+        sent = [[key for key in ("response_format", "stream_options") if key in body] for body in model.asked]
+        assert sent == [["response_format", "stream_options"], ["response_format"], ["response_format"]]
+        model.faults = ["400"] * 2  # as for a prompt that is longer than the model's context
+        answers = ask(server, prompt("long", SCHEMA), prompt("c", SCHEMA))
+        assert "refuses the request (400)" in answers[0].reason
+        assert answers[1] == "fine"
+        assert "response_format" in model.asked[-1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from gemmalocal.documents.document import Passage
 from gemmalocal.errors import RecipeError
 from gemmalocal.records import Message
 from gemmalocal.synthesis import base, curate, ground, rules
-from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
+from gemmalocal.synthesis.asking import Answer, AskModel, Prompt, Remembered, Unanswered, Usage
 from gemmalocal.synthesis.create import Order, create
+from gemmalocal.synthesis.dialogue import Dialogue, side_by_side
 from gemmalocal.synthesis.piece import Candidate, Piece, pair
 from gemmalocal.synthesis.tasks import TASKS, Pair, UnusableAnswer, parse
 from gemmalocal.synthesis.wording import Wording
@@ -58,7 +59,7 @@ class Author:
     def __init__(self, *answers: str | Unanswered) -> None:
         self.answers, self.asked = list(answers), list[Prompt]()
 
-    def __call__(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
+    def __call__(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
         for place, prompt in enumerate(prompts):
             self.asked.append(prompt)
             yield place, self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -106,7 +107,8 @@ def test_a_base_model_words_the_questions_and_nonsense_is_not_taken() -> None:
         ("Who is the king?", "rules"),
         ("Prisms bend light.", "rules"),
     ):
-        assert base.worded([prism], TASKS["qa"], Wording(), Author(answer))[0].by == by
+        (worded,) = side_by_side([base.worded([prism], TASKS["qa"], Wording())], Author(answer))
+        assert worded[0].by == by
 
 
 def test_rules_ask_sensibly_and_answer_with_the_texts_own_words() -> None:
@@ -238,18 +240,63 @@ def test_documents_are_held_out_by_their_content() -> None:
     assert split(question[:1], 0.1)[0] == set()
 
 
-def test_answers_are_kept_by_author_and_content(tmp_path: Path) -> None:
+def model(*answers: str | Unanswered) -> AskModel:
+    """A model that says these, at three tokens a prompt and two an answer."""
+    author = Author(*answers)
+
+    def ask(prompts: Iterable[Prompt]) -> Iterator[tuple[int, Answer | Unanswered]]:
+        for number, answer in author(prompts):
+            yield number, Answer(answer, Usage(3, 2)) if isinstance(answer, str) else answer
+
+    return ask
+
+
+def test_answers_are_kept_by_author_and_content_with_what_they_cost(tmp_path: Path) -> None:
     file = tmp_path / "asked.jsonl"
     prompts = [Prompt((Message("user", text),)) for text in ("a", "b", "a")]
-    author = Author("first", Unanswered("no"), "third")
-    remembered = Remembered(file, author, "me")
+    remembered = Remembered(file, model("first", Unanswered("no"), "third"), "me")
     assert dict(remembered(prompts)) == {0: "first", 2: "first", 1: Unanswered("no")}
+    assert remembered.usage == (3, 2, 0)
     file.write_bytes(file.read_bytes() + b'{"key": "to')
-    again = Remembered(file, author, "me")
+    again = Remembered(file, model("third"), "me")
     assert dict(again(prompts)) == {0: "first", 2: "first", 1: "third"}
     assert (again.asked, again.reused) == (1, 2)
-    assert dict(Remembered(file, Author("other"), "you")(prompts[:1])) == {0: "other"}
+    assert again.usage == (6, 4, 0)  # the whole, also what was paid before
+    assert dict(Remembered(file, model("other"), "you")(prompts[:1])) == {0: "other"}
     assert len(file.read_bytes().splitlines()) == 3
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    file.write_text("".join(json.dumps({"key": line["key"], "answer": line["answer"]}) + "\n" for line in lines))
+    older = Remembered(file, model("none"), "me", lambda prompt, answer: Usage(1, len(answer)))
+    assert len(list(older(prompts))) == 3
+    assert (older.asked, older.usage) == (0, (2, 10, 0))  # an older file does not tell: it is counted here
+
+
+def talk(name: str, steps: list[int]) -> Dialogue[str]:
+    """A dialogue that asks so many prompts at each step, and comes to all that was answered."""
+    answers = []
+    for step, count in enumerate(steps):
+        answers += yield [Prompt((Message("user", f"{name}{step}{place}"),)) for place in range(count)]
+    return " ".join(map(str, answers))
+
+
+def test_a_slow_dialogue_holds_no_other() -> None:
+    pulled = []
+
+    def one_is_slow(prompts: Iterable[Prompt]) -> Iterator[tuple[int, str]]:
+        """Two at a time; the first is answered when nothing else is left."""
+        slow = []
+        for number, prompt in enumerate(prompts):
+            pulled.append(text := prompt.messages[0].content)
+            if text == "a00":
+                slow.append((number, text))
+            else:
+                yield number, text
+        yield from slow
+
+    talks = [talk("a", [1, 1]), talk("b", [2, 0, 1]), talk("c", []), talk("d", [1, 1])]
+    assert list(side_by_side(talks, one_is_slow)) == ["b00 b01 b20", "", "d00 d10", "a00 a10"]
+    assert pulled == ["a00", "b00", "b01", "b20", "d00", "d10", "a10"]
+    assert list(side_by_side([talk("a", []) for _ in range(200)], None)) == [""] * 200
 
 
 def test_own_prompts_replace_one_by_one_and_mistakes_in_them_are_told(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Message
 from gemmalocal.synthesis import ground
-from gemmalocal.synthesis.asking import Prompt
+from gemmalocal.synthesis.asking import Answer, Prompt
 from gemmalocal.synthesis.endpoint import Endpoint
 from gemmalocal.synthesis.tasks import Pair, parse, schema
 from gemmalocal.weights.locate import DEMO_PACKAGE
@@ -46,7 +46,10 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_what_a_small_model_makes_up_is_found_out(server: str, tiny: Path, tmp_path: Path, workspace: Path) -> None:
     endpoint = Endpoint(server, settings={"temperature": 0, "max_tokens": 100})
     answers = dict(endpoint([Prompt((Message("user", "Say hello."),), schema(Pair, 1))]))
-    assert parse(str(answers[0]), Pair)  # against a base model's nature
+    assert isinstance(answers[0], Answer)
+    assert answers[0].usage is not None
+    assert answers[0].usage.completion in range(10, 101)  # as the server counts it
+    assert parse(answers[0].text, Pair)  # against a base model's nature
     (tmp_path / "qa.j2").write_text(EXAMPLES)
     document = tmp_path / "light.md"
     document.write_text(LIGHT.partition("# The fog")[0])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 
 from gemmalocal.backends import open_backend
@@ -15,7 +16,7 @@ from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
 from gemmalocal.errors import EndpointError
 from gemmalocal.files import paths
 from gemmalocal.recipe.prepare_schema import EndpointSpec, Preparation
-from gemmalocal.synthesis.asking import AskAuthor, Prompt, Unanswered
+from gemmalocal.synthesis.asking import Answer, AskModel, Prompt, Unanswered, Usage
 
 TOGETHER = 8  # prompts in one forward pass
 QUESTION = 40  # tokens of a question that a pretrained model words
@@ -29,7 +30,7 @@ class Author:
     `instructed` (a base model) words questions only. `close` ends its connections.
     """
 
-    ask: AskAuthor | None
+    ask: AskModel | None
     name: str
     title: str
     instructed: bool = True
@@ -75,7 +76,7 @@ def _server(spec: EndpointSpec, settings: dict[str, float | int]) -> Author:
 
 
 class Local:
-    """An `AskAuthor` of a Gemma on this machine, some prompts in one forward pass.
+    """An `AskModel` of a Gemma on this machine, some prompts in one forward pass.
 
     An answer depends on its prompt and the settings alone: where it is sampled, each prompt is asked by itself.
     """
@@ -86,21 +87,27 @@ class Local:
         if not tokenizer.has_template:  # what goes on from examples ends with its line
             self._stops |= {ids[0] for ids in tokenizer.encode_batch(["\n", "\n\n"]) if len(ids) == 1}
 
-    def __call__(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
-        """Indices of prompts and their answers, in the order of their lengths, those of one forward pass together.
+    def __call__(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, Answer | Unanswered]]:
+        """Numbers of prompts and their answers; in one forward pass go the oldest, and those of about its length.
 
         A prompt that the chat template refuses comes first, with `Unanswered`.
         """
-        texts = [self._text(prompt) for prompt in prompts]
-        for index, text in enumerate(texts):
-            if isinstance(text, Unanswered):
-                yield index, text
-        ids = {index: self._tokenizer.encode(text) for index, text in enumerate(texts) if isinstance(text, str)}
-        indices = sorted(ids, key=lambda index: len(ids[index]))  # rows of like length waste little padding
+        source, waiting = enumerate(prompts), list[tuple[int, list[int]]]()
         together = 1 if self._preparation.temperature else TOGETHER
-        for start in range(0, len(indices), together):
-            chosen = indices[start : start + together]
-            yield from zip(chosen, self._answers([ids[index] for index in chosen]), strict=True)
+        while True:
+            for number, prompt in islice(source, 2 * together - len(waiting)):
+                text = self._text(prompt)
+                if isinstance(text, Unanswered):
+                    yield number, text
+                else:
+                    waiting.append((number, self._tokenizer.encode(text)))
+            if not waiting:
+                return
+            oldest = len(min(waiting)[1])
+            waiting.sort(key=lambda item: abs(len(item[1]) - oldest))  # rows of like length waste little padding
+            chosen, waiting = waiting[:together], waiting[together:]
+            answers = self._answers([ids for _, ids in chosen])
+            yield from zip((number for number, _ in chosen), answers, strict=True)
 
     def _text(self, prompt: Prompt) -> str | Unanswered:
         if not self._tokenizer.has_template:
@@ -110,7 +117,7 @@ class Local:
         except TemplateRefused as problem:
             return Unanswered(f"The prompt {problem}.")
 
-    def _answers(self, prompts: list[list[int]]) -> list[str]:
+    def _answers(self, prompts: list[list[int]]) -> list[Answer]:
         preparation, base = self._preparation, not self._tokenizer.has_template
         longest = QUESTION if base else preparation.answer_tokens
         content = sha256(str(prompts).encode()).digest()[:4] if preparation.temperature else b"\0"
@@ -121,4 +128,7 @@ class Local:
             for ids, number in zip(answer_ids, step, strict=True):
                 if number is not None and number not in self._stops:
                     ids.append(number)
-        return [self._tokenizer.decode(ids).strip() for ids in answer_ids]
+        return [
+            Answer(self._tokenizer.decode(ids).strip(), Usage(len(prompt), len(ids)))
+            for prompt, ids in zip(prompts, answer_ids, strict=True)
+        ]

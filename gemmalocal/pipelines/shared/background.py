@@ -32,9 +32,12 @@ class Teller:
         self.news: SimpleQueue[Event | None] = SimpleQueue()
         self.stop = Flag()
 
-    def __call__(self, activity: str, done: int, total: int) -> None:
-        """So much of an activity is done, in any unit; raises `Stopped` once a stop is wanted."""
-        self.say(Progress(activity, done, total))
+    def __call__(self, activity: str, done: int, total: int, left: float | None = None) -> None:
+        """So much of an activity is done, in any unit; raises `Stopped` once a stop is wanted.
+
+        `left` are the seconds until all is done, where the work knows better than its pace so far tells.
+        """
+        self.say(Progress(activity, done, total, left))
 
     def say(self, event: Event) -> None:
         """Pass on an event; raises `Stopped` once a stop is wanted."""
@@ -94,7 +97,7 @@ def _progress_events(tell: Teller, commands: Commands) -> Generator[Event, None,
                 samples.clear()
             samples.append((time.monotonic(), event.done))
             last_told = percent
-            yield replace(event, left=_seconds_left(samples, event.total))
+            yield event if event.left is not None else replace(event, left=_seconds_left(samples, event.total))
 
 
 def _seconds_left(samples: deque[tuple[float, int]], total: int) -> float | None:

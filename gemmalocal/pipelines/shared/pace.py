@@ -1,0 +1,66 @@
+"""How long the rest takes, by the answers that came lately."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+from gemmalocal.jobs.events import Counted
+from gemmalocal.pipelines.shared.background import Teller
+from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
+
+LATELY = 32  # answers
+
+
+class Pace:
+    """Answers of a model as they come, several at once or not; those that were known take no time and do not count."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._times = deque([clock()], maxlen=LATELY + 1)  # of the begin, and of each answer
+
+    def answered(self) -> None:
+        """One more answer came."""
+        self._times.append(self._clock())
+
+    def seconds(self, answers: float) -> float | None:
+        """How long so many more answers take; None if none has come yet."""
+        count = len(self._times) - 1
+        return round(answers * (self._times[-1] - self._times[0]) / count, 1) if count else None
+
+
+class Work:
+    """How far the rows are: told at each percent, with the time left; and the author, asked through it."""
+
+    def __init__(self, tell: Teller, passages: int, remembered: Remembered | None) -> None:
+        self._tell, self._remembered, self._pace = tell, remembered, Pace()
+        self.begin("passages", passages)
+
+    def begin(self, activity: str, total: int) -> None:
+        """Something else is counted from now on."""
+        self._activity, self._done, self._total, self._answers = activity, 0, total, 0
+
+    def ask(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
+        """Ask the author; a stop is noticed after each answer."""
+        assert self._remembered is not None
+        asked = self._remembered.asked
+        for number, answer in self._remembered(prompts):
+            self._answers += 1
+            while asked < self._remembered.asked:
+                asked += 1
+                self._pace.answered()
+            self._tell_progress()
+            yield number, answer
+
+    def advance(self, counted: Callable[[], Counted]) -> None:
+        """One more of what is counted is done."""
+        self._done += 1
+        if 100 * self._done // self._total > 100 * (self._done - 1) // self._total:  # at most each percent
+            self._tell.say(counted())
+        self._tell_progress()
+
+    def _tell_progress(self) -> None:
+        """A passage whose author was told mistakes took more answers than one: so will others."""
+        each = max(1.0, self._answers / self._done) if self._done else 1.0
+        self._tell(self._activity, self._done, self._total, self._pace.seconds(each * (self._total - self._done)))
