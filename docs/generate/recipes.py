@@ -16,7 +16,10 @@ from gemmalocal.recipe.schema import DataSource, DataSpec, LoraSpec, PromptTempl
 Tree = dict[str, Any]
 
 LIMITS = {"minimum": "from {}", "exclusiveMinimum": "above {}", "maximum": "to {}", "exclusiveMaximum": "below {}"}
-WORDS = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
+WORDS = {
+    "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
+    "object": "names with numbers",
+}  # fmt: skip
 HUGE = 2**53  # limits beyond it are said as a power of two
 
 
@@ -102,6 +105,8 @@ REFUSED: list[tuple[type[BaseModel], str]] = [  # what does not go together, wit
     (Recipe, SMALL + "train: {steps: 10}\nmethod: full\nstart_from: quotes-1"),
     (Recipe, SMALL + "train: {steps: 10, learning_rat: 1e-4}"),
     (Preparation, "sources: [a.pdf]\nendpoint: {url: 'localhost:1234'}"),
+    (Preparation, "sources: [a.pdf]\npairs: 2\nrows: 500"),
+    (Preparation, "sources: [a.pdf]\nkinds: [what, whom]"),
     (Preparation, "sources: [a.pdf]\nendpoint: {url: 'https://me:secret@host/v1'}"),
 ]
 

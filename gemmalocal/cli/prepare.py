@@ -49,6 +49,13 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
     help="A folder with your own prompts: qa.j2, cot.j2, judge.j2.",
 )
 @click.option("--pairs", type=int, help="How many rows to make from a passage.")
+@click.option("--rows", type=int, help="How many rows to make in all, spread over the passages by their length.")
+@click.option("--per-1000-tokens", type=float, help="The same, as rows for each 1,000 tokens of the passages.")
+@click.option(
+    "--kinds",
+    metavar="KIND[=N],...",
+    help="The kinds of question, with weights: what=2,how,why. Also: when, how_much, which, list, steps, follow_up.",
+)
 @click.option("--passage-tokens", type=int, help="The most tokens of a passage.")
 @click.option(
     "--temperature", type=float, help="How freely the model writes. At 0 it always takes the likeliest token."

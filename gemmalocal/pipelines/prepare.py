@@ -26,14 +26,18 @@ from gemmalocal.pipelines.shared.passages import KEEP, GatheredPieces, Reading, 
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.synthesis import curate, rules
+from gemmalocal.synthesis.allotment import spread, wanted_rows
 from gemmalocal.synthesis.asking import Prompt, Remembered, Usage
-from gemmalocal.synthesis.create import Order, PieceResult, Rejection, create, judge
+from gemmalocal.synthesis.context import situated
+from gemmalocal.synthesis.coverage import FACTS, coverage
+from gemmalocal.synthesis.create import Order, PieceResult, Rejection, create, judge, more
 from gemmalocal.synthesis.piece import Candidate, Piece
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
 from gemmalocal.workspace import datasets
 
+FILLINGS = 2  # times that rows are asked for which are missing of those wanted
 NAMED = 5  # reasons, and refused sources, that are told one by one
 TOGETHER = 512  # texts whose tokens are counted at once
 LISTED = 100  # refused sources, and warnings, that the report lists beside their number; all are in files
@@ -48,6 +52,8 @@ class PreparedRows:
     rejected: list[Rejection] = field(default_factory=list)
     losses: Counter[str] = field(default_factory=Counter)  # why an author failed, and for how many pieces
     without_rows: Counter[str] = field(default_factory=Counter)  # why pieces gave no row at all, and how many
+    reasons: dict[int, str] = field(default_factory=dict)  # the same of each piece, by its id
+    wanted: int | None = None  # rows in all, if so many were asked for
     asked: int = 0
     reused: int = 0  # answers that were there already
     usage: Usage = Usage()  # of both
@@ -56,8 +62,12 @@ class PreparedRows:
         """Add what came of a piece, or of a judgement."""
         self.kept += result.kept
         self.rejected += result.rejected
-        if not result.kept and not result.rejected:
-            self.without_rows[rules.silence(result.piece)] += 1
+        if not result.kept and result.rejected:
+            self.reasons[id(result.piece)] = f"a row {result.rejected[-1][1].partition(': ')[0]}"
+        elif not result.kept:
+            reason = rules.silence(result.piece)
+            self.without_rows[reason] += 1
+            self.reasons[id(result.piece)] = f"such {reason}"
         if result.lost:
             self.losses[result.lost.partition(": ")[0].partition(" (")[0]] += 1
 
@@ -87,6 +97,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             tokenizer = Tokenizer(folder)
             yield Stage("reading the rows" if preparation.task == "rewrite" else "reading the documents")
             gathered = yield from in_background(lambda tell: gather(preparation, tokenizer, tell, begun), commands)
+        gathered.pieces = situated(gathered.pieces)
         _save(directory / datasets.REFUSED, "reason", gathered.refused)
         _save(directory / datasets.WARNINGS, "warning", gathered.warnings)
         yield from map(Notice, _of_sources(gathered))
@@ -121,13 +132,20 @@ def write(
     if plan.judge and not (remembered and author.instructed):
         hint = "Name a model that follows instructions, or an endpoint."
         raise RecipeError(f"Nothing can judge the rows: the author is {author.title}.", hint)
-    work = Work(tell, len(gathered.pieces), remembered)
-    order = Order(TASKS[plan.task], plan.pairs, plan.attempts, plan.seed, wording, author.instructed)
+    order = Order(TASKS[plan.task], plan.pairs, plan.attempts, plan.seed, wording, author.instructed, plan.kinds)
+    prepared.wanted = wanted_rows(gathered.pieces, plan.rows, plan.per_1000_tokens)
+    pieces, counts = gathered.pieces, [plan.pairs] * len(gathered.pieces)
+    if prepared.wanted is not None:
+        shares = zip(pieces, spread(pieces, prepared.wanted), strict=True)
+        pieces, counts = map(list, zip(*((piece, count) for piece, count in shares if count), strict=True))
+    work = Work(tell, len(pieces), remembered)
     try:
-        for result in create(gathered.pieces, order, work.ask if remembered else None):
+        for result in create(pieces, order, work.ask if remembered else None, counts):
             prepared.add(result)
             work.advance(prepared.counted)
         prepared.sort(gathered.pieces)
+        if prepared.wanted is not None and remembered and author.instructed and order.task.facts:
+            _fill_up(gathered.pieces, prepared, order, work)
         if plan.judge:
             candidates, prepared.kept = prepared.kept, []
             work.begin("rows judged", len(candidates))
@@ -140,6 +158,25 @@ def write(
     if remembered:
         prepared.asked, prepared.reused, prepared.usage = remembered.asked, remembered.reused, remembered.usage
     return prepared
+
+
+def _fill_up(pieces: Sequence[Piece], prepared: PreparedRows, order: Order, work: Work) -> None:
+    """Ask for the rows that are missing of those wanted, elsewhere and in another way."""
+    assert prepared.wanted is not None
+    for _ in range(FILLINGS):
+        kept, _repeated = curate.unique(prepared.kept)
+        if (missing := prepared.wanted - len(kept)) <= 0:
+            return
+        results = list[PieceResult]()
+        work.begin("rows still wanted", missing)
+        for result in more(pieces, kept, missing, order, work.ask):
+            prepared.kept += result.kept
+            prepared.rejected += result.rejected
+            results.append(result)
+            work.advance(prepared.counted, len(result.kept) + len(result.rejected))
+        prepared.sort(pieces)
+        if not any(result.kept for result in results):
+            return
 
 
 def _usage(tokenizer: Tokenizer, prompt: Prompt, answer: str) -> Usage:
@@ -184,6 +221,8 @@ def deliver(
         "train": _counts(train, files[TRAIN_FILE], tokenizer),
         "held_out": _counts(held_out, files[HELD_OUT_FILE], tokenizer),
     }
+    if preparation.task != "rewrite":
+        report["coverage"] = coverage(gathered.pieces, kept, prepared.reasons)
     report["tokens"]["a_row"] = round(sum(prepared.usage[:2]) / max(1, len(kept)), 1)
     if not train:
         raise DatasetError("No row is left to train on.", _why_no_row(report))
@@ -203,6 +242,7 @@ def _of_making(preparation: Preparation, gathered: GatheredPieces, prepared: Pre
         "warnings": [{"source": source, "warning": warning} for source, warning in gathered.warnings[:LISTED]],
         "same_documents": len(gathered.same),
         "passages": len(gathered.pieces),
+        "rows_wanted": prepared.wanted,
         "near_copies": gathered.copies,
         "asked": prepared.asked,
         "answers_known": prepared.reused,
@@ -267,6 +307,15 @@ def _of_rows(report: dict[str, Any]) -> Iterator[str]:
         counts = f"{numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"
         yield f"{side.replace('_', '-')}: {counts}"
     yield f"held out: {report['split']}"
+    if (covered := report.get("coverage")) and covered["passages"]:
+        yield f"covered: {_of_coverage(covered)}"
+    if (wanted := report["rows_wanted"]) and (rows := report["train"]["rows"] + report["held_out"]["rows"]) < wanted:
+        yield f"{rows} of the {wanted} rows that were wanted: the other questions were rejected, or none was found"
+
+
+def _of_coverage(covered: dict[str, Any]) -> str:
+    facts = (f"{covered[fact]['in_rows']} of {covered[fact]['in_documents']} {fact}" for fact in FACTS)
+    return f"{covered['with_row']} of {covered['passages']} passages with prose have a row; {', '.join(facts)}"
 
 
 def _most_frequent(counts: dict[str, int], sentence: str) -> Iterator[str]:

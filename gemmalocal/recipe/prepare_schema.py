@@ -4,15 +4,40 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from gemmalocal.recipe.schema import RecipeSection
 
 KEY = re.compile(r"(sk|pk|rk|gsk|hf|xai|nvapi|key|AIza)[-_]?[A-Za-z0-9_-]{16,}")  # what keys look like
 TaskName = Literal["qa", "cot", "summary", "rewrite", "text"]
+MIX: dict[str, float] = {  # the kinds of question, with the weights that they have by default
+    "what": 2.0, "how": 2.0, "why": 1.0, "when": 1.0, "how_much": 1.0, "which": 1.0, "list": 1.0, "steps": 1.0,
+    "follow_up": 1.0,
+}  # fmt: skip
+
+
+def mix(value: Any) -> Any:
+    """Kinds of question with weights out of a mapping, a list, or a text such as "what=2, how"."""
+    if isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
+        pairs = [part.partition("=") for part in value]
+        value = {kind.strip(): weight.strip() or 1.0 for kind, _, weight in pairs}
+    if not isinstance(value, Mapping):
+        raise ValueError(f"must be kinds of question, such as what=2, how. They are {', '.join(MIX)}")
+    kinds = {str(kind).strip().replace("-", "_").replace(" ", "_"): weight for kind, weight in value.items()}
+    if unknown := [kind for kind in kinds if kind not in MIX]:
+        raise ValueError(f"'{unknown[0]}' is no kind of question. They are {', '.join(MIX)}")
+    try:
+        weights = {kind: float(weight) for kind, weight in kinds.items()}
+    except (TypeError, ValueError):
+        raise ValueError("a weight must be a number, as in what=2") from None
+    if any(not 0 <= weight <= 1000 for weight in weights.values()) or not any(weights.values()):
+        raise ValueError("weights must be from 0 to 1000, and one of them more than 0")
+    return weights
 
 
 class EndpointSpec(RecipeSection):
@@ -61,6 +86,17 @@ class Preparation(RecipeSection):
     endpoint: EndpointSpec | None = Field(None, description="Ask a server instead of the model.")
     prompts: str | None = Field(None, description="A folder with your own prompts (qa.j2, judge.j2, ...).")
     pairs: int = Field(3, ge=1, le=50, description="How many rows to make from a passage.")
+    rows: int | None = Field(
+        None, ge=1, description="How many rows to make in all, spread over the passages by their length."
+    )
+    per_1000_tokens: float | None = Field(
+        None, gt=0, le=1000, description="The same, as rows for each 1,000 tokens of the passages."
+    )
+    kinds: Annotated[dict[str, float], BeforeValidator(mix)] = Field(
+        default=dict(MIX),
+        description="The kinds of question (what, how, why, when, how_much, which, list, steps, follow_up) with their "
+        "weights, as {what: 2, how: 2}, or a list. A kind that is left out is not asked for.",
+    )
     passage_tokens: int = Field(384, ge=32, le=32_768, description="The most tokens of a passage.")
     temperature: float = Field(
         0.0, ge=0, le=2, description="How freely the author writes. At 0 it always takes the likeliest token."
@@ -93,6 +129,18 @@ class Preparation(RecipeSection):
     seed: int = Field(
         0, ge=0, description="Decides the words of rules, and what the author says at a temperature above 0."
     )
+
+    @model_validator(mode="after")
+    def _counted_once(self) -> Preparation:
+        """How many rows are wanted is said once, and of passages that are asked about."""
+        wishes = [key for key in ("pairs", "rows", "per_1000_tokens") if key in self.model_fields_set]
+        wishes = [key for key in wishes if getattr(self, key) is not None]
+        if len(wishes) > 1:
+            raise ValueError(f"{' and '.join(wishes)} cannot go together: give one of them")
+        for key in ("rows", "per_1000_tokens"):
+            if self.task in ("rewrite", "text") and getattr(self, key) is not None:
+                raise ValueError(f"{key} does not go with the task {self.task}: each passage or row gives its own")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from gemmalocal.synthesis import ground
+from gemmalocal.synthesis.kinds import UNANSWERABLE, WRONG_PREMISE
 from gemmalocal.synthesis.language import english, script
 from gemmalocal.synthesis.piece import Candidate
 
@@ -31,6 +32,8 @@ LEANS_ON_TEXT = re.compile(
 def problem(candidate: Candidate) -> str | None:
     """Why a row is not to be trained on; None if nothing is wrong with it."""
     passage = candidate.piece.passage.text
+    if candidate.kind == UNANSWERABLE:
+        return _of_unanswerable(candidate)
     if reason := ground.problem(candidate.evidence, passage):
         return reason
     if candidate.by != "model":
@@ -43,18 +46,29 @@ def problem(candidate: Candidate) -> str | None:
         return f"has a question that only makes sense beside its text: “{lean[0]}”"
     if question and answer and ground.normal(question).strip(" ?") == ground.normal(answer).strip(" ."):
         return "answers with the question"
-    if answer and candidate.piece.row is None and (invented := ground.numbers(answer) - ground.numbers(passage)):
+    known = f"{passage}\n{question}" if candidate.kind == WRONG_PREMISE else passage
+    if answer and candidate.piece.row is None and (invented := ground.numbers(answer) - ground.numbers(known)):
         return f"has a number in its answer that is not in its passage: {min(invented)}"
     return None
 
 
-def _text(text: str, limit: int, part: str, passage: str) -> str | None:
+def _of_unanswerable(candidate: Candidate) -> str | None:
+    """The same of a row whose answer says that the documents do not answer: it stands on no evidence."""
+    passage = candidate.piece.passage.text
+    if lean := LEANS_ON_TEXT.search(candidate.question):
+        return f"has a question that only makes sense beside its text: “{lean[0]}”"
+    return _text(candidate.question, LONGEST_QUESTION, "question", passage) or _text(
+        candidate.answer, LONGEST_ANSWER, "answer", passage, refusing=True
+    )
+
+
+def _text(text: str, limit: int, part: str, passage: str, refusing: bool = False) -> str | None:
     """What is wrong with a question or an answer by itself, and beside the text it is about."""
     if not any(mark.isalnum() for mark in text) or (part == "question" and len(text.strip()) < 8):
         return f"has a {part} that is too short: {text.strip()}"
     if len(text) > limit:
         return f"has a {part} that is too long: {len(text)} characters"
-    if refusal := REFUSAL.search(text.lower()):
+    if not refusing and (refusal := REFUSAL.search(text.lower())):
         return f"refuses to answer: “{refusal[0]}”"
     if leak := LEAK.search(text):
         return f"repeats its prompt: “{leak[0]}”"

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 
-from gemmalocal.synthesis import base, checks
+from gemmalocal.recipe.prepare_schema import MIX
+from gemmalocal.synthesis import base, checks, ground
 from gemmalocal.synthesis.asking import AskAuthor, Unanswered
 from gemmalocal.synthesis.dialogue import Dialogue, side_by_side
+from gemmalocal.synthesis.facts import key_sentences
+from gemmalocal.synthesis.kinds import FOLLOW_UP, Mix, chosen
 from gemmalocal.synthesis.piece import Candidate, Piece
-from gemmalocal.synthesis.tasks import Task, UnusableAnswer, Verdict, parse
+from gemmalocal.synthesis.tasks import AuthorForm, Task, UnusableAnswer, Verdict, followed, parse
 from gemmalocal.synthesis.wording import Wording
 
 Rejection = tuple[Candidate, str]  # and why, as a verb's phrase
@@ -26,19 +31,30 @@ class PieceResult:
 
     def take(self, candidates: Sequence[Candidate]) -> str:
         """Check candidates and sort them; the first reason why one was rejected, '' if none was."""
-        first = ""
+        first, before = "", None
         for candidate in candidates:
-            if reason := checks.problem(candidate):
+            reason = checks.problem(candidate)
+            if candidate.kind == FOLLOW_UP and before is None:
+                reason = reason or "goes on from a row that is not there"
+            if reason:
                 self.rejected.append((candidate, reason))
-                first = first or reason
+                first, before = first or reason, None
+                continue
+            if candidate.kind == FOLLOW_UP and before is not None:
+                self.kept[-1] = followed(before, candidate)
+                before = None
             else:
                 self.kept.append(candidate)
+                before = candidate
         return first
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is wanted of each piece: `count` rows, by an author who is told mistakes until its `attempts` are used."""
+    """What is wanted of each piece: `count` rows, by an author who is told mistakes until its `attempts` are used.
+
+    The last of several attempts asks in another way. `mix` are the kinds of question with their weights.
+    """
 
     task: Task
     count: int
@@ -46,11 +62,18 @@ class Order:
     seed: int
     wording: Wording
     instructed: bool = True  # else the author only goes on from examples
+    mix: Mix = field(default_factory=lambda: MIX)
 
 
-def create(pieces: Sequence[Piece], order: Order, ask: AskAuthor | None) -> Iterator[PieceResult]:
-    """What comes of each piece, as soon as it does; without an `ask` the rules make it all."""
-    return side_by_side((_rows_of(piece, order, ask is not None) for piece in pieces), ask)
+def create(
+    pieces: Sequence[Piece], order: Order, ask: AskAuthor | None, counts: Sequence[int] = ()
+) -> Iterator[PieceResult]:
+    """What comes of each piece, as soon as it does; without an `ask` the rules make it all.
+
+    `counts` are the rows wanted of each piece, if not the same of all.
+    """
+    orders = (replace(order, count=count) for count in counts or repeat(order.count, len(pieces)))
+    return side_by_side((_rows_of(piece, own, ask is not None) for piece, own in zip(pieces, orders, strict=True)), ask)
 
 
 def _rows_of(piece: Piece, order: Order, asked: bool) -> Dialogue[PieceResult]:
@@ -65,33 +88,92 @@ def _rows_of(piece: Piece, order: Order, asked: bool) -> Dialogue[PieceResult]:
     return result
 
 
+def more(
+    pieces: Sequence[Piece], kept: Sequence[Candidate], rows: int, order: Order, ask: AskAuthor
+) -> Iterator[PieceResult]:
+    """So many more rows, of pieces that have fewest for their length: each of a sentence that no row stands on yet."""
+    used = defaultdict[int, list[str]](list)
+    for candidate in kept:
+        used[id(candidate.piece)].append(ground.normal(candidate.evidence))
+    free = {
+        id(piece): [line for line in key_sentences(piece) if not _stands_on(ground.normal(line), used[id(piece)])]
+        for piece in pieces
+    }
+    counts = Counter[int]()
+    needy = sorted(pieces, key=lambda piece: len(used[id(piece)]) / (1 + piece.passage.tokens))
+    while counts.total() < rows and (
+        open_pieces := [piece for piece in needy if counts[id(piece)] < len(free[id(piece)])]
+    ):
+        for piece in open_pieces[: rows - counts.total()]:
+            counts[id(piece)] += 1
+    asked = [piece for piece in pieces if counts[id(piece)]]
+    return side_by_side((_facts_of(piece, free[id(piece)][: counts[id(piece)]], order) for piece in asked), ask)
+
+
+def _facts_of(piece: Piece, lines: list[str], order: Order) -> Dialogue[PieceResult]:
+    result = PieceResult(piece)
+    yield from _ask_facts(result, lines, order)
+    return result
+
+
+def _ask_facts(result: PieceResult, lines: Sequence[str], order: Order) -> Dialogue[None]:
+    """Ask for a row of each of some sentences of a piece."""
+    form = order.task.facts
+    assert form is not None
+    (answer,) = yield [order.wording.ask_facts(order.task, result.piece, lines)]
+    if isinstance(answer, Unanswered):
+        result.lost = answer.reason
+        return
+    try:
+        rows = [row for row in parse(answer, form.row) if row.sentence <= len(lines)]
+    except UnusableAnswer as problem:
+        result.lost = str(problem)
+        return
+    by_line = {row.sentence: row for row in rows}.values()
+    result.lost = _take(result, [form.read(result.piece, row, lines[row.sentence - 1]) for row in by_line])
+
+
+def _stands_on(line: str, quotes: Sequence[str]) -> bool:
+    return any(line in quote or quote in line for quote in quotes)
+
+
 def _ask_author(result: PieceResult, order: Order) -> Dialogue[None]:
     """Ask about a piece until it has a row, or its attempts are used."""
-    prompt = order.wording.ask(order.task, result.piece, order.count)
-    for _ in range(order.attempts):
+    form, facts = order.task.form, key_sentences(result.piece)[: order.count] if order.task.facts else []
+    assert form is not None
+    kinds = chosen(order.mix, result.piece.passage.text, order.count) if order.task.facts else ()
+    prompt = order.wording.ask(order.task, result.piece, order.count, kinds)
+    differently = bool(facts) and order.attempts > 1  # the last attempt
+    for _ in range(order.attempts - differently):
         (answer,) = yield [prompt]
         if isinstance(answer, Unanswered):
             result.lost = answer.reason
             return
-        if not (problem := _read(result, order, answer)):
+        if not (problem := _read(result, form, answer, order.count)):
             return
         result.lost = problem
         prompt = order.wording.with_correction(prompt, answer, problem)
+    if differently:
+        yield from _ask_facts(result, facts, order)
 
 
-def _read(result: PieceResult, order: Order, answer: str) -> str:
-    """Take the rows of an answer; what to tell its author if none of them can be kept."""
-    assert order.task.form is not None
+def _read(result: PieceResult, form: AuthorForm, answer: str, count: int) -> str:
+    """Take at most `count` rows of an answer; what to tell its author if none of them can be kept."""
     try:
-        rows = parse(answer, order.task.form.row)[: order.count]
+        rows = parse(answer, form.row)[:count]
     except UnusableAnswer as problem:
         return str(problem)
+    return _take(result, [form.read(result.piece, row) for row in rows])
+
+
+def _take(result: PieceResult, candidates: Sequence[Candidate]) -> str:
+    """Take rows; what to tell their author if none of them can be kept."""
     kept_before = len(result.kept)
-    reason = result.take([order.task.form.read(result.piece, row) for row in rows])
+    reason = result.take(candidates)
     if len(result.kept) > kept_before:
         result.lost = ""
         return ""
-    return f"The row {reason}."
+    return f"The row {reason}." if reason else "No row is about one of the sentences."
 
 
 def judge(candidates: Sequence[Candidate], wording: Wording, ask: AskAuthor, threshold: int) -> Iterator[PieceResult]:

@@ -24,6 +24,8 @@ class Piece:
     passage: Passage
     row: Record | None = None
     file: str = ""
+    before: str = ""  # a line of what came before the passage
+    terms: tuple[str, ...] = ()  # words in it that its document defines or often names
 
     @property
     def section(self) -> str:
@@ -45,6 +47,7 @@ class Candidate:
     question: str = ""
     answer: str = ""
     score: int | None = None
+    kind: str = ""  # of question, where it is known
 
     def columns(self) -> dict[str, Any]:
         """The row as it is saved: a recipe reads its messages or its text (its own evidence), a person the rest."""
@@ -52,7 +55,7 @@ class Candidate:
         turns = [{"role": message.role, "content": message.content} for message in record.messages]
         row: dict[str, Any] = {"messages": turns} if turns else {"text": record.text}
         row |= {"source": passage.source, "page": passage.page, "heading": passage.heading}
-        row |= {"evidence": self.evidence if turns else None, "by": self.by, "score": self.score}
+        row |= {"evidence": self.evidence if turns else None, "by": self.by, "kind": self.kind, "score": self.score}
         return {key: value for key, value in row.items() if value not in (None, "")}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, TypeVar
 
@@ -10,7 +10,8 @@ import json_repair
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from gemmalocal.records import Message, Record
-from gemmalocal.synthesis import rules
+from gemmalocal.synthesis import ground, rules
+from gemmalocal.synthesis.kinds import FOLLOW_UP, kind_of
 from gemmalocal.synthesis.language import unspaced
 from gemmalocal.synthesis.piece import Candidate, Piece, pair
 
@@ -28,6 +29,7 @@ class AuthoredRow(BaseModel):
 class Pair(AuthoredRow):
     """A question, its answer, and a quote that proves it."""
 
+    kind: str = ""
     question: NonEmptyText
     answer: NonEmptyText
     evidence: NonEmptyText
@@ -36,8 +38,26 @@ class Pair(AuthoredRow):
 class Thought(AuthoredRow):
     """The same, with the way from the quote to the answer."""
 
+    kind: str = ""
     question: NonEmptyText
     evidence: NonEmptyText
+    reasoning: NonEmptyText
+    answer: NonEmptyText
+
+
+class SentencePair(AuthoredRow):
+    """A question that a numbered sentence (from 1) answers, which proves it."""
+
+    sentence: int = Field(ge=1)
+    question: NonEmptyText
+    answer: NonEmptyText
+
+
+class SentenceThought(AuthoredRow):
+    """The same, with the way from the sentence to the answer."""
+
+    sentence: int = Field(ge=1)
+    question: NonEmptyText
     reasoning: NonEmptyText
     answer: NonEmptyText
 
@@ -53,6 +73,30 @@ class Rewrite(AuthoredRow):
     """An instruction in other words."""
 
     instruction: NonEmptyText
+
+
+class MissingFact(AuthoredRow):
+    """A question that the documents do not answer, what is missing, and an answer that says so."""
+
+    question: NonEmptyText
+    missing: NonEmptyText
+    answer: NonEmptyText
+
+
+class Premise(AuthoredRow):
+    """A question that has something `wrong` in place of what is `right`, and an answer that puts it right."""
+
+    right: NonEmptyText
+    wrong: NonEmptyText
+    question: NonEmptyText
+    answer: NonEmptyText
+
+
+class Answered(AuthoredRow):
+    """Whether a question is answered by texts, and the words that answer it."""
+
+    evidence: str = ""
+    answered: bool
 
 
 class Verdict(AuthoredRow):
@@ -75,21 +119,30 @@ class AuthorForm:
 
 
 @dataclass(frozen=True)
+class FactsForm:
+    """The same of rows that are each about a numbered sentence, which `read` is given too."""
+
+    row: type[SentencePair] | type[SentenceThought]
+    read: Callable[[Piece, Any, str], Candidate]
+
+
+@dataclass(frozen=True)
 class Task:
-    """`form` is what an author is asked for, if one is.
+    """`form` is what an author is asked for, if one is, `facts` what it is asked for where that gave nothing.
 
     `rules` makes candidates without an author, of (piece, count, seed); `ready_made` are those that need nobody.
     """
 
     name: str
     form: AuthorForm | None = None
+    facts: FactsForm | None = None
     rules: Callable[[Piece, int, int], list[Candidate]] = lambda piece, count, seed: []
     ready_made: Callable[[Piece], list[Candidate]] = lambda piece: []
 
 
-def schema(row: type[BaseModel], most: int) -> dict[str, Any]:
-    """The JSON schema of an object whose `rows` are 1 to `most` such rows."""
-    rows = {"type": "array", "items": _plain(row), "minItems": 1, "maxItems": most}
+def schema(row: type[BaseModel], most: int, kinds: Collection[str] = ()) -> dict[str, Any]:
+    """The JSON schema of an object whose `rows` are 1 to `most` such rows, each of one of these kinds if there are."""
+    rows = {"type": "array", "items": _plain(row, kinds), "minItems": 1, "maxItems": most}
     return {"type": "object", "properties": {"rows": rows}, "required": ["rows"], "additionalProperties": False}
 
 
@@ -115,23 +168,49 @@ def parse(answer: str, row: type[Schema]) -> list[Schema]:
     return whole
 
 
-def _plain(row: type[BaseModel]) -> dict[str, Any]:
+def _plain(row: type[BaseModel], kinds: Collection[str]) -> dict[str, Any]:
     """A flat JSON schema without titles and descriptions: some servers know no more."""
     row_schema = row.model_json_schema()
     keys = ("type", "minimum", "maximum", "minLength")
     properties = {
         name: {key: part[key] for key in keys if key in part} for name, part in row_schema["properties"].items()
     }
+    if kinds:
+        properties["kind"]["enum"] = sorted(set(kinds))
+    else:
+        properties.pop("kind", None)
     return {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
 
 
 def _pair(piece: Piece, row: Pair) -> Candidate:
-    return Candidate(piece, pair(piece, row.question, row.answer), row.evidence, "model", row.question, row.answer)
+    record, kind = pair(piece, row.question, row.answer), kind_of(row.question, row.kind)
+    return Candidate(piece, record, row.evidence, "model", row.question, row.answer, kind=kind)
 
 
 def _thought(piece: Piece, row: Thought) -> Candidate:
     answer = f"{row.reasoning}\n\nAnswer: {row.answer}"
-    return Candidate(piece, pair(piece, row.question, answer), row.evidence, "model", row.question, answer)
+    record, kind = pair(piece, row.question, answer), kind_of(row.question, row.kind)
+    return Candidate(piece, record, row.evidence, "model", row.question, answer, kind=kind)
+
+
+def _sentence_pair(piece: Piece, row: SentencePair, sentence: str) -> Candidate:
+    return _pair(piece, Pair(question=row.question, answer=row.answer, evidence=sentence))
+
+
+def _sentence_thought(piece: Piece, row: SentenceThought, sentence: str) -> Candidate:
+    fields = row.model_dump(exclude={"sentence"})
+    return _thought(piece, Thought(**fields, evidence=sentence))
+
+
+def followed(first: Candidate, second: Candidate) -> Candidate:
+    """A row and one that goes on from it, as one conversation; its question is the first, which stands alone."""
+    record = replace(first.record, messages=(*first.record.messages, *second.record.messages))
+    passage = ground.normal(first.piece.passage.text)
+    quotes = sorted({first.evidence, second.evidence}, key=lambda quote: passage.find(ground.normal(quote)[:40]))
+    evidence = " ... ".join(quotes)
+    if ground.problem(evidence, first.piece.passage.text):  # they overlap
+        evidence = max(quotes, key=len)
+    return replace(first, record=record, evidence=evidence, kind=FOLLOW_UP)
 
 
 def _summary(piece: Piece, row: Summary) -> Candidate:
@@ -188,10 +267,10 @@ def _text(piece: Piece) -> list[Candidate]:
 TASKS = {
     task.name: task
     for task in (
-        Task("qa", AuthorForm(Pair, _pair), _pairs_by_rule),
-        Task("cot", AuthorForm(Thought, _thought), _thoughts_by_rule),
-        Task("summary", AuthorForm(Summary, _summary), _summary_by_rule),
-        Task("rewrite", AuthorForm(Rewrite, _rewrite), _rewrites_by_rule, _row_itself),
+        Task("qa", AuthorForm(Pair, _pair), FactsForm(SentencePair, _sentence_pair), _pairs_by_rule),
+        Task("cot", AuthorForm(Thought, _thought), FactsForm(SentenceThought, _sentence_thought), _thoughts_by_rule),
+        Task("summary", AuthorForm(Summary, _summary), rules=_summary_by_rule),
+        Task("rewrite", AuthorForm(Rewrite, _rewrite), rules=_rewrites_by_rule, ready_made=_row_itself),
         Task("text", ready_made=_text),
     )
 }

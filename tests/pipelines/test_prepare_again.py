@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,69 @@ def author_and_judge(body: dict[str, Any]) -> str:
     if not asked.startswith("Score"):
         return quiz(body)
     return json.dumps({"rows": [{"score": 3 if "hive" in asked.rpartition("Question:")[2] else 9, "reason": "so"}]})
+
+
+def report(done: subprocess.CompletedProcess[str], folder: Path) -> dict[str, Any]:
+    """The report of a preparation that was made in a folder."""
+    assert done.returncode == 0, done.stderr
+    return datasets.report(folder)
+
+
+def test_a_changed_prompt_asks_only_what_changed_and_the_whole_cost_is_told(
+    documents: Path, tiny: Path, workspace: Path, tmp_path: Path
+) -> None:
+    own, folder = tmp_path / "prompts", workspace / "datasets" / "d"
+    own.mkdir()
+    (own / "judge.j2").write_text("Score {{ question }} {{ answer }}\nQuestion: {{ question }}")
+    options = ("--judge", "--prompts", str(own))
+    with running() as model:
+        model.answer = author_and_judge
+        done = through(model, documents, tiny, "d", *options)
+        first, whole = report(done, folder), len(model.asked)
+        scored = sum(body["messages"][0]["content"].startswith("Score") for body in model.asked)
+        assert whole == scored + first["passages"]
+        rows = first["train"]["rows"] + first["held_out"]["rows"]
+        cost = {"prompt": 100 * whole, "completion": 20 * whole, "cached": 0, "a_row": round(120 * whole / rows, 1)}
+        assert first["tokens"] == cost  # as the server counts
+        assert f"{120 * whole / rows:.0f} a kept row" in done.stderr + done.stdout
+        model.asked.clear()
+        again = report(through(model, documents, tiny, "d", *options), folder)
+        assert (again["asked"], len(model.asked)) == (0, 0)
+        assert again["tokens"] == cost
+        (own / "judge.j2").write_text("Score once more {{ question }} {{ answer }}\nQuestion: {{ question }}")
+        changed = report(through(model, documents, tiny, "d", *options), folder)
+        assert (changed["asked"], changed["answers_known"]) == (scored, first["passages"])
+        assert all(body["messages"][0]["content"].startswith("Score once more") for body in model.asked)
+
+
+def of_facts(body: dict[str, Any]) -> str:
+    """An author that says something sensible only when it is asked sentence by sentence."""
+    text = body["messages"][0]["content"].rpartition("sentences:\n")[2]
+    lines = [line.partition(". ") for line in text.splitlines()]
+    if not all(number.isdigit() for number, _, _ in lines):
+        return "nonsense"
+    pairs = [
+        {"sentence": int(number), "question": f"Who says that {line}?", "answer": line} for number, _, line in lines
+    ]
+    return json.dumps({"rows": pairs})
+
+
+def test_wanted_rows_are_made_and_what_is_not_covered_is_told(documents: Path, tiny: Path, workspace: Path) -> None:
+    with running() as model:
+        done = through(model, documents, tiny, "some", "--rows", "3", "--held-out", "0")
+        some = report(done, workspace / "datasets" / "some")
+        assert (some["rows_wanted"], some["train"]["rows"]) == (3, 3)
+        covered = some["coverage"]
+        assert covered["passages"] == 5
+        assert 0 < covered["with_row"] <= 3
+        assert len(covered["not_covered"]) == 5 - covered["with_row"]
+        assert f"{covered['with_row']} of 5 passages with prose have a row" in done.stderr + done.stdout
+        model.answer = of_facts
+        done = through(model, documents, tiny, "many", "--rows", "9", "--attempts", "2", "--held-out", "0")
+        many = report(done, workspace / "datasets" / "many")
+        assert many["train"]["rows"] == 9
+        assert many["by"] == {"model": 9}
+        assert many["coverage"]["share"] == 1.0
 
 
 @pytest.mark.parametrize("answers", [2, 7])  # 5 passages are asked about, then the rows are judged

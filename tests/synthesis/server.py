@@ -35,7 +35,7 @@ class Model:
 
 def quiz(body: Body) -> str:
     """What a good author says to our qa prompt: a pair for each of the first sentences, with the sentence as proof."""
-    text = body["messages"][0]["content"].rpartition("Text:\n")[2]
+    text = body["messages"][0]["content"].rpartition("Text:\n")[2].partition("\n\nWrite ")[0]
     lines = [line for line in re.split(r"(?<=\.)\s+", text) if len(line) > 20][:2]
     pairs = [{"question": f"What is known of {line[:-1].lower()}?", "answer": line, "evidence": line} for line in lines]
     return json.dumps({"rows": pairs})

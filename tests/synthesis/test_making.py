@@ -44,7 +44,7 @@ def piece(text: str = TEXT, document: str = "d", number: int = 0, heading: str =
     ],
 )
 def test_rows_are_read_however_they_come(answer: str) -> None:
-    assert parse(answer, Pair)[0].model_dump() == GOOD
+    assert parse(answer, Pair)[0].model_dump(exclude={"kind"}) == GOOD
 
 
 @pytest.mark.parametrize("answer", ["", "I cannot.", "[]", '{"rows": []}', '{"rows": [{"question": ""}]}', "5"])
@@ -72,7 +72,7 @@ def order(task: str = "qa", attempts: int = 3, instructed: bool = True) -> Order
 def test_a_mistake_is_told_until_the_answer_is_right() -> None:
     wrong = json.dumps({"rows": [{**GOOD, "evidence": "the lamp is a candle"}]})
     author = Author("no", wrong, json.dumps({"rows": [GOOD]}))
-    result = next(create([piece()], order(), author))
+    result = next(create([piece()], order(attempts=4), author))  # of which the last would ask in another way
     assert [candidate.by for candidate in result.kept] == ["model"]
     assert result.lost == ""
     assert [len(prompt.messages) for prompt in author.asked] == [1, 3, 5]
@@ -303,7 +303,9 @@ def test_own_prompts_replace_one_by_one_and_mistakes_in_them_are_told(tmp_path: 
     (tmp_path / "qa.j2").write_text("MY {{ passage[:8] }}")
     wording = Wording(tmp_path)
     assert wording.ask(TASKS["qa"], piece(), 1).messages[0].content == "MY The lamp"
-    assert wording.ask(TASKS["cot"], piece(), 1).messages[0].content.startswith("Write 1 question")
+    assert (
+        wording.ask(TASKS["cot"], piece(), 1).messages[0].content.startswith("You write questions, with the thoughts")
+    )
     (tmp_path / "qa.j2").write_text("{{ pasage }} {{ ''.__class__ }}")
     with pytest.raises(RecipeError, match="pasage"):
         Wording(tmp_path).ask(TASKS["qa"], piece(), 1)

@@ -53,10 +53,10 @@ class Work:
             self._tell_progress()
             yield number, answer
 
-    def advance(self, counted: Callable[[], Counted]) -> None:
-        """One more of what is counted is done."""
-        self._done += 1
-        if 100 * self._done // self._total > 100 * (self._done - 1) // self._total:  # at most each percent
+    def advance(self, counted: Callable[[], Counted], steps: int = 1) -> None:
+        """Some more of what is counted is done."""
+        before, self._done = self._done, min(self._done + steps, self._total)
+        if 100 * self._done // self._total > 100 * before // self._total:  # at most each percent
             self._tell.say(counted())
         self._tell_progress()
 

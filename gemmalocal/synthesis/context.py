@@ -1,0 +1,127 @@
+"""Where a passage stands: what came before it, and what its document means by the words that it uses."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from gemmalocal.synthesis.language import english, sentences, unspaced
+from gemmalocal.synthesis.piece import Piece
+from gemmalocal.synthesis.rules import LEANING
+
+LINE = 160  # letters of what came before, and of what a word means
+TERMS = 6  # words of a passage that are told
+OFTEN = 3  # times that a name occurs in a document whose name it is
+LONGEST = 40  # letters of a term
+MEANS = re.compile(  # "A pump is a machine that", "Lintian is the checker of"
+    r"^(?:An? |The )?(?P<term>[\w+.'’/-]+(?: [\w+.'’/-]+){0,3}) (?:is|are|was|were|means|stands for|refers to) "
+    r"(?:an? |the |any |one of |used |short for |called )"
+)
+ENTRY = re.compile(  # "- pump: a machine that moves water"
+    r"^\s*(?:[-*•]\s+)?(?P<term>[^\s:–—][^:–—\n]{1,38}?)(?::| [-–—]) (?P<means>[a-zA-Z]\w*(?: [^\s<>@]+){3,})$", re.M
+)
+SHORT_FOR = re.compile(r"(?P<long>(?:[A-Z][\w-]+ (?:of |for |and )?){1,5})\((?P<term>[A-Z][A-Za-z]{1,7})\)")
+MARKED = re.compile(r"[“\"`*]{1,2}(?P<term>[^\W\d_][\w+./ -]{1,38}?)[”\"`*]{1,2}")
+NAME = re.compile(r"(?<![.!?:] )(?<!^)\b[A-Z][\w+-]*[\w+](?: (?:of |the |and )?[A-Z][\w+-]*[\w+]){0,3}", re.M)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The words of a document: `meanings` of those that it defines, and the `names` that it often uses."""
+
+    meanings: dict[str, str]
+    names: tuple[str, ...]
+
+
+def situated(pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces, each with the line before it and the words that it shares with the rest of its document."""
+    by_document: dict[str, list[Piece]] = defaultdict(list)
+    for piece in pieces:
+        if piece.row is None:
+            by_document[piece.document].append(piece)
+    words = {document: vocabulary(own) for document, own in by_document.items()}
+    lines = {
+        (piece.document, piece.passage.number): _last_line(piece.passage.text)
+        for own in by_document.values()
+        for piece in own
+    }
+
+    def situate(piece: Piece) -> Piece:
+        if piece.row is not None:
+            return piece
+        document, number = _place(piece)
+        before = lines.get((document, number - 1), "")
+        return replace(piece, before=before, terms=tuple(_terms(piece.passage.text, words[piece.document])))
+
+    return [situate(piece) for piece in pieces]
+
+
+def _place(piece: Piece) -> tuple[str, int]:
+    return piece.document, piece.passage.number
+
+
+def vocabulary(pieces: Sequence[Piece]) -> Vocabulary:
+    """What a document defines and names, by rule: definitions, marked words, and names that come often."""
+    meanings, counts = dict[str, str](), Counter[str]()
+    for piece in pieces:
+        text = piece.passage.text
+        for term, meaning in _definitions(text):
+            meanings.setdefault(term, meaning)
+        counts.update({match["term"].strip() for match in MARKED.finditer(text)})
+        counts.update(_names(text))
+    small = Counter(word for piece in pieces for word in re.findall(r"\b[a-z]\w+", piece.passage.text))
+    proper = {name: count for name, count in counts.items() if count >= max(OFTEN, 2 * small[name.lower()])}
+    often = sorted(proper, key=lambda name: (-counts[name], name))
+    return Vocabulary(meanings, tuple(often))
+
+
+def _definitions(text: str) -> Iterator[tuple[str, str]]:
+    """Terms with the sentence, or the words, that say what each is."""
+    if unspaced(text):
+        return
+    if english(text):
+        for line in sentences(text):
+            match = MEANS.match(line)
+            if match and match["term"].split()[0].lower() not in LEANING and len(match["term"]) <= LONGEST:
+                yield match["term"], _cut(line)
+    for match in SHORT_FOR.finditer(text):
+        yield match["term"], match["long"].strip()
+    for match in ENTRY.finditer(text):
+        if len(match["term"].split()) <= 4 and not match["term"].endswith((".", ",")):
+            yield match["term"].strip('*`“”" '), _cut(match["means"])
+
+
+def _names(text: str) -> list[str]:
+    names = [match[0] for match in NAME.finditer(text)]
+    return [name for name in names if name.split()[0].lower() not in LEANING and len(name) <= LONGEST]
+
+
+def _terms(text: str, words: Vocabulary) -> Iterator[str]:
+    """At most `TERMS` of the document's words that occur in a text: first those that it defines elsewhere."""
+    told = list[str]()
+    for term, meaning in words.meanings.items():
+        if len(told) < TERMS and _occurs(term, text) and not _occurs(meaning, text):
+            told.append(term)
+            yield f"{term} ({meaning.rstrip('.')})"
+    for name in words.names:
+        if len(told) < TERMS and _occurs(name, text) and not any(name in other or other in name for other in told):
+            told.append(name)
+            yield name
+
+
+def _occurs(term: str, text: str) -> bool:
+    return bool(term) and re.search(rf"(?<!\w){re.escape(term)}(?!\w)", text) is not None
+
+
+def _last_line(text: str) -> str:
+    """The last sentence of a text, or its last line."""
+    own = sentences(text[-2000:])
+    return _cut(own[-1] if own else (text.strip().splitlines() or [""])[-1])
+
+
+def _cut(text: str) -> str:
+    """A text on one line, of at most `LINE` letters."""
+    line = " ".join(text.split())
+    return line if len(line) <= LINE else f"{line[:LINE].rsplit(' ', 1)[0]} ..."
