@@ -29,13 +29,14 @@ from gemmalocal.synthesis import curate, rules
 from gemmalocal.synthesis.allotment import spread, wanted_rows
 from gemmalocal.synthesis.asking import Prompt, Remembered, Usage
 from gemmalocal.synthesis.context import situated
-from gemmalocal.synthesis.coverage import FACTS, coverage
+from gemmalocal.synthesis.coverage import coverage
 from gemmalocal.synthesis.create import Order, PieceResult, Rejection, create, judge, more
 from gemmalocal.synthesis.piece import Candidate, Piece
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
 from gemmalocal.workspace import datasets
+from gemmalocal.workspace.covered import line as covered_line
 
 FILLINGS = 2  # times that rows are asked for which are missing of those wanted
 NAMED = 5  # reasons, and refused sources, that are told one by one
@@ -308,14 +309,9 @@ def _of_rows(report: dict[str, Any]) -> Iterator[str]:
         yield f"{side.replace('_', '-')}: {counts}"
     yield f"held out: {report['split']}"
     if (covered := report.get("coverage")) and covered["passages"]:
-        yield f"covered: {_of_coverage(covered)}"
+        yield f"covered: {covered_line(covered)}"
     if (wanted := report["rows_wanted"]) and (rows := report["train"]["rows"] + report["held_out"]["rows"]) < wanted:
         yield f"{rows} of the {wanted} rows that were wanted: the other questions were rejected, or none was found"
-
-
-def _of_coverage(covered: dict[str, Any]) -> str:
-    facts = (f"{covered[fact]['in_rows']} of {covered[fact]['in_documents']} {fact}" for fact in FACTS)
-    return f"{covered['with_row']} of {covered['passages']} passages with prose have a row; {', '.join(facts)}"
 
 
 def _most_frequent(counts: dict[str, int], sentence: str) -> Iterator[str]:

@@ -10,10 +10,10 @@ from typing import Any
 from gemmalocal.synthesis import context, ground
 from gemmalocal.synthesis.language import sentences
 from gemmalocal.synthesis.piece import Candidate, Piece
+from gemmalocal.workspace.covered import FACTS
 
 LISTED = 200  # passages without a row, and documents, that are named
 BEGINS = 80  # letters of a passage that is named
-FACTS = ("numbers", "names", "definitions")
 
 
 @dataclass

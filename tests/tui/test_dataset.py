@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from gemmalocal.workspace import datasets
 from tests.pipelines.preparations import BEES, LIGHT
 from tests.tui.recorded import prepared
 from tests.tui.test_app import until
+from tests.workspace.test_covered import coverage
 from tui.app import GemmalocalApp
 from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
@@ -109,6 +111,7 @@ async def test_a_file_of_somebody_else_is_only_looked_at(recipe_path: Path, rows
         await shown(pilot, screen)
         assert "read only" in str(screen.query_one("#about", Static).content)
         assert [screen.check_action(name, ()) for name in ("edit", "drop", "accept")] == [None, None, False]
+        assert screen.check_action("coverage", ()) is False  # nobody knows what they are of
         assert "left out" in str(screen.query_one("#numbers", Static).content)
         await pilot.press("d", "e", "a")
         await pilot.press("l")
@@ -121,6 +124,21 @@ async def test_a_file_of_somebody_else_is_only_looked_at(recipe_path: Path, rows
         await until(pilot, lambda: screen.query_one(TitleLine).left == "tiny · held-out")
         await shown(pilot, screen)
     assert rows.read_bytes() == before
+
+
+async def test_what_no_row_is_about_is_shown() -> None:
+    folder = prepared("docs", "/no/model")
+    (folder / datasets.REPORT).write_text(json.dumps({"coverage": coverage()}))
+    app = GemmalocalApp()
+    async with app.run_test(size=(130, 40)) as pilot:
+        screen = DatasetScreen("docs")
+        await app.push_screen(screen)
+        await until(pilot, lambda: isinstance(app.screen, ProblemScreen))
+        await pilot.press("escape")
+        assert "2 of 5 passages have a row" in str(screen.query_one("#numbers", Static).content)
+        await pilot.press("c")
+        assert isinstance(app.screen, ReportScreen)
+        assert "eels.pdf · p. 3 · Nets" in app.screen._text.plain
 
 
 async def test_without_the_model_rows_are_shown_as_written_and_can_be_changed() -> None:

@@ -19,7 +19,7 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs.events import Declined, Event, Failed, Progress, Report, Rows, Stage
 from gemmalocal.jobs.processes import Job
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.workspace import datasets, rows
+from gemmalocal.workspace import covered, datasets, rows
 from tui.background import run_in_background
 from tui.errand import errand, events_of
 from tui.screens.ask_number import AskNumberScreen
@@ -52,6 +52,7 @@ class DatasetScreen(AppScreen):
         Binding("d", "drop", "Drop"),
         Binding("a", "accept", "Accept"),
         Binding("l", "problems", "Problems"),
+        Binding("c", "coverage", "Not covered"),
         Binding("h", "numbers", "Numbers"),
         Binding("g", "go", "Go to"),
         Binding("escape", "app.pop_screen", "Back"),
@@ -72,6 +73,7 @@ class DatasetScreen(AppScreen):
         self._pages: dict[tuple[str, int], dict[str, Any]] = {}  # by side and place
         self._asked: set[tuple[str, int]] = set()  # pages
         self._files: dict[str, dict[int, datasets.DatasetRow]] = {}  # by side and line, of a dataset that is ours
+        self._coverage: dict[str, Any] = {}  # as the dataset's report has it
         self._side = "train"
         self._at = dict.fromkeys(SIDES, 0)
         self._doing = "opening"
@@ -113,6 +115,7 @@ class DatasetScreen(AppScreen):
             self._files = await asyncio.to_thread(
                 lambda: {side: datasets.numbered(folder / name) for side, name in FILES.items()}
             )
+            self._coverage = (await asyncio.to_thread(datasets.report, folder)).get("coverage", {})
             self._draw()
 
     def _show_event(self, event: Event) -> None:
@@ -204,7 +207,7 @@ class DatasetScreen(AppScreen):
     def _draw_numbers(self) -> None:
         reasons = Counter(row["reason"].partition(": ")[0] for row in self._files.get("rejected", {}).values())
         box = self.query_one("#numbers-box")
-        panel = numbers(self._report, self._side, dict(reasons.most_common()), box.size.width - 3)
+        panel = numbers(self._report, self._side, dict(reasons.most_common()), self._coverage, box.size.width - 3)
         self.query_one("#numbers", Static).update(panel)
 
     def on_resize(self) -> None:
@@ -218,7 +221,7 @@ class DatasetScreen(AppScreen):
             fits = {"drop": self._side != "rejected", "accept": self._side == "rejected"}.get(action, True)
             here = ours and self._row(min(self._at[self._side], self._total - 1))[0] is not None
             return True if here and fits else (None if fits else False)
-        return True
+        return bool(self._coverage) if action == "coverage" else True
 
     def action_move(self, by: int) -> None:
         """To another row."""
@@ -252,6 +255,11 @@ class DatasetScreen(AppScreen):
             return
         text = Text.from_ansi(page(problems(self._report)))
         self.app.push_screen(ReportScreen("What is left out, and what is odd", text))
+
+    def action_coverage(self) -> None:
+        """What of the documents no row is about."""
+        text = Text("\n".join(covered.lines(self._coverage)))
+        self.app.push_screen(ReportScreen("What the rows cover, and what they do not", text))
 
     def action_go(self) -> None:
         """To a row by its number."""

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gemmalocal.jobs.terminal_text import printable
+from gemmalocal.workspace.covered import FACTS
 from tui.widgets.marks import bar
 
 TRAINED, GIVEN = "bold underline", "$text-muted"  # underlined: colour is never the only sign
@@ -73,6 +74,7 @@ def provenance(row: Mapping[str, Any]) -> list[str]:
     words += [f"p. {row['page']}"] if row.get("page") else []
     words += [printable(row["heading"])] if row.get("heading") else []
     words += [f"by {row['by']}"] if row.get("by") else []
+    words += [printable(str(row["kind"])).replace("_", " ")] if row.get("kind") else []
     words += [f"score {row['score']}"] if row.get("score") else []
     return words
 
@@ -86,8 +88,13 @@ def _visible(text: str) -> str:
     return "⏎\n".join(printable(line) for line in text.split("\n"))
 
 
-def numbers(report: Mapping[str, Any], side: str, rejected: Mapping[str, int], width: int) -> Content:
-    """A side's tokens as numbers and as a histogram; what was left out, and what was rejected, by reason."""
+def numbers(
+    report: Mapping[str, Any], side: str, rejected: Mapping[str, int], coverage: Mapping[str, Any], width: int
+) -> Content:
+    """A side's tokens as numbers and as a histogram; what was left out, what was rejected, by reason, what is covered.
+
+    `rejected` and `coverage` are empty for rows that were not prepared here.
+    """
     parts: list[Any] = []
     if side in report:
         parts += _tokens(report[side], width)
@@ -101,6 +108,10 @@ def numbers(report: Mapping[str, Any], side: str, rejected: Mapping[str, int], w
     if rejected:
         parts.append(("\nRejected\n", "bold"))
         parts += [f"{count:>8,} {reason}\n" for reason, count in list(rejected.items())[:KINDS]]
+    if coverage.get("passages"):
+        parts.append(("\nCovered (c shows what is not)\n", "bold"))
+        parts.append(f"{coverage['with_row']:>8,} of {coverage['passages']:,} passages have a row\n")
+        parts += [f"{coverage[fact]['in_rows']:>8,} of {coverage[fact]['in_documents']:,} {fact}\n" for fact in FACTS]
     return Content.assemble(*parts)
 
 
