@@ -18,6 +18,7 @@ Result = TypeVar("Result")
 
 LOOK = 0.2  # seconds between two looks at the inbox
 PACE = 16  # pieces of news by which the time that is left is told
+UNKNOWN = float("inf")  # seconds
 GRACE = 20.0  # seconds that work may take to notice that it was stopped
 
 
@@ -35,7 +36,7 @@ class Teller:
     def __call__(self, activity: str, done: int, total: int, left: float | None = None) -> None:
         """So much of an activity is done, in any unit; raises `Stopped` once a stop is wanted.
 
-        `left` are the seconds until all is done, where the work knows better than its pace so far tells.
+        `left` are the seconds until all is done, where the work knows better than its pace so far tells, or `UNKNOWN`.
         """
         self.say(Progress(activity, done, total, left))
 
@@ -97,7 +98,8 @@ def _progress_events(tell: Teller, commands: Commands) -> Generator[Event, None,
                 samples.clear()
             samples.append((time.monotonic(), event.done))
             last_told = percent
-            yield event if event.left is not None else replace(event, left=_seconds_left(samples, event.total))
+            left = _seconds_left(samples, event.total) if event.left is None else event.left
+            yield replace(event, left=None if left == UNKNOWN else left)
 
 
 def _seconds_left(samples: deque[tuple[float, int]], total: int) -> float | None:

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
 from gemmalocal.jobs.events import Counted
-from gemmalocal.pipelines.shared.background import Teller
+from gemmalocal.pipelines.shared.background import UNKNOWN, Teller
 from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
 
 LATELY = 32  # answers
@@ -33,13 +33,20 @@ class Pace:
 class Work:
     """How far the rows are: told at each percent, with the time left; and the author, asked through it."""
 
-    def __init__(self, tell: Teller, passages: int, remembered: Remembered | None) -> None:
-        self._tell, self._remembered, self._pace = tell, remembered, Pace()
+    def __init__(
+        self,
+        tell: Teller,
+        passages: int,
+        remembered: Remembered | None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._tell, self._remembered, self._pace = tell, remembered, Pace(clock)
         self.begin("passages", passages)
 
     def begin(self, activity: str, total: int) -> None:
         """Something else is counted from now on."""
-        self._activity, self._done, self._total, self._answers = activity, 0, total, 0
+        self._activity, self._done, self._total = activity, 0, total
+        self._answers, self._each = 0, 1.0  # so far, and for each of what is counted
 
     def ask(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
         """Ask the author; a stop is noticed after each answer."""
@@ -56,11 +63,14 @@ class Work:
     def advance(self, counted: Callable[[], Counted], steps: int = 1) -> None:
         """Some more of what is counted is done."""
         before, self._done = self._done, min(self._done + steps, self._total)
+        self._each = max(
+            1.0, self._answers / max(1, self._done)
+        )  # one that was told mistakes took more: so will others
         if 100 * self._done // self._total > 100 * before // self._total:  # at most each percent
             self._tell.say(counted())
         self._tell_progress()
 
     def _tell_progress(self) -> None:
-        """A passage whose author was told mistakes took more answers than one: so will others."""
-        each = max(1.0, self._answers / self._done) if self._done else 1.0
-        self._tell(self._activity, self._done, self._total, self._pace.seconds(each * (self._total - self._done)))
+        left = self._pace.seconds(self._each * (self._total - self._done)) if self._remembered else None
+        unknown = UNKNOWN if self._remembered else None  # known answers come at no pace that tells of others
+        self._tell(self._activity, self._done, self._total, unknown if left is None else left)
