@@ -133,8 +133,8 @@ class Preparation(RecipeSection):
     @model_validator(mode="after")
     def _counted_once(self) -> Preparation:
         """How many rows are wanted is said once, and of passages that are asked about."""
-        wishes = [key for key in ("pairs", "rows", "per_1000_tokens") if key in self.model_fields_set]
-        wishes = [key for key in wishes if getattr(self, key) is not None]
+        defaults = {key: type(self).model_fields[key].default for key in ("pairs", "rows", "per_1000_tokens")}
+        wishes = [key for key, default in defaults.items() if getattr(self, key) != default]
         if len(wishes) > 1:
             raise ValueError(f"{' and '.join(wishes)} cannot go together: give one of them")
         for key in ("rows", "per_1000_tokens"):
