@@ -276,9 +276,10 @@ def _usage(completion: dict[str, Any]) -> Usage | None:
     if not isinstance(usage, dict):
         return None
     details = usage.get("prompt_tokens_details")
-    counts = [usage.get("prompt_tokens"), usage.get("completion_tokens")]
-    counts.append((details.get("cached_tokens") if isinstance(details, dict) else 0) or 0)
-    return Usage(*counts) if all(type(count) is int and 0 <= count < MOST for count in counts) else None
+    cached = (details.get("cached_tokens") if isinstance(details, dict) else 0) or 0
+    counts = [usage.get("prompt_tokens"), usage.get("completion_tokens"), cached]
+    whole = [count for count in counts if type(count) is int and 0 <= count < MOST]
+    return Usage(*whole) if len(whole) == len(counts) else None
 
 
 def _seconds(value: str | None) -> float | None:
