@@ -8,6 +8,7 @@ end, which cpp-httplib takes for a failure), and computes for those who have gon
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -29,6 +30,8 @@ def parameters(file: str, name: str, template: str) -> Any:
     The keys and values of a whole context are allocated when the model is loaded, by default the model's longest: 11 GB
     for Gemma 3 27B's 128k, and again for each slot. 8192 tokens are a long conversation, and 3.8 GB for the Gemma that
     takes the most (7B, 0.46 MB a token). So requests take turns, and a longer one is refused with its length.
+
+    OMP_NUM_THREADS is how many threads compute, as in the engines; without it llama.cpp counts the processors.
     """
     import xllamacpp
 
@@ -38,6 +41,8 @@ def parameters(file: str, name: str, template: str) -> Any:
     settings.n_ctx, settings.n_parallel, settings.cache_ram_mib = CONTEXT, 1, PROMPTS_MIB
     settings.prefill_assistant = False  # an answer is a new turn, also after one of the assistant's
     settings.use_jinja, settings.chat_template, settings.ui = True, template, False
+    if (threads := os.environ.get("OMP_NUM_THREADS", "")).isdecimal() and int(threads):
+        settings.cpuparams.n_threads = int(threads)
     return settings
 
 
