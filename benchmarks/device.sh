@@ -8,6 +8,11 @@
 # ENVIRONMENT names a folder for the Python environment (.venv-device); PYTHON an interpreter that has all, instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+has_driver() { python3 -c 'import ctypes; ctypes.CDLL("libcuda.so.1")' 2>/dev/null; }
+if [[ " $* " != *" --tiny "* ]] && ! has_driver; then
+    echo "There is no NVIDIA driver here (libcuda.so.1). On a machine without a card, try it with --tiny." >&2
+    exit 3
+fi
 if [ -z "${PYTHON:-}" ]; then
     environment=${ENVIRONMENT:-.venv-device}
     [ -x "$environment/bin/python" ] || python3 -m venv "$environment"
