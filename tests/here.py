@@ -20,8 +20,7 @@ import pytest
 from gemmalocal import cli, worker
 from gemmalocal.errors import JobBusy
 from gemmalocal.jobs import processes
-
-LIMIT = 120  # seconds
+from tests.children import HANGS
 
 
 def work(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -> processes.Job:
@@ -59,4 +58,4 @@ def run(*words: str, home: Path | None = None, given: str = "") -> subprocess.Co
 def apart(*words: str) -> subprocess.CompletedProcess[str]:
     """The same in processes of its own."""
     command = [sys.executable, "-m", "gemmalocal", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANGS, check=False)

@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 
 from gemmalocal.planning import memory, model_sizes
 from gemmalocal.recipe import recipe_file
+from tests.children import HANGS
 from tests.conftest import CONFIG, random_weights
 
 SIZES = {
@@ -52,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_peak_is_as_planned(folder: Path, recipe_path: Path, length: int, overrides: list[str]) -> None:
     words = [f"model={folder}", "lora.dropout=0", *overrides]
     command = [sys.executable, "-c", MEASURE, str(folder), str(recipe_path), str(length), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANGS)
     assert done.returncode == 0, done.stderr
     recipe = recipe_file.load(str(recipe_path), words)
     sizes, load = model_sizes.from_config(CONFIG | SIZES), memory.Load(length, length)
@@ -77,7 +78,7 @@ print(found.peak, found.active)
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process its peak")
 def test_a_file_never_counts_beside_the_weights_made_of_it(folder: Path) -> None:
     command = [sys.executable, "-c", LOADING, str(folder), "bfloat16"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANGS)
     assert done.returncode == 0, done.stderr
     peak, active = map(int, done.stdout.split())
     weights = (folder / "model.safetensors").stat().st_size / 2  # float32 in the file
@@ -110,6 +111,6 @@ print(-over(range(32, 40)) + over(range(40, 72)))
 def test_many_lengths_of_rows_take_no_memory(folder: Path, recipe_path: Path) -> None:
     """Where the CPU has products in bfloat16; where it has none, nothing is kept either way."""
     command = [sys.executable, "-c", GROWING, str(folder), str(recipe_path), f"model={folder}", "dtype=bfloat16"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANGS)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 16e6

@@ -40,7 +40,7 @@ transformers.conversion_mapping.get_checkpoint_conversion_mapping(
 )  # it compiles and keeps a thousand patterns
 export_proof.ANSWER = 4  # tokens that an export's proof asks for: no fault is in them
 
-LIMIT = 60.0  # seconds that an attempt may take; one that hangs is a fault of ours
+LIMIT = 300.0  # seconds that an attempt may take; one that hangs is a fault of ours
 NOTHING = Injection("nothing")
 ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BUSY = 2  # the exit code of an attempt that found another at work, as of `JobBusy`

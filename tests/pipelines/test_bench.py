@@ -14,12 +14,13 @@ from click.testing import CliRunner
 from gemmalocal.cli.bench import bench
 from gemmalocal.cli.bench_lengths import COLUMNS, expected_bytes, table, with_ratio
 from gemmalocal.pipelines.shared.word_problems import word_problems
+from tests.children import HANGS
 
 
 def test_bench_compares_both_trainers(tiny: Path, rows: Path) -> None:
     words = ["bench", "--model", str(tiny), "--rows", str(rows), "--steps", "3", "--json"]
     done = subprocess.run(
-        [sys.executable, "-m", "gemmalocal", *words], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "gemmalocal", *words], capture_output=True, text=True, timeout=HANGS, check=False
     )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
@@ -39,7 +40,7 @@ def test_bench_compares_both_trainers(tiny: Path, rows: Path) -> None:
 def test_bench_compares_memory_by_length(tiny: Path) -> None:
     words = ["bench", "--model", str(tiny), "--lengths", "512,64"]
     command = [sys.executable, "-m", "gemmalocal", *words]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, timeout=HANGS, check=False)
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     short, long = figures["lengths"]

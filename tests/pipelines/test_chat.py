@@ -20,9 +20,8 @@ from gemmalocal.jobs.events import Cleared, Declined, Event, Finished, Replied, 
 from gemmalocal.pipelines import chat
 from gemmalocal.recipe import recipe_file
 from gemmalocal.workspace import transcript as talks
+from tests.children import HANGS
 from tests.here import work
-
-LIMIT = 120  # seconds
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def run(recipe_path: Path, workspace: Path, tmp_path_factory: pytest.TempPathFac
 
 
 def wait(job: processes.Job) -> None:
-    end = time.monotonic() + LIMIT
+    end = time.monotonic() + HANGS
     while job.alive:
         assert time.monotonic() < end, "it takes too long"
         time.sleep(0.02)
@@ -162,7 +161,7 @@ def test_nobody_there_ends_it(run: Path, tmp_path: Path) -> None:
 def test_a_killed_chat_leaves_its_transcript(run: Path, workspace: Path) -> None:
     job = processes.start(workspace / "chats" / "c", "chat", {"voices": voices(run), "sampling": {"max_tokens": 3}})
     job.ask(do="ask", text="the")
-    end = time.monotonic() + LIMIT
+    end = time.monotonic() + HANGS
     while not (job.directory / "transcript.jsonl").exists():
         assert time.monotonic() < end, "it takes too long"
         time.sleep(0.02)
@@ -184,7 +183,7 @@ def test_no_chat_beside_a_training_run_on_a_mac(run: Path) -> None:
 def command(*words: str, said: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "gemmalocal", "chat", *words],
-        input=said, capture_output=True, text=True, timeout=LIMIT, check=False,
+        input=said, capture_output=True, text=True, timeout=HANGS, check=False,
     )  # fmt: skip
 
 

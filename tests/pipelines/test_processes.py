@@ -6,6 +6,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,12 @@ import pytest
 from gemmalocal.backends import open_backend
 from gemmalocal.errors import BackendUnavailable
 from gemmalocal.jobs import history, launcher, processes
-from tests.children import until
+from tests.children import HANGS, until
 from tests.here import run
 from tests.pipelines.test_runs import same, steps_seen, weights
 
 BIN = Path(sys.executable).parent
+PIPE_FULL = "\n" * 65_536  # mlx.launch takes a core to itself for as long as it could write to a rank's stdin
 
 
 def free_port(count: int) -> int:
@@ -52,7 +55,7 @@ def launched(backend: str, count: int, *words: str) -> subprocess.Popen[str]:
         ],
         "torch": [str(BIN / "torchrun"), "--nproc-per-node", str(count), "--master-port", port],
     }[backend]
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [*command, "-m", "gemmalocal", *words],
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         stdin=subprocess.PIPE,
@@ -60,11 +63,29 @@ def launched(backend: str, count: int, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+    assert process.stdin is not None
+    process.stdin.write(PIPE_FULL)
+    process.stdin.flush()
+    return process
+
+
+def said_by(process: subprocess.Popen[str]) -> str:
+    """All that it says until its end. Its stdin stays open meanwhile: mlx.launch spins on a closed one too."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    guard = threading.Timer(HANGS, process.kill)
+    guard.start()
+    said = process.stdout.read()
+    process.wait()
+    guard.cancel()
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+    return said
 
 
 def together(backend: str, count: int, *words: str) -> tuple[int, str]:
     process = launched(backend, count, *words)
-    said, _ = process.communicate(timeout=120)
+    said = said_by(process)
     return process.returncode, said
 
 
@@ -113,7 +134,7 @@ def test_who_is_killed_ends_the_others_and_resume_goes_on(
     own = int((job.directory / "lock").read_text().split()[0])
     follower = next(one for one in family if one.pid != own and "gemmalocal.worker" in one.cmdline())
     follower.kill()
-    said, _ = process.communicate(timeout=120)
+    said = said_by(process)
     assert psutil.wait_procs(family, timeout=60)[1] == [], said
     assert history.read(job.directory).status in ("failed", "killed"), said
     code, said = together(backend, count, "resume", "cut")
@@ -128,7 +149,7 @@ def test_a_wish_to_stop_is_everybodys(recipe_path: Path, workspace: Path) -> Non
     job = processes.Job(workspace / "runs" / "long")
     until(lambda: steps_seen(job) >= 2, process)
     assert run("stop", "long").returncode == 0
-    said, _ = process.communicate(timeout=120)
+    said = said_by(process)
     state = history.read(job.directory)
     assert state.status == "stopped", said
     assert state.saved is not None

@@ -16,7 +16,7 @@ import pytest
 from gemmalocal.files import staging
 from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Failed, Finished, Progress, Report
-from tests.children import until, until_ended
+from tests.children import HANGS, until, until_ended
 from tests.weights import hub_server
 from tests.weights.hub_server import Hub, Repository
 
@@ -43,7 +43,7 @@ def hub(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
 
 def run(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "gemmalocal", *words], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "gemmalocal", *words], capture_output=True, text=True, timeout=HANGS, check=False
     )
 
 
