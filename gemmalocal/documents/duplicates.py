@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import unicodedata
 from array import array
@@ -70,6 +71,15 @@ def likeness(
     # |A & B| = J (|A| + |B|) / (1 + J), by the definition of Jaccard's likeness J.
     shared = jaccard * (size + sizes) / (1 + jaccard)
     return np.asarray(shared / np.sqrt(size * np.maximum(size, sizes)), np.float64)
+
+
+def nearly_repeats(new: str, old: str, records: bool = False) -> bool:
+    """Whether a text nearly repeats another, by their whole sets of shingles; `records` as in `NearDuplicates`."""
+    if records and _figures(new) != _figures(old):
+        return False
+    left, right = shingles(new), shingles(old)
+    alike = len(left & right) / math.sqrt(len(left) * max(len(left), len(right)))
+    return alike >= (OF_RECORDS if records else THRESHOLD)
 
 
 def shingles(text: str) -> set[str]:

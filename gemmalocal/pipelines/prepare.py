@@ -31,7 +31,7 @@ from gemmalocal.synthesis.asking import Prompt, Remembered, Usage
 from gemmalocal.synthesis.context import situated
 from gemmalocal.synthesis.coverage import coverage
 from gemmalocal.synthesis.create import Order, PieceResult, Rejection, create, judge, more
-from gemmalocal.synthesis.piece import Candidate, Piece
+from gemmalocal.synthesis.piece import Candidate, Piece, passage_key
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
@@ -199,7 +199,7 @@ def deliver(
     held_out_passages, split = curate.held_out(gathered.pieces, kept, preparation.held_out)
 
     def is_held_out(candidate: Candidate) -> bool:
-        return curate.passage_key(candidate.piece) in held_out_passages
+        return passage_key(candidate.piece) in held_out_passages
 
     def rows(candidates: Sequence[Candidate]) -> list[datasets.DatasetRow]:
         return [hand.mended(candidate.columns()) for candidate in candidates]

@@ -9,7 +9,7 @@ from statistics import median
 
 from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.create import Rejection
-from gemmalocal.synthesis.piece import Candidate, Piece
+from gemmalocal.synthesis.piece import Candidate, PassageKey, Piece, passage_key
 from gemmalocal.workspace.datasets import DROPPED
 
 
@@ -75,12 +75,6 @@ def with_decisions(
 
 
 LARGEST = 2  # times the share that is wanted: what a single document may be of it
-PassageKey = tuple[str, int]  # a document's hash, and a passage's number in it
-
-
-def passage_key(piece: Piece) -> PassageKey:
-    """Where a piece is."""
-    return piece.document, piece.passage.number
 
 
 def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -> tuple[set[PassageKey], str]:

@@ -9,6 +9,7 @@ from gemmalocal.documents.document import Passage
 from gemmalocal.records import Message, Record
 
 GAP = "____"  # what stands for words to be filled in
+PassageKey = tuple[str, int]  # a document's hash, and a passage's number in it
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Candidate:
         row |= {"source": passage.source, "page": passage.page, "heading": passage.heading}
         row |= {"evidence": self.evidence if turns else None, "by": self.by, "kind": self.kind, "score": self.score}
         return {key: value for key, value in row.items() if value not in (None, "")}
+
+
+def passage_key(piece: Piece) -> PassageKey:
+    """Where a piece is."""
+    return piece.document, piece.passage.number
 
 
 class RuleQuestion(NamedTuple):
