@@ -98,7 +98,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             tokenizer = Tokenizer(folder)
             yield Stage("reading the rows" if preparation.task == "rewrite" else "reading the documents")
             gathered = yield from in_background(lambda tell: gather(preparation, tokenizer, tell, begun), commands)
-        gathered.pieces = situated(gathered.pieces)
+        if preparation.author != "rules" and preparation.task not in ("rewrite", "text"):
+            gathered.pieces = situated(gathered.pieces)
         _save(directory / datasets.REFUSED, "reason", gathered.refused)
         _save(directory / datasets.WARNINGS, "warning", gathered.warnings)
         yield from map(Notice, _of_sources(gathered))

@@ -11,7 +11,8 @@ from gemmalocal.synthesis.language import english, sentences, unspaced
 from gemmalocal.synthesis.piece import Piece
 from gemmalocal.synthesis.rules import LEANING
 
-LINE = 160  # letters of what came before, and of what a word means
+LINE, MEANING = 160, 90  # letters of what came before, and of what a word means
+BUDGET = 360  # letters of all words that are told: each prompt has them
 TERMS = 6  # words of a passage that are told
 OFTEN = 3  # times that a name occurs in a document whose name it is
 LONGEST = 40  # letters of a term
@@ -85,12 +86,14 @@ def _definitions(text: str) -> Iterator[tuple[str, str]]:
         for line in sentences(text):
             match = MEANS.match(line)
             if match and match["term"].split()[0].lower() not in LEANING and len(match["term"]) <= LONGEST:
-                yield match["term"], _cut(line)
+                yield match["term"], _cut(line, MEANING)
     for match in SHORT_FOR.finditer(text):
         yield match["term"], match["long"].strip()
     for match in ENTRY.finditer(text):
-        if len(match["term"].split()) <= 4 and not match["term"].endswith((".", ",")):
-            yield match["term"].strip('*`“”" '), _cut(match["means"])
+        term = match["term"].strip('*`“”" ')
+        small = term.isalpha() and term.islower() and len(term) < 5  # also a word of the language, such as "as", "for"
+        if len(term.split()) <= 4 and not term.endswith((".", ",")) and not small:
+            yield term, _cut(match["means"], MEANING)
 
 
 def _names(text: str) -> list[str]:
@@ -100,14 +103,18 @@ def _names(text: str) -> list[str]:
 
 def _terms(text: str, words: Vocabulary) -> Iterator[str]:
     """At most `TERMS` of the document's words that occur in a text: first those that it defines elsewhere."""
-    told = list[str]()
+    told, left = list[str](), BUDGET
     for term, meaning in words.meanings.items():
-        if len(told) < TERMS and _occurs(term, text) and not _occurs(meaning, text):
+        entry = f"{term} ({meaning.rstrip('.')})"
+        if len(told) < TERMS and len(entry) < left and _occurs(term, text) and not _occurs(meaning, text):
             told.append(term)
-            yield f"{term} ({meaning.rstrip('.')})"
+            left -= len(entry)
+            yield entry
     for name in words.names:
-        if len(told) < TERMS and _occurs(name, text) and not any(name in other or other in name for other in told):
+        new = not any(name in other or other in name for other in told)
+        if len(told) < TERMS and len(name) < left and new and _occurs(name, text):
             told.append(name)
+            left -= len(name)
             yield name
 
 
@@ -118,10 +125,10 @@ def _occurs(term: str, text: str) -> bool:
 def _last_line(text: str) -> str:
     """The last sentence of a text, or its last line."""
     own = sentences(text[-2000:])
-    return _cut(own[-1] if own else (text.strip().splitlines() or [""])[-1])
+    return _cut(own[-1] if own else (text.strip().splitlines() or [""])[-1], LINE)
 
 
-def _cut(text: str) -> str:
-    """A text on one line, of at most `LINE` letters."""
+def _cut(text: str, most: int) -> str:
+    """A text on one line, of at most so many letters."""
     line = " ".join(text.split())
-    return line if len(line) <= LINE else f"{line[:LINE].rsplit(' ', 1)[0]} ..."
+    return line if len(line) <= most else f"{line[:most].rsplit(' ', 1)[0]} ..."
