@@ -207,4 +207,6 @@ def counts(state: Preparing) -> Content:
         parts.append((f"\n{'':>10}and {more} more reasons", "$text-muted"))
     if silent := sum(state.report.get("without_rows", {}).values()):
         parts += ["\n", (f"{silent:>7,}", "bold"), " passages gave no row"]
+    if (covered := state.report.get("coverage", {})).get("passages"):
+        parts += ["\n", (f"{covered['with_row']:>7,}", "bold"), f" of {covered['passages']:,} passages have a row"]
     return Content.assemble(*parts)
