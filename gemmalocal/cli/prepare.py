@@ -56,6 +56,11 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
     metavar="KIND[=N],...",
     help="The kinds of question, with weights: what=2,how,why. Also: when, how_much, which, list, steps, follow_up.",
 )
+@click.option(
+    "--unanswerable",
+    type=float,
+    help="The share of questions that the documents do not answer, or that are wrong. Their answers say so.",
+)
 @click.option("--passage-tokens", type=int, help="The most tokens of a passage.")
 @click.option(
     "--temperature", type=float, help="How freely the model writes. At 0 it always takes the likeliest token."

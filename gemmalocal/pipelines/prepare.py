@@ -25,13 +25,14 @@ from gemmalocal.pipelines.shared.pace import Work
 from gemmalocal.pipelines.shared.passages import KEEP, GatheredPieces, Reading, gather
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.synthesis import curate, rules
+from gemmalocal.synthesis import curate, rules, unanswerable
 from gemmalocal.synthesis.allotment import spread, wanted_rows
 from gemmalocal.synthesis.asking import Prompt, Remembered, Usage
 from gemmalocal.synthesis.context import situated
 from gemmalocal.synthesis.coverage import coverage
 from gemmalocal.synthesis.create import Order, PieceResult, Rejection, create, judge, more
 from gemmalocal.synthesis.piece import Candidate, Piece, passage_key
+from gemmalocal.synthesis.retrieval import PassageIndex
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
@@ -55,6 +56,7 @@ class PreparedRows:
     without_rows: Counter[str] = field(default_factory=Counter)  # why pieces gave no row at all, and how many
     reasons: dict[int, str] = field(default_factory=dict)  # the same of each piece, by its id
     wanted: int | None = None  # rows in all, if so many were asked for
+    unanswerable: int = 0  # rows wanted whose answers say that there is none
     asked: int = 0
     reused: int = 0  # answers that were there already
     usage: Usage = Usage()  # of both
@@ -131,9 +133,10 @@ def write(
     remembered: Remembered | None = None
     if author.ask:
         remembered = Remembered(directory / datasets.ASKED, author.ask, author.name, partial(_usage, tokenizer))
-    if plan.judge and not (remembered and author.instructed):
-        hint = "Name a model that follows instructions, or an endpoint."
-        raise RecipeError(f"Nothing can judge the rows: the author is {author.title}.", hint)
+    for wish, what in ((plan.judge, "judge the rows"), (plan.unanswerable, "ask what the documents do not answer")):
+        if wish and not (remembered and author.instructed):
+            hint = "Name a model that follows instructions, or an endpoint."
+            raise RecipeError(f"Nothing can {what}: the author is {author.title}.", hint)
     order = Order(TASKS[plan.task], plan.pairs, plan.attempts, plan.seed, wording, author.instructed, plan.kinds)
     prepared.wanted = wanted_rows(gathered.pieces, plan.rows, plan.per_1000_tokens)
     pieces, counts = gathered.pieces, [plan.pairs] * len(gathered.pieces)
@@ -155,6 +158,8 @@ def write(
                 prepared.add(result)
                 work.advance(prepared.counted)
             prepared.sort(gathered.pieces)
+        if plan.unanswerable:
+            _ask_unanswerable(plan, gathered.pieces, prepared, wording, work)
     finally:
         author.close()
     if remembered:
@@ -181,6 +186,21 @@ def _fill_up(pieces: Sequence[Piece], prepared: PreparedRows, order: Order, work
             return
 
 
+def _ask_unanswerable(
+    plan: Preparation, pieces: Sequence[Piece], prepared: PreparedRows, wording: Wording, work: Work
+) -> None:
+    """The share of rows whose answers say that the documents do not answer, or that the question is wrong."""
+    kept, _repeated = curate.unique(prepared.kept)
+    prepared.unanswerable = unanswerable.wanted(len(kept), plan.unanswerable)
+    missed = unanswerable.Missed(wording, PassageIndex(pieces))
+    work.begin("questions without an answer", prepared.unanswerable)
+    for result in unanswerable.create(kept, prepared.unanswerable, missed, work.ask):
+        prepared.kept += result.kept
+        prepared.rejected += result.rejected
+        work.advance(prepared.counted, len(result.kept))
+    prepared.sort(pieces)
+
+
 def _usage(tokenizer: Tokenizer, prompt: Prompt, answer: str) -> Usage:
     """What an answer cost, about: in the tokens of the model that passages are measured in."""
     sent = [message.content for message in prompt.messages]
@@ -194,7 +214,8 @@ def deliver(
     """Choose among the candidates, write the files, and count."""
     kept, repeated = curate.unique(prepared.kept)
     kept, surplus = curate.balanced(kept, preparation.balance)
-    rejected = [*curate.distinct(prepared.kept, prepared.rejected), *repeated, *surplus]
+    kept, beyond = unanswerable.capped(kept, preparation.unanswerable)
+    rejected = [*curate.distinct(prepared.kept, prepared.rejected), *repeated, *surplus, *beyond]
     hand = datasets.by_hand(directory)
     kept, rejected = curate.with_decisions(kept, rejected, hand.accepted, hand.dropped)
     held_out_passages, split = curate.held_out(gathered.pieces, kept, preparation.held_out)
@@ -218,6 +239,7 @@ def deliver(
     report = {
         **_of_making(preparation, gathered, prepared),
         "by": dict(Counter(row["by"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE])),
+        "unanswerable": {"wanted": prepared.unanswerable, **unanswerable.counted(kept)},
         "rejected": _reasons(rejected),
         "split": split,
         "train": _counts(train, files[TRAIN_FILE], tokenizer),
@@ -311,6 +333,9 @@ def _of_rows(report: dict[str, Any]) -> Iterator[str]:
     yield f"held out: {report['split']}"
     if (covered := report.get("coverage")) and covered["passages"]:
         yield f"covered: {covered_line(covered)}"
+    if wanted := report["unanswerable"]["wanted"]:
+        kinds = (f"{report['unanswerable'][kind]} {kind.replace('_', ' ')}" for kind in unanswerable.KINDS)
+        yield f"questions without an answer: {', '.join(kinds)}, of {wanted} that were wanted"
     if (wanted := report["rows_wanted"]) and (rows := report["train"]["rows"] + report["held_out"]["rows"]) < wanted:
         yield f"{rows} of the {wanted} rows that were wanted: the other questions were rejected, or none was found"
 

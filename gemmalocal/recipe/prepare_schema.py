@@ -97,6 +97,13 @@ class Preparation(RecipeSection):
         description="The kinds of question (what, how, why, when, how_much, which, list, steps, follow_up) with their "
         "weights, as {what: 2, how: 2}, or a list. A kind that is left out is not asked for.",
     )
+    unanswerable: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="The share of questions that the documents do not answer, or that take something wrong for "
+        "granted; their answers say so. It needs an author that follows instructions, and qa or cot.",
+    )
     passage_tokens: int = Field(384, ge=32, le=32_768, description="The most tokens of a passage.")
     temperature: float = Field(
         0.0, ge=0, le=2, description="How freely the author writes. At 0 it always takes the likeliest token."
@@ -140,6 +147,9 @@ class Preparation(RecipeSection):
         for key in ("rows", "per_1000_tokens"):
             if self.task in ("rewrite", "text") and getattr(self, key) is not None:
                 raise ValueError(f"{key} does not go with the task {self.task}: each passage or row gives its own")
+        if self.unanswerable and (self.task not in ("qa", "cot") or self.author == "rules"):
+            why = "the author is rules" if self.author == "rules" else f"the task is {self.task}"
+            raise ValueError(f"unanswerable needs a model or a server as author, and qa or cot as task: {why}")
         return self
 
     @model_validator(mode="before")

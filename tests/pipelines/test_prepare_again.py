@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +243,50 @@ def test_what_was_done_by_hand_holds_when_it_is_made_again(documents: Path, tiny
     assert report["rejected"]["was dropped by hand"] == 1
     listed = run("accept", "d")
     assert "was dropped by hand" in listed.stdout
+
+
+def without_answers(body: dict[str, Any]) -> str:
+    """A good author also of questions that no passage answers, and of such as take a number wrong."""
+    asked = body["messages"][0]["content"]
+    if asked.startswith("Can the question"):
+        return json.dumps({"rows": [{"evidence": "", "answered": False}]})
+    words = re.findall(r"[a-z]{5,}", asked.rpartition("Text:\n")[2].partition("\n\n")[0])[:5]
+    if "does not answer" in asked:
+        row = {
+            "question": f"How heavy is {' '.join(words)}?",
+            "missing": "weight",
+            "answer": "They do not say how heavy.",
+        }
+        return json.dumps({"rows": [row]})
+    if "take something wrong" not in asked:
+        return quiz(body)
+    right = re.findall(r"\d+|\w{4,}", asked.rpartition("Sentence:\n")[2])[0]
+    wrong = "77" if right.isdigit() else "Zanzibar"
+    question = f"Why is {wrong} with {' '.join(word for word in words if word != right)}?"
+    row = {"right": right, "wrong": wrong, "question": question, "answer": f"Not {wrong}, but {right}."}
+    return json.dumps({"rows": [row]})
+
+
+def test_a_share_of_questions_has_no_answer_and_says_so(documents: Path, tiny: Path, workspace: Path) -> None:
+    folder = workspace / "datasets" / "d"
+    with running() as model:
+        model.answer = without_answers
+        done = through(model, documents, tiny, "d", "--unanswerable", "0.3", "--held-out", "0")
+        counted = report(done, folder)
+        rows = datasets.read(folder / TRAIN_FILE)
+        kinds = Counter(row.get("kind") for row in rows)
+        assert kinds["unanswerable"] > 0
+        assert kinds["wrong_premise"] > 0
+        such = kinds["unanswerable"] + kinds["wrong_premise"]
+        assert such == counted["unanswerable"]["wanted"] == round(0.3 * len(rows))
+        assert {kind: counted["unanswerable"][kind] for kind in ("unanswerable", "wrong_premise")} == {
+            kind: kinds[kind] for kind in ("unanswerable", "wrong_premise")
+        }
+        assert f"of {such} that were wanted" in done.stderr + done.stdout
+        asked = len(model.asked)
+        assert (
+            report(through(model, documents, tiny, "d", "--unanswerable", "0.3", "--held-out", "0"), folder)["asked"]
+            == 0
+        )
+        assert len(model.asked) == asked
+        assert datasets.read(folder / TRAIN_FILE) == rows

@@ -211,6 +211,8 @@ def test_a_mix_is_given_as_text_list_or_weights(given: object, mix: dict[str, fl
         ({"rows": 5, "per_1000_tokens": 2}, "rows and per_1000_tokens cannot go together"),
         ({"rows": 5, "pairs": 2}, "pairs and rows cannot go together"),
         ({"rows": 5, "task": "text"}, "rows does not go with the task text"),
+        ({"unanswerable": 0.1, "author": "rules"}, "needs a model or a server"),
+        ({"unanswerable": 0.1, "task": "summary"}, "the task is summary"),
     ],
 )
 def test_wishes_that_do_not_fit_are_a_sentence(keys: dict[str, object], says: str) -> None:
