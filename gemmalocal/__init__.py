@@ -7,6 +7,7 @@ laws, and the way of a row and of a key press.
     records.py  what a training record is
     files/      files written whole, read within bounds; where things are kept
     jobs/       what a job directory is: its events, its history, its process
+    evaluation/ what was measured  -> intervals, tests, a verdict, a page; texts and numbers alone
     recipe/     what a person writes: YAML -> recipes and preparations
     planning/   a recipe, a machine    -> memory, time, heat: does it fit
     workspace/  runs, datasets, exports, chats, as front ends list, begin and delete them

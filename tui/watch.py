@@ -12,6 +12,7 @@ from gemmalocal.files import safe_read
 from gemmalocal.jobs import history
 from gemmalocal.jobs.history import JobState
 from gemmalocal.jobs.processes import Job
+from gemmalocal.workspace import reports
 from gemmalocal.workspace.runs import Run
 
 
@@ -65,6 +66,7 @@ class _Tracker:
 
     _last: Run | None
     _version: tuple[int, int, int] | None = None
+    _reported: float = 0.0  # when the newest report was written
     _damage_and_spec: tuple[str, dict[str, Any]] = "", {}
 
     def take(self, job: Job) -> None:
@@ -86,9 +88,11 @@ class _Tracker:
             alive = self._job.alive  # asked before the last read
             events_since = self._job.poll()
             damage, spec = self._read_spec()
+            reported, self._reported = self._reported, reports.made_at(self._folder)
             if (
                 self._last is not None
                 and not events_since
+                and reported == self._reported
                 and (alive, damage) == (self._last.state.alive, self._last.state.damage)
             ):
                 return self._last
@@ -99,7 +103,8 @@ class _Tracker:
             if self._state.status == "killed":
                 trouble = history.death(self._job)
             at = at or safe_read.changed(self._folder / "job.json")
-            self._last = Run(self._folder, spec, _copy(self._state), trouble, at)
+            verdict = reports.verdict(self._folder) if self._reported else ""
+            self._last = Run(self._folder, spec, _copy(self._state), trouble, at, verdict)
         except OSError:
             return None
         return self._last

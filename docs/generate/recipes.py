@@ -11,7 +11,16 @@ from pydantic import BaseModel
 from docs.generate.tables import NOTE, code, table
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.prepare_schema import EndpointSpec, Preparation
-from gemmalocal.recipe.schema import DataSource, DataSpec, LoraSpec, PromptTemplate, Recipe, SampleSpec, TrainSpec
+from gemmalocal.recipe.schema import (
+    DataSource,
+    DataSpec,
+    LoraSpec,
+    PromptTemplate,
+    Recipe,
+    ReportSpec,
+    SampleSpec,
+    TrainSpec,
+)
 
 Tree = dict[str, Any]
 
@@ -78,6 +87,12 @@ RECIPE = [
         SampleSpec,
         "Prompts that are answered before, during and after training. The likeliest token is taken each time.",
         DATA + "data: {path: rows.jsonl}\nsamples:\n  max_tokens: 40\n  prompts:\n    - The best way to\n",
+    ),
+    Part(
+        "report",
+        ReportSpec,
+        "How `gemmalocal report` judges the answers to held-out rows: [did it help?](guide.md#did-it-help)",
+        DATA + "data: {path: sums.jsonl}\nreport:\n  metric: number\n",
     ),
 ]
 PREPARATION = [

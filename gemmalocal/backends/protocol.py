@@ -121,6 +121,16 @@ class Sampling(NamedTuple):
     max_tokens: int = 256
 
 
+class Scores(NamedTuple):
+    """What voices make of examples, in nats, summed over an example's supervised tokens; (examples, voices), float64.
+
+    `nats` is the loss, `kl` the divergence of a voice from the first one, KL(first || voice).
+    """
+
+    nats: NDArray[np.float64]
+    kl: NDArray[np.float64]
+
+
 class Generator(Protocol):
     """One copy of a base model's weights, and adapters that lie over it: several voices in one forward pass."""
 
@@ -132,6 +142,12 @@ class Generator(Protocol):
         `voices[i]` speaks to prompt i: 0 is the base, k is the generator's k-th adapter. A stop id ends an answer and
         is its last. An answer does not depend on the other rows, except that the n-th prompt of a voice has the seed's
         n-th draws: two voices asked the same draw alike, a prompt given twice to one voice gets two answers.
+        """
+
+    def score(self, examples: Sequence[Example], voices: Sequence[int]) -> Scores:
+        """Let each voice read each example, all in one forward pass; whoever calls keeps them few.
+
+        Raises `OutOfMemory`.
         """
 
 

@@ -18,8 +18,8 @@ from gemmalocal.files import system_errors
 
 EPILOG = """Without a command, gemmalocal opens the app. Help for a command: gemmalocal COMMAND --help
 
-Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing, 4 killed or out of memory,
-130 interrupted.
+Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing (of report: the run hurts),
+4 killed or out of memory, 130 interrupted.
 
 GEMMALOCAL_HOME names the folder of the workspace."""
 

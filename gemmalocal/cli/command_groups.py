@@ -18,6 +18,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {  # by group and name: the modu
     "Look": {
         "check": ("check", "See what a recipe would train on, and whether it fits."),
         "chat": ("chat", "Ask the base model and the tuned one, side by side."),
+        "report": ("report", "Say whether a run helped, on one page."),
         "runs": ("runs", "List the runs, the newest first."),
         "watch": ("runs", "Watch a run, from its beginning to its end."),
         "log": ("runs", "Print what a run and its libraries wrote."),

@@ -13,6 +13,7 @@ from gemmalocal.jobs.events import Event, Failed, Finished, Started, Unknown, de
 from gemmalocal.jobs.processes import Job
 
 POLL = 0.1  # seconds
+ENDING = "Stopping after this step; Ctrl-C again to force it."
 
 
 def follow(
@@ -20,7 +21,7 @@ def follow(
     tell: Callable[[Event], None],
     json: bool = False,
     stoppable: bool = True,
-    ending: str = "Stopping after this step; Ctrl-C again to force it.",
+    ending: str = ENDING,
 ) -> int:
     """Print the job until it ends; the exit code.
 

@@ -6,7 +6,7 @@ import shutil
 from typing import Any
 
 from gemmalocal.cli.event_printer import EventPrinter
-from gemmalocal.cli.follow import follow
+from gemmalocal.cli.follow import ENDING, follow
 from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Event, Finished, Report
 
@@ -20,8 +20,8 @@ def run_for_report(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]
         shutil.rmtree(job.directory, ignore_errors=True)
 
 
-def follow_for_report(job: processes.Job) -> tuple[int, dict[str, Any]]:
-    """Follow a job whose answer is a report: its exit code, and the report."""
+def follow_for_report(job: processes.Job, ending: str = ENDING) -> tuple[int, dict[str, Any]]:
+    """Follow a job whose answer is a report: its exit code, and the report. `ending` is said to the first Ctrl-C."""
     printer, reports = EventPrinter(), list[dict[str, Any]]()
 
     def tell(event: Event) -> None:
@@ -31,7 +31,7 @@ def follow_for_report(job: processes.Job) -> tuple[int, dict[str, Any]]:
             printer(event)
 
     try:
-        code = follow(job, tell)
+        code = follow(job, tell, ending=ending)
     finally:
         printer.close()
     return code, reports[-1] if reports else {}

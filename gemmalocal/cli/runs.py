@@ -18,6 +18,7 @@ from gemmalocal.files import safe_read
 from gemmalocal.jobs import history, holder
 from gemmalocal.jobs.processes import Job
 from gemmalocal.jobs.terminal_text import on_line
+from gemmalocal.workspace import reports
 
 NAME, WHY = 64, 400  # cells at most
 
@@ -38,7 +39,7 @@ def runs(as_json: bool) -> None:
     for row in rows:
         loss = f"held-out {row['held_out']:.3f}" if row["held_out"] is not None else ""
         marks = [f"{row[counter]} {counter}" for counter in ("skipped", "rollbacks") if row[counter]]
-        figures = "  ".join([loss, *marks] if loss else marks)
+        figures = "  ".join(filter(None, [loss, *marks, row["verdict"]]))
         say(f"{on_line(row['name'], NAME):<24} {row['status']:<8} step {row['step']}/{row['steps']:<6} {figures}")
         if row["why"]:
             say(f"  {on_line(row['why'], WHY)}")
@@ -57,6 +58,7 @@ def summary(folder: Path) -> dict[str, Any]:
         "held_out": state.best.loss if state.best else None,
         "skipped": len(state.skipped),
         "rollbacks": len(state.rollbacks),
+        "verdict": reports.verdict(folder),
         "why": f"{trouble.message} {trouble.hint}".strip() if trouble else "",
         "path": str(folder),
     }

@@ -13,10 +13,11 @@ from gemmalocal.cli import completion
 from gemmalocal.cli.event_printer import EventPrinter
 from gemmalocal.cli.follow import follow
 from gemmalocal.cli.output import note, say
+from gemmalocal.cli.report_jobs import follow_for_report
 from gemmalocal.errors import KILLED, RecipeError
 from gemmalocal.files import paths
 from gemmalocal.jobs import history, launcher, processes
-from gemmalocal.workspace import runs
+from gemmalocal.workspace import reports, runs
 
 SET = click.option(
     "--set",
@@ -103,7 +104,21 @@ def print_until_end(job: processes.Job, as_json: bool, detach: bool) -> int:
         printer.close()
     if not as_json:
         say(str(job.directory))
+        if code == 0:
+            _offer_report(job.directory)
     return code
+
+
+def _offer_report(run: Path) -> None:
+    """After a run that has ended: the report that it began, or how to get one."""
+    if history.kind(run) != "train" or history.read(run).status not in ("done", "early"):
+        return
+    if not history.spec(run).get("train", {}).get("report"):
+        note(f"Did it help? gemmalocal report {run.name}")
+        return
+    _, figures = follow_for_report(reports.begun(run), reports.ENDING)
+    if figures:
+        say(figures["sentence"])
 
 
 def _end_with(job: processes.Job) -> None:

@@ -77,15 +77,25 @@ class Examples(Sequence[Example]):
         """At most so many of them, evenly spaced, so that a file's every part is there."""
         if len(self) <= count:
             return self
-        indices = np.arange(count) * len(self) // count
+        return self._at(np.arange(count) * len(self) // count)
+
+    def drawn(self, count: int, seed: int) -> Examples:
+        """At most so many of them, drawn by a seed, in their order; the others are not read."""
+        if len(self) <= count:
+            return self
+        return self._at(np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False)))
+
+    def _at(self, indices: NDArray[np.int64]) -> Examples:
         return Examples(self._folder, self._rows, self._chosen[indices])
 
     def sources(self, count: int) -> list[str]:
         """Where the first `count` examples came from."""
         rows = self._chosen[:count].tolist()
+        wanted = set(rows)
         with (self._folder / SOURCES).open(encoding="utf-8", errors="replace") as file:
-            lines = list(islice(file, max(rows, default=-1) + 1))
-        return [lines[row].rstrip("\n") for row in rows]
+            lines = islice(enumerate(file), max(rows, default=-1) + 1)
+            by_row = {row: line.rstrip("\n") for row, line in lines if row in wanted}
+        return [by_row[row] for row in rows]
 
 
 def lengths(examples: Sequence[Example]) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from gemmalocal.export.proof import Proof
 from gemmalocal.export.source import FinishedRun
 from gemmalocal.jobs.history import JobState
 from gemmalocal.recipe import recipe_file
+from gemmalocal.workspace import reports
 from gemmalocal.workspace.exports import ExportForm
 
 LIBRARIES = {"adapter": "peft", "mlx-adapter": "mlx", "merged": "transformers"}
@@ -54,15 +55,22 @@ def card(finished: FinishedRun, state: JobState, form: ExportForm, proof: Proof,
             f"{base}, tuned by [gemmalocal](https://pypi.org/project/gemmalocal/) {__version__}; this is its "
             f"`{form.label}` form. {finished.licence.terms}.",
             "## How to use it\n\n" + use,
+            "## Did the tune help?\n\n" + _verdict(finished.run),
             "## Does it hold the tune?\n\n" + _proof(proof),
             "## Losses\n\n" + _losses(state),
             "## Before and after\n\n" + _samples(state),
             "## How it was made\n\n" + _provenance(finished),
-            "## Not measured\n\nOnly the loss on held-out rows of the same data, and the answers above. Nothing here "
-            "says how the model does on other tasks, or whether what it says is true or harmless.",
+            "## Not measured\n\nOnly held-out rows of the same data, and what is above. Nothing here says "
+            "how the model does on other tasks, or whether what it says is true or harmless.",
         ]
     )
     return str(ModelCard(text + "\n"))
+
+
+def _verdict(run: Path) -> str:
+    """What the newest report says, where there is one."""
+    figures = reports.figures(run)
+    return str(figures["sentence"]) if figures else "That was not measured (`gemmalocal report` does it)."
 
 
 def _base(finished: FinishedRun) -> str:

@@ -15,7 +15,7 @@ from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.checkpoints import TrainState
 from gemmalocal.engine.pause import PauseControl
 from gemmalocal.engine.schedule import learning_rate
-from gemmalocal.errors import OutOfMemory, RecipeError, TrainingDiverged
+from gemmalocal.errors import GemmalocalError, OutOfMemory, RecipeError, TrainingDiverged
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Sample, Stage, Step
 from gemmalocal.pipelines import Commands
@@ -26,6 +26,7 @@ from gemmalocal.planning import macos, model_sizes
 from gemmalocal.recipe.schedule_remarks import schedule_remarks
 from gemmalocal.recipe.schema import Recipe
 from gemmalocal.records import Message
+from gemmalocal.workspace import reports
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
@@ -116,7 +117,18 @@ def _lead(
         yield Stage("answering the prompts after training")
         trainer.restore(chosen)
         yield from answers(int(chosen.name), "after", recipe.samples.prompts)
+    if ending.outcome in ("done", "early") and recipe.train.report:
+        yield _begin_report(directory)
     yield ending
+
+
+def _begin_report(run: Path) -> Notice:
+    """Let a process of its own report on the run: it loads the weights while this one lets go of them."""
+    try:
+        reports.start(run)
+    except GemmalocalError as error:
+        return Notice(f"no report is made: {error.message}")
+    return Notice(f"a report on the run is being made; it will be in {reports.FOLDER}/")
 
 
 def steps_within(

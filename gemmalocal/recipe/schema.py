@@ -227,6 +227,8 @@ class TrainSpec(RecipeSection):
         None, ge=1, le=MANY, description="Stop after this many evaluations without a better one."
     )
 
+    report: bool = Field(False, description="Report on the run when it has ended: did it help?")
+
     @property
     def rows_per_step(self) -> int:
         """Rows whose gradients make one optimizer step."""
@@ -272,6 +274,17 @@ class SampleSpec(RecipeSection):
     during: bool = Field(True, description="Answer the first prompt at every evaluation too.")
 
 
+class ReportSpec(RecipeSection):
+    """How a report judges answers."""
+
+    metric: Literal["auto", "exact", "number", "json", "label", "rouge"] = Field(
+        "auto",
+        description="When an answer is right. exact: the same text. number: the same number at its end. json: the same "
+        "value. label: this label and no other. rouge: free text, which is only compared. auto finds out by the "
+        "answers of the held-out rows.",
+    )
+
+
 class Recipe(RecipeSection):
     """Everything that decides a training run."""
 
@@ -300,6 +313,7 @@ class Recipe(RecipeSection):
     lora: LoraSpec = Field(default_factory=LoraSpec)
     train: TrainSpec
     samples: SampleSpec = Field(default_factory=SampleSpec)
+    report: ReportSpec = Field(default_factory=ReportSpec)
 
     @property
     def bits(self) -> int | None:

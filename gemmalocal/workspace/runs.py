@@ -12,7 +12,7 @@ from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
 from gemmalocal.files import atomic, paths, staging, targets
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.history import JobState
-from gemmalocal.workspace import exports, preparations
+from gemmalocal.workspace import exports, preparations, reports
 
 if TYPE_CHECKING:  # pydantic is only loaded when a recipe is read
     from gemmalocal.recipe.schema import Recipe
@@ -26,7 +26,8 @@ CHANGEABLE = (*MEMORY, *LONGER)
 class Run:
     """A run as it was when looked at: `at` is when its events last changed (seconds since the epoch).
 
-    `trouble` says why it did not come to a good end; None if it did, or lives.
+    `trouble` says why it did not come to a good end; None if it did, or lives. `verdict` is what its newest report says
+    of it, empty if there is none.
     """
 
     folder: Path
@@ -34,6 +35,7 @@ class Run:
     state: JobState
     trouble: GemmalocalError | None
     at: float
+    verdict: str = ""
 
     @property
     def name(self) -> str:
@@ -86,8 +88,8 @@ def resume(folder: Path, overrides: Sequence[str] = ()) -> processes.Job:
 
 def delete(folder: Path) -> None:
     """Remove a run with its checkpoints and adapter; raises `JobBusy` if it lives."""
-    if processes.Job(folder).alive or exports.busy(folder):
-        raise JobBusy(f"{folder.name} is running, or is being exported.", "Stop it first.")
+    if processes.Job(folder).alive or exports.busy(folder) or reports.busy(folder):
+        raise JobBusy(f"{folder.name} is running, or is being exported or reported on.", "Stop it first.")
     atomic.remove(folder)
 
 

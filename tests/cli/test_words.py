@@ -24,6 +24,8 @@ COMMANDS = [
     ["stop", "?"],
     ["stop", "?", "--force"],
     ["log", "?"],
+    ["report", "?"],
+    ["report", "?", "b", "--md"],
     ["chat", "?", "--prompt", "x"],
     ["export", "?", "--to", "adapter"],
     ["serve", "?"],

@@ -73,6 +73,18 @@ def test_some_are_spaced_over_all(tmp_path: Path) -> None:
     assert all(same(one, held_out[place]) for one, place in zip(some, (0, 3, 7, 11), strict=True))
 
 
+def test_some_are_drawn_by_a_seed_in_their_order(tmp_path: Path) -> None:
+    train, held_out = stored(tmp_path / "s", some_examples(), 2)
+    assert held_out.drawn(15, 0) is held_out
+    some = train.drawn(4, 1)
+    names = some.sources(4)
+    assert names == train.drawn(4, 1).sources(4) == sorted(names, key=lambda name: int(name.rpartition(":")[2]))
+    assert len(set(names)) == 4
+    assert names != train.drawn(4, 2).sources(4)
+    by_name = dict(zip(train.sources(len(train)), train, strict=True))
+    assert all(same(example, by_name[name]) for example, name in zip(some, names, strict=True))
+
+
 def test_batches_are_those_of_a_list(tmp_path: Path) -> None:
     examples = some_examples()
     train, _ = stored(tmp_path / "s", examples, 31)

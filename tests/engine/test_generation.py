@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal.backends.protocol import Sampling
+from gemmalocal.backends.protocol import Sampling, Scores
+from gemmalocal.data.examples import Example
 from gemmalocal.data.layout import Layout, layout_form
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine.generation import ChatModel, Detokenizer, as_row_begins, speak
@@ -29,6 +30,9 @@ class Parrot:
         answers = [[*reversed(prompt[1:]), 1][: sampling.max_tokens] for prompt in prompts]
         for step in range(max(map(len, answers))):
             yield [answer[step] if step < len(answer) else None for answer in answers]
+
+    def score(self, examples: Sequence[Example], voices: Sequence[int]) -> Scores:
+        raise NotImplementedError("a parrot reads nothing")
 
 
 @pytest.fixture

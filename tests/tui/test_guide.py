@@ -19,6 +19,7 @@ from tui.screens.home import HomeScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.train import TrainScreen
+from tui.screens.verdict import VerdictScreen
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
 SCREENS: dict[str, tuple[type[DOMNode], ...]] = {
@@ -29,6 +30,7 @@ SCREENS: dict[str, tuple[type[DOMNode], ...]] = {
     "A preparation": (PreparingScreen,),
     "Rows": (DatasetScreen,),
     "Compare": (CompareScreen,),
+    "Verdict": (VerdictScreen,),
     "Export": (ExportScreen,),
 }
 NEVER = {"A preparation": "resume_smaller"}  # `check_action` never allows it there

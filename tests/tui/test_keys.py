@@ -18,9 +18,10 @@ from tui.screens.export import ExportScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.train import TrainScreen
+from tui.screens.verdict import VerdictScreen
 from tui.widgets.keys import Keys, width
 
-PLACES = ["home", "train", "recipe", "documents", "preparing", "dataset", "export"]
+PLACES = ["home", "train", "recipe", "documents", "preparing", "dataset", "export", "verdict"]
 
 
 def screen_of(place: str, run: Path, recipe: Path) -> Screen[None]:
@@ -36,6 +37,8 @@ def screen_of(place: str, run: Path, recipe: Path) -> Screen[None]:
             return PreparingScreen(prepared("docs", "/no/model"))
         case "dataset":
             return DatasetScreen(str(prepared("docs", "/no/model")))
+        case "verdict":
+            return VerdictScreen(run)
     return ExportScreen(run)
 
 

@@ -20,6 +20,7 @@ from tui.background import run_in_background
 from tui.errand import events_of
 from tui.screens.problem import ProblemScreen
 from tui.screens.run_screen import AppScreen
+from tui.screens.verdict import VerdictScreen
 from tui.widgets.answers import column
 from tui.widgets.keys import Keys
 from tui.widgets.question import Question
@@ -40,6 +41,7 @@ class CompareScreen(AppScreen):
         Binding("ctrl+r", "again", "Again"),
         Binding("ctrl+g", "differences", "Differences"),
         Binding("ctrl+s", "save", "Save"),
+        Binding("ctrl+t", "verdict", "Verdict"),
         Binding("ctrl+n", "clear", "Forget"),
         Binding("ctrl+y", "copy", "Copy", show=False),
     ]
@@ -185,6 +187,11 @@ class CompareScreen(AppScreen):
         """Go on without what was said."""
         if self._job is not None:
             self._job.ask(do="clear")
+
+    def action_verdict(self) -> None:
+        """Did the run help? Of several, the first."""
+        if self._runs and history.result(run := Path(self._runs[0])).is_dir():
+            self.app.push_screen(VerdictScreen(run))
 
     def action_copy(self) -> None:
         """The chat as Markdown, to the clipboard."""

@@ -45,6 +45,7 @@ class HomeScreen(RunScreen):
         Binding("n", "new", "New"),
         Binding("d", "documents", "Documents"),
         Binding("c", "compare", "Compare"),
+        Binding("v", "verdict", "Verdict"),
         Binding("e", "export", "Export"),
         Binding("t", "dataset", "Dataset"),
         Binding("g", "log", "Log", show=False),
@@ -99,8 +100,10 @@ class HomeScreen(RunScreen):
         self._draw_detail()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Without a run there is nothing to compare or to export."""
-        return bool(self._runs) if action in ("compare", "export") else super().check_action(action, parameters)
+        """Without a run there is nothing to compare, to report on or to export."""
+        return (
+            bool(self._runs) if action in ("compare", "verdict", "export") else super().check_action(action, parameters)
+        )
 
     def _draw_shelf(self) -> None:
         self.query_one("#shelf", Static).update(shelf(self._runs or [], self._models, self._datasets))
@@ -138,6 +141,13 @@ class HomeScreen(RunScreen):
         run = self.run
         trained = run is not None and history.result(run.folder).is_dir()
         self.app.push_screen(CompareScreen([str(run.folder)] if run is not None and trained else []))
+
+    def action_verdict(self) -> None:
+        """Did the run at hand help?"""
+        from tui.screens.verdict import VerdictScreen
+
+        if self.run is not None:
+            self.app.push_screen(VerdictScreen(self.run.folder))
 
     def action_documents(self) -> None:
         """Make rows of documents."""
@@ -185,7 +195,8 @@ def detail(run: Run) -> Content:
         return Content(f"{words} · {state.stage}" + (f" · {state.notices[-1]}" if state.notices else ""))
     saved = f" · saved at step {state.saved.step}" if state.saved else ""
     took = throughput.duration(sum(step.seconds for step in state.steps))
-    return Content(f"{words} · {state.status} · {took} of training{saved}")
+    verdict = f" · {run.verdict}" if run.verdict else ""
+    return Content(f"{words} · {state.status} · {took} of training{saved}{verdict}")
 
 
 Inventory = tuple[dict[str, Any], list[str], list[str]]  # the machine's facts, models, datasets

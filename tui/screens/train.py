@@ -21,6 +21,7 @@ from tui.background import run_in_background
 from tui.screens.compare import CompareScreen
 from tui.screens.export import ExportScreen
 from tui.screens.run_screen import OneRunScreen
+from tui.screens.verdict import VerdictScreen
 from tui.widgets.curve import Curve
 from tui.widgets.keys import Keys
 from tui.widgets.loss_chart import LossChart
@@ -35,6 +36,7 @@ class TrainScreen(OneRunScreen):
 
     BINDINGS = [
         Binding("c", "compare", "Compare"),
+        Binding("v", "verdict", "Verdict"),
         Binding("e", "export", "Export"),
         *OneRunScreen.JOB_KEYS,
         Binding("escape", "app.pop_screen", "Home"),
@@ -110,13 +112,17 @@ class TrainScreen(OneRunScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What a run made can be compared and exported, once it has made something."""
-        if action in ("compare", "export"):
+        if action in ("compare", "verdict", "export"):
             return history.result(self._folder).is_dir()
         return super().check_action(action, parameters)
 
     def action_compare(self) -> None:
         """Ask the base and this run the same."""
         self.app.push_screen(CompareScreen([str(self._folder)]))
+
+    def action_verdict(self) -> None:
+        """Did it help?"""
+        self.app.push_screen(VerdictScreen(self._folder))
 
     def action_export(self) -> None:
         """Take this run away."""

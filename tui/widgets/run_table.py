@@ -82,6 +82,8 @@ def cells(run: Run, width: int) -> list[Text]:
         where = state.stage or "starting"
     if not live and last and state.status != "done":
         where = f"{state.status} {last.step}/{last.steps}"
+    if run.verdict and state.status == "done":
+        where = run.verdict.replace(" but ", ", ")
     held_out = ""
     if state.evaluations:
         evaluation = state.evaluations[-1] if live else state.best or state.evaluations[-1]

@@ -11,10 +11,11 @@ import numpy as np
 from mlx_lm.models.cache import BatchKVCache, BatchRotatingKVCache, RotatingKVCache, make_prompt_cache
 
 from gemmalocal.backends import decoding
-from gemmalocal.backends.mlx import model, multi_lora
+from gemmalocal.backends.mlx import model, multi_lora, score
 from gemmalocal.backends.mlx.errors import translated
 from gemmalocal.backends.mlx.loss import Head
-from gemmalocal.backends.protocol import Sampling
+from gemmalocal.backends.protocol import Sampling, Scores
+from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
 
 PREFILL = 2048  # tokens of all prompts that are read at once
@@ -43,6 +44,11 @@ class MlxGenerator:
         """Answer all prompts at once: each step gives one id for each prompt, None for one that has ended."""
         rows = MlxRows(self._language_model, self._head, self._layers, voices)
         return decoding.decode(rows, prompts, voices, sampling, stops)
+
+    def score(self, examples: Sequence[Example], voices: Sequence[int]) -> Scores:
+        """Loss of each example by each voice, and KL from the first voice, all in one forward pass."""
+        with translated():
+            return score.score(self._language_model, self._head, self._layers, examples, voices)
 
 
 class MlxRows:

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from gemmalocal.backends import decoding
-from gemmalocal.backends.protocol import Sampling
-from gemmalocal.backends.torch import device, frozen_linear, model, multi_lora
+from gemmalocal.backends.protocol import Sampling, Scores
+from gemmalocal.backends.torch import device, frozen_linear, model, multi_lora, score
 from gemmalocal.backends.torch.errors import translated
 from gemmalocal.backends.torch.kv_cache import RowCache
 from gemmalocal.backends.torch.loss import Head
+from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
 
 PREFILL = 2048  # tokens of all prompts that are read at once
@@ -44,6 +45,11 @@ class TorchGenerator:
         """Answer all prompts at once: each step gives one id for each prompt, None for one that has ended."""
         rows = TorchRows(self._language_model, self._head, self._layers, voices)
         return decoding.decode(rows, prompts, voices, sampling, stops)
+
+    def score(self, examples: Sequence[Example], voices: Sequence[int]) -> Scores:
+        """Loss of each example by each voice, and KL from the first voice, all in one forward pass."""
+        with translated():
+            return score.score(self._language_model, self._head, self._layers, examples, voices)
 
 
 class TorchRows:

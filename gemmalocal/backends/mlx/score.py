@@ -1,0 +1,100 @@
+"""Loss of several voices over the same examples, and how far they are from the first one."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+from numpy.typing import NDArray
+
+from gemmalocal.backends.mlx import compute_path, device, multi_lora
+from gemmalocal.backends.mlx.loss import Head
+from gemmalocal.backends.protocol import Scores
+from gemmalocal.data.examples import Example
+from gemmalocal.weights.tensors import Floats
+
+TOKENS = 64  # whose logits (of all voices together) are in memory at once
+
+
+def score(
+    language_model: Any,
+    head: Head,
+    layers: Sequence[multi_lora.MultiLoraLinear],
+    examples: Sequence[Example],
+    voices: Sequence[int],
+) -> Scores:
+    """What `Generator.score` promises."""
+    rows, places, targets = _supervised(examples)
+    states = _states(language_model, layers, examples, voices)  # (voices, examples, length, width)
+    nats, kl = np.zeros((len(examples), len(voices))), np.zeros((len(examples), len(voices)))
+    step = max(1, TOKENS // len(voices))
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        hidden = states[:, mx.array(rows[part]), mx.array(places[part])]  # (voices, n, width)
+        logits = head.logits(hidden.reshape(-1, hidden.shape[-1])).astype(mx.float32)
+        losses, divergences = _figures(logits.reshape(len(voices), -1, logits.shape[-1]), targets[part])
+        np.add.at(nats, rows[part], losses.T)
+        np.add.at(kl, rows[part], divergences.T)
+    return Scores(nats, kl)
+
+
+def _supervised(examples: Sequence[Example]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
+    """Of each token to be predicted (n,): its example, the place that predicts it, and its id."""
+    places = [np.flatnonzero(example.weights[1:] > 0) for example in examples]
+    rows = np.repeat(np.arange(len(examples)), [len(of_example) for of_example in places])
+    targets = [example.ids[1:][of_example] for example, of_example in zip(examples, places, strict=True)]
+    return rows, np.concatenate(places), np.concatenate(targets)
+
+
+def _states(
+    language_model: Any,
+    layers: Sequence[multi_lora.MultiLoraLinear],
+    examples: Sequence[Example],
+    voices: Sequence[int],
+) -> mx.array:
+    """Hidden states (voices, examples, length, width); what is behind an example's end is padding."""
+    length = max(len(example.ids) for example in examples) - 1
+    ids = np.zeros((len(examples), length), np.int32)
+    for row, example in enumerate(examples):
+        ids[row, : len(example.ids) - 1] = example.ids[:-1]
+    chosen = mx.array(np.repeat(voices, len(examples))) if any(voices) else None
+    for layer in layers:
+        layer.select(chosen)
+    states = language_model.model(mx.array(np.tile(ids, (len(voices), 1))))
+    mx.eval(states)
+    return states.reshape(len(voices), len(examples), length, -1)
+
+
+def _figures(logits: mx.array, targets: NDArray[np.int32]) -> tuple[Floats, Floats]:
+    """Loss and KL (voices, n) by logits (voices, n, vocabulary) and ids (n,)."""
+    if not compute_path.current().tiled_head:
+        scores = logits - mx.logsumexp(logits, axis=-1, keepdims=True)
+        places = mx.array(np.tile(targets[:, None], (len(scores), 1, 1)))
+        losses = -mx.take_along_axis(scores, places, axis=-1)[..., 0]
+        divergences = (mx.exp(scores[:1]) * (scores[:1] - scores)).sum(axis=-1)
+        return np.array(losses), np.array(divergences)
+    whole = np.array(logits, copy=False)  # MLX's own memory
+    with ThreadPoolExecutor(device.blas_threads()) as threads:
+        of_tokens = list(threads.map(_of_token, whole.swapaxes(0, 1), targets.tolist()))
+    losses_and_divergences: Floats = np.array(of_tokens, np.float32)  # (n, 2, voices)
+    return losses_and_divergences[:, 0].T, losses_and_divergences[:, 1].T
+
+
+def _of_token(logits: Floats, target: int) -> tuple[list[float], list[float]]:
+    """Loss and KL by voice, of one token's logits (voices, vocabulary), in numpy: MLX's CPU `exp` is slow."""
+    first, *others = logits
+    weights = np.exp(first - first.max())  # not normalized; they stay in the processor's cache
+    total = float(weights.sum())
+    normalizers = [float(first.max()) + math.log(total)]
+    divergences = [0.0]
+    for scores in others:
+        highest = scores.max()
+        normalizers.append(float(highest) + math.log(float(np.exp(scores - highest).sum())))
+        mean_difference = float(np.dot(weights, first - scores)) / total
+        divergences.append(mean_difference - normalizers[0] + normalizers[-1])
+    losses = [normalizer - float(row[target]) for normalizer, row in zip(normalizers, logits, strict=True)]
+    return losses, divergences

@@ -1,0 +1,249 @@
+"""What the page of a report says, block by block, from its figures; how it looks is the renderers' matter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gemmalocal.evaluation.statistics import Interval
+from gemmalocal.evaluation.verdict import interval, p_value
+
+SHOWN = 1500  # characters of a text
+LISTED = 20  # leaked rows
+FEW = 40  # rows or documents below which an interval is rough
+
+
+@dataclass(frozen=True)
+class Heading:
+    """Of a section."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A few sentences of ours; `strong` for the one at the top."""
+
+    text: str
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text; all columns but the first hold numbers, unless they are `words`."""
+
+    head: list[str]
+    rows: list[list[str]]
+    words: bool = False
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts of others, each under a label, side by side where there is room; never to be read as markup."""
+
+    title: str
+    texts: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Where the losses of the training stand."""
+
+
+Block = Heading | Paragraph | Table | Texts | Curve
+
+
+def blocks(figures: Mapping[str, Any]) -> Iterator[Block]:
+    """The page."""
+    yield Paragraph(figures["sentence"], strong=True)
+    yield from _loss(figures)
+    yield Curve()
+    yield from _answers(figures)
+    yield from _regressions(figures)
+    yield from _forgetting(figures)
+    yield from _leakage(figures)
+    yield from _limits(figures)
+    yield from _settings(figures)
+
+
+def _loss(figures: Mapping[str, Any]) -> Iterator[Block]:
+    loss = figures["loss"]
+    yield Heading("Loss on held-out rows")
+    rows = [
+        ["base", f"{loss['base']:.4f}"],
+        ["tuned", f"{loss['tuned']:.4f}"],
+        ["difference, with its 95 % interval", interval(_interval(loss["difference"]), 4)],
+        ["rows whose loss is lower", f"{loss['better']} of {figures['rows']}"],
+    ]
+    if loss["kl"] is not None:
+        rows.append(["KL(base || tuned) on these rows", f"{loss['kl']:.4f}"])
+    if loss["own_answers"] is not None:
+        rows.append(["answers of other rows cost the tuned model more by", interval(_interval(loss["own_answers"]))])
+    yield Table(["nats a token", ""], rows)
+    drawn = f"over {figures['documents']} documents" if 1 < figures["documents"] < figures["rows"] else "over the rows"
+    yield Paragraph(
+        f"Both models read the same {figures['rows']} rows ({loss['tokens']:,} tokens that are to be said). The "
+        f"interval is a paired bootstrap {drawn}, 10,000 times with a fixed seed."
+    )
+
+
+def _answers(figures: Mapping[str, Any]) -> Iterator[Block]:
+    metric, answers = figures["metric"], figures["answers"]
+    yield Heading("Answers")
+    if answers is None:
+        yield Paragraph("No row was answered.")
+        return
+    yield Paragraph(
+        f"{answers['rows']} rows were answered greedily by both. Metric: {metric['name']}, {metric['about']}."
+    )
+    if metric["decides"]:
+        table = answers["table"]
+        yield Table(
+            ["", "tuned right", "tuned wrong"],
+            [
+                ["base right", str(table["both"]), f"{table['broken']} broken"],
+                ["base wrong", f"{table['fixed']} fixed", str(table["neither"])],
+            ],
+        )
+        base, tuned = (_share(_interval(values)) for values in answers["right"])
+        yield Paragraph(
+            f"Right: base {base}, tuned {tuned} (95 % by Wilson). Fixed against broken: p = {p_value(table['p'])}, by "
+            "McNemar's exact test."
+        )
+        if answers["chance"] is not None:
+            yield Paragraph(
+                f"If the tuned model's answers are held against references of other rows, as many are right with p = "
+                f"{p_value(answers['chance'])}."
+            )
+    rows = [[name, _plain(name, base), _plain(name, tuned)] for name, (base, tuned) in answers["shares"].items()]
+    yield Table(["on average", "base", "tuned"], rows)
+
+
+def _plain(name: str, value: float) -> str:
+    return f"{value:.2f} x" if name.startswith("length") else f"{100 * value:.0f} %"
+
+
+def _regressions(figures: Mapping[str, Any]) -> Iterator[Block]:
+    worst = figures["regressions"]
+    yield Heading("What got worse")
+    if not worst:
+        yield Paragraph("No row got worse.")
+        return
+    yield Paragraph(f"The {len(worst)} rows that got worse most: broken answers first, then by the loss.")
+    for line in worst:
+        losses = f"loss {line['base_loss']:.2f} -> {line['tuned_loss']:.2f}"
+        texts = [("asked", line["prompt"]), ("should be", line["reference"])]
+        texts += [(name, line[name]) for name in ("base", "tuned") if line[name] is not None]
+        yield Texts(f"{line['source']}: {losses}{', broken' if line['broken'] else ''}", texts)
+
+
+def _forgetting(figures: Mapping[str, Any]) -> Iterator[Block]:
+    forgetting = figures["forgetting"]
+    if forgetting is None:
+        return
+    yield Heading("What it forgot")
+    if questions := forgetting["questions"]:
+        table = questions["table"]
+        base, tuned = table["both"] + table["broken"], table["both"] + table["fixed"]
+        count = sum(table[name] for name in ("both", "fixed", "broken", "neither"))
+        yield Paragraph(
+            f"Of {count} general questions the base answered {base} and the tuned model {tuned}: {table['broken']} "
+            f"lost, {table['fixed']} won, p = {p_value(table['p'])}."
+        )
+        for lost in questions["lost"][:LISTED]:
+            yield Texts(lost["question"], list(zip(("base", "tuned"), lost["answers"], strict=True)))
+    if forgetting["neutral"]:
+        kl = forgetting["kl"]
+        divergence = f"; KL(base || tuned) {kl:.4f}" if kl is not None else ""
+        yield Paragraph(
+            f"Text that has nothing to do with the task: loss {interval(_interval(forgetting['neutral']), 4)}"
+            f"{divergence}, nats a token."
+        )
+        rows = [
+            [line["register"], f"{line['tokens']:,}", f"{line['base']:.3f}", f"{line['tuned']:.3f}"]
+            + [f"{line['kl']:.3f}" if line["kl"] is not None else ""]
+            for line in forgetting["registers"]
+        ]
+        yield Table(["register", "tokens", "base", "tuned", "KL"], rows)
+
+
+def _leakage(figures: Mapping[str, Any]) -> Iterator[Block]:
+    leakage = figures["leakage"]
+    yield Heading("Copies of rows to train on")
+    if not leakage["rows"]:
+        yield Paragraph("No held-out row nearly copies one that was trained on.")
+        return
+    count = len(leakage["rows"])
+    yield Paragraph(f"{count} of the {figures['rows']} held-out rows nearly copy one that was trained on.")
+    if leakage["without"]:
+        yield Paragraph(f"Without them: {leakage['without']['sentence']}")
+    yield Table(
+        ["held out", "copies", "text"],
+        [[line["source"], line["copies"], _cut(line["text"], 120)] for line in leakage["rows"][:LISTED]],
+        words=True,
+    )
+
+
+def _limits(figures: Mapping[str, Any]) -> Iterator[Block]:
+    limits, count = figures["limits"], min(figures["rows"], figures["documents"])
+    yield Heading("What these rows cannot tell")
+    yield Paragraph(
+        f"A change of the loss below {limits['loss']:.3f} nats a token would be missed in one of five cases."
+    )
+    if "gain" in limits:
+        gain = limits["gain"]
+        seen = (
+            "No change in right answers would be seen"
+            if gain is None
+            else f"Only changes over {100 * gain:.0f} points would be seen"
+        )
+        needed = ", ".join(f"{100 * float(gain):.0f} points {rows:,}" for gain, rows in limits["needed"].items())
+        yield Paragraph(
+            f"{seen} in four of five cases, where {100 * limits['discordant']:.0f} % of the rows are fixed or broken. "
+            f"Rows that it takes: {needed}."
+        )
+    if figures["documents"] == 1 < figures["rows"]:
+        yield Paragraph("All rows are of one document: the intervals hold for that one alone.")
+    elif count < FEW:
+        yield Paragraph(f"With {count} {'documents' if count < figures['rows'] else 'rows'} the intervals are rough.")
+    yield Paragraph(
+        "The best checkpoint was chosen by the loss on held-out rows, so the loss here is a little too good. Nothing "
+        "here says whether what the model says is true or harmless, nor how it does on rows of another kind. "
+        "Questions and neutral texts are few: they show what is lost in much, not in little."
+    )
+
+
+def _settings(figures: Mapping[str, Any]) -> Iterator[Block]:
+    yield Heading("Settings and hashes")
+    settings = {name.replace("_", " "): value for name, value in figures["settings"].items() if value is not None}
+    rows = [[name, ", ".join(value) if isinstance(value, list) else str(value)] for name, value in settings.items()]
+    rows += [[f"sha256, {name}", digest[:32]] for name, digest in figures["hashes"].items()]
+    yield Table(["run", figures["run"]], [["reported at", figures["at"]], *rows], words=True)
+
+
+def _interval(values: Mapping[str, float]) -> Interval:
+    return Interval(**values)
+
+
+def _share(value: Interval) -> str:
+    return f"{100 * value.value:.0f} % [{100 * value.low:.0f}, {100 * value.high:.0f}]"
+
+
+def _cut(text: str, most: int = SHOWN) -> str:
+    """A text that is not endless."""
+    return text if len(text) <= most else f"{text[:most]} ... ({len(text) - most:,} more characters)"
+
+
+def inert(text: str) -> str:
+    """A text of others with what steers terminals or turns lines round made visible, and cut."""
+    return "".join(_visible(mark) for mark in _cut(text))
+
+
+def _visible(mark: str) -> str:
+    if mark == "\n":
+        return mark
+    if mark < " ":
+        return chr(0x2400 + ord(mark))
+    steers = "\x7f" <= mark <= "\x9f" or "\u202a" <= mark <= "\u202e" or "\u2066" <= mark <= "\u2069"
+    return f"\\u{ord(mark):04x}" if steers or mark in "\u200e\u200f\u061c" or "\ud800" <= mark <= "\udfff" else mark

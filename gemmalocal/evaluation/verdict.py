@@ -1,0 +1,121 @@
+"""One word for a report, and the sentence that stands at its top."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gemmalocal.evaluation.statistics import ALPHA, Interval, mcnemar
+
+Word = Literal["helps", "no difference", "hurts", "helps but forgets"]
+# Of a loss, in nats a token: half a percent of perplexity. A difference that nobody could notice is none, however sure.
+NEGLIGIBLE = 0.005
+FORGOTTEN_LOSS = 0.1  # nats a token of neutral text, by which its loss has risen at least where much was forgotten
+
+
+@dataclass(frozen=True)
+class Table:
+    """Answers of base and tuned model to the same rows: right by both, by one alone, by neither."""
+
+    both: int = 0
+    fixed: int = 0  # by the tuned model alone
+    broken: int = 0  # by the base alone
+    neither: int = 0
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.both + self.fixed + self.broken + self.neither
+
+    @property
+    def p(self) -> float:
+        """McNemar's, exact and two-sided."""
+        return mcnemar(self.fixed, self.broken)
+
+    @property
+    def direction(self) -> int:
+        """1 if significantly more were fixed than broken, -1 the other way round, else 0."""
+        return 0 if self.p > ALPHA else 1 if self.fixed > self.broken else -1
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a verdict is drawn from; a loss is the tuned model's less the base's, in nats a token.
+
+    `own` is how much less the tuned model expects answers of other rows than a row's own, None where that was not
+    asked; `chance` how likely as many right answers are if answers of other rows count. `questions` are the general
+    ones, `neutral` the difference of loss on text that has nothing to do with the task.
+    """
+
+    rows: int
+    base: float
+    tuned: float
+    loss: Interval
+    better: int  # rows whose loss is lower
+    table: Table | None = None  # of a metric that decides
+    own: Interval | None = None
+    chance: float | None = None
+    questions: Table | None = None
+    neutral: Interval | None = None
+    kl: float | None = None  # of base and tuned on neutral text, nats a token
+
+
+def word(evidence: Evidence) -> Word:
+    """The verdict: right answers decide where they differ enough, else the loss does."""
+    direction = _direction(evidence)
+    if direction > 0:
+        return "helps but forgets" if forgets(evidence) else "helps"
+    return "hurts" if direction < 0 else "no difference"
+
+
+def _direction(evidence: Evidence) -> int:
+    answers = evidence.table.direction if evidence.table else 0
+    if answers > 0 and evidence.chance is not None and evidence.chance > ALPHA:
+        answers = 0  # as many are right by answers of other rows
+    if answers:
+        return answers
+    loss = 1 if evidence.loss.high < -NEGLIGIBLE else -1 if evidence.loss.low > NEGLIGIBLE else 0
+    return 0 if loss > 0 and only_form(evidence) else loss
+
+
+def only_form(evidence: Evidence) -> bool:
+    """Whether the tuned model expects answers of other rows as much as a row's own: it learned how they look alone."""
+    return evidence.own is not None and evidence.own.low <= 0
+
+
+def forgets(evidence: Evidence) -> bool:
+    """Whether general questions were lost, more than chance does, or neutral text became much harder."""
+    lost = evidence.questions is not None and evidence.questions.direction < 0
+    return lost or (evidence.neutral is not None and evidence.neutral.low > FORGOTTEN_LOSS)
+
+
+def sentence(evidence: Evidence) -> str:
+    """The one at the top."""
+    verdict = word(evidence)
+    opening = verdict.capitalize()
+    if verdict == "no difference":
+        lower = only_form(evidence) and evidence.loss.high < -NEGLIGIBLE
+        opening += " but in form" if lower else f" that {evidence.rows} rows can show"
+    loss = f"held-out loss {evidence.base:.2f} -> {evidence.tuned:.2f}, {interval(evidence.loss)}"
+    parts = [loss, f"{evidence.better} of {evidence.rows} rows better"]
+    if " in form" in opening:
+        parts.append("answers of other rows would do as well: it learned how answers look, not what they say")
+    if table := evidence.table:
+        parts.append(f"of {table.rows} answers {table.fixed} fixed, {table.broken} broken, p = {p_value(table.p)}")
+    if questions := evidence.questions:
+        parts.append(f"forgot {questions.broken} of {questions.rows}")
+    if evidence.neutral is not None:
+        parts.append(f"neutral text {evidence.neutral.value:+.2f}")
+    if evidence.kl is not None:
+        parts.append(f"KL to base {evidence.kl:.2f}")
+    return f"{opening}: {'; '.join(parts)}."
+
+
+def interval(value: Interval, digits: int = 2) -> str:
+    """A difference with its interval: -0.44 [-0.52, -0.36]."""
+    return f"{value.value:+.{digits}f} [{value.low:+.{digits}f}, {value.high:+.{digits}f}]"
+
+
+def p_value(p: float) -> str:
+    """A p in short."""
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1g}"

@@ -1,0 +1,212 @@
+"""Losses and greedy answers of models on the same rows, kept by their content, so that nothing is asked twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gemmalocal.backends.protocol import Sampling
+from gemmalocal.data.examples import Example
+from gemmalocal.engine.generation import ChatModel
+from gemmalocal.evaluation.measured import Answer
+from gemmalocal.files import atomic
+from gemmalocal.jobs.events import Event, Progress
+from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines.shared.background import Stopped
+
+TOKENS = 2048  # of all models together that are read at once, as a chat reads them
+ROWS = 8  # that are answered at once
+Entry = dict[str, Any]
+
+
+class Model(NamedTuple):
+    """A model that is measured, and what tells its weights from any others'."""
+
+    speaker: ChatModel
+    identity: str
+
+
+class Kept:
+    """What was measured, a line each in a file; a torn line is measured again."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._entries, self._used = path, dict[str, Entry](), dict[str, Entry]()
+        with suppress(OSError):
+            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+                with suppress(ValueError, KeyError, TypeError):
+                    entry = json.loads(line)
+                    self._entries[entry["key"]] = entry
+
+    def has(self, key: str) -> bool:
+        """Whether that was measured."""
+        return key in self._entries
+
+    def __getitem__(self, key: str) -> Entry:
+        entry = self._used[key] = self._entries[key]
+        return entry
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Keep some more."""
+        self._entries |= {entry["key"]: entry for entry in entries}
+        with open(self._path, "a", encoding="utf-8", opener=atomic.private) as file:
+            file.write("".join(f"{json.dumps(entry)}\n" for entry in entries))
+
+    def tidy(self) -> None:
+        """Forget what no row has asked for: what other weights said."""
+        atomic.write_text(self._path, "".join(f"{json.dumps(entry)}\n" for entry in self._used.values()))
+
+
+def key_of(models: Sequence[Model], *parts: object) -> str:
+    """A name for what some models make of some content."""
+    digest = hashlib.sha256()
+    for part in (*(model.identity for model in models), *parts):
+        digest.update(part.tobytes() if isinstance(part, np.ndarray) else repr(part).encode())
+        digest.update(b"\x00")
+    return digest.hexdigest()[:32]
+
+
+class Scored(NamedTuple):
+    """Summed nats of an example by each model, and KL(first || model); None where they share no weights."""
+
+    nats: list[float]
+    kl: list[float | None]
+
+
+def score(
+    models: Sequence[Model], examples: Sequence[Example], kept: Kept, commands: Commands, what: str
+) -> Iterator[Event | list[Scored]]:
+    """Yield progress, and at last what each model makes of each example; raises `Stopped`."""
+    keys = [key_of(models, "loss", example.ids, example.weights) for example in examples]
+    missing = sorted(
+        (number for number, key in enumerate(keys) if not kept.has(key)), key=lambda number: len(examples[number].ids)
+    )
+    pace = Pace(what, len(examples), len(examples) - len(missing))
+    for batch in _batches(missing, [len(example.ids) * len(models) for example in examples], len(missing)):
+        scored = _scored(models, [examples[number] for number in batch])
+        kept.add(
+            [
+                {"key": keys[number], "nats": one.nats, "kl": one.kl}
+                for number, one in zip(batch, scored, strict=True)
+            ]
+        )  # fmt: skip
+        yield pace.more(len(batch))
+        check_stop(commands)
+    yield [Scored(kept[key]["nats"], kept[key]["kl"]) for key in keys]
+
+
+def _scored(models: Sequence[Model], examples: Sequence[Example]) -> list[Scored]:
+    """One forward pass for the models that share weights."""
+    nats = np.zeros((len(examples), len(models)))
+    kl: list[list[float | None]] = [[None] * len(models) for _ in examples]
+    for places in _sharing(models):
+        generator = models[places[0]].speaker.generator
+        scores = generator.score(examples, [models[place].speaker.number for place in places])
+        nats[:, places] = scores.nats
+        for place, divergences in zip(places, scores.kl.T.tolist(), strict=True) if 0 in places else ():
+            for row, divergence in enumerate(divergences):
+                kl[row][place] = divergence
+    return [Scored(of_row, of_kl) for of_row, of_kl in zip(nats.tolist(), kl, strict=True)]
+
+
+def answer(
+    models: Sequence[Model],
+    prompts: Sequence[Sequence[int]],
+    max_tokens: Sequence[int] | int,
+    kept: Kept,
+    commands: Commands,
+    what: str,
+) -> Iterator[Event | list[list[Answer]]]:
+    """Yield progress, and at last the greedy answers of all models to each prompt; raises `Stopped`."""
+    limit = max_tokens if isinstance(max_tokens, int) else max(max_tokens)
+    keys = [[key_of([model], "answer", list(prompt), limit) for model in models] for prompt in prompts]
+    missing = sorted(
+        (number for number, of_prompt in enumerate(keys) if not all(map(kept.has, of_prompt))),
+        key=lambda number: len(prompts[number]),
+    )
+    pace = Pace(what, len(prompts), len(prompts) - len(missing))
+    for batch in _batches(missing, [(len(prompt) + limit) * len(models) for prompt in prompts], ROWS):
+        entries: list[Entry] = []
+        for places in _sharing(models):
+            entries += _answered([models[place] for place in places], [prompts[number] for number in batch], limit,
+                                 [[keys[number][place] for number in batch] for place in places], commands)  # fmt: skip
+        kept.add(entries)
+        yield pace.more(len(batch))
+    yield [
+        [Answer(*(kept[key][name] for name in ("text", "tokens", "ended"))) for key in of_prompt] for of_prompt in keys
+    ]
+
+
+def _answered(
+    models: Sequence[Model],
+    prompts: Sequence[Sequence[int]],
+    limit: int,
+    keys: Sequence[Sequence[str]],
+    commands: Commands,
+) -> list[Entry]:
+    """The answers of models that share weights, all in one pass, model by model."""
+    tokenizer = models[0].speaker.tokenizer
+    voices = [model.speaker.number for model in models for _ in prompts]
+    ids: list[list[int]] = [[] for _ in voices]
+    sampling = Sampling(max_tokens=limit)
+    for step in models[0].speaker.generator.stream(list(prompts) * len(models), voices, sampling, tokenizer.stop_ids):
+        for of_answer, token in zip(ids, step, strict=True):
+            if token is not None:
+                of_answer.append(token)
+        check_stop(commands)
+    flat = [key for of_model in keys for key in of_model]
+    return [
+        {
+            "key": key,
+            "text": tokenizer.decode(of_answer).strip(),
+            "tokens": len(of_answer),
+            "ended": bool(of_answer) and of_answer[-1] in tokenizer.stop_ids,
+        }
+        for key, of_answer in zip(flat, ids, strict=True)
+    ]
+
+
+def _sharing(models: Sequence[Model]) -> list[list[int]]:
+    """Places of the models by the copy of weights that they share."""
+    places: dict[int, list[int]] = {}
+    for place, model in enumerate(models):
+        places.setdefault(id(model.speaker.generator), []).append(place)
+    return list(places.values())
+
+
+def _batches(numbers: Sequence[int], tokens: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Numbers in ascending length, as many at once as `TOKENS` allows once all are as long as the last."""
+    batch: list[int] = []
+    for number in numbers:
+        if batch and ((len(batch) + 1) * tokens[number] > TOKENS or len(batch) == most):
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
+
+
+def check_stop(commands: Commands) -> None:
+    """Raise `Stopped` if somebody asked for it."""
+    if any(command.get("do") == "stop" for command in commands()):
+        raise Stopped
+
+
+class Pace:
+    """Progress with the time that is left, by the time that it has taken so far."""
+
+    def __init__(self, what: str, total: int, known: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._what, self._total, self._done, self._known = what, total, known, known
+        self._clock, self._start = clock, clock()
+
+    def more(self, count: int) -> Progress:
+        """So many more are done."""
+        self._done += count
+        each = (self._clock() - self._start) / (self._done - self._known)
+        return Progress(self._what, self._done, self._total, round(each * (self._total - self._done), 1))

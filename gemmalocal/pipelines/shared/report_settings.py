@@ -1,0 +1,79 @@
+"""What a report is of: the weights by their hashes, and the settings of the run, without a path of this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+from gemmalocal import __version__
+from gemmalocal.backends import full_model, peft_adapter
+from gemmalocal.files.manifest import sha256
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Event
+from gemmalocal.pipelines.shared.background import in_background
+from gemmalocal.pipelines.shared.report_rows import AskedRow
+from gemmalocal.recipe.schema import Recipe
+from gemmalocal.weights.locate import locate
+
+CONTRACT = 1  # of report.json
+
+
+def identities(folders: Sequence[Path]) -> Generator[Event, None, list[str]]:
+    """What tells the base of the first run, and the result of each, from other weights."""
+    recipes = [Recipe.model_validate(history.spec(folder)) for folder in folders]
+    base: Path = yield from in_background(lambda tell: locate(recipes[0].model, tell))
+    read_as = recipes[0].weight_dtype, recipes[0].bits
+    return [
+        _digest(read_as, _marks(base)),
+        *(_digest(read_as, _marks(base), _result(folder)) for folder in folders),
+    ]
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _marks(folder: Path) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of the weights in a folder: a gigabyte is not hashed for each report."""
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.safetensors"))]
+
+
+def _result(run: Path) -> object:
+    """The hash of a run's adapter; of a whole model its marks."""
+    result = history.result(run)
+    adapter = result / peft_adapter.WEIGHTS
+    return sha256(adapter) if adapter.is_file() else _marks(result)
+
+
+def about(run: Path, recipe: Recipe, rows: Sequence[AskedRow], identity: str) -> dict[str, Any]:
+    """Settings and hashes; names of files and folders alone, since the rest is somebody's home."""
+    state, result = history.read(run), history.result(run)
+    weights = next(result / name for name in (peft_adapter.WEIGHTS, full_model.WEIGHTS) if (result / name).is_file())
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(row.example.ids.tobytes() + row.example.weights.tobytes())
+    last = state.steps[-1] if state.steps else None
+    settings: dict[str, Any] = {
+        "model": Path(recipe.model).name if Path(recipe.model).is_absolute() else recipe.model,
+        "rows": [Path(source.path).name if "/" in source.path else source.path for source in recipe.data.sources],
+        "method": recipe.method,
+        "quantize": recipe.quantize,
+        "rank": None if recipe.method == "full" else recipe.lora.rank,
+        "steps": last.step if last else 0,
+        "learning_rate": recipe.train.learning_rate,
+        "rows_per_step": recipe.train.rows_per_step,
+        "seed": recipe.train.seed,
+        "engine": str(state.plan.get("engine", "")),
+        "gemmalocal": __version__,
+    }
+    return {
+        "contract": CONTRACT,
+        "run": run.name,
+        "at": time.strftime("%Y-%m-%d %H:%M"),
+        "settings": settings,
+        "hashes": {"result": sha256(weights), "held-out rows": digest.hexdigest(), "weights read": identity},
+        "evaluations": [[evaluation.step, evaluation.loss] for evaluation in state.evaluations],
+    }

@@ -1,0 +1,71 @@
+"""What a report says of a run, to read: the verdict, and below it what it stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from textual.content import Content
+
+LABEL, SHOWN = 15, 200  # cells of a label; characters of a text of others
+STYLES = {"helps": "bold $text-success", "hurts": "bold $text-error", "helps but forgets": "bold $text-warning"}
+
+
+def page(figures: dict[str, Any]) -> Content:
+    """The whole of it."""
+    verdict, sentence = figures["verdict"], figures["sentence"]
+    opening, _, rest = sentence.partition(": ")
+    parts: list[Any] = [(opening, STYLES.get(verdict, "bold")), f": {rest}\n\n"]
+    for label, words in _rows(figures):
+        parts += [(label.ljust(LABEL), "$text-muted"), words, "\n"]
+    parts += _regressions(figures["regressions"])
+    return Content.assemble(*parts)
+
+
+def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    loss, metric, answers = figures["loss"], figures["metric"], figures["answers"]
+    yield "held-out loss", f"base {loss['base']:.4f}   tuned {loss['tuned']:.4f}   {_interval(loss['difference'])}"
+    yield "rows", f"{loss['better']} of {figures['rows']} better"
+    if answers is not None:
+        if metric["decides"]:
+            table = answers["table"]
+            shares = " and ".join(f"{100 * share['value']:.0f} %" for share in answers["right"])
+            yield "right answers", f"base and tuned {shares}: {table['fixed']} fixed, {table['broken']} broken"
+        yield "metric", f"{metric['name']}: {metric['about']}"
+        for name, (base, tuned) in answers["shares"].items():
+            yield (
+                name,
+                f"base {base:.2f}   tuned {tuned:.2f}" if "length" in name else f"base {base:.0%}   tuned {tuned:.0%}",
+            )
+    if forgetting := figures["forgetting"]:
+        if forgetting["questions"]:
+            table = forgetting["questions"]["table"]
+            yield "forgot", f"{table['broken']} general questions, learned {table['fixed']}"
+        if forgetting["neutral"]:
+            yield "neutral text", f"loss {_interval(forgetting['neutral'])}"
+    copies = len(figures["leakage"]["rows"])
+    yield "copies", f"{copies or 'no'} held-out rows nearly copy one that was trained on"
+    gain = figures["limits"].get("gain")
+    points = f", and of right answers over {100 * gain:.0f} points" if gain is not None else ""
+    yield "seen would be", f"changes of the loss over {figures['limits']['loss']:.3f}{points}"
+
+
+def _regressions(worst: list[dict[str, Any]]) -> Iterator[Any]:
+    if worst:
+        yield ("\nWhat got worse\n", "bold")
+    for line in worst:
+        yield ("› ", "$accent")
+        yield (f"{_line(line['prompt'])}\n", "$text-muted")
+        for label, key in (("should be", "reference"), ("base", "base"), ("tuned", "tuned")):
+            if line[key] is not None:
+                yield (label.ljust(LABEL), "$text-muted")
+                yield f"{_line(line[key])}\n"
+
+
+def _interval(value: dict[str, float]) -> str:
+    return f"{value['value']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
+
+
+def _line(text: str) -> str:
+    line = text.strip().replace("\n", " ⏎ ")
+    return line if len(line) <= SHOWN else f"{line[:SHOWN]} ..."
