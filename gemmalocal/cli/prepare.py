@@ -70,7 +70,7 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @click.option("--judge", is_flag=True, default=None, help="Let the model score each row from 1 to 10.")
 @click.option("--threshold", type=int, help="The lowest score of a row that is kept. It goes with --judge.")
 @click.option("--balance", type=float, help="The most rows from one file. 2 is twice as many as a usual file gives.")
-@click.option("--held-out", type=float, help="The share of the documents that is held out, from 0 to 0.5.")
+@click.option("--held-out", type=float, help="The share of the rows that is held out, from 0 to 0.5.")
 @click.option(
     "--near-copies", type=click.Choice(["drop", "keep"]), help="What to do with passages that nearly repeat others."
 )

@@ -6,6 +6,7 @@ import reprlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from gemmalocal.recipe.schema import DataSource, DataSpec
 from gemmalocal.records import Record, Rejected
 
 Mask = NDArray[np.bool_]
+OFF = 0.2  # of the rows that are to be held out: how many more or fewer there may be
 
 
 @dataclass
@@ -221,10 +223,14 @@ def drawn(spec: DataSpec) -> Mask:
 def held_out_mask(keys: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
     """Which records are held out, (records,) bool: a share, by the hash of each, `keys` (records,) uint64.
 
-    So a record never changes sides. Where that leaves a side empty, the one with the smallest hash is held out; of a
-    single record, or of a share of 0, nothing is.
+    Those of a hash below the share, so that a record stays on its side when others join; of few records these may be
+    far too many or too few, then the smallest hashes up to a fifth off. Some are on either side, those of one hash on
+    the same; of a single record, or of a share of 0, nothing is held out.
     """
     if not share or len(np.unique(keys)) < 2:
         return np.zeros(len(keys), np.bool_)
-    held_out = (keys >> np.uint64(32)) < int(share * 2**32)
-    return held_out if held_out.any() and not held_out.all() else keys == keys.min()
+    below, wanted = np.count_nonzero((keys >> np.uint64(32)) < int(share * 2**32)), share * len(keys)
+    fewest, most = ceil((1 - OFF) * wanted), int((1 + OFF) * wanted)
+    number = min(max(below, fewest), most) if fewest <= most else round(wanted)
+    held_out = keys < np.sort(keys)[min(max(number, 1), len(keys) - 1)]
+    return held_out if held_out.any() else keys == keys.min()

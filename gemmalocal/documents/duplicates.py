@@ -7,6 +7,7 @@ import math
 import re
 import unicodedata
 from array import array
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,25 +38,58 @@ class NearDuplicates:
 
         Of `records`, which share their form, much more must be alike, and all numbers: they are what tells them apart.
         """
+        new = _Sketched.of(text)
+        near, alike = self._alike(new, records)
+        if len(near):
+            return self._names[int(near[int(alike.argmax())])]
+        self._remember(name, new)
+        return None
+
+    def all_alike(self, name: str, text: str, records: bool = False) -> list[str]:
+        """The names of all earlier texts that are as alike; this one is remembered in any case.
+
+        One of the very shingles of an earlier text goes by that one's name from then on.
+        """
+        new = _Sketched.of(text)
+        near, alike = self._alike(new, records)
+        if not len(near) or alike.max() < 1:
+            self._remember(name, new)
+        return [self._names[int(index)] for index in near]
+
+    def _alike(self, new: _Sketched, records: bool) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+        """The numbers of the texts that are alike to the threshold, and how much they are; (texts,) both."""
+        near = self._index.candidates(new.hashes)
+        if records:
+            near = near[np.frombuffer(self._figures, np.uint64)[near] == new.figures]
+        if not len(near):
+            return near, np.empty(0)
+        sizes = np.frombuffer(self._sizes, np.int64)[near]
+        alike = likeness(new.hashes, new.size, self._index.sketches[near], sizes)
+        enough = alike >= (OF_RECORDS if records else self._threshold)
+        return near[enough], alike[enough]
+
+    def _remember(self, name: str, new: _Sketched) -> None:
+        self._names.append(name)
+        self._sizes.append(new.size)
+        self._figures.append(new.figures)
+        self._index.add(new.hashes)
+
+
+class _Sketched(NamedTuple):
+    """A text as it is compared: its hashes, (HASHES,), the size of its set of shingles, a hash of its numbers."""
+
+    hashes: NDArray[np.uint32]
+    size: int
+    figures: int
+
+    @classmethod
+    def of(cls, text: str) -> _Sketched:
         from rensa import RMinHash
 
         own_shingles = shingles(text)
         sketch = RMinHash(HASHES, 0)
         sketch.update(list(own_shingles))
-        numbers = np.array(sketch.digest(), np.uint32)
-        near, figures = self._index.candidates(numbers), _figures(text)
-        if records:
-            near = near[np.frombuffer(self._figures, np.uint64)[near] == figures]
-        if len(near):
-            sizes = np.frombuffer(self._sizes, np.int64)[near]
-            alike = likeness(numbers, len(own_shingles), self._index.sketches[near], sizes)
-            if alike.max() >= (OF_RECORDS if records else self._threshold):
-                return self._names[int(near[int(alike.argmax())])]
-        self._names.append(name)
-        self._sizes.append(len(own_shingles))
-        self._figures.append(figures)
-        self._index.add(numbers)
-        return None
+        return cls(np.array(sketch.digest(), np.uint32), len(own_shingles), _figures(text))
 
 
 def likeness(

@@ -33,6 +33,7 @@ from gemmalocal.synthesis.coverage import coverage
 from gemmalocal.synthesis.create import Order, PieceResult, Rejection, create, judge, more
 from gemmalocal.synthesis.piece import Candidate, Piece, passage_key
 from gemmalocal.synthesis.retrieval import PassageIndex
+from gemmalocal.synthesis.split import held_out
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
@@ -216,21 +217,22 @@ def deliver(
     kept, surplus = curate.balanced(kept, preparation.balance)
     kept, beyond = unanswerable.capped(kept, preparation.unanswerable)
     rejected = [*curate.distinct(prepared.kept, prepared.rejected), *repeated, *surplus, *beyond]
+    # Before what a person decides: no row that is dropped or accepted lets others change sides.
+    split = held_out(gathered.pieces, kept, preparation.held_out, gathered.alike)
     hand = datasets.by_hand(directory)
     kept, rejected = curate.with_decisions(kept, rejected, hand.accepted, hand.dropped)
-    held_out_passages, split = curate.held_out(gathered.pieces, kept, preparation.held_out)
 
     def is_held_out(candidate: Candidate) -> bool:
-        return passage_key(candidate.piece) in held_out_passages
+        return passage_key(candidate.piece) in split.places
 
     def rows(candidates: Sequence[Candidate]) -> list[datasets.DatasetRow]:
         return [hand.mended(candidate.columns()) for candidate in candidates]
 
-    train, held_out = ([candidate for candidate in kept if is_held_out(candidate) is side] for side in (False, True))
+    train, measured = ([candidate for candidate in kept if is_held_out(candidate) is side] for side in (False, True))
     rejected_rows = rows([candidate for candidate, _ in rejected])
     files = {
         TRAIN_FILE: rows(train),
-        HELD_OUT_FILE: rows(held_out),
+        HELD_OUT_FILE: rows(measured),
         datasets.REJECTED: [
             {**row, "reason": reason, "held_out": is_held_out(candidate)}
             for row, (candidate, reason) in zip(rejected_rows, rejected, strict=True)
@@ -241,9 +243,9 @@ def deliver(
         "by": dict(Counter(row["by"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE])),
         "unanswerable": {"wanted": prepared.unanswerable, **unanswerable.counted(kept)},
         "rejected": _reasons(rejected),
-        "split": split,
+        "split": split.how,
         "train": _counts(train, files[TRAIN_FILE], tokenizer),
-        "held_out": _counts(held_out, files[HELD_OUT_FILE], tokenizer),
+        "held_out": _counts(measured, files[HELD_OUT_FILE], tokenizer),
     }
     if preparation.task != "rewrite":
         report["coverage"] = coverage(gathered.pieces, kept, prepared.reasons)

@@ -125,8 +125,8 @@ class Preparation(RecipeSection):
         0.1,
         ge=0,
         le=0.5,
-        description="The share of the documents that is held out, by a hash of their text. A document with over "
-        "twice that share of the rows is not.",
+        description="The share of the rows that is held out, within a fifth: whole documents, and of those too large "
+        "whole sections. Near copies stay on one side.",
     )
     near_copies: Literal["drop", "keep"] = Field(
         "drop", description="What happens to passages that nearly repeat an earlier one."

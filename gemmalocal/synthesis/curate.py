@@ -1,15 +1,14 @@
-"""All rows together: each once, no file too loud, and some documents held out."""
+"""All rows together: each once, no file too loud, and what a person decided."""
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from statistics import median
 
 from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.create import Rejection
-from gemmalocal.synthesis.piece import Candidate, PassageKey, Piece, passage_key
+from gemmalocal.synthesis.piece import Candidate
 from gemmalocal.workspace.datasets import DROPPED
 
 
@@ -72,42 +71,3 @@ def with_decisions(
         [candidate for candidate in kept if candidate.record.key not in dropped] + back,
         [(candidate, why) for candidate, why in rejected if candidate.record.key not in accepted] + gone,
     )
-
-
-LARGEST = 2  # times the share that is wanted: what a single document may be of it
-
-
-def held_out(pieces: Sequence[Piece], kept: Sequence[Candidate], share: float) -> tuple[set[PassageKey], str]:
-    """The places that are held out, and how they were chosen, as a sentence.
-
-    A document is held out by its content's hash, so that it does not change sides when others join; one with more than
-    twice the `share` of all rows never is, since a book would take most of them away. Where that leaves a side without
-    rows, the document with the fewest is held out; where a single document has rows, one of its sections, of a single
-    section a passage. Of a single passage, or of a share of 0, nothing is.
-    """
-    if not share:
-        return set(), "nothing, as asked"
-    rows = Counter(passage_key(candidate.piece) for candidate in kept)
-    units_by_name: dict[str, Callable[[Piece], str]] = {
-        "documents": lambda piece: piece.document,
-        "sections of the only document": lambda piece: f"{piece.document} {piece.passage.heading}",
-        "passages of the only section": lambda piece: f"{piece.document} {piece.passage.number}",
-    }
-    for units, unit_of in units_by_name.items():
-        sizes = Counter[str]()
-        for piece in pieces:
-            sizes[unit_of(piece)] += rows[passage_key(piece)]
-        filled = {name for name, size in sizes.items() if size}
-        if len(filled) > 1:
-            most = LARGEST * share * sum(sizes.values())
-            chosen = {name for name, size in sizes.items() if _share(name) < share and size <= most}
-            if not 0 < len(chosen & filled) < len(filled):
-                chosen = {min(filled, key=lambda name: (sizes[name], name))}
-            how = f"{len(chosen & filled)} of {len(filled)} {units}"
-            return {passage_key(piece) for piece in pieces if unit_of(piece) in chosen}, how
-    return set(), "nothing: all rows are from a single passage"
-
-
-def _share(name: str) -> float:
-    """A number from 0 to 1 that depends on a name alone."""
-    return int(hashlib.sha256(name.encode()).hexdigest()[:8], 16) / 2**32

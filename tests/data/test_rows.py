@@ -124,14 +124,29 @@ def keys(*texts: str) -> Any:
     return np.array([Record("", text=text).key for text in texts], np.uint64)
 
 
-def test_a_row_never_changes_sides() -> None:
+def side(texts: list[str], share: float = 0.1) -> set[str]:
+    return {text for text, held_out in zip(texts, held_out_mask(keys(*texts), share), strict=True) if held_out}
+
+
+def test_a_row_stays_on_its_side_when_others_join() -> None:
     old = [f"row {number}" for number in range(400)]
-    held_out = {text for text, side in zip(old, held_out_mask(keys(*old), 0.1), strict=True) if side}
     more = [*(f"new {number}" for number in range(100)), *old]
     random.Random(0).shuffle(more)
-    again = {text for text, side in zip(more, held_out_mask(keys(*more), 0.1), strict=True) if side}
-    assert 20 < len(held_out) < 60
-    assert held_out == {text for text in again if text.startswith("row")}
+    assert side(old) == {text for text in side(more) if text.startswith("row")}
+
+
+@pytest.mark.parametrize("number", [5, 12, 40, 100, 300])
+def test_of_few_rows_the_share_is_met_within_a_fifth(number: int) -> None:
+    moved = 0
+    for name in range(60):
+        texts = [f"{name} {row}" for row in range(number)]
+        for share in (0.05, 0.1, 0.3, 0.5):
+            wanted = share * number
+            assert abs(len(side(texts, share)) - wanted) <= max(0.2 * wanted, 0.5 if wanted > 0.5 else 1)
+        moved += len(side(texts) ^ (side([*texts, f"{name} new"]) - {f"{name} new"}))
+    assert moved <= 30  # a row moves in at most every other of the cases
+    twice = [text.upper() if row % 2 else text for row, text in enumerate(f"row {row // 2}" for row in range(number))]
+    assert {text.lower() for text in side(twice)} & {text.lower() for text in set(twice) - side(twice)} == set()
 
 
 def test_a_side_is_never_empty_where_two_rows_are_there() -> None:

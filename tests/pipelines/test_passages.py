@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from gemmalocal.jobs.events import Notice, encode
 from gemmalocal.pipelines.shared.background import Teller
 from gemmalocal.pipelines.shared.passages import GatheredPieces, gather
 from gemmalocal.recipe.prepare_schema import Preparation
+from gemmalocal.synthesis.piece import Candidate, Piece, pair, passage_key
+from gemmalocal.synthesis.split import held_out
 
 
 def gathered(tiny: Path, *sources: str, task: str = "text", **more: object) -> GatheredPieces:
@@ -59,6 +62,27 @@ def test_a_dataset_beside_its_sources_is_none_of_them(tmp_path: Path) -> None:
     assert len(find_documents([str(tmp_path / "set")])) == 3
 
 
+NAMES = (
+    "wheel",
+    "valve",
+    "lever",
+    "gasket",
+    "flange",
+    "spring",
+    "handle",
+    "axle",
+    "chain",
+    "nozzle",
+    "bearing",
+    "shaft",
+)
+
+
+def candidates(pieces: Sequence[Piece]) -> Iterator[Candidate]:
+    """A row of each."""
+    return (Candidate(piece, pair(piece, "q", "a"), "", "rules") for piece in pieces)
+
+
 def test_near_copies_are_told_before_they_are_many_and_may_be_kept(tmp_path: Path, tiny: Path) -> None:
     for number in range(140):
         line = f"The worker number {number} has oiled the pump of the house in the spring and has gone home again."
@@ -77,6 +101,25 @@ def test_near_copies_are_told_before_they_are_many_and_may_be_kept(tmp_path: Pat
     assert place < len(told) - 30  # while there is still something to stop
     kept = gathered(tiny, str(tmp_path), near_copies="keep")
     assert (len(kept.pieces), kept.copies) == (140, 0)
+    split = held_out(kept.pieces, candidates(kept.pieces), 0.1, kept.alike)
+    assert split == (set(), "nothing: all rows are from a single passage and near copies of it")
+
+
+def test_near_copies_that_are_kept_are_on_one_side(tmp_path: Path, tiny: Path) -> None:
+    parts = [f"The {name} of the pump wants {name} oil, which the {name} keeper brings" for name in NAMES]
+    for number in range(60):
+        other = f" in the month {number} of the year. Nobody else may touch a {NAMES[number % len(NAMES)]}."
+        (tmp_path / f"{number:02}.txt").write_text(parts[number % len(parts)] + other)
+    kept = gathered(tiny, str(tmp_path), near_copies="keep")
+    assert len(kept.alike) >= 60 - len(parts)
+    split = held_out(kept.pieces, candidates(kept.pieces), 0.1, kept.alike)
+    sides = {
+        name: {passage_key(piece) in split.places for piece in kept.pieces if f" {name} " in piece.passage.text}
+        for name in NAMES
+    }
+    assert all(len(side) == 1 for side in sides.values())
+    assert len(split.places) in range(4, 9)
+    assert "near copies each on the side of its like" in split.how
 
 
 def test_rows_that_differ_in_a_number_are_no_near_copies(tmp_path: Path, tiny: Path) -> None:

@@ -210,36 +210,6 @@ def test_each_question_once_and_no_document_too_loud() -> None:
     assert curate.balanced(loud, 2)[0] == loud
 
 
-def split(pieces: list[Piece], share: float, without: Sequence[Piece] = ()) -> tuple[set[tuple[str, int]], str]:
-    rows = [Candidate(of, pair(of, "q", "a"), "", "model") for of in pieces if of not in without]
-    return curate.held_out(pieces, rows, share)
-
-
-def book(name: str, pages: int) -> list[Piece]:
-    return [piece(document=name, number=number) for number in range(pages)]
-
-
-def test_documents_are_held_out_by_their_content() -> None:
-    pieces = [piece(document=f"d{n}", number=m) for n in range(200) for m in range(2)]
-    places, how = split(pieces, 0.2)
-    documents = {document for document, _ in places}
-    assert 20 < len(documents) < 60
-    assert len(places) == 2 * len(documents)
-    assert how == f"{len(documents)} of 200 documents"
-    assert places <= split([*pieces, piece(document="new")], 0.2)[0]
-    assert not any((f"{n}", 0) in split([*pieces, *book(f"{n}", 300)], 0.2)[0] for n in range(20))  # 3 of 7 rows
-    assert any((f"{n}", 0) in split([*pieces, *book(f"{n}", 100)], 0.2)[0] for n in range(20))
-    two = [piece(document="a", number=0), piece(document="a", number=1), piece(document="b")]
-    assert split(two, 0.01) == ({("b", 0)}, "1 of 2 documents")
-    assert split(two, 0) == (set(), "nothing, as asked")
-    barren = [*two, piece(document="c")]  # no row was made of it: it is no side
-    assert split(barren, 0.01, without=barren[3:]) == ({("b", 0)}, "1 of 2 documents")
-    question = [piece(number=0, heading="x"), piece(number=1, heading="x"), piece(number=2, heading="y")]
-    assert split(question, 0.01) == ({("d", 2)}, "1 of 2 sections of the only document")
-    assert split(question[:2], 0.01)[1] == "1 of 2 passages of the only section"
-    assert split(question[:1], 0.1)[0] == set()
-
-
 def model(*answers: str | Unanswered) -> AskModel:
     """A model that says these, at three tokens a prompt and two an answer."""
     author = Author(*answers)

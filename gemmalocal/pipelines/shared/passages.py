@@ -21,7 +21,7 @@ from gemmalocal.pipelines.shared.background import Teller
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import Rejected
-from gemmalocal.synthesis.piece import Piece
+from gemmalocal.synthesis.piece import PassageKey, Piece, passage_key
 
 TOLD_WARNINGS = 5  # warnings of one source that are told
 MANY = 100  # near copies of which it is told before there are more, if most passages are
@@ -37,7 +37,8 @@ class GatheredPieces:
     refused: list[tuple[str, str]] = field(default_factory=list)  # source, and why, as sentences
     warnings: list[tuple[str, str]] = field(default_factory=list)
     same: list[str] = field(default_factory=list)  # of documents that were read before: the first of each
-    copies: int = 0  # passages that nearly repeat one before
+    copies: int = 0  # passages that nearly repeat one before, and were left out
+    alike: list[tuple[PassageKey, PassageKey]] = field(default_factory=list)  # those that were kept, by their places
 
     def add(self, source_pieces: GatheredPieces) -> None:
         """Take in what came of one source."""
@@ -47,6 +48,7 @@ class GatheredPieces:
         self.warnings += source_pieces.warnings
         self.same += source_pieces.same
         self.copies += source_pieces.copies
+        self.alike += source_pieces.alike
 
 
 class Reading:
@@ -111,9 +113,10 @@ class _Cutting:
     """Documents to pieces, without what came before; that most of them are left out is told as soon as it shows."""
 
     def __init__(self, cut: Cutter, keep: bool, tell: Teller) -> None:
-        self._cut, self._tell = cut, tell
-        self._near = None if keep else NearDuplicates()
+        self._cut, self._keep, self._tell = cut, keep, tell
+        self._near = NearDuplicates()
         self._seen = dict[str, str]()  # content, and the document that had it first
+        self._places = dict[str, PassageKey]()  # of the passages that were kept, by their names
         self._passages, self._copies = 0, 0
 
     def add(self, document: Document, file: str, source_pieces: GatheredPieces) -> None:
@@ -125,13 +128,24 @@ class _Cutting:
         source_pieces.documents += 1
         records = document.source != file
         for passage in self._cut(document):
-            name = f"{document.source}#{passage.number}"
             self._passages += 1
-            if self._near is None or self._near.original(name, passage.text, records) is None:
-                source_pieces.pieces.append(Piece(content, document.title, passage, file=file))
+            piece = Piece(content, document.title, passage, file=file)
+            if self._taken(piece, records, source_pieces):
+                source_pieces.pieces.append(piece)
             else:
                 source_pieces.copies += 1
                 self._left_out()
+
+    def _taken(self, piece: Piece, records: bool, source_pieces: GatheredPieces) -> bool:
+        """Whether a piece is not left out as a near copy; of one that is kept it is noted what it is like."""
+        passage = piece.passage
+        name = f"{passage.source}#{passage.number}"
+        if not self._keep:
+            return self._near.original(name, passage.text, records) is None
+        self._places[name] = passage_key(piece)
+        alike = self._near.all_alike(name, passage.text, records)
+        source_pieces.alike += [(self._places[other], passage_key(piece)) for other in alike]
+        return True
 
     def _left_out(self) -> None:
         """One more near copy."""
