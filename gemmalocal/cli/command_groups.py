@@ -25,6 +25,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {  # by group and name: the modu
     },
     "Data": {
         "prepare": ("prepare", "Make rows to train on, out of documents or other rows."),
+        "datasets": ("review", "List the datasets, the newest first."),
         "accept": ("prepare", "Take rejected rows into a dataset after all."),
         "convert": ("prepare", "Write rows in the form that another program reads."),
     },

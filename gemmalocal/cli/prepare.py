@@ -67,6 +67,7 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 )
 @click.option("--answer-tokens", type=int, help="The most tokens of one answer of the model.")
 @click.option("--attempts", type=int, help="How often to ask about a passage until an answer can be used.")
+@click.option("--gaps", is_flag=True, default=None, help="Let rules also leave words out of sentences, to fill in.")
 @click.option("--judge", is_flag=True, default=None, help="Let the model score each row from 1 to 10.")
 @click.option("--threshold", type=int, help="The lowest score of a row that is kept. It goes with --judge.")
 @click.option("--balance", type=float, help="The most rows from one file. 2 is twice as many as a usual file gives.")
@@ -77,10 +78,17 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @click.option("--max-documents", type=int, help="Stop reading after this many documents.")
 @click.option("--password", help="The password of locked documents. It is not written down.")
 @click.option("--seed", type=int, help="Another number gives other rows.")
+@click.option("--review", is_flag=True, help="Rate twenty rows of a dataset that is there. SOURCE is its name.")
 @JSON
 @DETACH
 def prepare(
-    sources: tuple[str, ...], to: str | None, password: str | None, as_json: bool, detach: bool, **options: Any
+    sources: tuple[str, ...],
+    to: str | None,
+    password: str | None,
+    review: bool,
+    as_json: bool,
+    detach: bool,
+    **options: Any,
 ) -> int:
     """Make rows to train on, out of documents or other rows.
 
@@ -92,7 +100,12 @@ def prepare(
 
     One .yaml file may stand in place of SOURCE. It holds the sources and these options as keys. Options on the
     command line win over its keys.
+
+    With --review, twenty rows of the dataset SOURCE are shown one by one, and you say of each whether it is good.
+    The share of good ones is told wherever the dataset is. If a judge scored the rows, a threshold for it is proposed.
     """
+    if review:
+        return _review(sources, {"to": to, **options}, as_json)
     file = Path(sources[0]) if len(sources) == 1 and sources[0].lower().endswith((".yaml", ".yml")) else None
     if to is None and file is None:
         raise click.UsageError("Name the dataset: --to DATASET.")
@@ -100,6 +113,19 @@ def prepare(
     return print_until_end(
         preparations.begin(to or (file.stem if file else ""), preparation, password), as_json, detach
     )
+
+
+def _review(sources: tuple[str, ...], options: dict[str, Any], as_json: bool) -> int:
+    """Have rows of a dataset rated; nothing else is asked of the same command."""
+    from gemmalocal.cli.review import review
+
+    given = [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None and name != "seed"]
+    if given:
+        raise RecipeError(f"{given[0]} does not go with --review.", "Rate the rows, or make them: one at a time.")
+    if len(sources) != 1:
+        raise RecipeError("--review takes one dataset.", "Name it: gemmalocal prepare NAME --review")
+    review(sources[0], options["seed"] or 0, as_json)
+    return 0
 
 
 def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]) -> Preparation:

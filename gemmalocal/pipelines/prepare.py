@@ -51,6 +51,7 @@ class PreparedRows:
     """The rows of a preparation as they come: kept, rejected and missing ones, with the reasons counted."""
 
     author: Author
+    gaps: bool = False  # whether rules were to ask for words that are left out
     kept: list[Candidate] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     losses: Counter[str] = field(default_factory=Counter)  # why an author failed, and for how many pieces
@@ -69,7 +70,7 @@ class PreparedRows:
         if not result.kept and result.rejected:
             self.reasons[id(result.piece)] = f"a row {result.rejected[-1][1].partition(': ')[0]}"
         elif not result.kept:
-            reason = rules.silence(result.piece)
+            reason = rules.silence(result.piece, self.gaps)
             self.without_rows[reason] += 1
             self.reasons[id(result.piece)] = f"such {reason}"
         if result.lost:
@@ -130,7 +131,7 @@ def write(
     """All candidates of all pieces, checked and, if wanted, judged."""
     wording = Wording(paths.expanded(plan.prompts) if plan.prompts else None)
     author = open_author(plan, folder, tokenizer)
-    prepared = PreparedRows(author)
+    prepared = PreparedRows(author, plan.gaps)
     remembered: Remembered | None = None
     if author.ask:
         remembered = Remembered(directory / datasets.ASKED, author.ask, author.name, partial(_usage, tokenizer))
@@ -138,7 +139,9 @@ def write(
         if wish and not (remembered and author.instructed):
             hint = "Name a model that follows instructions, or an endpoint."
             raise RecipeError(f"Nothing can {what}: the author is {author.title}.", hint)
-    order = Order(TASKS[plan.task], plan.pairs, plan.attempts, plan.seed, wording, author.instructed, plan.kinds)
+    order = Order(
+        TASKS[plan.task], plan.pairs, plan.attempts, plan.seed, wording, author.instructed, plan.kinds, plan.gaps
+    )
     prepared.wanted = wanted_rows(gathered.pieces, plan.rows, plan.per_1000_tokens)
     pieces, counts = gathered.pieces, [plan.pairs] * len(gathered.pieces)
     if prepared.wanted is not None:
@@ -215,11 +218,13 @@ def deliver(
     """Choose among the candidates, write the files, and count."""
     kept, repeated = curate.unique(prepared.kept)
     kept, surplus = curate.balanced(kept, preparation.balance)
+    kept, alike = curate.capped(kept)
     kept, beyond = unanswerable.capped(kept, preparation.unanswerable)
-    rejected = [*curate.distinct(prepared.kept, prepared.rejected), *repeated, *surplus, *beyond]
+    rejected = [*curate.distinct(prepared.kept, prepared.rejected), *repeated, *surplus, *alike, *beyond]
     # Before what a person decides: no row that is dropped or accepted lets others change sides.
     split = held_out(gathered.pieces, kept, preparation.held_out, gathered.alike)
     hand = datasets.by_hand(directory)
+    decided = datasets.decided(directory, hand, {each.record.key for each in [*kept, *(one for one, _ in rejected)]})
     kept, rejected = curate.with_decisions(kept, rejected, hand.accepted, hand.dropped)
 
     def is_held_out(candidate: Candidate) -> bool:
@@ -231,18 +236,21 @@ def deliver(
     train, measured = ([candidate for candidate in kept if is_held_out(candidate) is side] for side in (False, True))
     rejected_rows = rows([candidate for candidate, _ in rejected])
     files = {
-        TRAIN_FILE: rows(train),
-        HELD_OUT_FILE: rows(measured),
+        TRAIN_FILE: rows(train) + decided[TRAIN_FILE],
+        HELD_OUT_FILE: rows(measured) + decided[HELD_OUT_FILE],
         datasets.REJECTED: [
             {**row, "reason": reason, "held_out": is_held_out(candidate)}
             for row, (candidate, reason) in zip(rejected_rows, rejected, strict=True)
-        ],
+        ]
+        + decided[datasets.REJECTED],
     }
     report = {
         **_of_making(preparation, gathered, prepared),
         "by": dict(Counter(row["by"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE])),
         "unanswerable": {"wanted": prepared.unanswerable, **unanswerable.counted(kept)},
+        "kinds": dict(Counter(candidate.kind for candidate in kept if candidate.kind).most_common()),
         "rejected": _reasons(rejected),
+        "not_made_again": sum(map(len, decided.values())),
         "split": split.how,
         "train": _counts(train, files[TRAIN_FILE], tokenizer),
         "held_out": _counts(measured, files[HELD_OUT_FILE], tokenizer),
@@ -332,6 +340,8 @@ def _of_rows(report: dict[str, Any]) -> Iterator[str]:
         numbers = report[side]
         counts = f"{numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"
         yield f"{side.replace('_', '-')}: {counts}"
+    if report["not_made_again"]:
+        yield f"{report['not_made_again']} rows that you edited, accepted or dropped are not made any more; they stay"
     yield f"held out: {report['split']}"
     if (covered := report.get("coverage")) and covered["passages"]:
         yield f"covered: {covered_line(covered)}"
@@ -340,6 +350,8 @@ def _of_rows(report: dict[str, Any]) -> Iterator[str]:
         yield f"questions without an answer: {', '.join(kinds)}, of {wanted} that were wanted"
     if (wanted := report["rows_wanted"]) and (rows := report["train"]["rows"] + report["held_out"]["rows"]) < wanted:
         yield f"{rows} of the {wanted} rows that were wanted: the other questions were rejected, or none was found"
+    if report["kinds"]:
+        yield f"kinds of question: {', '.join(f'{count} {kind}' for kind, count in report['kinds'].items())}"
 
 
 def _most_frequent(counts: dict[str, int], sentence: str) -> Iterator[str]:

@@ -111,6 +111,11 @@ class Preparation(RecipeSection):
     answer_tokens: int = Field(
         1024, ge=16, le=32_768, description="The most tokens that the author may write at a time."
     )
+    gaps: bool = Field(
+        False,
+        description="Let rules also leave words out of sentences, to be filled in. Of languages other than English, "
+        "Japanese and Chinese they know nothing else.",
+    )
     attempts: int = Field(
         3, ge=1, le=10, description="How often to ask about a passage. Each time the author is told its mistake."
     )

@@ -63,6 +63,7 @@ class Order:
     wording: Wording
     instructed: bool = True  # else the author only goes on from examples
     mix: Mix = field(default_factory=lambda: MIX)
+    gaps: bool = False  # whether rules may ask for words that are left out of sentences
 
 
 def create(
@@ -81,7 +82,7 @@ def _rows_of(piece: Piece, order: Order, asked: bool) -> Dialogue[PieceResult]:
     if asked and order.task.form is not None and order.instructed:
         yield from _ask_author(result, order)
     if not any(candidate.by == "model" for candidate in result.kept):
-        candidates = order.task.rules(piece, order.count, order.seed)
+        candidates = order.task.rules(piece, order.count, order.seed, order.gaps)
         if asked and not order.instructed:
             candidates = yield from base.worded(candidates, order.task, order.wording)
         result.take(candidates)

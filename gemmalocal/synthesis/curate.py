@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from statistics import median
 
 from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.create import Rejection
-from gemmalocal.synthesis.piece import Candidate
+from gemmalocal.synthesis.piece import Candidate, passage_key
 from gemmalocal.workspace.datasets import DROPPED
 
 
@@ -58,6 +58,38 @@ def balanced(candidates: Sequence[Candidate], most: float | None) -> tuple[list[
     return (
         [candidate for index, candidate in enumerate(candidates) if index not in dropped],
         [(candidates[index], reason) for index in sorted(dropped)],
+    )
+
+
+# Of all rows, what those of rules that ask alike may be; others of a kind have HALF.
+SHARES = {"heading": 0.1, "gap": 0.25, "condition": 0.3}
+HALF = 0.5
+FEW = 20  # rows of a kind that are never too many
+
+
+def capped(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejection]]:
+    """No kind of the rules' questions beyond its share of all rows; which stay is by hash.
+
+    A passage keeps its only row, unless that is what stands under a heading: that kind asks for least.
+    """
+    of_passage = Counter(passage_key(candidate.piece) for candidate in candidates)
+    by_kind: dict[str, list[int]] = defaultdict(list)
+    for index, candidate in enumerate(candidates):
+        if candidate.by == "rules" and candidate.kind:
+            by_kind[candidate.kind].append(index)
+    dropped = dict[int, str]()
+    for kind, indices in by_kind.items():
+        limit = max(FEW, int(SHARES.get(kind, HALF) * len(candidates)))
+        surplus = len(indices) - limit
+        for index in sorted(indices, key=lambda index: candidates[index].record.key):
+            place = passage_key(candidates[index].piece)
+            if surplus > 0 and (of_passage[place] > 1 or kind == "heading"):
+                dropped[index] = f"is beyond its kind's share: {limit} rows that ask for a {kind}"
+                of_passage[place] -= 1
+                surplus -= 1
+    return (
+        [candidate for index, candidate in enumerate(candidates) if index not in dropped],
+        [(candidates[index], reason) for index, reason in sorted(dropped.items())],
     )
 
 

@@ -66,12 +66,13 @@ def passage_key(piece: Piece) -> PassageKey:
 
 
 class RuleQuestion(NamedTuple):
-    """A rule's question with its answer, the sentence it stands on, and how one comes from the other."""
+    """A rule's question with its answer, the sentence it stands on, how one comes from the other, and its kind."""
 
     question: str
     answer: str
     evidence: str
     reasoning: str
+    kind: str
 
 
 def pair(piece: Piece, question: str, answer: str) -> Record:

@@ -1,7 +1,8 @@
 """Rows without a model: plain, grammatical, and true by construction, since each answer is the passage's own words.
 
-English gets questions from definitions and headings, and gaps to fill. Of other languages that put spaces between
-words only the gaps are asked, without a word of English; of those that do not, see `spaceless`.
+A rule asks only what a sentence answers by its form (`english_forms`, `spaceless`), what a numbered list answers
+(`steps`), and what a document says under a heading where that is one statement. Sentences with a gap are asked only if
+they are wanted; in languages of which no such forms are known here, they are all that there is.
 """
 
 from __future__ import annotations
@@ -12,24 +13,15 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
-from gemmalocal.synthesis import spaceless, ways
+from gemmalocal.synthesis import english_forms, ground, spaceless, steps, ways
+from gemmalocal.synthesis.english_words import LEANING
 from gemmalocal.synthesis.language import OWN, english, sentences, unspaced
 from gemmalocal.synthesis.piece import GAP, Piece, RuleQuestion
 
-WORDS = range(6, 61)  # of a sentence that stands for itself
-LEANS = (  # what a sentence begins with that leans on the one before it
-    "it this that these those he she they we i you there here his her its their such both each another other either "
-    "neither however but and or so then thus therefore also moreover furthermore instead otherwise finally next "
-    "yet still if when while what which who where how why for as because although"
-)
-LEANING = frozenset(LEANS.split())
-SUBJECT = r"(?P<subject>(?:(?:The|A|An) )?[\w'’-]+(?: [\w'’-]+){0,4})"
-DEFINITION = re.compile(  # "A pump is a machine that": a short subject, and a verb with what begins a definition
-    rf"^{SUBJECT} (?P<verb>is|are|was|were) (?:an? |the |one of |any |some |used |made |called |[a-z]+ of )"
-)
+WORDS = range(6, 61)  # of a sentence that may have a gap
 WORD = re.compile(r"(?<![\w.,'’/-])(?:\d+(?:[.,:]\d+)*|[^\W\d][\w'’-]*\w)(?![\w'’/-]|[.,]\d)")  # what may be a gap
 CODE = re.compile(r"`|\]\(|https?://|[{}<>=|\\]")  # a sentence with such is no prose to leave a word out of
-BROKEN = re.compile(r" \.$|\w- \w")  # a line that is torn, or a word at a line's end
+HEADING_WORDS = range(1, 11)
 FRAMES = (
     "Please help me with the following.\n\n{0}",
     "Could you take care of this for me?\n\n{0}",
@@ -38,14 +30,20 @@ FRAMES = (
 )
 
 
-def questions(piece: Piece, count: int, seed: int) -> list[RuleQuestion]:
-    """At most `count` questions about a passage; each answer is a sentence of it."""
+def questions(piece: Piece, count: int, seed: int, gaps: bool = False) -> list[RuleQuestion]:
+    """At most `count` questions about a passage; each answer is a sentence of it, or its list. `gaps`: these too."""
     text = piece.passage.text
     if unspaced(text):
-        return spaceless.questions(piece, count, seed)
-    own = [line for line in sentences(text) if _stands_alone(line)]
-    first = (partial(_definitions, piece), partial(_heading, piece)) if english(text) else ()
-    return ways.questions(piece, own, count, seed, first, partial(_gap, piece))
+        return spaceless.questions(piece, count, seed, gaps)
+    own = [line for line in sentences(text) if GAP not in line]
+    asked: list[ways.Way] = []
+    if english(text):
+        plain = [line for line in own if english_forms.stands_alone(line)]
+        asked = [steps.questions(piece), *(english_forms.questions(way, piece, plain) for way in english_forms.WAYS)]
+        asked.append(_heading(piece, plain))
+    if gaps:
+        asked.append(ways.gaps(piece, [line for line in own if _may_have_gap(line)], seed, partial(_gap, piece)))
+    return ways.questions(asked, count)
 
 
 def summary(piece: Piece) -> str:
@@ -72,41 +70,33 @@ def rewrites(instruction: str, count: int, seed: int) -> list[str]:
     return [frame.format(instruction) for frame in frames]
 
 
-def silence(piece: Piece) -> str:
+def silence(piece: Piece, gaps: bool = False) -> str:
     """Why a passage gives the rules nothing to ask about or to shorten, as a verb's phrase."""
-    if not sentences(piece.passage.text):
+    text = piece.passage.text
+    if not sentences(text):
         return "have no whole sentence: lists, tables, code, or a script that marks none, as Thai"
-    return "have too few sentences that stand by themselves"
+    if not gaps and not english(text) and not spaceless.knows(text):
+        return "are in a language of which rules know no questions: --gaps leaves words out of sentences"
+    return "have too few sentences that rules can ask about, or shorten"
 
 
-def _definitions(piece: Piece, own: list[str]) -> Iterator[RuleQuestion]:
-    for line in own:
-        match = DEFINITION.match(line)
-        if match is None or not (subject := _subject(match["subject"], line)):
-            continue
-        interrogative = "who or what" if match["verb"] in ("was", "were") and subject[0].isupper() else "what"
-        question = f"{interrogative} {match['verb']} {subject}?"
-        prefix = f"In “{piece.title}”, " if subject.startswith("the ") and piece.title else ""  # the one of this text
-        full_question = prefix + question if prefix else question[0].upper() + question[1:]
-        yield RuleQuestion(full_question, line, line, f"{_says(piece)}: “{line}”")
-
-
-def _subject(words: str, line: str) -> str:
-    """What a definition defines, as it stands inside a sentence; '' if it is no name of a thing."""
-    first, _, rest = words.partition(" ")
-    if first.lower() in LEANING or re.search(r"\b(?:that|which|who|and|or|of it|there)\b", words):
-        return ""
-    if first in ("The", "A", "An"):
-        return f"{first.lower()} {rest}" if rest else ""
-    proper = rest[:1].isupper() or first.isupper() or any(mark.isdigit() for mark in first)
-    return words if proper or len(re.findall(rf"\b{re.escape(first)}\b", line)) > 1 else words[0].lower() + words[1:]
+def statement(piece: Piece) -> str:
+    """The sentence that is all of a section; "" if that says more."""
+    own = sentences(piece.passage.text)
+    names = {ground.normal(name) for name in (piece.section.rpartition(" > ")[2], piece.title, piece.passage.heading)}
+    lines = [line.strip() for line in piece.passage.text.splitlines() if any(mark.isalnum() for mark in line)]
+    body = [line for line in lines if ground.normal(line.strip("#*=- ")) not in names]
+    joined = ground.normal("\n".join(body))
+    return own[0] if len(own) == 1 and joined == ground.normal(own[0]) else ""
 
 
 def _heading(piece: Piece, own: list[str]) -> Iterator[RuleQuestion]:
-    heading = piece.section
-    if own and piece.title and re.search(r"[^\W\d]{3}", heading):
-        question = f"What does “{piece.title}” say under “{heading}”?"
-        yield RuleQuestion(question, own[0], own[0], f"Under “{heading}” it says: “{own[0]}”")
+    heading, line = piece.section.rpartition(" > ")[2], statement(piece)
+    names_something = re.search(r"[^\W\d]{3}", heading) and len(heading.split()) in HEADING_WORDS
+    leans = line.partition(" ")[0].strip(",").lower() in LEANING
+    if line in own and not leans and piece.title and names_something:
+        question = f"What does “{piece.title}” say about “{heading}”?"
+        yield RuleQuestion(question, line, line, f"Under “{heading}” it says: “{line}”", "heading")
 
 
 def _gap(piece: Piece, line: str, chance: random.Random) -> RuleQuestion | None:
@@ -121,21 +111,18 @@ def _gap(piece: Piece, line: str, chance: random.Random) -> RuleQuestion | None:
     match = chance.choice(telling or words)
     gapped = f"{line[: match.start()]}{GAP}{line[match.end() :]}"
     if not english(piece.passage.text):
-        return RuleQuestion(gapped, line, line, line)
+        return RuleQuestion(gapped, line, line, line, "gap")
     where = f", from “{piece.title}”" if piece.title else ""
-    reasoning = f"{_says(piece)}: “{line}” So the gap is filled by “{match[0]}”."
-    return RuleQuestion(f"Fill in the gap in this sentence{where}: {gapped}", line, line, reasoning)
+    says = f"“{piece.title}” says" if piece.title else "The source says"
+    reasoning = f"{says}: “{line}” So the gap is filled by “{match[0]}”."
+    return RuleQuestion(f"Fill in the gap in this sentence{where}: {gapped}", line, line, reasoning, "gap")
 
 
-def _says(piece: Piece) -> str:
-    return f"“{piece.title}” says" if piece.title else "The source says"
-
-
-def _stands_alone(line: str) -> bool:
+def _may_have_gap(line: str) -> bool:
     words = re.findall(r"[\w'’-]+", line)
     whole = all(line.count(left) == line.count(right) for left, right in ("()", "[]", "“”")) and not unspaced(line)
-    whole = whole and not line[0].isdigit() and not BROKEN.search(line)
-    return whole and len(words) in WORDS and words[0].lower() not in LEANING and GAP not in line
+    whole = whole and not line[0].isdigit() and not english_forms.BROKEN.search(line)
+    return whole and len(words) in WORDS and words[0].lower() not in LEANING
 
 
 def _words(line: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Rules for text without spaces between words: where Chinese and Japanese define, what is under a heading, and gaps.
+"""Rules for text without spaces between words: where Chinese and Japanese define, and gaps, if these are wanted.
 
 As nobody tells us where a word ends, a gap is what its own characters set apart: a number, a Latin word, a quoted or a
 katakana name, in Japanese kanji between kana; else the part of the sentence behind its last comma. Of other scripts
@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from gemmalocal.synthesis import ways
-from gemmalocal.synthesis.language import UNSPACED, sentences
+from gemmalocal.synthesis.language import UNSPACED, sentences, unspaced
 from gemmalocal.synthesis.piece import GAP, Piece, RuleQuestion
 
 LENGTHS = range(8, 201)  # characters of a sentence that stands for itself
@@ -36,7 +36,6 @@ class Language(NamedTuple):
     leaning: re.Pattern[str]  # what a sentence begins with that leans on the one before it
     define: re.Pattern[str]
     tell: str
-    under: str
     fill: str
     fill_from: str
     says: str
@@ -51,7 +50,6 @@ JAPANESE = Language(
         rf"(?:[{HAN}ァ-ヺーA-Za-z0-9）)]|もの|こと|ため|つ)(?:です|である|だ|をいう|を指す|をさす)。$"
     ),
     "{subject}について教えてください。",
-    "「{title}」の「{heading}」には何と書かれていますか？",
     "次の文の空欄を埋めてください：{gap}",
     "「{title}」からの次の文の空欄を埋めてください：{gap}",
     "「{title}」にはこう書かれています：「{line}」",
@@ -65,24 +63,30 @@ CHINESE = Language(
         r"(?:是指|指的是|是).{4,}。$"
     ),
     "请介绍一下{subject}。",
-    "《{title}》中“{heading}”一节说了什么？",
     "请填写下面句子中的空白：{gap}",
     "请填写《{title}》中下面句子的空白：{gap}",
     "《{title}》中写道：“{line}”",
 )
 
 
-def questions(piece: Piece, count: int, seed: int) -> list[RuleQuestion]:
+def questions(piece: Piece, count: int, seed: int, gaps: bool) -> list[RuleQuestion]:
     """At most `count` questions about a passage; each answer is a sentence of it."""
     text = piece.passage.text
-    language = JAPANESE if KANA.search(text) else CHINESE if re.search(f"[{HAN}]", text) else None
+    language = _language(text)
     own = [line for line in sentences(text) if _stands_alone(line, language)]
-    first = (
-        (partial(_definitions, piece, language=language), partial(_heading, piece, language=language))
-        if language
-        else ()
-    )
-    return ways.questions(piece, own, count, seed, first, partial(_gap, piece, language))
+    asked: list[ways.Way] = [_definitions(piece, own, language)] if language else []
+    if gaps:
+        asked.append(ways.gaps(piece, own, seed, partial(_gap, piece, language)))
+    return ways.questions(asked, count)
+
+
+def knows(text: str) -> bool:
+    """Whether something else than gaps can be asked about a text."""
+    return unspaced(text) and _language(text) is not None
+
+
+def _language(text: str) -> Language | None:
+    return JAPANESE if KANA.search(text) else CHINESE if re.search(f"[{HAN}]", text) else None
 
 
 def words(line: str) -> list[str]:
@@ -95,14 +99,7 @@ def _definitions(piece: Piece, own: Sequence[str], language: Language) -> Iterat
     for line in own:
         if match := language.define.match(line):
             question = language.tell.format(subject=match["subject"].strip())
-            yield RuleQuestion(question, line, line, _says(piece, line, language))
-
-
-def _heading(piece: Piece, own: Sequence[str], language: Language) -> Iterator[RuleQuestion]:
-    heading = piece.section
-    if own and piece.title and UNSPACED.search(heading):
-        question = language.under.format(title=piece.title, heading=heading)
-        yield RuleQuestion(question, own[0], own[0], _says(piece, own[0], language))
+            yield RuleQuestion(question, line, line, _says(piece, line, language), "definition")
 
 
 def _gap(piece: Piece, language: Language | None, line: str, chance: random.Random) -> RuleQuestion | None:
@@ -115,9 +112,9 @@ def _gap(piece: Piece, language: Language | None, line: str, chance: random.Rand
     match = chance.choice(gaps)
     gapped = f"{line[: match.start()]}{GAP}{line[match.end() :]}"
     if language is None:
-        return RuleQuestion(gapped, line, line, line)
+        return RuleQuestion(gapped, line, line, line, "gap")
     question = (language.fill_from if piece.title else language.fill).format(title=piece.title, gap=gapped)
-    return RuleQuestion(question, line, line, _says(piece, line, language))
+    return RuleQuestion(question, line, line, _says(piece, line, language), "gap")
 
 
 def _says(piece: Piece, line: str, language: Language) -> str:

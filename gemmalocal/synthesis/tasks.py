@@ -130,13 +130,13 @@ class FactsForm:
 class Task:
     """`form` is what an author is asked for, if one is, `facts` what it is asked for where that gave nothing.
 
-    `rules` makes candidates without an author, of (piece, count, seed); `ready_made` are those that need nobody.
+    `rules` makes candidates without an author, of (piece, count, seed, whether with gaps); `ready_made` need nobody.
     """
 
     name: str
     form: AuthorForm | None = None
     facts: FactsForm | None = None
-    rules: Callable[[Piece, int, int], list[Candidate]] = lambda piece, count, seed: []
+    rules: Callable[[Piece, int, int, bool], list[Candidate]] = lambda piece, count, seed, gaps: []
     ready_made: Callable[[Piece], list[Candidate]] = lambda piece: []
 
 
@@ -225,25 +225,28 @@ def _rewrite(piece: Piece, row: Rewrite, by: str = "model") -> Candidate:
     return Candidate(piece, record, piece.row.reply, by, question=row.instruction)
 
 
-def _pairs_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
-    questions = rules.questions(piece, count, seed)
-    rows = (Pair(question=rule.question, answer=rule.answer, evidence=rule.evidence) for rule in questions)
-    return [replace(_pair(piece, row), by="rules") for row in rows]
+def _pairs_by_rule(piece: Piece, count: int, seed: int, gaps: bool) -> list[Candidate]:
+    return [
+        replace(_pair(piece, Pair(**rule._asdict())), by="rules", kind=rule.kind)
+        for rule in rules.questions(piece, count, seed, gaps)
+    ]
 
 
-def _thoughts_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
-    questions = rules.questions(piece, count, seed)
-    return [replace(_thought(piece, Thought(**question._asdict())), by="rules") for question in questions]
+def _thoughts_by_rule(piece: Piece, count: int, seed: int, gaps: bool) -> list[Candidate]:
+    return [
+        replace(_thought(piece, Thought(**rule._asdict())), by="rules", kind=rule.kind)
+        for rule in rules.questions(piece, count, seed, gaps)
+    ]
 
 
-def _summary_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
+def _summary_by_rule(piece: Piece, count: int, seed: int, gaps: bool) -> list[Candidate]:
     evidence = rules.summary(piece)
     joint = "" if unspaced(evidence) else " "
     row = Summary(summary=evidence.replace(" ... ", joint), evidence=evidence) if evidence else None
     return [replace(_summary(piece, row), by="rules")] if row else []
 
 
-def _rewrites_by_rule(piece: Piece, count: int, seed: int) -> list[Candidate]:
+def _rewrites_by_rule(piece: Piece, count: int, seed: int, gaps: bool) -> list[Candidate]:
     rewrites = rules.rewrites(instruction(piece), count, seed)
     return [_rewrite(piece, Rewrite(instruction=text), "rules") for text in rewrites]
 

@@ -1,37 +1,35 @@
-"""The order in which rules of any language ask: the ways that are tried first, then gaps in the sentences left."""
+"""The order in which rules of any language ask: a question of each kind, then another; of a sentence only one."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gemmalocal.synthesis.piece import Piece, RuleQuestion
 
-Way = Callable[[list[str]], Iterable[RuleQuestion]]  # what can be asked about sentences
+Way = Iterable[RuleQuestion]  # what can be asked in one way, the best first
 
 
-def questions(
-    piece: Piece,
-    own: Sequence[str],
-    count: int,
-    seed: int,
-    first: Sequence[Way],
-    gap: Callable[[str, random.Random], RuleQuestion | None],
-) -> list[RuleQuestion]:
-    """At most `count` about a passage's `own` sentences, none asked about twice; gaps by `seed` and the passage."""
+def questions(ways: Sequence[Way], count: int) -> list[RuleQuestion]:
+    """At most `count`, one of each way in turn, none about a sentence that another was asked about."""
+    waiting = [iter(way) for way in ways]
     chosen: list[RuleQuestion] = []
-    for way in first:
-        chosen += islice(way(_left(own, chosen)), max(0, count - len(chosen)))
-    chance = random.Random(f"{seed}\x00{piece.passage.text}")
-    spare = _left(own, chosen)
-    chance.shuffle(spare)
-    for line in spare[: count - len(chosen)]:
-        if question := gap(line, chance):
+    used = set[str]()
+    while waiting and len(chosen) < count:
+        way = waiting.pop(0)
+        question = next((question for question in way if question.evidence not in used), None)
+        if question is not None:
             chosen.append(question)
+            used.add(question.evidence)
+            waiting.append(way)
     return chosen
 
 
-def _left(own: Sequence[str], chosen: Sequence[RuleQuestion]) -> list[str]:
-    used = {question.evidence for question in chosen}
-    return [line for line in own if line not in used]
+def gaps(
+    piece: Piece, own: Sequence[str], seed: int, gap: Callable[[str, random.Random], RuleQuestion | None]
+) -> Iterator[RuleQuestion]:
+    """Sentences with something left out, by `seed` and the passage."""
+    chance = random.Random(f"{seed}\x00{piece.passage.text}")
+    spare = list(own)
+    chance.shuffle(spare)
+    return (question for line in spare if (question := gap(line, chance)))

@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -164,6 +164,20 @@ def by_hand(folder: Path) -> Hand:
         raise DatasetError(f"{file} is damaged: it does not say what was changed by hand.", hint) from error
 
 
+def decided(folder: Path, hand: Hand, made: Collection[int]) -> dict[str, list[DatasetRow]]:
+    """By file, the rows that a person edited, accepted or dropped, and that are none of those `made` anew (keys)."""
+    rows = {name: [row for row in read(folder / name) if _origin(row) not in made] for name in SIDES}
+    return {
+        name: [
+            row
+            for row in rows[name]
+            if (name == REJECTED and _origin(row) in hand.dropped and row["reason"] == DROPPED)
+            or (name != REJECTED and (_origin(row) in hand.accepted or _origin(row) in hand.edited))
+        ]
+        for name in SIDES
+    }
+
+
 def lines(file: Path, numbers: Iterable[int]) -> list[DatasetRow]:
     """The rows of some lines, from 1, each once; raises `DatasetError` for a line that is not there."""
     rows = numbered(file)
@@ -212,6 +226,32 @@ def edit(folder: Path, name: str, row: DatasetRow, text: str) -> None:
         rows.insert(position, answered(row, text))
         hand.edited[_origin(row)] = text
         _change(folder, hand, {name: rows})
+
+
+def rescore(folder: Path, threshold: int, reason: str) -> tuple[int, int]:
+    """Let only rows of at least this score stay, for whoever has the dataset to itself.
+
+    Rejected rows whose reason begins with `reason` come back if they reach it. Rows without a score, and those that a
+    person edited or accepted, stay. Returns how many came back, and how many went.
+    """
+    hand = by_hand(folder)
+    files = {name: read(folder / name) for name in SIDES}
+    back = [row for row in files[REJECTED] if row["reason"].startswith(reason) and row.get("score", 0) >= threshold]
+    files[REJECTED] = [row for row in files[REJECTED] if row not in back]
+    gone = 0
+    for name, side in ((TRAIN_FILE, False), (HELD_OUT_FILE, True)):
+        low = [
+            row
+            for row in files[name]
+            if row.get("score", threshold) < threshold and row["by"] != "hand" and _origin(row) not in hand.accepted
+        ]
+        files[name] = [row for row in files[name] if row not in low]
+        files[name] += [_plain(row) for row in back if bool(row.get("held_out")) is side]
+        reasons = [f"{reason} {threshold}: {row['score']}" for row in low]
+        files[REJECTED] += [{**row, "reason": why, "held_out": side} for row, why in zip(low, reasons, strict=True)]
+        gone += len(low)
+    _change(folder, hand, files)
+    return len(back), gone
 
 
 def _origin(row: DatasetRow) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ import pytest
 from gemmalocal.documents.document import Passage
 from gemmalocal.errors import RecipeError
 from gemmalocal.records import Message
-from gemmalocal.synthesis import base, curate, ground, rules
+from gemmalocal.synthesis import base, curate
 from gemmalocal.synthesis.asking import Answer, AskModel, Prompt, Remembered, Unanswered, Usage
 from gemmalocal.synthesis.create import Order, create
 from gemmalocal.synthesis.dialogue import Dialogue, side_by_side
@@ -109,88 +108,6 @@ def test_a_base_model_words_the_questions_and_nonsense_is_not_taken() -> None:
     ):
         (worded,) = side_by_side([base.worded([prism], TASKS["qa"], Wording())], Author(answer))
         assert worded[0].by == by
-
-
-def test_rules_ask_sensibly_and_answer_with_the_texts_own_words() -> None:
-    asked = rules.questions(piece(), 4, seed=0)
-    assert [question.question for question in asked[:3]] == [
-        "In “Light”, what is the lamp?",
-        "What are prisms?",
-        "What does “Light” say under “Lamp”?",
-    ]
-    assert "It was made in 1871." not in [question.answer for question in asked]
-    assert all(ground.problem(question.evidence, TEXT) is None for question in asked)
-    assert asked == rules.questions(piece(), 4, seed=0)
-
-
-@pytest.mark.parametrize(
-    ("text", "says"),
-    [
-        ("Die Lampe ist ein Brenner mit sechs Dochten. Das Licht leuchtet achtzehn Meilen weit über das Meer.", "____"),
-        ("ประภาคารคือหอคอยที่ส่องแสง มันถูกสร้างขึ้นในปี 1871 ผู้ดูแลสามคนทำงานที่นั่น", None),
-        ("dh_installinit debian/package.init を編集して dh_make の example を使うことができます。", None),
-    ],
-)
-def test_other_languages_get_gaps_without_a_word_of_english_or_nothing(text: str, says: str | None) -> None:
-    asked = rules.questions(piece(text), 3, seed=0)
-    if says is None:
-        assert asked == []
-        return
-    assert asked
-    for question in asked:
-        left, right = question.question.split(says)
-        assert question.answer.startswith(left)
-        assert question.answer.endswith(right)
-
-
-JAPANESE = """灯台とは、船に位置を知らせるための塔である。この灯台は古いものです。
-レンズは172個のガラスのプリズムでできています。
-三人の守り手が四時間ごとに交代で勤務します。「霧が出た。」と言われると、守り手は圧縮空気でサイレンを
-鳴らします。"""
-CHINESE = """灯塔是给船只指示位置的塔。它很古老。透镜由172块玻璃棱镜组成。
-最重要的是保持清洁。守塔人每晚写日志，并且把灯擦干净。"""
-
-
-@pytest.mark.parametrize(
-    ("text", "asks"),
-    [
-        (
-            JAPANESE,
-            {
-                "灯台について教えてください。": "灯台とは、船に位置を知らせるための塔である。",
-                "「Light」の「光」には何と書かれていますか？": "レンズは172個のガラスのプリズムでできています。",
-                "「Light」からの次の文の空欄を埋めてください：三人の守り手が四時間ごとに交代で____します。": (
-                    "三人の守り手が四時間ごとに交代で勤務します。"
-                ),
-                "「Light」からの次の文の空欄を埋めてください："
-                "「霧が出た。」と言われると、守り手は圧縮空気で____を鳴らします。": (
-                    "「霧が出た。」と言われると、守り手は圧縮空気でサイレンを鳴らします。"
-                ),
-            },
-        ),
-        (
-            CHINESE,
-            {
-                "请介绍一下灯塔。": "灯塔是给船只指示位置的塔。",
-                "《Light》中“光”一节说了什么？": "透镜由172块玻璃棱镜组成。",
-                "请填写《Light》中下面句子的空白：守塔人每晚写日志，____。": "守塔人每晚写日志，并且把灯擦干净。",
-            },
-        ),
-    ],
-)
-def test_text_without_spaces_is_asked_about_in_its_own_language(text: str, asks: dict[str, str]) -> None:
-    of = replace(piece(text), passage=replace(piece(text).passage, heading="光"))
-    asked = rules.questions(of, 9, seed=0)
-    assert {question.question: question.answer for question in asked} == asks
-    assert all(ground.problem(question.evidence, text) is None for question in asked)
-    shorter = rules.summary(of)
-    assert 0 < len(shorter) < len(text)
-    assert ground.problem(shorter, text) is None
-
-
-def test_a_passage_that_gives_nothing_says_why() -> None:
-    assert "no whole sentence" in rules.silence(piece("| a | b |\n| c | d |"))
-    assert "too few sentences" in rules.silence(piece("However, it is so."))
 
 
 def candidate(question: str, document: str = "d", score: int | None = None) -> Candidate:
