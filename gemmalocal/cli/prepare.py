@@ -69,6 +69,8 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @click.option("--attempts", type=int, help="How often to ask about a passage until an answer can be used.")
 @click.option("--gaps", is_flag=True, default=None, help="Let rules also leave words out of sentences, to fill in.")
 @click.option("--judge", is_flag=True, default=None, help="Let the model score each row from 1 to 10.")
+@click.option("--judge-model", metavar="NAME", help="Another model that scores: on a server, if one is named.")
+@click.option("--judge-endpoint", metavar="URL", help="The server that scores, if it is another.")
 @click.option("--threshold", type=int, help="The lowest score of a row that is kept. It goes with --judge.")
 @click.option("--balance", type=float, help="The most rows from one file. 2 is twice as many as a usual file gives.")
 @click.option("--held-out", type=float, help="The share of the rows that is held out, from 0 to 0.5.")
@@ -133,10 +135,13 @@ def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]
     from gemmalocal.recipe import recipe_file
     from gemmalocal.recipe.prepare_schema import Preparation
 
-    if options["threshold"] is not None and not (options["judge"] or file):
+    judged = options["judge"] or options["judge_model"] or options["judge_endpoint"]
+    if options["threshold"] is not None and not (judged or file):
         raise RecipeError("--threshold needs --judge.", "Give --judge too, or leave --threshold out.")
     endpoint = {"url": options.pop("endpoint"), "model": options.pop("endpoint_model")}
     endpoint |= {name: options.pop(name) for name in ("key_env", "concurrency", "timeout")}
+    if options["judge_endpoint"] is not None:
+        options["judge_endpoint"] = {"url": options["judge_endpoint"]}
     keys = {name: value for name, value in options.items() if value is not None}
     endpoint = {name: value for name, value in endpoint.items() if value is not None}
     if endpoint and "url" not in endpoint and not file:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from collections.abc import Iterator
+import termios
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +23,10 @@ from gemmalocal.workspace.ratings import BAD, GOOD, SKIP, Review
 
 KEYS = "g good   b bad   s skip   u undo   q quit"
 SAID = {"g": GOOD, "b": BAD, "s": SKIP}
-ENDS = ("q", "\x03", "\x04", "\x1b")  # q, ctrl+c, ctrl+d, escape
+NextKey = Callable[[], str]
+ARROW = re.compile(r"\x1b(?:\[[0-9;]*[A-Za-z~]|O[A-Za-z])")  # and its like: several bytes, of which one may be a b
+UNFINISHED = re.compile(r"\x1b(?:\[[0-9;]*|O)?")
+ENDS = ("q", "\x03", "\x04")  # q, ctrl+c, ctrl+d
 NAME = 32  # cells at most
 
 
@@ -31,8 +39,14 @@ def review(name: str, seed: int, as_json: bool) -> None:
         return
     if not state.drawn:
         raise DatasetError(f"{name} has no rows to rate.", "Make it again, or accept rejected rows: gemmalocal accept.")
+    with _keys() as next_key:
+        _ask(folder, state, next_key)
+
+
+def _ask(folder: Path, state: Review, next_key: NextKey) -> None:
+    """Have rows rated until none waits or the person quits; then say what that tells, and offer a threshold."""
     try:
-        state = _rated(folder, state)
+        state = _rated(folder, state, next_key)
     except (EOFError, KeyboardInterrupt):
         state = ratings.opened(folder)
     left = len(state.waiting)
@@ -42,18 +56,18 @@ def review(name: str, seed: int, as_json: bool) -> None:
         low, high = state.standing.interval
         say(f"{state.standing.sentence} (of all rows, {low:.0%} to {high:.0%} at 95 %)")
     if not left:
-        _offer(folder, state)
+        _offer(folder, state, next_key)
 
 
-def _rated(folder: Path, state: Review) -> Review:
+def _rated(folder: Path, state: Review, next_key: NextKey) -> Review:
     """Ask about each row that waits, until none does or the person quits."""
     while state.waiting:
         row = state.waiting[0]
         for line in shown(row, *state.place):
             say(line)
-        key = _key()
+        key = next_key()
         while key not in (*SAID, *ENDS, "u"):
-            key = _key()
+            key = next_key()
         if key in ENDS:
             break
         state = ratings.undo(folder) if key == "u" else ratings.rate(folder, row, SAID[key], state.seed)
@@ -61,11 +75,37 @@ def _rated(folder: Path, state: Review) -> Review:
     return state
 
 
-def _key() -> str:
-    """A key that was pressed; of input that is no terminal the first letter of a line. Raises `EOFError` at its end."""
-    if sys.stdin.isatty():
-        return click.getchar().lower()
-    line = sys.stdin.readline()
+@contextmanager
+def _keys() -> Iterator[NextKey]:
+    """What gives the next key that is pressed, also one that was before it was asked for.
+
+    Of input that is no terminal it is the first letter of a line. It raises `EOFError` at the end.
+    """
+    if not sys.stdin.isatty():
+        yield lambda: _first_letter(sys.stdin.readline())
+        return
+    terminal = sys.stdin.fileno()
+    before = termios.tcgetattr(terminal)
+    tty.setcbreak(terminal, termios.TCSANOW)
+    typed = ""
+
+    def next_key() -> str:
+        nonlocal typed
+        while not typed or UNFINISHED.fullmatch(typed):
+            text = os.read(terminal, 64).decode(errors="replace")
+            if not text:
+                raise EOFError
+            typed = ARROW.sub("", typed + text)
+        key, typed = typed[0].lower(), typed[1:]
+        return key
+
+    try:
+        yield next_key
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+
+
+def _first_letter(line: str) -> str:
     if not line:
         raise EOFError
     return line.strip()[:1].lower()
@@ -92,7 +132,7 @@ def _indented(text: str) -> str:
     return "\n  ".join(printable(line) for line in text.splitlines())
 
 
-def _offer(folder: Path, state: Review) -> None:
+def _offer(folder: Path, state: Review, next_key: NextKey) -> None:
     """Propose a threshold, and apply it if the person says so."""
     proposal = state.proposal
     if proposal is None:
@@ -104,7 +144,11 @@ def _offer(folder: Path, state: Review) -> None:
         note("It is applied already.")
         return
     note(f"Apply {proposal.threshold}, now and when the dataset is made again? y yes   n no")
-    if _key() != "y":
+    try:
+        said = next_key()
+    except (EOFError, KeyboardInterrupt):
+        said = "n"
+    if said != "y":
         note("Nothing was changed.")
         return
     back, gone = ratings.choose(folder, proposal.threshold)

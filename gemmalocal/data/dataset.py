@@ -229,8 +229,8 @@ def held_out_mask(keys: NDArray[np.uint64], share: float) -> NDArray[np.bool_]:
     """
     if not share or len(np.unique(keys)) < 2:
         return np.zeros(len(keys), np.bool_)
-    below, wanted = np.count_nonzero((keys >> np.uint64(32)) < int(share * 2**32)), share * len(keys)
+    below, wanted = int(((keys >> np.uint64(32)) < int(share * 2**32)).sum()), share * len(keys)
     fewest, most = ceil((1 - OFF) * wanted), int((1 + OFF) * wanted)
     number = min(max(below, fewest), most) if fewest <= most else round(wanted)
-    held_out = keys < np.sort(keys)[min(max(number, 1), len(keys) - 1)]
+    held_out: NDArray[np.bool_] = keys < np.sort(keys)[min(max(number, 1), len(keys) - 1)]
     return held_out if held_out.any() else keys == keys.min()

@@ -78,8 +78,8 @@ def card(name: str, sides: dict[str, tuple[str, int]], about: dict[str, Any]) ->
     )
     lines = [f"---\n{head.to_yaml()}\n---\n\n# {name}\n"]
     lines += [f"- {split}: {rows} rows" for split, (_, rows) in sides.items()]
-    labels = {"task": "Task", "author": "Written by", "documents": "Documents", "split": "Held out"}
-    lines += [f"- {label}: {about[key]}" for key, label in labels.items() if key in about]
+    labels = {"task": "Task", "author": "Written by", "documents": "Documents", "split": "Held out", "rated": "Quality"}
+    lines += [f"- {label}: {about[key]}" for key, label in labels.items() if about.get(key)]
     return "\n".join([*lines, "\nThe documents' licence holds for their words. Made with gemmalocal.\n"])
 
 

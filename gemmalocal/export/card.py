@@ -12,9 +12,10 @@ from huggingface_hub import ModelCard, ModelCardData
 from gemmalocal import __version__
 from gemmalocal.export.proof import Proof
 from gemmalocal.export.source import FinishedRun
+from gemmalocal.files import paths
 from gemmalocal.jobs.history import JobState
 from gemmalocal.recipe import recipe_file
-from gemmalocal.workspace import reports
+from gemmalocal.workspace import datasets, ratings, reports
 from gemmalocal.workspace.exports import ExportForm
 
 LIBRARIES = {"adapter": "peft", "mlx-adapter": "mlx", "merged": "transformers"}
@@ -116,9 +117,17 @@ def _provenance(finished: FinishedRun) -> str:
     recipe = type(finished.recipe).model_validate(shown)
     store = finished.run / "examples"
     return (
-        f"Data: `{shown['data']['path']}`, as tokens sha256 `{_hash(store)}`.\n\n"
+        f"Data: `{shown['data']['path']}`, as tokens sha256 `{_hash(store)}`.{_rated(finished)}\n\n"
         f"Versions: {_versions(finished.run)}.\n\n```yaml\n{recipe_file.dump(recipe)}```"
     )
+
+
+def _rated(finished: FinishedRun) -> str:
+    """What a person said of the rows of prepared datasets, as they are now."""
+    named = [Path(source.path) for source in finished.recipe.data.sources]
+    folders = [path if path.is_absolute() else paths.datasets() / path for path in named]
+    said = [ratings.sentence(folder) for folder in folders if datasets.ours(folder)]
+    return "".join(f" Of its rows {sentence.replace(' by you', ' by a person')}." for sentence in said if sentence)
 
 
 def _hash(store: Path) -> str:

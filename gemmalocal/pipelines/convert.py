@@ -17,7 +17,7 @@ from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.background import Stopped, in_background
 from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Rejected, Tell
-from gemmalocal.workspace import datasets
+from gemmalocal.workspace import datasets, ratings
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
@@ -43,7 +43,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
                 yield from map(Notice, notices)
                 written[split] = (f"{split}{export_formats.FORMS[spec['form']][1]}", count)
             if spec["form"] == "hub":
-                dataset_report = datasets.report(source)
+                dataset_report = {**datasets.report(source), **_rated(source)}
                 card = export_formats.card(spec["name"], written, dataset_report)
                 (folder / "README.md").write_text(card, encoding="utf-8")
     except Stopped:
@@ -51,6 +51,12 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         return
     yield Report({**report, "rows": {split: count for split, (_, count) in written.items()}})
     yield Finished("done")
+
+
+def _rated(source: Path) -> dict[str, str]:
+    """What a person said of the rows, for the card."""
+    said = ratings.sentence(source)
+    return {"rated": said.replace("by you", "by a person")} if said else {}
 
 
 def _side(path: str, form: str, folder: Path, split: str, tell: Tell) -> tuple[int, list[str]]:

@@ -21,8 +21,9 @@ from gemmalocal.jobs.events import Counted, Event, Finished, Notice, Report, Sta
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.authors import Author, open_author
 from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
+from gemmalocal.pipelines.shared.judges import Judge, about, check_judge, open_judge, told
 from gemmalocal.pipelines.shared.pace import Work
-from gemmalocal.pipelines.shared.passages import KEEP, GatheredPieces, Reading, gather
+from gemmalocal.pipelines.shared.passages import NAMED, GatheredPieces, Reading, gather, of_sources
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.synthesis import curate, rules, unanswerable
@@ -37,11 +38,10 @@ from gemmalocal.synthesis.split import held_out
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
-from gemmalocal.workspace import datasets
+from gemmalocal.workspace import datasets, ratings
 from gemmalocal.workspace.covered import line as covered_line
 
 FILLINGS = 2  # times that rows are asked for which are missing of those wanted
-NAMED = 5  # reasons, and refused sources, that are told one by one
 TOGETHER = 512  # texts whose tokens are counted at once
 LISTED = 100  # refused sources, and warnings, that the report lists beside their number; all are in files
 
@@ -62,6 +62,7 @@ class PreparedRows:
     asked: int = 0
     reused: int = 0  # answers that were there already
     usage: Usage = Usage()  # of both
+    judge: Judge | None = None
 
     def add(self, result: PieceResult) -> None:
         """Add what came of a piece, or of a judgement."""
@@ -81,6 +82,12 @@ class PreparedRows:
         place = {id(piece): number for number, piece in enumerate(pieces)}
         self.kept.sort(key=lambda candidate: place[id(candidate.piece)])
         self.rejected.sort(key=lambda rejection: place[id(rejection[0].piece)])
+
+    def count(self, remembered: Remembered) -> None:
+        """Add what was asked, and what that cost."""
+        self.asked += remembered.asked
+        self.reused += remembered.reused
+        self.usage = self.usage.plus(remembered.usage)
 
     def counted(self) -> Counted:
         """How many rows there are so far."""
@@ -106,7 +113,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             gathered.pieces = situated(gathered.pieces)
         _save(directory / datasets.REFUSED, "reason", gathered.refused)
         _save(directory / datasets.WARNINGS, "warning", gathered.warnings)
-        yield from map(Notice, _of_sources(gathered))
+        yield from map(Notice, of_sources(gathered))
         if not gathered.pieces:
             raise DatasetError(
                 "Nothing was read that can become rows.", f"Why, of each source: {directory / datasets.REFUSED}."
@@ -120,7 +127,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         return
     report = deliver(preparation, gathered, prepared, tokenizer, directory)
     yield from map(Notice, _of_rows(report))
-    yield Report(report)
+    if rated := ratings.sentence(directory):
+        yield Notice(rated)
+    yield Report({**report, "rated": rated})
     rows = f"{report['train']['rows']} rows in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
     yield Finished("done", rows)
 
@@ -135,10 +144,11 @@ def write(
     remembered: Remembered | None = None
     if author.ask:
         remembered = Remembered(directory / datasets.ASKED, author.ask, author.name, partial(_usage, tokenizer))
-    for wish, what in ((plan.judge, "judge the rows"), (plan.unanswerable, "ask what the documents do not answer")):
-        if wish and not (remembered and author.instructed):
-            hint = "Name a model that follows instructions, or an endpoint."
-            raise RecipeError(f"Nothing can {what}: the author is {author.title}.", hint)
+    if plan.unanswerable and not (remembered and author.instructed):
+        hint = "Name a model that follows instructions, or an endpoint."
+        raise RecipeError(f"Nothing can ask what the documents do not answer: the author is {author.title}.", hint)
+    if plan.judge:
+        check_judge(plan, author, tell)
     order = Order(
         TASKS[plan.task], plan.pairs, plan.attempts, plan.seed, wording, author.instructed, plan.kinds, plan.gaps
     )
@@ -156,19 +166,38 @@ def write(
         if prepared.wanted is not None and remembered and author.instructed and order.task.facts:
             _fill_up(gathered.pieces, prepared, order, work)
         if plan.judge:
-            candidates, prepared.kept = prepared.kept, []
-            work.begin("rows judged", len(candidates))
-            for result in judge(candidates, wording, work.ask, plan.threshold):
-                prepared.add(result)
-                work.advance(prepared.counted)
+            prepared.judge = open_judge(plan, author, directory, tell)
+            own = work if prepared.judge.voice is author else None
+            _judged(prepared, wording, prepared.judge, own, directory, tell)
             prepared.sort(gathered.pieces)
         if plan.unanswerable:
             _ask_unanswerable(plan, gathered.pieces, prepared, wording, work)
     finally:
         author.close()
     if remembered:
-        prepared.asked, prepared.reused, prepared.usage = remembered.asked, remembered.reused, remembered.usage
+        prepared.count(remembered)
     return prepared
+
+
+def _judged(
+    prepared: PreparedRows, wording: Wording, judge_: Judge, work: Work | None, directory: Path, tell: Teller
+) -> None:
+    """Let the rows be judged: by the author through its `work`, else by a judge of its own."""
+    candidates, prepared.kept = prepared.kept, []
+    remembered: Remembered | None = None
+    if work is None:
+        assert judge_.voice.ask is not None
+        remembered = Remembered(directory / datasets.ASKED, judge_.voice.ask, judge_.voice.name)
+        work = Work(tell, len(candidates), remembered)
+    try:
+        work.begin("rows judged", len(candidates))
+        for result in judge(candidates, wording, work.ask, judge_.threshold):
+            prepared.add(result)
+            work.advance(prepared.counted)
+    finally:
+        if remembered:
+            prepared.count(remembered)
+            judge_.voice.close()
 
 
 def _fill_up(pieces: Sequence[Piece], prepared: PreparedRows, order: Order, work: Work) -> None:
@@ -217,7 +246,8 @@ def deliver(
 ) -> dict[str, Any]:
     """Choose among the candidates, write the files, and count."""
     kept, repeated = curate.unique(prepared.kept)
-    kept, surplus = curate.balanced(kept, preparation.balance)
+    own = prepared.judge is not None and prepared.judge.same  # an author is no judge of which of its rows are better
+    kept, surplus = curate.balanced(kept, preparation.balance, by_score=not own)
     kept, alike = curate.capped(kept)
     kept, beyond = unanswerable.capped(kept, preparation.unanswerable)
     rejected = [*curate.distinct(prepared.kept, prepared.rejected), *repeated, *surplus, *alike, *beyond]
@@ -283,6 +313,7 @@ def _of_making(preparation: Preparation, gathered: GatheredPieces, prepared: Pre
         "tokens": prepared.usage._asdict(),
         "left_to_rules": dict(prepared.losses.most_common()),
         "without_rows": dict(prepared.without_rows.most_common()),
+        "judge": about(prepared.judge, [*prepared.kept, *(candidate for candidate, _ in prepared.rejected)]),
     }
 
 
@@ -311,22 +342,6 @@ def _save(file: Path, key: str, reasons: Sequence[tuple[str, str]]) -> None:
     atomic.write_text(file, "".join(f"{line}\n" for line in lines))
 
 
-def _of_sources(gathered: GatheredPieces) -> Iterator[str]:
-    for source, reason in gathered.refused[:NAMED]:
-        yield f"refused: {reason if source in reason else f'{source}: {reason}'}"
-    if (more := len(gathered.refused) - NAMED) > 0:
-        yield f"refused: {more} more, see {datasets.REFUSED}"
-    for source, warning in gathered.warnings[:NAMED]:
-        yield f"{source}: {warning}"
-    if (more := len(gathered.warnings) - NAMED) > 0:
-        yield f"{more} more warnings, see {datasets.WARNINGS}"
-    if gathered.same:
-        yield f"{len(gathered.same)} documents are the same as others and were left out"
-    if gathered.copies:
-        yield f"{gathered.copies} passages nearly repeat others and were left out; {KEEP}"
-    yield f"{len(gathered.pieces)} passages of {gathered.documents} documents"
-
-
 def _of_rows(report: dict[str, Any]) -> Iterator[str]:
     yield f"written by {report['author']}; {report['asked']} prompts asked, {report['answers_known']} answers known"
     if (tokens := report["tokens"])["completion"]:
@@ -340,6 +355,7 @@ def _of_rows(report: dict[str, Any]) -> Iterator[str]:
         numbers = report[side]
         counts = f"{numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"
         yield f"{side.replace('_', '-')}: {counts}"
+    yield from told(report["judge"])
     if report["not_made_again"]:
         yield f"{report['not_made_again']} rows that you edited, accepted or dropped are not made any more; they stay"
     yield f"held out: {report['split']}"

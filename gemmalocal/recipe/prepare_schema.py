@@ -119,8 +119,19 @@ class Preparation(RecipeSection):
     attempts: int = Field(
         3, ge=1, le=10, description="How often to ask about a passage. Each time the author is told its mistake."
     )
-    judge: bool = Field(False, description="Let the author score each row from 1 to 10.")
-    threshold: int = Field(7, ge=1, le=10, description="The lowest score that the judge lets pass.")
+    judge: bool = Field(
+        False, description="Let a model score each row from 1 to 10: the author, unless another is named."
+    )
+    judge_model: str | None = Field(
+        None, description="The judge's model: on its own server, else on the author's, else on this machine."
+    )
+    judge_endpoint: EndpointSpec | None = Field(None, description="The judge's own server. It has an endpoint's keys.")
+    threshold: int = Field(
+        7,
+        ge=1,
+        le=10,
+        description="The lowest score that the judge lets pass. An author that judges its own rows needs one more.",
+    )
     balance: float | None = Field(
         5.0,
         ge=1,
@@ -164,3 +175,10 @@ class Preparation(RecipeSection):
         if isinstance(tree, Mapping) and tree.get("task") == "text":
             return {"balance": None, **tree}
         return tree
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named_judge(cls, tree: Any) -> Any:
+        """Who names a judge wants it to judge."""
+        named = isinstance(tree, Mapping) and (tree.get("judge_model") or tree.get("judge_endpoint"))
+        return {"judge": True, **tree} if named else tree

@@ -7,9 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from gemmalocal.synthesis.english_words import LEANING
 from gemmalocal.synthesis.language import english, sentences, unspaced
 from gemmalocal.synthesis.piece import Piece
-from gemmalocal.synthesis.rules import LEANING
 
 LINE, MEANING = 160, 90  # letters of what came before, and of what a word means
 BUDGET = 360  # letters of all words that are told: each prompt has them

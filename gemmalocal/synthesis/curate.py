@@ -39,8 +39,10 @@ def unique(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejec
     return kept, rejected
 
 
-def balanced(candidates: Sequence[Candidate], most: float | None) -> tuple[list[Candidate], list[Rejection]]:
-    """At most so many rows of a file, in medians of all files' rows; the best scored stay, then by hash.
+def balanced(
+    candidates: Sequence[Candidate], most: float | None, by_score: bool = True
+) -> tuple[list[Candidate], list[Rejection]]:
+    """At most so many rows of a file, in medians of all files' rows; the best scored stay if wanted, then by hash.
 
     Of fewer than three files none is too loud.
     """
@@ -52,7 +54,7 @@ def balanced(candidates: Sequence[Candidate], most: float | None) -> tuple[list[
     limit = max(1, int(most * median(len(indices) for indices in by_file.values())))
     dropped = set[int]()
     for indices in by_file.values():
-        indices.sort(key=lambda index: (-(candidates[index].score or 0), candidates[index].record.key))
+        indices.sort(key=lambda index: (-(candidates[index].score or 0) * by_score, candidates[index].record.key))
         dropped.update(indices[limit:])
     reason = f"is beyond its file's share: {limit} rows (--balance)"
     return (

@@ -191,10 +191,10 @@ def _about(piece: Piece, line: str, match: re.Match[str], kind: str, ask: str) -
     """The question that a match asks of its subject."""
     if not (subject := _subject(match["subject"], line, piece.title)):
         return None
-    own = subject.lower() in piece.title.lower()  # what the whole document is about: of that much is said
+    own = re.sub("^(?:the|an?) ", "", subject.lower()) in piece.title.lower()
     if kind == "statement" and own and not piece.section:
         return None
-    if not piece.section and re.fullmatch(r"(?:the|an?) [^\W\d_]+", subject):  # which of the many in the document?
+    if not own and not piece.section and re.fullmatch(r"the [^\W\d_]+", subject):  # which of the many in the document?
         return None
     common = subject[0].islower() or subject[0] == "`" or kind == "statement"
     return _question(piece, line, kind, ask.format(subject), common, own)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from gemmalocal.synthesis.context import MEANS
+from gemmalocal.synthesis.english_words import LEANING
 from gemmalocal.synthesis.language import sentences, unspaced
 from gemmalocal.synthesis.piece import Piece
-from gemmalocal.synthesis.rules import LEANING
 
 WORDS = range(4, 61)  # of a sentence, or a line, that says something
 LETTERS = range(8, 301)  # of one in a script without spaces

@@ -1,10 +1,11 @@
 """A dataset directory: where it is, its files of rows, and what a person changes in them.
 
-A row is a JSON object with `messages` or `text`, and what is known of it (source, page, heading, evidence, by, score).
+A row is a JSON object with `messages` or `text`, and what is known of it (source, page, heading, evidence, by, kind,
+score).
 `train.jsonl` and `held_out.jsonl` are what a recipe reads, `rejected.jsonl` has each row's `reason` and the side it
 would be on, `by_hand.json` what a person accepted, dropped and edited, which holds when the dataset is made again,
 `asked.jsonl` what an author answered, `refused.jsonl` the sources that could not be read, each with its `reason`,
-`warnings.jsonl` those whose text looks wrong, each with its `warning`,
+`warnings.jsonl` those whose text looks wrong, each with its `warning`, `ratings.json` what a person thinks of rows,
 `report.json` the counts, and the checksums by which an edit of the files themselves is known.
 """
 
@@ -243,7 +244,7 @@ def rescore(folder: Path, threshold: int, reason: str) -> tuple[int, int]:
         low = [
             row
             for row in files[name]
-            if row.get("score", threshold) < threshold and row["by"] != "hand" and _origin(row) not in hand.accepted
+            if row.get("score", threshold) < threshold and row.get("by") != "hand" and _origin(row) not in hand.accepted
         ]
         files[name] = [row for row in files[name] if row not in low]
         files[name] += [_plain(row) for row in back if bool(row.get("held_out")) is side]

@@ -121,8 +121,9 @@ def opened(folder: Path, seed: int = 0) -> Review:
     rejected = datasets.read(folder / datasets.REJECTED)
     scored = (row for row in rejected if str(row.get("reason", "")).startswith(SCORED_BELOW))
     review.judged_out = {datasets.key(row): row for row in scored}
-    for rows, size in ((review.kept, SIZE), (review.judged_out, BEYOND)):
-        missing = size - sum(key in rows for key in review.drawn)
+    there = [key for key in review.drawn if key in review.kept or key in review.judged_out]
+    beyond = sum(key in review.judged_out for key in there)  # one that a chosen threshold took out is still drawn
+    for rows, missing in ((review.kept, SIZE - len(there)), (review.judged_out, BEYOND - beyond)):
         left = {key: row for key, row in rows.items() if key not in review.drawn}
         review.drawn += _shuffled(_sample(left, missing, review.seed), review.seed)
     return review

@@ -77,7 +77,7 @@ def test_the_commands_stand_in_groups_with_the_first_sentence_of_their_own_help(
     assert [line for line in text.splitlines() if line in HEADS] == HEADS
     for commands in GROUPS.values():
         for name, (_, sentence) in commands.items():
-            assert f"\n  {name:<8} {sentence}\n" in text
+            assert f"\n  {name:<9} {sentence}\n" in text
             assert cleandoc(command(name).help or "").partition("\n")[0] == sentence
 
 

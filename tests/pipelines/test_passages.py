@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -106,9 +107,10 @@ def test_near_copies_are_told_before_they_are_many_and_may_be_kept(tmp_path: Pat
 
 
 def test_near_copies_that_are_kept_are_on_one_side(tmp_path: Path, tiny: Path) -> None:
-    parts = [f"The {name} of the pump wants {name} oil, which the {name} keeper brings" for name in NAMES]
+    words = {name: ["".join(Random(f"{name}{n}").choices("abcdefghij", k=7)) for n in range(30)] for name in NAMES}
+    parts = [f"A {name} is {' '.join(words[name])}" for name in NAMES]
     for number in range(60):
-        other = f" in the month {number} of the year. Nobody else may touch a {NAMES[number % len(NAMES)]}."
+        other = f" in the month {number} of the year."
         (tmp_path / f"{number:02}.txt").write_text(parts[number % len(parts)] + other)
     kept = gathered(tiny, str(tmp_path), near_copies="keep")
     assert len(kept.alike) >= 60 - len(parts)

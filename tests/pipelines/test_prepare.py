@@ -16,10 +16,10 @@ from gemmalocal.engine.generation import ChatModel
 from gemmalocal.jobs.events import Event
 from gemmalocal.pipelines.shared.chat_models import load_chat_models
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.workspace import datasets
+from gemmalocal.workspace import datasets, ratings
 from tests.here import run
 from tests.pipelines.preparations import LIGHT, documents, grounded, of_files, prepared, through, told
-from tests.synthesis.server import running
+from tests.synthesis.server import quiz, running
 
 __all__ = ["documents"]  # a fixture
 
@@ -28,7 +28,7 @@ def test_rules_alone_make_rows_that_a_recipe_trains_on(
     documents: Path, tiny: Path, recipe_path: Path, workspace: Path
 ) -> None:
     (documents / "picture.xyz").write_bytes(b"\x89PNG\r\n\x1a\n")
-    done = prepared(documents, tiny, "mine", "--author", "rules", "--json")
+    done = prepared(documents, tiny, "mine", "--author", "rules", "--held-out", "0.5", "--json")
     report = told(done)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     read = {Path(event["source"]).name: event for event in events if event["event"] == "read"}
@@ -124,8 +124,49 @@ def test_own_prompts_and_a_judge(documents: Path, tiny: Path, workspace: Path, t
     assert done.returncode == 0, done.stderr
     files = of_files(workspace / "datasets" / "d")
     assert [row["score"] for row in files[TRAIN_FILE]] == [9]
-    assert {row["reason"] for row in files[datasets.REJECTED]} == {"was scored below 7: 3, so"}
+    assert {row["reason"] for row in files[datasets.REJECTED]} == {"was scored below 8: 3, so"}
     assert files[HELD_OUT_FILE] == []
+
+
+def scores(body: dict[str, Any]) -> str:
+    """An author whose rows are of two kinds, and a judge of each: 7 for what is of honey, else 8."""
+    text = body["messages"][0]["content"]
+    if text.startswith("Score"):
+        question = text.rpartition("Question:")[2].lower()
+        return json.dumps({"rows": [{"score": 7 if "honey" in question else 8, "reason": "so"}]})
+    return quiz(body)
+
+
+def test_a_judge_of_its_own_counts_for_more_than_the_author_and_a_persons_choice_for_most(
+    documents: Path, tiny: Path, workspace: Path
+) -> None:
+    with running() as model:
+        model.answer = scores
+        own = told(through(model, documents, tiny, "d", "--judge", "--json"))
+        assert (own["judge"]["same_model"], own["judge"]["threshold"]) == (True, 8)
+        assert own["judge"]["scores"] == {"8": own["judge"]["scores"]["8"], "7": own["rejected"]["was scored below 8"]}
+        model.asked.clear()
+        other = told(through(model, documents, tiny, "d", "--judge-model", "strict", "--json"))
+        assert {body.get("model") for body in model.asked} == {"strict"}  # the author's answers are known
+        assert other["judge"] | {"scores": {}} == {
+            "by": f"strict at {model.url}",
+            "same_model": False,
+            "threshold": 7,
+            "chosen_by_you": False,
+            "scores": {},
+        }
+        assert "was scored below 7" not in other["rejected"]
+        ratings.choose(workspace / "datasets" / "d", 8)
+        again = told(through(model, documents, tiny, "d", "--judge-model", "strict", "--json"))
+        assert (again["judge"]["threshold"], again["judge"]["chosen_by_you"]) == (8, True)
+        assert again["rejected"]["was scored below 8"] == own["rejected"]["was scored below 8"]
+        by_rules = told(prepared(documents, tiny, "e", "--author", "rules", "--judge-endpoint", model.url, "--json"))
+        assert by_rules["judge"]["by"] == f"listed at {model.url}"
+        spoken = through(model, documents, tiny, "d2", "--judge")
+    assert "judged by the model that wrote the rows; a score of 8 is needed, one more than" in spoken.stderr
+    base = prepared(documents, tiny, "f", "--author", "rules", "--judge-model", str(tiny))
+    assert base.returncode == 2
+    assert "cannot judge the rows: it is a base model" in base.stderr
 
 
 @pytest.mark.parametrize("task", ["cot", "summary", "text"])

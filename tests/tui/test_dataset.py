@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -11,17 +12,19 @@ from textual.widgets import Input, OptionList, Static, TextArea
 
 from gemmalocal.files import paths
 from gemmalocal.records import TRAIN_FILE
-from gemmalocal.workspace import datasets
+from gemmalocal.workspace import datasets, ratings
 from tests.pipelines.preparations import BEES, LIGHT
 from tests.tui.recorded import prepared
 from tests.tui.test_app import until
 from tests.workspace.test_covered import coverage
+from tests.workspace.test_ratings import judged, rate_all
 from tui.app import GemmalocalApp
 from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
+from tui.screens.review import ReviewScreen
 from tui.widgets.row_card import RowCard
 from tui.widgets.sources import Sources
 from tui.widgets.title_line import TitleLine
@@ -173,3 +176,34 @@ async def test_rows_are_picked_at_home_or_named(rows: Path, monkeypatch: pytest.
         assert isinstance(app.screen, DatasetScreen)
         await pilot.press("escape")
         assert app.screen is app.screen_stack[0]
+
+
+async def test_rows_are_rated_by_keys_and_the_threshold_is_taken() -> None:
+    folder = judged()
+    app = GemmalocalApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = DatasetScreen("docs")
+        await app.push_screen(screen)
+        await until(pilot, lambda: screen._files)
+        await until(pilot, lambda: screen.check_action("review", ()))
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, ReviewScreen) and app.screen._state is not None)
+        review = app.screen
+        assert isinstance(review, ReviewScreen)
+        assert "row 1 of 25" in str(review.query_one("#standing", Static).content)
+        assert "score" not in str(review.query_one("#row", Static).content)
+        await pilot.press("g", "b", "u", "g", "s")
+        await until(pilot, lambda: list(ratings.opened(folder).ratings.values()) == ["good", "good", "skip"])
+        assert "2 of 2 rated good by you" in str(review.query_one("#standing", Static).content)
+        assert not review.check_action("threshold", ())
+        await pilot.press("escape")
+        await until(pilot, lambda: "2 of 2 rated good by you" in str(screen.query_one("#about", Static).content))
+        await asyncio.to_thread(rate_all, folder, 9)
+        await pilot.press("r")
+        await until(pilot, lambda: isinstance(app.screen, ReviewScreen) and app.screen.check_action("threshold", ()))
+        assert "A threshold of 9 separates them best" in str(app.screen.query_one("#row", Static).content)
+        await pilot.press("t")
+        await until(pilot, lambda: ratings.chosen(folder) == 9)
+        await until(pilot, lambda: min(row["score"] for row in datasets.read(folder / TRAIN_FILE)) == 9)
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is screen)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import DirectoryTree, Input, OptionList
+from textual.widgets import DirectoryTree, Input, OptionList, Static
 
 from gemmalocal.jobs.events import Counted, Event, Failed, Finished, Progress, Read, Report, Started
 from gemmalocal.jobs.events import Stage as Now
@@ -16,11 +16,13 @@ from gemmalocal.workspace.datasets import DatasetRow
 from tests.tui.drawn import Arrive, Stage, check
 from tests.tui.recorded import preparation, prepared
 from tests.tui.test_app import until
+from tests.workspace.test_ratings import judged, rate_all
 from tui.screens.browse import BrowseScreen
 from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
+from tui.screens.review import ReviewScreen
 from tui.widgets.field_form import FieldForm
 from tui.widgets.sources import Sources
 
@@ -172,3 +174,19 @@ async def test_dataset_without_rows_or_without_its_model(stage: Stage) -> None:
     folder = prepared("handbook", "/no/model", ROWS, HELD_OUT)
     await check("dataset-failed", dataset(folder))
     await check("dataset-as-written", dataset(folder, "escape"))
+
+
+async def test_rows_are_rated(stage: Stage) -> None:
+    folder = judged("handbook")
+
+    async def review(pilot: Pilot[None]) -> None:
+        await pilot.app.push_screen(screen := ReviewScreen(folder))
+        await until(pilot, lambda: screen._state is not None)
+
+    async def rated(pilot: Pilot[None]) -> None:
+        await review(pilot)
+        await until(pilot, lambda: "rated good" in str(pilot.app.screen.query_one("#standing", Static).content))
+
+    await check("review", review)
+    rate_all(folder, good=9)
+    await check("review-rated", rated)

@@ -19,12 +19,13 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs.events import Declined, Event, Failed, Progress, Report, Rows, Stage
 from gemmalocal.jobs.processes import Job
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.workspace import covered, datasets, rows
+from gemmalocal.workspace import covered, datasets, ratings, rows
 from tui.background import run_in_background
 from tui.errand import errand, events_of
 from tui.screens.ask_number import AskNumberScreen
 from tui.screens.edit_answer import EditAnswerScreen
 from tui.screens.report import ReportScreen
+from tui.screens.review import ReviewScreen
 from tui.screens.run_screen import AppScreen
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
@@ -51,6 +52,7 @@ class DatasetScreen(AppScreen):
         Binding("e", "edit", "Edit"),
         Binding("d", "drop", "Drop"),
         Binding("a", "accept", "Accept"),
+        Binding("r", "review", "Rate"),
         Binding("l", "problems", "Problems"),
         Binding("c", "coverage", "Not covered"),
         Binding("h", "numbers", "Numbers"),
@@ -77,6 +79,7 @@ class DatasetScreen(AppScreen):
         self._side = "train"
         self._at = dict.fromkeys(SIDES, 0)
         self._doing = "opening"
+        self._rated = ""  # such as "18 of 20 rated good by you"
         self._busy = False  # a change is being written and read again
 
     def compose(self) -> ComposeResult:
@@ -116,6 +119,7 @@ class DatasetScreen(AppScreen):
                 lambda: {side: datasets.numbered(folder / name) for side, name in FILES.items()}
             )
             self._coverage = (await asyncio.to_thread(datasets.report, folder)).get("coverage", {})
+            self._rated = await asyncio.to_thread(ratings.sentence, folder)
             self._draw()
 
     def _show_event(self, event: Event) -> None:
@@ -169,7 +173,7 @@ class DatasetScreen(AppScreen):
         title.left = f"{view.name if view else self._source} · {SIDES[self._side]}"
         title.right = self._doing or (f"row {at + 1:,} of {total:,}" if total else "no rows")
         reading = f"rows as {view.model.rpartition('/')[2]} is trained on them" if view and self._tokenized else WRITTEN
-        about = [reading, self._report.get("shape", ""), READ_ONLY if view and view.folder is None else ""]
+        about = [reading, self._report.get("shape", ""), self._rated, READ_ONLY if view and view.folder is None else ""]
         self.query_one("#about", Static).update(" · ".join(word for word in about if word))
         self._ask(at, total)
         width, room = self.query_one("#cards").size.width - 4, self.size.height
@@ -216,6 +220,8 @@ class DatasetScreen(AppScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Rows of others are only looked at; a key that has nothing to do is dim."""
+        if action == "review":
+            return self._view is not None and self._view.folder is not None
         if action in ("edit", "drop", "accept"):
             ours = self._view is not None and self._view.folder is not None and self._total > 0 and not self._busy
             fits = {"drop": self._side != "rejected", "accept": self._side == "rejected"}.get(action, True)
@@ -261,6 +267,15 @@ class DatasetScreen(AppScreen):
         text = Text("\n".join(covered.lines(self._coverage)))
         self.app.push_screen(ReportScreen("What the rows cover, and what they do not", text))
 
+    def action_review(self) -> None:
+        """Rate rows, and see what that tells."""
+        if self._view is not None and self._view.folder is not None:
+            self.app.push_screen(ReviewScreen(self._view.folder), self._reviewed)
+
+    def _reviewed(self, moved: bool | None) -> None:
+        """Rows may have changed sides; the figure may be another."""
+        run_in_background(self, self._read_again(bool(moved)))
+
     def action_go(self) -> None:
         """To a row by its number."""
         if self._total:
@@ -305,6 +320,12 @@ class DatasetScreen(AppScreen):
         if self._view is not None and self._view.folder is not None:
             self._busy = True
             run_in_background(self, self._changed(work, self._view.folder, notice))
+
+    async def _read_again(self, changed: bool) -> None:
+        await self._read_files()
+        if changed and self._job is not None and self._report.get("train"):
+            self._busy = True
+            self._job.ask(do="again")
 
     async def _changed(self, work: Callable[[Path], None], folder: Path, notice: str) -> None:
         with self.problem_shown("The row could not be changed"):

@@ -22,7 +22,9 @@ from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import Rejected
 from gemmalocal.synthesis.piece import PassageKey, Piece, passage_key
+from gemmalocal.workspace.datasets import REFUSED, WARNINGS
 
+NAMED = 5  # reasons, and refused sources, that are told one by one
 TOLD_WARNINGS = 5  # warnings of one source that are told
 MANY = 100  # near copies of which it is told before there are more, if most passages are
 KEEP = "--near-copies keep (near_copies: keep in a file) keeps them"
@@ -217,3 +219,20 @@ def _of_rows(records: Records, file: str) -> Iterator[Piece]:
             yield Piece(f"{record.key:016x}", "", Passage(record.source, 0, record.reply), record, file)
         else:
             records.findings.reject(Rejected(record.source, "must have one question and one reply"))
+
+
+def of_sources(gathered: GatheredPieces) -> Iterator[str]:
+    """What became of all sources, as sentences."""
+    for source, reason in gathered.refused[:NAMED]:
+        yield f"refused: {reason if source in reason else f'{source}: {reason}'}"
+    if (more := len(gathered.refused) - NAMED) > 0:
+        yield f"refused: {more} more, see {REFUSED}"
+    for source, warning in gathered.warnings[:NAMED]:
+        yield f"{source}: {warning}"
+    if (more := len(gathered.warnings) - NAMED) > 0:
+        yield f"{more} more warnings, see {WARNINGS}"
+    if gathered.same:
+        yield f"{len(gathered.same)} documents are the same as others and were left out"
+    if gathered.copies:
+        yield f"{gathered.copies} passages nearly repeat others and were left out; {KEEP}"
+    yield f"{len(gathered.pieces)} passages of {gathered.documents} documents"
