@@ -21,6 +21,7 @@ LEAK = re.compile(
     r"\bjson (?:object|schema)\b",
     re.IGNORECASE,
 )
+EXAMPLE = "Eddystone"  # what our prompts' examples are about
 LEANS_ON_TEXT = re.compile(
     r"\b(?:this|the|that|above|given|provided|following|preceding) (?:given |provided |above |following )?"
     r"(?:passage|text|excerpt|paragraph|context|snippet|author|article|section|document)\b|"
@@ -72,6 +73,8 @@ def _text(text: str, limit: int, part: str, passage: str, refusing: bool = False
         return f"refuses to answer: “{refusal[0]}”"
     if leak := LEAK.search(text):
         return f"repeats its prompt: “{leak[0]}”"
+    if EXAMPLE in text and EXAMPLE not in passage:
+        return f"repeats its prompt: “{EXAMPLE}”"
     if ground.repeats(text):
         return f"says the same over and over in its {part}"
     if script(text) and script(passage) and script(text) != script(passage):

@@ -11,7 +11,7 @@ import pytest
 
 from gemmalocal.documents.document import Passage
 from gemmalocal.recipe.prepare_schema import MIX, Preparation
-from gemmalocal.synthesis import ground
+from gemmalocal.synthesis import checks, ground
 from gemmalocal.synthesis.allotment import spread, wanted_rows
 from gemmalocal.synthesis.context import situated, vocabulary
 from gemmalocal.synthesis.coverage import coverage
@@ -20,7 +20,7 @@ from gemmalocal.synthesis.facts import key_sentences
 from gemmalocal.synthesis.kinds import chosen, kind_of
 from gemmalocal.synthesis.piece import Candidate, Piece, pair
 from gemmalocal.synthesis.tasks import TASKS
-from gemmalocal.synthesis.wording import Wording
+from gemmalocal.synthesis.wording import OWN, Wording
 from tests.synthesis.test_making import GOOD, TEXT, Author, order, piece
 
 PAGES = (
@@ -140,6 +140,16 @@ def test_kinds_are_asked_for_by_name_and_ones_own_prompt_need_know_none(tmp_path
     assert prompt.schema is not None
     assert list(prompt.schema["properties"]["rows"]["items"]["properties"]) == ["question", "answer", "evidence"]
     assert prompt.messages[0].content == f"2 Light Lamp {TEXT} "[:-1]
+
+
+def test_a_prompts_own_example_is_no_row() -> None:
+    for name in ("qa", "cot", "facts", "unanswerable", "premise"):
+        assert checks.EXAMPLE in (OWN / f"{name}.j2").read_text()
+    leaked = {**GOOD, "question": "How often must the lens of the Eddystone lighthouse be cleaned?"}
+    result = next(create([piece()], order(attempts=1), Author(json.dumps({"rows": [leaked]}))))
+    assert [reason for _, reason in result.rejected] == ["repeats its prompt: “Eddystone”"]
+    own = piece(f"The Eddystone lighthouse has a lamp. {TEXT}")
+    assert next(create([own], order(attempts=1), Author(json.dumps({"rows": [leaked]})))).rejected == []
 
 
 def test_a_passage_without_a_row_is_asked_about_in_another_way() -> None:
