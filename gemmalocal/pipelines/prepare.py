@@ -155,7 +155,8 @@ def write(
     prepared.wanted = wanted_rows(gathered.pieces, plan.rows, plan.per_1000_tokens)
     pieces, counts = gathered.pieces, [plan.pairs] * len(gathered.pieces)
     if prepared.wanted is not None:
-        shares = zip(pieces, spread(pieces, prepared.wanted), strict=True)
+        prepared.unanswerable = round(prepared.wanted * plan.unanswerable)
+        shares = zip(pieces, spread(pieces, prepared.wanted - prepared.unanswerable), strict=True)
         pieces, counts = map(list, zip(*((piece, count) for piece, count in shares if count), strict=True))
     work = Work(tell, len(pieces), remembered)
     try:
@@ -205,7 +206,7 @@ def _fill_up(pieces: Sequence[Piece], prepared: PreparedRows, order: Order, work
     assert prepared.wanted is not None
     for _ in range(FILLINGS):
         kept, _repeated = curate.unique(prepared.kept)
-        if (missing := prepared.wanted - len(kept)) <= 0:
+        if (missing := prepared.wanted - prepared.unanswerable - len(kept)) <= 0:
             return
         results = list[PieceResult]()
         work.begin("rows still wanted", missing)
@@ -224,7 +225,7 @@ def _ask_unanswerable(
 ) -> None:
     """The share of rows whose answers say that the documents do not answer, or that the question is wrong."""
     kept, _repeated = curate.unique(prepared.kept)
-    prepared.unanswerable = unanswerable.wanted(len(kept), plan.unanswerable)
+    prepared.unanswerable = prepared.unanswerable or unanswerable.wanted(len(kept), plan.unanswerable)
     missed = unanswerable.Missed(wording, PassageIndex(pieces))
     work.begin("questions without an answer", prepared.unanswerable)
     for result in unanswerable.create(kept, prepared.unanswerable, missed, work.ask):

@@ -44,7 +44,7 @@ BEGINS = tuple(  # of an English question, that leave no doubt of its kind
         ("which", r"^(?:(?:in|on|at|by|for|from|to|with|under) )?(?:which|who|whose|whom|where)\b"),
     )
 )
-QUICK = 3  # in this many rows of a passage at least, one may be a follow-up
+FOLLOWED = 3  # of so many rows of a passage, or more, one may be a follow-up
 
 
 def chosen(mix: Mix, text: str, count: int) -> list[str]:
@@ -53,7 +53,7 @@ def chosen(mix: Mix, text: str, count: int) -> list[str]:
     Each kind comes as often as its weight says, over many texts. A text without a number is not asked how much.
     """
     offered = {kind: weight for kind, weight in mix.items() if weight > 0 and _offers(text, kind)}
-    if count < QUICK and len(offered) > 1:
+    if count < FOLLOWED and len(offered) > 1:
         offered.pop(FOLLOW_UP, None)
     plain = {kind: weight for kind, weight in offered.items() if kind != FOLLOW_UP} or {"what": 1.0}
     order = sorted(plain, key=lambda kind: -(_draw(text, kind) ** (1 / plain[kind])))  # a weighted sample

@@ -63,9 +63,8 @@ class Work:
     def advance(self, counted: Callable[[], Counted], steps: int = 1) -> None:
         """Some more of what is counted is done."""
         before, self._done = self._done, min(self._done + steps, self._total)
-        self._each = max(
-            1.0, self._answers / max(1, self._done)
-        )  # one that was told mistakes took more: so will others
+        # One that was told mistakes took more answers than one: so will others.
+        self._each = max(1.0, self._answers / max(1, self._done))
         if 100 * self._done // self._total > 100 * before // self._total:  # at most each percent
             self._tell.say(counted())
         self._tell_progress()
