@@ -50,7 +50,11 @@ DEFINITION = re.compile(
     r"[a-z]+ (?:of|that|which) )"
 )
 USED = re.compile(rf"^{SUBJECT} (?P<verb>is|are) used (?P<how>to|for|as) ")
-MADE = re.compile(rf"^{SUBJECT} (?P<verb>is|are|was|were) (?P<how>made (?:of|from|by)|called|named|written in) ")
+ANY = "first|second|third|last|next|previous|other|given|whole|entire|current|new|old|default|main|returned"
+MADE = re.compile(
+    rf"^{SUBJECT} (?P<verb>is|are|was|were) (?P<how>made (?:of|from|by)|written in|(?:called|named)"
+    r"(?! (?:with|by|from|in|when|as|if|on|at|for|to|after|before|once|only|every|during)\b)) "
+)
 WHERE = re.compile(
     rf"^{SUBJECT} (?P<verb>is|are|was|were) (?P<done>located|stored|found|kept|installed|written|defined|placed|saved|"
     rf"described|documented|logged|listed|declared) (?:in|at|under|on|to|beside|below) "
@@ -91,7 +95,11 @@ HAPPENS = re.compile(
     r"^(?P<word>If|When) (?P<clause>(?:an?|the|no|there|`)[^,;:.]{8,90}), (?:the|an?|no|it|they|all|its|nothing|each|"
     r"[A-Z`][\w`.-]*) (?:[\w`.'-]+ ){0,4}?(?:\w+s|is|are|was|were|will|may|must|can|cannot)\b"
 )
-ELSEWHERE = re.compile(r"\b(?:this|these|those|above|below|following|here|former|latter|earlier|previously)\b", re.I)
+ELSEWHERE = re.compile(  # what a sentence speaks of that stands outside it
+    r"\b(?:than|of|in|to|with|for|from|by|on|at|as) that\b"
+    r"|\b(?:this|these|those|above|below|following|here|former|latter|earlier|previously)\b",
+    re.I,
+)
 UNCLEAR = re.compile(  # what a clause speaks of that is not in it
     r"\b(?:it|its|this|that|these|those|them|they|their|he|she|above|below|following|here|such|same|other|we|our|us|one)\b"
     r"|^(?:also|instead|again|then|further|be|both|either|not|only|really|actually|better) ",
@@ -194,7 +202,9 @@ def _about(piece: Piece, line: str, match: re.Match[str], kind: str, ask: str) -
     own = re.sub("^(?:the|an?) ", "", subject.lower()) in piece.title.lower()
     if kind == "statement" and own and not piece.section:
         return None
-    if not own and not piece.section and re.fullmatch(r"the [^\W\d_]+", subject):  # which of the many in the document?
+    if (
+        not own and not piece.section and re.fullmatch(rf"the (?:{ANY} )?[^\W\d_]+", subject)
+    ):  # which of the many in the document?
         return None
     common = subject[0].islower() or subject[0] == "`" or kind == "statement"
     return _question(piece, line, kind, ask.format(subject), common, own)

@@ -77,6 +77,8 @@ def test_a_sentence_is_asked_what_it_answers(sentence: str) -> None:
         "If it goes out, the keeper lights the second burner.",
         "To do this, use a dry cloth and no oil at all, please.",
         "See [the list](https://example.org) is a link of the page.",
+        "A function was called with a parameter that was bad.",
+        "The app holds no more of the run than that directory.",
         "Two things are needed for the light of the tower here.",
         "The keeper wants to have a light that nobody can see.",
     ],
