@@ -64,7 +64,8 @@ class Proposal(NamedTuple):
     def sentence(self) -> str:
         """What is proposed, and how sure that is."""
         reached = f"{self.good[0]} of {self.good[1]} good rows reach it, {self.bad[0]} of {self.bad[1]} bad ones"
-        sure = f"in nine of ten resamples it lies from {self.lowest} to {self.highest}"
+        lies = f"lies from {self.lowest} to {self.highest}" if self.lowest < self.highest else "is the same"
+        sure = f"in nine of ten resamples it {lies}"
         few = "; so few ratings tell little" if self.highest - self.lowest > 2 else ""
         return f"A threshold of {self.threshold} separates them best: {reached} ({sure}{few})."
 
