@@ -71,6 +71,7 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @click.option("--judge", is_flag=True, default=None, help="Let the model score each row from 1 to 10.")
 @click.option("--judge-model", metavar="NAME", help="Another model that scores: on a server, if one is named.")
 @click.option("--judge-endpoint", metavar="URL", help="The server that scores, if it is another.")
+@click.option("--judge-key-env", metavar="NAME", help="The variable that holds the key of the judge's server.")
 @click.option("--threshold", type=int, help="The lowest score of a row that is kept. It goes with --judge.")
 @click.option("--balance", type=float, help="The most rows from one file. 2 is twice as many as a usual file gives.")
 @click.option("--held-out", type=float, help="The share of the rows that is held out, from 0 to 0.5.")
@@ -140,8 +141,11 @@ def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]
         raise RecipeError("--threshold needs --judge.", "Give --judge too, or leave --threshold out.")
     endpoint = {"url": options.pop("endpoint"), "model": options.pop("endpoint_model")}
     endpoint |= {name: options.pop(name) for name in ("key_env", "concurrency", "timeout")}
+    judge_key = options.pop("judge_key_env")
     if options["judge_endpoint"] is not None:
-        options["judge_endpoint"] = {"url": options["judge_endpoint"]}
+        options["judge_endpoint"] = {"url": options["judge_endpoint"], "key_env": judge_key}
+    elif judge_key is not None:
+        raise RecipeError("--judge-key-env needs --judge-endpoint.", "--key-env is that of the author's server.")
     keys = {name: value for name, value in options.items() if value is not None}
     endpoint = {name: value for name, value in endpoint.items() if value is not None}
     if endpoint and "url" not in endpoint and not file:

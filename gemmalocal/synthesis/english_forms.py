@@ -66,6 +66,10 @@ NO_OBJECT = (  # what follows where the word before is no verb after all, or one
     rf"{'|'.join(map(re.escape, BASES))}"
 )
 DOES = re.compile(rf"^{SUBJECT} (?P<verb>{VERBS}) (?!(?:{NO_OBJECT})\b)")
+CLOSER = re.compile(  # what tells one such statement from others: what for, or when
+    r"(?P<closer> (?:to (?!the |an? |each |its |all |any |one |their |be |as )[a-z]+ (?!of )"
+    r"|when |while |before |after |during )[^,;:()]{3,80}?)(?=[,;:]|\.$)"
+)
 HAVE = re.compile(
     r"(?:an?|the|no|its|their|many|several|different|\d+|[A-Z`“\"*]|\w+s\b)"
 )  # what one has, not has done
@@ -140,7 +144,11 @@ def statement(piece: Piece, line: str) -> RuleQuestion | None:
         return None
     if (base or match["verb"]) == "have" and not HAVE.match(line, match.end()):
         return None
-    return _about(piece, line, match, "statement", f"what {'does' if base else 'do'} {{}} {base or match['verb']}")
+    closer = CLOSER.search(line, match.end()) if (base or match["verb"]) not in ("have", "support") else None
+    when = closer["closer"] if closer and not UNCLEAR.search(closer["closer"]) else ""
+    return _about(
+        piece, line, match, "statement", f"what {'does' if base else 'do'} {{}} {base or match['verb']}{when}"
+    )
 
 
 def number(piece: Piece, line: str) -> RuleQuestion | None:

@@ -18,6 +18,8 @@ __all__ = ["documents"]  # a fixture
     [
         (["--pairs", "0"], "pairs: must be 1 or more"),
         (["--key-env", "X"], "needs --endpoint"),
+        (["--judge-key-env", "X"], "--judge-key-env needs --judge-endpoint"),
+        (["--judge-endpoint", "http://localhost:1/v1", "--judge-key-env", "sk-secret0123456789abcdef"], "not the key"),
         (["--threshold", "5"], "needs --judge"),
         (["--judge", "--author", "rules"], "Nothing can judge"),
         (["--endpoint", "localhost:1234"], "url must begin with http"),

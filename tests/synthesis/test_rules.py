@@ -50,6 +50,8 @@ SENTENCES = {
     "If the lamp goes out, the keeper lights the second burner.": ("what happens if the lamp goes out?"),
     "When a ship is near, the keeper sounds the siren of the tower.": ("what happens when a ship is near?"),
     "The journal contains the weather of each day and night.": "what does the journal contain?",
+    "The keeper uses a siren to warn the ships in the fog.": "what does the keeper use to warn the ships in the fog?",
+    "The log sends a row to Node.js when the lamp goes out.": "what does the log send when the lamp goes out?",
     "Light returns to the tower from the mirrors of the harbour.": "",
 }
 
