@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
-from gemmalocal.synthesis.language import english, sentences
+from gemmalocal.synthesis.language import english
 
 FOLLOW_UP = "follow_up"
 UNANSWERABLE, WRONG_PREMISE = "unanswerable", "wrong_premise"
@@ -24,6 +24,7 @@ KINDS = {  # and what an author is told of each
 Mix = Mapping[str, float]  # the weight of each kind
 ITEM = re.compile(r"(?m)^\s*(?:[-*•‣·]|\(?\d+[.)]|[a-z]\))\s+\S")
 NUMBERED = re.compile(r"(?m)^\s*\(?\d+[.)]\s+\S")
+SEQUENCE = re.compile(r"\b(?:first|then|next|finally|afterwards|step \d+)\b", re.IGNORECASE)
 TIMES = r"\b(?:1[0-9]|20)\d\d\b|\d{1,2}:\d\d|\b(?:when|before|after|until|while|once|since|if|every|during)\b"
 REASONS = r"\b(?:because|since|so that|therefore|why|reasons?|due to|in order to|to (?:avoid|prevent|ensure|allow))\b"
 OFFERS = {  # what a text must have for a question of a kind; the others can be asked of any
@@ -41,6 +42,7 @@ BEGINS = tuple(  # of an English question, that leave no doubt of its kind
         ("list", r"^(?:list|name|what are the (?:two|three|four|five|six|seven|eight|\d+|main|different|possible))\b"),
         ("why", r"^(?:why|for (?:what|which) (?:reason|purpose)|what is the (?:reason|purpose))\b"),
         ("how", r"^how\b"),
+        ("what", r"^(?:for |of |to |in )?what\b"),
         ("which", r"^(?:(?:in|on|at|by|for|from|to|with|under) )?(?:which|who|whose|whom|where)\b"),
     )
 )
@@ -77,14 +79,14 @@ def kind_of(question: str, said: str = "") -> str:
     seen = next((kind for kind, begin in BEGINS if begin.search(text)), "")
     if seen == "how" and said == "steps":  # "How do you ...?" is both
         return said
-    if seen in ("", "which") and said in ("list", "which", "when", "what"):
+    if seen in ("", "which", "what") and said in ("list", "steps"):  # "What are the parts of ...?" may be either
         return said
     return seen or (said if said in KINDS else "what")
 
 
 def _offers(text: str, kind: str) -> bool:
     if kind == "steps":
-        return len(NUMBERED.findall(text)) > 1 or (english(text) and len(sentences(text)) > 2)
+        return len(NUMBERED.findall(text)) > 1 or len(SEQUENCE.findall(text)) > 1
     if kind == "list":
         return len(ITEM.findall(text)) > 1 or text.count(",") > 2 or text.count("、") > 2
     if kind in ENGLISH_ONLY and not english(text):

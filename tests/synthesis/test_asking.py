@@ -99,7 +99,8 @@ def test_each_kind_comes_as_often_as_its_weight_says() -> None:
         ("What is the purpose of the siren?", "", "why"),
         ("How does a siren work?", "why", "how"),
         ("How do you fill the lamp?", "steps", "steps"),
-        ("Which tool fills the lamp?", "list", "list"),
+        ("Which tools fill the lamp?", "list", "list"),
+        ("What is a Debian package?", "which", "what"),  # said by a real author of 1.5B
         ("Wo steht die Lampe?", "which", "which"),
         ("Wo steht die Lampe?", "nonsense", "what"),
         ("And why?", "follow_up", "follow_up"),
