@@ -9,7 +9,6 @@ without a command after which the process ends by itself: no chat outlives its t
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -19,9 +18,7 @@ from typing import Any
 from gemmalocal.backends.protocol import Sampling
 from gemmalocal.data.tokenizer import TemplateRefused
 from gemmalocal.engine.generation import ChatModel, speak
-from gemmalocal.errors import JobBusy
 from gemmalocal.files import atomic
-from gemmalocal.jobs import history
 from gemmalocal.jobs.events import (
     Asked,
     Cleared,
@@ -35,8 +32,8 @@ from gemmalocal.jobs.events import (
     Voices,
     Voted,
 )
-from gemmalocal.jobs.processes import Job
 from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines.shared.beside_training import make_way
 from gemmalocal.pipelines.shared.chat_models import load_chat_models
 from gemmalocal.workspace import transcript
 
@@ -49,7 +46,7 @@ TRANSCRIPT = "transcript"
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Load the voices and talk until told to end; raises `JobBusy` where a run is training on the same GPU."""
-    _make_way()
+    make_way("a chat")
     voices = yield from load_chat_models(spec["voices"])
     chat = Conversation(voices, directory, commands, changed_sampling(Sampling(), spec.get("sampling", {})))
     yield from chat.converse(float(spec.get("idle", IDLE)))
@@ -133,7 +130,7 @@ class Conversation:
         yield from self._answers(question.turn, question.text)
 
     def _answers(self, turn: int, text: str) -> Iterator[Event]:
-        _make_way()
+        make_way("a chat")
         before = [exchange for exchange in self._talk.remembered if exchange.asked.turn != turn]
         prompts = [
             voice.prompt(
@@ -190,18 +187,3 @@ def changed_sampling(sampling: Sampling, command: dict[str, Any]) -> Sampling:
             raise ValueError(f"{name} is {kind} from {smallest} to {largest}, not {value!r}")
         changes[name] = value
     return sampling._replace(**changes)
-
-
-def _make_way() -> None:
-    if busy := training(sys.platform):
-        raise JobBusy(
-            f"{busy} is training, and on a Mac a chat beside it can bring the system down (mlx#3186).",
-            f"Wait until it has ended, or stop it: gemmalocal stop {busy}",
-        )
-
-
-def training(platform: str) -> str | None:
-    """The name of a run that is training now, on a platform where no chat may run beside it; None elsewhere."""
-    if platform != "darwin":
-        return None
-    return next((folder.name for folder in history.list_runs() if Job(folder).alive), None)

@@ -28,9 +28,11 @@ from gemmalocal.export.curve import curve
 from gemmalocal.files import atomic
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.jobs.processes import Job
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import report_measure, report_rows, report_settings
 from gemmalocal.pipelines.shared.background import Stopped
+from gemmalocal.pipelines.shared.beside_training import make_way
 from gemmalocal.pipelines.shared.chat_models import load_chat_models
 from gemmalocal.pipelines.shared.report_measure import Kept, Model, Scored
 from gemmalocal.pipelines.shared.report_rows import AskedRow
@@ -41,6 +43,7 @@ from gemmalocal.workspace import reports
 ROWS, ANSWERS = 200, 80  # held-out rows whose loss is measured, and that are answered, where nobody says how many
 FEWEST, MOST = 24, 256  # tokens of an answer at most
 QUESTION_TOKENS = 32
+ENDS = 30.0  # seconds that a run may take to let go of its weights
 Value = TypeVar("Value")
 
 
@@ -50,6 +53,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     for folder in folders:
         if not history.result(folder).is_dir():
             raise ModelError(f"{folder.name} has made nothing yet.", f"Train it first: gemmalocal resume {folder.name}")
+    Job(folders[0]).ended(ENDS)  # a run that has begun its own report is about to end
+    make_way("a report")
     try:
         yield from (_several if len(folders) > 1 else _one)(folders, spec, directory, commands)
     except Stopped:

@@ -18,6 +18,7 @@ from gemmalocal.backends.protocol import Sampling
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Cleared, Declined, Event, Finished, Replied, Reply, Report, Sample, Voted
 from gemmalocal.pipelines import chat
+from gemmalocal.pipelines.shared.beside_training import training
 from gemmalocal.recipe import recipe_file
 from gemmalocal.workspace import transcript as talks
 from tests.children import HANGS
@@ -173,11 +174,11 @@ def test_a_killed_chat_leaves_its_transcript(run: Path, workspace: Path) -> None
 
 
 def test_no_chat_beside_a_training_run_on_a_mac(run: Path) -> None:
-    assert chat.training("darwin") is None
+    assert training("darwin") is None
     with (run / "lock").open("a+") as lock:
         fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
-        assert chat.training("darwin") == "one"
-        assert chat.training("linux") is None
+        assert training("darwin") == "one"
+        assert training("linux") is None
 
 
 def command(*words: str, said: str = "") -> subprocess.CompletedProcess[str]:

@@ -27,19 +27,31 @@ from tui.widgets.marks import bar
 from tui.widgets.title_line import TitleLine
 
 POLL = 0.25  # seconds
-NONE = """[b]No report yet.[/b]
-
-Enter asks the base model and this run the same: held-out rows, general questions, neutral texts. It takes some minutes,
-and says whether the run helped, what got worse, what was forgotten, and what so few rows cannot tell."""
+ASKS = (
+    "the base model and this run the same: held-out rows, general questions, neutral texts. It takes some minutes, and "
+    "says whether the run helped, what got worse, what was forgotten, and what so few rows cannot tell."
+)
+NONE = f"[b]No report yet.[/b]\n\nEnter asks {ASKS}"
+NOTHING = "[b]Nothing to report on yet.[/b]\n\nThis run has made nothing so far. Once it has, Enter makes the report."
+MAKING = f"A process of its own asks {ASKS}\n\nThis screen may be left: the report goes on, and will be here."
 
 
 class Look(NamedTuple):
-    """A report as it was when looked at; `figures` are None as long as there are none."""
+    """A report as it was when looked at; `figures` are None as long as there are none.
+
+    `trained` says whether the run has made something.
+    """
 
     state: JobState
     trouble: GemmalocalError | None
     figures: dict[str, Any] | None
     at: float
+    trained: bool
+
+    @property
+    def what(self) -> tuple[float, bool, bool, bool]:
+        """What decides which page is shown."""
+        return self.at, self.figures is None, self.state.alive, self.trained
 
 
 class VerdictScreen(AppScreen):
@@ -100,15 +112,15 @@ class VerdictScreen(AppScreen):
         self.query_one("#doing", Static).update(doing(now.state))
         title = self.query_one(TitleLine)
         title.right = "being made" if now.state.alive else str((now.figures or {}).get("verdict", ""))
-        if before is None or (before.at, before.figures is None) != (now.at, now.figures is None):
-            about = self.query_one("#about", Static)
-            about.update(verdict.page(now.figures) if now.figures else NONE)
+        if before is None or before.what != now.what:
+            without = MAKING if now.state.alive else NONE if now.trained else NOTHING
+            self.query_one("#about", Static).update(verdict.page(now.figures) if now.figures else without)
         self.refresh_bindings()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether there is something to make, to stop, to read or to copy."""
         if action == "make":
-            return not self._live and history.result(self._folder).is_dir()
+            return self._look is not None and not self._live and self._look.trained
         if action == "stop":
             return self._live
         if action == "log":
@@ -147,15 +159,15 @@ def look(folder: Path) -> Look:
     place = folder / reports.FOLDER
     state = history.read(place) if (place / "job.json").is_file() else JobState()
     trouble = history.trouble(place, state) if state.attempt else None
-    return Look(state, trouble, reports.figures(folder), reports.made_at(folder))
+    trained = history.result(folder).is_dir()
+    return Look(state, trouble, reports.figures(folder), reports.made_at(folder), trained)
 
 
 def doing(state: JobState) -> str:
     """What goes on, with the time that is left of it."""
     if not state.alive:
         return ""
-    words = [state.stage or "starting"]
-    if (progress := state.progress) is not None:
-        left = f", {throughput.duration(progress.left)} left" if progress.left is not None else ""
-        words.append(f"{bar(progress.done / max(1, progress.total), 16)} {progress.what}{left}")
-    return " · ".join(words)
+    if (progress := state.progress) is None:
+        return state.stage or "starting"
+    left = f", {throughput.duration(progress.left)} left" if progress.left is not None else ""
+    return f"{bar(progress.done / max(1, progress.total), 16)} {progress.what}{left}"

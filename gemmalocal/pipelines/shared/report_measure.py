@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,8 @@ from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.background import Stopped
 
 TOKENS = 2048  # of all models together that are read at once, as a chat reads them
-ROWS = 8  # that are answered at once
+ROWS = 16  # that are answered at once
+QUIET = 2.0  # seconds without a word about the progress
 Entry = dict[str, Any]
 
 
@@ -131,16 +132,33 @@ def answer(
         key=lambda number: len(prompts[number]),
     )
     pace = Pace(what, len(prompts), len(prompts) - len(missing))
+    groups = _sharing(models)
     for batch in _batches(missing, [(len(prompt) + limit) * len(models) for prompt in prompts], ROWS):
         entries: list[Entry] = []
-        for places in _sharing(models):
-            entries += _answered([models[place] for place in places], [prompts[number] for number in batch], limit,
-                                 [[keys[number][place] for number in batch] for place in places], commands)  # fmt: skip
+        for group, places in enumerate(groups):
+            asked = [prompts[number] for number in batch]
+            of_group = [[keys[number][place] for number in batch] for place in places]
+            work = _answered([models[place] for place in places], asked, limit, of_group, commands)
+            entries += yield from _told(work, pace, len(batch) * group / len(groups), len(batch) / len(groups))
         kept.add(entries)
         yield pace.more(len(batch))
     yield [
         [Answer(*(kept[key][name] for name in ("text", "tokens", "ended"))) for key in of_prompt] for of_prompt in keys
     ]
+
+
+def _told(
+    work: Generator[float, None, list[Entry]], pace: Pace, before: float, rows: float
+) -> Generator[Event, None, list[Entry]]:
+    """Progress inside a batch, of which `before` rows were done when `work` on `rows` of them began."""
+    while True:
+        try:
+            share = next(work)
+        except StopIteration as end:
+            entries: list[Entry] = end.value
+            return entries
+        if pace.is_due:
+            yield pace.within(before + share * rows)
 
 
 def _answered(
@@ -149,18 +167,19 @@ def _answered(
     limit: int,
     keys: Sequence[Sequence[str]],
     commands: Commands,
-) -> list[Entry]:
-    """The answers of models that share weights, all in one pass, model by model."""
+) -> Generator[float, None, list[Entry]]:
+    """The answers of models that share weights, all in one pass, model by model; yields how much of it is done."""
     tokenizer = models[0].speaker.tokenizer
     voices = [model.speaker.number for model in models for _ in prompts]
     ids: list[list[int]] = [[] for _ in voices]
     sampling = Sampling(max_tokens=limit)
-    for step in models[0].speaker.generator.stream(list(prompts) * len(models), voices, sampling, tokenizer.stop_ids):
+    steps = models[0].speaker.generator.stream(list(prompts) * len(models), voices, sampling, tokenizer.stop_ids)
+    for number, step in enumerate(steps, 1):
         for of_answer, token in zip(ids, step, strict=True):
             if token is not None:
                 of_answer.append(token)
         check_stop(commands)
-    flat = [key for of_model in keys for key in of_model]
+        yield number / limit
     return [
         {
             "key": key,
@@ -168,7 +187,7 @@ def _answered(
             "tokens": len(of_answer),
             "ended": bool(of_answer) and of_answer[-1] in tokenizer.stop_ids,
         }
-        for key, of_answer in zip(flat, ids, strict=True)
+        for key, of_answer in zip([key for of_model in keys for key in of_model], ids, strict=True)
     ]
 
 
@@ -203,10 +222,21 @@ class Pace:
 
     def __init__(self, what: str, total: int, known: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._what, self._total, self._done, self._known = what, total, known, known
-        self._clock, self._start = clock, clock()
+        self._clock, self._start, self._told = clock, clock(), clock()
+
+    @property
+    def is_due(self) -> bool:
+        """Whether nothing was told for a while."""
+        return self._clock() - self._told > QUIET
 
     def more(self, count: int) -> Progress:
         """So many more are done."""
         self._done += count
-        each = (self._clock() - self._start) / (self._done - self._known)
-        return Progress(self._what, self._done, self._total, round(each * (self._total - self._done), 1))
+        return self.within(0)
+
+    def within(self, part: float) -> Progress:
+        """So much of the next ones is done too."""
+        self._told = self._clock()
+        each = (self._told - self._start) / max(self._done + part - self._known, 1e-9)
+        left = round(each * (self._total - self._done - part), 1)
+        return Progress(self._what, int(self._done + part), self._total, left)
