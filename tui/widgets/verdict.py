@@ -17,7 +17,7 @@ def page(figures: dict[str, Any]) -> Content:
     opening, _, rest = sentence.partition(": ")
     parts: list[Any] = [(opening, STYLES.get(verdict, "bold")), f": {rest}\n\n"]
     for label, words in _rows(figures):
-        parts += [(label.ljust(LABEL), "$text-muted"), words, "\n"]
+        parts += [(label.ljust(LABEL - 1) + " ", "$text-muted"), words, "\n"]
     parts += _regressions(figures["regressions"])
     return Content.assemble(*parts)
 
@@ -33,10 +33,10 @@ def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
             yield "right answers", f"base and tuned {shares}: {table['fixed']} fixed, {table['broken']} broken"
         yield "metric", f"{metric['name']}: {metric['about']}"
         for name, (base, tuned) in answers["shares"].items():
-            yield (
-                name,
-                f"base {base:.2f}   tuned {tuned:.2f}" if "length" in name else f"base {base:.0%}   tuned {tuned:.0%}",
-            )
+            if name.startswith("length"):
+                yield "length", f"base {base:.2f}   tuned {tuned:.2f} of the reference's"
+            else:
+                yield name, f"base {base:.0%}   tuned {tuned:.0%}"
     if forgetting := figures["forgetting"]:
         if forgetting["questions"]:
             table = forgetting["questions"]["table"]
