@@ -11,7 +11,9 @@ import click
 
 from gemmalocal.cli import completion
 from gemmalocal.cli.output import StyledText, joined, note, page, say, say_json, styled
+from gemmalocal.cli.quality import quality_of
 from gemmalocal.cli.report_jobs import run_for_report
+from gemmalocal.errors import RecipeError
 from gemmalocal.jobs.terminal_text import on_line, printable
 from gemmalocal.planning.throughput import duration
 
@@ -29,8 +31,19 @@ LABEL = 10  # cells of what a line is about
     metavar="KEY=VALUE",
     help="Change one key of the recipe, such as data.path=x.jsonl.",
 )
+@click.option(
+    "--quality",
+    is_flag=True,
+    help="See how good rows are to learn from. In place of RECIPE name a dataset, or any rows, as in a recipe.",
+)
+@click.option(
+    "--endpoint", metavar="URL", help="With --quality: a server that is asked each question again, beside its evidence."
+)
+@click.option("--endpoint-model", metavar="NAME", help="The model on that server. If left out: its first one.")
+@click.option("--key-env", metavar="NAME", help="The name of the environment variable that holds the server's key.")
+@click.option("--known", metavar="MODEL", help="With --quality: a model that is asked each question by itself.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as one JSON object.")
-def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
+def check(recipe: str, overrides: tuple[str, ...], quality: bool, as_json: bool, **asked: str | None) -> int:
     """See what a recipe would train on, and whether it fits.
 
     RECIPE is a file, or the name of a recipe that comes along. The model's weights are not loaded.
@@ -40,6 +53,11 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> int:
     """
     from gemmalocal.recipe import recipe_file
 
+    if quality:
+        return quality_of(recipe, asked, as_json)
+    if given := [name for name, value in asked.items() if value is not None]:
+        option = f"--{given[0].replace('_', '-')}"
+        raise RecipeError(f"{option} needs --quality.", f"Give --quality too, or leave {option} out.")
     code, report = run_for_report("check", recipe_file.load(recipe, overrides, note).model_dump(mode="json"))
     if as_json and report:
         say_json(report)

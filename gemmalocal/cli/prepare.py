@@ -13,9 +13,8 @@ from gemmalocal.cli.output import say, say_json, styled
 from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.cli.training import DETACH, JSON, print_until_end
 from gemmalocal.errors import RecipeError
-from gemmalocal.files import paths, targets
+from gemmalocal.files import targets
 from gemmalocal.jobs.terminal_text import printable
-from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets, preparations
 
 if TYPE_CHECKING:  # pydantic is only loaded when a preparation is described
@@ -68,6 +67,21 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 @click.option("--answer-tokens", type=int, help="The most tokens of one answer of the model.")
 @click.option("--attempts", type=int, help="How often to ask about a passage until an answer can be used.")
 @click.option("--gaps", is_flag=True, default=None, help="Let rules also leave words out of sentences, to fill in.")
+@click.option(
+    "--round-trip/--no-round-trip",
+    default=None,
+    help="Ask each question again, beside its passage, and reject rows whose answer is another. This is what happens "
+    "if nothing is said. It takes one short prompt a row.",
+)
+@click.option(
+    "--known",
+    type=click.Choice(["keep", "drop"]),
+    help="Ask the model that is to be tuned each question without the passage. Keep marks the rows that it answers "
+    "right already, drop rejects them. It takes one short prompt a row.",
+)
+@click.option(
+    "--tuned-model", metavar="MODEL", help="The model that is to be tuned, for --known. If left out: --model."
+)
 @click.option("--judge", is_flag=True, default=None, help="Let the model score each row from 1 to 10.")
 @click.option("--judge-model", metavar="NAME", help="Another model that scores: on a server, if one is named.")
 @click.option("--judge-endpoint", metavar="URL", help="The server that scores, if it is another.")
@@ -139,6 +153,8 @@ def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]
     judged = options["judge"] or options["judge_model"] or options["judge_endpoint"]
     if options["threshold"] is not None and not (judged or file):
         raise RecipeError("--threshold needs --judge.", "Give --judge too, or leave --threshold out.")
+    if options["tuned_model"] is not None and not (options["known"] or file):
+        raise RecipeError("--tuned-model needs --known.", "Give --known too, or leave --tuned-model out.")
     endpoint = {"url": options.pop("endpoint"), "model": options.pop("endpoint_model")}
     endpoint |= {name: options.pop(name) for name in ("key_env", "concurrency", "timeout")}
     judge_key = options.pop("judge_key_env")
@@ -206,9 +222,7 @@ def convert(dataset: str, form: str, out: str | None, as_json: bool) -> int:
 
     DATASET is one that was prepared here, or any rows, named as in a recipe.
     """
-    prepared = (paths.datasets() / dataset / TRAIN_FILE).is_file()  # before a folder that is called so too
-    elsewhere = ":" in dataset or (os.path.exists(dataset) and not prepared)
-    path = preparations.absolute_source(dataset) if elsewhere else str(datasets.find(dataset))
+    path = preparations.rows_path(dataset)
     name = os.path.basename(dataset.rstrip("/")) or "dataset"
     target = str(targets.checked_target(f"{name.replace(':', '-')}-{form}" if out is None else out, targets.empty))
     code, report = run_for_report("convert", {"path": path, "form": form, "out": target, "name": name})

@@ -19,16 +19,17 @@ from gemmalocal.errors import DatasetError, RecipeError
 from gemmalocal.files import atomic, paths
 from gemmalocal.jobs.events import Counted, Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared.authors import Author, open_author
+from gemmalocal.pipelines.shared.authors import Author, open_author, usage_of
 from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
 from gemmalocal.pipelines.shared.judges import Judge, about, check_judge, open_judge, told
 from gemmalocal.pipelines.shared.pace import Work
 from gemmalocal.pipelines.shared.passages import NAMED, GatheredPieces, Reading, gather, of_sources
+from gemmalocal.pipelines.shared.tuned import ask_tuned
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.synthesis import curate, rules, unanswerable
+from gemmalocal.synthesis import curate, round_trip, rules, unanswerable
 from gemmalocal.synthesis.allotment import spread, wanted_rows
-from gemmalocal.synthesis.asking import Prompt, Remembered, Usage
+from gemmalocal.synthesis.asking import Remembered, Usage
 from gemmalocal.synthesis.context import situated
 from gemmalocal.synthesis.coverage import coverage
 from gemmalocal.synthesis.create import Order, PieceResult, Rejection, create, judge, more
@@ -57,6 +58,7 @@ class PreparedRows:
     losses: Counter[str] = field(default_factory=Counter)  # why an author failed, and for how many pieces
     without_rows: Counter[str] = field(default_factory=Counter)  # why pieces gave no row at all, and how many
     reasons: dict[int, str] = field(default_factory=dict)  # the same of each piece, by its id
+    order: dict[int, int] = field(default_factory=dict)  # when a record first came, by its key: a judge's come anyhow
     wanted: int | None = None  # rows in all, if so many were asked for
     unanswerable: int = 0  # rows wanted whose answers say that there is none
     asked: int = 0
@@ -68,6 +70,8 @@ class PreparedRows:
         """Add what came of a piece, or of a judgement."""
         self.kept += result.kept
         self.rejected += result.rejected
+        for candidate in (*result.kept, *(candidate for candidate, _ in result.rejected)):
+            self.order.setdefault(candidate.record.key, len(self.order))
         if not result.kept and result.rejected:
             self.reasons[id(result.piece)] = f"a row {result.rejected[-1][1].partition(': ')[0]}"
         elif not result.kept:
@@ -79,9 +83,9 @@ class PreparedRows:
 
     def sort(self, pieces: Sequence[Piece]) -> None:
         """Bring all rows into the order of their pieces, whichever was ready first."""
-        place = {id(piece): number for number, piece in enumerate(pieces)}
-        self.kept.sort(key=lambda candidate: place[id(candidate.piece)])
-        self.rejected.sort(key=lambda rejection: place[id(rejection[0].piece)])
+        place, last = {id(piece): number for number, piece in enumerate(pieces)}, len(self.order)
+        self.kept.sort(key=lambda row: (place[id(row.piece)], self.order.get(row.record.key, last)))
+        self.rejected.sort(key=lambda row: (place[id(row[0].piece)], self.order.get(row[0].record.key, last)))
 
     def count(self, remembered: Remembered) -> None:
         """Add what was asked, and what that cost."""
@@ -143,15 +147,14 @@ def write(
     prepared = PreparedRows(author, plan.gaps)
     remembered: Remembered | None = None
     if author.ask:
-        remembered = Remembered(directory / datasets.ASKED, author.ask, author.name, partial(_usage, tokenizer))
+        remembered = Remembered(directory / datasets.ASKED, author.ask, author.name, partial(usage_of, tokenizer))
     if plan.unanswerable and not (remembered and author.instructed):
         hint = "Name a model that follows instructions, or an endpoint."
         raise RecipeError(f"Nothing can ask what the documents do not answer: the author is {author.title}.", hint)
     if plan.judge:
         check_judge(plan, author, tell)
-    order = Order(
-        TASKS[plan.task], plan.pairs, plan.attempts, plan.seed, wording, author.instructed, plan.kinds, plan.gaps
-    )
+    index = PassageIndex(gathered.pieces) if plan.task in ("qa", "cot") or plan.known else None
+    order = _order(plan, wording, author.instructed, index)
     prepared.wanted = wanted_rows(gathered.pieces, plan.rows, plan.per_1000_tokens)
     pieces, counts = gathered.pieces, [plan.pairs] * len(gathered.pieces)
     if prepared.wanted is not None:
@@ -166,13 +169,16 @@ def write(
         prepared.sort(gathered.pieces)
         if prepared.wanted is not None and remembered and author.instructed and order.task.facts:
             _fill_up(gathered.pieces, prepared, order, work)
+        if plan.known and index:
+            kept, dropped = ask_tuned(plan, author, prepared.kept, index, work, directory, tell, prepared.count)
+            prepared.kept, prepared.rejected = kept, prepared.rejected + dropped
         if plan.judge:
             prepared.judge = open_judge(plan, author, directory, tell)
             own = work if prepared.judge.voice is author else None
             _judged(prepared, wording, prepared.judge, own, directory, tell)
             prepared.sort(gathered.pieces)
         if plan.unanswerable:
-            _ask_unanswerable(plan, gathered.pieces, prepared, wording, work)
+            _ask_unanswerable(plan, gathered.pieces, prepared, order, work)
     finally:
         author.close()
     if remembered:
@@ -201,6 +207,12 @@ def _judged(
             judge_.voice.close()
 
 
+def _order(plan: Preparation, wording: Wording, instructed: bool, index: PassageIndex | None) -> Order:
+    """What is wanted of each piece."""
+    task, again = TASKS[plan.task], plan.round_trip and instructed
+    return Order(task, plan.pairs, plan.attempts, plan.seed, wording, instructed, plan.kinds, plan.gaps, index, again)
+
+
 def _fill_up(pieces: Sequence[Piece], prepared: PreparedRows, order: Order, work: Work) -> None:
     """Ask for the rows that are missing of those wanted, elsewhere and in another way."""
     assert prepared.wanted is not None
@@ -221,25 +233,18 @@ def _fill_up(pieces: Sequence[Piece], prepared: PreparedRows, order: Order, work
 
 
 def _ask_unanswerable(
-    plan: Preparation, pieces: Sequence[Piece], prepared: PreparedRows, wording: Wording, work: Work
+    plan: Preparation, pieces: Sequence[Piece], prepared: PreparedRows, order: Order, work: Work
 ) -> None:
     """The share of rows whose answers say that the documents do not answer, or that the question is wrong."""
     kept, _repeated = curate.unique(prepared.kept)
     prepared.unanswerable = prepared.unanswerable or unanswerable.wanted(len(kept), plan.unanswerable)
-    missed = unanswerable.Missed(wording, PassageIndex(pieces))
+    missed = unanswerable.Missed(order.wording, order.index or PassageIndex(pieces))
     work.begin("questions without an answer", prepared.unanswerable)
     for result in unanswerable.create(kept, prepared.unanswerable, missed, work.ask):
         prepared.kept += result.kept
         prepared.rejected += result.rejected
         work.advance(prepared.counted, len(result.kept))
     prepared.sort(pieces)
-
-
-def _usage(tokenizer: Tokenizer, prompt: Prompt, answer: str) -> Usage:
-    """What an answer cost, about: in the tokens of the model that passages are measured in."""
-    sent = [message.content for message in prompt.messages]
-    *ids, answer_ids = tokenizer.encode_batch([*sent, answer])
-    return Usage(sum(map(len, ids)), len(answer_ids))
 
 
 def deliver(
@@ -278,8 +283,7 @@ def deliver(
     report = {
         **_of_making(preparation, gathered, prepared),
         "by": dict(Counter(row["by"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE])),
-        "unanswerable": {"wanted": prepared.unanswerable, **unanswerable.counted(kept)},
-        "kinds": dict(Counter(candidate.kind for candidate in kept if candidate.kind).most_common()),
+        **_of_kept(kept, prepared),
         "rejected": _reasons(rejected),
         "not_made_again": sum(map(len, decided.values())),
         "split": split.how,
@@ -293,6 +297,15 @@ def deliver(
         raise DatasetError("No row is left to train on.", _why_no_row(report))
     datasets.write(directory, files, report)
     return report
+
+
+def _of_kept(kept: Sequence[Candidate], prepared: PreparedRows) -> dict[str, Any]:
+    """What the rows ask, and how they stood the checks."""
+    return {
+        "unanswerable": {"wanted": prepared.unanswerable, **unanswerable.counted(kept)},
+        "kinds": dict(Counter(candidate.kind for candidate in kept if candidate.kind).most_common()),
+        "quality": round_trip.counted(kept),
+    }
 
 
 def _of_making(preparation: Preparation, gathered: GatheredPieces, prepared: PreparedRows) -> dict[str, Any]:
@@ -352,6 +365,7 @@ def _of_rows(report: dict[str, Any]) -> Iterator[str]:
     yield from _most_frequent(report["left_to_rules"], "{} passages left to the rules: {}")
     yield from _most_frequent(report["without_rows"], "{} passages gave no row: they {}")
     yield from _most_frequent(report["rejected"], "{} rows rejected: the row {}")
+    yield from round_trip.lines(report["quality"])
     for side in ("train", "held_out"):
         numbers = report[side]
         counts = f"{numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"

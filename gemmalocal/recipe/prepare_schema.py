@@ -119,6 +119,19 @@ class Preparation(RecipeSection):
     attempts: int = Field(
         3, ge=1, le=10, description="How often to ask about a passage. Each time the author is told its mistake."
     )
+    round_trip: bool = Field(
+        True,
+        description="Ask the author each of its questions again, beside the passage, and reject rows whose answer is "
+        "another. One short prompt a row.",
+    )
+    known: Literal["keep", "drop"] | None = Field(
+        None,
+        description="Ask the model that is to be tuned each question without the passage, and keep or drop the rows "
+        "that it answers right already; those kept are marked. One short prompt a row. null asks nothing.",
+    )
+    tuned_model: str | None = Field(
+        None, description="The model that is to be tuned, for known, as in a recipe. If left out: model."
+    )
     judge: bool = Field(
         False, description="Let a model score each row from 1 to 10: the author, unless another is named."
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 
-from gemmalocal.synthesis import ground
-from gemmalocal.synthesis.kinds import UNANSWERABLE, WRONG_PREMISE
+from gemmalocal.synthesis import agreement, ground
+from gemmalocal.synthesis.kinds import FOLLOW_UP, UNANSWERABLE, WRONG_PREMISE
 from gemmalocal.synthesis.language import english, script
 from gemmalocal.synthesis.piece import Candidate
+from gemmalocal.synthesis.retrieval import Ambiguity, PassageIndex
+from gemmalocal.synthesis.tasks import instruction
 
 LONGEST_QUESTION, LONGEST_ANSWER = 600, 6000  # characters
 ENOUGH = 12  # words of a text whose language can be told
@@ -50,7 +52,37 @@ def problem(candidate: Candidate) -> str | None:
     known = f"{passage}\n{question}" if candidate.kind == WRONG_PREMISE else passage
     if answer and candidate.piece.row is None and (invented := ground.numbers(answer) - ground.numbers(known)):
         return f"has a number in its answer that is not in its passage: {min(invented)}"
+    if candidate.piece.row is not None:
+        return _rewritten(question, instruction(candidate.piece))
+    return None if question else _summary(answer, passage)
+
+
+def _rewritten(question: str, original: str) -> str | None:
+    """What is wrong with an instruction in other words."""
+    lost, new = ground.numbers(original) - ground.numbers(question), ground.numbers(question) - ground.numbers(original)
+    if lost or new:
+        return f"has other numbers than the instruction that it says in other words: {min(lost or new)}"
     return None
+
+
+def _summary(summary: str, passage: str) -> str | None:
+    """What is wrong with a summary: its longer words weigh more, as they tell more."""
+    if len(summary) >= len(passage):
+        return f"is no shorter than its passage: {len(summary)} characters"
+    if (share := agreement.grounded(summary, "", passage, len)) < agreement.GROUNDED:
+        return f"says what is not in its passage: {share:.0%} of its words are there"
+    return None
+
+
+def ambiguity(candidate: Candidate, index: PassageIndex | None) -> Ambiguity | None:
+    """Of how many passages a row's question could be asked; None if of its own alone, or if it asks about none.
+
+    What goes on from another question leans on that one.
+    """
+    asks = candidate.question and candidate.kind not in (UNANSWERABLE, FOLLOW_UP) and candidate.piece.row is None
+    if index is None or not asks:
+        return None
+    return index.ambiguity_of(candidate.question, candidate.piece, candidate.evidence, candidate.answer)
 
 
 def _of_unanswerable(candidate: Candidate) -> str | None:

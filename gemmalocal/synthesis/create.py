@@ -8,16 +8,30 @@ from dataclasses import dataclass, field, replace
 from itertools import repeat
 
 from gemmalocal.recipe.prepare_schema import MIX
-from gemmalocal.synthesis import base, checks, ground
+from gemmalocal.synthesis import base, checks, ground, round_trip
 from gemmalocal.synthesis.asking import AskAuthor, Unanswered
 from gemmalocal.synthesis.dialogue import Dialogue, side_by_side
 from gemmalocal.synthesis.facts import key_sentences
 from gemmalocal.synthesis.kinds import FOLLOW_UP, Mix, chosen
 from gemmalocal.synthesis.piece import Candidate, Piece
+from gemmalocal.synthesis.retrieval import PassageIndex
 from gemmalocal.synthesis.tasks import AuthorForm, Task, UnusableAnswer, Verdict, followed, parse
 from gemmalocal.synthesis.wording import Wording
 
 Rejection = tuple[Candidate, str]  # and why, as a verb's phrase
+
+
+@dataclass
+class Complaints:
+    """What an author is told of rows that were rejected: the `first`, and each whose question can be named better."""
+
+    first: str = ""
+    ambiguous: list[str] = field(default_factory=list)
+
+    def add(self, reason: str, ambiguous: str = "") -> None:
+        """Add a row's reason, and the sentence about its question, if that could be asked elsewhere."""
+        self.first = self.first or f"The row {reason}."
+        self.ambiguous += [ambiguous] if ambiguous else []
 
 
 @dataclass
@@ -29,31 +43,40 @@ class PieceResult:
     rejected: list[Rejection] = field(default_factory=list)
     lost: str = ""
 
-    def take(self, candidates: Sequence[Candidate]) -> str:
-        """Check candidates and sort them; the first reason why one was rejected, '' if none was."""
-        first, before = "", None
-        for candidate in candidates:
-            reason = checks.problem(candidate)
+    @property
+    def authored(self) -> bool:
+        """Whether a row of an author's is kept."""
+        return any(candidate.by == "model" for candidate in self.kept)
+
+    def take(self, candidates: Sequence[Candidate], index: PassageIndex | None = None) -> Complaints:
+        """Check candidates and sort them, questions also against all passages; what is to be told of those rejected."""
+        complaints, before = Complaints(), None
+        keys = {candidate.record.key for candidate in self.kept}  # an author that is asked again repeats itself
+        for candidate in (candidate for candidate in candidates if candidate.record.key not in keys):
+            reason, ambiguity = checks.problem(candidate), checks.ambiguity(candidate, index)
             if candidate.kind == FOLLOW_UP and before is None:
                 reason = reason or "goes on from a row that is not there"
-            if reason:
+            if reason or ambiguity:
+                told = f"The question “{candidate.question}” {ambiguity.told}" if ambiguity and not reason else ""
+                reason = reason or (ambiguity.reason if ambiguity else "")
                 self.rejected.append((candidate, reason))
-                first, before = first or reason, None
-                continue
-            if candidate.kind == FOLLOW_UP and before is not None:
+                complaints.add(reason, told)
+                before = None
+            elif candidate.kind == FOLLOW_UP and before is not None:
                 self.kept[-1] = followed(before, candidate)
                 before = None
             else:
                 self.kept.append(candidate)
                 before = candidate
-        return first
+        return complaints
 
 
 @dataclass(frozen=True)
 class Order:
     """What is wanted of each piece: `count` rows, by an author who is told mistakes until its `attempts` are used.
 
-    The last of several attempts asks in another way. `mix` are the kinds of question with their weights.
+    The last of several attempts asks in another way. `mix` are the kinds of question with their weights, `index` is of
+    all passages, among which a question must single out its own; with a `round_trip` each is asked again.
     """
 
     task: Task
@@ -64,6 +87,8 @@ class Order:
     instructed: bool = True  # else the author only goes on from examples
     mix: Mix = field(default_factory=lambda: MIX)
     gaps: bool = False  # whether rules may ask for words that are left out of sentences
+    index: PassageIndex | None = None
+    round_trip: bool = False
 
 
 def create(
@@ -81,12 +106,27 @@ def _rows_of(piece: Piece, order: Order, asked: bool) -> Dialogue[PieceResult]:
     result = PieceResult(piece, order.task.ready_made(piece))
     if asked and order.task.form is not None and order.instructed:
         yield from _ask_author(result, order)
-    if not any(candidate.by == "model" for candidate in result.kept):
+        yield from _ask_again(result, order)
+    if not result.authored:
         candidates = order.task.rules(piece, order.count, order.seed, order.gaps)
         if asked and not order.instructed:
-            candidates = yield from base.worded(candidates, order.task, order.wording)
-        result.take(candidates)
+            worded = yield from base.worded(candidates, order.task, order.wording)
+            both = zip(candidates, worded, strict=True)
+            candidates = [old if checks.ambiguity(new, order.index) else new for old, new in both]
+        result.take(candidates, order.index)
     return result
+
+
+def _ask_again(result: PieceResult, order: Order) -> Dialogue[None]:
+    """Ask the questions of a piece again, beside it; rows whose answer is another are rejected."""
+    if not order.round_trip or order.index is None:
+        return
+    settled = yield from round_trip.again(result.kept, order.wording, order.index.weight)
+    result.kept = [candidate for candidate, reason in settled if not reason]
+    rejected = [(candidate, reason) for candidate, reason in settled if reason]
+    result.rejected += rejected
+    if rejected and not result.authored:
+        result.lost = f"The row {rejected[0][1]}."
 
 
 def more(
@@ -114,6 +154,7 @@ def more(
 def _facts_of(piece: Piece, lines: list[str], order: Order) -> Dialogue[PieceResult]:
     result = PieceResult(piece)
     yield from _ask_facts(result, lines, order)
+    yield from _ask_again(result, order)
     return result
 
 
@@ -131,7 +172,7 @@ def _ask_facts(result: PieceResult, lines: Sequence[str], order: Order) -> Dialo
         result.lost = str(problem)
         return
     by_line = {row.sentence: row for row in rows}.values()
-    result.lost = _take(result, [form.read(result.piece, row, lines[row.sentence - 1]) for row in by_line])
+    _take(result, [form.read(result.piece, row, lines[row.sentence - 1]) for row in by_line], order)
 
 
 def _stands_on(line: str, quotes: Sequence[str]) -> bool:
@@ -139,42 +180,45 @@ def _stands_on(line: str, quotes: Sequence[str]) -> bool:
 
 
 def _ask_author(result: PieceResult, order: Order) -> Dialogue[None]:
-    """Ask about a piece until it has a row, or its attempts are used."""
+    """Ask about a piece until it has a row, or its attempts are used; questions that can be named better once more."""
     form, facts = order.task.form, key_sentences(result.piece)[: order.count] if order.task.facts else []
     assert form is not None
     kinds = chosen(order.mix, result.piece.passage.text, order.count) if order.task.facts else ()
     prompt = order.wording.ask(order.task, result.piece, order.count, kinds)
     differently = bool(facts) and order.attempts > 1  # the last attempt
-    for _ in range(order.attempts - differently):
+    for attempt in range(order.attempts - differently):
         (answer,) = yield [prompt]
         if isinstance(answer, Unanswered):
-            result.lost = answer.reason
+            result.lost = "" if result.authored else answer.reason
             return
-        if not (problem := _read(result, form, answer, order.count)):
+        if not (problem := _read(result, form, answer, order, mend=not attempt)):
             return
-        result.lost = problem
         prompt = order.wording.with_correction(prompt, answer, problem)
-    if differently:
+    if differently and not result.authored:
         yield from _ask_facts(result, facts, order)
 
 
-def _read(result: PieceResult, form: AuthorForm, answer: str, count: int) -> str:
-    """Take at most `count` rows of an answer; what to tell its author if none of them can be kept."""
+def _read(result: PieceResult, form: AuthorForm, answer: str, order: Order, mend: bool) -> str:
+    """Take the rows of an answer; what to tell its author if it is to write some again, else ''.
+
+    Where rows were kept, only questions that do not stand alone are worth another answer: to `mend` them.
+    """
     try:
-        rows = parse(answer, form.row)[:count]
+        rows = parse(answer, form.row)[: order.count]
     except UnusableAnswer as problem:
-        return str(problem)
-    return _take(result, [form.read(result.piece, row) for row in rows])
+        result.lost = "" if result.authored else str(problem)
+        return result.lost
+    complaints = _take(result, [form.read(result.piece, row) for row in rows], order)
+    if not result.authored:
+        return " ".join(complaints.ambiguous) or result.lost
+    return " ".join([*complaints.ambiguous, "Leave out the other rows."]) if complaints.ambiguous and mend else ""
 
 
-def _take(result: PieceResult, candidates: Sequence[Candidate]) -> str:
-    """Take rows; what to tell their author if none of them can be kept."""
-    kept_before = len(result.kept)
-    reason = result.take(candidates)
-    if len(result.kept) > kept_before:
-        result.lost = ""
-        return ""
-    return f"The row {reason}." if reason else "No row is about one of the sentences."
+def _take(result: PieceResult, candidates: Sequence[Candidate], order: Order) -> Complaints:
+    """Take rows, and note why none of them could be kept."""
+    complaints = result.take(candidates, order.index)
+    result.lost = "" if result.authored else complaints.first or "No row is about one of the sentences."
+    return complaints
 
 
 def judge(candidates: Sequence[Candidate], wording: Wording, ask: AskAuthor, threshold: int) -> Iterator[PieceResult]:

@@ -39,6 +39,8 @@ class Candidate:
     """A row as it was made: `evidence` is the quote that must occur in the piece's passage, `by` model or rules.
 
     `question` and `answer` are what was written anew (empty where nothing was), `record` what is to be trained.
+    `agreed`: asked again beside the passage, the answer was the same; `known`: the model that is to be tuned gave it
+    without the passage; both are None where nobody was asked.
     """
 
     piece: Piece
@@ -49,6 +51,8 @@ class Candidate:
     answer: str = ""
     score: int | None = None
     kind: str = ""  # of question, where it is known
+    agreed: bool | None = None
+    known: bool | None = None
 
     def columns(self) -> dict[str, Any]:
         """The row as it is saved: a recipe reads its messages or its text (its own evidence), a person the rest."""
@@ -56,7 +60,9 @@ class Candidate:
         turns = [{"role": message.role, "content": message.content} for message in record.messages]
         row: dict[str, Any] = {"messages": turns} if turns else {"text": record.text}
         row |= {"source": passage.source, "page": passage.page, "heading": passage.heading}
+        row |= {"passage_number": passage.number if turns and self.piece.row is None else None}
         row |= {"evidence": self.evidence if turns else None, "by": self.by, "kind": self.kind, "score": self.score}
+        row |= {"known": self.known}
         return {key: value for key, value in row.items() if value not in (None, "")}
 
 

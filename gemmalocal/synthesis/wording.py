@@ -68,6 +68,11 @@ class Wording:
         """Show a model examples of sentences with questions, and last a candidate's sentence."""
         return Prompt((Message("user", self._fill("base", sentence=candidate.evidence)),))
 
+    def answer(self, candidate: Candidate) -> Prompt:
+        """Ask a candidate's question again, beside its passage."""
+        text = self._fill("answer", question=candidate.question, **_about(candidate.piece))
+        return Prompt((Message("user", text),))
+
     def judge(self, candidate: Candidate) -> Prompt:
         """Ask for a score of a row."""
         messages = candidate.record.messages

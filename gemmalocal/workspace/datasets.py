@@ -1,7 +1,7 @@
 """A dataset directory: where it is, its files of rows, and what a person changes in them.
 
-A row is a JSON object with `messages` or `text`, and what is known of it (source, page, heading, evidence, by, kind,
-score).
+A row is a JSON object with `messages` or `text`, and what is known of it (source, page, heading, passage_number,
+evidence, by, kind, score, known).
 `train.jsonl` and `held_out.jsonl` are what a recipe reads, `rejected.jsonl` has each row's `reason` and the side it
 would be on, `by_hand.json` what a person accepted, dropped and edited, which holds when the dataset is made again,
 `asked.jsonl` what an author answered, `refused.jsonl` the sources that could not be read, each with its `reason`,

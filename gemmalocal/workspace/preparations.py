@@ -13,6 +13,7 @@ from gemmalocal.files import paths
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Counted, Event, Read, Report, Started
 from gemmalocal.jobs.history import JobState
+from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets
 
 if TYPE_CHECKING:  # pydantic is only loaded when a preparation is described
@@ -96,6 +97,13 @@ def check_sources(sources: Sequence[str]) -> None:
 def absolute_source(source: str) -> str:
     """A source that does not depend on where we stand; addresses and hf: names stay."""
     return source if ":" in source else os.path.abspath(os.path.expanduser(source))
+
+
+def rows_path(name: str) -> str:
+    """Where the rows of a dataset that was prepared here are, or of any others, named as in a recipe."""
+    prepared = (paths.datasets() / name / TRAIN_FILE).is_file()  # before a folder that is called so too
+    elsewhere = ":" in name or (os.path.exists(name) and not prepared)
+    return absolute_source(name) if elsewhere else str(datasets.find(name))
 
 
 def list_all() -> list[Path]:

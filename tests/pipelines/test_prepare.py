@@ -120,7 +120,9 @@ def test_own_prompts_and_a_judge(documents: Path, tiny: Path, workspace: Path, t
 
     with running() as model:
         model.answer = author
-        done = through(model, documents, tiny, "d", "--judge", "--prompts", str(own), "--held-out", "0")
+        done = through(
+            model, documents, tiny, "d", "--no-round-trip", "--judge", "--prompts", str(own), "--held-out", "0"
+        )
     assert done.returncode == 0, done.stderr
     files = of_files(workspace / "datasets" / "d")
     assert [row["score"] for row in files[TRAIN_FILE]] == [9]

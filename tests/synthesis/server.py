@@ -34,9 +34,15 @@ class Model:
 
 
 def quiz(body: Body) -> str:
-    """What a good author says to our qa prompt: a pair for each of the first sentences, with the sentence as proof."""
-    text = body["messages"][0]["content"].rpartition("Text:\n")[2].partition("\n\nWrite ")[0]
+    """What a good author says to our qa prompt: a pair for each of the first sentences, with the sentence as proof.
+
+    Asked such a question again, beside the text, it answers with the sentence.
+    """
+    text, _, question = body["messages"][0]["content"].rpartition("Text:\n")[2].partition("\n\nQuestion:\n")
+    text = text.partition("\n\nWrite ")[0]
     lines = [line for line in re.split(r"(?<=\.)\s+", text) if len(line) > 20][:2]
+    if question:
+        return next((line for line in lines if line[:-1].lower() in question), "The text does not say.")
     pairs = [{"question": f"What is known of {line[:-1].lower()}?", "answer": line, "evidence": line} for line in lines]
     return json.dumps({"rows": pairs})
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gemmalocal.documents.document import Passage
 from gemmalocal.errors import RecipeError
-from gemmalocal.records import Message
+from gemmalocal.records import Message, Record
 from gemmalocal.synthesis import base, curate
 from gemmalocal.synthesis.asking import Answer, AskModel, Prompt, Remembered, Unanswered, Usage
 from gemmalocal.synthesis.create import Order, create
 from gemmalocal.synthesis.dialogue import Dialogue, side_by_side
 from gemmalocal.synthesis.piece import Candidate, Piece, pair
+from gemmalocal.synthesis.retrieval import PassageIndex
 from gemmalocal.synthesis.tasks import TASKS, Pair, UnusableAnswer, parse
 from gemmalocal.synthesis.wording import Wording
 
@@ -81,6 +83,37 @@ def test_a_mistake_is_told_until_the_answer_is_right() -> None:
     ]
 
 
+SIX = "The lamp is a burner with six wicks."
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "why"),
+    [
+        ("summary", {"summary": "A lamp has a burner with six wicks; keepers serve.", "evidence": SIX}, None),
+        (
+            "summary",
+            {"summary": "Pirates stole all golden treasures yesterday.", "evidence": SIX},
+            "not in its passage: 0%",
+        ),
+        ("summary", {"summary": f"{TEXT} So.", "evidence": SIX}, "is no shorter than its passage"),
+        ("rewrite", {"instruction": "Give the year, of 3 lamps."}, None),
+        ("rewrite", {"instruction": "Give the year, of 4 lamps."}, "has other numbers"),
+        ("rewrite", {"instruction": "Give the year of the lamps."}, "has other numbers than the instruction"),
+    ],
+)
+def test_summaries_and_rewrites_have_checks_of_their_own(task: str, row: dict[str, str], why: str | None) -> None:
+    of = piece()
+    if task == "rewrite":
+        asked = Record(
+            "rows:1", (Message("user", "Name the year of these 3 lamps."), Message("assistant", "It is 1871."))
+        )
+        of = Piece("r", "", Passage("rows:1", 0, asked.reply), asked, "rows")
+    result = next(create([of], order(task, attempts=1), Author(json.dumps({"rows": [row]}))))
+    reasons = [reason for _, reason in result.rejected]
+    assert reasons == [] if why is None else why in reasons[0]
+    assert any(candidate.by == "model" for candidate in result.kept) is (why is None)
+
+
 @pytest.mark.parametrize("answer", ["nonsense", "", Unanswered("The server sleeps.")])
 def test_the_rules_step_in_where_an_author_fails(answer: str | Unanswered) -> None:
     author = Author(answer)
@@ -88,6 +121,44 @@ def test_the_rules_step_in_where_an_author_fails(answer: str | Unanswered) -> No
     assert len(author.asked) == (1 if isinstance(answer, Unanswered) else 2)
     assert result.lost
     assert result.kept
+    assert {candidate.by for candidate in result.kept} == {"rules"}
+
+
+FOG = "The name of the siren is Big Fog, and it is driven by compressed air on 40 days of each year in the bay."
+
+
+def test_a_question_that_could_be_asked_elsewhere_is_asked_for_again_with_what_is_missing() -> None:
+    pieces = [piece(f"The name of the lamp is Old Sam. {TEXT}"), piece(FOG, number=1, heading="Fog signal")]
+    vague = {
+        "question": "What is the name of it?",
+        "answer": "Old Sam.",
+        "evidence": "The name of the lamp is Old Sam.",
+    }
+    named = {**vague, "question": "What is the name of the lamp with six wicks?"}
+    author = Author(json.dumps({"rows": [GOOD, vague]}), json.dumps({"rows": [GOOD, named]}))
+    wanted = replace(order(), index=PassageIndex(pieces))
+    result = next(create(pieces[:1], wanted, author))
+    assert [candidate.question for candidate in result.kept] == [GOOD["question"], named["question"]]
+    told = author.asked[1].messages[-1].content
+    assert "“What is the name of it?” could be asked of 2 texts. Name in the question the section (“Lamp”)" in told
+    assert "or what sets it apart (lamp, " in told  # of its evidence, and not the answer
+    assert [reason for _, reason in result.rejected] == [
+        "has a question that does not stand alone: it could be asked of 2 passages"
+    ]
+    assert (len(author.asked), result.lost) == (2, "")
+
+
+def test_an_author_that_never_names_a_thing_leaves_the_passage_to_the_rules() -> None:
+    pieces = [piece(f"The name of the lamp is Old Sam. {TEXT}"), piece(FOG, number=1, heading="Fog signal")]
+    vague = {
+        "question": "What is the name of it?",
+        "answer": "Old Sam.",
+        "evidence": "The name of the lamp is Old Sam.",
+    }
+    author = Author(json.dumps({"rows": [vague]}))
+    result = next(create(pieces[:1], replace(order(attempts=1), index=PassageIndex(pieces)), author))
+    assert len(author.asked) == 1
+    assert result.lost == "The row has a question that does not stand alone: it could be asked of 2 passages."
     assert {candidate.by for candidate in result.kept} == {"rules"}
 
 

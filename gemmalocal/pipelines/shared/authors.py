@@ -132,3 +132,10 @@ class Local:
             Answer(self._tokenizer.decode(ids).strip(), Usage(len(prompt), len(ids)))
             for prompt, ids in zip(prompts, answer_ids, strict=True)
         ]
+
+
+def usage_of(tokenizer: Tokenizer, prompt: Prompt, answer: str) -> Usage:
+    """What an answer cost, about: in the tokens of the model that passages are measured in."""
+    sent = [message.content for message in prompt.messages]
+    *ids, answer_ids = tokenizer.encode_batch([*sent, answer])
+    return Usage(sum(map(len, ids)), len(answer_ids))

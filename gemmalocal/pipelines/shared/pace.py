@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from gemmalocal.jobs.events import Counted
 from gemmalocal.pipelines.shared.background import UNKNOWN, Teller
-from gemmalocal.synthesis.asking import Prompt, Remembered, Unanswered
+from gemmalocal.synthesis.asking import AskAuthor, Prompt, Remembered, Unanswered
 
 LATELY = 32  # answers
 
@@ -41,6 +41,7 @@ class Work:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tell, self._remembered, self._pace = tell, remembered, Pace(clock)
+        self._asks = remembered is not None
         self.begin("passages", passages)
 
     def begin(self, activity: str, total: int) -> None:
@@ -51,25 +52,34 @@ class Work:
     def ask(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
         """Ask the author; a stop is noticed after each answer."""
         assert self._remembered is not None
-        asked = self._remembered.asked
-        for number, answer in self._remembered(prompts):
-            self._answers += 1
-            while asked < self._remembered.asked:
-                asked += 1
-                self._pace.answered()
-            self._tell_progress()
-            yield number, answer
+        yield from self.through(self._remembered)(prompts)
 
-    def advance(self, counted: Callable[[], Counted], steps: int = 1) -> None:
-        """Some more of what is counted is done."""
+    def through(self, remembered: Remembered) -> AskAuthor:
+        """What asks anybody in the same way, from now on."""
+        self._asks = True
+
+        def ask(prompts: Iterable[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
+            asked = remembered.asked
+            for number, answer in remembered(prompts):
+                self._answers += 1
+                while asked < remembered.asked:
+                    asked += 1
+                    self._pace.answered()
+                self._tell_progress()
+                yield number, answer
+
+        return ask
+
+    def advance(self, counted: Callable[[], Counted] | None = None, steps: int = 1) -> None:
+        """Some more of what is counted is done; what that came to is told at each percent."""
         before, self._done = self._done, min(self._done + steps, self._total)
         # One that was told mistakes took more answers than one: so will others.
         self._each = max(1.0, self._answers / max(1, self._done))
-        if 100 * self._done // self._total > 100 * before // self._total:  # at most each percent
+        if counted and 100 * self._done // self._total > 100 * before // self._total:  # at most each percent
             self._tell.say(counted())
         self._tell_progress()
 
     def _tell_progress(self) -> None:
-        left = self._pace.seconds(self._each * (self._total - self._done)) if self._remembered else None
-        unknown = UNKNOWN if self._remembered else None  # known answers come at no pace that tells of others
+        left = self._pace.seconds(self._each * (self._total - self._done)) if self._asks else None
+        unknown = UNKNOWN if self._asks else None  # known answers come at no pace that tells of others
         self._tell(self._activity, self._done, self._total, unknown if left is None else left)
