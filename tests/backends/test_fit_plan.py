@@ -35,16 +35,18 @@ COMMON = {
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    made = {}
-    for name, sizes in SIZES.items():
-        config: dict[str, Any] = COMMON | sizes
-        made[name] = tmp_path_factory.mktemp(name)
-        (made[name] / "config.json").write_text(json.dumps(config))
-        network = gemma3_text.Model(gemma3_text.ModelArgs.from_dict(config))
-        parameters: Any = tree_flatten(network.model.parameters())
-        weights = {f"model.{key}": 0.02 * mx.random.normal(value.shape) for key, value in parameters}
-        mx.save_safetensors(str(made[name] / "model.safetensors"), weights, {"format": "pt"})
-    return made
+    return {name: write_model(tmp_path_factory.mktemp(name), name) for name in SIZES}
+
+
+def write_model(folder: Path, size: str, **shape: int) -> Path:
+    """A Gemma 3 of one of `SIZES`, with random weights; `shape` is what its config says instead."""
+    config: dict[str, Any] = COMMON | SIZES[size] | shape
+    (folder / "config.json").write_text(json.dumps(config))
+    network = gemma3_text.Model(gemma3_text.ModelArgs.from_dict(config))
+    parameters: Any = tree_flatten(network.model.parameters())
+    weights = {f"model.{key}": 0.02 * mx.random.normal(value.shape) for key, value in parameters}
+    mx.save_safetensors(str(folder / "model.safetensors"), weights, {"format": "pt"})
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -128,5 +130,4 @@ def measured_and_planned(folder: Path, recipe: Recipe, length: int, count: int, 
     width = 2 if recipe.dtype == "bfloat16" else 4
     checkpointing = recipe.train.checkpointing is True
     planned = memory.estimate(sizes, recipe, load, width, checkpointing, engine=engine.memory_profile()).total
-    print(f"{planned / measured - 1:+.1%} of {measured / 1e6:.0f} MB: {folder.name} {length} x {count} {recipe.method}")
     return measured, planned
