@@ -12,6 +12,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from gemmalocal.files import safe_read
+
+SIGNED = 100  # bytes: more than a signature has
+
 
 def sign(lock: Path) -> None:
     """Write down that this process holds a lock."""
@@ -36,7 +40,8 @@ def began(pid: int) -> str:
 def group(lock: Path) -> int | None:
     """The process group that holds a lock; None if nobody has signed, or who has is gone with all of its group."""
     try:
-        number, _, start = lock.read_text(encoding="utf-8").strip().partition(" ")
+        with safe_read.regular(lock) as file:  # of what is damaged, a lock may be a pipe
+            number, _, start = file.read(SIGNED).decode().strip().partition(" ")
     except (OSError, UnicodeDecodeError):
         return None
     if not number.isdecimal() or (pid := int(number[:12])) < 2:

@@ -226,4 +226,5 @@ def test_a_lock_that_is_no_file_keeps_nobody_waiting(workspace: Path) -> None:
     folder.mkdir(parents=True)
     os.mkfifo(folder / "lock")
     assert not processes.Job(folder).alive
+    assert holder.group(folder / "lock") is None
     assert not processes.Job(workspace / "runs" / "a\0b").alive  # a name that no file can have
