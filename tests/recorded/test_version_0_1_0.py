@@ -147,7 +147,7 @@ def test_an_old_dataset_is_trained_on_from_an_old_adapter(home: Path) -> None:
     assert any("finished" in event["text"] for event in said(home / "runs" / "next", "notice"))
 
 
-def test_a_killed_preparation_asks_only_what_has_no_answer(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_preparation_goes_on_with_the_prompts_of_today(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = home / "datasets" / "interrupted"
     known = lines(folder / "asked.jsonl")
     with running() as author:
@@ -158,7 +158,9 @@ def test_a_killed_preparation_asks_only_what_has_no_answer(home: Path, monkeypat
         done("resume", "interrupted")
         report = said(folder, "report")[-1]["data"]
         assert report["author"] == f"author at {AUTHOR}"
-        assert (report["answers_known"], report["asked"], len(author.asked)) == (2, 3, 3)
+        # Version 0.1.0 asked otherwise: what it was answered stays, and is no answer to what is asked now.
+        assert report["answers_known"] == 0
+        assert report["asked"] == len(author.asked) > 0
     assert lines(folder / "asked.jsonl")[:2] == known
     assert {row["by"] for row in lines(folder / "train.jsonl")} == {"model"}
 
