@@ -256,8 +256,8 @@ def _plain(part: str | int) -> bool:
 
 
 def _elsewhere(key: str, schema: type[BaseModel]) -> list[str]:
-    """The full name of the nearest key of any section."""
-    sections = (name for name in schema.model_fields if _section(schema, name))
+    """The full name of the nearest key of any section, the first that has it."""
+    sections = [name for name in reversed(schema.model_fields) if _section(schema, name)]
     names = {name: f"{section}.{name}" for section in sections for name in _keys_at((section,), schema)}
     return [names[near] for near in difflib.get_close_matches(key, names, 1)]
 

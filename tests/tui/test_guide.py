@@ -18,6 +18,7 @@ from tui.screens.export import ExportScreen
 from tui.screens.home import HomeScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.recipe import RecipeScreen
+from tui.screens.review import ReviewScreen
 from tui.screens.train import TrainScreen
 from tui.screens.verdict import VerdictScreen
 
@@ -28,7 +29,7 @@ SCREENS: dict[str, tuple[type[DOMNode], ...]] = {
     "A run": (TrainScreen,),
     "Documents": (DocumentsScreen, BrowseScreen),
     "A preparation": (PreparingScreen,),
-    "Rows": (DatasetScreen,),
+    "Rows": (DatasetScreen, ReviewScreen),
     "Compare": (CompareScreen,),
     "Verdict": (VerdictScreen,),
     "Export": (ExportScreen,),
