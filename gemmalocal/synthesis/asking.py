@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from gemmalocal.files import json_lines
 from gemmalocal.records import Message
 
 
@@ -85,7 +86,7 @@ class Remembered:
     def __call__(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
         """Each prompt's answer by its number: those known at once, the others as they come."""
         waiting = enumerate(prompts)
-        with self._file.open("ab") as file:
+        with json_lines.growing(self._file) as file:
             while True:
                 pulled = _Pulled()
                 for number, answer in self._ask(self._unknown(waiting, pulled)):
@@ -122,9 +123,7 @@ class Remembered:
         usage = answer.usage or self._count(prompt, answer.text)
         self._answers[key] = Answer(answer.text, usage)
         self._spend(key, prompt)
-        file.write(json.dumps({"key": key, "answer": answer.text, "tokens": usage}).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+        json_lines.add(file, [{"key": key, "answer": answer.text, "tokens": usage}])
 
     def _spend(self, key: str, prompt: Prompt) -> None:
         if key not in self._used:
@@ -154,19 +153,8 @@ class _Pulled:
 
 
 def _stored_answers(file: Path) -> Iterator[tuple[str, Answer]]:
-    """The answers in a file; a last line that a kill has torn is cut off, so that the next one stands alone."""
-    if not file.exists():
-        return
-    with file.open("r+b") as lines:
-        complete = 0
-        for line in lines:
-            if not line.endswith(b"\n"):
-                break
-            complete += len(line)
-            try:
-                entry = json.loads(line)
-                usage = Usage(*map(int, entry["tokens"])) if "tokens" in entry else None
-                yield entry["key"], Answer(entry["answer"], usage)
-            except (ValueError, KeyError, TypeError):
-                continue
-        lines.truncate(complete)
+    """The answers in a file."""
+    for entry in json_lines.stored(file):
+        with suppress(ValueError, KeyError, TypeError):
+            usage = Usage(*map(int, entry["tokens"])) if "tokens" in entry else None
+            yield entry["key"], Answer(entry["answer"], usage)

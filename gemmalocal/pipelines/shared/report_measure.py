@@ -16,7 +16,7 @@ from gemmalocal.backends.protocol import Sampling
 from gemmalocal.data.examples import Example
 from gemmalocal.engine.generation import ChatModel
 from gemmalocal.evaluation.measured import Answer
-from gemmalocal.files import atomic
+from gemmalocal.files import atomic, json_lines
 from gemmalocal.jobs.events import Event, Progress
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.background import Stopped
@@ -39,11 +39,9 @@ class Kept:
 
     def __init__(self, path: Path) -> None:
         self._path, self._entries, self._used = path, dict[str, Entry](), dict[str, Entry]()
-        with suppress(OSError):
-            for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-                with suppress(ValueError, KeyError, TypeError):
-                    entry = json.loads(line)
-                    self._entries[entry["key"]] = entry
+        for entry in json_lines.stored(path):
+            with suppress(KeyError, TypeError):
+                self._entries[entry["key"]] = entry
 
     def has(self, key: str) -> bool:
         """Whether that was measured."""
@@ -56,8 +54,8 @@ class Kept:
     def add(self, entries: Sequence[Entry]) -> None:
         """Keep some more."""
         self._entries |= {entry["key"]: entry for entry in entries}
-        with open(self._path, "a", encoding="utf-8", opener=atomic.private) as file:
-            file.write("".join(f"{json.dumps(entry)}\n" for entry in entries))
+        with json_lines.growing(self._path) as file:
+            json_lines.add(file, entries)
 
     def tidy(self) -> None:
         """Forget what no row has asked for: what other weights said."""
