@@ -28,6 +28,11 @@ def marks(folder: Path) -> FileMarks:
     return {str(path.relative_to(folder)): [path.stat().st_size, sha256(path)] for path in files}
 
 
+def weight_stamps(folder: Path) -> list[tuple[str, int, int]]:
+    """Names, bytes and times (ns) of a folder's weights: they tell them from others, and no gigabyte is hashed."""
+    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.safetensors"))]
+
+
 def damage(folder: Path, expected: Mapping[str, Any]) -> dict[str, str]:
     """What is wrong with files of a folder, by name, as a verb's phrase (`is missing`); sizes are looked at first."""
     wrong = {name: why for name, (size, _) in expected.items() if (why := wrong_size(folder / name, size))}

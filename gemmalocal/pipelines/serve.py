@@ -20,7 +20,7 @@ from gemmalocal.export import proved, servers
 from gemmalocal.export.servers import Server
 from gemmalocal.export.source import FinishedRun
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
-from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines import Commands, stop_asked
 from gemmalocal.pipelines.shared.background import Stopped, in_background
 from gemmalocal.pipelines.shared.run_source import open_run
 from gemmalocal.records import Message
@@ -54,7 +54,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             if not crashes:
                 yield Report({"url": _url(host, port), "model": name, "chat": tokenizer.has_template})
             while server.alive:
-                if any(item.get("do") == "stop" for item in commands()):
+                if stop_asked(commands):
                     yield Finished("done")
                     return
                 time.sleep(LOOK)

@@ -7,14 +7,14 @@ from pathlib import Path
 
 from gemmalocal.jobs.events import Counted, Progress
 from gemmalocal.pipelines.shared.background import UNKNOWN, Teller
-from gemmalocal.pipelines.shared.pace import LATELY, Pace, Work
+from gemmalocal.pipelines.shared.pace import LATELY, AnswerPace, Work
 from gemmalocal.records import Message
 from gemmalocal.synthesis.asking import Answer, Prompt, Remembered
 
 
 def test_only_late_answers_tell_how_long_the_rest_takes() -> None:
     now = [0.0]
-    pace = Pace(lambda: now[0])
+    pace = AnswerPace(lambda: now[0])
     assert pace.seconds(10) is None
     for _ in range(100):
         now[0] += 50  # a slow start

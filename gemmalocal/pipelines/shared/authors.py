@@ -14,7 +14,7 @@ from gemmalocal.backends import open_backend
 from gemmalocal.backends.protocol import Generator, Sampling
 from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
 from gemmalocal.errors import EndpointError
-from gemmalocal.files import paths
+from gemmalocal.files import hashes, paths
 from gemmalocal.recipe.prepare_schema import EndpointSpec, Preparation
 from gemmalocal.synthesis.asking import Answer, AskModel, Prompt, Unanswered, Usage
 
@@ -55,10 +55,7 @@ def open_author(preparation: Preparation, folder: Path | None, tokenizer: Tokeni
     assert folder is not None
     assert tokenizer is not None
     ask = Local(open_backend("auto").generator(folder), tokenizer, preparation)
-    weights = [
-        (file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.safetensors"))
-    ]
-    name = json.dumps([str(folder), weights, settings])
+    name = json.dumps([str(folder), hashes.weight_stamps(folder), settings])
     model_name = Path(preparation.model).name if paths.expanded(preparation.model).is_dir() else preparation.model
     title = model_name if tokenizer.has_template else f"{model_name} (a base model: it words questions only)"
     return Author(ask, name, title, instructed=tokenizer.has_template)

@@ -12,7 +12,7 @@ from threading import Thread
 from typing import TypeVar
 
 from gemmalocal.jobs.events import Event, Progress, Stage
-from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines import Commands, stop_asked
 
 Result = TypeVar("Result")
 
@@ -81,7 +81,7 @@ def _progress_events(tell: Teller, commands: Commands) -> Generator[Event, None,
     samples: deque[tuple[float, int]] = deque(maxlen=PACE)  # when, and how much was done
     deadline = float("inf")
     while time.monotonic() < deadline:
-        if not tell.stop.is_set() and any(item.get("do") == "stop" for item in commands()):
+        if not tell.stop.is_set() and stop_asked(commands):
             tell.stop.set()
             yield Stage("stopping")
             deadline = time.monotonic() + GRACE

@@ -10,7 +10,7 @@ from gemmalocal.backends.process_group import Group, gather, wait
 from gemmalocal.engine.pause import PauseControl
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import history
-from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines import Commands, stop_asked
 from gemmalocal.pipelines.shared.budget import Budget
 from gemmalocal.planning import pressure
 from gemmalocal.planning.pressure import Level, Strain
@@ -57,7 +57,7 @@ class StopWish:
 
     def __call__(self) -> bool:
         """Look, and say."""
-        self._stop = any(item.get("do") == "stop" for item in self._commands()) or self._stop
+        self._stop = stop_asked(self._commands) or self._stop
         return self._stop
 
 

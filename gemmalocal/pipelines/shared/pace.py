@@ -13,7 +13,7 @@ from gemmalocal.synthesis.asking import AskAuthor, Prompt, Remembered, Unanswere
 LATELY = 32  # answers
 
 
-class Pace:
+class AnswerPace:
     """Answers of a model as they come, several at once or not; those that were known take no time and do not count."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -40,7 +40,7 @@ class Work:
         remembered: Remembered | None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._tell, self._remembered, self._pace = tell, remembered, Pace(clock)
+        self._tell, self._remembered, self._pace = tell, remembered, AnswerPace(clock)
         self._asks = remembered is not None
         self.begin("passages", passages)
 

@@ -18,7 +18,7 @@ from gemmalocal.engine.generation import ChatModel
 from gemmalocal.evaluation.measured import Answer
 from gemmalocal.files import atomic, json_lines
 from gemmalocal.jobs.events import Event, Progress
-from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines import Commands, stop_asked
 from gemmalocal.pipelines.shared.background import Stopped
 
 TOKENS = 2048  # of all models together that are read at once, as a chat reads them
@@ -86,7 +86,7 @@ def score(
     missing = sorted(
         (number for number, key in enumerate(keys) if not kept.has(key)), key=lambda number: len(examples[number].ids)
     )
-    pace = Pace(what, len(examples), len(examples) - len(missing))
+    progress = TimedProgress(what, len(examples), len(examples) - len(missing))
     for batch in _batches(missing, [len(example.ids) * len(models) for example in examples], len(missing)):
         scored = _scored(models, [examples[number] for number in batch])
         kept.add(
@@ -95,7 +95,7 @@ def score(
                 for number, one in zip(batch, scored, strict=True)
             ]
         )  # fmt: skip
-        yield pace.more(len(batch))
+        yield progress.more(len(batch))
         check_stop(commands)
     yield [Scored(kept[key]["nats"], kept[key]["kl"]) for key in keys]
 
@@ -129,7 +129,7 @@ def answer(
         (number for number, of_prompt in enumerate(keys) if not all(map(kept.has, of_prompt))),
         key=lambda number: len(prompts[number]),
     )
-    pace = Pace(what, len(prompts), len(prompts) - len(missing))
+    progress = TimedProgress(what, len(prompts), len(prompts) - len(missing))
     groups = _sharing(models)
     for batch in _batches(missing, [(len(prompt) + limit) * len(models) for prompt in prompts], ROWS):
         entries: list[Entry] = []
@@ -137,16 +137,16 @@ def answer(
             asked = [prompts[number] for number in batch]
             of_group = [[keys[number][place] for number in batch] for place in places]
             work = _answered([models[place] for place in places], asked, limit, of_group, commands)
-            entries += yield from _told(work, pace, len(batch) * group / len(groups), len(batch) / len(groups))
+            entries += yield from _told(work, progress, len(batch) * group / len(groups), len(batch) / len(groups))
         kept.add(entries)
-        yield pace.more(len(batch))
+        yield progress.more(len(batch))
     yield [
         [Answer(*(kept[key][name] for name in ("text", "tokens", "ended"))) for key in of_prompt] for of_prompt in keys
     ]
 
 
 def _told(
-    work: Generator[float, None, list[Entry]], pace: Pace, before: float, rows: float
+    work: Generator[float, None, list[Entry]], progress: TimedProgress, before: float, rows: float
 ) -> Generator[Event, None, list[Entry]]:
     """Progress inside a batch, of which `before` rows were done when `work` on `rows` of them began."""
     while True:
@@ -155,8 +155,8 @@ def _told(
         except StopIteration as end:
             entries: list[Entry] = end.value
             return entries
-        if pace.is_due:
-            yield pace.within(before + share * rows)
+        if progress.is_due:
+            yield progress.within(before + share * rows)
 
 
 def _answered(
@@ -211,11 +211,11 @@ def _batches(numbers: Sequence[int], tokens: Sequence[int], most: int) -> Iterat
 
 def check_stop(commands: Commands) -> None:
     """Raise `Stopped` if somebody asked for it."""
-    if any(command.get("do") == "stop" for command in commands()):
+    if stop_asked(commands):
         raise Stopped
 
 
-class Pace:
+class TimedProgress:
     """Progress with the time that is left, by the time that it has taken so far."""
 
     def __init__(self, what: str, total: int, known: int, clock: Callable[[], float] = time.monotonic) -> None:

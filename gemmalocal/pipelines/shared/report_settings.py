@@ -10,6 +10,7 @@ from typing import Any
 
 from gemmalocal import __version__
 from gemmalocal.backends import full_model, peft_adapter
+from gemmalocal.files import hashes
 from gemmalocal.files.manifest import sha256
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event
@@ -27,8 +28,8 @@ def identities(folders: Sequence[Path]) -> Generator[Event, None, list[str]]:
     base: Path = yield from in_background(lambda tell: locate(recipes[0].model, tell))
     read_as = recipes[0].weight_dtype, recipes[0].bits
     return [
-        _digest(read_as, _marks(base)),
-        *(_digest(read_as, _marks(base), _result(folder)) for folder in folders),
+        _digest(read_as, hashes.weight_stamps(base)),
+        *(_digest(read_as, hashes.weight_stamps(base), _result(folder)) for folder in folders),
     ]
 
 
@@ -36,16 +37,11 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
-def _marks(folder: Path) -> list[tuple[str, int, int]]:
-    """Names, sizes and times of the weights in a folder: a gigabyte is not hashed for each report."""
-    return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in sorted(folder.glob("*.safetensors"))]
-
-
 def _result(run: Path) -> object:
-    """The hash of a run's adapter; of a whole model its marks."""
+    """The hash of a run's adapter; of a whole model its stamps."""
     result = history.result(run)
     adapter = result / peft_adapter.WEIGHTS
-    return sha256(adapter) if adapter.is_file() else _marks(result)
+    return sha256(adapter) if adapter.is_file() else hashes.weight_stamps(result)
 
 
 def about(run: Path, recipe: Recipe, rows: Sequence[AskedRow], identity: str) -> dict[str, Any]:
