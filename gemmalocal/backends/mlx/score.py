@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from gemmalocal.backends.mlx import compute_path, device, multi_lora
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.protocol import Scores
+from gemmalocal.backends.scoring import Predicted, predicted, summed
 from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
-
-TOKENS = 64  # whose logits (of all voices together) are in memory at once
 
 
 def score(
@@ -28,26 +27,14 @@ def score(
     voices: Sequence[int],
 ) -> Scores:
     """What `Generator.score` promises."""
-    rows, places, targets = _supervised(examples)
     states = _states(language_model, layers, examples, voices)  # (voices, examples, length, width)
-    nats, kl = np.zeros((len(examples), len(voices))), np.zeros((len(examples), len(voices)))
-    step = max(1, TOKENS // len(voices))
-    for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        hidden = states[:, mx.array(rows[part]), mx.array(places[part])]  # (voices, n, width)
+
+    def figures(part: Predicted) -> tuple[Floats, Floats]:
+        hidden = states[:, mx.array(part.rows), mx.array(part.places)]  # (voices, n, width)
         logits = head.logits(hidden.reshape(-1, hidden.shape[-1])).astype(mx.float32)
-        losses, divergences = _figures(logits.reshape(len(voices), -1, logits.shape[-1]), targets[part])
-        np.add.at(nats, rows[part], losses.T)
-        np.add.at(kl, rows[part], divergences.T)
-    return Scores(nats, kl)
+        return _figures(logits.reshape(len(voices), -1, logits.shape[-1]), part.targets)
 
-
-def _supervised(examples: Sequence[Example]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int32]]:
-    """Of each token to be predicted (n,): its example, the place that predicts it, and its id."""
-    places = [np.flatnonzero(example.weights[1:] > 0) for example in examples]
-    rows = np.repeat(np.arange(len(examples)), [len(of_example) for of_example in places])
-    targets = [example.ids[1:][of_example] for example, of_example in zip(examples, places, strict=True)]
-    return rows, np.concatenate(places), np.concatenate(targets)
+    return summed(predicted(examples), len(examples), len(voices), figures)
 
 
 def _states(

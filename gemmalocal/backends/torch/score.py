@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from gemmalocal.backends.protocol import Scores
+from gemmalocal.backends.scoring import Predicted, predicted, summed
 from gemmalocal.backends.torch import multi_lora
 from gemmalocal.backends.torch.loss import Head
 from gemmalocal.data.examples import Example
-
-TOKENS = 64  # whose logits (of all voices together) are in memory at once
+from gemmalocal.weights.tensors import Floats
 
 
 @torch.no_grad()
@@ -26,23 +26,17 @@ def score(
     voices: Sequence[int],
 ) -> Scores:
     """What `Generator.score` promises."""
-    # (n,): of each token to be predicted its example, its place among all tokens, and its id.
-    places = [np.flatnonzero(example.weights[1:] > 0) for example in examples]
-    rows = np.repeat(np.arange(len(examples)), [len(of_example) for of_example in places])
-    starts = np.cumsum([0, *(len(example.ids) - 1 for example in examples)])
-    flat = np.concatenate([start + of_example for start, of_example in zip(starts[:-1], places, strict=True)])
-    ids = np.concatenate([example.ids[1:][of_example] for example, of_example in zip(examples, places, strict=True)])
     states = _states(language_model, layers, examples, voices)  # (voices, tokens, width)
-    nats, kl = np.zeros((len(examples), len(voices))), np.zeros((len(examples), len(voices)))
-    step = max(1, TOKENS // len(voices))
-    for start in range(0, len(rows), step):
-        part = slice(start, start + step)
-        hidden = states[:, torch.from_numpy(flat[part]).to(states.device)].float()  # (voices, n, width)
+    starts = np.cumsum([0, *(len(example.ids) - 1 for example in examples)])
+
+    def figures(part: Predicted) -> tuple[Floats, Floats]:
+        flat, targets = starts[part.rows] + part.places, part.targets.astype(np.int64)
+        hidden = states[:, torch.from_numpy(flat).to(states.device)].float()  # (voices, n, width)
         logits = head.logits(hidden.flatten(0, 1)).unflatten(0, hidden.shape[:2])
-        losses, divergences = _figures(logits, torch.from_numpy(ids[part].astype(np.int64)).to(states.device))
-        np.add.at(nats, rows[part], losses.T.cpu().numpy())
-        np.add.at(kl, rows[part], divergences.T.cpu().numpy())
-    return Scores(nats, kl)
+        losses, divergences = _figures(logits, torch.from_numpy(targets).to(states.device))
+        return losses.cpu().numpy(), divergences.cpu().numpy()
+
+    return summed(predicted(examples), len(examples), len(voices), figures)
 
 
 def _states(
