@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from textual.app import ComposeResult
-from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
@@ -18,10 +17,9 @@ from gemmalocal.jobs.processes import Job
 from gemmalocal.planning import hardware, throughput
 from gemmalocal.workspace import exports
 from gemmalocal.workspace.exports import Contents, Export, Offer
-from gemmalocal.workspace.runs import Run
 from tui.background import follow, run_in_background
 from tui.screens.problem import ProblemScreen
-from tui.screens.run_screen import AppScreen
+from tui.screens.run_screen import MadeOfRunScreen
 from tui.widgets import proof
 from tui.widgets.export_list import ExportList, megabytes, standing
 from tui.widgets.keys import Keys
@@ -41,20 +39,13 @@ class RunContents(NamedTuple):
     exports: list[Export]
 
 
-class ExportScreen(AppScreen):
+class ExportScreen(MadeOfRunScreen):
     """Exports of the run in `folder`."""
 
-    BINDINGS = [
-        Binding("s", "stop", "Stop"),
-        Binding("g", "log", "Log"),
-        Binding("y", "copy", "Copy path"),
-        Binding("escape", "app.pop_screen", "Back"),
-    ]
+    BINDINGS = [*MadeOfRunScreen.MAKING_KEYS]
 
     def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self._listed = False  # among the runs, when these were last handed over
+        super().__init__(folder)
         self._contents: RunContents | None = None
 
     def compose(self) -> ComposeResult:
@@ -76,13 +67,6 @@ class ExportScreen(AppScreen):
     def ready(self) -> bool:
         """The list is there."""
         return self._contents is not None
-
-    def show_runs(self, runs: list[Run]) -> None:
-        """Leave if the run was deleted."""
-        listed = any(run.folder == self._folder for run in runs)
-        if self._listed and not listed:
-            self._leave(self._folder)
-        self._listed = listed
 
     async def _follow(self) -> None:
         await asyncio.to_thread(exports.settle, self._folder)

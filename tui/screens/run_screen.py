@@ -96,6 +96,29 @@ class AppScreen(Forbearing, Screen[None]):
         self.app.pop_screen()
 
 
+class MadeOfRunScreen(AppScreen):
+    """A screen about what is made of the run in `folder`; it closes when the run is deleted."""
+
+    MAKING_KEYS = (
+        Binding("s", "stop", "Stop"),
+        Binding("g", "log", "Log"),
+        Binding("y", "copy", "Copy path"),
+        Binding("escape", "app.pop_screen", "Back"),
+    )
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._listed = False  # among the runs, when these were last handed over
+
+    def show_runs(self, runs: list[Run]) -> None:
+        """Leave if the run was deleted."""
+        listed = any(run.folder == self._folder for run in runs)
+        if self._listed and not listed:
+            self._leave(self._folder)
+        self._listed = listed
+
+
 class RunScreen(AppScreen):
     """A screen with a run at hand; only the actions that its state allows are offered."""
 

@@ -17,10 +17,9 @@ from gemmalocal.jobs import history
 from gemmalocal.jobs.history import JobState
 from gemmalocal.planning import throughput
 from gemmalocal.workspace import reports
-from gemmalocal.workspace.runs import Run
 from tui.background import follow, run_in_background
 from tui.screens.problem import ProblemScreen
-from tui.screens.run_screen import AppScreen
+from tui.screens.run_screen import MadeOfRunScreen
 from tui.widgets import verdict
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
@@ -54,21 +53,13 @@ class Look(NamedTuple):
         return self.at, self.figures is None, self.state.alive, self.trained
 
 
-class VerdictScreen(AppScreen):
+class VerdictScreen(MadeOfRunScreen):
     """The report on the run in `folder`."""
 
-    BINDINGS = [
-        Binding("enter", "make", "Make it"),
-        Binding("s", "stop", "Stop"),
-        Binding("g", "log", "Log"),
-        Binding("y", "copy", "Copy path"),
-        Binding("escape", "app.pop_screen", "Back"),
-    ]
+    BINDINGS = [Binding("enter", "make", "Make it"), *MadeOfRunScreen.MAKING_KEYS]
 
     def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self._listed = False  # among the runs, when these were last handed over
+        super().__init__(folder)
         self._look: Look | None = None
 
     def compose(self) -> ComposeResult:
@@ -93,13 +84,6 @@ class VerdictScreen(AppScreen):
     @property
     def _live(self) -> bool:
         return self._look is not None and self._look.state.alive
-
-    def show_runs(self, runs: list[Run]) -> None:
-        """Leave if the run was deleted."""
-        listed = any(run.folder == self._folder for run in runs)
-        if self._listed and not listed:
-            self._leave(self._folder)
-        self._listed = listed
 
     def _show(self, now: Look) -> None:
         if not self.is_attached:
