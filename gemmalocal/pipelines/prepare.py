@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,22 +16,24 @@ from typing import Any
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import DatasetError, RecipeError
 from gemmalocal.files import atomic, paths
-from gemmalocal.jobs.events import Counted, Event, Finished, Notice, Report, Stage
+from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared.authors import Author, open_author, usage_of
+from gemmalocal.pipelines.shared.authors import open_author, usage_of
 from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
-from gemmalocal.pipelines.shared.judges import Judge, about, check_judge, open_judge, told
+from gemmalocal.pipelines.shared.judges import Judge, check_judge, open_judge
 from gemmalocal.pipelines.shared.pace import Work
-from gemmalocal.pipelines.shared.passages import NAMED, GatheredPieces, Reading, gather, of_sources
+from gemmalocal.pipelines.shared.passages import GatheredPieces, Reading, gather, of_sources
+from gemmalocal.pipelines.shared.prepare_report import of_kept, of_making, of_rows, why_no_row
+from gemmalocal.pipelines.shared.prepared_rows import PreparedRows, reasons
 from gemmalocal.pipelines.shared.tuned import ask_tuned
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.synthesis import curate, round_trip, rules, unanswerable
+from gemmalocal.synthesis import curate, unanswerable
 from gemmalocal.synthesis.allotment import spread, wanted_rows
-from gemmalocal.synthesis.asking import Remembered, Usage
+from gemmalocal.synthesis.asking import Remembered
 from gemmalocal.synthesis.context import situated
 from gemmalocal.synthesis.coverage import coverage
-from gemmalocal.synthesis.create import Order, PieceResult, Rejection, create, judge, more
+from gemmalocal.synthesis.create import Order, PieceResult, create, judge, more
 from gemmalocal.synthesis.piece import Candidate, Piece, passage_key
 from gemmalocal.synthesis.retrieval import PassageIndex
 from gemmalocal.synthesis.split import held_out
@@ -40,62 +41,9 @@ from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
 from gemmalocal.workspace import datasets, ratings
-from gemmalocal.workspace.covered import line as covered_line
 
 FILLINGS = 2  # times that rows are asked for which are missing of those wanted
 TOGETHER = 512  # texts whose tokens are counted at once
-LISTED = 100  # refused sources, and warnings, that the report lists beside their number; all are in files
-
-
-@dataclass
-class PreparedRows:
-    """The rows of a preparation as they come: kept, rejected and missing ones, with the reasons counted."""
-
-    author: Author
-    gaps: bool = False  # whether rules were to ask for words that are left out
-    kept: list[Candidate] = field(default_factory=list)
-    rejected: list[Rejection] = field(default_factory=list)
-    losses: Counter[str] = field(default_factory=Counter)  # why an author failed, and for how many pieces
-    without_rows: Counter[str] = field(default_factory=Counter)  # why pieces gave no row at all, and how many
-    reasons: dict[int, str] = field(default_factory=dict)  # the same of each piece, by its id
-    order: dict[int, int] = field(default_factory=dict)  # when a record first came, by its key: a judge's come anyhow
-    wanted: int | None = None  # rows in all, if so many were asked for
-    unanswerable: int = 0  # rows wanted whose answers say that there is none
-    asked: int = 0
-    reused: int = 0  # answers that were there already
-    usage: Usage = Usage()  # of both
-    judge: Judge | None = None
-
-    def add(self, result: PieceResult) -> None:
-        """Add what came of a piece, or of a judgement."""
-        self.kept += result.kept
-        self.rejected += result.rejected
-        for candidate in (*result.kept, *(candidate for candidate, _ in result.rejected)):
-            self.order.setdefault(candidate.record.key, len(self.order))
-        if not result.kept and result.rejected:
-            self.reasons[id(result.piece)] = f"a row {result.rejected[-1][1].partition(': ')[0]}"
-        elif not result.kept:
-            reason = rules.silence(result.piece, self.gaps)
-            self.without_rows[reason] += 1
-            self.reasons[id(result.piece)] = f"such {reason}"
-        if result.lost:
-            self.losses[result.lost.partition(": ")[0].partition(" (")[0]] += 1
-
-    def sort(self, pieces: Sequence[Piece]) -> None:
-        """Bring all rows into the order of their pieces, whichever was ready first."""
-        place, last = {id(piece): number for number, piece in enumerate(pieces)}, len(self.order)
-        self.kept.sort(key=lambda row: (place[id(row.piece)], self.order.get(row.record.key, last)))
-        self.rejected.sort(key=lambda row: (place[id(row[0].piece)], self.order.get(row[0].record.key, last)))
-
-    def count(self, remembered: Remembered) -> None:
-        """Add what was asked, and what that cost."""
-        self.asked += remembered.asked
-        self.reused += remembered.reused
-        self.usage = self.usage.plus(remembered.usage)
-
-    def counted(self) -> Counted:
-        """How many rows there are so far."""
-        return Counted(len(self.kept), _reasons(self.rejected))
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
@@ -130,7 +78,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         yield Finished("stopped", "answers so far are kept: the same command goes on from here")
         return
     report = deliver(preparation, gathered, prepared, tokenizer, directory)
-    yield from map(Notice, _of_rows(report))
+    yield from map(Notice, of_rows(report))
     if rated := ratings.sentence(directory):
         yield Notice(rated)
     yield Report({**report, "rated": rated})
@@ -281,10 +229,10 @@ def deliver(
         + decided[datasets.REJECTED],
     }
     report = {
-        **_of_making(preparation, gathered, prepared),
+        **of_making(preparation, gathered, prepared),
         "by": dict(Counter(row["by"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE])),
-        **_of_kept(kept, prepared),
-        "rejected": _reasons(rejected),
+        **of_kept(kept, prepared),
+        "rejected": reasons(rejected),
         "not_made_again": sum(map(len, decided.values())),
         "split": split.how,
         "train": _counts(train, files[TRAIN_FILE], tokenizer),
@@ -294,46 +242,9 @@ def deliver(
         report["coverage"] = coverage(gathered.pieces, kept, prepared.reasons)
     report["tokens"]["a_row"] = round(sum(prepared.usage[:2]) / max(1, len(kept)), 1)
     if not train:
-        raise DatasetError("No row is left to train on.", _why_no_row(report))
+        raise DatasetError("No row is left to train on.", why_no_row(report))
     datasets.write(directory, files, report)
     return report
-
-
-def _of_kept(kept: Sequence[Candidate], prepared: PreparedRows) -> dict[str, Any]:
-    """What the rows ask, and how they stood the checks."""
-    return {
-        "unanswerable": {"wanted": prepared.unanswerable, **unanswerable.counted(kept)},
-        "kinds": dict(Counter(candidate.kind for candidate in kept if candidate.kind).most_common()),
-        "quality": round_trip.counted(kept),
-    }
-
-
-def _of_making(preparation: Preparation, gathered: GatheredPieces, prepared: PreparedRows) -> dict[str, Any]:
-    """What was read and asked, and what did not become rows, in numbers."""
-    return {
-        "task": preparation.task,
-        "author": prepared.author.title,
-        "documents": gathered.documents,
-        "refused_sources": len(gathered.refused),
-        "refused": [{"source": source, "reason": reason} for source, reason in gathered.refused[:LISTED]],
-        "warned": len(gathered.warnings),
-        "warnings": [{"source": source, "warning": warning} for source, warning in gathered.warnings[:LISTED]],
-        "same_documents": len(gathered.same),
-        "passages": len(gathered.pieces),
-        "rows_wanted": prepared.wanted,
-        "near_copies": gathered.copies,
-        "asked": prepared.asked,
-        "answers_known": prepared.reused,
-        "tokens": prepared.usage._asdict(),
-        "left_to_rules": dict(prepared.losses.most_common()),
-        "without_rows": dict(prepared.without_rows.most_common()),
-        "judge": about(prepared.judge, [*prepared.kept, *(candidate for candidate, _ in prepared.rejected)]),
-    }
-
-
-def _reasons(rejected: Sequence[Rejection]) -> dict[str, int]:
-    """How many were rejected for each kind of reason, the most frequent first."""
-    return dict(Counter(reason.partition(": ")[0] for _, reason in rejected).most_common())
 
 
 def _counts(
@@ -354,47 +265,3 @@ def _save(file: Path, key: str, reasons: Sequence[tuple[str, str]]) -> None:
     """All sources that could not be read, or look wrong, with why; what comes after may fail: this is what helps."""
     lines = (json.dumps({"source": source, key: reason}, ensure_ascii=False) for source, reason in reasons)
     atomic.write_text(file, "".join(f"{line}\n" for line in lines))
-
-
-def _of_rows(report: dict[str, Any]) -> Iterator[str]:
-    yield f"written by {report['author']}; {report['asked']} prompts asked, {report['answers_known']} answers known"
-    if (tokens := report["tokens"])["completion"]:
-        cached = f", {tokens['cached']} of them cached" if tokens["cached"] else ""
-        cost = f"{tokens['prompt']} of prompts{cached}, {tokens['completion']} of answers"
-        yield f"tokens: {cost}; {tokens['a_row']:.0f} a kept row"
-    yield from _most_frequent(report["left_to_rules"], "{} passages left to the rules: {}")
-    yield from _most_frequent(report["without_rows"], "{} passages gave no row: they {}")
-    yield from _most_frequent(report["rejected"], "{} rows rejected: the row {}")
-    yield from round_trip.lines(report["quality"])
-    for side in ("train", "held_out"):
-        numbers = report[side]
-        counts = f"{numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"
-        yield f"{side.replace('_', '-')}: {counts}"
-    yield from told(report["judge"])
-    if report["not_made_again"]:
-        yield f"{report['not_made_again']} rows that you edited, accepted or dropped are not made any more; they stay"
-    yield f"held out: {report['split']}"
-    if (covered := report.get("coverage")) and covered["passages"]:
-        yield f"covered: {covered_line(covered)}"
-    if wanted := report["unanswerable"]["wanted"]:
-        kinds = (f"{report['unanswerable'][kind]} {kind.replace('_', ' ')}" for kind in unanswerable.KINDS)
-        yield f"questions without an answer: {', '.join(kinds)}, of {wanted} that were wanted"
-    if (wanted := report["rows_wanted"]) and (rows := report["train"]["rows"] + report["held_out"]["rows"]) < wanted:
-        yield f"{rows} of the {wanted} rows that were wanted: the other questions were rejected, or none was found"
-    if report["kinds"]:
-        yield f"kinds of question: {', '.join(f'{count} {kind}' for kind, count in report['kinds'].items())}"
-
-
-def _most_frequent(counts: dict[str, int], sentence: str) -> Iterator[str]:
-    """The most frequent reasons, and how many more there are."""
-    for reason, count in list(counts.items())[:NAMED]:
-        yield sentence.format(count, reason)
-    if unnamed := list(counts.values())[NAMED:]:
-        yield sentence.format(sum(unnamed), f"... ({len(unnamed)} more reasons, see {datasets.REPORT})")
-
-
-def _why_no_row(report: dict[str, Any]) -> str:
-    if reasons := [f"{count} rows: {reason}" for reason, count in list(report["rejected"].items())[:3]]:
-        return "; ".join(reasons)
-    silent = "; ".join(f"{count} passages {reason}" for reason, count in report["without_rows"].items())
-    return f"{silent or 'There was nothing to ask about'}. Name a model, or an endpoint, that can."

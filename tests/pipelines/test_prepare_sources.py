@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gemmalocal.jobs import processes
-from gemmalocal.pipelines.prepare import LISTED
 from gemmalocal.pipelines.shared.passages import NAMED, TOLD_WARNINGS
+from gemmalocal.pipelines.shared.prepare_report import LISTED
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import datasets
