@@ -189,13 +189,13 @@ def regressions(rows: Sequence[MeasuredRow], metric: Metric) -> list[dict[str, A
     """The rows that got worse most: broken answers first, then by loss a token."""
 
     def badness(row: MeasuredRow) -> tuple[bool, float]:
-        broken = row.answers is not None and metric.decides
-        if broken and row.answers is not None:
+        broken = False
+        if metric.decides and row.answers is not None:
             base, tuned = (metric.right(answer.text, row.reference) for answer in row.answers)
             broken = base and not tuned
         return broken, (row.loss.tuned - row.loss.base) / row.tokens
 
-    ordered = sorted(rows, key=badness, reverse=True)[:WORST]
+    ordered = sorted(((badness(row), row) for row in rows), key=lambda pair: pair[0], reverse=True)[:WORST]
     return [
         {
             "source": row.source,
@@ -205,10 +205,10 @@ def regressions(rows: Sequence[MeasuredRow], metric: Metric) -> list[dict[str, A
             "tuned": row.answers[1].text if row.answers else None,
             "base_loss": row.loss.base / row.tokens,
             "tuned_loss": row.loss.tuned / row.tokens,
-            "broken": badness(row)[0],
+            "broken": broken,
         }
-        for row in ordered
-        if badness(row)[0] or badness(row)[1] > 0
+        for (broken, worse), row in ordered
+        if broken or worse > 0
     ]
 
 

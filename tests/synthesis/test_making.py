@@ -125,17 +125,22 @@ def test_the_rules_step_in_where_an_author_fails(answer: str | Unanswered) -> No
 
 
 FOG = "The name of the siren is Big Fog, and it is driven by compressed air on 40 days of each year in the bay."
+VAGUE = {
+    "question": "What is the name of it?",
+    "answer": "Old Sam.",
+    "evidence": "The name of the lamp is Old Sam.",
+}
+
+
+def named_things() -> list[Piece]:
+    """Two passages that each tell a name; `VAGUE` is about the first."""
+    return [piece(f"The name of the lamp is Old Sam. {TEXT}"), piece(FOG, number=1, heading="Fog signal")]
 
 
 def test_a_question_that_could_be_asked_elsewhere_is_asked_for_again_with_what_is_missing() -> None:
-    pieces = [piece(f"The name of the lamp is Old Sam. {TEXT}"), piece(FOG, number=1, heading="Fog signal")]
-    vague = {
-        "question": "What is the name of it?",
-        "answer": "Old Sam.",
-        "evidence": "The name of the lamp is Old Sam.",
-    }
-    named = {**vague, "question": "What is the name of the lamp with six wicks?"}
-    author = Author(json.dumps({"rows": [GOOD, vague]}), json.dumps({"rows": [GOOD, named]}))
+    pieces = named_things()
+    named = {**VAGUE, "question": "What is the name of the lamp with six wicks?"}
+    author = Author(json.dumps({"rows": [GOOD, VAGUE]}), json.dumps({"rows": [GOOD, named]}))
     wanted = replace(order(), index=PassageIndex(pieces))
     result = next(create(pieces[:1], wanted, author))
     assert [candidate.question for candidate in result.kept] == [GOOD["question"], named["question"]]
@@ -149,13 +154,8 @@ def test_a_question_that_could_be_asked_elsewhere_is_asked_for_again_with_what_i
 
 
 def test_an_author_that_never_names_a_thing_leaves_the_passage_to_the_rules() -> None:
-    pieces = [piece(f"The name of the lamp is Old Sam. {TEXT}"), piece(FOG, number=1, heading="Fog signal")]
-    vague = {
-        "question": "What is the name of it?",
-        "answer": "Old Sam.",
-        "evidence": "The name of the lamp is Old Sam.",
-    }
-    author = Author(json.dumps({"rows": [vague]}))
+    pieces = named_things()
+    author = Author(json.dumps({"rows": [VAGUE]}))
     result = next(create(pieces[:1], replace(order(attempts=1), index=PassageIndex(pieces)), author))
     assert len(author.asked) == 1
     assert result.lost == "The row has a question that does not stand alone: it could be asked of 2 passages."
