@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from docs.generate.tables import NOTE, code, table
 from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.objective import ObjectiveSpec
 from gemmalocal.recipe.prepare_schema import EndpointSpec, Preparation
 from gemmalocal.recipe.schema import (
     DataSource,
@@ -69,6 +70,17 @@ RECIPE = [
         DATA + 'data:\n  path: faq.csv\n  template:\n    prompt: "Question: {q}\\nAnswer:"\n    completion: " {a}"\n',
     ),
     Part(
+        "objective",
+        ObjectiveSpec,
+        "What is learned from the rows. Without it, answers are imitated (`sft`). The others learn which answer is "
+        "better: dpo (https://arxiv.org/abs/2305.18290), ipo (https://arxiv.org/abs/2310.12036), orpo "
+        "(https://arxiv.org/abs/2403.07691), simpo (https://arxiv.org/abs/2405.14734), kto "
+        "(https://arxiv.org/abs/2402.01306). With one of these, `train` has other defaults: a lower learning rate, a "
+        "warm-up of a tenth, one epoch, 8 pairs in a batch.",
+        "model: google/gemma-3-1b-it\nstart_from: my-run\ndata: {path: pairs.jsonl}\n"
+        "objective: {kind: dpo, beta: 0.1}\ntrain: {epochs: 1}\n",
+    ),
+    Part(
         "lora",
         LoraSpec,
         "The adapter: LoRA (https://arxiv.org/abs/2106.09685) or DoRA (https://arxiv.org/abs/2402.09353). "
@@ -118,6 +130,7 @@ REFUSED: list[tuple[type[BaseModel], str]] = [  # what does not go together, wit
     (Recipe, SMALL + "train: {steps: 10}\nmethod: full\nquantize: 4bit"),
     (Recipe, SMALL + "train: {steps: 10}\nmethod: full\ndtype: bfloat16"),
     (Recipe, SMALL + "train: {steps: 10}\nmethod: full\nstart_from: quotes-1"),
+    (Recipe, SMALL + "train: {steps: 10}\nobjective: {kind: ipo, gamma: 1}"),
     (Recipe, SMALL + "train: {steps: 10, learning_rat: 1e-4}"),
     (Preparation, "sources: [a.pdf]\nendpoint: {url: 'localhost:1234'}"),
     (Preparation, "sources: [a.pdf]\npairs: 2\nrows: 500"),

@@ -32,6 +32,8 @@ from gemmalocal.workspace import reports
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Train, or go on from the newest checkpoint in `directory`; on rank 0 of a group, or as one that follows it."""
     recipe = Recipe.model_validate(spec)
+    if recipe.objective.kind != "sft":
+        raise RecipeError(f"The objective {recipe.objective.kind} cannot be trained yet.", "Leave objective out.")
     past = history.read(directory)
     before = past.plan
     goes_on = before.get("engine") if recipe.backend == "auto" else None  # the optimizer's state is an engine's own

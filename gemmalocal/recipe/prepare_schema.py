@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from gemmalocal.recipe.schema import RecipeSection
+from gemmalocal.recipe.section import RecipeSection
 
 KEY = re.compile(r"(sk|pk|rk|gsk|hf|xai|nvapi|key|AIza)[-_]?[A-Za-z0-9_-]{16,}")  # what keys look like
 TaskName = Literal["qa", "cot", "summary", "rewrite", "text"]

@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from gemmalocal.errors import RecipeError
 from gemmalocal.files import paths, safe_read
-from gemmalocal.recipe import other_names, overrides, yaml_text
+from gemmalocal.recipe import objective, other_names, overrides, yaml_text
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.recipe.schema import NO_TEMPLATE, Recipe
 from gemmalocal.records import TRAIN_FILE
@@ -169,9 +169,12 @@ def scalar(text: str) -> Any:
 
 
 def dump(recipe: Recipe) -> str:
-    """A recipe as YAML, defaults left out."""
-    text = io.StringIO()
-    YAML().dump(recipe.model_dump(exclude_defaults=True), text)
+    """A recipe as YAML, defaults left out, but for those that another objective than imitation has of its own."""
+    text, tree = io.StringIO(), recipe.model_dump(exclude_defaults=True)
+    if recipe.objective.kind != "sft":
+        own = objective.train_defaults(None)
+        tree["train"] |= recipe.train.model_dump(include=own.keys())
+    YAML().dump(tree, text)
     return text.getvalue()
 
 

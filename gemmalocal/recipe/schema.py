@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Discriminator,
     Field,
     SerializerFunctionWrapHandler,
@@ -19,6 +17,10 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+
+from gemmalocal.recipe import objective
+from gemmalocal.recipe.objective import ObjectiveSpec
+from gemmalocal.recipe.section import RecipeSection
 
 MANY = 1_000_000_000
 MOST_ROWS = 65_536  # in a step
@@ -29,12 +31,6 @@ ALL_MODULES: list[Modules] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj
 
 
 NO_TEMPLATE = "none"  # as a chat template: rows that are written in turns already are joined as they are
-
-
-class RecipeSection(BaseModel):
-    """Base of the sections: strict about keys, frozen once read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _braces(text: str) -> str:
@@ -195,7 +191,12 @@ class TrainSpec(RecipeSection):
     micro_batch: Annotated[int, Field(ge=1, le=MOST_ROWS)] | Literal["auto"] = Field(
         "auto", description="Rows computed at once. It changes memory, not results."
     )
-    learning_rate: float = Field(2e-4, gt=0, description="The highest learning rate.")
+    learning_rate: float = Field(
+        2e-4,
+        gt=0,
+        description="The highest learning rate. With an objective other than sft, if left out: 5e-5 for small models, "
+        "less for large ones.",
+    )
     schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="How the rate falls after warmup.")
     warmup: Annotated[int, Field(ge=0, le=MANY)] | Annotated[float, Field(gt=0, lt=1)] = Field(
         0, description="Steps over which the rate rises to its highest; or their share of the run, such as 0.1."
@@ -310,6 +311,7 @@ class Recipe(RecipeSection):
         "model and the lora section must be the same. Its optimizer and its rows are not taken.",
     )
     data: DataSpec
+    objective: ObjectiveSpec = Field(default_factory=ObjectiveSpec)
     lora: LoraSpec = Field(default_factory=LoraSpec)
     train: TrainSpec
     samples: SampleSpec = Field(default_factory=SampleSpec)
@@ -324,6 +326,11 @@ class Recipe(RecipeSection):
     def weight_dtype(self) -> str:
         """Of the weights in memory: those of a full fine-tune are float32, or small updates would be rounded away."""
         return "float32" if self.method == "full" else self.dtype
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_by_objective(cls, tree: Any) -> Any:
+        return objective.completed(tree) if isinstance(tree, Mapping) else tree
 
     @model_validator(mode="after")
     def _full_means_all(self) -> Recipe:

@@ -1,0 +1,69 @@
+"""The objective of a recipe: its settings by kind, and the defaults that it brings to the rest."""
+
+from typing import Any
+
+import pytest
+
+from gemmalocal.recipe import recipe_file, yaml_text
+from gemmalocal.recipe.objective import SETTINGS, parameters
+from gemmalocal.recipe.schema import Recipe
+
+PLAIN = Recipe.model_validate({"model": "m", "data": {"path": "a"}, "train": {"steps": 1}})
+
+
+def recipe(model: str = "gemma-3-270m-it", train: dict[str, Any] | None = None, **objective: Any) -> Recipe:
+    tree = {"model": model, "data": {"path": "rows.jsonl"}, "train": train or {}, "objective": objective}
+    return Recipe.model_validate(tree)
+
+
+@pytest.mark.parametrize("kind", SETTINGS.keys() - {"sft"})
+def test_every_kind_brings_its_settings_and_is_written_as_it_is_read(kind: str) -> None:
+    whole = recipe(kind=kind)
+    assert whole.objective.settings.keys() == SETTINGS[kind].keys()
+    assert whole.train.learning_rate < PLAIN.train.learning_rate
+    assert (whole.train.epochs, whole.train.warmup, whole.train.batch_size) == (1, 0.1, 8)
+    assert Recipe.model_validate(yaml_text.parse(recipe_file.dump(whole)).value) == whole
+
+
+def test_what_was_written_wins_even_if_it_is_what_imitation_has() -> None:
+    asked = {"learning_rate": PLAIN.train.learning_rate, "warmup": 0, "batch_size": 4, "steps": 3}
+    whole = recipe(train=asked, kind="dpo", beta=0.3)
+    assert whole.objective.beta == 0.3
+    assert whole.train == PLAIN.train.model_copy(update=asked)
+    assert Recipe.model_validate(yaml_text.parse(recipe_file.dump(whole)).value) == whole
+
+
+def test_a_larger_model_gets_a_lower_rate() -> None:
+    rates = [recipe(model, kind="dpo").train.learning_rate for model in ("x-270m", "gemma-3-4b-it", "gemma-3-12b-it")]
+    assert rates == sorted(rates, reverse=True)
+    assert len(set(rates)) == 3
+    assert recipe("my-folder", kind="dpo").train.learning_rate == rates[-1]  # not known: the careful one
+
+
+def test_settings_follow_size_and_each_other() -> None:
+    assert recipe("gemma-3-270m", kind="orpo").objective.beta != recipe("gemma-3-27b", kind="orpo").objective.beta
+    assert recipe(kind="simpo", beta=8).objective.gamma == 4
+    assert recipe(kind="simpo", beta=8, gamma=1).objective.gamma == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "size"),
+    [
+        ("google/gemma-3-270m-it", 270e6),
+        ("gemma-3-270m-demo", 270e6),
+        ("google/gemma-2-2b", 2e9),
+        ("/models/Gemma-1.1-7B-it", 7e9),
+        ("google/gemma-4-E4B-it", 4e9),
+        ("google/gemma-4-26B-A4B", 26e9),
+        ("shieldgemma-2b-4bit", 2e9),
+        ("mine", None),
+        ("run-12", None),
+    ],
+)
+def test_a_name_says_how_large_a_model_is(model: str, size: float | None) -> None:
+    assert parameters(model) == size
+
+
+def test_imitation_has_no_settings_of_preferences() -> None:
+    _, problems = recipe_file.from_tree({**PLAIN.model_dump(), "objective": {"kind": "sft", "beta": 0.1}}, Recipe)
+    assert problems == {"objective": "sft has no beta: it has no settings"}
