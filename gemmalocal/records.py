@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 Tell = Callable[[str, int, int], None]  # takes the progress of long work: what, done, total
 ROLES = ("system", "user", "assistant")
 LINE_ENDS = "\r\n"
+RowKind = Literal["", "pairs", "rated"]  # of records: to be imitated, compared, or single answers with a label
 TRAIN_FILE, HELD_OUT_FILE = "train.jsonl", "held_out.jsonl"  # what makes a folder a dataset of ours
 
 
@@ -27,20 +29,54 @@ class Record:
     """Messages, or (if there are none) plain text that is supervised from its first to its last token.
 
     `between` stands between a prompt and its completion where a model has no chat template: what somebody wrote as
-    prompt and completion is joined as it is, turns of a conversation are not.
+    prompt and completion is joined as it is, turns of a conversation are not. Of a row with a prompt of its own, the
+    first `prompt_turns` messages are that, and only what follows them is learned: an answer that has a `label` (good or
+    bad), or that was chosen over the turns `rejected`, which stand in its place.
     """
 
     source: str
     messages: tuple[Message, ...] = ()
     text: str = ""
     between: str = ""
+    prompt_turns: int = 0
+    rejected: tuple[Message, ...] = ()
+    label: bool | None = None
+
+    @property
+    def kind(self) -> RowKind:
+        """Whether it compares two answers, rates one, or is to be imitated."""
+        return "pairs" if self.rejected else "" if self.label is None else "rated"
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """The turns that an answer is compared or rated for; none of a row without a prompt of its own."""
+        return self.messages[: self.prompt_turns]
+
+    @property
+    def answers(self) -> tuple[Record, ...]:
+        """A row that compares as two rated rows, the chosen answer first; any other as it is."""
+        if not self.rejected:
+            return (self,)
+        rejected = replace(self, messages=self.prompt + self.rejected, rejected=(), label=False)
+        return replace(self, rejected=(), label=True), rejected
+
+    @property
+    def imitated(self) -> Record:
+        """The answer alone, without a judgement."""
+        return replace(self, rejected=(), label=None)
 
     @property
     def key(self) -> int:
-        """A 64-bit hash of the content, blind to case, width and white space: records of one key are near copies."""
-        parts = [f"{message.role}\x00{message.content}" for message in self.messages] or [self.text]
-        plain = "\x01".join([" ".join(_normal(part).casefold().split()) for part in parts])
-        return int.from_bytes(hashlib.sha256(plain.encode(errors="surrogatepass")).digest()[:8], "big")
+        """A 64-bit hash of the content, blind to case, width and white space, that decides the side of a record.
+
+        Of a row with a prompt of its own it is the prompt's: no prompt stands on both sides.
+        """
+        return _key(self.prompt or self.messages, self.text)
+
+    @property
+    def near_key(self) -> int:
+        """As `key`, of all of the content: records of one are near copies."""
+        return _key(self.messages + self.rejected, self.text)
 
     @property
     def identity(self) -> int:
@@ -50,12 +86,14 @@ class Record:
         """
         if not self.messages:
             return hash(self.text.rstrip(LINE_ENDS))
-        return hash(tuple([(turn.role, turn.content.rstrip(LINE_ENDS), turn.learned) for turn in self.messages]))
+        turns = [(turn.role, turn.content.rstrip(LINE_ENDS), turn.learned) for turn in self.messages + self.rejected]
+        return hash((*turns, len(self.messages), self.label)) if self.kind else hash(tuple(turns))
 
     @property
-    def is_pair(self) -> bool:
-        """Whether it is a single exchange: a prompt and its completion, and nothing else."""
-        return [message.role for message in self.messages] == ["user", "assistant"]
+    def is_exchange(self) -> bool:
+        """Whether it is a single exchange: a prompt and its completion (or two of them), and nothing else."""
+        roles = [message.role for message in self.messages]
+        return roles == ["user", "assistant"] and len(self.rejected) < 2
 
     @property
     def reply(self) -> str:
@@ -83,6 +121,12 @@ class Rejected:
     def detail(self) -> str:
         """What the reason says beyond its kind."""
         return self.reason.partition(": ")[2]
+
+
+def _key(messages: tuple[Message, ...], text: str) -> int:
+    parts = [f"{message.role}\x00{message.content}" for message in messages] or [text]
+    plain = "\x01".join([" ".join(_normal(part).casefold().split()) for part in parts])
+    return int.from_bytes(hashlib.sha256(plain.encode(errors="surrogatepass")).digest()[:8], "big")
 
 
 def _normal(text: str) -> str:

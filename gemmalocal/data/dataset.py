@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import reprlib
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil
@@ -11,7 +12,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from gemmalocal.data import sources
+from gemmalocal.data import preferences, sources
 from gemmalocal.data.cells import UnusableRow
 from gemmalocal.data.findings import Findings
 from gemmalocal.data.remarks import NEAR, Remarks
@@ -20,7 +21,7 @@ from gemmalocal.data.sources import RowSource, SourceListing
 from gemmalocal.documents import splits
 from gemmalocal.errors import DatasetError
 from gemmalocal.recipe.schema import DataSource, DataSpec
-from gemmalocal.records import Record, Rejected
+from gemmalocal.records import Record, Rejected, RowKind
 
 Mask = NDArray[np.bool_]
 OFF = 0.2  # of the rows that are to be held out: how many more or fewer there may be
@@ -52,10 +53,13 @@ class Records:
 
     What comes as held-out rows is read first, so that none of them is trained on. Raises `DatasetError` at once if
     there is nothing to read, and at the end if no row was a record. `side` reads one alone (`TRAIN`, `HELD_OUT`).
+    `use` is what the rows are for (`preferences.used`); None takes them as they are.
     """
 
-    def __init__(self, spec: DataSpec, findings: Findings | None = None, side: str = "") -> None:
-        self._spec = spec
+    def __init__(
+        self, spec: DataSpec, findings: Findings | None = None, side: str = "", use: RowKind | None = ""
+    ) -> None:
+        self._spec, self._use = spec, use
         self._entries = [_SourceEntry(source, sources.find(source.path)) for source in spec.sources]
         self._sources = [(entry, source) for entry in self._entries for source in entry.listing.sources]
         self._sources.sort(key=lambda pair: not pair[1].held_out)
@@ -64,12 +68,13 @@ class Records:
         self._brings_held_out = any(source.held_out for _, source in self._sources)
         self._brought = 0  # records that were brought as held out
         self._identities, self._near = set[int](), set[int]()
-        self._held_out = set[int]()  # identities
+        self._held_out = set[int]()  # identities, and keys of prompts
         self._drawn: Mask | None = None  # which of the records to train on are taken, where they are drawn
         self._numbered = 0  # records to train on that were seen
         self._weights = array("d")  # of the records, in their order
         self.total = sum(source.size for _, source in self._sources)
         self.done = 0  # of `total`, in the sources' own unit
+        self._judged = Counter[tuple[RowKind, bool | None]]()  # rows that judge answers, by kind and label
         self.shapes: list[str] = []
         self.findings = findings if findings is not None else Findings()
         self._remarks = Remarks(self.findings)
@@ -99,7 +104,7 @@ class Records:
         if not self.keys:
             raise DatasetError(
                 f"{self._spec.name} has no row that can be trained on: {self._why()}.",
-                "Correct its rows, or name others: data.path.",
+                preferences.NEEDED.get(self._use or "", "Correct its rows, or name others: data.path."),
             )
 
     def numbered(self) -> Iterator[tuple[int, int]]:
@@ -131,7 +136,7 @@ class Records:
         """The records of a source with their keys, without duplicates; each row may have its own shape."""
         template = entry.spec.template or self._spec.template
         remarks = Remarks(Findings()) if entry.listing.ours else self._remarks
-        reader = RowFormats(self._spec.shape, template, self._spec.merge_turns, remarks)
+        reader = RowFormats(self._spec.shape, template, self._spec.merge_turns, remarks, self._use)
 
         def on_progress(position: int) -> None:
             self.done = start + position
@@ -142,19 +147,24 @@ class Records:
                 continue
             try:
                 record = reader(*row)
+                records = (record,) if self._use is None else preferences.used(record, self._use)
             except UnusableRow as problem:
                 self.findings.reject(Rejected(row[0], str(problem), reprlib.repr(row[1])))
                 continue
             if reader.shape not in self.shapes:
                 self.shapes.append(reader.shape)
-            key = record.key
-            if not self._is_repeated(record, key, source.held_out):
-                yield record, key
+            if record.prompt_turns:
+                self._judged[record.kind, record.label] += 1
+            for record in records:
+                key = record.key
+                if not self._is_repeated(record, key, source.held_out):
+                    yield record, key
 
     def _is_repeated(self, record: Record, key: int, held_out: bool) -> bool:
         """Whether an equal record came before, and this one is not to be taken; near copies are told."""
         identity = record.identity
-        if identity in self._held_out and not held_out:
+        near = record.near_key if record.prompt_turns else key
+        if not held_out and (identity in self._held_out or (record.prompt_turns and key in self._held_out)):
             self.duplicates += 1
             self.leaks += 1
             return True
@@ -162,12 +172,12 @@ class Records:
             if self._spec.duplicates == "drop":
                 self.duplicates += 1
                 return True
-        elif key in self._near:
+        elif near in self._near:
             self.findings.warn(NEAR, record.source, (record.text or record.reply)[:80])
         self._identities.add(identity)
-        self._near.add(key)
+        self._near.add(near)
         if held_out:
-            self._held_out.add(identity)
+            self._held_out.update((identity, key) if record.prompt_turns else (identity,))
         return False
 
     def held_out(self, used: Mask) -> Mask:
@@ -193,7 +203,17 @@ class Records:
         if self.duplicates:
             leaks = f", {self.leaks} of them because they are held out" if self.leaks else ""
             notes.append(f"{self.duplicates} duplicate rows left out{leaks}")
-        return notes + self._remarks.sentences(odd)
+        return notes + list(self._imitated()) + self._remarks.sentences(odd)
+
+    def _imitated(self) -> Iterator[str]:
+        """What becomes of judgements where answers are imitated, as sentences."""
+        if self._use == "":
+            pairs, good, bad = (self._judged[kind] for kind in (("pairs", None), ("rated", True), ("rated", False)))
+            if pairs:
+                compare = "row compares" if pairs == 1 else "rows compare"
+                yield f"{pairs} {compare} two answers: only the chosen ones are trained on, to be imitated"
+            if good + bad:
+                yield f"{good + bad} rows rate an answer: only the {good} good ones are trained on, to be imitated"
 
     def _why(self) -> str:
         return "; ".join(notice.partition(": ")[2] for notice in self.findings.notices()[:3]) or "it is empty"

@@ -1,5 +1,7 @@
 """A record to ids and weights: every learned assistant turn and its terminator is supervised, nothing else.
 
+A record that compares two answers is two examples, chosen and rejected: the ids of their prompt are the same.
+
 Pieces are tokenized one by one, as generation does it: the prompt that a model meets later has the same ids.
 """
 
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 
 from gemmalocal.data.tokenizer import TURN_ENDS, TemplateRefused, Tokenizer
 from gemmalocal.recipe.schema import LongRows
-from gemmalocal.records import Message, Record, Rejected
+from gemmalocal.records import Record, Rejected
 
 SupervisedText = tuple[str, bool]  # text, supervised
 BLOCK_ROWS, BLOCK_CHARACTERS = 512, 1 << 20  # tokenized at once, on all cores
@@ -23,12 +25,16 @@ BLOCK_ROWS, BLOCK_CHARACTERS = 512, 1 << 20  # tokenized at once, on all cores
 
 @dataclass(frozen=True)
 class Example:
-    """`ids` (length,) int32 and `weights` (length,) float32, 1 where a token is to be learned."""
+    """`ids` (length,) int32 and `weights` (length,) float32, 1 where a token is to be learned.
+
+    `label` is whether the answer is good (or chosen) or bad (or rejected), where rows say so.
+    """
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     source: str = ""  # if it is remembered
     cut: bool = False
+    label: bool | None = None
 
     @property
     def supervised(self) -> int:
@@ -40,7 +46,7 @@ class Example:
         return replace(self, ids=self.ids[start:end], weights=self.weights[start:end])
 
 
-RecordExamples = list[Example | Rejected]  # of one record; more than one if it was split
+RecordExamples = list[Example | Rejected]  # of one record; more than one if it was split, or compares two answers
 
 
 def pieces(record: Record, tokenizer: Tokenizer, turns: bool = False) -> list[SupervisedText]:
@@ -52,33 +58,45 @@ def pieces(record: Record, tokenizer: Tokenizer, turns: bool = False) -> list[Su
     bos, eos = tokenizer.bos, tokenizer.eos
     if record.text:
         return [(bos, False), (record.text.removeprefix(bos).removesuffix(eos) + eos, True)]
-    if record.is_pair and not tokenizer.has_template and not turns:
+    if record.is_exchange and not tokenizer.has_template and not turns:
         prompt, completion = (message.content for message in record.messages)
         opening = bos + prompt.removeprefix(bos) + record.between
         return [(opening, False), (completion.removesuffix(eos) + eos, record.messages[1].learned)]
-    return _turns(record.messages, tokenizer)
+    return _turns(record, tokenizer)
 
 
-def _turns(messages: tuple[Message, ...], tokenizer: Tokenizer) -> list[SupervisedText]:
+def _turns(record: Record, tokenizer: Tokenizer) -> list[SupervisedText]:
     parts: list[SupervisedText] = []
     rendered = ""
+    messages = record.messages
+    # What the template opens a reply with, but leaves out of history (Gemma 4's empty thought), belongs to the last
+    # turn, where the model will meet it, and to the first after a prompt of its own, so that all answers to it begin
+    # at the same token.
+    opened = {record.prompt_turns or len(messages) - 1, len(messages) - 1}
     for index, message in enumerate(messages):
         if message.role != "assistant":
             continue
         prompt = tokenizer.render(messages[:index], ask=True)
         conversation = tokenizer.render(messages[: index + 1], ask=False)
         # The reply is what the whole conversation has beyond the text that the model is asked to go on from.
-        shared = prompt if conversation.startswith(prompt) else os.path.commonprefix([prompt, conversation])
+        shared = _shared(prompt, conversation, tokenizer)
         if not shared.startswith(rendered):
             raise TemplateRefused("is rendered differently once the conversation goes on")
         reply = conversation[len(shared) :]
         end = max(reply.rfind(mark) + len(mark) for mark in TURN_ENDS if mark in reply) if _ends(reply) else len(reply)
-        # What the template opens a reply with, but leaves out of history (Gemma 4's empty thought), belongs to the
-        # last turn, where the model will meet it.
-        opening = prompt[len(shared) :] if index == len(messages) - 1 else ""
-        parts += [(shared[len(rendered) :] + opening, False), (reply[:end], message.learned), (reply[end:], False)]
+        opening = prompt[len(shared) :] if index in opened else ""
+        learned = message.learned and index >= record.prompt_turns
+        parts += [(shared[len(rendered) :] + opening, False), (reply[:end], learned), (reply[end:], False)]
         rendered = conversation
     return parts
+
+
+def _shared(prompt: str, conversation: str, tokenizer: Tokenizer) -> str:
+    """What a prompt and the conversation that goes on from it have in common, before the reply."""
+    if conversation.startswith(prompt):
+        return prompt
+    unopened = prompt.removesuffix(tokenizer.opening)
+    return unopened if conversation.startswith(unopened) else os.path.commonprefix([prompt, conversation])
 
 
 def _ends(reply: str) -> bool:
@@ -95,18 +113,33 @@ def to_examples(
     """Each record with its example, or the reason why it has none; a block of records is held at a time.
 
     A record of more than `max_length` tokens is cut, dropped, or split: plain text into windows of about equal
-    length, each with a BOS; a conversation between turns, each part with the system message. What cannot be split
-    is cut. `turns` as for `pieces`. Raises `ModelError` for a template that fits no conversation.
+    length, each with a BOS; a conversation between turns, each part with the system message. What cannot be split,
+    or has a prompt of its own, is cut. `turns` as for `pieces`. Raises `ModelError` for a template that fits none.
     """
     for block in _blocks(records):
-        parts = [_pieces(record, tokenizer, turns) for record in block]
-        ids = iter(tokenizer.encode_batch([text for part in parts if isinstance(part, list) for text, _ in part]))
-        for record, part in zip(block, parts, strict=True):
-            if isinstance(part, Rejected):
-                yield record, [part]
-                continue
-            example = _joined(record, [(next(ids), supervised) for _, supervised in part])
-            yield record, _fitted(record, example, tokenizer, max_length, long_rows)
+        laid_out = [
+            [_pieces(answer, tokenizer, turns or not record.is_exchange) for answer in record.answers]
+            for record in block
+        ]
+        texts = [text for answers in laid_out for part in answers if isinstance(part, list) for text, _ in part]
+        ids = iter(tokenizer.encode_batch(texts))
+        for record, parts in zip(block, laid_out, strict=True):
+            examples: list[RecordExamples] = []
+            for answer, part in zip(record.answers, parts, strict=True):
+                if isinstance(part, Rejected):
+                    examples.append([part])
+                    continue
+                example = _joined(answer, [(next(ids), supervised) for _, supervised in part])
+                examples.append(_fitted(answer, example, tokenizer, max_length, long_rows))
+            yield record, examples[0] if len(examples) == 1 else _together(record, examples)
+
+
+def _together(record: Record, answers: Sequence[RecordExamples]) -> RecordExamples:
+    """The examples of two answers that are compared, one of each; if one of them cannot be used, neither is."""
+    for (example,), name in zip(answers, ("chosen", "rejected"), strict=True):
+        if isinstance(example, Rejected):
+            return [Rejected(record.source, f"has a {name} answer that {example.reason}")]
+    return [example for (example,) in answers]
 
 
 def decode_example(example: Example, tokenizer: Tokenizer) -> list[SupervisedText]:
@@ -120,7 +153,7 @@ def _blocks(records: Iterable[Record]) -> Iterator[list[Record]]:
     characters = 0
     for record in records:
         block.append(record)
-        characters += len(record.text) + sum(len(message.content) for message in record.messages)
+        characters += len(record.text) + sum(len(turn.content) for turn in record.messages + record.rejected)
         if len(block) == BLOCK_ROWS or characters > BLOCK_CHARACTERS:
             yield block
             block, characters = [], 0
@@ -139,7 +172,7 @@ def _joined(record: Record, parts: Sequence[tuple[list[int], bool]]) -> Example:
     ids = [number for part, _ in parts for number in part]
     # (length,): the weight of each piece, as often as that has tokens.
     weights = np.repeat(np.array([supervised for _, supervised in parts], np.float32), [len(part) for part, _ in parts])
-    return Example(np.array(ids, np.int32), weights, record.source)
+    return Example(np.array(ids, np.int32), weights, record.source, label=record.label)
 
 
 def _fitted(
@@ -149,7 +182,7 @@ def _fitted(
     cut = len(example.ids) > max_length
     if cut and long_rows == "drop":
         return [Rejected(record.source, f"is longer than {max_length} tokens: it has {len(example.ids)}")]
-    if cut and long_rows == "split":
+    if cut and long_rows == "split" and not record.prompt_turns:
         if record.text:
             return [*_windows(example, max_length)]
         if halves := _halves(record):

@@ -13,7 +13,7 @@ from gemmalocal.data.chat_template import ChatTemplate, chosen
 from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS, Tokenizer
 from gemmalocal.errors import DatasetError
 from gemmalocal.recipe.schema import DataSpec
-from gemmalocal.records import Message, Record
+from gemmalocal.records import Message, Record, RowKind
 
 LayoutForm = Literal["text", "prompt", "chat"]
 
@@ -66,13 +66,13 @@ class Tally:
         """Count one more; raises `Mixed` where the layout so far was wrong."""
         if not record.messages:
             self.texts += 1
-        elif record.is_pair:
+        elif record.is_exchange:
             self.pairs += 1
             self.betweens[record.between] += 1
         else:
             self.talks += 1
-        if not record.messages or record.is_pair:
-            text = record.text or "".join(message.content for message in record.messages)
+        if not record.messages or record.is_exchange:
+            text = record.text or "".join(message.content for message in record.messages + record.rejected)
             self._written += any(end in text for end in self._ends)
         if self.pairs and self.talks and not self.turns and not self._tokenizer.has_template:
             raise Mixed
@@ -109,9 +109,10 @@ class Tally:
         return None
 
 
-def about(layout: Layout, template: ChatTemplate) -> dict[str, Any]:
-    """What a store keeps of a layout; a person's template is kept whole, since its file may go."""
+def about(layout: Layout, template: ChatTemplate, kind: RowKind = "") -> dict[str, Any]:
+    """What a store keeps of a layout and of the kind of its rows; a person's template whole, since its file may go."""
     stored = {"plain": layout.form == "text", "between": layout.between, "form": layout.form}
+    stored |= {"rows": kind} if kind else {}
     person_template = {"source": template.source, "file": template.file}
     return stored if template.own or not template.wraps else {**stored, "chat_template": person_template}
 

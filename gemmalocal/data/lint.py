@@ -156,7 +156,7 @@ def _reply(record: Record) -> Iterator[tuple[str, str]]:
 
 def _seam(record: Record) -> Iterator[tuple[str, str]]:
     """A prompt and a completion that a model without a chat template reads as one word."""
-    if not record.is_pair or record.between:
+    if not record.is_exchange or record.between:
         return
     prompt, completion = (message.content for message in record.messages)
     ends = prompt[-1:] + completion[:1]

@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from gemmalocal.data import cells, turns
+from gemmalocal.data import cells, preferences, turns
 from gemmalocal.data.cells import Columns, UnusableRow
+from gemmalocal.data.preferences import LINE, Compared
 from gemmalocal.data.remarks import Remarks, Unused
 from gemmalocal.recipe.schema import PromptTemplate
-from gemmalocal.records import Message, Record
+from gemmalocal.records import Message, Record, RowKind
 
 RowReader = Callable[[str, Columns], Record]
-LINE = "\n"  # between a question and its answer, for a model without a chat template
 AS_WRITTEN = (("prompt", "completion"), ("prompt", "response"), ("question", "answer"))  # joined byte by byte
 QUESTIONS = ("prompt", "question", "query", "input", "inputs", "problem", "source", "user", "human")
 ANSWERS = ("response", "answer", "output", "completion", "solution", "target", "targets", "assistant", "reply")
@@ -33,8 +33,15 @@ MORE = ("input", "context")  # what an instruction is about: Alpaca's name, and 
 MOST_PLANS = 64  # of rows, by the names of their columns, that are remembered
 
 
-def detect(columns: Columns) -> str:
-    """The name of a row's shape; raises `UnusableRow` if none fits."""
+def detect(columns: Columns, use: RowKind | None = "") -> str:
+    """The name of a row's shape; raises `UnusableRow` if none fits. Where rows are `rated`, 1 and 0 are labels too."""
+    if Compared.of(columns):
+        return "preference"
+    shape = _detect_answer(columns)
+    return "rated" if shape != "text" and preferences.label_column(columns, use == "rated") else shape
+
+
+def _detect_answer(columns: Columns) -> str:
     if turns.conversation_column(columns):
         return "chat"
     if "instruction" in columns and any(name in columns for name in REPLIES):
@@ -67,21 +74,30 @@ class _ReadingPlan:
     shape: str
     read: Callable[[str, Columns, _ReadingPlan], Record]
     unused: Unused
-    names: tuple[str, str] = ("", "")  # of what is asked (or all of it), and what is answered
+    names: tuple[str, ...] = ()  # of what is asked (or all of it), and what is answered
     media: bool = False  # whether columns may hold images and the like
     weighed: bool = False
     system: bool = False
+    rated: str = ""  # the column with the label
     renamed: bool = False  # whether the columns are meant by their names in small letters
 
 
 class RowFormats:
     """Rows of one source to records."""
 
-    def __init__(self, shape: str, template: str | PromptTemplate | None, merge: bool, remarks: Remarks) -> None:
+    def __init__(
+        self,
+        shape: str,
+        template: str | PromptTemplate | None,
+        merge: bool,
+        remarks: Remarks,
+        use: RowKind | None = "",
+    ) -> None:
+        """`use` is what the rows are for, as for `detect`."""
         self.shape = "template" if template else shape  # what the last row had; auto before the first
         self._auto = self.shape == "auto"
         self._template = _templated(template) if template else None
-        self._merge, self._remarks = merge, remarks
+        self._merge, self._remarks, self._use = merge, remarks, use
         self._plans: dict[tuple[str, ...], _ReadingPlan] = {}
 
     def __call__(self, source: str, columns: Columns) -> Record:
@@ -99,7 +115,8 @@ class RowFormats:
         if plan.weighed and not turns.is_learned(columns, self._remarks):
             raise UnusableRow("has a weight of 0, so that nothing of it is trained on")
         plan.unused.look(columns)
-        return plan.read(source, columns, plan)
+        record = plan.read(source, columns, plan)
+        return preferences.rated(record, columns, plan.rated) if plan.rated else record
 
     def _plan_for(self, names: tuple[str, ...], columns: Columns) -> _ReadingPlan:
         """Decide how such rows are read; where nothing stands in a column, it is as if that was not there."""
@@ -120,17 +137,26 @@ class RowFormats:
             unused = self._remarks.watch(name for name in columns if name not in used)
             return _ReadingPlan("template", lambda source, row, plan: fill(source, row), unused)
         shape, columns, renamed = self._detected(columns, filled)
-        names = _names(shape, columns)
-        used_names = {*names, *turns.WEIGHTS}
-        used_names |= {"text": set[str](), "instruction": {*turns.SYSTEM, *MORE}}.get(shape, {*turns.SYSTEM})
+        label = preferences.label_column(columns, numbers=True) or "label" if shape == "rated" else ""
+        answer_shape = _detect_answer(columns) if label else shape
+        names = _names(answer_shape, columns)
+        used_names = {*names, *turns.WEIGHTS, label, *_more_names(answer_shape)}
+        readers = {
+            "chat": self._chat,
+            "prompt": self._prompt,
+            "instruction": self._instruction,
+            "text": self._text,
+            "preference": self._preference,
+        }
         return _ReadingPlan(
             shape,
-            {"chat": self._chat, "prompt": self._prompt, "instruction": self._instruction, "text": self._text}[shape],
+            readers[answer_shape],
             self._remarks.watch(name for name in columns if name not in used_names),
             names,
             media=not cells.MEDIA.keys().isdisjoint(columns),
             weighed=any(name in columns for name in turns.WEIGHTS),
             system=any(name in columns for name in turns.SYSTEM),
+            rated=label,
             renamed=renamed,
         )
 
@@ -140,13 +166,13 @@ class RowFormats:
             return self.shape, columns, False
         present = {name: columns[name] for name in filled}
         try:
-            return detect(present), present, False
+            return detect(present, self._use), present, False
         except UnusableRow as problem:
             refused = problem
         full = _filled(columns)
         for named, renamed in ((columns, False), (full, False), (_plain_names(full), True)):
             with suppress(UnusableRow):
-                return detect(named), named, renamed
+                return detect(named, self._use), named, renamed
         if self.shape != "auto":
             return self.shape, columns, False  # its reader says what a row of the shape before it misses
         raise refused
@@ -204,13 +230,30 @@ class RowFormats:
             raise UnusableRow("has no list of messages")
         return self._conversation(source, columns, plan, list(turns.messages(messages, self._remarks)))
 
+    def _preference(self, source: str, columns: Columns, plan: _ReadingPlan) -> Record:
+        names = Compared.of(columns)
+        if names is None:
+            raise UnusableRow(f"has no chosen and rejected answer: it has {cells.names(columns)}")
+        return preferences.compared(columns, names, source, self._remarks, self._merge)
+
 
 def _plain(value: Any) -> bool:
     return value.__class__ is str and bool(value) and not value.isspace()
 
 
-def _names(shape: str, columns: Columns) -> tuple[str, str]:
+def _more_names(shape: str) -> set[str]:
+    """The columns that a shape uses where they are there."""
+    if shape == "text":
+        return set()
+    return {*turns.SYSTEM, *MORE} if shape == "instruction" else {*turns.SYSTEM}
+
+
+def _names(shape: str, columns: Columns) -> tuple[str, ...]:
     """The columns that a shape uses: what is asked (or all of it), and what is answered."""
+    if shape == "preference":
+        names = Compared.of(columns) or preferences.COMPARED[0]
+        more = (*preferences.MORE, *preferences.SCORES, *turns.CONVERSATIONS)
+        return (*names, *more) if "instruction" in names else (*names, *preferences.SCORES, *turns.CONVERSATIONS)
     if shape == "prompt":
         return _pair_of(columns) or next((pair for pair in PAIRS if pair[0] in columns), PAIRS[0])
     if shape == "instruction":

@@ -2,8 +2,9 @@
 
 A folder with `ids.bin` (tokens,) int32, `weights.bin` (tokens,) uint8, 0 or 1, `rows.npy` (rows,) with `ROW`'s
 fields, `sources.txt` with a line for each row, `about.json`, and `hashes.json` with the files' sizes and hashes, which
-older ones lack; where rows have weights, `times.npy` (rows,) int64, how often each is trained on in an epoch. Example n
-lies between the ends of n - 1 and n.
+older ones lack; where rows have weights, `times.npy` (rows,) int64, how often each is trained on in an epoch; where
+answers are compared or rated, `labels.npy` (rows,) int8, 1 for a chosen or good one, 0 for a rejected or bad one.
+Example n lies between the ends of n - 1 and n; of a pair the chosen answer comes first, then the rejected one.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import io
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, overload
@@ -24,22 +26,34 @@ from gemmalocal.data.examples import Example
 from gemmalocal.errors import DatasetError, ModelError
 from gemmalocal.files import atomic, hashes
 from gemmalocal.files.manifest import sha256
+from gemmalocal.records import RowKind
 
 ROW = np.dtype([("end", "<i8"), ("supervised", "<i4"), ("cut", "?"), ("held_out", "?")])
 IDS, WEIGHTS, ROWS, SOURCES, ABOUT = "ids.bin", "weights.bin", "rows.npy", "sources.txt", "about.json"
-HASHES, FILES, TIMES = "hashes.json", "files", "times.npy"
+HASHES, FILES, TIMES, LABELS = "hashes.json", "files", "times.npy", "labels.npy"
 CHUNK = 1 << 24  # ids that are looked at together
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """What a store says of its rows: `rows` (rows,) has `ROW`'s fields, `labels` (rows,) int8, if they have any."""
+
+    rows: NDArray[np.void]
+    kind: RowKind = ""
+    labels: NDArray[np.int8] | None = None
 
 
 class Examples(Sequence[Example]):
     """The `chosen` of a store's examples, read when they are asked for (their sources only by `sources`).
 
-    `rows` (stored,) has `ROW`'s fields, `chosen` (examples,) int64 are indices into it. An example's ids come as int32,
-    its weights, uint8 on disk, as float32.
+    `chosen` (examples,) int64 are indices into the stored rows. An example's ids come as int32, its weights, uint8 on
+    disk, as float32. Of pairs they are always the chosen answer, the rejected one, the next chosen one, ...: no slice
+    and no selection parts two of them.
     """
 
-    def __init__(self, folder: Path, rows: NDArray[np.void], chosen: NDArray[np.int64]) -> None:
-        self._folder, self._rows, self._chosen = folder, rows, chosen
+    def __init__(self, folder: Path, rows: _Rows, chosen: NDArray[np.int64]) -> None:
+        self._folder, self._stored, self._rows, self._chosen = folder, rows, rows.rows, chosen
+        self.kind = rows.kind
         self._ids = np.memmap(folder / IDS, "<i4", "r")
         self._weights = np.memmap(folder / WEIGHTS, np.uint8, "r")
 
@@ -52,11 +66,39 @@ class Examples(Sequence[Example]):
     def __getitem__(self, index: slice) -> Examples: ...
     def __getitem__(self, index: int | slice) -> Example | Examples:
         if isinstance(index, slice):
-            return Examples(self._folder, self._rows, self._chosen[index])
+            return self._slice(index)
         row = int(self._chosen[index])
         part = slice(int(self._rows["end"][row - 1]) if row else 0, int(self._rows["end"][row]))
         weights = self._weights[part].astype(np.float32)
-        return Example(np.array(self._ids[part]), weights, cut=bool(self._rows["cut"][row]))
+        label = None if self._stored.labels is None else bool(self._stored.labels[row])
+        return Example(np.array(self._ids[part]), weights, cut=bool(self._rows["cut"][row]), label=label)
+
+    def _slice(self, index: slice) -> Examples:
+        """What a slice holds, and of pairs the other answer too."""
+        if self.group == 1:
+            return self._at(np.arange(len(self))[index])
+        numbers = np.unique(np.arange(len(self))[index] // self.group)
+        return self._groups_at(numbers[::-1] if (index.step or 1) < 0 else numbers)
+
+    @property
+    def group(self) -> int:
+        """How many examples stand together: 2 of pairs, else 1."""
+        return 2 if self.kind == "pairs" else 1
+
+    @property
+    def groups(self) -> int:
+        """How many pairs there are; of what is not paired, how many examples."""
+        return len(self) // self.group
+
+    @property
+    def indices(self) -> NDArray[np.int64]:
+        """The number of each example's row in the store, (examples,) int64, without reading any."""
+        return self._chosen
+
+    @property
+    def labels(self) -> NDArray[np.int8] | None:
+        """Of answers that are compared or rated, (examples,) int8: 1 chosen or good, 0 rejected or bad; else None."""
+        return None if self._stored.labels is None else self._stored.labels[self._chosen]
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -74,19 +116,26 @@ class Examples(Sequence[Example]):
         return int(self._rows["cut"][self._chosen].sum())
 
     def spaced(self, count: int) -> Examples:
-        """At most so many of them, evenly spaced, so that a file's every part is there."""
-        if len(self) <= count:
+        """At most so many of them (or pairs), evenly spaced, so that a file's every part is there."""
+        if self.groups <= count:
             return self
-        return self._at(np.arange(count) * len(self) // count)
+        return self._groups_at(np.arange(count) * self.groups // count)
 
     def drawn(self, count: int, seed: int) -> Examples:
-        """At most so many of them, drawn by a seed, in their order; the others are not read."""
-        if len(self) <= count:
+        """At most so many of them (or pairs), drawn by a seed, in their order; the others are not read."""
+        if self.groups <= count:
             return self
-        return self._at(np.sort(np.random.default_rng(seed).choice(len(self), count, replace=False)))
+        return self._groups_at(np.sort(np.random.default_rng(seed).choice(self.groups, count, replace=False)))
 
-    def _at(self, indices: NDArray[np.int64]) -> Examples:
-        return Examples(self._folder, self._rows, self._chosen[indices])
+    def repeated(self, times: NDArray[np.int64]) -> Examples:
+        """Each of them (or each pair) as often as `times`, (rows,) int64, says of its stored row."""
+        return self._groups_at(np.repeat(np.arange(self.groups), times[self._chosen[:: self.group]]))
+
+    def _groups_at(self, numbers: NDArray[np.int64]) -> Examples:
+        return self._at((numbers[:, None] * self.group + np.arange(self.group)).ravel())
+
+    def _at(self, places: NDArray[np.int64]) -> Examples:
+        return Examples(self._folder, self._stored, self._chosen[places])
 
     def sources(self, count: int) -> list[str]:
         """Where the first `count` examples came from."""
@@ -112,6 +161,7 @@ class Writer:
         self._folder = folder
         self._ids, self._weights, self._sources = (_File(folder / name) for name in (IDS, WEIGHTS, SOURCES))
         self._ends, self._supervised, self._cut, self._end = array("q"), array("i"), array("b"), 0
+        self._labels = array("b")
 
     def add(self, example: Example) -> None:
         """Append one example: its ids as int32, its weights as uint8, its source as a line."""
@@ -122,6 +172,8 @@ class Writer:
         self._ends.append(self._end)
         self._supervised.append(example.supervised)
         self._cut.append(example.cut)
+        if example.label is not None:
+            self._labels.append(example.label)
 
     def close(
         self,
@@ -143,6 +195,8 @@ class Writer:
             _File(self._folder / ABOUT, hashes.seal(about).encode()),
         ]
         other_files += [_File(self._folder / TIMES, _array(times))] if times is not None else []
+        if self._labels:
+            other_files.append(_File(self._folder / LABELS, _array(np.array(self._labels, np.int8))))
         files = {file.name: file.close() for file in (self._ids, self._weights, self._sources, *other_files)}
         (self._folder / HASHES).write_text(hashes.seal({FILES: files}), encoding="utf-8")
         check_ids(self._folder, vocabulary)
@@ -209,15 +263,32 @@ def load(folder: Path) -> tuple[Examples, Examples, dict[str, Any]]:
     """
     if wrong := _misfits(folder):
         raise damaged_store(wrong)
-    rows = np.load(folder / ROWS)
-    train, held_out = (np.flatnonzero(rows["held_out"] == side) for side in (False, True))
+    known = about(folder)
+    rows: NDArray[np.void] = np.load(folder / ROWS)
+    kind: RowKind = known.get("rows", "")
+    stored = _Rows(rows, kind, _labels(folder, rows, kind) if kind else None)
+    train, held_out = (Examples(folder, stored, np.flatnonzero(rows["held_out"] == side)) for side in (False, True))
     if (times := _times(folder, len(rows))) is not None:
-        train = np.repeat(train, times[train])
-    return (
-        Examples(folder, rows, train),
-        Examples(folder, rows, held_out),
-        about(folder),
-    )
+        train = train.repeated(times)
+    return train, held_out, known
+
+
+def _labels(folder: Path, rows: NDArray[np.void], kind: RowKind) -> NDArray[np.int8]:
+    """The label of each row, (rows,) int8; of pairs they alternate, and both are on one side."""
+    try:
+        labels: NDArray[np.int8] = np.load(folder / LABELS, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise damaged_store({LABELS: "is missing"}) from error
+    except (OSError, ValueError, EOFError) as error:
+        raise damaged_store({LABELS: "is damaged"}) from error
+    fits = labels.shape == rows.shape and labels.dtype == np.int8 and bool(np.isin(labels, (0, 1)).all())
+    if fits and kind == "pairs":
+        held_out = rows["held_out"]
+        fits = not len(rows) % 2 and bool(labels[::2].all() and not labels[1::2].any())
+        fits = fits and bool((held_out[::2] == held_out[1::2]).all())
+    if not fits:
+        raise damaged_store({LABELS: "is damaged"})
+    return labels
 
 
 def _times(folder: Path, rows: int) -> NDArray[np.int64] | None:

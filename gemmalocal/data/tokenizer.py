@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -135,6 +136,17 @@ class Tokenizer:
             return True
         except TemplateFault:
             return False
+
+    @cached_property
+    def opening(self) -> str:
+        """What the template opens a reply with when it asks for one, but leaves out of history; "" if nothing."""
+        question = Message("user", "a")
+        try:
+            prompt = self._filled([question], True)
+            conversation = self._filled([question, Message("assistant", PROBE)], False)
+        except (TemplateRaised, TemplateFault):
+            return ""
+        return prompt[len(os.path.commonprefix([prompt, conversation])) :]
 
     def _fits_none(self) -> bool:
         """Whether the template is at fault even for a single question."""

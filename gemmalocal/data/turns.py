@@ -92,7 +92,7 @@ def conversation(messages: Sequence[Message], remarks: Remarks, merge: bool) -> 
     """Messages that a model's template takes: a system message first, then turns; raises `UnusableRow`."""
     if not messages:
         raise UnusableRow("has no list of messages")
-    turns = tuple(_merged(messages)) if merge else tuple(messages)
+    turns = tuple(merged(messages)) if merge else tuple(messages)
     roles = [message.role for message in turns]
     talk = roles[1:] if roles[0] == "system" else roles
     if "assistant" not in roles:
@@ -121,8 +121,8 @@ def with_system(columns: Columns, messages: Sequence[Message], remarks: Remarks)
     return [Message("system", cells.content(columns, name)), *messages]
 
 
-def _merged(messages: Sequence[Message]) -> Iterator[Message]:
-    """Turns of one role in a row as one."""
+def merged(messages: Sequence[Message]) -> Iterator[Message]:
+    """Turns of one role in a row as one; raises `UnusableRow`."""
     current: Message | None = None
     for message in messages:
         if current is None or message.role != current.role:

@@ -100,8 +100,10 @@ class DataSpec(RecipeSection):
         "was prepared, hf:owner/name[:split], or package:module/file.json; or a list of these, each alone or as "
         "{path: a.jsonl, weight: 2, rows: 500, template: '{text}'}."
     )
-    shape: Literal["auto", "chat", "prompt", "instruction", "text"] = Field(
-        "auto", description="What a row looks like; auto finds out."
+    shape: Literal["auto", "chat", "prompt", "instruction", "text", "preference", "rated"] = Field(
+        "auto",
+        description="What a row looks like; auto finds out. preference: a chosen and a rejected answer to one prompt. "
+        "rated: an answer with a label, good or bad.",
     )
     template: Template | PromptTemplate | None = Field(
         None, description="Text made from a row's columns: '{quote} - {author}'."

@@ -103,7 +103,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"messages": "[oops"}, "has messages as text"),
     ({"text": float("nan")}, "has no text in 'text': it is null"),
     ({"prompt": "q", "completion": {"a": 1}}, "has no text in 'completion': it is an object"),
-    ({"prompt": "q", "chosen": "a", "rejected": "b"}, "has columns of no known shape"),
+    ({"prompt": "q", "chosen": "a"}, "has columns of no known shape"),
 ]
 SAID: list[tuple[dict[str, Any], str]] = [
     (talk(ASK, {**SAY, "tool_calls": [{"id": 1}]}), "columns not used: messages.tool_calls (1)"),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gemmalocal.data import layout, sources, token_store
 from gemmalocal.data.dataset import Records
@@ -22,8 +23,9 @@ from gemmalocal.errors import DatasetError, GemmalocalError
 from gemmalocal.files import atomic, hashes
 from gemmalocal.jobs.events import Event, Notice, Progress, Stage
 from gemmalocal.pipelines.shared.background import in_background
+from gemmalocal.recipe.objective import ObjectiveSpec
 from gemmalocal.recipe.schema import DataSpec, Recipe
-from gemmalocal.records import Record
+from gemmalocal.records import Record, RowKind
 from gemmalocal.weights.locate import locate
 
 
@@ -34,6 +36,7 @@ class Prepared:
     folder: Path = Path()
     tokenizer: Tokenizer | None = None
     findings: Findings = field(default_factory=Findings)
+    use: RowKind = ""  # what the rows are for: to be imitated, compared, or rated
     records: Records | None = None  # None where the store was there already
     split: int = 0  # rows that became several examples
     train: Examples = field(init=False)
@@ -55,6 +58,7 @@ def prepare(
     A store that is there is used as it is: a run goes on with the rows it began with. What `look` gives sees each
     record, and is asked for again where the reading begins again. A tokenizer that is there is used too.
     """
+    into.use = row_use(recipe.objective)
     if into.tokenizer is None:
         if not token_store.exists(store):  # before a model is fetched in vain
             for source in recipe.data.sources:
@@ -70,7 +74,7 @@ def prepare(
         yield from _store_rows(recipe.data, into, into.tokenizer, store, look, vocabulary)
     else:
         if damage := token_store.damage(store):
-            yield from _rebuild(recipe.data, into.tokenizer, store, damage)
+            yield from _rebuild(recipe.data, into.use, into.tokenizer, store, damage)
         token_store.check_ids(store, vocabulary)
         yield from _changed_since(recipe.data, store)
     into.train, into.held_out, _ = token_store.load(store)
@@ -82,6 +86,11 @@ def prepare(
     cut = into.train.cut + into.held_out.cut
     if cut:
         yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
+
+
+def row_use(objective: ObjectiveSpec) -> RowKind:
+    """What rows are for by an objective: to be imitated, compared in pairs, or taken with their labels."""
+    return "pairs" if objective.paired else "rated" if objective.kind == "kto" else ""
 
 
 def _changed_since(data: DataSpec, store: Path) -> Iterator[Notice]:
@@ -117,7 +126,9 @@ def _size(folder: Path, name: str) -> int | None:
     return size if isinstance(size, int) else None
 
 
-def _rebuild(data: DataSpec, tokenizer: Tokenizer, store: Path, damage: dict[str, str]) -> Iterator[Event]:
+def _rebuild(
+    data: DataSpec, use: RowKind, tokenizer: Tokenizer, store: Path, damage: dict[str, str]
+) -> Iterator[Event]:
     """Make what is damaged of a store again, if its rows still give what it held; raises `DatasetError`."""
     yield Notice(f"the run's examples are damaged: {hashes.describe(damage)}")
     if set(damage) == {token_store.SOURCES}:  # nothing that is trained
@@ -125,7 +136,7 @@ def _rebuild(data: DataSpec, tokenizer: Tokenizer, store: Path, damage: dict[str
     rebuilt = store.with_name(f"{store.name}-again")
     shutil.rmtree(rebuilt, ignore_errors=True)
     yield Stage("reading the rows again")
-    afresh = Prepared(tokenizer=tokenizer)
+    afresh = Prepared(tokenizer=tokenizer, use=use)
     try:
         for event in _store_rows(data, afresh, tokenizer, rebuilt, None, None):
             if not isinstance(event, Notice):
@@ -147,7 +158,7 @@ def _store_rows(
     """Rows to examples on disk; from the first again where single exchanges turn out to be beside conversations."""
     for turns in (False, True):
         into.findings, into.split = Findings(), 0
-        into.records = Records(data, into.findings)
+        into.records = Records(data, into.findings, use=into.use)
         tally = Tally(tokenizer, turns)
         check = look(turns or tokenizer.has_template) if look else None
         try:
@@ -168,7 +179,7 @@ def _write_examples(
     vocabulary: int | None,
 ) -> Iterator[Event]:
     """Rows to examples on disk, one at a time; raises `Mixed`."""
-    examples = array("i")  # of each record
+    examples, labels = array("i"), array("b")  # how many of each record, and that of each example that has one
     told_percent = 0
     with token_store.writing(store) as writer:
         for record, from_record in to_examples(records, tokenizer, data.max_length, data.long_rows, tally.turns):
@@ -179,10 +190,11 @@ def _write_examples(
             for example in from_record:
                 if isinstance(example, Example):
                     writer.add(example)
+                    labels.extend([] if example.label is None else [example.label])
                 else:
                     into.findings.reject(example)
             examples.append(len(usable))
-            into.split += len(from_record) > 1
+            into.split += len(from_record) > 1 and not record.rejected
             if (percent := 100 * records.done // max(1, records.total)) > told_percent:
                 told_percent = percent
                 yield Progress("reading the rows", records.done, records.total)
@@ -192,11 +204,23 @@ def _write_examples(
         times = np.repeat(records.times(), counts)
         if (held_out | (times == 0)).all():
             raise _none_left(into.findings, tokenizer)
+        if into.use == "rated":
+            _check_labels(np.array(labels, np.bool_)[~held_out & (times > 0)])
         into.remark = tally.notice or ""
         if into.remark:
             yield Notice(into.remark)
-        layout_record = layout.about(tally.layout, tokenizer.template)
+        layout_record = layout.about(tally.layout, tokenizer.template, into.use)
         writer.close(held_out, layout_record, vocabulary, times if (times != 1).any() else None)
+
+
+def _check_labels(labels: NDArray[np.bool_]) -> None:
+    """Raise `DatasetError` unless rows to train on, with `labels` (rows,) bool, are good and bad."""
+    if labels.all() or not labels.any():
+        rated, other = ("good", "bad") if labels.all() else ("bad", "good")
+        raise DatasetError(
+            f"All {len(labels)} rows to train on are rated {rated}: kto learns what makes them differ.",
+            f"Add some that are rated {other}, or imitate the good ones: objective.kind=sft.",
+        )
 
 
 def _none_left(findings: Findings, tokenizer: Tokenizer) -> GemmalocalError:
