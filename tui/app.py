@@ -27,7 +27,7 @@ from tui.background import run_in_background
 from tui.screens.home import HomeScreen
 from tui.screens.palette import Palette
 from tui.screens.run_screen import AppScreen, ChangePreparation, JobStarted, OpenRun, PreparationStarted, RunScreen
-from tui.theme import DARK, LIGHT, THEMES, with_faded_text
+from tui.theme import DARK, LIGHT, PLAIN_GREY, THEMES, NoColor, colorless, with_roles
 from tui.type_ahead import TypeAhead
 from tui.watch import Watcher
 
@@ -78,7 +78,7 @@ class GemmalocalApp(TypeAhead):
     COMMANDS = TypeAhead.COMMANDS | {RunCommands}
 
     TITLE = "gemmalocal"
-    CSS_PATH = ["app.tcss", *(f"screens/{name}.tcss" for name in SHEETS)]
+    CSS_PATH = ["theme.tcss", *(f"screens/{name}.tcss" for name in SHEETS)]
     BINDINGS = [
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("f1", "help", "Help"),  # where ? is written
@@ -93,18 +93,21 @@ class GemmalocalApp(TypeAhead):
         self._preparations = Watcher(preparations.list_all)
         self._prepared: list[Run] = []
         self._guard = border.Guard()
+        self.no_color |= colorless()
 
     def get_default_screen(self) -> Screen[None]:
         """Home."""
         return HomeScreen()
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """Textual's, and the border's."""
+        """Textual's, and the border's; where there is to be no colour, really none."""
+        if self.no_color:
+            return [NoColor(), self._guard]
         return [*super().get_line_filters(), self._guard]
 
     def get_css_variables(self) -> dict[str, str]:
-        """Textual's, for style sheets and for spans of text alike."""
-        self.theme_variables = with_faded_text(super().get_css_variables())
+        """Those of the theme, for style sheets and for spans of text alike."""
+        self.theme_variables = with_roles(super().get_css_variables(), self.current_theme)
         return self.theme_variables
 
     def notify(self, message: str, **options: Any) -> None:
@@ -119,7 +122,7 @@ class GemmalocalApp(TypeAhead):
         """Colours; then look, for as long as the app lives."""
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = DARK.name
+        self.theme = PLAIN_GREY.name if self.no_color else DARK.name
         run_in_background(self, self._watch())
 
     async def _watch(self) -> None:

@@ -208,7 +208,7 @@ async def test_the_app_opens_all_of_it(home: Path) -> None:
         assert listed.export.trouble is None
         await app.pop_screen()
         await app.push_screen(PreparingScreen(home / "datasets" / "interrupted"))
-        await until(pilot, lambda: "killed" in app.screen.query_one(TitleLine).right)
+        await until(pilot, lambda: "killed" in str(app.screen.query_one(TitleLine).right))
         await app.pop_screen()
         await app.push_screen(DatasetScreen(str(home / "datasets" / "papers")))
         await until(pilot, lambda: BY_HAND in str(app.screen.query(RowCard).first(RowCard).content))

@@ -35,7 +35,7 @@ def card(screen: DatasetScreen) -> str:
 
 
 def right(screen: DatasetScreen) -> str:
-    return screen.query_one(TitleLine).right
+    return str(screen.query_one(TitleLine).right)
 
 
 async def shown(pilot: Pilot[None], screen: DatasetScreen) -> None:

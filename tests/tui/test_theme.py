@@ -1,4 +1,4 @@
-"""What is meant to be muted is drawn muted, looked at in the segments that reach the terminal."""
+"""Labels are dimmer than values and both can be read, in every theme; states are told by more than their colour."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.color import Color
 from textual.screen import Screen
+from textual.widgets import Input
 
 from tests.tui.recorded import RUNS, exported, prepared, record
 from tests.tui.test_app import until
@@ -19,7 +20,7 @@ from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.recipes import recipes
 from tui.screens.train import TrainScreen
-from tui.theme import DARK, LIGHT
+from tui.theme import DARK, LIGHT, STATES, contrast, framed, told
 from tui.widgets.export_list import ExportList
 
 MUTED = (0.4, 0.8)  # how far from its background, as a share of what plain text is
@@ -90,3 +91,70 @@ async def test_the_terminals_own_colours_are_left_to_it() -> None:
         app.push_screen(PickScreen("Which?", recipes))
         await until(pilot, lambda: app.screen.query("#offers"))
         assert app.theme_variables["text-muted"].startswith("ansi_default")
+
+
+INKS = ("foreground", "muted", "primary", "secondary", "accent", "good", "warning", "bad")
+BELOW = ("background", "surface", "panel")
+READ = 4.5  # WCAG's least contrast of a text
+
+
+async def test_every_theme_can_be_read() -> None:
+    app = GemmalocalApp()
+    async with app.run_test():
+        unread: dict[str, list[str]] = {}
+        for name, theme in app.available_themes.items():
+            if theme.ansi:
+                continue
+            app.theme = name
+            colors = {role: Color.parse(color) for role, color in app.theme_variables.items() if role in BELOW + INKS}
+            grounds = [colors[ground] for ground in BELOW]
+            unread[name] = [ink for ink in INKS if min(contrast(colors[ink], ground) for ground in grounds) < READ]
+            dimmer = all(
+                contrast(colors["muted"], ground) < contrast(colors["foreground"], ground) for ground in grounds
+            )
+            unread[name] += [] if dimmer else ["a label is as bright as its value"]
+            cursor = (Color.parse(app.theme_variables[f"block-cursor-{part}"]) for part in ("foreground", "background"))
+            unread[name] += [] if contrast(*cursor) > READ else ["the cursor"]
+        assert len(unread) > 20
+        assert {name: inks for name, inks in unread.items() if inks} == {}
+
+
+def test_a_state_is_told_by_sign_and_word_and_colour() -> None:
+    assert told("live", "62/100").plain == "● running 62/100"
+    assert all(state.sign and state.word and state.style for state in STATES.values())
+    assert len({state.word for state in STATES.values()}) == len(STATES)
+    assert told("never heard of").plain == "· never heard of"
+
+
+async def test_a_panel_has_a_title_that_is_no_markup_and_a_ring() -> None:
+    app = GemmalocalApp()
+    async with app.run_test(size=(60, 30)) as pilot:
+        await app.screen.mount(panel := framed(Input(), "[red]my/papers[/]", "3 of 4"))
+        await until(pilot, drawn(app, "[red]my/papers[/]"))
+        quiet = panel.styles.border_top
+        panel.focus()
+        await until(pilot, lambda: panel.styles.border_top != quiet)
+        assert panel.styles.border_top == ("round", Color.parse(app.theme_variables["ring"]))
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "vt100")])
+async def test_without_colours_nothing_is_coloured_and_the_cursor_is_seen(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    for run in ("first", "second"):
+        record(run, RUNS["finished"])
+    app = GemmalocalApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, drawn(app, "first"))
+        await pilot.pause()
+        filters = app.get_line_filters()
+        ground = Color.parse(app.theme_variables["background"])
+        lines = [list(strip) for strip in app.screen._compositor.render_strips()]
+        for line_filter in filters:
+            lines = [line_filter.apply(line, ground) for line in lines]
+        segments = [segment for line in lines for segment in line if segment.style is not None]
+        colours = {colour for _, style, _ in segments if style for colour in (style.color, style.bgcolor) if colour}
+        assert {colour.name for colour in colours} <= {"default"}
+        marked = [any(style and style.reverse for text, style, _ in line) for line in lines]
+        assert sum(marked) == 1

@@ -10,6 +10,7 @@ from rich.style import Style
 from textual.app import ComposeResult
 from textual.color import Color
 from textual.containers import Vertical
+from textual.content import Content
 from textual.css.styles import RulesMap
 from textual.geometry import Region
 from textual.renderables.background_screen import BackgroundScreen
@@ -18,7 +19,6 @@ from textual.strip import Strip
 from textual.style import Style as VisualStyle
 from textual.timer import Timer
 from textual.visual import RenderOptions, Visual, VisualType
-from textual.widgets import Static
 
 from tui.background import Forbearing
 from tui.widgets.keys import Keys
@@ -41,9 +41,9 @@ class Dialog(Forbearing, ModalScreen[Outcome]):
         self._later: Timer | None = None
 
     def compose(self) -> ComposeResult:
-        """Heading, body, keys."""
-        with Vertical(classes=f"dialog {self._frame}"):
-            yield Static(self._heading, classes="dialog-title", markup=False)
+        """A frame with the heading in its border; body, keys."""
+        with Vertical(classes=f"dialog {self._frame}") as frame:
+            frame.border_title = Content(self._heading)
             yield from self.body()
             yield Keys()
 

@@ -29,9 +29,9 @@ ENGINES = {"mlx": "MLX"}
 
 WELCOME = """[b]Welcome. Three keys lead to your first tuned model.[/b]
 
-  [b $accent]n[/]      begin a run; the recipe [b]quotes[/b] is already chosen
-  [b $accent]Enter[/]  see what it will do, and whether it fits this machine
-  [b $accent]Enter[/]  start
+  [b $primary]n[/]      begin a run; the recipe [b]quotes[/b] is already chosen
+  [b $primary]Enter[/]  see what it will do, and whether it fits this machine
+  [b $primary]Enter[/]  start
 
 Gemma 3 270M learns to finish quotes and to name their authors: 100 steps, about five minutes on two cores.
 Everything stays on this machine: with the demo package installed (make demo does it), nothing is downloaded.

@@ -189,7 +189,7 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
         parts += [
             ("Memory at peak, at most", "bold"),
             f"  {peak.total / 1e9:.1f} of {limit / 1e9:.1f} GB\n",
-            (bar(peak.total / limit, BAR), "$accent" if fits else "$error"),
+            (bar(peak.total / limit, BAR), "$good" if fits else "$bad"),
             f"\nweights {peak.weights / 1e9:.1f} · activations {peak.activations / 1e9:.1f}"
             f" · output head {peak.head / 1e9:.1f} · adapter {peak.adapter / 1e9:.2f}\n",
             ("Fits" if fits else "Does NOT fit", "bold $text-success" if fits else "bold $text-error"),

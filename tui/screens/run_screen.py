@@ -64,6 +64,7 @@ class AppScreen(Forbearing, Screen[None]):
     """A screen of the app that is no dialog: it is handed all runs when it comes to the front, and when one changes."""
 
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-high")]  # on low ones, panels have no border
 
     def on_screen_resume(self) -> None:
         """Ask for the runs."""
@@ -90,14 +91,38 @@ class AppScreen(Forbearing, Screen[None]):
         if self.is_attached:
             self.app.push_screen(ProblemScreen.of(title, error))
 
-    def _leave(self, folder: Path) -> None:
-        """Close the screen of a folder that somebody has deleted."""
-        self.notify(f"{folder.name} is gone.")
-        self.app.pop_screen()
+
+class FolderScreen(AppScreen):
+    """A screen about the job in `folder`; it keeps what was last seen of it, and closes when somebody deletes it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+        self._run: Run | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Which one it is."""
+        return self._folder
+
+    @property
+    def run(self) -> Run | None:
+        """The job, once it was seen."""
+        return self._run
+
+    def _see(self, runs: list[Run]) -> bool:
+        """Keep what these say of it, or leave if it is not among them any more; whether that is news."""
+        run = next((run for run in runs if run.folder == self._folder), None)
+        if run is None and self._run is not None:
+            self.notify(f"{self._folder.name} is gone.")
+            self.app.pop_screen()
+            return False
+        before, self._run = self._run, run
+        return run is not before
 
 
-class MadeOfRunScreen(AppScreen):
-    """A screen about what is made of the run in `folder`; it closes when the run is deleted."""
+class MadeOfRunScreen(FolderScreen):
+    """A screen about what is made of the run in `folder`."""
 
     MAKING_KEYS = (
         Binding("s", "stop", "Stop"),
@@ -106,17 +131,9 @@ class MadeOfRunScreen(AppScreen):
         Binding("escape", "app.pop_screen", "Back"),
     )
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self._listed = False  # among the runs, when these were last handed over
-
     def show_runs(self, runs: list[Run]) -> None:
-        """Leave if the run was deleted."""
-        listed = any(run.folder == self._folder for run in runs)
-        if self._listed and not listed:
-            self._leave(self._folder)
-        self._listed = listed
+        """See what became of it."""
+        self._see(runs)
 
 
 class RunScreen(AppScreen):
@@ -218,31 +235,16 @@ class RunScreen(AppScreen):
         run_in_background(self, attempt())
 
 
-class OneRunScreen(RunScreen):
+class OneRunScreen(FolderScreen, RunScreen):
     """The screen of one run, or of one preparation, in `folder`."""
 
     JOB_KEYS = (Binding("g", "log", "Log"), Binding("k", "kill", "Kill"), Binding("x", "delete", "Delete"))
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self._folder = folder
-        self._run: Run | None = None
-
-    @property
-    def folder(self) -> Path:
-        """Which one it is."""
-        return self._folder
-
-    @property
-    def run(self) -> Run | None:
-        """The run, or the preparation as a job, once it was seen."""
-        return self._run
 
     def _show_trouble(self, run: Run) -> None:
         """Why it came to no good end, and what to do; nothing if it did not."""
         line = self.query_one("#trouble", Static)
         line.display = run.trouble is not None
         if run.trouble is not None:
-            sentence = Content.assemble((f"{run.trouble.message} ", "bold $text-error"), run.trouble.hint)
+            sentence = Content.assemble((f"{run.trouble.message} ", "bold $bad"), run.trouble.hint)
             if line.content != sentence:
                 line.update(sentence)

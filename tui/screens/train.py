@@ -71,11 +71,7 @@ class TrainScreen(OneRunScreen):
 
     def show_runs(self, runs: list[Run]) -> None:
         """Draw it again if it has changed; leave if it was deleted."""
-        run = next((run for run in runs if run.folder == self._folder), None)
-        if run is None and self._run is not None:
-            self._leave(self._folder)
-        elif run is not self._run:
-            self._run = run
+        if self._see(runs):
             self._draw()
 
     def _draw(self) -> None:

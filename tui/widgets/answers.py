@@ -16,7 +16,7 @@ def column(exchanges: list[Exchange], voice: int, compared: int | None = None) -
     parts: list[Content] = []
     for exchange in exchanges:
         answer = exchange.answers[voice]
-        parts.append(Content.assemble(("› ", "$accent"), (exchange.asked.text, "$text-muted")))
+        parts.append(Content.assemble(("› ", "$primary"), (exchange.asked.text, "$text-muted")))
         text = answer.text.strip()
         other = exchange.answers[compared] if compared is not None else None
         both_done = answer.done and other is not None and other.done

@@ -9,7 +9,8 @@ from textual.widgets.option_list import Option
 
 from gemmalocal.workspace import exports as forms
 from gemmalocal.workspace.exports import Contents, Export, Offer
-from tui.widgets.marks import STYLES, mark
+from tui.theme import state, told
+from tui.widgets.marks import mark
 
 NAME, LABEL, BYTES = 13, 26, 9  # cells
 HEADING = "Exports of this run"
@@ -57,7 +58,7 @@ class ExportList(OptionList):
         lines = [(offer.name, self._form_line(offer)) for offer in offers]
         options = [Option(line, id=name) for name, line in lines]
         if exports:
-            options.append(Option(Content.styled(f"\n{HEADING}", "bold $accent"), id="heading", disabled=True))
+            options.append(Option(Content.styled(f"\n{HEADING}", "bold $secondary"), id="heading", disabled=True))
         options += [Option(export_line(export), id=export.label + "/") for export in exports]
         if [option.id for option in options] == [option.id for option in self.options]:
             for option in options:
@@ -106,16 +107,16 @@ def standing(export: Export | None) -> Content:
     if export.live:
         progress = export.state.progress
         share = f" {100 * progress.done // max(1, progress.total)} %" if progress else ""
-        return Content.styled(f"{mark('live')} {progress.what if progress else 'live'}{share}", STYLES["live"])
+        return Content.styled(f"{mark('live')} {progress.what if progress else 'running'}{share}", state("live").style)
     if export.proof is None:
         status = export.state.status
         status = "failed" if status == "done" and export.trouble is not None else status  # not whole
-        return Content.styled(f"{mark(status)} {status}", STYLES.get(status, ""))
+        return told(status)
     kept = export.proof["kept"]
     share = "" if kept is None else f"kept {100 * kept:.1f} %"
     if not export.proof["passed"]:
-        return Content.styled(f"{mark('failed')} FAILED {share}", STYLES["failed"])
-    return Content.styled(f"{mark('done')} {share or 'passed'}", STYLES["done"])
+        return Content.styled(f"{mark('failed')} FAILED {share}", state("failed").style)
+    return Content.styled(f"{mark('done')} {share or 'passed'}", state("done").style)
 
 
 def megabytes(count: int) -> str:

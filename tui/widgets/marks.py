@@ -5,20 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-MARKS = {
-    "live": "●", "done": "✓", "early": "✓", "stopped": "■", "strained": "!", "failed": "✗", "killed": "✗",
-    "damaged": "✗",
-}  # fmt: skip
-STYLES = {
-    "live": "$accent", "done": "$success", "early": "$success", "failed": "$error", "killed": "$error",
-    "damaged": "$error",
-}  # fmt: skip
+from tui.theme import state
+
 LEVELS = "▁▂▃▄▅▆▇█"
 
 
 def mark(status: str) -> str:
     """The sign of a run's state; the word always stands beside it."""
-    return MARKS.get(status, "·")
+    return state(status).sign
 
 
 def spark(values: Sequence[float], width: int) -> str:

@@ -29,7 +29,7 @@ def table(proof: dict[str, Any]) -> Content:
     same = sum(answer["tuned"] == answer["exported"] for answer in answers)
     parts += _row("sample answers", f"{same} of {len(answers)} are the same as the run's")
     for answer in answers:
-        parts += [("\n› ", "$accent"), (_line(answer["prompt"]), "$text-muted"), "\n"]
+        parts += [("\n› ", "$primary"), (_line(answer["prompt"]), "$text-muted"), "\n"]
         if answer["tuned"] == answer["exported"]:
             parts += _row("run, export", _line(answer["tuned"]))
         else:

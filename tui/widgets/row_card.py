@@ -22,7 +22,7 @@ class RowCard(Static):
 
     DEFAULT_CSS = """
     RowCard { height: auto; padding: 0 1; border-left: blank; margin: 0 0 1 0; }
-    RowCard.current { border-left: thick $accent; }
+    RowCard.current { border-left: thick $primary; }
     """
 
     _shown: tuple[str, str, Content] | None = None

@@ -54,7 +54,7 @@ def _regressions(worst: list[dict[str, Any]]) -> Iterator[Any]:
     if worst:
         yield ("\nWhat got worse\n", "bold")
     for line in worst:
-        yield ("› ", "$accent")
+        yield ("› ", "$primary")
         yield (f"{_line(line['prompt'])}\n", "$text-muted")
         for label, key in (("should be", "reference"), ("base", "base"), ("tuned", "tuned")):
             if line[key] is not None:
