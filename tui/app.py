@@ -25,6 +25,7 @@ from gemmalocal.workspace.runs import Run
 from tui import border
 from tui.background import run_in_background
 from tui.screens.home import HomeScreen
+from tui.screens.leave import leave, unsaved
 from tui.screens.palette import Palette
 from tui.screens.run_screen import AppScreen, ChangePreparation, JobStarted, OpenRun, PreparationStarted, RunScreen
 from tui.theme import DARK, LIGHT, PLAIN_GREY, THEMES, NoColor, colorless, with_roles
@@ -178,6 +179,13 @@ class GemmalocalApp(TypeAhead):
         """Look at a run, with nothing but home behind it."""
         self._open(event.folder)
 
+    async def action_quit(self) -> None:
+        """Out, after a question where a screen has something that is not saved."""
+        leave(self, unsaved(self.screen_stack), "Quit", self.exit)
+
+    def _leave_for(self, folder: Path) -> None:
+        leave(self, unsaved(self.screen_stack), "Leave", partial(self._open, folder))
+
     def _open(self, folder: Path) -> None:
         from tui.screens.train import TrainScreen  # see LATER
 
@@ -206,7 +214,7 @@ class GemmalocalApp(TypeAhead):
     def openable(self) -> list[tuple[str, str, Callable[[], None]]]:
         """The runs that can be opened: in words, how they stand, and how."""
         return [
-            (f"Open {on_line(run.name, NAME)}", run.state.status, partial(self._open, run.folder))
+            (f"Open {on_line(run.name, NAME)}", run.state.status, partial(self._leave_for, run.folder))
             for run in self._runs or []
         ]
 

@@ -16,6 +16,7 @@ from textual.worker import Worker
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import system_errors
+from tui.remedies import in_app
 
 Value = TypeVar("Value")
 
@@ -50,7 +51,7 @@ def tell(node: MessagePump, error: Exception) -> None:
     """A fault of the system, or of ours, that nobody else has told, as a toast: it never ends the app."""
     cause = system_errors.explained(error)
     if cause is not None:
-        node.app.notify(f"{cause.message} {cause.hint}".strip(), severity="error", markup=False)
+        node.app.notify(f"{cause.message} {in_app(cause.hint)}".strip(), severity="error", markup=False)
 
 
 class Forbearing(MessagePump):  # no DOMNode: Textual would look there for the styles, and not at the screen's own base

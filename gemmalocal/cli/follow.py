@@ -50,7 +50,7 @@ def follow(
                 return INTERRUPTED
             asked += 1
             if asked > 1:
-                job.kill()
+                job.kill(by_person=True)
             else:
                 note(f"\n{ending}")
                 job.ask(do="stop")

@@ -18,7 +18,7 @@ from gemmalocal.cli.output import note, say, say_json, styled
 from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.terminal_text import on_line, printable
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.workspace import datasets, preparations, ratings
+from gemmalocal.workspace import dataset_rows, datasets, preparations, ratings
 from gemmalocal.workspace.ratings import BAD, GOOD, SKIP, Review
 
 KEYS = "g good   b bad   s skip   u undo   q quit"
@@ -122,7 +122,7 @@ def shown(row: dict[str, Any], number: int, total: int) -> Iterator[str]:
         yield f"  {_indented(turn['content'])}"
     if "text" in row:
         yield f"  {_indented(row['text'])}"
-    if row.get("evidence") and row["evidence"] != datasets.answer(row):
+    if row.get("evidence") and row["evidence"] != dataset_rows.answer(row):
         yield styled("Evidence", fg="cyan")
         yield f"  {_indented(row['evidence'])}"
     yield styled(KEYS, dim=True)

@@ -100,7 +100,7 @@ def stop(run: str, force: bool) -> None:
 def _force(job: Job) -> None:
     """Kill a job, and say what came of it; raises `GemmalocalError` if it lives on."""
     name = job.directory.name
-    job.kill()
+    job.kill(by_person=True)
     if not job.ended(DEATH):
         alive = ", ".join(map(str, holder.holders(job.directory / "lock"))) or "unknown"
         raise GemmalocalError(

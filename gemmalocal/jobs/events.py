@@ -218,6 +218,15 @@ class Rows(Event):
 
 
 @dataclass(frozen=True)
+class Found(Event):
+    """The `places` (from 0) of the rows of a side that have the `text` in them, whatever its case."""
+
+    side: str
+    text: str
+    places: list[int]
+
+
+@dataclass(frozen=True)
 class Read(Event):
     """A document was looked at: it gave so many `passages`, or was `refused`, and why (in sentences).
 
@@ -285,6 +294,7 @@ KINDS: dict[str, type[Event]] = {
         Declined,
         Report,
         Rows,
+        Found,
         Read,
         Counted,
         Finished,

@@ -12,8 +12,7 @@ from typing import NamedTuple
 from gemmalocal.errors import GemmalocalError, OutOfMemory, WorkKilled
 
 LESS_MEMORY = "--set train.micro_batch=1 --set train.checkpointing=true"
-
-
+BY_PERSON = "It was killed by hand.", "Nothing is wrong with it: resume goes on from what was saved last."
 AGAIN = "If it was memory: close other programs, or take a smaller model, and start it again."
 
 

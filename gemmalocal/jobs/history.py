@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.errors import FAILED, GemmalocalError, UnknownRun
+from gemmalocal.errors import FAILED, GemmalocalError, UnknownRun, WorkKilled
 from gemmalocal.files import paths, safe_read, system_errors
 from gemmalocal.jobs import exit_causes
 from gemmalocal.jobs.events import (
@@ -129,6 +129,8 @@ def damage(directory: Path) -> str:
 
 def death(job: Job) -> GemmalocalError:
     """Why a job that was killed died, as far as its log, its disk and, for a child of ours, its exit code tell."""
+    if job.killed_by_person:
+        return WorkKilled(*exit_causes.BY_PERSON)
     if full := system_errors.lack_of_room(job.directory):  # then it could not leave a last word
         return full
     log = job.log_tail()

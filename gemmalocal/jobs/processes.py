@@ -35,6 +35,7 @@ LONGEST = 64 * 1024 * 1024  # bytes of an event's line
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 TAIL = 16_384  # bytes of a log's end
 PRIVATE = 0o077  # what jobs make is the user's alone: it holds what people wrote
+BY_PERSON = "killed"  # the file that says that a person killed the job
 SHARED = ("fetch", "import_gguf", "adapter", "convert")  # these make what others may use, as do exports to a folder
 
 
@@ -52,6 +53,7 @@ def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) 
     with lock:
         atomic.write_text(directory / "job.json", json.dumps({"kind": kind, "spec": spec}, indent=2))
         open(directory / "inbox.jsonl", "w", opener=atomic.private).close()
+        (directory / BY_PERSON).unlink(missing_ok=True)
         lock.truncate(0)  # of the one before; the child signs itself
         with open(directory / "log.txt", "ab", opener=atomic.private) as log:
             log.write(ATTEMPT + time.strftime("%Y-%m-%d %H:%M:%S\n").encode())
@@ -213,8 +215,19 @@ class Job:
         with (self.directory / "inbox.jsonl").open("a", encoding="utf-8") as inbox:
             inbox.write(json.dumps(command) + "\n")
 
-    def kill(self) -> None:
-        """End the job's whole process group at once; one that has just begun is waited for until it has signed."""
+    @property
+    def killed_by_person(self) -> bool:
+        """Whether its newest attempt was ended by somebody's wish."""
+        return (self.directory / BY_PERSON).exists()
+
+    def kill(self, by_person: bool = False) -> None:
+        """End the job's whole process group at once; one that has just begun is waited for until it has signed.
+
+        That it was somebody's wish (`by_person`) is written down, as far as the disk allows.
+        """
+        if by_person and self.alive:
+            with suppress(OSError):
+                (self.directory / BY_PERSON).touch(mode=0o600)
         lock, end = self.directory / "lock", time.monotonic() + BEGINS
         while self.alive and time.monotonic() < end:
             ours = self._process.pid if self._process is not None and self._process.returncode is None else None

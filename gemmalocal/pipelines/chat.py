@@ -8,7 +8,6 @@ without a command after which the process ends by itself: no chat outlives its t
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -35,12 +34,10 @@ from gemmalocal.jobs.events import (
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.beside_training import make_way
 from gemmalocal.pipelines.shared.chat_models import load_chat_models
-from gemmalocal.workspace import transcript
+from gemmalocal.workspace import chats, transcript
 
 IDLE = 1800.0  # seconds
 LOOK = 0.05  # seconds between two looks at the inbox
-LIMITS = {"temperature": (0, 10), "top_p": (0, 1), "top_k": (0, 2**31), "seed": (0, 2**62), "max_tokens": (1, 131_072)}
-WHOLE_NUMBERS = ("top_k", "seed", "max_tokens")
 TRANSCRIPT = "transcript"
 
 
@@ -177,13 +174,4 @@ class Conversation:
 
 def changed_sampling(sampling: Sampling, command: dict[str, Any]) -> Sampling:
     """The sampling with what a command changes; raises `ValueError` for what is no number within its limits."""
-    changes: dict[str, Any] = {}
-    for name, (smallest, largest) in LIMITS.items():
-        if (value := command.get(name)) is None:
-            continue
-        number = isinstance(value, int if name in WHOLE_NUMBERS else int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value) or not smallest <= value <= largest:
-            kind = "a whole number" if name in WHOLE_NUMBERS else "a number"
-            raise ValueError(f"{name} is {kind} from {smallest} to {largest}, not {value!r}")
-        changes[name] = value
-    return sampling._replace(**changes)
+    return sampling._replace(**chats.checked_settings(command))

@@ -40,7 +40,7 @@ from gemmalocal.synthesis.split import held_out
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
-from gemmalocal.workspace import datasets, ratings
+from gemmalocal.workspace import dataset_rows, datasets, ratings
 
 FILLINGS = 2  # times that rows are asked for which are missing of those wanted
 TOGETHER = 512  # texts whose tokens are counted at once
@@ -214,7 +214,7 @@ def deliver(
     def is_held_out(candidate: Candidate) -> bool:
         return passage_key(candidate.piece) in split.places
 
-    def rows(candidates: Sequence[Candidate]) -> list[datasets.DatasetRow]:
+    def rows(candidates: Sequence[Candidate]) -> list[dataset_rows.DatasetRow]:
         return [hand.mended(candidate.columns()) for candidate in candidates]
 
     train, measured = ([candidate for candidate in kept if is_held_out(candidate) is side] for side in (False, True))
@@ -248,7 +248,7 @@ def deliver(
 
 
 def _counts(
-    candidates: Sequence[Candidate], rows: Sequence[datasets.DatasetRow], tokenizer: Tokenizer
+    candidates: Sequence[Candidate], rows: Sequence[dataset_rows.DatasetRow], tokenizer: Tokenizer
 ) -> dict[str, int]:
     """Of the candidates of one side, and the rows that they became."""
     texts = [turn["content"] for row in rows for turn in row.get("messages", ())]

@@ -1,8 +1,8 @@
 """Rows as they are trained, page by page, in a process that stays until it is told to end.
 
 First comes what `check` says of them, without the memory and the time. Commands: page (side: train or held_out,
-first, count), again (they were changed: read them anew), stay (somebody
-still looks), end. The spec is a recipe.
+first, count), find (side, text, and lines: only of these of a file, by its name), again (they were changed: read them
+anew), stay (somebody still looks), end. The spec is a recipe.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.jobs.events import Declined, Event, Finished, Report, Rows
+from gemmalocal.jobs.events import Declined, Event, Finished, Found, Report, Rows
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.loading import Prepared
 from gemmalocal.pipelines.shared.survey import page, survey
@@ -39,6 +39,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             match command.get("do"):
                 case "page":
                     yield _page(prepared, command)
+                case "find":
+                    yield _find(prepared, command)
                 case "again":
                     prepared = Prepared(prepared.folder, prepared.tokenizer)
                     shutil.rmtree(store)
@@ -59,3 +61,20 @@ def _page(prepared: Prepared, command: dict[str, Any]) -> Event:
         return Declined("page", "a page is of a side (train or held_out), from a first row, of a count")
     examples = prepared.train if side == "train" else prepared.held_out
     return Rows(side, first, page(prepared, examples[first : first + min(max(count, 0), PAGE_ROWS)]))
+
+
+def _find(prepared: Prepared, command: dict[str, Any]) -> Event:
+    side, text, lines = command.get("side"), command.get("text"), command.get("lines")
+    if side not in ("train", "held_out") or not isinstance(text, str) or not isinstance(lines, dict | None):
+        return Declined("find", "what is found is of a side (train or held_out), with a text")
+    examples = prepared.train if side == "train" else prepared.held_out
+    wanted, tokenizer = text.casefold(), prepared.tokenizer
+    assert tokenizer is not None
+    allowed = None if lines is None else {f"{name}:{line}" for name in lines for line in lines[name]}
+    places = [
+        place
+        for place, source in enumerate(examples.sources(len(examples)))
+        if (allowed is None or Path(source).name in allowed)
+        and (not wanted or wanted in tokenizer.decode(examples[place].ids.tolist(), special=True).casefold())
+    ]
+    return Found(side, text, places)

@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.errors import UnknownRun
 from gemmalocal.files import paths
 from gemmalocal.jobs import history, processes
+
+LIMITS = {"temperature": (0, 10), "top_p": (0, 1), "top_k": (0, 2**31), "seed": (0, 2**62), "max_tokens": (1, 131_072)}
+WHOLE_NUMBERS = ("top_k", "seed", "max_tokens")
+
+
+def checked_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Of what is given, how answers are drawn; raises `ValueError` for what is no number within its limits."""
+    settings: dict[str, Any] = {}
+    for name, (smallest, largest) in LIMITS.items():
+        if (value := given.get(name)) is None:
+            continue
+        number = isinstance(value, int if name in WHOLE_NUMBERS else int | float) and not isinstance(value, bool)
+        if not number or not math.isfinite(value) or not smallest <= value <= largest:
+            kind = "a whole number" if name in WHOLE_NUMBERS else "a number"
+            raise ValueError(f"{name} is {kind} from {smallest:,} to {largest:,}, not {value!r}")
+        settings[name] = value
+    return settings
+
+
+def setting(name: str, written: str) -> Any:
+    """The value of a setting as it is typed; raises `ValueError` as `checked_settings`."""
+    value: Any = written
+    with suppress(ValueError):
+        value = int(written) if name in WHOLE_NUMBERS else float(written)
+    return checked_settings({name: value})[name]
 
 
 def start(runs: Sequence[str], base: bool, sampling: dict[str, Any], errand: bool = False) -> processes.Job:

@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from gemmalocal.errors import DatasetError
 from gemmalocal.files import atomic, paths, staging, targets
 from gemmalocal.jobs import processes
 from gemmalocal.jobs.terminal_text import as_json
-from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Message, Record
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
+from gemmalocal.workspace.dataset_rows import DatasetRow, Hand, Undo, answered, key, origin
 
 REJECTED = "rejected.jsonl"
 BY_HAND, ASKED, REPORT = "by_hand.json", "asked.jsonl", "report.json"
@@ -32,21 +33,6 @@ CHANGE = "changing.json"  # a change by hand that is under way: the new content 
 REFUSED, WARNINGS = "refused.jsonl", "warnings.jsonl"
 SIDES = (TRAIN_FILE, HELD_OUT_FILE, REJECTED)
 DROPPED = "was dropped by hand"  # the reason of such a row
-DatasetRow = dict[str, Any]
-
-
-@dataclass
-class Hand:
-    """What a person did to rows, by the keys that these had when they were made; `edited` are their new answers."""
-
-    accepted: set[int] = field(default_factory=set)
-    dropped: set[int] = field(default_factory=set)
-    edited: dict[int, str] = field(default_factory=dict)
-
-    def mended(self, row: DatasetRow) -> DatasetRow:
-        """A row as it was made, with its new answer if it has one."""
-        answer = self.edited.get(key(row))
-        return row if answer is None else answered(row, answer)
 
 
 def folder_of(name: str) -> Path:
@@ -106,28 +92,6 @@ def numbered(file: Path) -> dict[int, DatasetRow]:
     return rows
 
 
-def key(row: DatasetRow) -> int:
-    """A row's content as a number: see `Record.key`."""
-    turns = tuple(Message(turn["role"], turn["content"]) for turn in row.get("messages", ()))
-    return Record("", turns, row.get("text", "")).key
-
-
-def answer(row: DatasetRow) -> str:
-    """What a row teaches: its last reply, or its text."""
-    replies = [turn["content"] for turn in row.get("messages", ()) if turn["role"] == "assistant"]
-    return str(replies[-1] if replies else row.get("text", ""))
-
-
-def answered(row: DatasetRow, text: str) -> DatasetRow:
-    """A row with another answer; `was` is its key before the first such change."""
-    new = {**row, "by": "hand", "was": _origin(row)}
-    if "messages" not in row:
-        return {**new, "text": text}
-    last = max(position for position, turn in enumerate(row["messages"]) if turn["role"] == "assistant")
-    turns = [{**turn, "content": text} if position == last else turn for position, turn in enumerate(row["messages"])]
-    return {**new, "messages": turns}
-
-
 def write(folder: Path, rows: Mapping[str, Sequence[DatasetRow]], report: dict[str, Any]) -> None:
     """Replace files of rows, and last the report; without one, nothing is taken for an edit by hand."""
     (folder / REPORT).unlink(missing_ok=True)
@@ -158,8 +122,11 @@ def by_hand(folder: Path) -> Hand:
         return Hand()
     content = _object(file)
     try:
-        answers = {int(name): str(text) for name, text in content["edited"].items()}
-        return Hand(set(map(int, content["accepted"])), set(map(int, content["dropped"])), answers)
+        edited, asked = (
+            {int(name): str(text) for name, text in texts.items()}
+            for texts in (content["edited"], content.get("asked", {}))
+        )
+        return Hand(set(map(int, content["accepted"])), set(map(int, content["dropped"])), edited, asked)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         hint = "Repair it. Without it, your changes by hand are lost when the dataset is made again."
         raise DatasetError(f"{file} is damaged: it does not say what was changed by hand.", hint) from error
@@ -167,13 +134,13 @@ def by_hand(folder: Path) -> Hand:
 
 def decided(folder: Path, hand: Hand, made: Collection[int]) -> dict[str, list[DatasetRow]]:
     """By file, the rows that a person edited, accepted or dropped, and that are none of those `made` anew (keys)."""
-    rows = {name: [row for row in read(folder / name) if _origin(row) not in made] for name in SIDES}
+    rows = {name: [row for row in read(folder / name) if origin(row) not in made] for name in SIDES}
     return {
         name: [
             row
             for row in rows[name]
-            if (name == REJECTED and _origin(row) in hand.dropped and row["reason"] == DROPPED)
-            or (name != REJECTED and (_origin(row) in hand.accepted or _origin(row) in hand.edited))
+            if (name == REJECTED and origin(row) in hand.dropped and row["reason"] == DROPPED)
+            or (name != REJECTED and origin(row) in {*hand.accepted, *hand.edited, *hand.asked})
         ]
         for name in SIDES
     }
@@ -188,45 +155,91 @@ def lines(file: Path, numbers: Iterable[int]) -> list[DatasetRow]:
     return [rows[number] for number in chosen]
 
 
-def accept(folder: Path, rows: Sequence[DatasetRow]) -> None:
+def accept(folder: Path, rows: Sequence[DatasetRow]) -> Undo:
     """Take rejected rows into the dataset, each on the side of its document.
 
     Raises `DatasetError` for one that is not there (any more), `JobBusy` while the dataset is being made.
     """
     with changing(folder):
         hand, left = by_hand(folder), read(folder / REJECTED)
+        before = deepcopy(hand)
+        back = []
         for row in rows:
-            _take_out(row, left, REJECTED)
-            hand.accepted.add(_origin(row))
-            hand.dropped.discard(_origin(row))
+            back.append((REJECTED, _take_out(row, left, REJECTED), row))
+            hand.accepted.add(origin(row))
+            hand.dropped.discard(origin(row))
+        gone = [(HELD_OUT_FILE if row.get("held_out") else TRAIN_FILE, _plain(row)) for row in rows]
         sides = {
-            name: read(folder / name) + [_plain(row) for row in rows if bool(row.get("held_out")) is side]
-            for name, side in ((TRAIN_FILE, False), (HELD_OUT_FILE, True))
+            side: read(folder / side) + [row for name, row in gone if name == side]
+            for side in (TRAIN_FILE, HELD_OUT_FILE)
         }
         _change(folder, hand, {**sides, REJECTED: left})
+    return Undo(tuple(gone), tuple(back), before)
 
 
-def drop(folder: Path, name: str, row: DatasetRow) -> None:
+def drop(folder: Path, name: str, row: DatasetRow) -> Undo:
     """Move a row of the file `name` (`TRAIN_FILE` or `HELD_OUT_FILE`) to the rejected ones; raises as `accept`."""
     with changing(folder):
         hand, left = by_hand(folder), read(folder / name)
-        _take_out(row, left, name)
-        hand.dropped.add(_origin(row))
-        hand.accepted.discard(_origin(row))
+        before, place = deepcopy(hand), _take_out(row, left, name)
+        hand.dropped.add(origin(row))
+        hand.accepted.discard(origin(row))
         rejected = {**row, "reason": DROPPED, "held_out": name == HELD_OUT_FILE}
         _change(folder, hand, {REJECTED: [*read(folder / REJECTED), rejected], name: left})
+    return Undo(((REJECTED, rejected),), ((name, place, row),), before)
 
 
-def edit(folder: Path, name: str, row: DatasetRow, text: str) -> None:
-    """Give a row of the file `name` another answer; raises as `accept`, and `DatasetError` for an empty one."""
-    if not text.strip():
-        raise DatasetError("An answer cannot be empty.", "Drop the row instead.")
+def edit(folder: Path, name: str, row: DatasetRow, text: str, asked: str | None = None) -> Undo:
+    """Give a row of the file `name` another answer, and question; raises as `accept`, and `DatasetError` for none."""
+    _check_sides(text, asked)
     with changing(folder):
         hand, rows = by_hand(folder), read(folder / name)
-        position = _take_out(row, rows, name)
-        rows.insert(position, answered(row, text))
-        hand.edited[_origin(row)] = text
+        before, place = deepcopy(hand), _take_out(row, rows, name)
+        new = answered(row, text, asked)
+        rows.insert(place, new)
+        hand.edited[origin(row)] = text
+        if asked is not None:
+            hand.asked[origin(row)] = asked
         _change(folder, hand, {name: rows})
+    return Undo(((name, new),), ((name, place, row),), before)
+
+
+def add(folder: Path, name: str, text: str, asked: str | None = None) -> Undo:
+    """Put a person's own row at the end of the file `name`; raises as `edit`, and for one that is there already."""
+    _check_sides(text, asked)
+    turns = [{"role": "user", "content": asked}, {"role": "assistant", "content": text}]
+    new: DatasetRow = {"text": text} if asked is None else {"messages": turns}
+    new |= {"source": "by hand", "by": "hand"}
+    with changing(folder):
+        hand, rows = by_hand(folder), read(folder / name)
+        if key(new) in map(key, rows):
+            raise DatasetError("That row is there already.", "Change it, or leave it as it is.")
+        before = deepcopy(hand)
+        hand.accepted.add(key(new))
+        _change(folder, hand, {name: [*rows, new]})
+    return Undo(((name, new),), (), before)
+
+
+def undo(folder: Path, change: Undo) -> None:
+    """Take a change by hand back; raises `DatasetError` where its rows were changed again since, and `JobBusy`."""
+    with changing(folder):
+        hand = by_hand(folder)
+        moved = [*change.gone, *((name, row) for name, _, row in change.back)]
+        files = {name: read(folder / name) for name, _ in moved}
+        for name, row in change.gone:
+            _take_out(row, files[name], name)
+        for name, place, row in reversed(change.back):
+            files[name].insert(place, row)
+        hand.put_back(change.hand, {origin(row) for _, row in moved})
+        _change(folder, hand, files)
+
+
+def _check_sides(text: str, asked: str | None) -> None:
+    """Raise `DatasetError` for a side of a row that says nothing."""
+    if not text.strip():
+        raise DatasetError("An answer cannot be empty.", "Drop the row instead.")
+    if asked is not None and not asked.strip():
+        raise DatasetError("A question cannot be empty.", "Write what the answer is given to.")
 
 
 def rescore(folder: Path, threshold: int, reason: str) -> tuple[int, int]:
@@ -244,7 +257,7 @@ def rescore(folder: Path, threshold: int, reason: str) -> tuple[int, int]:
         low = [
             row
             for row in files[name]
-            if row.get("score", threshold) < threshold and row.get("by") != "hand" and _origin(row) not in hand.accepted
+            if row.get("score", threshold) < threshold and row.get("by") != "hand" and origin(row) not in hand.accepted
         ]
         files[name] = [row for row in files[name] if row not in low]
         files[name] += [_plain(row) for row in back if bool(row.get("held_out")) is side]
@@ -253,11 +266,6 @@ def rescore(folder: Path, threshold: int, reason: str) -> tuple[int, int]:
         gone += len(low)
     _change(folder, hand, files)
     return len(back), gone
-
-
-def _origin(row: DatasetRow) -> int:
-    """The key that a row had when it was made."""
-    return int(row.get("was", key(row)))
 
 
 @contextmanager
@@ -295,7 +303,12 @@ def _change(folder: Path, hand: Hand, rows: Mapping[str, Sequence[DatasetRow]]) 
 
     A file that was edited by other means stays known as such, so that no preparation writes over it.
     """
-    changes = {"accepted": sorted(hand.accepted), "dropped": sorted(hand.dropped), "edited": hand.edited}
+    changes = {
+        "accepted": sorted(hand.accepted),
+        "dropped": sorted(hand.dropped),
+        "edited": hand.edited,
+        "asked": hand.asked,
+    }
     files = {BY_HAND: json.dumps(changes, ensure_ascii=False) + "\n", **{name: _lines(rows[name]) for name in rows}}
     counted = report(folder)
     sums = {name: _sum(files[name].encode()) if name in files else _checksum(folder / name) for name in SIDES}

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from gemmalocal.errors import DatasetError
 from gemmalocal.files import atomic
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.workspace import datasets
-from gemmalocal.workspace.datasets import DatasetRow
+from gemmalocal.workspace import dataset_rows, datasets
+from gemmalocal.workspace.dataset_rows import DatasetRow
 
 FILE = "ratings.json"
 SIZE = 20  # rows that are drawn
@@ -118,10 +118,10 @@ def opened(folder: Path, seed: int = 0) -> Review:
     review = Review(folder, content.get("seed", seed), content.get("threshold"), content.get("drawn", []))
     review.ratings = {int(key): said for key, said in content.get("ratings", [])}
     sides = [row for name in (TRAIN_FILE, HELD_OUT_FILE) for row in datasets.read(folder / name)]
-    review.kept = {datasets.key(row): row for row in sides}
+    review.kept = {dataset_rows.key(row): row for row in sides}
     rejected = datasets.read(folder / datasets.REJECTED)
     scored = (row for row in rejected if str(row.get("reason", "")).startswith(SCORED_BELOW))
-    review.judged_out = {datasets.key(row): row for row in scored}
+    review.judged_out = {dataset_rows.key(row): row for row in scored}
     there = [key for key in review.drawn if key in review.kept or key in review.judged_out]
     beyond = sum(key in review.judged_out for key in there)  # one that a chosen threshold took out is still drawn
     for rows, missing in ((review.kept, SIZE - len(there)), (review.judged_out, BEYOND - beyond)):
@@ -134,8 +134,8 @@ def rate(folder: Path, row: DatasetRow, said: str, seed: int = 0) -> Review:
     """Keep what was said of a row (`GOOD`, `BAD`, `SKIP`); raises `JobBusy` while the dataset is being made."""
     with datasets.changing(folder):
         review = opened(folder, seed)
-        review.ratings.pop(datasets.key(row), None)
-        review.ratings[datasets.key(row)] = said
+        review.ratings.pop(dataset_rows.key(row), None)
+        review.ratings[dataset_rows.key(row)] = said
         _write(review)
         return review
 

@@ -21,12 +21,14 @@ RECIPES = (".yaml", ".yml")
 class View:
     """Rows and the spec of the job (kind `rows`) that reads them.
 
-    `folder` is the dataset if the rows were prepared here, and so are ours to change; else None.
+    `folder` is the dataset if the rows were prepared here, and so are ours to change; else None. `recipe` is the file
+    that they were named by, if they were.
     """
 
     name: str
     spec: dict[str, Any]
     folder: Path | None
+    recipe: Path | None = None
 
     @property
     def model(self) -> str:
@@ -44,9 +46,9 @@ def view(source: str) -> View:
     if place.suffix in RECIPES:
         from gemmalocal.recipe import recipe_file  # pydantic
 
-        return _view(place.stem, recipe_file.load(str(place)).model_dump(mode="json"))
+        return _view(place.stem, recipe_file.load(str(place)).model_dump(mode="json"), place)
     if safe_read.is_file(place / "job.json") and history.kind(place) == "train":
-        return _view(place.name, history.spec(place))
+        return _view(place.name, history.spec(place), place / "recipe.yaml")
     for folder in (place, paths.datasets() / source):
         if datasets.ours(folder):
             return _prepared(folder.resolve())
@@ -74,9 +76,10 @@ def offers() -> list[tuple[str, str, str]]:
     return prepared + shipped + runs
 
 
-def _view(name: str, spec: dict[str, Any]) -> View:
+def _view(name: str, spec: dict[str, Any], recipe: Path | None = None) -> View:
     path = spec["data"]["path"]
-    return View(name, spec, Path(path) if isinstance(path, str) and datasets.ours(Path(path)) else None)
+    folder = Path(path) if isinstance(path, str) and datasets.ours(Path(path)) else None
+    return View(name, spec, folder, recipe if recipe is not None and safe_read.is_file(recipe) else None)
 
 
 def _named(path: str | list[Any]) -> str:

@@ -47,6 +47,11 @@ class Run:
         """Whether there is something left to train."""
         return self.state.status not in ("live", "done", "early", "damaged")
 
+    @property
+    def answers(self) -> bool:
+        """Whether it has learned something that can be asked: its result, or a checkpoint on the way there."""
+        return history.result(self.folder).is_dir() or (self.state.saved is not None and self.state.saved.step > 0)
+
 
 def begin(recipe: Recipe, name: str | None = None, stem: str = "run") -> processes.Job:
     """Start a run by `recipe`, called `name`, or else `stem` and a number; raises `RecipeError`, `JobBusy`."""

@@ -144,7 +144,7 @@ class Parrot(processes.Job):
     def alive(self) -> bool:
         return not self.over
 
-    def kill(self) -> None:
+    def kill(self, by_person: bool = False) -> None:
         self.over = True
 
 

@@ -14,7 +14,7 @@ import pytest
 from gemmalocal.errors import DatasetError
 from gemmalocal.files import paths
 from gemmalocal.jobs import processes
-from gemmalocal.jobs.events import Declined, Event, Failed, Finished, Report, Rows
+from gemmalocal.jobs.events import Declined, Event, Failed, Finished, Found, Report, Rows
 from gemmalocal.workspace import rows as views
 from tests.tui.recorded import RUNS, prepared, record
 
@@ -54,6 +54,12 @@ def test_pages_are_what_is_trained_and_are_read_again(rows_view: views.View) -> 
         assert given == [f"<bos>{line['prompt']}", False]
         assert trained == [f"{line['completion']}<eos>", True]
         assert page.rows[0]["supervised"] < page.rows[0]["tokens"]
+        wanted = given[0].removeprefix("<bos>").upper()
+        job.ask(do="find", side="train", text=wanted)
+        found = wait(job, said, Found)
+        assert 3 in found.places
+        job.ask(do="find", side="train", text="", lines={path.name: [1, 2, 3]})
+        assert len(wait(job, said, Found, 2).places) <= 3
         job.ask(do="page", side="nonsense", first=0, count=1)
         assert "train or held_out" in wait(job, said, Declined).why
         job.ask(do="dance")

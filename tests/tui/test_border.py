@@ -28,7 +28,7 @@ from tui.screens.compare import CompareScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
-from tui.screens.edit_answer import EditAnswerScreen
+from tui.screens.edit_row import EditRowScreen
 from tui.screens.export import ExportScreen
 from tui.screens.palette import Palette
 from tui.screens.pick import PickScreen
@@ -106,7 +106,7 @@ SCREENS: dict[str, Shows] = {
     "confirm": lambda there: ConfirmScreen(EVIL, EVIL, "Yes"),
     "number": lambda there: AskNumberScreen(EVIL),
     "path": lambda there: AskPathScreen(EVIL, Path(EVIL)),
-    "edit": lambda there: EditAnswerScreen(EVIL, EVIL, EVIL),
+    "edit": lambda there: EditRowScreen(EVIL, EVIL, EVIL, EVIL),
     "palette": lambda there: Palette(),
 }
 
@@ -160,7 +160,7 @@ async def test_no_key_makes_a_screen_draw_raw(there: dict[str, Path]) -> None:
 async def test_what_is_typed_or_pasted_is_drawn_written_out() -> None:
     app = GemmalocalApp()
     async with app.run_test(size=(100, 30)) as pilot:
-        app.push_screen(EditAnswerScreen("x", "", ""))
+        app.push_screen(EditRowScreen("x", None, ""))
         await until(pilot, lambda: app.screen.query(TextArea))
         app.screen.query_one(TextArea).insert(EVIL)
         await shown(pilot)

@@ -19,6 +19,8 @@ from tui.screens.compare import CompareScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.train import TrainScreen
 from tui.widgets.answers import differing
+from tui.widgets.question import Question
+from tui.widgets.run_table import RunTable
 
 
 async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +37,12 @@ async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.Mo
         assert isinstance(screen, CompareScreen)
         await until(pilot, lambda: len(screen.query(".said")) == 2)
         assert [str(voice.content) for voice in screen.query(".voice").results(Static)] == ["base", "tiny"]
+        for wrong in ("/temperature -5", "/temperature warm", "/max_tokens 0", "/tone mild"):
+            screen.query_one(Question).value = wrong
+            await pilot.press("enter")
+            assert screen.query_one(Question).value == wrong  # to be corrected
+        assert screen._settings["temperature"] == 0
+        screen.query_one(Question).value = ""
         await pilot.press(*"/max_tokens", "space", "6", "enter")
         await pilot.press(*"the", "enter")
         await until(pilot, lambda: screen._talk.exchanges and screen._talk.exchanges[-1].whole)
@@ -69,6 +77,23 @@ async def test_a_run_without_a_result_has_a_sentence() -> None:
         await until(pilot, lambda: isinstance(app.screen, ProblemScreen))
         await pilot.press("escape", "escape")
         assert not isinstance(app.screen, CompareScreen)
+
+
+async def test_c_never_compares_another_run() -> None:
+    """Of one that was killed, its newest checkpoint is asked; one that saved nothing says so."""
+    record("done", RUNS["finished"]).joinpath("adapter").mkdir()
+    record("young", RUNS["killed"][:20], at=2e9)
+    record("killed", RUNS["killed"], at=3e9)
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(RunTable).row_count == 3)
+        await pilot.press("c")
+        assert isinstance(app.screen, CompareScreen)
+        assert [Path(run).name for run in app.screen._runs] == ["killed"]
+        await until(pilot, lambda: not isinstance(app.screen, CompareScreen))  # recorded: there are no weights
+        await pilot.press("escape", "escape", "down", "c")
+        assert app.screen is app.screen_stack[0]
+        assert any("learned nothing yet" in note.message for note in app._notifications)
 
 
 def test_words_that_differ_are_marked() -> None:

@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList, Static, TextArea
 
 from gemmalocal.files import paths
 from gemmalocal.records import TRAIN_FILE
-from gemmalocal.workspace import datasets, ratings
+from gemmalocal.workspace import dataset_rows, datasets, ratings
 from tests.pipelines.preparations import BEES, LIGHT
 from tests.tui.recorded import prepared
 from tests.tui.test_app import until
@@ -81,6 +81,13 @@ async def test_documents_to_rows_one_dropped_and_accepted_again(papers: Path, ti
         await shown(pilot, screen)
         assert card(screen) != second
         assert datasets.read(folder / TRAIN_FILE) == [before[0], *before[2:]]
+        await pilot.press("u")
+        await until(pilot, lambda: datasets.read(folder / TRAIN_FILE) == before)
+        await shown(pilot, screen)
+        assert card(screen) == second
+        await pilot.press("d")
+        await until(pilot, lambda: right(screen) == f"row 2 of {len(before) - 1}")
+        await shown(pilot, screen)
         await pilot.press("s", "s", "end")
         await until(pilot, lambda: "was dropped by hand" in card(screen))
         await pilot.press("a")
@@ -89,14 +96,24 @@ async def test_documents_to_rows_one_dropped_and_accepted_again(papers: Path, ti
         assert datasets.DROPPED not in {row["reason"] for row in datasets.read(folder / datasets.REJECTED)}
         await until(pilot, lambda: not screen._busy)
         await pilot.press("s")
-        await until(pilot, lambda: screen._row(screen._at["train"])[0] is not None)  # its page has come
+        await until(pilot, lambda: screen.row_at_hand is not None)  # its page has come
         await pilot.press("e")
-        await until(pilot, lambda: app.screen.query("TextArea"))
-        app.screen.query_one(TextArea).text = "Six wicks."
+        await until(pilot, lambda: app.screen.query("#answer"))
+        app.screen.query_one("#answer", TextArea).text = "Six wicks."
         await pilot.press("ctrl+s")
         place = screen._at["train"]
-        await until(pilot, lambda: datasets.answer(datasets.read(folder / TRAIN_FILE)[place]) == "Six wicks.")
+        await until(pilot, lambda: dataset_rows.answer(datasets.read(folder / TRAIN_FILE)[place]) == "Six wicks.")
         await until(pilot, lambda: "Six wicks.<eos>" in card(screen))
+        await pilot.press("slash", *"principal", "enter")
+        await until(pilot, lambda: right(screen) == 'row 1 of 1 with "principal"')
+        await until(pilot, lambda: card(screen).startswith(f"{place + 1}  "))
+        await pilot.press("escape")  # all of them again
+        assert right(screen) == f"row 1 of {len(before)}"
+        await pilot.press("f")
+        await until(pilot, lambda: app.screen.query(OptionList))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: " of " in right(screen) and right(screen).endswith(".md"))
+        await pilot.press("escape")
         assert screen._job is not None
         errand = screen._job.directory
         await pilot.press("escape")
@@ -184,7 +201,7 @@ async def test_rows_are_rated_by_keys_and_the_threshold_is_taken() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         screen = DatasetScreen("docs")
         await app.push_screen(screen)
-        await until(pilot, lambda: screen._files)
+        await until(pilot, lambda: screen._rows.files)
         await until(pilot, lambda: screen.check_action("review", ()))
         await pilot.press("r")
         await until(pilot, lambda: isinstance(app.screen, ReviewScreen) and app.screen._state is not None)

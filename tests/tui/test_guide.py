@@ -35,7 +35,14 @@ SCREENS: dict[str, tuple[type[DOMNode], ...]] = {
     "Export": (ExportScreen,),
 }
 NEVER = {"A preparation": "resume_smaller"}  # `check_action` never allows it there
-WORDS = {"escape": "escape", "tab": "tab", "pagedown": "page down", "pageup": "page up", "backspace": "backspace"}
+WORDS = {
+    "escape": "escape",
+    "tab": "tab",
+    "pagedown": "page down",
+    "pageup": "page up",
+    "backspace": "backspace",
+    "slash": "`/`",
+}
 
 
 def bindings(screen: type[DOMNode]) -> Iterator[Binding]:

@@ -12,7 +12,7 @@ from gemmalocal.jobs.events import Counted, Event, Failed, Finished, Progress, R
 from gemmalocal.jobs.events import Stage as Now
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets
-from gemmalocal.workspace.datasets import DatasetRow
+from gemmalocal.workspace.dataset_rows import DatasetRow
 from tests.tui.drawn import Arrive, Stage, check
 from tests.tui.recorded import preparation, prepared
 from tests.tui.test_app import until
@@ -144,7 +144,7 @@ def dataset(folder: Path, *words: str) -> Arrive:
     async def arrive(pilot: Pilot[None]) -> None:
         screen = DatasetScreen(str(folder))
         await pilot.app.push_screen(screen)
-        await until(pilot, lambda: screen._pages or isinstance(pilot.app.screen, ProblemScreen))
+        await until(pilot, lambda: screen._rows.pages or isinstance(pilot.app.screen, ProblemScreen))
         for word in words:
             await pilot.press(word)
             await until(pilot, lambda: not screen._busy)

@@ -28,7 +28,6 @@ from tui.widgets.title_line import TitleLine
 
 JUST = 1.5  # seconds after an answer in which Escape was meant to stop it
 NEVER = float("-inf")
-SETTINGS = {"temperature": float, "top_p": float, "top_k": int, "seed": int, "max_tokens": int}
 START = {"temperature": 0, "max_tokens": 128, "seed": 0}
 HELP = "Ask. ← = → vote. /temperature 0.8 /top_p /top_k /seed /max_tokens /system"
 
@@ -143,24 +142,28 @@ class CompareScreen(AppScreen):
         text = event.value.strip()
         if not text or self._job is None:
             return
-        event.input.value = ""
-        if text.startswith("/"):
-            self._set(*text[1:].partition(" ")[::2])
-        else:
+        if not text.startswith("/"):
             self._job.ask(do="ask", text=text, system=self._system, **self._settings)
+        elif not self._set(*text[1:].partition(" ")[::2]):
+            return  # it stays, to be corrected
+        event.input.value = ""
 
-    def _set(self, name: str, value: str) -> None:
+    def _set(self, name: str, value: str) -> bool:
+        """Take a setting; False, and why in a notice, if it is none."""
         if name == "system":
             self._system = value
-        elif name in SETTINGS:
+        elif name in chats.LIMITS:
             try:
-                self._settings[name] = SETTINGS[name](value)
-            except ValueError:
-                self.notify(f"/{name} needs a number, not '{value}'.", severity="warning", markup=False)
+                self._settings[name] = chats.setting(name, value.strip())
+            except ValueError as problem:
+                self.notify(f"/{problem}.", severity="warning")
+                return False
         else:
-            settings = ", ".join(f"/{setting}" for setting in ("system", *SETTINGS))
-            self.notify(f"There is no /{name}. There is {settings}.", severity="warning", markup=False)
+            settings = ", ".join(f"/{setting}" for setting in ("system", *chats.LIMITS))
+            self.notify(f"There is no /{name}. There is {settings}.", severity="warning")
+            return False
         self._draw()
+        return True
 
     def on_question_voted(self, event: Question.Voted) -> None:
         """Which answer of the last question is better; of three columns, the first or the last."""

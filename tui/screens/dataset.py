@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,48 +15,50 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.jobs.events import Declined, Event, Failed, Progress, Report, Rows, Stage
+from gemmalocal.jobs.events import Declined, Event, Failed, Found, Progress, Report, Rows, Stage
 from gemmalocal.jobs.processes import Job
-from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import covered, datasets, ratings, rows
+from gemmalocal.workspace.dataset_rows import DatasetRow
 from tui.background import run_in_background
 from tui.errand import errand, events_of
+from tui.screens.ask_line import AskLineScreen
 from tui.screens.ask_number import AskNumberScreen
-from tui.screens.edit_answer import EditAnswerScreen
+from tui.screens.next_steps import train_on
+from tui.screens.pick import PickScreen
+from tui.screens.recipe import RecipeScreen
 from tui.screens.report import ReportScreen
 from tui.screens.review import ReviewScreen
-from tui.screens.run_screen import AppScreen
+from tui.screens.row_changes import RowChanges
+from tui.shown_rows import FILES, SIDES, ShownRows, Sought
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
-from tui.widgets.row_card import RowCard, as_trained, as_written, numbers, provenance
+from tui.widgets.row_card import RowCard, as_trained, as_written, numbers, provenance, with_marks
 from tui.widgets.title_line import TitleLine
 
 STAY = 120.0  # seconds after which the job, which ends when nobody asks, is told that we are still here
 CARDS = 16  # rows that are drawn at most, from the one at hand
-PAGE = 32  # rows that are asked for at once
 LEAP = 10  # rows that page up and page down move by
-SIDES = {"train": "train", "held_out": "held-out", "rejected": "rejected"}
-FILES = {"train": TRAIN_FILE, "held_out": HELD_OUT_FILE, "rejected": datasets.REJECTED}
 READ_ONLY = "read only, as they were not prepared here"
 WRITTEN = "rows as they stand in the file"
 
 
-class DatasetScreen(AppScreen):
+class DatasetScreen(RowChanges):
     """The rows of `source`, as `rows.view` understands it."""
 
     BINDINGS = [
         Binding("j", "move(1)", "Rows", key_display="j/k"),
         Binding("k", "move(-1)", "Previous row", show=False),
         Binding("s", "side", "Other rows"),
-        Binding("e", "edit", "Edit"),
-        Binding("d", "drop", "Drop"),
-        Binding("a", "accept", "Accept"),
+        Binding("slash", "search", "Search", key_display="/"),
+        *RowChanges.CHANGE_KEYS,
+        Binding("t", "train", "Train on this"),
         Binding("r", "review", "Rate"),
+        Binding("f", "documents", "Of one document"),
         Binding("l", "problems", "Problems"),
         Binding("c", "coverage", "Not covered"),
         Binding("h", "numbers", "Numbers"),
         Binding("g", "go", "Go to"),
-        Binding("escape", "app.pop_screen", "Back"),
+        Binding("escape", "back", "Back"),
         Binding("pagedown", f"move({LEAP})", show=False),
         Binding("pageup", f"move({-LEAP})", show=False),
         Binding("home", "move(-1_000_000_000)", show=False),
@@ -71,16 +72,11 @@ class DatasetScreen(AppScreen):
         self._source = source
         self._view: rows.View | None = None
         self._job: Job | None = None
-        self._report: dict[str, Any] = {}
-        self._pages: dict[tuple[str, int], dict[str, Any]] = {}  # by side and place
-        self._asked: set[tuple[str, int]] = set()  # pages
-        self._files: dict[str, dict[int, datasets.DatasetRow]] = {}  # by side and line, of a dataset that is ours
+        self._rows = ShownRows()
         self._coverage: dict[str, Any] = {}  # as the dataset's report has it
-        self._side = "train"
         self._at = dict.fromkeys(SIDES, 0)
         self._doing = "opening"
         self._rated = ""  # such as "18 of 20 rated good by you"
-        self._busy = False  # a change is being written and read again
 
     def compose(self) -> ComposeResult:
         """Title, cards, numbers, keys."""
@@ -114,10 +110,11 @@ class DatasetScreen(AppScreen):
             job.ask(do="stay")
 
     async def _read_files(self) -> None:
-        if self._view is not None and (folder := self._view.folder) is not None:
-            self._files = await asyncio.to_thread(
+        if (folder := self.dataset) is not None:
+            self._rows.files = await asyncio.to_thread(
                 lambda: {side: datasets.numbered(folder / name) for side, name in FILES.items()}
             )
+            self._rows.seek(self._rows.sought)
             self._coverage = (await asyncio.to_thread(datasets.report, folder)).get("coverage", {})
             self._rated = await asyncio.to_thread(ratings.sentence, folder)
             self._draw()
@@ -129,53 +126,43 @@ class DatasetScreen(AppScreen):
             case Progress():
                 self._doing = f"{event.what} {bar(event.done / max(1, event.total), 12)}"
             case Report():
-                self._report, self._doing, self._busy = event.data, "", False
-                self._pages.clear()
-                self._asked.clear()
+                self._rows.report, self._doing, self._busy = event.data, "", False
+                self._rows.forget()
+                self._seek()
             case Rows():
-                self._pages |= {(event.side, event.first + place): row for place, row in enumerate(event.rows)}
+                self._rows.pages |= {(event.side, event.first + place): row for place, row in enumerate(event.rows)}
+            case Found():
+                self._rows.found(event.side, event.text, event.places)
             case Declined():
                 self.notify(event.why, severity="warning", markup=False)
             case Failed():
                 self._doing, self._busy = "", False
-                self._report = {name: value for name, value in self._report.items() if name == "problems"}
+                report = self._rows.report
+                self._rows.report = {name: value for name, value in report.items() if name == "problems"}
                 error = GemmalocalError(event.message, event.hint)
                 self.show_problem("The rows cannot be shown the way the model reads them", error)
         self._draw()
 
     @property
-    def _tokenized(self) -> bool:
-        """Whether rows of this side are shown as a job has read them, else as they are written."""
-        return self._side in self._report
+    def dataset(self) -> Path | None:
+        """Where the rows are, if they were prepared here."""
+        return self._view.folder if self._view is not None else None
 
     @property
-    def _total(self) -> int:
-        if self._tokenized:
-            return int(self._report[self._side]["rows"])
-        return len(self._files.get(self._side, ()))
-
-    def _row(self, place: int) -> tuple[datasets.DatasetRow | None, dict[str, Any] | None]:
-        """The row at a place of this side: as the dataset has it, if it is ours, and as it is trained, if known."""
-        if not self._tokenized:
-            lines = self._files.get(self._side, {})
-            return lines[list(lines)[place]], None
-        row = self._pages.get((self._side, place))
-        name, _, line = (row["source"] if row else "").rpartition(":")
-        ours = self._files.get(self._side, {}) if name == FILES[self._side] else {}
-        return ours.get(int(line)) if line.isdigit() else None, row
+    def row_at_hand(self) -> DatasetRow | None:
+        """As the dataset has it, once it is here."""
+        total = self._rows.total(self._side)
+        return self._rows.row(self._side, min(self._at[self._side], total - 1))[0] if total else None
 
     def _draw(self) -> None:
         if not self.is_attached:
             return
-        total, view = self._total, self._view
+        total = self._rows.total(self._side)
         at = self._at[self._side] = max(0, min(self._at[self._side], total - 1))
-        title = self.query_one(TitleLine)
-        title.left = f"{view.name if view else self._source} · {SIDES[self._side]}"
-        title.right = self._doing or (f"row {at + 1:,} of {total:,}" if total else "no rows")
-        reading = f"rows as {view.model.rpartition('/')[2]} is trained on them" if view and self._tokenized else WRITTEN
-        about = [reading, self._report.get("shape", ""), self._rated, READ_ONLY if view and view.folder is None else ""]
-        self.query_one("#about", Static).update(" · ".join(word for word in about if word))
-        self._ask(at, total)
+        self._draw_title(at, total)
+        if self._job is not None:
+            for first, count in self._rows.missing(self._side, at, CARDS):
+                self._job.ask(do="page", side=self._side, first=first, count=count)
         width, room = self.query_one("#cards").size.width - 4, self.size.height
         for card, place in zip(self.query(RowCard), range(at, at + CARDS), strict=True):
             if place < total and room > 0:
@@ -185,33 +172,41 @@ class DatasetScreen(AppScreen):
         self._draw_numbers()
         self.refresh_bindings()
 
-    def _card(self, place: int) -> tuple[str, str, Content]:
-        ours, row = self._row(place)
+    def _draw_title(self, at: int, total: int) -> None:
+        view, shown, sought = self._view, self._rows, self._rows.sought
+        title = self.query_one(TitleLine)
+        title.left = f"{view.name if view else self._source} · {SIDES[self._side]}"
+        counted = f"row {at + 1:,} of {total:,}" if total else "no rows"
+        if sought != Sought():
+            counted = "searching" if shown.unknown(self._side) else f"{counted} {sought}"
+        title.right = self._doing or counted
+        by_job = view is not None and shown.read_by_job(self._side)
+        reading = f"rows as {view.model.rpartition('/')[2]} is trained on them" if view and by_job else WRITTEN
+        about = [reading, shown.report.get("shape", ""), self._rated]
+        about.append(READ_ONLY if view and view.folder is None else "")
+        self.query_one("#about", Static).update(" · ".join(word for word in about if word))
+
+    def _card(self, index: int) -> tuple[str, str, Content]:
+        ours, row = self._rows.row(self._side, index)
         words = provenance(ours) if ours else [row["source"]] if row else []
-        head = f"{place + 1:,}  {' · '.join(words)}"
+        head = f"{self._rows.place(self._side, index) + 1:,}  {' · '.join(words)}"
         if row is None and ours is None:
             return head, "", Content("…")
         right = f"{row['tokens']:,} tokens, {row['supervised']:,} trained on{', cut' * row['cut']}" if row else ""
         body = as_trained(row) if row else as_written(ours or {})
+        if text := self._rows.sought.text:
+            body = with_marks(body, text)
         if ours and "reason" in ours:
             body = Content.assemble((f"{ours['reason']}\n", "$text-error"), body)
         if ours and ours.get("evidence"):
             body = Content.assemble(body, (f"\nevidence: {ours['evidence']}", "italic $text-muted"))
         return head, right, body
 
-    def _ask(self, at: int, total: int) -> None:
-        """Ask for the pages that are to be seen and not yet here."""
-        if self._job is None or not self._tokenized:
-            return
-        for first in {place // PAGE * PAGE for place in (at, min(at + CARDS, total) - 1) if place >= 0}:
-            if (self._side, first) not in self._asked:
-                self._asked.add((self._side, first))
-                self._job.ask(do="page", side=self._side, first=first, count=PAGE)
-
     def _draw_numbers(self) -> None:
-        reasons = Counter(row["reason"].partition(": ")[0] for row in self._files.get("rejected", {}).values())
-        box = self.query_one("#numbers-box")
-        panel = numbers(self._report, self._side, dict(reasons.most_common()), self._coverage, box.size.width - 3)
+        rejected = self._rows.files.get("rejected", {}).values()
+        reasons = Counter(row["reason"].partition(": ")[0] for row in rejected)
+        width = self.query_one("#numbers-box").size.width - 3
+        panel = numbers(self._rows.report, self._side, dict(reasons.most_common()), self._coverage, width)
         self.query_one("#numbers", Static).update(panel)
 
     def on_resize(self) -> None:
@@ -220,13 +215,12 @@ class DatasetScreen(AppScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Rows of others are only looked at; a key that has nothing to do is dim."""
-        if action == "review":
-            return self._view is not None and self._view.folder is not None
-        if action in ("edit", "drop", "accept"):
-            ours = self._view is not None and self._view.folder is not None and self._total > 0 and not self._busy
-            fits = {"drop": self._side != "rejected", "accept": self._side == "rejected"}.get(action, True)
-            here = ours and self._row(min(self._at[self._side], self._total - 1))[0] is not None
-            return True if here and fits else (None if fits else False)
+        if action in ("edit", "drop", "accept", "add", "undo"):
+            return self.check_change(action)
+        if action in ("review", "documents"):
+            return self.dataset is not None
+        if action == "train":
+            return True if self._view is not None else None
         return bool(self._coverage) if action == "coverage" else True
 
     def action_move(self, by: int) -> None:
@@ -242,9 +236,47 @@ class DatasetScreen(AppScreen):
 
     def action_side(self) -> None:
         """Train, held-out, and where rows are ours, rejected."""
-        sides = [side for side in SIDES if side != "rejected" or self._files]
+        sides = [side for side in SIDES if side != "rejected" or self._rows.files]
         self._side = sides[(sides.index(self._side) + 1) % len(sides)]
+        self._seek()
         self.action_move(0)
+
+    def action_back(self) -> None:
+        """To all rows, if only some are shown; else to the screen before."""
+        if self._rows.sought != Sought():
+            self._show_only(Sought())
+        else:
+            self.action_leave()
+
+    def action_search(self) -> None:
+        """Only rows with some words."""
+        now = self._rows.sought
+        ask = AskLineScreen("Search rows", now.text, "words of a question or an answer; nothing shows all rows")
+        self.app.push_screen(ask, lambda text: self._show_only(now._replace(text=text)) if text is not None else None)
+
+    def action_documents(self) -> None:
+        """Only rows of one document."""
+        every = [(Content("all documents"), "")]
+        counted = self._rows.documents(self._side).most_common()
+        offers = every + [(Content(f"{count:>7,}  {Path(name).name}"), name) for name, count in counted]
+
+        def chosen(name: str | None) -> None:
+            if name is not None:
+                self._show_only(self._rows.sought._replace(document=name))
+
+        self.app.push_screen(PickScreen("Rows of which document?", lambda: offers), chosen)
+
+    def _show_only(self, sought: Sought) -> None:
+        self._rows.seek(sought)
+        self._at = dict.fromkeys(SIDES, 0)
+        self._seek()
+        self.action_move(0)
+
+    def _seek(self) -> None:
+        """Have the job look, where it knows more than we."""
+        if self._job is not None and self._rows.unknown(self._side):
+            lines, text = self._rows.lines(self._side), self._rows.sought.text
+            self._job.ask(do="find", side=self._side, text=text, lines=lines)
 
     def action_numbers(self) -> None:
         """In place of the cards, where there is no room beside them."""
@@ -256,11 +288,21 @@ class DatasetScreen(AppScreen):
         from gemmalocal.cli.check import problems
         from gemmalocal.cli.output import page
 
-        if not self._report.get("problems"):
-            self.notify("Nothing was found wrong or odd." if self._report else "The rows are still being read.")
+        if not self._rows.report.get("problems"):
+            self.notify("Nothing was found wrong or odd." if self._rows.report else "The rows are still being read.")
             return
-        text = Text.from_ansi(page(problems(self._report)))
+        text = Text.from_ansi(page(problems(self._rows.report)))
         self.app.push_screen(ReportScreen("What is left out, and what is odd", text))
+
+    def action_train(self) -> None:
+        """The form of a run on these rows: by the recipe that they are read by, if one was named."""
+        if (view := self._view) is None:
+            return
+        with self.problem_shown("There is no recipe to train by"):
+            if view.recipe is not None:
+                self.app.push_screen(RecipeScreen(view.recipe))
+            else:
+                self.app.push_screen(train_on(view.name, str(view.spec["data"]["path"]), view.model))
 
     def action_coverage(self) -> None:
         """What of the documents no row is about."""
@@ -278,8 +320,8 @@ class DatasetScreen(AppScreen):
 
     def action_go(self) -> None:
         """To a row by its number."""
-        if self._total:
-            self.app.push_screen(AskNumberScreen(f"Which row? 1 to {self._total:,}"), self._go_to)
+        if total := self._rows.total(self._side):
+            self.app.push_screen(AskNumberScreen(f"Which row? 1 to {total:,}"), self._go_to)
         else:
             self.notify("There are no rows here.")
 
@@ -288,52 +330,17 @@ class DatasetScreen(AppScreen):
             self._at[self._side] = number - 1
             self.action_move(0)
 
-    def action_edit(self) -> None:
-        """Write the answer anew."""
-        side, (row, _) = self._side, self._row(self._at[self._side])
-        if row is None:
-            return
-        asked = "\n\n".join(turn["content"] for turn in row.get("messages", ())[:-1])
-
-        def edited(text: str | None) -> None:
-            if text is not None:
-                self._change(lambda folder: datasets.edit(folder, FILES[side], row, text), "Edited.")
-
-        self.app.push_screen(EditAnswerScreen("The answer to train on", asked, datasets.answer(row)), edited)
-
-    def action_drop(self) -> None:
-        """Move the row to the rejected ones."""
-        side, (row, _) = self._side, self._row(self._at[self._side])
-        if row is not None:
-            self._change(
-                lambda folder: datasets.drop(folder, FILES[side], row), "Dropped. It is now among the rejected rows."
-            )
-
-    def action_accept(self) -> None:
-        """Take a rejected row back."""
-        row, _ = self._row(self._at[self._side])
-        if row is not None:
-            notice = f"Accepted. It is now the last {SIDES['held_out' if row.get('held_out') else 'train']} row."
-            self._change(lambda folder: datasets.accept(folder, [row]), notice)
-
-    def _change(self, work: Callable[[Path], None], notice: str) -> None:
-        if self._view is not None and self._view.folder is not None:
-            self._busy = True
-            run_in_background(self, self._changed(work, self._view.folder, notice))
-
     async def _read_again(self, changed: bool) -> None:
         await self._read_files()
-        if changed and self._job is not None and self._report.get("train"):
+        if changed and self._job is not None and self._rows.report.get("train"):
             self._busy = True
             self._job.ask(do="again")
 
-    async def _changed(self, work: Callable[[Path], None], folder: Path, notice: str) -> None:
-        with self.problem_shown("The row could not be changed"):
-            await asyncio.to_thread(work, folder)
-            self.notify(notice)
+    async def read_again(self) -> None:
+        """As they are now; by the job too, where there is one that can."""
         await self._read_files()
-        if self._job is not None and self._report.get("train"):
+        if self._job is not None and self._rows.report.get("train"):
             self._job.ask(do="again")
-        else:  # no job is there that could read them again
+        else:
             self._busy = False
         self._draw()

@@ -42,7 +42,7 @@ class DocumentsScreen(FormScreen):
         Binding("ctrl+o", "browse", "Browse"),
         Binding("ctrl+l", "earlier", "Earlier ones"),
         *FIELD_KEYS,
-        Binding("escape", "app.pop_screen", "Back"),
+        Binding("escape", "leave", "Back"),
     ]
 
     def __init__(self, name: str = NAME, spec: dict[str, Any] | None = None) -> None:
@@ -73,7 +73,14 @@ class DocumentsScreen(FormScreen):
         self._form.fill(self._spec)
         self.query_one(Sources).add(self._spec.get("sources", []))
         self.query_one("PathInput").focus()
+        self._keep()
         self._edited()
+
+    @property
+    def _written(self) -> Any:
+        """The form, the sources, the name, and a source that is being written."""
+        sources, name = self.query_one(Sources), self.query_one("#name", Input)
+        return self._form.values(), list(sources.chosen), name.value, sources.query_one(Input).value
 
     def on_sources_changed(self) -> None:
         """Other sources."""
@@ -123,6 +130,7 @@ class DocumentsScreen(FormScreen):
                 return
             job = await asyncio.to_thread(preparations.begin, name, preparation)
             if self.is_attached:
+                self._keep()  # with the dataset
                 self.post_message(PreparationStarted(folder))
                 self.app.push_screen(PreparingScreen(folder, job))
 

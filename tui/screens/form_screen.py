@@ -19,6 +19,26 @@ FIELD_KEYS = (
 class FormScreen(AppScreen):
     """A form made from a schema; Start begins what it describes, once it describes something whole."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._kept: Any = None  # what is in the form and elsewhere too: as it was filled, or saved
+
+    @property
+    def unsaved(self) -> str:
+        """What was changed since."""
+        return self.LOST if self.is_mounted and self._kept is not None and self._written != self._kept else ""
+
+    LOST = "What you have changed here is lost."
+
+    @property
+    def _written(self) -> Any:
+        """All that a person may have written."""
+        return self._form.values()
+
+    def _keep(self) -> None:
+        """What is written is elsewhere too, from now on."""
+        self._kept = self._written
+
     @property
     def _form(self) -> Any:
         return self.query_one("FieldForm")  # by name: its module brings pydantic, which is loaded later

@@ -135,12 +135,13 @@ class HomeScreen(RunScreen):
             self.app.push_screen(RecipeScreen(Path(recipe)))
 
     def action_compare(self) -> None:
-        """Ask the base and the run at hand the same; the newest with a result if this one has none."""
+        """Ask the base and the run at hand the same; never another run."""
         from tui.screens.compare import CompareScreen
 
-        run = self.run
-        trained = run is not None and history.result(run.folder).is_dir()
-        self.app.push_screen(CompareScreen([str(run.folder)] if run is not None and trained else []))
+        if (run := self.run) is not None and run.answers:
+            self.app.push_screen(CompareScreen([str(run.folder)]))
+        elif run is not None:
+            self.notify(f"{run.name} has learned nothing yet that could be asked.", severity="warning")
 
     def action_verdict(self) -> None:
         """Did the run at hand help?"""

@@ -21,6 +21,7 @@ from gemmalocal.workspace.preparations import Preparing
 from gemmalocal.workspace.runs import Run
 from tui.background import follow, run_in_background
 from tui.screens.dataset import DatasetScreen
+from tui.screens.next_steps import train_on
 from tui.screens.run_screen import ChangePreparation, OneRunScreen
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar, mark
@@ -36,6 +37,7 @@ class PreparingScreen(OneRunScreen):
 
     BINDINGS = [
         Binding("o", "open", "Open rows"),
+        Binding("t", "train", "Train on this"),
         Binding("e", "change", "Change"),
         *OneRunScreen.JOB_KEYS,
         Binding("escape", "app.pop_screen", "Back"),
@@ -69,7 +71,7 @@ class PreparingScreen(OneRunScreen):
         """Whether its state allows an action."""
         if action == "resume_smaller":
             return False
-        if action == "open":
+        if action in ("open", "train"):
             return bool(self._state.report) or (self._run is not None and not self._state.job.alive)
         if action == "change":
             return self._run is not None and not self._state.job.alive
@@ -148,6 +150,14 @@ class PreparingScreen(OneRunScreen):
         """The rows that it made."""
         self._try((self._folder / TRAIN_FILE).is_file, self._opened)
 
+    def action_train(self) -> None:
+        """The form of a run on its rows."""
+        if self._run is not None and (self._folder / TRAIN_FILE).is_file():
+            with self.problem_shown("There is no recipe to train by"):
+                self.app.push_screen(train_on(self._folder.name, str(self._folder), model_of(self._run.spec)))
+        else:
+            self.notify("There are no rows yet.", severity="warning")
+
     def _opened(self, there: bool) -> None:
         if there and self.is_attached:
             self.app.push_screen(DatasetScreen(str(self._folder)))
@@ -163,6 +173,12 @@ class PreparingScreen(OneRunScreen):
         job.skip_to(self._job)
         self._job = job
         self.notify(f"{self._folder.name} goes on.", markup=False)
+
+
+def model_of(spec: dict[str, Any]) -> str:
+    """The model that its rows are for, as far as the preparation says; empty if it does not."""
+    named = (history.word(spec, key) for key in ("tuned_model", "model"))
+    return next((model for model in named if model != "?"), "")
 
 
 def doing(state: Preparing) -> str:

@@ -13,6 +13,7 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import system_errors
 from gemmalocal.jobs.processes import Job
 from tui.background import follow, run_in_background
+from tui.remedies import in_app
 from tui.screens.dialog import Dialog
 
 REFRESH = 1.0  # seconds
@@ -37,7 +38,7 @@ class ProblemScreen(Dialog[None]):
     def of(cls, title: str, error: Exception | None, folder: Path | None = None) -> ProblemScreen:
         """What went wrong, if anything did, in words; the system's too."""
         cause = (system_errors.explained(error) or GemmalocalError(str(error))) if error else None
-        return cls(title, cause.message if cause else "", cause.hint if cause else "", folder)
+        return cls(title, cause.message if cause else "", in_app(cause.hint) if cause else "", folder)
 
     def body(self) -> ComposeResult:
         """What went wrong, what to do, the log; each where there is one."""

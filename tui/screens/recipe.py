@@ -39,26 +39,31 @@ BAR = 34  # cells
 
 
 class RecipeScreen(FormScreen):
-    """Opens the recipe in `path`; Start begins a run named after it."""
+    """Opens the recipe in `path`, with `changes` put over it; Start begins a run named after it, or after `stem`.
+
+    The focus is on Start, or on the field of the key `at`.
+    """
 
     BINDINGS = [
         Binding("ctrl+r", "start", "Start"),
         Binding("ctrl+t,c", "check", "Check", key_display="^t"),
         Binding("ctrl+s", "save", "Save"),
         *FIELD_KEYS,
-        Binding("escape", "app.pop_screen", "Back"),
+        Binding("escape", "leave", "Back"),
     ]
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, changes: dict[str, Any] | None = None, stem: str = "", at: str = "") -> None:
         super().__init__()
-        self._path = path
+        self._path, self._changes, self._stem, self._at = path, changes or {}, stem, at
         self._recipe: Recipe | None = None
         self._checking = False
 
     @property
     def stem(self) -> str:
         """What runs by it are called: the file's name, or the run's whose recipe it is."""
-        return self._path.parent.name.rstrip("0123456789").rstrip("-") if self._in_run else self._path.stem
+        if self._stem or not self._in_run:
+            return self._stem or self._path.stem
+        return self._path.parent.name.rstrip("0123456789").rstrip("-")
 
     @property
     def _in_run(self) -> bool:
@@ -88,8 +93,10 @@ class RecipeScreen(FormScreen):
             self.app.pop_screen()
             self.app.push_screen(ProblemScreen.of("This recipe cannot be opened", error))
             return
-        self._form.fill(tree)
-        self.query_one("#start").focus()
+        self._form.fill(overlaid(tree, self._changes))
+        self._keep()
+        if not self._form.focus_on(self._at):
+            self.query_one("#start").focus()
         self._edited()
 
     def _edited(self) -> None:
@@ -125,6 +132,7 @@ class RecipeScreen(FormScreen):
     async def _start(self, recipe: Recipe) -> None:
         with self.problem_shown("The run could not be started"):
             job = await asyncio.to_thread(runs.begin, recipe, None, self.stem)
+            self._keep()  # with the run
             self.post_message(JobStarted(job))
             self.post_message(OpenRun(job.directory))
 
@@ -139,6 +147,8 @@ class RecipeScreen(FormScreen):
     async def _check(self, recipe: Recipe) -> None:
         title = self.query_one(TitleLine)
         title.right = "checking ..."
+        report: dict[str, Any] = {}
+        failed: Failed | None = None
         try:
             async with errand("check", recipe.model_dump(mode="json")) as job:
                 async for event in events_of(job):
@@ -146,17 +156,13 @@ class RecipeScreen(FormScreen):
                         case Stage():
                             title.right = f"{event.name} ..."
                         case Report():
-                            self._show_report(event.data)
+                            report = event.data
                         case Failed():
-                            self.show_problem("The check failed", GemmalocalError(event.message, event.hint))
+                            failed = event
         finally:
             self._checking, title.right = False, ""
-
-    def _show_report(self, report: dict[str, Any]) -> None:
-        from gemmalocal.cli.check import lines
-        from gemmalocal.cli.output import page
-
-        self.app.push_screen(ReportScreen(f"Check of {self.stem}", Text.from_ansi(page(lines(report)))))
+        if report or failed:
+            self.show_dialog(ReportScreen(f"Check of {self.stem}", checked(report, failed)))
 
     def action_save(self) -> None:
         """As YAML, defaults left out; the same that the command line reads."""
@@ -172,7 +178,26 @@ class RecipeScreen(FormScreen):
             return
         with self.problem_shown("The recipe could not be saved"):
             atomic.write_text(targets.checked_file(path), recipe_file.dump(self._recipe), shared=True)
+            self._keep()
             self.notify(f"Saved: {path}", markup=False)
+
+
+def overlaid(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """Nested keys with others put over them, section by section."""
+    both = {key: (tree[key], value) for key, value in changes.items() if isinstance(tree.get(key), dict)}
+    inner = {key: overlaid(old, new) for key, (old, new) in both.items() if isinstance(new, dict)}
+    return {**tree, **changes, **inner}
+
+
+def checked(report: dict[str, Any], failed: Failed | None) -> Text:
+    """Why a check failed, if it did, and below it what it found, all in one."""
+    from gemmalocal.cli.check import lines
+    from gemmalocal.cli.output import page
+
+    found = Text.from_ansi(page(lines(report))) if report else Text()
+    if failed is None:
+        return found
+    return Text.assemble((failed.message, "bold"), f" {failed.hint}\n\n", found)
 
 
 def plan(recipe: Recipe, outlook: Outlook) -> Content:

@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.workspace import datasets, ratings
+from gemmalocal.workspace import dataset_rows, ratings
 from gemmalocal.workspace.ratings import Review
 from tui.background import run_in_background
 from tui.screens.dialog import Dialog
@@ -89,7 +89,7 @@ class ReviewScreen(Dialog[bool]):
         if self._state is None or not self._state.waiting:
             return
         row, seed = self._state.waiting[0], self._state.seed
-        self._state.ratings[datasets.key(row)] = said
+        self._state.ratings[dataset_rows.key(row)] = said
         self._write(lambda: ratings.rate(self._folder, row, said, seed))
         self._draw()
 
@@ -132,11 +132,11 @@ class ReviewScreen(Dialog[bool]):
             await self._open()
 
 
-def card(row: datasets.DatasetRow) -> Content:
+def card(row: dataset_rows.DatasetRow) -> Content:
     """A row as it is rated: its score is not shown, so that it persuades nobody."""
     words = provenance({name: value for name, value in row.items() if name not in ("score", "by")})
     parts: list[Any] = [(f"{' · '.join(words)}\n\n", "$text-muted"), as_written(row)]
-    if row.get("evidence") and row["evidence"] != datasets.answer(row):
+    if row.get("evidence") and row["evidence"] != dataset_rows.answer(row):
         parts.append((f"\n\nevidence: {row['evidence']}", "italic $text-muted"))
     return Content.assemble(*parts)
 

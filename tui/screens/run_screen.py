@@ -20,7 +20,9 @@ from gemmalocal.jobs.processes import Job
 from gemmalocal.workspace import runs
 from gemmalocal.workspace.runs import Run
 from tui.background import Forbearing, run_in_background
+from tui.remedies import in_app
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.leave import leave
 from tui.screens.problem import ProblemScreen
 
 
@@ -66,9 +68,15 @@ class AppScreen(Forbearing, Screen[None]):
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-low"), (20, "-high")]  # on low ones, panels have no border
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: list[Screen[Any]] = []  # dialogs, for when the screen is in front again
+
     def on_screen_resume(self) -> None:
-        """Ask for the runs."""
+        """Ask for the runs; and show a dialog that has waited."""
         self.post_message(ScreenShown())
+        if self._waiting:
+            self.app.push_screen(self._waiting.pop(0))
 
     def show_runs(self, runs: list[Run]) -> None:
         """Draw what concerns this screen."""
@@ -77,6 +85,27 @@ class AppScreen(Forbearing, Screen[None]):
     def ready(self) -> bool:
         """Whether keys have something to act on; until then they wait."""
         return True
+
+    @property
+    def unsaved(self) -> str:
+        """What would be lost by leaving, in a sentence; empty if nothing."""
+        return ""
+
+    def action_leave(self) -> None:
+        """Back, after a question where something would be lost."""
+        leave(self.app, self.unsaved, "Leave", self._go)
+
+    def _go(self) -> None:
+        """Close this screen, and what was opened over it."""
+        while self in self.app.screen_stack[1:]:
+            self.app.pop_screen()
+
+    def show_dialog(self, dialog: Screen[Any]) -> None:
+        """Open a dialog that nobody has asked for just now: while another is open it waits, for one at a time."""
+        if self.app.screen is self:  # is_current is also true of one that is seen below a dialog
+            self.app.push_screen(dialog)
+        elif self.is_attached:
+            self._waiting.append(dialog)
 
     @contextmanager
     def problem_shown(self, title: str) -> Iterator[None]:
@@ -88,8 +117,7 @@ class AppScreen(Forbearing, Screen[None]):
 
     def show_problem(self, title: str, error: Exception) -> None:
         """Open its screen, unless this one is gone."""
-        if self.is_attached:
-            self.app.push_screen(ProblemScreen.of(title, error))
+        self.show_dialog(ProblemScreen.of(title, error))
 
 
 class FolderScreen(AppScreen):
@@ -115,7 +143,7 @@ class FolderScreen(AppScreen):
         run = next((run for run in runs if run.folder == self._folder), None)
         if run is None and self._run is not None:
             self.notify(f"{self._folder.name} is gone.")
-            self.app.pop_screen()
+            self._go()
             return False
         before, self._run = self._run, run
         return run is not before
@@ -205,7 +233,12 @@ class RunScreen(AppScreen):
     def action_kill(self) -> None:
         """End the job at once, if the person is sure."""
         if (run := self.run) is not None:
-            self.ask(f"Kill {run.name} now?", self.LOST_BY_KILL, "Kill", lambda: self._try(Job(run.folder).kill))
+            self.ask(
+                f"Kill {run.name} now?",
+                self.LOST_BY_KILL,
+                "Kill",
+                lambda: self._try(lambda: Job(run.folder).kill(by_person=True)),
+            )
 
     def action_delete(self) -> None:
         """Remove the run from the disk, if the person is sure."""
@@ -245,6 +278,6 @@ class OneRunScreen(FolderScreen, RunScreen):
         line = self.query_one("#trouble", Static)
         line.display = run.trouble is not None
         if run.trouble is not None:
-            sentence = Content.assemble((f"{run.trouble.message} ", "bold $bad"), run.trouble.hint)
+            sentence = Content.assemble((f"{run.trouble.message} ", "bold $bad"), in_app(run.trouble.hint))
             if line.content != sentence:
                 line.update(sentence)

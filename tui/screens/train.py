@@ -20,6 +20,7 @@ from gemmalocal.workspace.runs import Run
 from tui.background import run_in_background
 from tui.screens.compare import CompareScreen
 from tui.screens.export import ExportScreen
+from tui.screens.next_steps import again
 from tui.screens.run_screen import OneRunScreen
 from tui.screens.verdict import VerdictScreen
 from tui.widgets.curve import Curve
@@ -38,6 +39,7 @@ class TrainScreen(OneRunScreen):
         Binding("c", "compare", "Compare"),
         Binding("v", "verdict", "Verdict"),
         Binding("e", "export", "Export"),
+        Binding("a", "again", "Edit recipe, again"),
         *OneRunScreen.JOB_KEYS,
         Binding("escape", "app.pop_screen", "Home"),
     ]
@@ -108,13 +110,22 @@ class TrainScreen(OneRunScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What a run made can be compared and exported, once it has made something."""
-        if action in ("compare", "verdict", "export"):
+        if action == "compare":
+            return self._run is not None and self._run.answers
+        if action in ("verdict", "export"):
             return history.result(self._folder).is_dir()
+        if action == "again":
+            return self._run is not None and self._run.state.status != "live"
         return super().check_action(action, parameters)
 
     def action_compare(self) -> None:
         """Ask the base and this run the same."""
         self.app.push_screen(CompareScreen([str(self._folder)]))
+
+    def action_again(self) -> None:
+        """Its recipe as a form: change it, and begin another run."""
+        remedy = self._run.trouble.hint if self._run is not None and self._run.trouble is not None else ""
+        self.app.push_screen(again(self._folder, remedy))
 
     def action_verdict(self) -> None:
         """Did it help?"""

@@ -75,6 +75,13 @@ class FieldForm(VerticalScroll):
                 section[last] = value
         return tree
 
+    def focus_on(self, key: str) -> bool:
+        """Go to the field of a key; whether there is one."""
+        field = self._fields.get(key)
+        if field is not None:
+            field.editor.focus()
+        return field is not None
+
     def show(self, problems: dict[str, str]) -> None:
         """Each problem at its field; one of a whole section at the section's first."""
         messages: dict[str, str] = {}  # by the key of the field where each is shown
@@ -105,8 +112,8 @@ class Field(Horizontal):
         self._choices = choices(info.annotation)
         default = info.get_default(call_default_factory=True)
         self._default = None if default is PydanticUndefined else default
-        self._editor = Choice(self._choices, self._plain) if self._choices else self._input()
-        self._editor.HELP = f"**{key}** {self.help}"  # type: ignore[misc]
+        self.editor = Choice(self._choices, self._plain) if self._choices else self._input()
+        self.editor.HELP = f"**{key}** {self.help}"  # type: ignore[misc]
         self._problem: Static | None = None
 
     @property
@@ -135,20 +142,20 @@ class Field(Horizontal):
     def compose(self) -> ComposeResult:
         """Label, editor."""
         yield Label(self._key.rpartition(".")[2].replace("_", " "), classes="name")
-        yield self._editor
+        yield self.editor
 
     def fill(self, value: Any) -> None:
         """Show a value; None is the default."""
-        if isinstance(self._editor, Input):
-            self._editor.value = "" if value is None else _text(value, self._is_text)
+        if isinstance(self.editor, Input):
+            self.editor.value = "" if value is None else _text(value, self._is_text)
         else:
             text = _text(self._default if value is None else value, plain=True)
-            self._editor.value = text if text in self._choices else self._plain
+            self.editor.value = text if text in self._choices else self._plain
 
     def value(self) -> Any:
         """What stands there; None for the default."""
-        text = str(self._editor.value)
-        if isinstance(self._editor, Input):
+        text = str(self.editor.value)
+        if isinstance(self.editor, Input):
             if not text.strip():
                 return None
             text = text.strip()
@@ -161,7 +168,7 @@ class Field(Horizontal):
 
     def show(self, problem: str) -> None:
         """A problem, or none."""
-        self._editor.set_class(bool(problem), "wrong")
+        self.editor.set_class(bool(problem), "wrong")
         if self._problem is not None and not problem:
             self._problem.remove()
             self._problem = None

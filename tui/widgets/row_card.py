@@ -1,7 +1,8 @@
-"""A row as a card: its text with what is trained marked, so that a missing terminator or a double BOS is seen."""
+"""A row as a card: what is trained bright, what is given dim, so that a missing terminator or a double BOS is seen."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from gemmalocal.jobs.terminal_text import printable
 from gemmalocal.workspace.covered import FACTS
 from tui.widgets.marks import bar
 
-TRAINED, GIVEN = "bold underline", "$text-muted"  # underlined: colour is never the only sign
+TRAINED, GIVEN = "", "$text-muted"  # bright and dim: to be told apart without colours too
+SOUGHT = "reverse"
 KINDS = 5  # kinds of problems, or reasons, that the numbers name
 
 
@@ -66,6 +68,14 @@ def as_written(row: Mapping[str, Any]) -> Content:
         style = TRAINED if turn["role"] == "assistant" else GIVEN
         parts += [(f"{turn['role']}  ", "bold $secondary"), (_visible(turn["content"]), style), "\n"]
     return Content.assemble(*parts[:-1])
+
+
+def with_marks(body: Content, text: str) -> Content:
+    """A row with each place marked where a text is, whatever its case."""
+    places = [place.span() for place in re.finditer(re.escape(text), body.plain, re.IGNORECASE)]
+    for start, end in places:
+        body = body.stylize(SOUGHT, start, end)
+    return body
 
 
 def provenance(row: Mapping[str, Any]) -> list[str]:
