@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -17,11 +17,16 @@ from gemmalocal.planning.device_memory import DeviceMemory
 from gemmalocal.planning.memory import EngineProfile
 from gemmalocal.recipe.schema import Recipe
 
+TokenValues = NDArray[np.float32]  # (n,), one for each supervised token of a micro-batch, row by row
+# Of several micro-batches: log-probabilities of their supervised tokens, in nats, to a loss and its slopes by these.
+Objective = Callable[[Sequence[TokenValues]], tuple[float, Sequence[TokenValues]]]
+
 
 class Update(NamedTuple):
     """What one optimizer step did.
 
-    Mean loss over its supervised tokens, in nats a token; their count; the gradient's norm before clipping.
+    Mean loss, in nats over its supervised tokens or of an objective over what that counts; the supervised tokens; the
+    gradient's norm before clipping.
     """
 
     loss: float
@@ -64,19 +69,29 @@ class InferenceModel(Protocol):
 class Trainer(InferenceModel, Protocol):
     """A model with an adapter and an optimizer; the same, step by step, on all ranks of its `group`."""
 
-    def accumulate(self, parts: Sequence[MicroBatch]) -> None:
+    def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
         """Add the summed loss and gradient of at most `shapes.streams` micro-batches to what `apply` will use.
 
-        The loss is in nats. Dropout depends on the count of micro-batches of all updates before and on a part's
-        `number`, not on who computes it. Raises `OutOfMemory`.
+        The loss is in nats, or that of an `objective` over the log-probabilities of these parts. Dropout depends on the
+        count of micro-batches of all updates before and on a part's `number`, not on who computes it. Raises
+        `OutOfMemory`.
         """
 
-    def apply(self, learning_rate: float) -> Update:
-        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`.
+    def apply(self, learning_rate: float, count: int | None = None) -> Update:
+        """Divide by `count` (None: the supervised tokens), clip, step, forget; only forget if it is not `finite`.
+
+        `count` is of the whole group, such as the pairs of a step.
 
         Gradient, loss, tokens and count of micro-batches are first summed over the group, of which all must call, also
         who accumulated nothing. Clipped is the norm over all that is trained. Raises `WorkKilled` if another rank is
         gone.
+        """
+
+    def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
+        """Of the supervised tokens of at most `shapes.streams` micro-batches, in nats, without a gradient.
+
+        With `dropout`, masks are those that `accumulate` will draw for these parts before the next `apply`. Raises
+        `OutOfMemory`.
         """
 
     def save(self, directory: Path) -> None:

@@ -24,13 +24,15 @@ class MicroBatch:
 
     If there are `segments`, the one row is several examples end to end, of so many tokens each, the last with its
     padding: they sum up to length, and a token must attend to its own segment only. `number` is its own in the plan
-    of its batch: with it dropout is the same wherever the micro-batch is computed.
+    of its batch: with it dropout is the same wherever the micro-batch is computed. `rows` are the places in that batch
+    of the examples here, in their order.
     """
 
     ids: NDArray[np.int32]
     weights: NDArray[np.float32]
     segments: tuple[int, ...] = ()
     number: int = 0
+    rows: tuple[int, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -59,17 +61,28 @@ class BatchShape:
     packed: bool = False
 
 
-def batch(examples: Sequence[Example], size: int, seed: int, number: int, end: int | None = None) -> list[Example]:
+def batch(
+    examples: Sequence[Example], size: int, seed: int, number: int, end: int | None = None, group: int = 1
+) -> list[Example]:
     """The `size` examples of batch `number` (from 0), of epochs shuffled by `seed`; it may cross an epoch's end.
 
-    All epochs together have `end` examples, so that the last batch may be smaller; None is without end.
+    All epochs together have `end` examples, so that the last batch may be smaller; None is without end. Where `group`
+    examples that follow each other are one (a pair), `size` and `end` count groups.
     """
+    return [examples[int(index)] for index in batch_indices(len(examples), size, seed, number, end, group)]
+
+
+def batch_indices(
+    count: int, size: int, seed: int, number: int, end: int | None = None, group: int = 1
+) -> NDArray[np.int64]:
+    """The places (examples,) in all `count` examples of those that `batch` gives."""
+    groups, first = count // group, number * size
     chosen = []
-    first = number * size
     for position in range(first, first + size if end is None else min(first + size, end)):
-        epoch, index = divmod(position, len(examples))
-        chosen.append(examples[_order(len(examples), seed, epoch)[index]])
-    return chosen
+        epoch, index = divmod(position, groups)
+        chosen.append(_order(groups, seed, epoch)[index])
+    places = np.array(chosen, np.int64)[:, None] * group + np.arange(group)
+    return places.reshape(-1)
 
 
 _orders: dict[tuple[int, int, int], NDArray[np.int64]] = {}
@@ -91,15 +104,15 @@ def plan(examples: Sequence[Example], shapes: BatchShape, rows: int | None = Non
     by side, so that padding plus passes cost least, and no more in one than leaves each stream one.
     """
     if shapes.packed:
-        parts = [_end_to_end(group, shapes.multiple) for group in _bins(examples, shapes, rows or len(examples))]
+        parts = [_end_to_end(examples, places, shapes.multiple) for places in _bins(examples, shapes, rows)]
     else:
         parts = _side_by_side(examples, shapes, rows)
     return [replace(part, number=number) for number, part in enumerate(parts)]
 
 
 def _side_by_side(examples: Sequence[Example], shapes: BatchShape, rows: int | None) -> list[MicroBatch]:
-    ordered = sorted(examples, key=lambda example: len(example.ids))
-    padded = [_round_up(len(example.ids) - 1, shapes.multiple) for example in ordered]
+    ordered = sorted(range(len(examples)), key=lambda place: len(examples[place].ids))
+    padded = [_round_up(len(examples[place].ids) - 1, shapes.multiple) for place in ordered]
     limit = shapes.limit if shapes.streams == 1 else min(shapes.limit, -(-sum(padded) // shapes.streams))
     # Dynamic programming over rows in ascending length: a group is padded to its last row, so that its cost is known.
     best: list[tuple[float, int]] = [(0.0, 0)]  # cost of the first n rows, where their last group starts
@@ -114,7 +127,7 @@ def _side_by_side(examples: Sequence[Example], shapes: BatchShape, rows: int | N
     groups, end = [], len(ordered)
     while end:
         start = best[end][1]
-        groups.append(_stack(ordered[start:end], padded[end - 1]))
+        groups.append(_stack(examples, ordered[start:end], padded[end - 1]))
         end = start
     return groups[::-1]
 
@@ -133,23 +146,25 @@ def share(parts: Sequence[MicroBatch], rank: int, size: int) -> list[MicroBatch]
     return sorted(mine, key=lambda part: part.number)
 
 
-def _bins(examples: Sequence[Example], shapes: BatchShape, max_rows: int) -> list[list[Example]]:
+def _bins(examples: Sequence[Example], shapes: BatchShape, rows: int | None) -> list[list[int]]:
     """Longest first, each row into the bin with the fewest tokens (https://doi.org/10.1137/0117039), fullest bin last.
 
-    The number of bins is the first multiple of the streams with which none has more than the limit.
+    The number of bins is the first multiple of the streams with which none has more than the limit. Rows are given by
+    their places.
     """
-    ordered = sorted(examples, key=lambda example: -len(example.ids))
+    sizes_of_rows, max_rows = [len(example.ids) for example in examples], rows or len(examples)
+    ordered = sorted(range(len(examples)), key=lambda place: -sizes_of_rows[place])
     fewest = _round_up(-(-len(ordered) // max_rows), shapes.streams)
     for count in range(fewest, len(ordered) + shapes.streams, shapes.streams):
-        bins: list[list[Example]] = [[] for _ in range(min(count, len(ordered)))]
+        bins: list[list[int]] = [[] for _ in range(min(count, len(ordered)))]
         sizes = [0] * len(bins)
-        for example in ordered:
+        for place in ordered:
             emptiest = min((size, index) for index, size in enumerate(sizes) if len(bins[index]) < max_rows)[1]
-            bins[emptiest].append(example)
-            sizes[emptiest] += len(example.ids)
-        if all(size <= shapes.limit or len(rows) == 1 for size, rows in zip(sizes, bins, strict=True)):
+            bins[emptiest].append(place)
+            sizes[emptiest] += sizes_of_rows[place]
+        if all(size <= shapes.limit or len(places) == 1 for size, places in zip(sizes, bins, strict=True)):
             break
-    return sorted(bins, key=lambda rows: sum(len(example.ids) for example in rows))
+    return sorted(bins, key=lambda places: sum(sizes_of_rows[place] for place in places))
 
 
 def rounds(parts: Sequence[MicroBatch], streams: int) -> Iterator[Sequence[MicroBatch]]:
@@ -184,26 +199,42 @@ def _round_up(length: int, multiple: int) -> int:
     return -(-max(length, 1) // multiple) * multiple
 
 
-def _end_to_end(examples: Sequence[Example], multiple: int) -> MicroBatch:
-    if len(examples) == 1:
-        return _stack(examples, _round_up(len(examples[0].ids) - 1, multiple))
-    segments = [len(example.ids) for example in examples]
+def padded_length(example: Example, shapes: BatchShape) -> int:
+    """Tokens that an example takes in a micro-batch of its own, padding counted."""
+    return _round_up(len(example.ids) - 1, shapes.multiple)
+
+
+def micro_batch(examples: Sequence[Example], places: Sequence[int], shapes: BatchShape) -> MicroBatch:
+    """The examples at these places, as an engine likes them: end to end, or side by side."""
+    if shapes.packed:
+        return _end_to_end(examples, places, shapes.multiple)
+    return _stack(examples, places, max(padded_length(examples[place], shapes) for place in places))
+
+
+def _end_to_end(examples: Sequence[Example], places: Sequence[int], multiple: int) -> MicroBatch:
+    """The examples at these places as one row."""
+    segments = [len(examples[place].ids) for place in places]
     length = _round_up(sum(segments) - 1, multiple)
+    if len(places) == 1:
+        return _stack(examples, places, length)
     # (1, length + 1): what is behind the last example is padding, with weights of 0.
     ids, weights = np.zeros((1, length + 1), np.int32), np.zeros((1, length + 1), np.float32)
     ends = np.cumsum(segments)
-    for example, end in zip(examples, ends, strict=True):
+    for place, end in zip(places, ends, strict=True):
+        example = examples[place]
         start = end - len(example.ids)
         ids[0, start:end] = example.ids
         weights[0, start + 1 : end] = example.weights[1:]  # nothing predicts the first of a row
-    return MicroBatch(ids, weights, (*segments[:-1], length - int(sum(segments[:-1]))))
+    return MicroBatch(ids, weights, (*segments[:-1], length - int(sum(segments[:-1]))), rows=tuple(places))
 
 
-def _stack(examples: Sequence[Example], length: int) -> MicroBatch:
+def _stack(examples: Sequence[Example], places: Sequence[int], length: int) -> MicroBatch:
+    """The examples at these places side by side."""
     # (rows, length + 1): what is behind each example is padding, with weights of 0.
-    ids = np.zeros((len(examples), length + 1), np.int32)
-    weights = np.zeros((len(examples), length + 1), np.float32)
-    for row, example in enumerate(examples):
+    ids = np.zeros((len(places), length + 1), np.int32)
+    weights = np.zeros((len(places), length + 1), np.float32)
+    for row, place in enumerate(places):
+        example = examples[place]
         ids[row, : len(example.ids)] = example.ids
         weights[row, : len(example.weights)] = example.weights
-    return MicroBatch(ids, weights)
+    return MicroBatch(ids, weights, rows=tuple(places))

@@ -9,29 +9,33 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gemmalocal.backends.protocol import InferenceModel, Trainer
-from gemmalocal.data.batches import MicroBatch, batch, plan, rounds, share
+from gemmalocal.data.batches import batch, batch_indices
 from gemmalocal.data.examples import Example
-from gemmalocal.data.token_store import lengths
 from gemmalocal.engine import checkpoints, divergence
 from gemmalocal.engine.checkpoints import TrainState
 from gemmalocal.engine.pause import PauseControl
+from gemmalocal.engine.preference import Preference
 from gemmalocal.engine.schedule import learning_rate
+from gemmalocal.engine.shares import ROWS, shared, untrained
+from gemmalocal.engine.tally import Figures
 from gemmalocal.errors import TrainingDiverged
 from gemmalocal.jobs.events import Evaluated, Event, Finished, Notice, Saved, Skipped, Step
 from gemmalocal.recipe.schema import TrainSpec
 
-EVALUATION_ROWS = 16  # rows planned together when a loss is computed without a gradient
-
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What a run trains on, how, and where its checkpoints go; `steps` are optimizer steps."""
+    """What a run trains on, how, and where its checkpoints go; `steps` are optimizer steps.
+
+    `preference` is how it learns from judgements of the examples; None: it imitates them.
+    """
 
     train: Sequence[Example]
     held_out: Sequence[Example]
     spec: TrainSpec
     steps: int
     folder: Path
+    preference: Preference | None = None
 
 
 def resume(run: TrainingRun, trainer: Trainer) -> TrainState:
@@ -95,8 +99,7 @@ def _is_stalled(spec: TrainSpec, state: TrainState) -> bool:
 
 def _begin(run: TrainingRun, trainer: Trainer, state: TrainState) -> Iterator[Event]:
     """Look at the untrained model, and keep its adapter: there is always a checkpoint to go back to."""
-    total, tokens = summed_loss(run.held_out or run.train[:EVALUATION_ROWS], run.spec, trainer)
-    state.start = total / tokens
+    state.start, tokens, figures, _ = _measured(run, trainer)
     if not math.isfinite(state.start):
         raise TrainingDiverged(
             f"The model's loss is {state.start} before any training.",
@@ -104,59 +107,72 @@ def _begin(run: TrainingRun, trainer: Trainer, state: TrainState) -> Iterator[Ev
         )
     if run.held_out:
         state.best_loss = state.start
-        yield Evaluated(0, state.start, tokens)
+        yield Evaluated(0, state.start, tokens, figures)
     if trainer.group.rank == 0 and not checkpoints.existing(run.folder):
         checkpoints.publish(run.folder, trainer, state, run.spec.keep)
-
-
-def _share(examples: Sequence[Example], spec: TrainSpec, trainer: InferenceModel) -> Iterator[Sequence[MicroBatch]]:
-    """This rank's micro-batches of some examples, by those that run at once; the plan is the same on all ranks."""
-    group, shapes = trainer.group, trainer.shapes
-    group_shapes = replace(shapes, streams=shapes.streams * group.size)
-    micro_batches = plan(examples, group_shapes, spec.rows_at_once)
-    return rounds(share(micro_batches, group.rank, group.size), shapes.streams)
 
 
 def _step(run: TrainingRun, trainer: Trainer, state: TrainState) -> tuple[Step | Skipped, str]:
     """One optimizer step, and what is wrong with it."""
     start, spec, step = time.perf_counter(), run.spec, state.step
-    examples = batch(run.train, spec.rows_per_step, spec.seed, step - 1, spec.rows_over(len(run.train)))
-    for micro_batches in _share(examples, spec, trainer):
-        trainer.accumulate(micro_batches)
+    count, figures = _accumulate(run, trainer, step)
     rate = learning_rate(spec, step, run.steps) * state.factor
-    update = trainer.apply(rate)
+    update = trainer.apply(rate, count)
     reason = divergence.trouble(update, state.start)
     if not update.finite:
         return Skipped(step, reason), reason
     seconds = round(time.perf_counter() - start, 4)
-    event = Step(step, run.steps, update.loss, update.tokens, rate, update.grad_norm, seconds, *trainer.memory())
-    return event, reason
+    step_event = Step(step, run.steps, update.loss, update.tokens, rate, update.grad_norm, seconds, *trainer.memory())
+    return replace(step_event, preference=figures), reason
+
+
+def _accumulate(run: TrainingRun, trainer: Trainer, step: int) -> tuple[int | None, Figures | None]:
+    """Take in the batch of a step; what its sums are divided by (see `Trainer.apply`), and what was judged."""
+    spec, preference = run.spec, run.preference
+    if preference is None:
+        examples = batch(run.train, spec.rows_per_step, spec.seed, step - 1, spec.rows_over(len(run.train)))
+        for micro_batches in shared(examples, spec.rows_at_once, trainer):
+            trainer.accumulate(micro_batches)
+        return None, None
+    group, rows = preference.group, len(run.train)
+    end = spec.rows_over(rows // group)
+    tally = preference.accumulate(batch_indices(rows, spec.rows_per_step, spec.seed, step - 1, end, group), trainer)
+    return int(tally.count), tally.figures
 
 
 def _evaluate(run: TrainingRun, trainer: Trainer, state: TrainState) -> Iterator[Event]:
     """The held-out loss, and whether it is the best so far; one that is not finite is none."""
     if not run.held_out:
         return
-    total, tokens = summed_loss(run.held_out, run.spec, trainer)
-    loss = total / tokens
+    loss, tokens, figures, warnings = _measured(run, trainer)
     if not math.isfinite(loss):
         yield Notice(f"the held-out loss at step {state.step} is {loss}")
     else:
-        yield Evaluated(state.step, loss, tokens)
+        yield Evaluated(state.step, loss, tokens, figures)
+        yield from map(Notice, warnings)
     if math.isfinite(loss) and (state.best_loss is None or loss < state.best_loss):
         state.best_loss, state.best_step, state.unimproved = loss, state.step, 0
     else:
         state.unimproved += 1
 
 
+def _measured(run: TrainingRun, trainer: Trainer) -> tuple[float, int, Figures | None, list[str]]:
+    """Of the held-out rows (if there are none, of the first ones to train on): mean loss, tokens, what was judged.
+
+    And what looks wrong in that.
+    """
+    if run.preference is None:
+        total, tokens = summed_loss(run.held_out or run.train[:ROWS], run.spec, trainer)
+        return total / tokens, tokens, None, []
+    tally = run.preference.measure(trainer)
+    return tally.loss / tally.count, run.preference.tokens, tally.figures, list(run.preference.warnings(tally))
+
+
 def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: InferenceModel) -> tuple[float, int]:
     """Summed loss and supervised tokens of examples, without a gradient."""
     total, tokens = 0.0, 0
-    ordered = lengths(examples).argsort(kind="stable")
-    for start in range(0, len(ordered), EVALUATION_ROWS):
-        rows = [examples[index] for index in ordered[start : start + EVALUATION_ROWS]]
-        for micro_batches in _share(rows, spec, trainer):
-            loss, count = trainer.evaluate(micro_batches)
-            total, tokens = total + loss, tokens + count
+    for _, micro_batches in untrained(examples, spec.rows_at_once, trainer):
+        loss, count = trainer.evaluate(micro_batches)
+        total, tokens = total + loss, tokens + count
     summed = trainer.group.sum([total, tokens])
     return summed[0], int(summed[1])

@@ -62,7 +62,9 @@ class Step(Event):
     """One optimizer step: `loss` is the mean over its `tokens` supervised tokens.
 
     In bytes: `memory` is the allocator's peak during the step, `active` what is held after it, `cached` what the
-    allocator keeps of freed buffers.
+    allocator keeps of freed buffers. With an objective over judged answers `loss` is its mean, over pairs or answers,
+    and `preference` has accuracy (0 to 1), margin (between rewards), chosen and rejected (nats gained over the model as
+    the run starts, or log-probability by token).
     """
 
     step: int
@@ -75,6 +77,7 @@ class Step(Event):
     memory: int
     active: int = 0
     cached: int = 0
+    preference: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -100,11 +103,12 @@ class Rollback(Event):
 
 @dataclass(frozen=True)
 class Evaluated(Event):
-    """Held-out loss, the mean over `tokens` supervised tokens, after `step` steps."""
+    """Held-out loss, the mean over `tokens` supervised tokens, after `step` steps; `preference` as in `Step`."""
 
     step: int
     loss: float
     tokens: int
+    preference: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)

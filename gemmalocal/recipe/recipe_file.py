@@ -173,7 +173,7 @@ def dump(recipe: Recipe) -> str:
     text, tree = io.StringIO(), recipe.model_dump(exclude_defaults=True)
     if recipe.objective.kind != "sft":
         own = objective.train_defaults(None)
-        tree["train"] |= recipe.train.model_dump(include=own.keys())
+        tree["train"] |= recipe.train.model_dump(include=set(own))
     YAML().dump(tree, text)
     return text.getvalue()
 

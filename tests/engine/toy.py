@@ -14,7 +14,7 @@ import numpy as np
 
 from gemmalocal.backends import decoding, peft_adapter
 from gemmalocal.backends.process_group import ALONE, Group
-from gemmalocal.backends.protocol import Memory, Sampling, Update
+from gemmalocal.backends.protocol import Memory, Objective, Sampling, TokenValues, Update
 from gemmalocal.data.batches import BatchShape, MicroBatch
 from gemmalocal.data.examples import Example
 from gemmalocal.engine.loop import TrainingRun
@@ -47,14 +47,14 @@ class Toy:
     def loss(self) -> float:
         return LEAST + self.weight**2 / 2
 
-    def accumulate(self, parts: Sequence[MicroBatch]) -> None:
+    def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
         for part in parts:
             self.draws += 1
             noisy = self.loss() * math.exp(self.noise * Random(self.draws).gauss(0, 1))
             self.seen.append(self.plant(noisy, self.draws))
             self.tokens += part.supervised
 
-    def apply(self, learning_rate: float) -> Update:
+    def apply(self, learning_rate: float, count: int | None = None) -> Update:
         update = Update(sum(self.seen) / len(self.seen), self.tokens, abs(self.weight))
         self.seen, self.tokens = [], 0
         if update.finite:
@@ -67,6 +67,9 @@ class Toy:
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         tokens = sum(part.supervised for part in parts)
         return self.loss() * tokens, tokens
+
+    def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
+        return [np.full(part.supervised, -self.loss(), np.float32) for part in parts]
 
     def save(self, directory: Path) -> None:
         (directory / peft_adapter.WEIGHTS).write_text(json.dumps([self.weight, self.momentum, self.draws]))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gemmalocal.backends.process_group import ALONE, gather
-from gemmalocal.backends.protocol import Update
+from gemmalocal.backends.protocol import Objective, Update
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.pause import PauseControl
@@ -46,11 +46,11 @@ class Sharing(Toy):
 
     parts: int = 0
 
-    def accumulate(self, parts: Sequence[MicroBatch]) -> None:
+    def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
         self.parts += len(parts)
         self.tokens += sum(part.supervised for part in parts)
 
-    def apply(self, learning_rate: float) -> Update:
+    def apply(self, learning_rate: float, count: int | None = None) -> Update:
         tokens, parts = self.group.sum([self.tokens, self.parts])
         self.tokens, self.parts, self.draws = int(tokens), 0, self.draws + int(parts)
         self.seen = [self.plant(self.loss(), self.draws)]

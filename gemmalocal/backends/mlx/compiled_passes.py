@@ -15,8 +15,10 @@ import numpy as np
 from gemmalocal.backends.mlx import attention, lora
 from gemmalocal.backends.mlx.flat import FlatLayout
 from gemmalocal.backends.mlx.passes import Network, supervised
+from gemmalocal.backends.protocol import Objective
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.planning.memory import HEAD_ROWS
+from gemmalocal.weights.tensors import Floats
 
 SUPERVISED_STEP = 32  # supervised tokens are filled up to multiples of it, above HEAD_ROWS to multiples of that
 
@@ -32,31 +34,54 @@ class CompiledPasses:
         self._scaled = layout.borders[kinds.count("lora_a")]  # numbers of A, which lie in front
         self._narrow_count = kinds.count("lora_a") + kinds.count("lora_b")  # arrays in the activations' type
         self._narrow = layout.borders[self._narrow_count]
-        self._compiled: dict[tuple[bool, tuple[int, ...]], Callable[..., Any]] = {}
+        self._compiled: dict[tuple[str, tuple[int, ...]], Callable[..., Any]] = {}
 
-    def __call__(self, parts: Sequence[MicroBatch], keys: Sequence[mx.array]) -> tuple[mx.array, list[mx.array]]:
-        """Summed loss (nats), and its gradient, a vector (size,) of float32; nothing is waited for.
+    def __call__(
+        self, parts: Sequence[MicroBatch], keys: Sequence[mx.array], objective: Objective | None = None
+    ) -> tuple[mx.array | float, list[mx.array]]:
+        """Summed loss (nats, or that of the objective), and its gradient, a vector (size,) of float32.
 
-        `keys` are (adapters, 2), for each part.
+        `keys` are (adapters, 2), for each part. Without an objective nothing is waited for. With one the
+        log-probabilities come first: its slopes are an input of the same function.
         """
-        vector = self._vector()
+        vector, total = self._vector(), None
+        slopes: list[Floats | None] = [None] * len(parts)
+        if objective is not None:
+            total, of_parts = objective([-nats for nats in self.nats(parts, keys)])
+            slopes = [-slope for slope in of_parts]
         passes = [
-            self._function(True, part)(vector, key, *_inputs(part)) for part, key in zip(parts, keys, strict=True)
+            self._function("gradient", part)(vector, key, *_inputs(part, weights))
+            for part, key, weights in zip(parts, keys, slopes, strict=True)
         ]
         losses, gradients = zip(*passes, strict=True)
-        return sum(losses[1:], losses[0]), [sum(gradients[1:], gradients[0])]
+        return sum(losses[1:], losses[0]) if total is None else total, [sum(gradients[1:], gradients[0])]
 
     def loss(self, parts: Sequence[MicroBatch]) -> float:
         """Summed loss (nats), without dropout."""
         vector = self._vector()
-        losses: list[mx.array] = [self._function(False, part)(vector, *_inputs(part)) for part in parts]
+        losses: list[mx.array] = [self._function("loss", part)(vector, *_inputs(part)) for part in parts]
         return float(np.array(sum(losses[1:], losses[0])))
 
-    def _function(self, gradient: bool, batch: MicroBatch) -> Callable[..., Any]:
+    def nats(self, parts: Sequence[MicroBatch], keys: Sequence[mx.array] | None = None) -> list[Floats]:
+        """The loss of each supervised token, (n,) float32, of each part; with dropout if there are `keys`."""
+        vector = self._vector()
+        if keys is None:
+            nats = [self._function("nats", part)(vector, *_inputs(part)) for part in parts]
+        else:
+            by_key = zip(parts, keys, strict=True)
+            nats = [self._function("nats with dropout", part)(vector, key, *_inputs(part)) for part, key in by_key]
+        return [np.array(padded)[: part.supervised] for padded, part in zip(nats, parts, strict=True)]
+
+    def _function(self, what: str, batch: MicroBatch) -> Callable[..., Any]:
         """What is compiled, for rows of certain segments, which are no input of it."""
-        key = gradient, batch.segments
+        key = what, batch.segments
         if key not in self._compiled:
-            build = self._gradient if gradient else self._loss
+            build: Callable[..., Any] = {
+                "gradient": self._gradient,
+                "loss": self._loss,
+                "nats": self._nats,
+                "nats with dropout": self._nats_with_dropout,
+            }[what]
 
             def function(*inputs: Any) -> Any:
                 trained = self._network.trainable.arrays
@@ -82,13 +107,29 @@ class CompiledPasses:
         self._network.switch_dropout_off()
         return self._built(self._arrays(vector), *inputs)
 
+    def _nats(self, vector: mx.array, *inputs: mx.array) -> mx.array:
+        self._network.switch_dropout_off()
+        return self._built_nats(self._arrays(vector), *inputs)
+
+    def _nats_with_dropout(self, vector: mx.array, keys: mx.array, *inputs: mx.array) -> mx.array:
+        self._network.set_dropout_keys(list(keys))
+        return self._built_nats(self._arrays(vector), *inputs)
+
+    def _built_nats(
+        self, arrays: list[mx.array], ids: mx.array, positions: mx.array, targets: mx.array, weights: mx.array
+    ) -> mx.array:
+        return self._network.head.nats(self._hidden(arrays, ids, positions), targets)
+
     def _built(
         self, arrays: list[mx.array], ids: mx.array, positions: mx.array, targets: mx.array, weights: mx.array
     ) -> mx.array:
+        return self._network.head.summed_loss(self._hidden(arrays, ids, positions), targets, weights)
+
+    def _hidden(self, arrays: list[mx.array], ids: mx.array, positions: mx.array) -> mx.array:
+        """The hidden states (n, width) of the supervised tokens, filled up."""
         self._network.trainable.update(arrays)
         states = self._network.language_model.model(ids)
-        hidden = states.reshape(-1, self._network.width)[positions]
-        return self._network.head.summed_loss(hidden, targets, weights)
+        return states.reshape(-1, self._network.width)[positions]
 
     def _arrays(self, vector: mx.array) -> list[mx.array]:
         """The arrays that the layers compute with: A with LoRA's scale, A and B in the activations' type."""
@@ -106,15 +147,18 @@ class CompiledPasses:
         return mx.concatenate([narrow, *rest, mx.zeros(self._layout.size - self._layout.borders[-1])])
 
 
-def _inputs(batch: MicroBatch) -> tuple[mx.array, mx.array, mx.array, mx.array]:
-    """Ids (rows, length), and positions, targets and weights (n,) of the supervised tokens, filled up."""
+def _inputs(batch: MicroBatch, weights: Floats | None = None) -> tuple[mx.array, mx.array, mx.array, mx.array]:
+    """Ids (rows, length), and positions, targets and weights (n,) of the supervised tokens, filled up.
+
+    `weights` (n,) are by how much each token's loss counts; 1 if they are not given.
+    """
     positions, targets = supervised(batch)
     step = SUPERVISED_STEP if positions.size <= HEAD_ROWS else HEAD_ROWS
     missing = -positions.size % step
-    weights = np.concatenate([np.ones(positions.size), np.zeros(missing)]).astype(np.float32)
+    counted = np.ones(positions.size) if weights is None else weights
     return (
         mx.array(batch.ids[:, :-1]),
         mx.pad(positions, (0, missing)),
         mx.pad(targets, (0, missing)),
-        mx.array(weights),
+        mx.array(np.concatenate([counted, np.zeros(missing)]).astype(np.float32)),
     )

@@ -15,18 +15,24 @@ import numpy as np
 from gemmalocal.backends.mlx import compute_path, tiled_cross_entropy
 from gemmalocal.backends.mlx.recompute import order_after
 from gemmalocal.planning.memory import HEAD_ROWS
+from gemmalocal.weights.tensors import Floats
 
 
 class Loss(NamedTuple):
-    """Summed cross-entropy in nats, and its gradients if they were asked for.
+    """Cross-entropy of each row in nats (n,), float32, and the gradients of its sum if they were asked for.
 
     That of the hidden states is (n, width), float32; that of the head's own weights, if they are trained,
     (vocabulary, width) in their dtype.
     """
 
-    total: float
+    nats: Floats
     hidden_gradient: mx.array | None
     weight_gradient: mx.array | None
+
+    @property
+    def total(self) -> float:
+        """The sum, in nats."""
+        return float(self.nats.sum(dtype=np.float64))
 
 
 class Head:
@@ -38,7 +44,7 @@ class Head:
     def __init__(self, language_model: Any, trained: bool = False) -> None:
         tied = "lm_head" not in language_model
         self.name = "model.embed_tokens.weight" if tied else "lm_head.weight"
-        self._trained = trained
+        self.trained = trained
         self._module = language_model.model.embed_tokens if tied else language_model.lm_head
         self._project = self._module.as_linear if tied else self._module
         self._softcap = getattr(language_model.args, "final_logit_softcapping", None)
@@ -70,8 +76,8 @@ class Head:
                 rows = slice(start, start + HEAD_ROWS)
                 # A chunk waits for slope and total of the one before it: else the logits of all are there at once.
                 (chunk,) = order_after([hidden[rows]], [*slopes[-1:], *totals[-1:]])
-                total, slope = self._slope(chunk, targets[rows], weights[rows])
-                totals.append(total)
+                nats, slope = self._slope(chunk, targets[rows], weights[rows])
+                totals.append(mx.sum(nats * weights[rows]))
                 slopes.append(slope)
             return sum(totals[1:], totals[0]), slopes[0] if len(slopes) == 1 else mx.concatenate(slopes)
 
@@ -82,27 +88,44 @@ class Head:
         return cast("tuple[mx.array, mx.array]", forward(hidden))[0]
 
     def _slope(self, hidden: mx.array, targets: mx.array, weights: mx.array) -> tuple[mx.array, mx.array]:
-        """Summed loss and its gradient (n, width), in `hidden`'s dtype: softmax less one, times the head's weights."""
+        """The loss of each row (n,), and the gradient (n, width) of their sum by `weights` (n,), in `hidden`'s dtype.
+
+        That is softmax less one, times the head's weights.
+        """
         logits = self._project(self._cast(hidden))
         capped = self._capped(logits.astype(mx.float32))
         log_sums = mx.logsumexp(capped, axis=-1, keepdims=True)
-        total = mx.sum((log_sums - mx.take_along_axis(capped, targets[:, None], axis=-1))[:, 0] * weights)
+        nats = (log_sums - mx.take_along_axis(capped, targets[:, None], axis=-1))[:, 0]
         one_hot = mx.arange(capped.shape[-1]) == targets[:, None]
         slope = (mx.exp(capped - log_sums) - one_hot) * weights[:, None]
         if self._softcap:  # c tanh(x / c), whose derivative is 1 - tanh^2
             slope = slope * (1 - mx.square(capped / self._softcap))
         _, (gradient,) = mx.vjp(self._project, [self._cast(hidden)], [slope.astype(logits.dtype)])
-        return total, gradient.astype(hidden.dtype)
+        return nats, gradient.astype(hidden.dtype)
 
-    def loss(self, hidden: mx.array, targets: mx.array, gradient: bool = True) -> Loss:
-        """The loss of `hidden` (n, width) against the ids `targets` (n,)."""
-        total, hidden_gradients = 0.0, []
+    def nats(self, hidden: mx.array, targets: mx.array) -> mx.array:
+        """The loss of each row, (n,) float32, as a graph that holds the logits of a chunk at a time."""
+        chunks: list[mx.array] = []
+        for start in range(0, hidden.shape[0], HEAD_ROWS):
+            rows = slice(start, start + HEAD_ROWS)
+            (chunk,) = order_after([hidden[rows]], chunks[-1:])
+            chunks.append(_cross_entropy(self.logits(chunk), targets[rows]))
+        return mx.concatenate(chunks)
+
+    def loss(self, hidden: mx.array, targets: mx.array, gradient: bool = True, weights: Floats | None = None) -> Loss:
+        """The loss of `hidden` (n, width) against the ids `targets` (n,).
+
+        The gradient is that of the sum by `weights` (n,), which only a head that is trained needs to be told.
+        """
+        nats, hidden_gradients = [], []
         weight_gradient: mx.array | None = None
-        tiled = self._in_tiles and not (self._trained and gradient)
-        rows = tiled_cross_entropy.ROWS if tiled else HEAD_ROWS
-        for start in range(0, hidden.shape[0], rows):
-            chunk = self._chunk(hidden[start : start + rows], targets[start : start + rows], gradient, tiled)
-            total += chunk.total
+        tiled = self._in_tiles and not (self.trained and gradient)
+        size = tiled_cross_entropy.ROWS if tiled else HEAD_ROWS
+        for start in range(0, hidden.shape[0], size):
+            rows = slice(start, start + size)
+            part = None if weights is None else mx.array(weights[rows])
+            chunk = self._chunk(hidden[rows], targets[rows], gradient, tiled, part)
+            nats.append(chunk.nats)
             if chunk.hidden_gradient is not None:
                 hidden_gradients.append(chunk.hidden_gradient)
             if chunk.weight_gradient is not None:
@@ -110,30 +133,36 @@ class Head:
                 more = chunk.weight_gradient
                 weight_gradient = more if weight_gradient is None else weight_gradient + more
                 mx.eval(weight_gradient)
-        return Loss(total, mx.concatenate(hidden_gradients) if hidden_gradients else None, weight_gradient)
+        return Loss(
+            np.concatenate(nats), mx.concatenate(hidden_gradients) if hidden_gradients else None, weight_gradient
+        )
 
-    def _chunk(self, hidden: mx.array, targets: mx.array, gradient: bool, tiled: bool) -> Loss:
+    def _chunk(
+        self, hidden: mx.array, targets: mx.array, gradient: bool, tiled: bool, weights: mx.array | None
+    ) -> Loss:
         """`loss` of so few rows that their logits may be in memory."""
         if tiled:
             weight, ids = self._module.weight, np.array(targets)
             return Loss(*tiled_cross_entropy.loss(weight, hidden, ids, self._softcap, gradient), None)
-        if gradient and self._trained:
-            return self._trained_chunk(hidden, targets)
-
         if not gradient:
-            return Loss(float(np.array(_cross_entropy(self.logits(hidden), targets))), None, None)
-        total, hidden_gradient = self._slope(hidden, targets, mx.ones(targets.shape))
-        mx.eval(total, hidden_gradient)
-        return Loss(float(np.array(total)), hidden_gradient, None)
+            return Loss(np.array(_cross_entropy(self.logits(hidden), targets)), None, None)
+        weights = mx.ones(targets.shape) if weights is None else weights
+        if self.trained:
+            return self._trained_chunk(hidden, targets, weights)
+        nats, hidden_gradient = self._slope(hidden, targets, weights)
+        mx.eval(nats, hidden_gradient)
+        return Loss(np.array(nats), hidden_gradient, None)
 
-    def _trained_chunk(self, hidden: mx.array, targets: mx.array) -> Loss:
-        def summed(hidden: mx.array, weight: mx.array) -> mx.array:
-            return _cross_entropy(self._capped(hidden.astype(weight.dtype) @ weight.T), targets)
+    def _trained_chunk(self, hidden: mx.array, targets: mx.array, weights: mx.array) -> Loss:
+        def summed(hidden: mx.array, weight: mx.array) -> tuple[mx.array, mx.array]:
+            nats = _cross_entropy(self._capped(hidden.astype(weight.dtype) @ weight.T), targets)
+            return (nats * weights).sum(), nats
 
-        total, gradients = mx.value_and_grad(summed, argnums=[0, 1])(hidden, self._module.weight)
-        mx.eval(total, gradients)
-        return Loss(float(np.array(total)), *gradients)
+        (_, nats), gradients = mx.value_and_grad(summed, argnums=[0, 1])(hidden, self._module.weight)
+        mx.eval(nats, gradients)
+        return Loss(np.array(nats), *gradients)
 
 
 def _cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
-    return nn.losses.cross_entropy(logits.astype(mx.float32), targets, reduction="sum")
+    """Of each row, (n,) float32."""
+    return nn.losses.cross_entropy(logits.astype(mx.float32), targets)

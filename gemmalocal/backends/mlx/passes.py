@@ -13,7 +13,9 @@ from gemmalocal.backends.mlx.lora import LoraLinear
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.mlx.streams import Streams
 from gemmalocal.backends.mlx.trainable import Trainable
+from gemmalocal.backends.protocol import Objective
 from gemmalocal.data.batches import MicroBatch
+from gemmalocal.weights.tensors import Floats
 
 
 class Network(NamedTuple):
@@ -68,25 +70,47 @@ class EagerPasses:
     def __init__(self, network: Network, streams: Streams) -> None:
         self._network, self._streams = network, streams
 
-    def __call__(self, parts: Sequence[MicroBatch], keys: Sequence[mx.array]) -> tuple[float, list[mx.array]]:
-        """Summed loss (nats), and its gradient by the network's trainable arrays; `keys` (adapters, 2) of each part."""
+    def __call__(
+        self, parts: Sequence[MicroBatch], keys: Sequence[mx.array], objective: Objective | None = None
+    ) -> tuple[float, list[mx.array]]:
+        """Summed loss (nats, or that of the objective), and its gradient by the network's trainable arrays.
+
+        `keys` are (adapters, 2), for each part.
+        """
         passes = self._streams.map(self._forward_backward, parts, keys)
         self._streams.evaluate(*(batch.hidden for batch in passes))
-        loss = self._network.head.loss(
-            mx.concatenate([batch.hidden for batch in passes]), mx.concatenate([batch.targets for batch in passes])
-        )
-        assert loss.hidden_gradient is not None
+        total, hidden_gradient, weight_gradient = self._head_gradients(passes, objective)
         # The head's gradient (n of all, width) is written into the buffers that the backward passes wait with.
         start = 0
         for batch in passes:
             end = start + batch.targets.size
-            np.array(batch.cotangent, copy=False)[...] = np.array(loss.hidden_gradient[start:end].astype(mx.float32))
+            np.array(batch.cotangent, copy=False)[...] = np.array(hidden_gradient[start:end].astype(mx.float32))
             start = end
         self._streams.evaluate(*(batch.gradient for batch in passes))
         gradient = [sum(summands[1:], summands[0]) for summands in zip(*(p.gradient for p in passes), strict=True)]
-        if loss.weight_gradient is not None:
-            gradient[self._network.trainable.names.index(self._network.head.name)] += loss.weight_gradient
-        return loss.total, gradient
+        if weight_gradient is not None:
+            gradient[self._network.trainable.names.index(self._network.head.name)] += weight_gradient
+        return total, gradient
+
+    def _head_gradients(
+        self, passes: Sequence[_Passes], objective: Objective | None
+    ) -> tuple[float, mx.array, mx.array | None]:
+        """Summed loss, and its gradients by hidden states (n, width) and by the head's weights, if it is trained."""
+        head = self._network.head
+        hidden = mx.concatenate([batch.hidden for batch in passes])
+        targets = mx.concatenate([batch.targets for batch in passes])
+        weights: Floats | None = None
+        if objective is not None and head.trained:  # its own gradient is a sum over rows, which must be weighted first
+            total, weights = _slopes(passes, head.loss(hidden, targets, gradient=False).nats, objective)
+        loss = head.loss(hidden, targets, weights=weights)
+        hidden_gradient = loss.hidden_gradient
+        assert hidden_gradient is not None
+        if objective is None:
+            return loss.total, hidden_gradient, loss.weight_gradient
+        if not head.trained:
+            total, weights = _slopes(passes, loss.nats, objective)
+            hidden_gradient = hidden_gradient * mx.array(weights)[:, None].astype(hidden_gradient.dtype)
+        return total, hidden_gradient, loss.weight_gradient
 
     def _forward_backward(self, batch: MicroBatch, keys: mx.array) -> _Passes:
         """Build forward and backward pass at once, as MLX does, though the cotangent is not known before the head ran.
@@ -111,11 +135,29 @@ class EagerPasses:
 
     def loss(self, parts: Sequence[MicroBatch]) -> float:
         """Summed loss (nats), without dropout."""
-        self._network.switch_dropout_off()
+        return float(sum(nats.sum(dtype=np.float64) for nats in self.nats(parts)))
+
+    def nats(self, parts: Sequence[MicroBatch], keys: Sequence[mx.array] | None = None) -> list[Floats]:
+        """The loss of each supervised token, (n,) float32, of each part; with dropout if there are `keys`."""
         positions, targets = zip(*(supervised(part) for part in parts), strict=True)
-        hidden = self._streams.map(self._network.hidden, parts, positions)
+        hidden = self._streams.map(self._hidden, parts, positions, keys or [None] * len(parts))
         self._streams.evaluate(*hidden)
-        return self._network.head.loss(mx.concatenate(hidden), mx.concatenate(list(targets)), gradient=False).total
+        nats = self._network.head.loss(mx.concatenate(hidden), mx.concatenate(list(targets)), gradient=False).nats
+        return np.split(nats, np.cumsum([ids.size for ids in targets])[:-1])
+
+    def _hidden(self, part: MicroBatch, positions: mx.array, keys: mx.array | None) -> mx.array:
+        if keys is None:
+            self._network.switch_dropout_off()
+        else:
+            self._network.set_dropout_keys(list(keys))
+        return self._network.hidden(part, positions)
+
+
+def _slopes(passes: Sequence[_Passes], nats: Floats, objective: Objective) -> tuple[float, Floats]:
+    """An objective's loss, and its slopes by the loss of each row of all passes, (n,)."""
+    ends = np.cumsum([batch.targets.size for batch in passes])[:-1]
+    total, slopes = objective(np.split(-nats, ends))
+    return total, -np.concatenate(slopes)
 
 
 def supervised(batch: MicroBatch) -> tuple[mx.array, mx.array]:

@@ -23,8 +23,8 @@ BLOCK = 1 << 18  # elements that a thread takes: 1 MiB, a processor's second cac
 
 def loss(
     weight: mx.array, hidden: mx.array, targets: NDArray[np.int32], softcap: float | None, gradient: bool
-) -> tuple[float, mx.array | None]:
-    """Summed cross-entropy of `hidden @ weight.T` against `targets` (n,), and its gradient (n, width), float32.
+) -> tuple[Floats, mx.array | None]:
+    """Cross-entropy (n,) of `hidden @ weight.T` against `targets` (n,), and its sum's gradient (n, width), float32.
 
     `weight` is (vocabulary, width) and `hidden` (n, width), both float32; n should be at most `ROWS`.
     """
@@ -40,14 +40,14 @@ def loss(
                 # `logits` is MLX's own memory, in which numpy has left their exponentials.
                 weighted = mx.addmm(weighted * mx.array(softmax.rescale)[:, None], logits, tile)
                 mx.eval(weighted)
-    total = float((softmax.highest + np.log(softmax.sums) - softmax.target_logits).sum(dtype=np.float64))
+    nats = softmax.highest + np.log(softmax.sums) - softmax.target_logits
     if not gradient:
-        return total, None
+        return nats, None
     # The softmax's mean of the weights, minus the target's weights; both with the softcap's derivative.
     target_weights = weight[mx.array(targets)] * mx.array(softmax.target_derivatives)[:, None]
     hidden_gradient = weighted / mx.array(softmax.sums)[:, None] - target_weights
     mx.eval(hidden_gradient)
-    return total, hidden_gradient
+    return nats, hidden_gradient
 
 
 class _OnlineSoftmax:

@@ -24,7 +24,7 @@ from gemmalocal.backends.mlx.passes import EagerPasses, Network
 from gemmalocal.backends.mlx.streams import Streams
 from gemmalocal.backends.mlx.trainable import Trainable
 from gemmalocal.backends.process_group import ALONE, Group
-from gemmalocal.backends.protocol import Memory, Sampling, Update
+from gemmalocal.backends.protocol import Memory, Objective, Sampling, TokenValues, Update
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.errors import ModelError
 from gemmalocal.recipe.schema import Recipe
@@ -87,11 +87,11 @@ class MlxTrainer:
         self._tokens: float = 0
         self._parts: float = 0
 
-    def accumulate(self, parts: Sequence[MicroBatch]) -> None:
-        """Add the summed loss (nats) and gradient of micro-batches that run side by side, one on each stream."""
+    def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
+        """Add the summed loss and gradient of micro-batches that run side by side, one on each stream."""
         keys = [self._dropout_keys(part.number) for part in parts]
         with translated():
-            loss, gradient = self._passes(parts, keys)
+            loss, gradient = self._passes(parts, keys, objective)
             if self._gradient:
                 gradient = [added + part for added, part in zip(self._gradient, gradient, strict=True)]
             previous, self._gradient, self._loss = self._loss, gradient, self._loss + loss
@@ -108,18 +108,20 @@ class MlxTrainer:
         batch_key = mx.random.key(self._recipe.train.seed * 1_000_003 + self._batch_count + number)
         return mx.random.split(batch_key, max(1, len(self._adapters)))[: len(self._adapters)]
 
-    def apply(self, learning_rate: float) -> Update:
-        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`."""
+    def apply(self, learning_rate: float, count: int | None = None) -> Update:
+        """Divide by `count` (None: the supervised tokens), clip, step, forget; only forget if it is not `finite`."""
         with translated():
-            return self._apply(learning_rate)
+            return self._apply(learning_rate, count)
 
-    def _apply(self, learning_rate: float) -> Update:
-        gradient, loss, tokens, parts = self._summed()
-        norm = self._updater.norm(gradient, tokens)
+    def _apply(self, learning_rate: float, count: int | None) -> Update:
+        gradient, summed_loss, tokens, parts = self._summed()
+        divisor = tokens if count is None else count
+        loss = summed_loss / divisor
+        norm = self._updater.norm(gradient, divisor)
         if not self._updater.compiled and not Update(float(loss), tokens, float(norm)).finite:
             return Update(float(loss), tokens, float(norm))
         parameters = self._updater.joined(self._trainable.arrays)
-        stepped = self._updater.step(parameters, gradient, norm, mx.array(loss), tokens, learning_rate)
+        stepped = self._updater.step(parameters, gradient, norm, mx.array(loss), divisor, learning_rate)
         self._trainable.update(self._updater.separate(stepped))
         mx.eval(norm, loss, self._trainable.arrays, self._updater.arrays)  # the one wait
         update = Update(float(loss), tokens, float(norm))
@@ -127,7 +129,7 @@ class MlxTrainer:
         return update
 
     def _summed(self) -> tuple[list[mx.array], float | mx.array, int, int]:
-        """Gradient, mean loss, tokens and micro-batches of all ranks; what this one accumulated is forgotten."""
+        """Gradient, loss, tokens and micro-batches of all ranks; what this one accumulated is forgotten."""
         gradient, loss = self._gradient, self._loss
         tokens, parts = self._tokens, self._parts
         if isinstance(self.group, MlxGroup):
@@ -137,13 +139,19 @@ class MlxTrainer:
             loss, tokens, parts = self.group.sum([float(loss), tokens, parts])
         self._forget()
         assert gradient, "accumulate first"
-        return gradient, loss / tokens, int(tokens), int(parts)
+        return gradient, loss, int(tokens), int(parts)
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         """Summed loss in nats, without dropout, and the count of supervised tokens."""
         with translated():
             loss = self._passes.loss(parts)
         return loss, sum(part.supervised for part in parts)
+
+    def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
+        """Of the supervised tokens of micro-batches, in nats."""
+        keys = [self._dropout_keys(part.number) for part in parts] if dropout else None
+        with translated():
+            return [-nats for nats in self._passes.nats(parts, keys)]
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""

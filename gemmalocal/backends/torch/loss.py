@@ -36,7 +36,7 @@ class Head:
 
     def __init__(self, model: Any, trained: bool = False) -> None:
         self._weight: Tensor = model.lm_head.weight
-        self._trained = trained
+        self.trained = trained
         self._softcap: float | None = getattr(model.config, "final_logit_softcapping", None)
 
     @torch.no_grad()
@@ -45,13 +45,18 @@ class Head:
         return self._capped(product(hidden, self._weight.T).float())
 
     @torch.no_grad()
-    def loss(self, hidden: Tensor, targets: Tensor, gradient: bool = True) -> Loss:
-        """The loss of `hidden` (n, width) against the ids `targets` (n,)."""
-        trained = self._trained and gradient
-        chunk_loss, chunk_rows = (self._trained_chunk, HEAD_ROWS) if trained else (self._in_tiles, ROWS)
+    def loss(self, hidden: Tensor, targets: Tensor, gradient: bool = True, weights: Tensor | None = None) -> Loss:
+        """The loss of `hidden` (n, width) against the ids `targets` (n,).
+
+        The gradient is that of the sum by `weights` (n,), which only a head that is trained needs to be told.
+        """
+        size = HEAD_ROWS if self.trained and gradient else ROWS
+        weights = torch.ones_like(hidden[:, 0]) if weights is None else weights
         chunks = [
-            chunk_loss(hidden_rows, ids, gradient)
-            for hidden_rows, ids in zip(hidden.split(chunk_rows), targets.split(chunk_rows), strict=True)
+            self._trained_chunk(rows, ids, row_weights)
+            if self.trained and gradient
+            else self._in_tiles(rows, ids, gradient)
+            for rows, ids, row_weights in zip(hidden.split(size), targets.split(size), weights.split(size), strict=True)
         ]
         gradients = [chunk.hidden_gradient for chunk in chunks if chunk.hidden_gradient is not None]
         return Loss(torch.cat([chunk.nats for chunk in chunks]), torch.cat(gradients) if gradient else None)
@@ -91,7 +96,7 @@ class Head:
         target_weights = target_weights if softcap_slope is None else target_weights * softcap_slope
         return Loss(nats, weighted_sum.div_(normalizer).sub_(target_weights))
 
-    def _trained_chunk(self, hidden: Tensor, ids: Tensor, gradient: bool) -> Loss:
+    def _trained_chunk(self, hidden: Tensor, ids: Tensor, weights: Tensor) -> Loss:
         """`loss` of so few rows that their logits may be in memory; the weights' gradient is added to their `grad`."""
         logits = self._capped(hidden @ self._weight.T)
         softcap_slope = self._softcap_slope(logits)
@@ -101,6 +106,7 @@ class Head:
         # (n, vocabulary): the probabilities, less 1 at the targets, by the softcap's derivative.
         logit_gradient = logits.sub_(log_normalizer).exp_()
         logit_gradient.scatter_add_(1, columns, logit_gradient.new_full(columns.shape, -1.0))
+        logit_gradient.mul_(weights.unsqueeze(1))
         logit_gradient = logit_gradient if softcap_slope is None else logit_gradient.mul_(softcap_slope)
         if self._weight.grad is None:
             self._weight.grad = torch.zeros_like(self._weight)

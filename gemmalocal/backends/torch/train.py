@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gemmalocal.backends import decoding, full_model, lora_init, peft_adapter
 from gemmalocal.backends.process_group import ALONE, Group
-from gemmalocal.backends.protocol import Memory, Sampling, Update
+from gemmalocal.backends.protocol import Memory, Objective, Sampling, TokenValues, Update
 from gemmalocal.backends.torch import attention, cpu_memory, device, frozen_linear, lora, model, optimizers
 from gemmalocal.backends.torch.distributed import TorchGroup
 from gemmalocal.backends.torch.errors import translated
@@ -80,19 +80,41 @@ class TorchTrainer:
         self._batch_count = 0  # micro-batches of all steps so far: with the seed, the whole random state
         self._nats, self._tokens, self._parts = list[Tensor](), 0, 0
 
-    def accumulate(self, parts: Sequence[MicroBatch]) -> None:
-        """Add the summed loss (nats) and gradient of micro-batches, one after the other."""
+    def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
+        """Add the summed loss and gradient of micro-batches, one after the other unless an objective couples them."""
         with translated():
-            for part in parts:
-                self._set_dropout_seeds(part.number)
-                packed = self._packed(part)
+            if objective is not None:
+                self._accumulate_by(objective, parts)
+            for part in parts if objective is None else []:
                 # The head gives loss and gradient (n, width) at once; backward goes on with it through the layers.
-                hidden = self._hidden(packed)
-                loss = self._head.loss(hidden.detach(), packed.targets)
+                hidden, targets = self._forward(part)
+                loss = self._head.loss(hidden.detach(), targets)
                 hidden.backward(loss.hidden_gradient)
                 self._nats.append(loss.nats)
-                self._tokens += part.supervised
-                self._parts += 1
+            self._tokens += sum(part.supervised for part in parts)
+            self._parts += len(parts)
+
+    def _accumulate_by(self, objective: Objective, parts: Sequence[MicroBatch]) -> None:
+        """The forward passes of all parts are kept until the slopes are known."""
+        forward, trained = [self._forward(part) for part in parts], self._head.trained
+        # A trained head's own gradient is a sum over rows, which must be weighted first: it is asked twice.
+        losses = [self._head.loss(hidden.detach(), targets, gradient=not trained) for hidden, targets in forward]
+        total, slopes = objective([-loss.nats.cpu().numpy() for loss in losses])
+        for (hidden, targets), loss, slope in zip(forward, losses, slopes, strict=True):
+            weights = device.placed(-slope.astype(np.float32), self._device)
+            if trained:
+                gradient = self._head.loss(hidden.detach(), targets, weights=weights).hidden_gradient
+            else:
+                assert loss.hidden_gradient is not None
+                gradient = loss.hidden_gradient * weights[:, None]
+            hidden.backward(gradient)
+        self._nats.append(torch.tensor([total], dtype=torch.float64))
+
+    def _forward(self, part: MicroBatch) -> tuple[Tensor, Tensor]:
+        """Hidden states (n, width), with their graph, and the ids (n,) that they should predict."""
+        self._set_dropout_seeds(part.number)
+        packed = self._packed(part)
+        return self._hidden(packed), packed.targets
 
     def _set_dropout_seeds(self, number: int) -> None:
         """A seed for each adapter, by the recipe's and the micro-batch's number among all: whoever computes it."""
@@ -127,59 +149,72 @@ class TorchTrainer:
             ).last_hidden_state
         return states[0].index_select(0, packed.places).float()
 
-    def apply(self, learning_rate: float) -> Update:
-        """Divide by the supervised tokens, clip, step, forget; only forget if the update is not `finite`.
+    def apply(self, learning_rate: float, count: int | None = None) -> Update:
+        """Divide by `count` (None: the supervised tokens), clip, step, forget; only forget if it is not `finite`.
 
         Clipped is the norm over all that is trained, as https://arxiv.org/abs/1211.5063 has it.
         """
         with translated():
             gradient, loss, tokens, parts = self._summed()
-            norm = float(torch.nn.utils.get_total_norm(gradient)) / tokens
-            update = Update(loss, tokens, norm)
+            divisor = tokens if count is None else count
+            norm = float(torch.nn.utils.get_total_norm(gradient)) / divisor
+            update = Update(loss / divisor, tokens, norm)
             if update.finite:
                 self._batch_count += parts
-                self._step(gradient, tokens, norm, learning_rate)
+                self._step(gradient, divisor, norm, learning_rate)
             self._forget()
         return update
 
-    def _step(self, gradient: list[Tensor], tokens: int, norm: float, learning_rate: float) -> None:
-        """Let the optimizer step by a gradient that is summed over so many tokens, clipped by its mean's `norm`."""
+    def _step(self, gradient: list[Tensor], count: int, norm: float, learning_rate: float) -> None:
+        """Let the optimizer step by a gradient that is a sum of so many, clipped by its mean's `norm`."""
         clip = self._recipe.train.gradient_clip
         factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
-        torch._foreach_mul_(gradient, factor / tokens)  # the mean, and the clipping, are one multiplication
+        torch._foreach_mul_(gradient, factor / count)  # the mean, and the clipping, are one multiplication
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.step()
 
     @property
     def _loss(self) -> float:
-        """Of what was accumulated, in nats."""
+        """Summed, of what was accumulated."""
         return device.summed(self._nats)
 
     def _summed(self) -> tuple[list[Tensor], float, int, int]:
-        """Gradient, mean loss (nats a token), tokens and micro-batches of all ranks."""
+        """Gradient, loss, tokens and micro-batches of all ranks."""
         loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
         assert tokens, "accumulate first"
         if isinstance(self.group, TorchGroup):
             self.group.gradients(self._weights)
         gradient = [weight.grad for weight in self._weights if weight.grad is not None]
-        return gradient, loss / tokens, int(tokens), int(parts)
+        return gradient, loss, int(tokens), int(parts)
 
     def _forget(self) -> None:
         self._optimizer.zero_grad(set_to_none=True)
         self._nats, self._tokens, self._parts = list[Tensor](), 0, 0
 
-    @torch.no_grad()
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
         """Summed loss in nats, without dropout, and the count of supervised tokens."""
-        self._switch_dropout_off()
         with translated():
-            losses = [
-                self._head.loss(self._hidden(packed), packed.targets, gradient=False)
-                for packed in map(self._packed, parts)
-            ]
-            total = device.summed([loss.nats for loss in losses])
+            total = device.summed(self._nats_of(parts, dropout=False))
         return total, sum(part.supervised for part in parts)
+
+    def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
+        """Of the supervised tokens of micro-batches, in nats."""
+        with translated():
+            return [-nats.cpu().numpy() for nats in self._nats_of(parts, dropout)]
+
+    @torch.no_grad()
+    def _nats_of(self, parts: Sequence[MicroBatch], dropout: bool) -> list[Tensor]:
+        """The loss of each supervised token, (n,), of each part."""
+        nats = []
+        for part in parts:
+            if dropout:
+                self._set_dropout_seeds(part.number)
+            else:
+                self._switch_dropout_off()
+            packed = self._packed(part)
+            nats.append(self._head.loss(self._hidden(packed), packed.targets, gradient=False).nats)
+        return nats
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""

@@ -15,7 +15,7 @@ from gemmalocal.backends.protocol import InferenceModel, Trainer
 from gemmalocal.data import token_store
 from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.engine import loop
+from gemmalocal.engine import loop, shares
 from gemmalocal.errors import BackendUnavailable, ModelError, OutOfMemory
 from gemmalocal.export.proof import Proof, ProofAnswer
 from gemmalocal.export.source import FinishedRun
@@ -81,7 +81,7 @@ def ask_run(finished: FinishedRun) -> RunReference:
     if damage := token_store.damage(finished.run / "examples"):
         raise token_store.damaged_store(damage)
     train, held_out, _ = token_store.load(finished.run / "examples")
-    rows = held_out.spaced(finished.recipe.train.evaluation_rows) if len(held_out) else train[: loop.EVALUATION_ROWS]
+    rows = held_out.spaced(finished.recipe.train.evaluation_rows) if len(held_out) else train[: shares.ROWS]
     questions = ProofQuestions(
         rows, [_prompt(rows[index]) for index in range(min(PROMPTS, len(rows)))], finished.tokenizer
     )

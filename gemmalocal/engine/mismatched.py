@@ -1,0 +1,36 @@
+"""Each prompt with the answer to another one: how far a model has moved in general is measured on them (KTO).
+
+The answer is that of the row before, as TRL pairs them; so the same for a row in every step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from gemmalocal.data.examples import Example
+from gemmalocal.data.token_store import Examples
+
+
+class Mismatched(Sequence[Example]):
+    """As many examples as those that it is made of, each made when it is asked for."""
+
+    def __init__(self, examples: Examples) -> None:
+        self._examples = examples
+        stored, first = np.unique(examples.indices, return_index=True)
+        before = dict(zip(stored.tolist(), np.roll(first, 1).tolist(), strict=True))
+        self._before = [before[row] for row in examples.indices.tolist()]  # whose answer each prompt gets
+
+    def __len__(self) -> int:
+        return len(self._examples)
+
+    def __getitem__(self, place: int) -> Example:  # type: ignore[override]
+        asked, answered = self._examples[place], self._examples[self._before[place]]
+        prompt, answer = asked.part(None, _border(asked)), answered.part(_border(answered), None)
+        return Example(np.concatenate([prompt.ids, answer.ids]), np.concatenate([prompt.weights, answer.weights]))
+
+
+def _border(example: Example) -> int:
+    """Where the answer begins."""
+    return int(np.flatnonzero(example.weights)[0])

@@ -1,0 +1,128 @@
+"""Learning from judgements: what a run does at a step, and when it measures, instead of imitating."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemmalocal.backends.protocol import Trainer
+from gemmalocal.data.judged_rounds import judged_rounds, share_rounds
+from gemmalocal.data.token_store import Examples
+from gemmalocal.engine import objectives
+from gemmalocal.engine.judged_batch import JudgedBatch
+from gemmalocal.engine.mismatched import Mismatched
+from gemmalocal.engine.objectives.answers import Answers, Judged
+from gemmalocal.engine.reference import Reference
+from gemmalocal.engine.shares import log_probabilities
+from gemmalocal.engine.tally import Tally
+from gemmalocal.recipe.objective import ObjectiveSpec
+
+FALLEN = 0.05  # of a chosen answer's log-probability: by so much less it is told
+FAR = 20.0  # between the rewards of a pair: more has been learned by heart
+
+
+@dataclass(frozen=True)
+class JudgedSide:
+    """The answers of a side, and the other rows' answers to its prompts, where the objective needs them."""
+
+    examples: Examples
+    mismatched: Mismatched | None
+
+    @classmethod
+    def of(cls, spec: ObjectiveSpec, examples: Examples) -> JudgedSide:
+        """A side for an objective."""
+        return cls(examples, Mismatched(examples) if spec.kind == "kto" and len(examples) else None)
+
+
+class Preference:
+    """An objective over answers of two sides, and the reference, which is None where none is needed."""
+
+    def __init__(
+        self,
+        spec: ObjectiveSpec,
+        train: JudgedSide,
+        held_out: JudgedSide,
+        reference: Reference | None,
+        rows: int | None,
+    ) -> None:
+        self._judge: Callable[[Answers], Judged] = objectives.of(spec)
+        self.group = 2 if spec.paired else 1
+        self._train, self._held_out, self._reference, self._rows = train, held_out, reference, rows
+        self._first_chosen: float | None = None
+        self._told: set[str] = set()
+
+    def accumulate(self, places: NDArray[np.int64], trainer: Trainer) -> Tally:
+        """Let a trainer take in a batch, the training examples at these places; what was judged, over all ranks."""
+        batch, group = self._batch(self._train, places, trainer), trainer.group
+        rounds = judged_rounds(batch.examples, self.group, trainer.shapes, self._rows, group.size)
+        tally = Tally()
+        for one_round in share_rounds(rounds, group.rank, group.size):
+            tally = tally.plus(batch.accumulate(one_round, trainer))
+        return Tally(*group.sum(list(tally)))
+
+    def measure(self, model: Trainer) -> Tally:
+        """Judge the held-out answers (if there are none, the first ones to train on), without dropout."""
+        side = self._held_out
+        places = np.arange(len(side.examples))
+        batch = self._batch(side, places, model)
+        tally, _ = batch.judged(places.tolist(), log_probabilities(batch.examples, self._rows, model))
+        return tally
+
+    @property
+    def tokens(self) -> int:
+        """Supervised tokens of what is measured."""
+        return self._held_out.examples.supervised
+
+    def warnings(self, measured: Tally) -> Iterator[str]:
+        """What looks wrong in what was measured; each is said once."""
+        figures = measured.figures
+        chosen = figures.get("chosen")
+        if chosen is not None:
+            self._first_chosen = chosen if self._first_chosen is None else self._first_chosen
+            if chosen < self._first_chosen - FALLEN * self._usual():
+                yield from self._once(
+                    "the chosen answers too have become less likely than before training: lower train.learning_rate, "
+                    "raise objective.beta, or train on the chosen answers first (objective sft, then start_from)"
+                )
+        if figures["margin"] > FAR:
+            yield from self._once(
+                "the margins between chosen and rejected answers have grown very large: the pairs are being learned by "
+                "heart; fewer steps or a lower train.learning_rate will do"
+            )
+
+    def _once(self, warning: str) -> Iterator[str]:
+        if warning not in self._told:
+            self._told.add(warning)
+            yield warning
+
+    def _usual(self) -> float:
+        """How unlikely chosen answers are at first: in nats, or by token where there is no reference."""
+        if self._reference is None:
+            return abs(self._first_chosen or 0.0)
+        side = self._held_out
+        good = side.examples.labels == 1
+        return float(np.abs(self._reference.answers(side.examples.indices[good])).mean())
+
+    def _batch(self, side: JudgedSide, places: NDArray[np.int64], model: Trainer) -> JudgedBatch:
+        labels = side.examples.labels
+        assert labels is not None
+        reference = None if self._reference is None else self._reference.answers(side.examples.indices[places])
+        return JudgedBatch(
+            [side.examples[int(place)] for place in places],
+            labels[places] == 1,
+            reference,
+            self._divergence(side, places, model),
+            self._judge,
+            self.group,
+        )
+
+    def _divergence(self, side: JudgedSide, places: NDArray[np.int64], model: Trainer) -> float:
+        """How far the model has moved from the reference on answers that do not belong to their prompts, in nats."""
+        if side.mismatched is None or self._reference is None:
+            return 0.0
+        examples = [side.mismatched[int(place)] for place in places]
+        now = log_probabilities(examples, self._rows, model)
+        return max(0.0, float((now - self._reference.mismatched(side.examples.indices[places])).mean()))
