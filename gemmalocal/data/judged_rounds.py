@@ -10,8 +10,9 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gemmalocal.data.batches import BatchShape, MicroBatch, micro_batch, padded_length
+from gemmalocal.data.batches import LOOKS, BatchShape, MicroBatch, batch, micro_batch, padded_length
 from gemmalocal.data.examples import Example
+from gemmalocal.data.token_store import Examples
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,16 @@ def _numbered(rounds: Sequence[Round], streams: int) -> list[Round]:
             number += len(parts)
         numbered.append(Round(tuple(passes)))
     return numbered
+
+
+def largest_round(
+    examples: Examples, size: int, seed: int, shapes: BatchShape, rows: int | None, end: int | None = None
+) -> int:
+    """Tokens (padding counted) at once, over the first batches of so many pairs; see `batches.largest`."""
+    looks = min(LOOKS, -(-(end or examples.groups) // size))
+    batches = (batch(examples, size, seed, number, end, examples.group) for number in range(looks))
+    planned = (judged_rounds(pairs, examples.group, shapes, rows) for pairs in batches)
+    return max(sum(part.tokens for part in parts) for rounds in planned for each in rounds for parts in each.passes)
 
 
 def share_rounds(rounds: Sequence[Round], rank: int, size: int) -> list[Round]:

@@ -137,7 +137,7 @@ def _accumulate(run: TrainingRun, trainer: Trainer, step: int) -> tuple[int | No
     group, rows = preference.group, len(run.train)
     end = spec.rows_over(rows // group)
     tally = preference.accumulate(batch_indices(rows, spec.rows_per_step, spec.seed, step - 1, end, group), trainer)
-    return int(tally.count), tally.figures
+    return int(tally.judged), tally.figures
 
 
 def _evaluate(run: TrainingRun, trainer: Trainer, state: TrainState) -> Iterator[Event]:
@@ -165,7 +165,7 @@ def _measured(run: TrainingRun, trainer: Trainer) -> tuple[float, int, Figures |
         total, tokens = summed_loss(run.held_out or run.train[:ROWS], run.spec, trainer)
         return total / tokens, tokens, None, []
     tally = run.preference.measure(trainer)
-    return tally.loss / tally.count, run.preference.tokens, tally.figures, list(run.preference.warnings(tally))
+    return tally.loss / tally.judged, run.preference.tokens, tally.figures, list(run.preference.warnings(tally))
 
 
 def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: InferenceModel) -> tuple[float, int]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.judged_rounds import judged_rounds, share_rounds
-from gemmalocal.data.token_store import Examples
 from gemmalocal.engine import objectives
 from gemmalocal.engine.judged_batch import JudgedBatch
-from gemmalocal.engine.mismatched import Mismatched
+from gemmalocal.engine.judged_side import JudgedSide
 from gemmalocal.engine.objectives.answers import Answers, Judged
 from gemmalocal.engine.reference import Reference
 from gemmalocal.engine.shares import log_probabilities
@@ -24,33 +22,23 @@ FALLEN = 0.05  # of a chosen answer's log-probability: by so much less it is tol
 FAR = 20.0  # between the rewards of a pair: more has been learned by heart
 
 
-@dataclass(frozen=True)
-class JudgedSide:
-    """The answers of a side, and the other rows' answers to its prompts, where the objective needs them."""
-
-    examples: Examples
-    mismatched: Mismatched | None
-
-    @classmethod
-    def of(cls, spec: ObjectiveSpec, examples: Examples) -> JudgedSide:
-        """A side for an objective."""
-        return cls(examples, Mismatched(examples) if spec.kind == "kto" and len(examples) else None)
-
-
 class Preference:
-    """An objective over answers of two sides, and the reference, which is None where none is needed."""
+    """An objective over answers that are trained on and answers that are measured, with the reference, if it needs one.
+
+    At most `rows` rows stand in a micro-batch.
+    """
 
     def __init__(
         self,
         spec: ObjectiveSpec,
         train: JudgedSide,
-        held_out: JudgedSide,
+        measured: JudgedSide,
         reference: Reference | None,
         rows: int | None,
     ) -> None:
         self._judge: Callable[[Answers], Judged] = objectives.of(spec)
         self.group = 2 if spec.paired else 1
-        self._train, self._held_out, self._reference, self._rows = train, held_out, reference, rows
+        self._train, self._measured, self._reference, self._rows = train, measured, reference, rows
         self._first_chosen: float | None = None
         self._told: set[str] = set()
 
@@ -64,8 +52,8 @@ class Preference:
         return Tally(*group.sum(list(tally)))
 
     def measure(self, model: Trainer) -> Tally:
-        """Judge the held-out answers (if there are none, the first ones to train on), without dropout."""
-        side = self._held_out
+        """Judge what is measured, without dropout."""
+        side = self._measured
         places = np.arange(len(side.examples))
         batch = self._batch(side, places, model)
         tally, _ = batch.judged(places.tolist(), log_probabilities(batch.examples, self._rows, model))
@@ -74,7 +62,7 @@ class Preference:
     @property
     def tokens(self) -> int:
         """Supervised tokens of what is measured."""
-        return self._held_out.examples.supervised
+        return self._measured.examples.supervised
 
     def warnings(self, measured: Tally) -> Iterator[str]:
         """What looks wrong in what was measured; each is said once."""
@@ -102,7 +90,8 @@ class Preference:
         """How unlikely chosen answers are at first: in nats, or by token where there is no reference."""
         if self._reference is None:
             return abs(self._first_chosen or 0.0)
-        side = self._held_out
+        side = self._measured
+        assert side.examples.labels is not None
         good = side.examples.labels == 1
         return float(np.abs(self._reference.answers(side.examples.indices[good])).mean())
 
@@ -125,4 +114,5 @@ class Preference:
             return 0.0
         examples = [side.mismatched[int(place)] for place in places]
         now = log_probabilities(examples, self._rows, model)
-        return max(0.0, float((now - self._reference.mismatched(side.examples.indices[places])).mean()))
+        before = self._reference.mismatched(side.examples.indices[places])
+        return max(0.0, float(np.subtract(now, before).mean()))

@@ -6,19 +6,20 @@ No second model is ever in memory for them (https://arxiv.org/abs/2305.18290, wh
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.backends.protocol import Trainer
+from gemmalocal.data.examples import Example
 from gemmalocal.data.token_store import Examples
-from gemmalocal.engine.mismatched import Mismatched
+from gemmalocal.engine.judged_side import JudgedSide
 from gemmalocal.engine.objectives.answers import Numbers
 from gemmalocal.engine.shares import log_probabilities
 from gemmalocal.files import atomic, hashes
-from gemmalocal.jobs.events import Event, Notice, Progress
+from gemmalocal.jobs.events import Event, Progress
 
 FILE = "reference.json"
 ROWS = 64  # computed together
@@ -32,7 +33,7 @@ class Reference:
     def __init__(self, run: Path, rows: int) -> None:
         self._path = run / FILE
         self._values = {name: np.full(rows, np.nan) for name in (ANSWERS, MISMATCHED)}
-        self.damage = ""
+        self.damage = ""  # what is wrong with the file that was there, as a sentence
         if self._path.exists():
             self._read(rows)
 
@@ -44,29 +45,39 @@ class Reference:
         """Of what `Mismatched` makes of these stored rows, (rows,), in nats."""
         return self._values[MISMATCHED][rows]
 
-    def fill(
-        self, examples: Examples, rows: int | None, model: Trainer, mismatched: Mismatched | None = None
-    ) -> Iterator[Event]:
-        """Compute what is missing of these examples, by a model that has not been trained yet, and keep it.
+    def lacks(self, side: JudgedSide, places: NDArray[np.int64]) -> bool:
+        """Whether something is not known of the examples at these places."""
+        stored = side.examples.indices[places]
+        lists = [ANSWERS] if side.mismatched is None else [ANSWERS, MISMATCHED]
+        return any(bool(np.isnan(self._values[name][stored]).any()) for name in lists)
 
-        At most `rows` rows stand in a micro-batch. `mismatched` are looked at too, if they are given.
+    def fill(self, side: JudgedSide, places: NDArray[np.int64], rows: int | None, model: Trainer) -> Iterator[Event]:
+        """Compute what is missing of the examples at these places, by a model that has not been trained yet; keep it.
+
+        At most `rows` rows stand in a micro-batch.
         """
-        yield from self._fill(ANSWERS, examples, examples, rows, model)
-        if mismatched is not None:
-            yield from self._fill(MISMATCHED, mismatched, examples, rows, model)
+        yield from self._fill(ANSWERS, side.examples, side.examples, places, rows, model)
+        if side.mismatched is not None:
+            yield from self._fill(MISMATCHED, side.mismatched, side.examples, places, rows, model)
 
     def _fill(
-        self, name: str, looked_at: Examples | Mismatched, examples: Examples, rows: int | None, model: Trainer
+        self,
+        name: str,
+        looked_at: Sequence[Example],
+        examples: Examples,
+        places: NDArray[np.int64],
+        rows: int | None,
+        model: Trainer,
     ) -> Iterator[Event]:
         values, stored = self._values[name], examples.indices
-        _, first = np.unique(stored, return_index=True)  # rows that are trained on several times are looked at once
-        missing = first[np.isnan(values[stored[first]])]
+        _, first = np.unique(stored[places], return_index=True)  # rows that are trained on several times: once
+        missing = places[first][np.isnan(values[stored[places[first]]])]
         missing = missing[np.argsort(examples.lengths[missing], kind="stable")]
         kept = time.monotonic()
         for start in range(0, len(missing), ROWS):
             yield Progress("asking the model as it starts", start, len(missing))
-            places = missing[start : start + ROWS]
-            values[stored[places]] = log_probabilities([looked_at[int(place)] for place in places], rows, model)
+            part = missing[start : start + ROWS]
+            values[stored[part]] = log_probabilities([looked_at[int(place)] for place in part], rows, model)
             if time.monotonic() - kept > KEEP_EVERY:
                 self._keep(model)
                 kept = time.monotonic()
@@ -90,8 +101,3 @@ class Reference:
             self._values = read
         except (OSError, ValueError, KeyError, TypeError, hashes.Damaged):
             self.damage = f"{FILE} is damaged: the model as it starts is asked again"
-
-    def notices(self) -> Iterator[Notice]:
-        """What is to be told of the file."""
-        if self.damage:
-            yield Notice(self.damage)

@@ -14,14 +14,14 @@ Figures = dict[str, float]  # what a person reads, by name: see `Tally.figures`
 class Tally(NamedTuple):
     """Sums over judged answers.
 
-    Of pairs, `count` is that of pairs, `right` of those whose chosen answer has the higher reward, `margin` sums by
-    how much. Of answers that are judged one by one, `count` is that of answers, `right` of those whose reward is on its
+    Of pairs, `judged` counts pairs, `right` of those whose chosen answer has the higher reward, `margin` sums by
+    how much. Of answers that are judged one by one, `judged` counts answers, `right` of those whose reward is on its
     side of 0, `margin` sums how far on it. `chosen` and `rejected` sum what those answers have gained over the
     reference, in nats; without a reference their log-probabilities by token.
     """
 
     loss: float = 0.0
-    count: float = 0.0
+    judged: float = 0.0
     right: float = 0.0
     margin: float = 0.0
     chosen: float = 0.0
@@ -36,7 +36,7 @@ class Tally(NamedTuple):
     @property
     def figures(self) -> Figures:
         """Means: accuracy (from 0 to 1), margin, chosen and rejected; what there was no answer for is left out."""
-        means = {"accuracy": self.right / self.count, "margin": self.margin / self.count}
+        means = {"accuracy": self.right / self.judged, "margin": self.margin / self.judged}
         means |= {"chosen": self.chosen / self.good} if self.good else {}
         return means | ({"rejected": self.rejected / self.bad} if self.bad else {})
 
@@ -48,7 +48,7 @@ def tally(answers: Answers, judged: Judged, group: int, referring: bool) -> Tall
     told = answers.gained if referring else answers.means
     return Tally(
         loss=float(judged.losses.sum()),
-        count=len(margins),
+        judged=len(margins),
         right=int((margins > 0).sum()),
         margin=float(margins.sum()),
         chosen=float(told[answers.good].sum()),

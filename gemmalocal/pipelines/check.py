@@ -28,13 +28,13 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     backend = open_backend(recipe.backend)
     decided = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend)
     estimates = {
-        "steps": recipe.train.steps_over(len(prepared.train)),
+        "steps": recipe.train.steps_over(prepared.train.groups),
         "memory": memory(decided),
         "checkpointing": decided.recipe.train.checkpointing,
         "time": duration(recipe, prepared),
         "rows": page(prepared, prepared.train[:SHOWN]),
     }
-    report["notes"] += schedule_remarks(recipe.train, len(prepared.train), len(prepared.held_out))
+    report["notes"] += schedule_remarks(recipe.train, prepared.train.groups, prepared.held_out.groups)
     report["notes"] += filter(None, [backend.device_remark()])
     yield Report({**report, **estimates})
     yield Finished("done")
@@ -59,9 +59,9 @@ def duration(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     if pace is None:
         untrained = "this model" if trained else "anything"
         return {"seconds": None, "why": f"no estimate yet: this machine has not trained {untrained}"}
-    count = recipe.train.steps_over(len(prepared.train))
-    rows = recipe.train.rows_over(len(prepared.train)) or count * recipe.train.rows_per_step
-    tokens = rows / count * prepared.train.supervised / len(prepared.train)
+    count = recipe.train.steps_over(prepared.train.groups)
+    rows = recipe.train.rows_over(prepared.train.groups) or count * recipe.train.rows_per_step
+    tokens = rows / count * prepared.train.supervised / prepared.train.groups
     looked_at = prepared.held_out.spaced(recipe.train.evaluation_rows)
     evaluations = 1 + -(-count // recipe.train.evaluate_every)
     seconds = pace.estimate(count, tokens, evaluations, looked_at.supervised)

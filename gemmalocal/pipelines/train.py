@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from gemmalocal.errors import GemmalocalError, OutOfMemory, RecipeError, Trainin
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Sample, Stage, Step
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared import distributed, start_from
+from gemmalocal.pipelines.shared import distributed, judging, start_from
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
 from gemmalocal.planning import macos, model_sizes
@@ -32,8 +33,6 @@ from gemmalocal.workspace import reports
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Train, or go on from the newest checkpoint in `directory`; on rank 0 of a group, or as one that follows it."""
     recipe = Recipe.model_validate(spec)
-    if recipe.objective.kind != "sft":
-        raise RecipeError(f"The objective {recipe.objective.kind} cannot be trained yet.", "Leave objective out.")
     past = history.read(directory)
     before = past.plan
     goes_on = before.get("engine") if recipe.backend == "auto" else None  # the optimizer's state is an engine's own
@@ -60,17 +59,24 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     trainer.shapes = decided.shapes
     held_out = prepared.held_out.spaced(recipe.train.evaluation_rows)
     work = loop.TrainingRun(
-        prepared.train, held_out, recipe.train, recipe.train.steps_over(len(prepared.train)), directory / "checkpoints"
+        prepared.train,
+        held_out,
+        recipe.train,
+        recipe.train.steps_over(prepared.train.groups),
+        directory / "checkpoints",
     )
     if not held_out:
         yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
     elif len(held_out) < len(prepared.held_out):
-        yield Notice(f"{len(held_out):,} of {len(prepared.held_out):,} held-out rows are looked at (evaluation_rows)")
-    yield from map(Notice, schedule_remarks(recipe.train, len(prepared.train), len(prepared.held_out)))
+        looked_at = f"{held_out.groups:,} of {prepared.held_out.groups:,} held-out rows"
+        yield Notice(f"{looked_at} are looked at (evaluation_rows)")
+    yield from map(Notice, schedule_remarks(recipe.train, prepared.train.groups, prepared.held_out.groups))
     if past.saved and not checkpoints.existing(work.folder):
         yield Notice("none of the run's checkpoints is left: training begins again")
     if recipe.start_from is not None and not checkpoints.existing(work.folder):
         yield Notice(start_from.load_adapter(trainer, recipe))
+    if recipe.objective.kind != "sft":
+        work = replace(work, preference=(yield from judging.preference(recipe, work, trainer, directory)))
     standing = loop.resume(work, trainer)
     yield from _changed_length(work, standing, past.steps[-1] if past.steps else None)
     wished = distributed.StopWish(list if group.rank else commands)

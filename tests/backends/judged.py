@@ -48,8 +48,8 @@ def step(made: Trainer, batch: JudgedBatch, rate: float = 3e-3, rounds: list[Rou
     tally = Tally()
     for one_round in rounds or judged_rounds(batch.examples, batch.group, made.shapes):
         tally = tally.plus(batch.accumulate(one_round, made))
-    update = made.apply(rate, int(tally.count))
-    assert abs(update.loss - tally.loss / tally.count) < 1e-5 * max(1, abs(update.loss))
+    update = made.apply(rate, int(tally.judged))
+    assert abs(update.loss - tally.loss / tally.judged) < 1e-5 * max(1, abs(update.loss))
     return tally
 
 

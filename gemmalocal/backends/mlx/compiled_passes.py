@@ -76,12 +76,13 @@ class CompiledPasses:
         """What is compiled, for rows of certain segments, which are no input of it."""
         key = what, batch.segments
         if key not in self._compiled:
-            build: Callable[..., Any] = {
+            builders: dict[str, Callable[..., Any]] = {
                 "gradient": self._gradient,
                 "loss": self._loss,
                 "nats": self._nats,
                 "nats with dropout": self._nats_with_dropout,
-            }[what]
+            }
+            build = builders[what]
 
             def function(*inputs: Any) -> Any:
                 trained = self._network.trainable.arrays

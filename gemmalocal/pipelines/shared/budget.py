@@ -10,6 +10,7 @@ from typing import Any
 
 from gemmalocal.backends.protocol import Backend
 from gemmalocal.data.batches import BatchShape, largest, longest
+from gemmalocal.data.judged_rounds import largest_round
 from gemmalocal.data.token_store import Examples
 from gemmalocal.errors import ModelError
 from gemmalocal.planning import calibration, memory, model_sizes
@@ -103,10 +104,11 @@ def weight_bytes(recipe: Recipe, folder: Path, backend: Backend) -> int:
 def load_of(examples: Examples, recipe: Recipe) -> Callable[[BatchShape], Load]:
     """By shapes of micro-batches, what a recipe has under way at once (in tokens), over its first batches."""
     train = recipe.train
+    plan = largest if examples.group == 1 else largest_round
 
     def load(shapes: BatchShape) -> Load:
-        end = train.rows_over(len(examples))
-        tokens = largest(examples, train.rows_per_step, train.seed, shapes, train.rows_at_once, end)
+        end = train.rows_over(examples.groups)
+        tokens = plan(examples, train.rows_per_step, train.seed, shapes, train.rows_at_once, end)
         return Load(tokens, longest(examples, shapes), shapes.streams)
 
     return load

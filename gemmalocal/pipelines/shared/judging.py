@@ -1,0 +1,77 @@
+"""What a run with an objective over judged answers has beside its rows: the reference, and who judges."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemmalocal.backends.protocol import Trainer
+from gemmalocal.data.batches import batch_indices
+from gemmalocal.data.token_store import Examples
+from gemmalocal.engine import checkpoints
+from gemmalocal.engine.judged_side import JudgedSide
+from gemmalocal.engine.loop import TrainingRun
+from gemmalocal.engine.preference import Preference
+from gemmalocal.engine.reference import Reference
+from gemmalocal.engine.shares import ROWS
+from gemmalocal.jobs.events import Event, Notice, Stage
+from gemmalocal.pipelines.shared import start_from
+from gemmalocal.recipe.schema import Recipe, TrainSpec
+
+LONGER = 0.7  # of the chosen answers: if more are longer than the rejected ones, it is told
+
+
+def preference(
+    recipe: Recipe, run: TrainingRun, trainer: Trainer, directory: Path
+) -> Generator[Event, None, Preference]:
+    """How a run learns from judgements; `trainer` has not been trained yet, and gives the reference.
+
+    What is known of the reference is kept in `directory`; so a run that goes on has the same.
+    """
+    assert isinstance(run.train, Examples)
+    assert isinstance(run.held_out, Examples)
+    spec, rows = recipe.objective, recipe.train.rows_at_once
+    train = JudgedSide.of(spec, run.train)
+    measured = JudgedSide.of(spec, run.held_out if len(run.held_out) else run.train[:ROWS])
+    yield from _lengths(run.train)
+    if not spec.referring:
+        return Preference(spec, train, measured, None, rows)
+    reference = Reference(directory, 1 + max(int(side.examples.indices.max()) for side in (train, measured)))
+    if reference.damage:
+        yield Notice(reference.damage)
+    places = [(train, used(run.train, recipe.train, run.steps)), (measured, np.arange(len(measured.examples)))]
+    missing = [(side, at) for side, at in places if reference.lacks(side, at)]
+    if missing and recipe.start_from is not None and checkpoints.existing(run.folder):
+        start_from.load_adapter(trainer, recipe)  # what it has learned since is restored later
+    for side, at in missing:
+        yield Stage("asking the model as it starts, whose answers are compared with")
+        yield from reference.fill(side, at, rows, trainer)
+    return Preference(spec, train, measured, reference, rows)
+
+
+def used(examples: Examples, train: TrainSpec, steps: int) -> NDArray[np.int64]:
+    """The places of the examples that are trained on in so many steps."""
+    if steps * train.rows_per_step >= examples.groups:
+        return np.arange(len(examples))
+    end = train.rows_over(examples.groups)
+    batches = (
+        batch_indices(len(examples), train.rows_per_step, train.seed, step, end, examples.group)
+        for step in range(steps)
+    )
+    return np.unique(np.concatenate(list(batches)))
+
+
+def _lengths(examples: Examples) -> Iterator[Notice]:
+    """Where better answers are simply longer ones, length is what is learned."""
+    if examples.group != 2:
+        return
+    chosen, rejected = examples.lengths[::2], examples.lengths[1::2]  # the prompt is the same in both
+    share = float((chosen > rejected).mean())
+    if share > LONGER:
+        yield Notice(
+            f"{share:.0%} of the chosen answers are longer than the rejected ones: the model may learn length alone; "
+            "add pairs whose shorter answer is the better one"
+        )
