@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 from gemmalocal.cli.output import clear_line, note, rewrite_line, styled
+from gemmalocal.jobs import judged
 from gemmalocal.jobs.events import (
     Evaluated,
     Event,
@@ -115,7 +116,8 @@ class EventPrinter:
             self._first = event.loss
         else:
             change = f" ({100 * (event.loss / self._first - 1):+.0f} %)"
-        self._line(f"held-out loss at step {event.step}: {event.loss:.4f}{change}")
+        told = judged.sentence(event.preference)
+        self._line(f"held-out loss at step {event.step}: {event.loss:.4f}{change}{told and f'; {told}'}")
 
 
 def bar(done: int, total: int) -> str:

@@ -112,7 +112,7 @@ def plan(examples: Sequence[Example], shapes: BatchShape, rows: int | None = Non
 
 def _side_by_side(examples: Sequence[Example], shapes: BatchShape, rows: int | None) -> list[MicroBatch]:
     ordered = sorted(range(len(examples)), key=lambda place: len(examples[place].ids))
-    padded = [_round_up(len(examples[place].ids) - 1, shapes.multiple) for place in ordered]
+    padded = [round_up(len(examples[place].ids) - 1, shapes.multiple) for place in ordered]
     limit = shapes.limit if shapes.streams == 1 else min(shapes.limit, -(-sum(padded) // shapes.streams))
     # Dynamic programming over rows in ascending length: a group is padded to its last row, so that its cost is known.
     best: list[tuple[float, int]] = [(0.0, 0)]  # cost of the first n rows, where their last group starts
@@ -154,7 +154,7 @@ def _bins(examples: Sequence[Example], shapes: BatchShape, rows: int | None) -> 
     """
     sizes_of_rows, max_rows = [len(example.ids) for example in examples], rows or len(examples)
     ordered = sorted(range(len(examples)), key=lambda place: -sizes_of_rows[place])
-    fewest = _round_up(-(-len(ordered) // max_rows), shapes.streams)
+    fewest = round_up(-(-len(ordered) // max_rows), shapes.streams)
     for count in range(fewest, len(ordered) + shapes.streams, shapes.streams):
         bins: list[list[int]] = [[] for _ in range(min(count, len(ordered)))]
         sizes = [0] * len(bins)
@@ -178,7 +178,7 @@ def rounds(parts: Sequence[MicroBatch], streams: int) -> Iterator[Sequence[Micro
 
 def longest(examples: Sequence[Example], shapes: BatchShape) -> int:
     """Tokens of the longest row, padding counted."""
-    return _round_up(int(lengths(examples).max()) - 1, shapes.multiple)
+    return round_up(int(lengths(examples).max()) - 1, shapes.multiple)
 
 
 def largest(
@@ -195,13 +195,14 @@ def largest(
     return max(longest(examples, shapes), *tokens)
 
 
-def _round_up(length: int, multiple: int) -> int:
+def round_up(length: int, multiple: int) -> int:
+    """The next multiple, for a length of 0 too."""
     return -(-max(length, 1) // multiple) * multiple
 
 
 def padded_length(example: Example, shapes: BatchShape) -> int:
     """Tokens that an example takes in a micro-batch of its own, padding counted."""
-    return _round_up(len(example.ids) - 1, shapes.multiple)
+    return round_up(len(example.ids) - 1, shapes.multiple)
 
 
 def micro_batch(examples: Sequence[Example], places: Sequence[int], shapes: BatchShape) -> MicroBatch:
@@ -214,7 +215,7 @@ def micro_batch(examples: Sequence[Example], places: Sequence[int], shapes: Batc
 def _end_to_end(examples: Sequence[Example], places: Sequence[int], multiple: int) -> MicroBatch:
     """The examples at these places as one row."""
     segments = [len(examples[place].ids) for place in places]
-    length = _round_up(sum(segments) - 1, multiple)
+    length = round_up(sum(segments) - 1, multiple)
     if len(places) == 1:
         return _stack(examples, places, length)
     # (1, length + 1): what is behind the last example is padding, with weights of 0.

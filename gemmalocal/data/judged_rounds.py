@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gemmalocal.data.batches import LOOKS, BatchShape, MicroBatch, batch, micro_batch, padded_length
+from gemmalocal.data.batches import LOOKS, BatchShape, MicroBatch, batch, micro_batch, padded_length, round_up
 from gemmalocal.data.examples import Example
 from gemmalocal.data.token_store import Examples
 
@@ -109,6 +109,14 @@ def _numbered(rounds: Sequence[Round], streams: int) -> list[Round]:
             number += len(parts)
         numbered.append(Round(tuple(passes)))
     return numbered
+
+
+def judged_together(examples: Examples, shapes: BatchShape) -> int:
+    """Tokens (padding counted) of the longest pair, as one micro-batch; 0 for answers that are judged one by one."""
+    if examples.group == 1 or not len(examples):
+        return 0
+    longest_of_pair = examples.lengths.reshape(-1, examples.group).max(axis=1)
+    return examples.group * round_up(int(longest_of_pair.max()) - 1, shapes.multiple)
 
 
 def largest_round(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.backends import open_backend
+from gemmalocal.data.judged_rounds import judged_together
 from gemmalocal.jobs.events import Event, Finished, Report
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
@@ -26,7 +27,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     prepared = Prepared()
     report = yield from survey(recipe, prepared, directory / "examples")
     backend = open_backend(recipe.backend)
-    decided = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend)
+    together = judged_together(prepared.train, backend.shapes())
+    decided = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend, together=together)
     estimates = {
         "steps": recipe.train.steps_over(prepared.train.groups),
         "memory": memory(decided),

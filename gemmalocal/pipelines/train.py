@@ -11,6 +11,7 @@ from typing import Any
 from gemmalocal.backends import full_model, open_backend
 from gemmalocal.backends.process_group import wait
 from gemmalocal.backends.protocol import Trainer
+from gemmalocal.data.judged_rounds import judged_together
 from gemmalocal.data.token_store import lengths
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.checkpoints import TrainState
@@ -25,7 +26,7 @@ from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
 from gemmalocal.planning import macos, model_sizes
 from gemmalocal.recipe.schedule_remarks import schedule_remarks
-from gemmalocal.recipe.schema import Recipe
+from gemmalocal.recipe.schema import Recipe, TrainSpec
 from gemmalocal.records import Message
 from gemmalocal.workspace import reports
 
@@ -45,7 +46,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     if group.rank == 0:
         wait(group)  # the others are in `led`
     yield Stage("loading the weights")
-    own_budget = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend, before)
+    together = judged_together(prepared.train, backend.shapes())
+    own_budget = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend, before, together)
     decided = distributed.agreed_budget(group, own_budget)
     recipe = decided.recipe
     yield Report({"plan": decided.plan})
@@ -57,26 +59,16 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     yield from _towers_left_out(prepared.folder)
     trainer = backend.trainer(prepared.folder, recipe, group)
     trainer.shapes = decided.shapes
-    held_out = prepared.held_out.spaced(recipe.train.evaluation_rows)
-    work = loop.TrainingRun(
-        prepared.train,
-        held_out,
-        recipe.train,
-        recipe.train.steps_over(prepared.train.groups),
-        directory / "checkpoints",
-    )
-    if not held_out:
-        yield Notice("no rows are held out: nothing will tell whether the model learns or memorizes")
-    elif len(held_out) < len(prepared.held_out):
-        looked_at = f"{held_out.groups:,} of {prepared.held_out.groups:,} held-out rows"
-        yield Notice(f"{looked_at} are looked at (evaluation_rows)")
-    yield from map(Notice, schedule_remarks(recipe.train, prepared.train.groups, prepared.held_out.groups))
+    work = _planned(prepared, recipe.train, directory / "checkpoints")
+    yield from map(Notice, _remarks(prepared, work))
     if past.saved and not checkpoints.existing(work.folder):
         yield Notice("none of the run's checkpoints is left: training begins again")
     if recipe.start_from is not None and not checkpoints.existing(work.folder):
-        yield Notice(start_from.load_adapter(trainer, recipe))
+        yield Notice(start_from.load_adapter(trainer, recipe, prepared.folder))
     if recipe.objective.kind != "sft":
-        work = replace(work, preference=(yield from judging.preference(recipe, work, trainer, directory)))
+        work = replace(
+            work, preference=(yield from judging.preference(recipe, prepared.folder, work, trainer, directory))
+        )
     standing = loop.resume(work, trainer)
     yield from _changed_length(work, standing, past.steps[-1] if past.steps else None)
     wished = distributed.StopWish(list if group.rank else commands)
@@ -203,6 +195,22 @@ def _changed_length(work: loop.TrainingRun, standing: TrainState, last: Step | N
         f"{sentence}; the learning rate was {last.learning_rate:.3g}, and now follows a {work.spec.schedule} of "
         f"{work.steps} steps, from {rate:.3g} down: not the same as if that had been planned from the beginning"
     )
+
+
+def _planned(prepared: Prepared, train: TrainSpec, folder: Path) -> loop.TrainingRun:
+    """The run over the rows that were prepared; of those held out, as many as are to be measured."""
+    held_out = prepared.held_out.spaced(train.evaluation_rows)
+    return loop.TrainingRun(prepared.train, held_out, train, train.steps_over(prepared.train.groups), folder)
+
+
+def _remarks(prepared: Prepared, run: loop.TrainingRun) -> Iterator[str]:
+    """What to know of the rows that are measured, and of the run's length."""
+    rows, all_rows = len(run.held_out), len(prepared.held_out)
+    if not rows:
+        yield "no rows are held out: nothing will tell whether the model learns or memorizes"
+    elif rows < all_rows:
+        yield f"{rows:,} of {all_rows:,} held-out rows are looked at (evaluation_rows)"
+    yield from schedule_remarks(run.spec, prepared.train.groups, prepared.held_out.groups)
 
 
 def _towers_left_out(folder: Path) -> Iterator[Notice]:

@@ -309,8 +309,9 @@ class Recipe(RecipeSection):
     )
     start_from: str | None = Field(
         None,
-        description="A run, or a folder with an adapter in PEFT's layout. Training starts from its adapter. The "
-        "model and the lora section must be the same. Its optimizer and its rows are not taken.",
+        description="A run, a checkpoint of one (RUN@STEP), or a folder with an adapter (PEFT's layout or mlx-lm's). "
+        "Training starts from its adapter. The model and the lora section must be the same. Its optimizer and its rows "
+        "are not taken.",
     )
     data: DataSpec
     objective: ObjectiveSpec = Field(default_factory=ObjectiveSpec)

@@ -61,8 +61,11 @@ def budget(
     load: Callable[[BatchShape], Load],
     backend: Backend,
     before: dict[str, Any] | None = None,
+    together: int = 0,
 ) -> Budget:
     """Decide what `checkpointing: auto` and `micro_batch: auto` mean here; `load` says what shapes lead to (`load_of`).
+
+    `together` is the most tokens of answers that are judged together, which are computed at once if that fits.
 
     The first choice that fits is taken: whole micro-batches, half ones, checkpointing, then ever smaller ones. A run
     that goes on keeps what it decided `before` (its plan): other micro-batches would not give the same bits. If none
@@ -78,7 +81,7 @@ def budget(
         plain = memory.estimate(sizes, recipe, load, width, checkpointing, bits, profile, stream)
         return plain, plain.corrected(factors[checkpointing])
 
-    choices = _choices(recipe, backend.shapes())
+    choices = _choices(recipe, backend.shapes(), together)
     if before:
         choice = recipe.train.checkpointing
         was_checkpointing = before["checkpointing"] if choice == "auto" else choice
@@ -114,8 +117,10 @@ def load_of(examples: Examples, recipe: Recipe) -> Callable[[BatchShape], Load]:
     return load
 
 
-def _choices(recipe: Recipe, shapes: BatchShape) -> Iterator[tuple[bool, BatchShape]]:
+def _choices(recipe: Recipe, shapes: BatchShape, together: int) -> Iterator[tuple[bool, BatchShape]]:
     choice, free = recipe.train.checkpointing, recipe.train.micro_batch == "auto"
+    if free and shapes.streams == 1 and together > shapes.limit:
+        yield choice is True, replace(shapes, limit=together)
     halved = [replace(shapes, limit=max(shapes.multiple, shapes.limit >> times)) for times in range(HALVINGS)]
     if not free:
         halved = halved[:1]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.batches import batch_indices
+from gemmalocal.data.judged_rounds import judged_together
 from gemmalocal.data.token_store import Examples
 from gemmalocal.engine import checkpoints
 from gemmalocal.engine.judged_side import JudgedSide
@@ -25,11 +26,11 @@ LONGER = 0.7  # of the chosen answers: if more are longer than the rejected ones
 
 
 def preference(
-    recipe: Recipe, run: TrainingRun, trainer: Trainer, directory: Path
+    recipe: Recipe, base: Path, run: TrainingRun, trainer: Trainer, directory: Path
 ) -> Generator[Event, None, Preference]:
-    """How a run learns from judgements; `trainer` has not been trained yet, and gives the reference.
+    """How a run learns from judgements; `trainer`, of the model in `base`, has not been trained yet.
 
-    What is known of the reference is kept in `directory`; so a run that goes on has the same.
+    So it gives the reference. What is known of that is kept in `directory`: a run that goes on has the same.
     """
     assert isinstance(run.train, Examples)
     assert isinstance(run.held_out, Examples)
@@ -37,6 +38,7 @@ def preference(
     train = JudgedSide.of(spec, run.train)
     measured = JudgedSide.of(spec, run.held_out if len(run.held_out) else run.train[:ROWS])
     yield from _lengths(run.train)
+    yield from _parted(run.train, recipe.train, trainer)
     if not spec.referring:
         return Preference(spec, train, measured, None, rows)
     reference = Reference(directory, 1 + max(int(side.examples.indices.max()) for side in (train, measured)))
@@ -45,7 +47,7 @@ def preference(
     places = [(train, used(run.train, recipe.train, run.steps)), (measured, np.arange(len(measured.examples)))]
     missing = [(side, at) for side, at in places if reference.lacks(side, at)]
     if missing and recipe.start_from is not None and checkpoints.existing(run.folder):
-        start_from.load_adapter(trainer, recipe)  # what it has learned since is restored later
+        start_from.load_adapter(trainer, recipe, base)  # what it has learned since is restored later
     for side, at in missing:
         yield Stage("asking the model as it starts, whose answers are compared with")
         yield from reference.fill(side, at, rows, trainer)
@@ -62,6 +64,16 @@ def used(examples: Examples, train: TrainSpec, steps: int) -> NDArray[np.int64]:
         for step in range(steps)
     )
     return np.unique(np.concatenate(list(batches)))
+
+
+def _parted(examples: Examples, train: TrainSpec, trainer: Trainer) -> Iterator[Notice]:
+    """Pairs that do not fit into memory at once cost a pass more."""
+    shapes = trainer.shapes
+    if shapes.streams == 1 and (judged_together(examples, shapes) > shapes.limit or train.rows_at_once == 1):
+        yield Notice(
+            "some pairs are too long to be computed at once: their log-probabilities are computed first, which takes "
+            "about a third longer (train.micro_batch, data.max_length)"
+        )
 
 
 def _lengths(examples: Examples) -> Iterator[Notice]:
