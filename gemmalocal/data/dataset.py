@@ -12,7 +12,7 @@ from math import ceil
 import numpy as np
 from numpy.typing import NDArray
 
-from gemmalocal.data import preferences, sources
+from gemmalocal.data import sources, uses
 from gemmalocal.data.cells import UnusableRow
 from gemmalocal.data.findings import Findings
 from gemmalocal.data.remarks import NEAR, Remarks
@@ -53,7 +53,7 @@ class Records:
 
     What comes as held-out rows is read first, so that none of them is trained on. Raises `DatasetError` at once if
     there is nothing to read, and at the end if no row was a record. `side` reads one alone (`TRAIN`, `HELD_OUT`).
-    `use` is what the rows are for (`preferences.used`); None takes them as they are.
+    `use` is what the rows are for (`uses.used`); None takes them as they are.
     """
 
     def __init__(
@@ -104,7 +104,7 @@ class Records:
         if not self.keys:
             raise DatasetError(
                 f"{self._spec.name} has no row that can be trained on: {self._why()}.",
-                preferences.NEEDED.get(self._use or "", "Correct its rows, or name others: data.path."),
+                uses.NEEDED.get(self._use or "", "Correct its rows, or name others: data.path."),
             )
 
     def numbered(self) -> Iterator[tuple[int, int]]:
@@ -147,7 +147,7 @@ class Records:
                 continue
             try:
                 record = reader(*row)
-                records = (record,) if self._use is None else preferences.used(record, self._use)
+                records = (record,) if self._use is None else uses.used(record, self._use)
             except UnusableRow as problem:
                 self.findings.reject(Rejected(row[0], str(problem), reprlib.repr(row[1])))
                 continue

@@ -1,14 +1,16 @@
-"""Rows that judge answers: two that are compared, or one that is rated good or bad."""
+"""Rows that compare two answers to one prompt, in the columns that people and the Hub give them."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import NamedTuple
 
 from gemmalocal.data import cells, turns
 from gemmalocal.data.cells import Columns, UnusableRow
-from gemmalocal.data.remarks import Remarks
+from gemmalocal.data.remarks import CONTRADICTED, Remarks
 from gemmalocal.records import Message, Record
 
 LINE = "\n"  # between a question and its answer, for a model without a chat template
@@ -19,22 +21,22 @@ COMPARED = (  # columns of the answer that was liked more, and of the other
     ("response_j", "response_k"),
     ("preferred_output", "non_preferred_output"),  # OpenAI's
 )
-PROMPTS = ("prompt", "instruction", "question", "query", "input", "inputs", "problem")  # in text, or in turns
+BESIDE = "rejected_response"  # beside a whole conversation, whose answer was chosen
+CHOICES = (  # two answers, the column that says which is better, and what it says of the first and of the second
+    ("response_0", "response_1", "better_response_id", ("0",), ("1",)),
+    ("output_1", "output_2", "preference", ("1",), ("2",)),
+    ("human_ref_A", "human_ref_B", "labels", ("1",), ("0",)),
+    *(
+        (f"{name}_a", f"{name}_b", "winner", ("a", "model_a", f"{name}_a"), ("b", "model_b", f"{name}_b"))
+        for name in ("response", "answer", "conversation")
+    ),
+)
+PROMPTS = ("prompt", "instruction", "question", "query", "input", "inputs", "problem", "history")  # text, or turns
 MORE = ("input", "context")  # what an instruction is about
-SCORES = ("score_chosen", "score_rejected", "chosen_score", "rejected_score", "chosen_rating", "rejected_rating")
-LABELS = ("label", "thumbs_up", "thumb", "thumbs", "liked", "feedback", "vote", "rating")
-GOOD = {"true", "yes", "good", "up", "thumbs up", "thumbs_up", "thumb up", "like", "liked", "desirable", "chosen", "👍"}
-BAD = {
-    *("false", "no", "bad", "down", "thumbs down", "thumbs_down", "thumb down", "dislike", "disliked"),
-    *("undesirable", "rejected", "👎"),
-}
+SCORES = (("score_chosen", "score_rejected"), ("chosen_score", "rejected_score"), ("chosen_rating", "rejected_rating"))
+EQUAL = "has a chosen and a rejected answer that are equal"
 SPEAKERS = {"Human": "user", "Assistant": "assistant"}
 SPOKEN = re.compile(r"(?:\A|\n\n)\s*(Human|Assistant):")  # a conversation as HH-RLHF writes it
-
-NEEDED = {  # by what rows are for, what helps where none is
-    "pairs": "This objective needs rows with a prompt, a chosen and a rejected answer. For others: objective.kind.",
-    "rated": "kto needs rows with a prompt, a completion and a label, or pairs of answers. For others: objective.kind.",
-}
 
 
 class Compared(NamedTuple):
@@ -43,40 +45,82 @@ class Compared(NamedTuple):
     prompt: str
     chosen: str
     rejected: str
+    choice: str = ""  # the column that says which of the two was chosen
 
     @classmethod
     def of(cls, columns: Columns) -> Compared | None:
         """Those of a row's columns; None if it does not compare."""
         names = next((pair for pair in COMPARED if pair[0] in columns and pair[1] in columns), None)
-        if names is None:
+        said = turns.conversation_column(columns)
+        if names is None and said and BESIDE in columns:
+            return cls("", said, BESIDE)
+        choice = next((choice for choice in CHOICES if all(name in columns for name in choice[:3])), None)
+        if names is None and choice is None:
             return None
-        prompts = (*PROMPTS, *turns.CONVERSATIONS)
-        return cls(next((name for name in prompts if name in columns), ""), *names)
+        prompts = [name for name in (*PROMPTS, *turns.CONVERSATIONS) if name in columns]
+        prompt = next((name for name in prompts if not cells.is_missing(columns[name])), (*prompts, "")[0])
+        return cls(prompt, *names) if names else cls(prompt, *choice[:3]) if choice else None
+
+    @property
+    def used(self) -> set[str]:
+        """The names of all columns that such a row may use."""
+        scores = {name for pair in SCORES for name in pair}
+        return {*self, *scores, *turns.CONVERSATIONS, *(MORE if self.prompt == "instruction" else ())}
+
+    def decided(self, columns: Columns) -> Compared:
+        """The same with the better answer as the chosen one; raises `UnusableRow` where none is better."""
+        if not self.choice:
+            return self
+        _, _, _, first, second = next(choice for choice in CHOICES if choice[:3] == self[1:])
+        verdict = (cells.as_text(columns[self.choice]) or "").strip().removesuffix(".0").lower()
+        if verdict not in first + second:
+            raise UnusableRow(f"has no better answer: '{self.choice}' says '{verdict[:40]}'")
+        return self if verdict in first else self._replace(chosen=self.rejected, rejected=self.chosen)
 
 
 def compared(columns: Columns, names: Compared, source: str, remarks: Remarks, merge: bool) -> Record:
     """A row with two answers to one prompt; raises `UnusableRow`."""
-    chosen: Sequence[Message]
-    rejected: Sequence[Message]
-    chosen, rejected = (_side(columns, name, "assistant", remarks) for name in names[1:])
-    prompt: Sequence[Message] = ()
-    if chosen[0].role == "assistant" or rejected[0].role == "assistant":
-        prompt = _prompt(columns, names.prompt, remarks)
-        if not prompt:
-            return _written_out(chosen, rejected, source)
-    elif names.prompt and turns.is_turns(columns[names.prompt]):
-        prompt = _prompt(columns, names.prompt, remarks)
-        if tuple(chosen[: len(prompt)]) == tuple(prompt):
-            prompt = ()
+    names = names.decided(columns)
+    _look_at_scores(columns, remarks)
+    answers = [_side(columns, name, "assistant", remarks) for name in (names.chosen, names.rejected)]
+    prompt: Sequence[Message] = _asked(columns, names, answers, remarks)
+    if not prompt and all(answer[0].role == "assistant" for answer in answers):
+        prompt, *answers = _written_out([answer[0].content for answer in answers])
     prompt = turns.with_system(columns, prompt, remarks) if prompt else prompt
     chosen, rejected = (
-        _conversation((*prompt, *answer), name, remarks, merge)
-        for name, answer in zip(names[1:], (chosen, rejected), strict=True)
+        _conversation(
+            [*prompt, *answer] if prompt else turns.with_system(columns, answer, remarks), name, remarks, merge
+        )
+        for name, answer in zip(names[1:3], answers, strict=True)
     )
-    border = len(list(turns.merged(prompt)) if merge else prompt) or _common(chosen, rejected)
+    border = _border(chosen, rejected, len(list(turns.merged(prompt)) if merge else prompt))
     _check(chosen, rejected, border, names)
-    between = "" if names.prompt == "prompt" else LINE
+    between = "" if names.prompt in ("", "prompt") else LINE
     return Record(source, chosen, between=between, prompt_turns=border, rejected=rejected[border:])
+
+
+def _asked(columns: Columns, names: Compared, answers: Sequence[list[Message]], remarks: Remarks) -> list[Message]:
+    """What stands before both answers; nothing where these are whole conversations."""
+    begun = [answer for answer in answers if answer[0].role != "assistant"]
+    if len(begun) == 2:
+        if not names.prompt or not turns.is_turns(columns[names.prompt]):
+            return []  # a text is what they begin with, once more
+        prompt = _prompt(columns, names.prompt, remarks)
+        return [] if any(answer[: len(prompt)] == prompt for answer in answers) else prompt
+    if begun:  # one is a whole conversation, of which the other is another end
+        prompt = begun[0][:-1]
+        del begun[0][:-1]
+        return prompt
+    return _prompt(columns, names.prompt, remarks) if names.prompt else []
+
+
+def _look_at_scores(columns: Columns, remarks: Remarks) -> None:
+    """Tell of scores that contradict the choice."""
+    for chosen, rejected in SCORES:
+        if chosen in columns and rejected in columns:
+            good, bad = cells.number(columns[chosen]), cells.number(columns[rejected])
+            if good is not None and bad is not None and good <= bad:
+                remarks.odd(CONTRADICTED, f"{chosen}: {good:g}, {rejected}: {bad:g}")
 
 
 def _conversation(messages: Sequence[Message], name: str, remarks: Remarks, merge: bool) -> tuple[Message, ...]:
@@ -85,20 +129,24 @@ def _conversation(messages: Sequence[Message], name: str, remarks: Remarks, merg
     return turns.conversation(messages, remarks, merge)
 
 
-def _common(chosen: Sequence[Message], rejected: Sequence[Message]) -> int:
-    """How many turns two conversations have in common."""
-    pairs = zip(chosen, rejected, strict=False)
-    shortest = min(len(chosen), len(rejected))
-    return next((number for number, (left, right) in enumerate(pairs) if left != right), shortest)
+def _border(chosen: Sequence[Message], rejected: Sequence[Message], prompt_turns: int) -> int:
+    """Where the answers begin: after so many turns that are said to be the prompt, else after all that are common."""
+    pairs = list(zip(chosen, rejected, strict=False))
+    common = next((place for place, (left, right) in enumerate(pairs) if left != right), len(pairs))
+    if not prompt_turns:
+        return common
+    return next(
+        (place for place in range(prompt_turns, common) if chosen[place].role == "assistant"), max(prompt_turns, common)
+    )
 
 
 def _check(chosen: Sequence[Message], rejected: Sequence[Message], border: int, names: Compared) -> None:
     """Raise `UnusableRow` unless two conversations are different answers to the same prompt."""
     if _same(chosen, rejected):
-        raise UnusableRow("has a chosen and a rejected answer that are equal")
+        raise UnusableRow(EQUAL)
     if not border:
         raise UnusableRow("has no common prompt: its answers begin with different messages")
-    for whole, name in zip((chosen, rejected), names[1:], strict=True):
+    for whole, name in zip((chosen, rejected), names[1:3], strict=True):
         if len(whole) == border:
             raise UnusableRow(f"has nothing in '{name}' after the prompt that both answers have")
     if {chosen[border].role, rejected[border].role} != {"assistant"}:
@@ -111,9 +159,7 @@ def _same(chosen: Sequence[Message], rejected: Sequence[Message]) -> bool:
 
 
 def _prompt(columns: Columns, name: str, remarks: Remarks) -> list[Message]:
-    """What both answers are to; nothing without such a column. A question that waits for its answer asks for it."""
-    if not name:
-        return []
+    """What both answers are to; an instruction with what it is about."""
     prompt = _side(columns, name, "user", remarks)
     if name == "instruction":
         more = [cells.content(columns, extra) for extra in MORE if not cells.is_missing(columns.get(extra))]
@@ -126,8 +172,10 @@ def _side(columns: Columns, name: str, role: str, remarks: Remarks) -> list[Mess
     value = columns.get(name)
     if isinstance(value, dict):
         value = value.get("messages") or [value]
-    if turns.is_turns(said := turns.turns_in(value)):
-        return list(turns.messages(said, remarks))
+    with suppress(UnusableRow):  # a text may begin as a list does
+        value = turns.turns_in(value)
+    if isinstance(value, list) and turns.is_turns(value):
+        return list(turns.messages(value, remarks))
     text = cells.content(columns, name)
     return _spoken(text, name) or [Message(role, text)]
 
@@ -145,71 +193,21 @@ def _spoken(text: str, name: str) -> list[Message]:
     return messages
 
 
-def _written_out(chosen: Sequence[Message], rejected: Sequence[Message], source: str) -> Record:
-    """Two texts without a prompt's column: it is what they have in common, up to the end of a word."""
-    texts = [answer[0].content for answer in (chosen, rejected)]
-    if len(chosen) + len(rejected) > 2:
-        raise UnusableRow("has no prompt: its answers begin with the assistant's message")
+def _written_out(texts: Sequence[str]) -> tuple[list[Message], list[Message], list[Message]]:
+    """Two texts that begin with their prompt as that, up to the end of a word, and the answers."""
     if texts[0].strip() == texts[1].strip():
-        raise UnusableRow("has a chosen and a rejected answer that are equal")
-    end = next((place for place, (left, right) in enumerate(zip(*texts, strict=False)) if left != right), 0)
-    end = end or min(map(len, texts))
+        raise UnusableRow(EQUAL)
+    end = len(os.path.commonprefix(texts))
     while end and any(_inside_word(text, end) for text in texts):
         end -= 1
     prompt = texts[0][:end].removesuffix(" ")
-    answers = [text[len(prompt) :] for text in texts]
     if not prompt.strip():
         raise UnusableRow("has no common prompt: its answers begin differently")
-    if not all(answer.strip() for answer in answers):
+    chosen, rejected = (text[len(prompt) :] for text in texts)
+    if not chosen.strip() or not rejected.strip():
         raise UnusableRow("has an empty answer: it is nothing but the beginning of the other")
-    pair = Message("user", prompt), Message("assistant", answers[0])
-    return Record(source, pair, prompt_turns=1, rejected=(Message("assistant", answers[1]),))
+    return [Message("user", prompt)], [Message("assistant", chosen)], [Message("assistant", rejected)]
 
 
 def _inside_word(text: str, place: int) -> bool:
     return place < len(text) and text[place - 1].isalnum() and text[place].isalnum()
-
-
-def label_column(columns: Columns, numbers: bool) -> str:
-    """The column that says whether an answer is good; "" if none does. `numbers`: 1 and 0 say it too."""
-    return next((name for name in LABELS if name in columns and _good(columns[name], numbers) is not None), "")
-
-
-def _good(value: Any, numbers: bool) -> bool | None:
-    """Whether a cell says good or bad; None for anything else."""
-    if isinstance(value, bool):
-        return value
-    word = value.strip().lower() if isinstance(value, str) else ""
-    if word in GOOD or word in BAD:
-        return word in GOOD
-    number = cells.number(value) if numbers else None
-    return number > 0 if number in (-1, 0, 1) else None
-
-
-def rated(record: Record, columns: Columns, name: str) -> Record:
-    """A row whose last answer is good or bad, as the column `name` says; raises `UnusableRow`."""
-    good = _good(columns.get(name), numbers=True)
-    if good is None:
-        raise UnusableRow(f"has no label, good or bad, in '{name}': it is {columns.get(name)!r}")
-    answers = [number for number, turn in enumerate(record.messages) if turn.role == "assistant"]
-    if not answers or not answers[-1]:
-        raise UnusableRow("has a label, and no answer to a prompt")
-    return Record(
-        record.source, record.messages[: answers[-1] + 1], between=record.between, prompt_turns=answers[-1], label=good
-    )
-
-
-def used(record: Record, use: str) -> tuple[Record, ...]:
-    """What a record is to an objective that compares (`pairs`), rates (`rated`) or imitates (""); raises `UnusableRow`.
-
-    Imitated are chosen answers and good ones: a bad one is nothing.
-    """
-    if use == record.kind:
-        return (record,)
-    if use == "pairs":
-        raise UnusableRow("compares no two answers")
-    if use == "rated":
-        if record.kind != "pairs":
-            raise UnusableRow("has no label that says whether its answer is good or bad")
-        return record.answers
-    return (record.imitated,) if record.label is not False else ()

@@ -13,6 +13,7 @@ SORTS = 64  # of rows, by the names of their columns, that are remembered
 SILENT = ("", "__index_level_0__")  # pandas' index
 PART_WEIGHT = "has a weight that is neither 0 nor 1, and is trained on as if it were 1"
 TRAILS = "ends with a message that nothing answers, which is not trained on"
+CONTRADICTED = "has a chosen answer whose score is not above that of the rejected one"
 NEAR = "nearly repeats an earlier row (only case, width or white space differ)"
 
 
@@ -72,7 +73,7 @@ class Remarks:
             f"{kind.count} {'row' if kind.count == 1 else 'rows'} trained on that may be a mistake: {kind.sources[0]} "
             f"{kind.kind}"
             for kind in self._findings.of("odd")
-            if odd and kind.kind in (PART_WEIGHT, TRAILS, NEAR)
+            if odd and kind.kind in (PART_WEIGHT, TRAILS, CONTRADICTED, NEAR)
         ]
         self._fold()
         if self._unused:

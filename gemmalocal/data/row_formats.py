@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from gemmalocal.data import cells, preferences, turns
+from gemmalocal.data import cells, preferences, thumbs, turns
 from gemmalocal.data.cells import Columns, UnusableRow
 from gemmalocal.data.preferences import LINE, Compared
 from gemmalocal.data.remarks import Remarks, Unused
@@ -38,7 +38,7 @@ def detect(columns: Columns, use: RowKind | None = "") -> str:
     if Compared.of(columns):
         return "preference"
     shape = _detect_answer(columns)
-    return "rated" if shape != "text" and preferences.label_column(columns, use == "rated") else shape
+    return "rated" if shape != "text" and thumbs.label_column(columns, use == "rated") else shape
 
 
 def _detect_answer(columns: Columns) -> str:
@@ -116,7 +116,7 @@ class RowFormats:
             raise UnusableRow("has a weight of 0, so that nothing of it is trained on")
         plan.unused.look(columns)
         record = plan.read(source, columns, plan)
-        return preferences.rated(record, columns, plan.rated) if plan.rated else record
+        return thumbs.rated(record, columns, plan.rated, plan.read == self._chat) if plan.rated else record
 
     def _plan_for(self, names: tuple[str, ...], columns: Columns) -> _ReadingPlan:
         """Decide how such rows are read; where nothing stands in a column, it is as if that was not there."""
@@ -137,7 +137,7 @@ class RowFormats:
             unused = self._remarks.watch(name for name in columns if name not in used)
             return _ReadingPlan("template", lambda source, row, plan: fill(source, row), unused)
         shape, columns, renamed = self._detected(columns, filled)
-        label = preferences.label_column(columns, numbers=True) or "label" if shape == "rated" else ""
+        label = thumbs.label_column(columns, numbers=True) or "label" if shape == "rated" else ""
         answer_shape = _detect_answer(columns) if label else shape
         names = _names(answer_shape, columns)
         used_names = {*names, *turns.WEIGHTS, label, *_more_names(answer_shape)}
@@ -251,9 +251,8 @@ def _more_names(shape: str) -> set[str]:
 def _names(shape: str, columns: Columns) -> tuple[str, ...]:
     """The columns that a shape uses: what is asked (or all of it), and what is answered."""
     if shape == "preference":
-        names = Compared.of(columns) or preferences.COMPARED[0]
-        more = (*preferences.MORE, *preferences.SCORES, *turns.CONVERSATIONS)
-        return (*names, *more) if "instruction" in names else (*names, *preferences.SCORES, *turns.CONVERSATIONS)
+        names = Compared.of(columns)
+        return tuple(names.used) if names else preferences.COMPARED[0]
     if shape == "prompt":
         return _pair_of(columns) or next((pair for pair in PAIRS if pair[0] in columns), PAIRS[0])
     if shape == "instruction":

@@ -90,6 +90,26 @@ COMPARED: list[tuple[dict[str, Any], Record]] = [
         },
         PAIR,
     ),
+    ({"messages": said(ASK, GOOD), "rejected_response": "no"}, PAIR),  # ms-swift's
+    ({"prompt": "why?", "response_0": "no", "response_1": "because", "better_response_id": 1}, PAIR),  # PKU's
+    ({"prompt": "why?", "response_0": "because", "response_1": "no", "better_response_id": 0}, PAIR),
+    ({"history": "why?", "human_ref_A": "because", "human_ref_B": "no", "labels": 1}, PAIR),  # SHP's
+    ({"conversation_a": said(ASK, BAD), "conversation_b": said(ASK, GOOD), "winner": "model_b"}, PAIR),  # the arena's
+    ({"instruction": "why?", "input": "", "output_1": "no", "output_2": "because", "preference": 2}, PAIR),
+    ({"prompt": "why?", "chosen": json.dumps(said(GOOD)), "rejected": json.dumps(said(BAD))}, PAIR),
+    (
+        {"prompt": "why?", "chosen": "[a list] of", "rejected": "[1, 2]"},
+        Record("", (ASK, Message("assistant", "[a list] of")), prompt_turns=1,
+               rejected=(Message("assistant", "[1, 2]"),)),
+    ),
+    (
+        {"system": "be kind", "chosen": said(ASK, GOOD), "rejected": said(ASK, BAD)},
+        Record("", (SYSTEM, ASK, GOOD), prompt_turns=2, rejected=(BAD,)),
+    ),
+    (
+        {"prompt": said(SYSTEM), "chosen": said(ASK, GOOD), "rejected": said(ASK, BAD)},
+        Record("", (SYSTEM, ASK, GOOD), prompt_turns=2, rejected=(BAD,)),
+    ),
 ]  # fmt: skip
 
 
@@ -121,6 +141,11 @@ ODD: list[tuple[dict[str, Any], str]] = [
     ({"chosen": HH.format("because"), "rejected": HH.format("")}, "has no answer in 'rejected'"),
     ({"chosen": "Human: \n\nAssistant: a", "rejected": "Human: \n\nAssistant: b"}, "has an empty message in 'chosen'"),
     ({"prompt": "why?", "chosen": 1.5, "rejected": [{"x": 1}]}, "has a part that is not text in 'rejected'"),
+    (
+        {"prompt": "why?", "response_a": "a", "response_b": "b", "winner": "tie"},
+        "no better answer: 'winner' says 'tie'",
+    ),
+    ({"prompt": "", "chosen": "because", "rejected": "no"}, "has nothing in 'prompt'"),
     ({"prompt": "why?", "completion": "no", "label": True, "image": "a.png"}, "has images"),
 ]
 
@@ -140,6 +165,7 @@ def test_an_odd_row_is_left_out_with_a_sentence(tmp_path: Path, row: dict[str, A
         ({"question": "why?", "answer": "because", "thumb": "👎"}, False),
         ({"instruction": "why?", "output": "because", "feedback": "thumbs up"}, True),
         ({"messages": said(ASK, GOOD), "liked": "no"}, False),
+        ({"messages": said(ASK, GOOD, MORE), "kto_tag": False}, False),
         ({"Prompt": "why?", "Completion": "because", "Label": "True"}, True),
     ],
 )
@@ -234,3 +260,18 @@ def test_all_of_a_row_decides_whether_it_is_the_same(tmp_path: Path) -> None:
     assert (len(found), records.duplicates) == (4, 1)
     (near,) = records.findings.of("odd")
     assert (near.count, near.sources) == (1, ["a.jsonl:5"])
+
+
+def test_scores_that_contradict_the_choice_are_told(tmp_path: Path) -> None:
+    row = {"prompt": "why?", "chosen": "because", "rejected": "no", "score_chosen": 2, "score_rejected": 3.5}
+    _, records = read(tmp_path, row, {**row, "prompt": "when?", "score_chosen": 7})
+    (odd,) = records.findings.of("odd")
+    assert (odd.kind, odd.count) == ("has a chosen answer whose score is not above that of the rejected one", 1)
+
+
+def test_what_is_rated_is_the_last_answer_or_the_whole_completion(tmp_path: Path) -> None:
+    chat = {"messages": said(ASK, BAD, MORE, GOOD), "label": True}
+    parts = {"prompt": said(ASK), "completion": said(BAD, MORE, GOOD), "label": False}
+    found, _ = read(tmp_path, chat, parts)
+    assert [record.prompt_turns for record in found] == [3, 1]
+    assert [record.answers for record in found] == [(found[0],), (found[1],)]
