@@ -86,6 +86,7 @@ class _Tracker:
         self._inode = inode
         try:
             alive = self._job.alive  # asked before the last read
+            stopping = alive and self._job.asked_to_stop
             events_since = self._job.poll()
             damage, spec = self._read_spec()
             reported, self._reported = self._reported, reports.made_at(self._folder)
@@ -94,6 +95,7 @@ class _Tracker:
                 and not events_since
                 and reported == self._reported
                 and (alive, damage) == (self._last.state.alive, self._last.state.damage)
+                and stopping == self._last.stopping
             ):
                 return self._last
             for event in events_since:
@@ -104,7 +106,7 @@ class _Tracker:
                 trouble = history.death(self._job)
             at = at or safe_read.changed(self._folder / "job.json")
             verdict = reports.verdict(self._folder) if self._reported else ""
-            self._last = Run(self._folder, spec, _copy(self._state), trouble, at, verdict)
+            self._last = Run(self._folder, spec, _copy(self._state), trouble, at, verdict, stopping)
         except OSError:
             return None
         return self._last

@@ -220,6 +220,15 @@ class Job:
         """Whether its newest attempt was ended by somebody's wish."""
         return (self.directory / BY_PERSON).exists()
 
+    @property
+    def asked_to_stop(self) -> bool:
+        """Whether its inbox holds a wish that it end; an attempt begins with an empty one."""
+        try:
+            with safe_read.regular(self.directory / "inbox.jsonl") as inbox:
+                return b'"stop"' in inbox.read(TAIL)
+        except OSError:
+            return False
+
     def kill(self, by_person: bool = False) -> None:
         """End the job's whole process group at once; one that has just begun is waited for until it has signed.
 

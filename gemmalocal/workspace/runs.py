@@ -27,7 +27,7 @@ class Run:
     """A run as it was when looked at: `at` is when its events last changed (seconds since the epoch).
 
     `trouble` says why it did not come to a good end; None if it did, or lives. `verdict` is what its newest report says
-    of it, empty if there is none.
+    of it, empty if there is none. One that is `stopping` lives, and was asked to end.
     """
 
     folder: Path
@@ -36,6 +36,7 @@ class Run:
     trouble: GemmalocalError | None
     at: float
     verdict: str = ""
+    stopping: bool = False
 
     @property
     def name(self) -> str:

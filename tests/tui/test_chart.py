@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+from gemmalocal.jobs.events import Step
+from tui.series import SERIES, RunCurves
+from tui.widgets.chart_grid import Grid, Span, rounded_up, smoothed, span
 from tui.widgets.curve import MOST, Bucket, Curve
-from tui.widgets.loss_chart import Grid, smoothed
 from tui.widgets.marks import bar, spark
 
 
@@ -19,7 +21,7 @@ def buckets(points: Iterable[tuple[float, float]]) -> list[Bucket]:
 
 def test_a_spike_among_a_hundred_thousand_steps_is_seen() -> None:
     points = [(float(step), 9.0 if step == 54_321 else 2.0) for step in range(1, 100_001)]
-    grid = Grid(60, 10, 100_000, 2.0, 9.0)
+    grid = Grid(60, 10, Span(0, 100_000), 2.0, 9.0)
     mask = grid.ranges(buckets(points))
     assert grid.cell(54_321, 9.0) in mask
     assert len([place for place in mask if place[1] == 0]) == 1
@@ -27,7 +29,7 @@ def test_a_spike_among_a_hundred_thousand_steps_is_seen() -> None:
 
 def test_every_step_is_in_a_column_and_the_line_is_joined() -> None:
     points = [(float(step), 1.0 * step) for step in (1, 50, 100)]
-    grid = Grid(20, 8, 100, 1.0, 100.0)
+    grid = Grid(20, 8, Span(0, 100), 1.0, 100.0)
     assert {grid.cell(*point) for point in points} <= set(grid.ranges(buckets(points)))
     assert {column for column, _ in grid.line(points)} == set(range(grid.column(1) // 2, 20))
 
@@ -55,3 +57,41 @@ def test_no_number_is_left_out() -> None:
     assert [one.last for one in buckets([(1.0, 2.0), (2.0, math.nan), (3.0, 2.0)])] == [1.0, 3.0]
     assert bar(0.01, 10).count("█") == 1
     assert bar(7.0, 10) == "█" * 10
+
+
+def test_the_axis_ends_where_the_run_is_and_does_not_jump() -> None:
+    assert span("so far", 163, 4000) == (0, 200)
+    assert {span("so far", now, 4000).last for now in range(161, 200)} == {200}
+    assert span("so far", 3990, 4000) == (0, 4000)
+    assert span("so far", 0, 100) == (0, 100)
+    assert span("whole run", 163, 4000) == (0, 4000)
+    assert span("newest part", 1000, 4000) == (800, 1000)
+    assert all(rounded_up(count) >= count for count in range(1, 5000))
+
+
+def test_on_a_logarithmic_scale_decades_are_as_high_as_each_other() -> None:
+    grid = Grid(20, 30, Span(0, 10), 0.01, 100.0, logarithmic=True)
+    rows = [grid.row(value) for value in (100.0, 1.0, 0.01)]
+    assert abs((rows[1] - rows[0]) - (rows[2] - rows[1])) <= 1
+    assert grid.row(0.0) == 4 * 30 - 1  # below everything
+    labels = [grid.label(row, "{:.2f}".format) for row in range(30)]
+    assert float(labels[0]) > 100 > float(labels[12]) > 0.01
+
+
+def test_only_what_lies_in_the_span_is_drawn() -> None:
+    points = [(float(step), float(step)) for step in range(1, 101)]
+    grid = Grid(20, 10, Span(80, 100), 80.0, 100.0)
+    columns = {column for column, _ in grid.ranges(buckets(points))}
+    assert columns == set(range(20))
+    assert grid.line([(1.0, 1.0), (2.0, 2.0)]) == {}
+
+
+def test_curves_grow_by_what_is_new_and_follow_a_roll_back() -> None:
+    steps = [Step(n, 100, 1.0 * n, 80, 1e-4, 2.0, 2.0, 10**9) for n in range(1, 21)]
+    curves, (loss, rate, speed, memory, gradient) = RunCurves(), SERIES
+    assert len(curves.curve(loss, steps[:10]).buckets) == 10
+    assert len(curves.curve(loss, steps).buckets) == 20
+    again = [*steps[:5], Step(6, 100, 99.0, 80, 1e-4, 2.0, 2.0, 10**9)]
+    assert [bucket.sum for bucket in curves.curve(loss, again).buckets][-2:] == [5.0, 99.0]
+    newest = [curves.curve(series, again).buckets[-1].sum for series in (rate, speed, memory, gradient)]
+    assert newest == [1e-4, 40.0, 1.0, 2.0]

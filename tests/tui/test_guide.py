@@ -42,6 +42,7 @@ WORDS = {
     "pageup": "page up",
     "backspace": "backspace",
     "slash": "`/`",
+    "shift+tab": "shift-tab",
 }
 
 

@@ -92,14 +92,15 @@ class PreparingScreen(OneRunScreen):
         """How it stands, if there is news; not for the event loop."""
         alive = self._job.alive  # asked before the last read
         events = self._job.poll()
-        if self._run is not None and not events and alive == self._state.job.alive:
+        stopping = alive and self._job.asked_to_stop
+        if self._run is not None and not events and (alive, stopping) == (self._state.job.alive, self._run.stopping):
             return None
         for event in events:
             preparations.fold(self._state, event)
         self._state.job.alive, self._state.job.damage = alive, history.damage(self._folder)
         killed = self._state.job.status == "killed"
         trouble = history.death(self._job) if killed else history.trouble(self._folder, self._state.job)
-        return Run(self._folder, history.known_spec(self._folder), self._state.job, trouble, 0.0)
+        return Run(self._folder, history.known_spec(self._folder), self._state.job, trouble, 0.0, stopping=stopping)
 
     def _draw(self) -> None:
         assert self._run is not None
@@ -107,7 +108,7 @@ class PreparingScreen(OneRunScreen):
         title = self.query_one(TitleLine)
         title.left = f"{self._folder.name} · {self._run.spec.get('task', '?')}"
         title.right = f"{mark(state.job.status)} {state.job.status}"
-        self.query_one("#doing", Static).update(doing(state))
+        self.query_one("#doing", Static).update(doing(state, self._run.stopping))
         self._fill(state.documents)
         self.query_one("#counts", Static).update(counts(state))
         self._show_trouble(self._run)
@@ -181,12 +182,12 @@ def model_of(spec: dict[str, Any]) -> str:
     return next((model for model in named if model != "?"), "")
 
 
-def doing(state: Preparing) -> str:
+def doing(state: Preparing, stopping: bool = False) -> str:
     """What goes on with its progress, or what was last said."""
     job = state.job
     if not job.alive:
         return job.last_word.message if job.last_word is not None else ""
-    words = [job.stage or "starting"]
+    words = ["stopping: it finishes this answer" if stopping else job.stage or "starting"]
     if job.progress:
         share = job.progress.done / max(1, job.progress.total)
         words.append(f"{bar(share, 16)} {job.progress.done:,} of {job.progress.total:,} {job.progress.what}")

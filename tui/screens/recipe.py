@@ -131,6 +131,7 @@ class RecipeScreen(FormScreen):
 
     async def _start(self, recipe: Recipe) -> None:
         with self.problem_shown("The run could not be started"):
+            self.query_one(TitleLine).right = "starting ..."
             job = await asyncio.to_thread(runs.begin, recipe, None, self.stem)
             self._keep()  # with the run
             self.post_message(JobStarted(job))

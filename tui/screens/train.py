@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from pathlib import Path
-from typing import Any
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -13,23 +13,30 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gemmalocal.jobs import history
-from gemmalocal.jobs.events import Step
-from gemmalocal.jobs.history import JobState
-from gemmalocal.planning import device_memory, throughput
+from gemmalocal.planning import device_memory
 from gemmalocal.workspace.runs import Run
 from tui.background import run_in_background
+from tui.run_words import doing, numbers, samples, standing
 from tui.screens.compare import CompareScreen
 from tui.screens.export import ExportScreen
 from tui.screens.next_steps import again
+from tui.screens.pick import PickScreen
 from tui.screens.run_screen import OneRunScreen
 from tui.screens.verdict import VerdictScreen
-from tui.widgets.curve import Curve
+from tui.series import SERIES, RunCurves, Series
+from tui.theme import framed, told
+from tui.widgets.chart_grid import ZOOMS
+from tui.widgets.choice import Choice
 from tui.widgets.keys import Keys
-from tui.widgets.loss_chart import LossChart
-from tui.widgets.marks import bar, change, mark
+from tui.widgets.series_chart import HELD_OUT, OTHERS, ChartLine, SeriesChart
 from tui.widgets.title_line import TitleLine
 
-PANEL = 26  # cells of the numbers' panel
+KEYS = "tab next · z zoom · l log · ← → read · m more runs"
+TICK = 1.0  # seconds between two looks at how long something takes
+
+
+class Tabs(Choice, can_focus=False):
+    """The series, to be clicked; keys belong to the screen."""
 
 
 class TrainScreen(OneRunScreen):
@@ -40,41 +47,60 @@ class TrainScreen(OneRunScreen):
         Binding("v", "verdict", "Verdict"),
         Binding("e", "export", "Export"),
         Binding("a", "again", "Edit recipe, again"),
+        Binding("tab", "series(1)", "Next curve", show=False),
+        Binding("shift+tab", "series(-1)", "Curve before", show=False),
+        Binding("z", "zoom", "Zoom", show=False),
+        Binding("l", "logarithmic", "Log scale", show=False),
+        Binding("right", "cursor(1)", "Read values", show=False),
+        Binding("left", "cursor(-1)", "Read values", show=False),
+        Binding("m", "others", "Other runs", show=False),
         *OneRunScreen.JOB_KEYS,
-        Binding("escape", "app.pop_screen", "Home"),
+        Binding("escape", "back", "Home"),
     ]
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._memory = 0
-        self._curve, self._counted = Curve(), 0
-        self._newest: Step | None = None
+        self._curves: dict[Path, RunCurves] = {}
+        self._runs: list[Run] = []
+        self._others: list[Path] = []  # runs that are laid over
 
     def compose(self) -> ComposeResult:
         """Title, what it does, chart and numbers, samples, keys."""
         yield TitleLine()
-        yield Static(id="doing", markup=False)
+        yield Static("starting", id="doing", markup=False)
         with Horizontal(id="middle"):
-            yield LossChart()
-            yield Static(id="numbers")
-        with Vertical(id="below"):
+            with framed(Vertical(id="chart-box"), "Curve", KEYS):
+                yield Tabs([series.name for series in SERIES], SERIES[0].name)
+                yield SeriesChart()
+                yield Static(id="legend")
+            yield framed(Static(id="numbers"), "Figures")
+        with framed(Vertical(id="below"), "Answers"):
             yield Static(id="trouble")
             yield Static(id="samples")
         yield Keys()
 
     def on_mount(self) -> None:
         """Ask how much memory the machine has, for runs that do not tell that of their device."""
-        self.query_one(TitleLine).left = self._folder.name
+        title = self.query_one(TitleLine)
+        title.left, title.right = self._folder.name, told("live").plain.replace("running", "starting")
         run_in_background(self, self._ask_memory())
+        self.set_interval(TICK, self._tick)
 
     async def _ask_memory(self) -> None:
         self._memory = (await asyncio.to_thread(device_memory.ram)).total
         self._draw()
 
     def show_runs(self, runs: list[Run]) -> None:
-        """Draw it again if it has changed; leave if it was deleted."""
-        if self._see(runs):
+        """Draw it again if it, or one beside it, has changed; leave if it was deleted."""
+        before, self._runs = {run.folder: run for run in self._runs}, runs
+        beside = any(run is not before.get(run.folder) for run in runs if run.folder in self._others)
+        if self._see(runs) or beside:
             self._draw()
+
+    def _tick(self) -> None:
+        if self._run is not None and self._run.state.alive:
+            self._tell("#doing", doing(self._run, time.time()), layout=False)
 
     def _draw(self) -> None:
         if (run := self._run) is None:
@@ -82,31 +108,65 @@ class TrainScreen(OneRunScreen):
         state = run.state
         title = self.query_one(TitleLine)
         title.left = f"{run.name} · {Path(history.word(run.spec, 'model')).name}"
-        title.right = standing(state)
-        self._tell("#doing", doing(state), layout=False)
-        last = state.steps[-1].steps if state.steps else 1
-        held_out = [(evaluation.step, evaluation.loss) for evaluation in state.evaluations]
-        self.query_one(LossChart).show(self._grown(state.steps), held_out, last)
+        title.right = standing(state, run.stopping)
+        self._tell("#doing", doing(run, time.time()), layout=False)
+        self._draw_chart(run)
         self._tell("#numbers", numbers(state, state.plan.get("device_memory", self._memory)), layout=False)
         self._show_trouble(run)
         self._tell("#samples", samples(state))
+        below = self.query_one("#below")
+        below.display = run.trouble is not None or bool(state.samples)
+        below.border_title = "What happened" if run.trouble is not None else "Answers"
         self.refresh_bindings()
+
+    @property
+    def _series(self) -> Series:
+        name = self.query_one(Tabs).value
+        return next(series for series in SERIES if series.name == name)
+
+    def _draw_chart(self, run: Run) -> None:
+        series = self._series
+        beside = [other for other in self._runs if other.folder in self._others]
+        lines = [self._line(series, each) for each in (run, *beside)]
+        steps = run.state.steps[-1].steps if run.state.steps else 1
+        self.query_one(SeriesChart).show(lines, steps, series.form)
+        self._draw_legend()
+
+    def _line(self, series: Series, run: Run) -> ChartLine:
+        curve = self._curves.setdefault(run.folder, RunCurves()).curve(series, run.state.steps)
+        held_out = [(each.step, each.loss) for each in run.state.evaluations] if series.held_out else []
+        return ChartLine(run.name, curve, held_out if run.folder == self._folder or self._others else [])
+
+    def _draw_legend(self) -> None:
+        chart = self.query_one(SeriesChart)
+        if chart.cursor is not None:
+            self._tell("#legend", chart.reading(), layout=False)
+            return
+        parts: list[Content | tuple[str, str] | str] = [
+            ("⠒ ", "$accent"),
+            self._folder.name if self._others else "mean",
+        ]
+        for style, folder in zip(OTHER_STYLES, self._others, strict=False):
+            parts += ["  ", ("⠒ ", style), folder.name]
+        if self._series.held_out:
+            parts += ["  ", (f"{HELD_OUT} ", "$warning"), "held-out"]
+        parts.append((f"   {chart.zoom}{', log scale' * chart.logarithmic}", "$muted"))
+        self._tell("#legend", Content.assemble(*parts), layout=False)
+
+    def on_choice_changed(self) -> None:
+        """Another series."""
+        if self._run is not None:
+            self._draw_chart(self._run)
+
+    def on_series_chart_looked(self) -> None:
+        """Another part of it, or another step."""
+        self._draw_legend()
 
     def _tell(self, where: str, content: str | Content, layout: bool = True) -> None:
         """Show something, where it is news; with `layout` if it may take another room: all is drawn then."""
         static = self.query_one(where, Static)
         if static.content != content:
             static.update(content, layout=layout)
-
-    def _grown(self, steps: list[Step]) -> Curve:
-        """The curve with the steps that came since; from the first one where the run has gone back."""
-        count = self._counted
-        if count > len(steps) or (count and steps[count - 1] is not self._newest):
-            self._curve, count = Curve(), 0
-        for step in steps[count:]:
-            self._curve.add(step.step, step.loss)
-        self._counted, self._newest = len(steps), steps[-1] if steps else None
-        return self._curve
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What a run made can be compared and exported, once it has made something."""
@@ -117,6 +177,50 @@ class TrainScreen(OneRunScreen):
         if action == "again":
             return self._run is not None and self._run.state.status != "live"
         return super().check_action(action, parameters)
+
+    def action_series(self, by: int) -> None:
+        """Another curve."""
+        self.query_one(Tabs).action_move(by)
+
+    def action_zoom(self) -> None:
+        """What is so far, its newest part, the whole run, and so on."""
+        chart = self.query_one(SeriesChart)
+        chart.cursor = None
+        chart.zoom = ZOOMS[(ZOOMS.index(chart.zoom) + 1) % len(ZOOMS)]
+
+    def action_logarithmic(self) -> None:
+        """A scale on which small values are seen beside large ones, or no longer."""
+        chart = self.query_one(SeriesChart)
+        chart.logarithmic = not chart.logarithmic
+
+    def action_cursor(self, by: int) -> None:
+        """Read what the curve is at a step."""
+        self.query_one(SeriesChart).move(by)
+
+    def action_back(self) -> None:
+        """Read no step any more; then home."""
+        chart = self.query_one(SeriesChart)
+        if chart.cursor is not None:
+            chart.cursor = None
+        else:
+            self.action_leave()
+
+    def action_others(self) -> None:
+        """Lay another run over this one, or take it away."""
+        offers = [
+            (Content.assemble("✓ " if run.folder in self._others else "  ", (run.name, "bold")), str(run.folder))
+            for run in self._runs
+            if run.folder != self._folder and run.state.steps
+        ]
+
+        def chosen(folder: str | None) -> None:
+            if folder is not None:
+                path = Path(folder)
+                kept = [other for other in self._others if other != path]
+                self._others = kept if path in self._others else [*kept, path][-len(OTHERS) :]
+                self._draw()
+
+        self.app.push_screen(PickScreen("Which run beside this one?", lambda: offers), chosen)
 
     def action_compare(self) -> None:
         """Ask the base and this run the same."""
@@ -136,71 +240,4 @@ class TrainScreen(OneRunScreen):
         self.app.push_screen(ExportScreen(self._folder))
 
 
-def standing(state: JobState) -> str:
-    """State, step and what is left, for the title."""
-    parts = [f"{mark(state.status)} {state.status}"]
-    if state.steps:
-        last = state.steps[-1]
-        parts.append(f"step {last.step:>{len(str(last.steps))}} / {last.steps}")
-        if state.status == "live":
-            parts.append(f"{throughput.duration(throughput.seconds_left(state.steps)):>6} left")
-    return "   ".join(parts)
-
-
-def doing(state: JobState) -> str:
-    """What goes on, or what was last said."""
-    words = [state.stage] if state.alive and state.stage else []
-    if state.alive and state.progress:
-        share = state.progress.done / max(1, state.progress.total)
-        words.append(f"{bar(share, 16)} {state.progress.what}")
-    elif state.notices:
-        words.append(state.notices[-1])
-    return " · ".join(words)
-
-
-def numbers(state: JobState, memory: int) -> Content:
-    """The panel: label on the left, number on the right, in fixed places."""
-    rows: list[tuple[str, str]] = []
-    if state.evaluations:
-        first, now, best = state.evaluations[0], state.evaluations[-1], state.best
-        rows += [("held-out loss", f"{now.loss:.3f}"), ("change", change(first.loss, now.loss))]
-        if best is not None:
-            rows.append((f"best, step {best.step}", f"{best.loss:.3f}"))
-    if state.steps:
-        last = state.steps[-1]
-        rows += [
-            ("training loss", f"{last.loss:.3f}"),
-            ("speed", f"{throughput.tokens_per_second(state.steps):.0f} tok/s"),
-            ("learning rate", f"{last.learning_rate:.2e}"),
-            ("gradient norm", f"{last.grad_norm:.2f}"),
-        ]
-        peak = max(step.memory for step in state.steps[-throughput.RECENT :])
-        rows.append(("memory", f"{peak / 1e9:.2f} of {memory / 1e9:.0f} GB" if memory else f"{peak / 1e9:.2f} GB"))
-        if memory:
-            rows.append(("", bar(peak / memory, PANEL)))
-    if state.skipped or state.rollbacks:
-        rows += [("steps skipped", str(len(state.skipped))), ("times gone back", str(len(state.rollbacks)))]
-    if state.saved:
-        rows.append(("last save", f"step {state.saved.step}"))
-    parts: list[Any] = []
-    for label, value in rows:
-        parts += [(label, "$text-muted"), value.rjust(PANEL - len(label)), "\n"]
-    if state.steps or state.evaluations:
-        legend = [("\n⠒ ", "$accent"), "smoothed  ", ("○ ", "$warning"), "held-out"]
-        parts += legend
-    return Content.assemble(*parts)
-
-
-def samples(state: JobState) -> Content:
-    """The first prompt's answers: the earliest, and the newest."""
-    if not state.samples:
-        return Content("")
-    prompt = state.samples[0].prompt
-    mine = [sample for sample in state.samples if sample.prompt == prompt]
-    shown = mine if len(mine) == 1 else [mine[0], mine[-1]]
-    parts: list[Any] = []
-    for sample in shown:
-        text = f"{sample.text.strip()}{'' if sample.stopped else ' …'}".replace("\n", " ⏎ ")
-        where = f"step {sample.step}"
-        parts += [(f"{where:<10}", "$text-muted"), (f"{sample.prompt.strip()} ", "$text-muted"), text, "\n"]
-    return Content.assemble(*parts[:-1])
+OTHER_STYLES = ("$secondary", "$good", "$primary")  # of OTHERS, as in the style sheet
