@@ -83,8 +83,13 @@ def lines(report: dict[str, Any], colour: bool = True) -> Iterator[str]:
     if rows and not colour:
         yield f"\nWhat is learned stands between {MARKS[0]} and {MARKS[1]}."
     for row in rows:
-        yield f"\n{on_line(row['source'])}"
+        rated = f" ({'good' if row['label'] else 'bad'})" if "label" in row else ""
+        yield f"\n{on_line(row['source'])}{rated}"
         yield joined(*(_piece(text, supervised, colour) for text, supervised in row["pieces"]))
+        if "rejected" in row:
+            rejected = row["rejected"]
+            yield styled(f"rejected, {rejected['supervised']} tokens (chosen {row['supervised']})", bold=True)
+            yield joined(*(_piece(text, supervised, colour) for text, supervised in rejected["pieces"]))
 
 
 def problems(report: dict[str, Any]) -> Iterator[str]:
@@ -110,6 +115,9 @@ def _numbers(report: dict[str, Any]) -> Iterator[str]:
     for side in ("train", "held_out"):
         yield from _side(side.replace("_", "-"), report[side])
     yield _line("not used", f"{report['left_out']:>7} rows left out, {report['duplicates']} duplicates")
+    if equal := report.get("equal_answers"):
+        pairs = equal + report["train"]["rows"] + report["held_out"]["rows"]
+        yield _line("", f"{equal:>7} pairs of equal answers, {100 * equal / pairs:.1f} % of all, among them")
     cut = report["train"]["cut"] + report["held_out"]["cut"]
     yield _line("", f"longer than {long_rows['max_length']} tokens: {cut} cut, {long_rows['split']} split")
     bins = report["train"]["histogram"]
@@ -128,6 +136,16 @@ def _side(name: str, numbers: dict[str, Any]) -> Iterator[str]:
     yield _line(name, counted)
     median, most, longest = (numbers[f"length_{which}"] for which in ("median", "p95", "max"))
     yield _line("", f"lengths: median {median}, 95 % up to {most}, longest {longest}")
+    if judged := numbers.get("judged"):
+        yield _line("", _judged(judged))
+
+
+def _judged(judged: dict[str, Any]) -> str:
+    """Of answers that are compared or rated: how long they are by what was said of them."""
+    good, bad = judged["good_median"], judged["bad_median"]
+    if judged["kind"] == "rated":
+        return f"{judged['good']} good ones of median {good} tokens, {judged['bad']} bad ones of {bad}"
+    return f"chosen median {good}, rejected {bad} tokens; chosen longer in {100 * judged['chosen_longer']:.0f} %"
 
 
 def _problem(problem: dict[str, Any]) -> Iterator[str]:

@@ -70,7 +70,7 @@ class Lint:
             *_text(record),
             *_reply(record),
             *seam,
-            *self._room(record, examples),
+            *self._room(record, examples[:1] if record.rejected else examples),
         ):
             self._findings.warn(kind, record.source, example)
         if record.reply:
@@ -136,7 +136,7 @@ def _text(record: Record) -> Iterator[tuple[str, str]]:
 
 
 def _full_text(record: Record) -> str:
-    return record.text or "\n".join(message.content for message in record.messages)
+    return record.text or "\n".join(message.content for message in record.messages + record.rejected)
 
 
 def _excerpt(text: str, match: re.Match[str]) -> str:

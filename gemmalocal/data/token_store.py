@@ -111,6 +111,11 @@ class Examples(Sequence[Example]):
         return int(self._rows["supervised"][self._chosen].sum(dtype=np.int64))
 
     @property
+    def learned(self) -> NDArray[np.int64]:
+        """Tokens of each example that are learned, (examples,) int64, without reading any: of a pair, its answers'."""
+        return self._rows["supervised"][self._chosen].astype(np.int64)
+
+    @property
     def cut(self) -> int:
         """How many examples were cut."""
         return int(self._rows["cut"][self._chosen].sum())
@@ -175,6 +180,11 @@ class Writer:
         if example.label is not None:
             self._labels.append(example.label)
 
+    @property
+    def labels(self) -> NDArray[np.int8]:
+        """Of the examples so far, (rows,) int8; of those without any, (0,)."""
+        return np.array(self._labels, np.int8)
+
     def close(
         self,
         held_out: NDArray[np.bool_],
@@ -196,7 +206,7 @@ class Writer:
         ]
         other_files += [_File(self._folder / TIMES, _array(times))] if times is not None else []
         if self._labels:
-            other_files.append(_File(self._folder / LABELS, _array(np.array(self._labels, np.int8))))
+            other_files.append(_File(self._folder / LABELS, _array(self.labels)))
         files = {file.name: file.close() for file in (self._ids, self._weights, self._sources, *other_files)}
         (self._folder / HASHES).write_text(hashes.seal({FILES: files}), encoding="utf-8")
         check_ids(self._folder, vocabulary)

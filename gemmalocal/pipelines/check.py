@@ -34,7 +34,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         "memory": memory(decided),
         "checkpointing": decided.recipe.train.checkpointing,
         "time": duration(recipe, prepared),
-        "rows": page(prepared, prepared.train[:SHOWN]),
+        "rows": page(prepared, prepared.train[: SHOWN * prepared.train.group]),
     }
     report["notes"] += schedule_remarks(recipe.train, prepared.train.groups, prepared.held_out.groups)
     report["notes"] += filter(None, [backend.device_remark()])

@@ -2,7 +2,8 @@
 
 First comes what `check` says of them, without the memory and the time. Commands: page (side: train or held_out,
 first, count), find (side, text, and lines: only of these of a file, by its name), again (they were changed: read them
-anew), stay (somebody still looks), end. The spec is a recipe.
+anew), stay (somebody still looks), end. The spec is a recipe; one that names no objective shows rows as what they are:
+pairs are one row each, with both answers.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 from gemmalocal.jobs.events import Declined, Event, Finished, Found, Report, Rows
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.loading import Prepared
-from gemmalocal.pipelines.shared.survey import page, survey
+from gemmalocal.pipelines.shared.survey import kind_of_rows, page, survey
 from gemmalocal.recipe.schema import Recipe
 
 IDLE = 600.0  # seconds without a command after which it ends by itself
@@ -28,7 +29,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     """Read the rows of the recipe `spec`, then answer."""
     recipe = Recipe.model_validate(spec)
     prepared, store = Prepared(), directory / "rows"
-    yield Report((yield from survey(recipe, prepared, store)))
+    use = kind_of_rows(recipe.data) if "objective" not in spec else None
+    yield Report((yield from survey(recipe, prepared, store, use)))
     last_command = time.monotonic()
     while time.monotonic() - last_command < IDLE:
         new_commands = commands()
@@ -44,7 +46,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
                 case "again":
                     prepared = Prepared(prepared.folder, prepared.tokenizer)
                     shutil.rmtree(store)
-                    yield Report((yield from survey(recipe, prepared, store)))
+                    yield Report((yield from survey(recipe, prepared, store, use)))
                 case "stay":
                     pass  # somebody is still looking
                 case "end" | "stop":
@@ -60,7 +62,8 @@ def _page(prepared: Prepared, command: dict[str, Any]) -> Event:
     if side not in ("train", "held_out") or not isinstance(first, int) or not isinstance(count, int) or first < 0:
         return Declined("page", "a page is of a side (train or held_out), from a first row, of a count")
     examples = prepared.train if side == "train" else prepared.held_out
-    return Rows(side, first, page(prepared, examples[first : first + min(max(count, 0), PAGE_ROWS)]))
+    last = first + min(max(count, 0), PAGE_ROWS)
+    return Rows(side, first, page(prepared, examples[first * examples.group : last * examples.group]))
 
 
 def _find(prepared: Prepared, command: dict[str, Any]) -> Event:
@@ -71,10 +74,12 @@ def _find(prepared: Prepared, command: dict[str, Any]) -> Event:
     wanted, tokenizer = text.casefold(), prepared.tokenizer
     assert tokenizer is not None
     allowed = None if lines is None else {f"{name}:{line}" for name in lines for line in lines[name]}
+    group = examples.group
     places = [
-        place
+        place // group
         for place, source in enumerate(examples.sources(len(examples)))
         if (allowed is None or Path(source).name in allowed)
         and (not wanted or wanted in tokenizer.decode(examples[place].ids.tolist(), special=True).casefold())
     ]
+    places = sorted(set(places))
     return Found(side, text, places)

@@ -123,10 +123,10 @@ def _of_trl(shape: str, tokenizer: Any) -> Iterator[list[list[int]]]:
     trainer = KTOTrainer if shape.startswith("rated") else DPOTrainer
     settings = SimpleNamespace(dataset_num_proc=None, max_length=None, truncation_mode="keep_start")
     stub = SimpleNamespace(_tokenizer=tokenizer, calculate_KL=False)
-    for row in rows(shape):  # one by one, for columns of different kinds
-        dataset = Dataset.from_list([maybe_extract_prompt(row)])
-        (made,) = trainer._prepare_dataset(stub, dataset, tokenizer, settings, shape)
-        yield [made[name] for name in parts(row)]
+    drawn = rows(shape)
+    dataset = Dataset.from_list([maybe_extract_prompt(row) for row in drawn])
+    for made in trainer._prepare_dataset(stub, dataset, tokenizer, settings, shape):
+        yield [made[name] for name in parts(drawn[0])]
 
 
 def main(folder: str) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,9 @@ from gemmalocal import cli, worker
 from gemmalocal.cli.check import coloured, lines
 from gemmalocal.cli.output import page
 from gemmalocal.jobs import history
-from gemmalocal.pipelines.shared.survey import histogram
+from gemmalocal.jobs.events import Event
+from gemmalocal.pipelines.shared.loading import Prepared
+from gemmalocal.pipelines.shared.survey import histogram, survey
 from gemmalocal.recipe import recipe_file
 
 
@@ -88,3 +92,72 @@ def test_a_run_keeps_its_rows_and_check_learns_its_pace(recipe_path: Path, rows:
     time = json.loads(report)["time"]
     assert time["seconds"] > 0
     assert time["why"] == "by the pace of one"
+
+
+def judged_rows(path: Path) -> Path:
+    """Twenty-four pairs of which three quarters have the longer answer chosen, and two of equal answers."""
+    rows = [
+        {
+            "prompt": f"of {number}:",
+            "chosen": f" and the quote {number}",
+            "rejected": " the" + " and" * 9 * (number % 4 == 0),
+        }
+        for number in range(24)
+    ]
+    rows += [{"prompt": f"of {number}:", "chosen": " the same", "rejected": " the same"} for number in range(2)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    return path
+
+
+def test_pairs_are_shown_with_both_answers(recipe_path: Path, tmp_path: Path) -> None:
+    rows = judged_rows(tmp_path / "pairs.jsonl")
+    code, printed = checked(recipe_path, "--set", f"data.path={rows}", "--set", "objective.kind=dpo")
+    assert code == 0
+    assert "shape preference" in printed
+    assert "chosen longer in 7" in printed
+    assert "2 pairs of equal answers, 7.7 % of all" in printed
+    first = printed.partition("pairs.jsonl:2\n")[2]
+    assert first.startswith("<bos>of 1:⟦ and the quote 1<eos>⟧\nrejected, 2 tokens (chosen 10)\n⟦ the<eos>⟧")
+    code, printed = checked(recipe_path, "--set", f"data.path={rows}")
+    assert "26 rows compare two answers" not in printed
+    assert "24 rows compare two answers: only the chosen ones are trained on, to be imitated" in printed
+    assert "\nrejected, " not in printed
+
+
+def test_rated_rows_are_shown_with_their_label(recipe_path: Path, tmp_path: Path) -> None:
+    rows = tmp_path / "rated.jsonl"
+    rows.write_text(
+        "\n".join(json.dumps({"prompt": f"of {n}:", "completion": " the", "label": n % 3 == 0}) for n in range(30))
+    )
+    code, printed = checked(recipe_path, "--set", f"data.path={rows}", "--set", "objective.kind=kto")
+    assert code == 0
+    assert "good ones of median 2 tokens" in printed
+    assert " (good)\n<bos>of " in printed
+    assert " (bad)\n<bos>of " in printed
+
+
+@pytest.mark.parametrize(("longer", "said"), [(24, "longer one"), (0, "shorter or as long one"), (12, "")])
+def test_a_preference_for_length_is_told(recipe_path: Path, tmp_path: Path, longer: int, said: str) -> None:
+    rows = [
+        {
+            "prompt": f"of {n}:",
+            "chosen": " and the quote of it" if n < longer else " an",
+            "rejected": " and the quote of it" if n >= longer else " x",
+        }
+        for n in range(24)
+    ]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    settings = f"data.path={tmp_path / 'p.jsonl'}", "objective.kind=dpo", "data.split=0"
+    prepared = Prepared()
+    report = _report(survey(recipe_file.load(str(recipe_path), settings), prepared, tmp_path / "rows"))
+    assert [note for note in report["notes"] if "all that is learned" in note] == (
+        [f"in 100 % of the pairs the chosen answer is the {said}: that may be all that is learned"] if said else []
+    )
+
+
+def _report(survey: Generator[Event, None, dict[str, Any]]) -> dict[str, Any]:
+    while True:
+        try:
+            next(survey)
+        except StopIteration as end:
+            return dict(end.value)

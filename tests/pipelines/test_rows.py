@@ -15,8 +15,11 @@ from gemmalocal.errors import DatasetError
 from gemmalocal.files import paths
 from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Declined, Event, Failed, Finished, Found, Report, Rows
+from gemmalocal.pipelines.rows import run
+from gemmalocal.recipe import recipe_file
 from gemmalocal.workspace import rows as views
 from tests.tui.recorded import RUNS, prepared, record
+from tui.widgets.row_card import as_trained
 
 
 @contextmanager
@@ -119,3 +122,45 @@ def test_which_rows_are_meant(recipe_path: Path, rows: Path) -> None:
     broken.mkdir()
     (broken / "job.json").write_text("{}")
     assert {name for name, _, _ in views.offers()} >= {"docs", "quotes", "tuned"}
+
+
+def browsed(spec: dict[str, Any], folder: Path, *wishes: dict[str, Any]) -> list[Event]:
+    """What the job says of rows, in this process."""
+    waiting = [*wishes, {"do": "end"}]
+    return list(run(spec, folder, lambda: [waiting.pop(0)] if waiting else []))
+
+
+def test_pairs_are_browsed_with_both_answers(recipe_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    rows = [{"prompt": f"of {n}:", "chosen": f" the quote {n}", "rejected": " an and"} for n in range(9)]
+    path.write_text("\n".join(map(json.dumps, rows)))
+    model = str(recipe_file.load(str(recipe_path)).model)
+    spec = {"model": model, "data": {"path": str(path), "split": 0}, "train": {"epochs": 1}}
+    page, find = {"do": "page", "side": "train", "first": 4, "count": 3}, {"do": "find", "side": "train", "text": "and"}
+    said = browsed(spec, tmp_path / "a", page, find, {**find, "text": "quote 4"})
+    report = next(event.data for event in said if isinstance(event, Report))
+    assert report["train"]["rows"] == 9
+    assert report["train"]["judged"] == {
+        "kind": "pairs", "good": 9, "bad": 9, "good_median": 8, "bad_median": 5, "chosen_longer": 1.0
+    }  # fmt: skip
+    (shown,) = (event.rows for event in said if isinstance(event, Rows))
+    assert [row["source"] for row in shown] == [f"pairs.jsonl:{number}" for number in (5, 6, 7)]
+    assert shown[0]["pieces"] == [("<bos>of 4:", False), (" the quote 4<eos>", True)]
+    assert shown[0]["rejected"]["pieces"] == [(" an and<eos>", True)]
+    assert [event.places for event in said if isinstance(event, Found)] == [list(range(9)), [4]]
+    assert "rejected, 5 tokens" in as_trained(shown[0]).plain
+    imitated = browsed({**spec, "objective": {"kind": "sft"}}, tmp_path / "b", page)
+    (shown,) = (event.rows for event in imitated if isinstance(event, Rows))
+    assert "rejected" not in shown[0]
+
+
+def test_pairs_and_thumbs_are_browsed_as_thumbs(recipe_path: Path, tmp_path: Path) -> None:
+    path = tmp_path / "votes.jsonl"
+    rows: list[dict[str, Any]] = [{"prompt": "of a:", "chosen": " the", "rejected": " an"}]
+    rows.append({"prompt": "of b:", "completion": " and", "label": False})
+    path.write_text("\n".join(map(json.dumps, rows)))
+    model = str(recipe_file.load(str(recipe_path)).model)
+    spec = {"model": model, "data": {"path": str(path), "split": 0}, "train": {"epochs": 1}}
+    said = browsed(spec, tmp_path / "a", {"do": "page", "side": "train", "first": 0, "count": 9})
+    (shown,) = (event.rows for event in said if isinstance(event, Rows))
+    assert [(row["source"][-1], row["label"]) for row in shown] == [("1", True), ("1", False), ("2", False)]

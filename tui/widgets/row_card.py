@@ -16,6 +16,7 @@ from tui.widgets.marks import bar
 
 TRAINED, GIVEN = "", "$text-muted"  # bright and dim: to be told apart without colours too
 SOUGHT = "reverse"
+JUDGED = ("prompt", "chosen", "rejected", "completion")  # of a row that compares answers, or rates one
 KINDS = 5  # kinds of problems, or reasons, that the numbers name
 
 
@@ -51,20 +52,38 @@ class RowCard(Static):
 
 
 def as_trained(row: Mapping[str, Any]) -> Content:
-    """A row out of `pipelines.check.page`."""
+    """A row out of `pipelines.check.page`; of a pair both answers, the chosen one first."""
     parts = list(_pieces(row["pieces"]))
     if row["hidden"]:
         parts.append(Content.styled(f"\n… {row['hidden']:,} more tokens, trained on too …\n", "$text-warning"))
         parts += _pieces(row["end"])
+    if other := row.get("rejected"):
+        parts += [Content.styled(f"\nrejected, {other['supervised']:,} tokens\n", "bold $secondary"), as_trained(other)]
     return Content.assemble(*parts)
 
 
 def as_written(row: Mapping[str, Any]) -> Content:
     """A row of a dataset as it is written, where no tokenizer has seen it."""
+    if isinstance(row.get("prompt"), list):
+        return _as_judged(row)
     if "messages" not in row:
         return Content.styled(_visible(str(row.get("text", ""))), TRAINED)
+    return _turns(row["messages"])
+
+
+def _as_judged(row: Mapping[str, Any]) -> Content:
+    """A prompt and what was answered: the chosen and the rejected one, or one that was rated."""
+    parts: list[Any] = [_turns(row["prompt"])]
+    for name in JUDGED[1:]:
+        if isinstance(row.get(name), list):
+            rated = (" good" if row.get("label") else " bad") if name == "completion" else ""
+            parts += [(f"\n{name}{rated}\n", "bold $secondary"), _turns(row[name])]
+    return Content.assemble(*parts)
+
+
+def _turns(turns: Sequence[Mapping[str, Any]]) -> Content:
     parts: list[Any] = []
-    for turn in row["messages"]:
+    for turn in turns:
         style = TRAINED if turn["role"] == "assistant" else GIVEN
         parts += [(f"{turn['role']}  ", "bold $secondary"), (_visible(turn["content"]), style), "\n"]
     return Content.assemble(*parts[:-1])
@@ -130,6 +149,12 @@ def _tokens(counts: Mapping[str, Any], width: int) -> Iterator[Any]:
     yield f"{counts['supervised_tokens']:>8,} trained on\n"
     yield from (("\nTokens in a row\n", "bold"), f"{counts['length_median']:>8,} median\n")
     yield f"{counts['length_p95']:>8,} at most, in 95 % of the rows\n{counts['length_max']:>8,} longest\n\n"
+    if judged := counts.get("judged"):
+        names = ("chosen", "rejected") if judged["kind"] == "pairs" else ("good", "bad")
+        yield from (
+            (f"{name.capitalize():>8}", f" {judged[f'{label}_median']:,} tokens, median\n")
+            for name, label in zip(names, ("good", "bad"), strict=True)
+        )
     most = max((count for _, _, count in counts["histogram"]), default=1)
     room = max(4, width - 22)
     for shortest, longest, count in counts["histogram"]:

@@ -37,6 +37,7 @@ class Prepared:
     tokenizer: Tokenizer | None = None
     findings: Findings = field(default_factory=Findings)
     use: RowKind = ""  # what the rows are for: to be imitated, compared, or rated
+    contrast: bool = False  # whether both good and bad ones must be there to train on
     records: Records | None = None  # None where the store was there already
     split: int = 0  # rows that became several examples
     train: Examples = field(init=False)
@@ -51,14 +52,21 @@ Looker = Callable[[bool], RecordCheck]  # begins anew; whether single exchanges 
 
 
 def prepare(
-    recipe: Recipe, into: Prepared, store: Path, weights: bool = True, look: Looker | None = None
+    recipe: Recipe,
+    into: Prepared,
+    store: Path,
+    weights: bool = True,
+    look: Looker | None = None,
+    use: RowKind | None = None,
 ) -> Iterator[Event]:
     """Find the model, read the rows, store examples in the folder `store`; raises the errors of each.
 
     A store that is there is used as it is: a run goes on with the rows it began with. What `look` gives sees each
-    record, and is asked for again where the reading begins again. A tokenizer that is there is used too.
+    record, and is asked for again where the reading begins again. A tokenizer that is there is used too. `use` is what
+    the rows are read for, where it is not the recipe's objective.
     """
-    into.use = row_use(recipe.objective)
+    into.use = row_use(recipe.objective) if use is None else use
+    into.contrast = recipe.objective.kind == "kto"
     if into.tokenizer is None:
         if not token_store.exists(store):  # before a model is fetched in vain
             for source in recipe.data.sources:
@@ -179,7 +187,7 @@ def _write_examples(
     vocabulary: int | None,
 ) -> Iterator[Event]:
     """Rows to examples on disk, one at a time; raises `Mixed`."""
-    examples, labels = array("i"), array("b")  # how many of each record, and that of each example that has one
+    examples = array("i")  # of each record
     told_percent = 0
     with token_store.writing(store) as writer:
         for record, from_record in to_examples(records, tokenizer, data.max_length, data.long_rows, tally.turns):
@@ -190,7 +198,6 @@ def _write_examples(
             for example in from_record:
                 if isinstance(example, Example):
                     writer.add(example)
-                    labels.extend([] if example.label is None else [example.label])
                 else:
                     into.findings.reject(example)
             examples.append(len(usable))
@@ -204,8 +211,8 @@ def _write_examples(
         times = np.repeat(records.times(), counts)
         if (held_out | (times == 0)).all():
             raise _none_left(into.findings, tokenizer)
-        if into.use == "rated":
-            _check_labels(np.array(labels, np.bool_)[~held_out & (times > 0)])
+        if into.contrast:
+            _check_labels(writer.labels[~held_out & (times > 0)])
         into.remark = tally.notice or ""
         if into.remark:
             yield Notice(into.remark)
@@ -213,9 +220,9 @@ def _write_examples(
         writer.close(held_out, layout_record, vocabulary, times if (times != 1).any() else None)
 
 
-def _check_labels(labels: NDArray[np.bool_]) -> None:
-    """Raise `DatasetError` unless rows to train on, with `labels` (rows,) bool, are good and bad."""
-    if labels.all() or not labels.any():
+def _check_labels(labels: NDArray[np.int8]) -> None:
+    """Raise `DatasetError` unless rows to train on, with `labels` (rows,) int8, are good and bad."""
+    if len(np.unique(labels)) < 2:
         rated, other = ("good", "bad") if labels.all() else ("bad", "good")
         raise DatasetError(
             f"All {len(labels)} rows to train on are rated {rated}: kto learns what makes them differ.",
