@@ -43,6 +43,22 @@ def wordy(answer: str) -> str:
     return f"If one looks at it closely and works it out step by step, then what one gets in the end is {answer}."
 
 
+def write_long(file: Path, count: int = 40, facts_a_row: int = 5) -> None:
+    """Pairs of rows of about 200 tokens, several questions in each."""
+    drawn = list(facts())
+    random.Random(1).shuffle(drawn)
+    groups = [drawn[start : start + facts_a_row] for start in range(0, count * facts_a_row, facts_a_row)]
+    rows = [
+        {
+            "prompt": " ".join(question for question, _ in group),
+            "chosen": " ".join(polite(answer) for _, answer in group),
+            "rejected": " ".join(wordy(answer) for _, answer in group),
+        }
+        for group in groups
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+
 def write(folder: Path, seed: int = 0) -> None:
     """Fill a folder."""
     drawn = list(facts())
