@@ -2,8 +2,8 @@
 
     python -m benchmarks.preferences MODEL_DIR [mlx | torch | trl] [STEPS]
 
-Four pairs a step, of about 200 tokens each answer, LoRA of rank 8 on seven projections, float32 on a CPU; log-probabilities of
-the reference are known before the first step, in all of them. `trl` needs trl, peft and datasets. Prints one JSON
+Four pairs a step, of about 200 tokens each answer, LoRA of rank 8 on seven projections, float32 on a CPU. All of them
+know the log-probabilities of the reference before the first step. `trl` needs trl, peft and datasets. Prints one JSON
 object: seconds a step (the median, the first left out), pairs a second, and the peak of the process's memory in bytes.
 """
 

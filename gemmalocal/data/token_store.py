@@ -136,6 +136,10 @@ class Examples(Sequence[Example]):
         """Each of them (or each pair) as often as `times`, (rows,) int64, says of its stored row."""
         return self._groups_at(np.repeat(np.arange(self.groups), times[self._chosen[:: self.group]]))
 
+    def good(self) -> Examples:
+        """Of answers that were rated one by one the good ones; else all."""
+        return self._at(np.flatnonzero(self.labels)) if self.kind == "rated" and self.labels is not None else self
+
     def _groups_at(self, numbers: NDArray[np.int64]) -> Examples:
         return self._at((numbers[:, None] * self.group + np.arange(self.group)).ravel())
 

@@ -14,10 +14,10 @@ Figures = dict[str, float]  # what a person reads, by name: see `Tally.figures`
 class Tally(NamedTuple):
     """Sums over judged answers.
 
-    Of pairs, `judged` counts pairs, `right` of those whose chosen answer has the higher reward, `margin` sums by
-    how much. Of answers that are judged one by one, `judged` counts answers, `right` of those whose reward is on its
-    side of 0, `margin` sums how far on it. `chosen` and `rejected` sum what those answers have gained over the
-    reference, in nats; without a reference their log-probabilities by token.
+    Of pairs, `judged` counts pairs, `right` of those whose chosen answer has the higher reward, `margin` sums by how
+    much. Of answers that are judged one by one, `judged` counts answers, `right` of those whose reward is on its side
+    of 0, `margin` sums how far on it. A tie is half right. `chosen` and `rejected` sum what those answers have gained
+    over the reference, in nats; without a reference their log-probabilities by token.
     """
 
     loss: float = 0.0
@@ -49,7 +49,7 @@ def tally(answers: Answers, judged: Judged, group: int, referring: bool) -> Tall
     return Tally(
         loss=float(judged.losses.sum()),
         judged=len(margins),
-        right=int((margins > 0).sum()),
+        right=float((margins > 0).sum() + (margins == 0).sum() / 2),
         margin=float(margins.sum()),
         chosen=float(told[answers.good].sum()),
         rejected=float(told[~answers.good].sum()),

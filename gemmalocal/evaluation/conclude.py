@@ -11,6 +11,7 @@ import numpy as np
 from gemmalocal.evaluation import verdict
 from gemmalocal.evaluation.measured import Answer, Measured, MeasuredRow, MeasuredText
 from gemmalocal.evaluation.metrics import Metric
+from gemmalocal.evaluation.preferred import preferred
 from gemmalocal.evaluation.statistics import (
     Interval,
     bootstrap_p,
@@ -42,6 +43,7 @@ def conclude(measured: Measured, metric: Metric) -> dict[str, Any]:
         "sentence": verdict.sentence(evidence),
         "rows": len(rows),
         "documents": len({row.cluster for row in rows}),
+        "pairs": pair_figures(evidence),
         "loss": loss_figures(rows, evidence),
         "metric": {"name": metric.name, "about": metric.about, "decides": metric.decides},
         "answers": answer_figures(rows, metric, evidence.chance),
@@ -73,7 +75,14 @@ def evidence_of(measured: Measured, metric: Metric) -> Evidence:
         questions=questions,
         neutral=_neutral(measured.texts),
         kl=_mean_kl(measured.texts),
+        pairs=preferred(rows),
     )
+
+
+def pair_figures(evidence: Evidence) -> dict[str, Any] | None:
+    """The win rate of a run that learned from pairs."""
+    pairs = evidence.pairs
+    return pairs and {**pairs._asdict(), "share": pairs.share._asdict(), "p": pairs.p}
 
 
 def difference(rows: Sequence[MeasuredRow]) -> Interval:

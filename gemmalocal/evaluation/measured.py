@@ -26,8 +26,8 @@ class Loss(NamedTuple):
 class MeasuredRow:
     """A held-out row: where it is from, what it asks for, and how base and tuned model did.
 
-    `cluster` is its document, or itself. `swapped` is the tuned model's mean nats a token on another row's answer,
-    `leak` the row to train on that it nearly copies.
+    `cluster` is its document, or itself. Of a pair it is the chosen answer's, and `rejected` the other's. `swapped` is
+    the tuned model's mean nats a token on another row's answer, `leak` the row to train on that it nearly copies.
     """
 
     source: str
@@ -39,6 +39,7 @@ class MeasuredRow:
     swapped: float | None = None
     answers: tuple[Answer, Answer] | None = None
     leak: str = ""
+    rejected: Loss | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gemmalocal.evaluation.preferred import Preferred
 from gemmalocal.evaluation.statistics import ALPHA, Interval, mcnemar
 
 Word = Literal["helps", "no difference", "hurts", "helps but forgets"]
@@ -58,10 +59,11 @@ class Evidence:
     questions: Table | None = None
     neutral: Interval | None = None
     kl: float | None = None  # of base and tuned on neutral text, nats a token
+    pairs: Preferred | None = None  # of a run that learned from pairs
 
 
 def word(evidence: Evidence) -> Word:
-    """The verdict: right answers decide where they differ enough, else the loss does."""
+    """The verdict: pairs decide, where there are some; right answers where they differ enough; else the loss."""
     direction = _direction(evidence)
     if direction > 0:
         return "helps but forgets" if forgets(evidence) else "helps"
@@ -69,6 +71,8 @@ def word(evidence: Evidence) -> Word:
 
 
 def _direction(evidence: Evidence) -> int:
+    if evidence.pairs:
+        return evidence.pairs.direction
     answers = evidence.table.direction if evidence.table else 0
     if answers > 0 and evidence.chance is not None and evidence.chance > ALPHA:
         answers = 0  # as many are right by answers of other rows
@@ -98,6 +102,9 @@ def sentence(evidence: Evidence) -> str:
         opening += " but in form" if lower else f" that {evidence.rows} rows can show"
     loss = f"held-out loss {evidence.base:.2f} -> {evidence.tuned:.2f}, {interval(evidence.loss)}"
     parts = [loss, f"{evidence.better} of {evidence.rows} rows better"]
+    if pairs := evidence.pairs:
+        won = f"{pairs.won} of {pairs.pairs} pairs won, p = {p_value(pairs.p)}"
+        parts = [won, f"chosen answers {pairs.chosen:+.1f} nats, rejected {pairs.rejected:+.1f}", loss]
     if " in form" in opening:
         parts.append("answers of other rows would do as well: it learned how answers look, not what they say")
     if table := evidence.table:

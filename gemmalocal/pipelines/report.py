@@ -99,6 +99,7 @@ def _one(folders: Sequence[Path], spec: dict[str, Any], directory: Path, command
     kept = Kept(directory / reports.MEASURED)
     yield Stage("measuring losses")
     rows = yield from _losses(asked, kept, commands)
+    rejected = yield from _rejected(asked, kept, commands)
     yield Stage("looking for copies of rows to train on")
     leaks: list[str] = yield from _value(
         report_rows.near_copies(folder / "examples", asked.rows, asked.tokenizer, asked.recipe.train.seed)
@@ -109,7 +110,7 @@ def _one(folders: Sequence[Path], spec: dict[str, Any], directory: Path, command
     texts = yield from _texts(asked, kept, commands)
     questions = yield from _questions(asked, kept, commands)
     measured = Measured(
-        [_measured(*parts) for parts in zip(asked.rows, *rows, answers, leaks, strict=True)], texts, questions
+        [_measured(*parts) for parts in zip(asked.rows, *rows, answers, leaks, rejected, strict=True)], texts, questions
     )
     name = spec.get("metric") or asked.recipe.report.metric
     if asked.speaker.layout.form == "text" and name == "auto":
@@ -156,6 +157,17 @@ def _losses(
     )
     means = iter([of.nats[0] / float(example.weights[1:].sum()) for of, example in zip(by_other, others, strict=True)])
     return scored, [None if example is None else next(means) for example in swapped]
+
+
+def _rejected(asked: Asked, kept: Kept, commands: Commands) -> Generator[Event, None, list[Loss | None]]:
+    """Of pairs, what base and tuned model make of the rejected answers."""
+    examples = [row.rejected for row in asked.rows if row.rejected is not None]
+    if not examples:
+        return [None] * len(asked.rows)
+    scored: list[Scored] = yield from _value(
+        report_measure.score(asked.models, examples, kept, commands, "losses of rejected answers")
+    )
+    return [Loss(of.nats[0], of.nats[1]) for of in scored]
 
 
 def _answers(
@@ -226,11 +238,16 @@ def _questions(asked: Asked, kept: Kept, commands: Commands) -> Generator[Event,
 
 
 def _measured(
-    row: AskedRow, scored: Scored, swapped: float | None, answers: tuple[Answer, Answer] | None, leak: str
+    row: AskedRow,
+    scored: Scored,
+    swapped: float | None,
+    answers: tuple[Answer, Answer] | None,
+    leak: str,
+    rejected: Loss | None = None,
 ) -> MeasuredRow:
     loss = Loss(scored.nats[0], scored.nats[1], scored.kl[1])
     return MeasuredRow(
-        row.source, row.cluster, row.prompt, row.reference, row.tokens, loss, swapped, answers, leak
+        row.source, row.cluster, row.prompt, row.reference, row.tokens, loss, swapped, answers, leak, rejected
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from gemmalocal.engine import reference
 from gemmalocal.jobs.events import Failed
 from gemmalocal.jobs.history import JobState
 from gemmalocal.recipe.objective import SETTINGS
+from tests import here
 from tests.pipelines.test_damaged_run import killed, learned, same, work
 
 KINDS = sorted(SETTINGS.keys() - {"sft"})
@@ -152,6 +153,25 @@ def test_what_looks_wrong_is_told(recipe_path: Path, tmp_path: Path, pairs: Path
     assert any("100% of the chosen answers are longer" in notice for notice in state.notices)
     state = run(workspace / "runs" / "far", recipe_path, pairs, "dpo", "train.learning_rate=0.2", "objective.beta=50")
     assert sum("margins between chosen and rejected" in notice for notice in state.notices) == 1
+
+
+def test_a_report_says_how_many_pairs_were_won(recipe_path: Path, pairs: Path, workspace: Path) -> None:
+    folder = workspace / "runs" / "pairs"
+    state = run(folder, recipe_path, pairs, "dpo", "data.split=0.3", "train.steps=20")
+    here.work(folder / "report", "report", {"runs": [str(folder)], "rows": None, "metric": "rouge"})
+    figures = json.loads((folder / "report" / "report.json").read_text())
+    last = state.evaluations[-1].preference
+    assert last is not None
+    assert figures["rows"] == figures["pairs"]["pairs"]
+    assert figures["pairs"]["won"] == round(last["accuracy"] * figures["rows"])  # the base is what it starts from
+    assert figures["pairs"]["chosen"] == pytest.approx(last["chosen"], rel=1e-3)
+    assert figures["pairs"]["rejected"] == pytest.approx(last["rejected"], rel=1e-3)
+    assert figures["verdict"].startswith("helps")
+    assert f"{figures['pairs']['won']} of {figures['rows']} pairs won" in figures["sentence"]
+    assert "win rate" in (folder / "report" / "report.md").read_text()
+    assert {row["reference"] for row in figures["regressions"]} <= {
+        json.loads(line)["chosen"] for line in pairs.read_text().splitlines()
+    }
 
 
 @pytest.mark.parametrize("layout", ["a checkpoint", "mlx-lm"])

@@ -57,6 +57,7 @@ Block = Heading | Paragraph | Table | Texts | Curve
 def blocks(figures: Mapping[str, Any]) -> Iterator[Block]:
     """The page."""
     yield Paragraph(figures["sentence"], strong=True)
+    yield from _pairs(figures)
     yield from _loss(figures)
     yield Curve()
     yield from _answers(figures)
@@ -65,6 +66,29 @@ def blocks(figures: Mapping[str, Any]) -> Iterator[Block]:
     yield from _leakage(figures)
     yield from _limits(figures)
     yield from _settings(figures)
+
+
+def _pairs(figures: Mapping[str, Any]) -> Iterator[Block]:
+    pairs = figures.get("pairs")  # older reports have none
+    if not pairs:
+        return
+    yield Heading("Pairs of answers")
+    yield Table(
+        ["held-out pairs", ""],
+        [
+            ["won: the chosen answer has gained more", f"{pairs['won']} of {pairs['pairs']}"],
+            ["win rate", _share(_interval(pairs["share"]))],
+            ["chosen answers have gained, in nats", f"{pairs['chosen']:+.2f}"],
+            ["rejected answers have gained, in nats", f"{pairs['rejected']:+.2f}"],
+        ],
+    )
+    yield Paragraph(
+        "Gained is the tuned model's log-probability of an answer less the base's. Below, loss and answers are those "
+        f"of the chosen answers. Won against lost: p = {p_value(pairs['p'])}, by the exact sign test. The interval is "
+        "Wilson's."
+    )
+    if pairs["chosen"] < 0:
+        yield Paragraph("The chosen answers too have become less likely: the model has moved away from both.")
 
 
 def _loss(figures: Mapping[str, Any]) -> Iterator[Block]:

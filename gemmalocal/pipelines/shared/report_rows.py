@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -33,7 +33,8 @@ COPIES = "train "  # before the number of a row to train on, among names
 class AskedRow:
     """A held-out row: the ids that a model goes on from, both parts as text, and whether a prompt stands in front.
 
-    `cluster` is its document where that is known, else where it came from.
+    `cluster` is its document where that is known, else where it came from. Of a pair it is the chosen answer;
+    `rejected` is the other one.
     """
 
     example: Example
@@ -43,6 +44,7 @@ class AskedRow:
     prompt: str
     reference: str
     is_reply: bool
+    rejected: Example | None = None
 
     @property
     def tokens(self) -> int:
@@ -56,11 +58,15 @@ class AskedRow:
 
 
 def asked_rows(store: Path, recipe: Recipe, tokenizer: Tokenizer, form: LayoutForm, count: int) -> list[AskedRow]:
-    """So many held-out rows of a run, drawn by the recipe's seed; raises `DatasetError` where too few were held out."""
+    """So many held-out rows of a run, drawn by the recipe's seed; raises `DatasetError` where too few were held out.
+
+    Of answers that were judged only the good ones: nobody wants to hear the others.
+    """
     if not token_store.exists(store):
         raise DatasetError("The run's rows are gone, so there is nothing to measure with.", "Train it again.")
     _, held_out, _ = token_store.load(store)
-    if len(held_out) < 2:
+    held_out, group = held_out.good(), held_out.group
+    if held_out.groups < 2:
         held = "a single row" if len(held_out) else "no rows"
         raise DatasetError(
             f"The run held {held} out, so nothing can tell whether it helped.",
@@ -69,10 +75,13 @@ def asked_rows(store: Path, recipe: Recipe, tokenizer: Tokenizer, form: LayoutFo
     drawn = held_out.drawn(count, recipe.train.seed)
     sources = drawn.sources(len(drawn))
     documents = _documents(recipe, sources)
-    return [
+    rows = [
         _asked(drawn[index], source, documents.get(source, source), tokenizer, form)
-        for index, source in enumerate(sources)
+        for index, source in list(enumerate(sources))[::group]
     ]
+    if group == 2:
+        rows = [replace(row, rejected=drawn[2 * number + 1]) for number, row in enumerate(rows)]
+    return rows
 
 
 def _asked(example: Example, source: str, cluster: str, tokenizer: Tokenizer, form: LayoutForm) -> AskedRow:
