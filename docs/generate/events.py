@@ -21,6 +21,7 @@ from gemmalocal.jobs.events import (
     Event,
     Failed,
     Finished,
+    Found,
     Notice,
     Progress,
     Read,
@@ -103,6 +104,7 @@ GROUPS = [
         [
             Report({"model": GEMMA, "steps": 100}),
             Rows("train", 0, [{"source": "rows.jsonl:1", "pieces": [["Quote: ", False], ["Be kind.", True]]}]),
+            Found("train", "kind", [0, 7]),
         ],
     ),
 ]

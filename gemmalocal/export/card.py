@@ -13,6 +13,7 @@ from gemmalocal import __version__
 from gemmalocal.export.proof import Proof
 from gemmalocal.export.source import FinishedRun
 from gemmalocal.files import paths
+from gemmalocal.jobs import judged
 from gemmalocal.jobs.history import JobState
 from gemmalocal.recipe import recipe_file
 from gemmalocal.workspace import datasets, ratings, reports
@@ -54,7 +55,7 @@ def card(finished: FinishedRun, state: JobState, form: ExportForm, proof: Proof,
             f"---\n{data.to_yaml()}\n---",
             f"# {finished.run.name}",
             f"{base}, tuned by [gemmalocal](https://pypi.org/project/gemmalocal/) {__version__}; this is its "
-            f"`{form.label}` form. {finished.licence.terms}.",
+            f"`{form.label}` form.{_learned(finished)} {finished.licence.terms}.",
             "## How to use it\n\n" + use,
             "## Did the tune help?\n\n" + _verdict(finished.run),
             "## Does it hold the tune?\n\n" + _proof(proof),
@@ -66,6 +67,18 @@ def card(finished: FinishedRun, state: JobState, form: ExportForm, proof: Proof,
         ]
     )
     return str(ModelCard(text + "\n"))
+
+
+def _learned(finished: FinishedRun) -> str:
+    """From what it learned, where that is more than answers to imitate."""
+    objective = finished.recipe.objective
+    if objective.kind == "sft":
+        return ""
+    settings = ", ".join(f"{name} {value:g}" for name, value in objective.settings.items())
+    answers = "pairs of a better and a worse answer" if objective.paired else "answers that were rated good or bad"
+    start = finished.recipe.start_from
+    before = f", from where {Path(start).name} had ended" if start else ""
+    return f" It learned from {answers} by {objective.kind.upper()} ({settings}){before}."
 
 
 def _verdict(run: Path) -> str:
@@ -95,8 +108,11 @@ def _proof(proof: Proof) -> str:
 
 
 def _losses(state: JobState) -> str:
-    rows = "\n".join(f"| {evaluation.step} | {evaluation.loss:.4f} |" for evaluation in state.evaluations[-20:])
-    return f"![losses](losses.svg)\n\n| step | held-out loss |\n| --- | --- |\n{rows}"
+    rows = "\n".join(
+        f"| {evaluation.step} | {evaluation.loss:.4f} | {judged.sentence(evaluation.preference)} |"
+        for evaluation in state.evaluations[-20:]
+    )
+    return f"![losses](losses.svg)\n\n| step | held-out loss | answers that were judged |\n| --- | --- | --- |\n{rows}"
 
 
 def _samples(state: JobState) -> str:

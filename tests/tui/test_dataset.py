@@ -97,27 +97,38 @@ async def test_documents_to_rows_one_dropped_and_accepted_again(papers: Path, ti
         await until(pilot, lambda: not screen._busy)
         await pilot.press("s")
         await until(pilot, lambda: screen.row_at_hand is not None)  # its page has come
-        await pilot.press("e")
-        await until(pilot, lambda: app.screen.query("#answer"))
-        app.screen.query_one("#answer", TextArea).text = "Six wicks."
-        await pilot.press("ctrl+s")
-        place = screen._at["train"]
-        await until(pilot, lambda: dataset_rows.answer(datasets.read(folder / TRAIN_FILE)[place]) == "Six wicks.")
-        await until(pilot, lambda: "Six wicks.<eos>" in card(screen))
-        await pilot.press("slash", *"principal", "enter")
-        await until(pilot, lambda: right(screen) == 'row 1 of 1 with "principal"')
-        await until(pilot, lambda: card(screen).startswith(f"{place + 1}  "))
-        await pilot.press("escape")  # all of them again
-        assert right(screen) == f"row 1 of {len(before)}"
-        await pilot.press("f")
-        await until(pilot, lambda: app.screen.query(OptionList))
-        await pilot.press("down", "enter")
-        await until(pilot, lambda: " of " in right(screen) and right(screen).endswith(".md"))
-        await pilot.press("escape")
+        place = await answered_anew(pilot, screen, folder)
+        await found_and_filtered(pilot, screen, place, len(before))
         assert screen._job is not None
         errand = screen._job.directory
         await pilot.press("escape")
         await until(pilot, lambda: not errand.exists())
+
+
+async def answered_anew(pilot: Pilot[None], screen: DatasetScreen, folder: Path) -> int:
+    """Write another answer to the row at hand; its place."""
+    await pilot.press("e")
+    await until(pilot, lambda: pilot.app.screen.query("#answer"))
+    pilot.app.screen.query_one("#answer", TextArea).text = "Six wicks."
+    await pilot.press("ctrl+s")
+    place = screen._at["train"]
+    await until(pilot, lambda: dataset_rows.answer(datasets.read(folder / TRAIN_FILE)[place]) == "Six wicks.")
+    await until(pilot, lambda: "Six wicks.<eos>" in card(screen))
+    return place
+
+
+async def found_and_filtered(pilot: Pilot[None], screen: DatasetScreen, place: int, rows: int) -> None:
+    """Search for the row at a place, then the rows of one document; all of them again after each."""
+    await pilot.press("slash", *"principal", "enter")
+    await until(pilot, lambda: right(screen) == 'row 1 of 1 with "principal"')
+    await until(pilot, lambda: card(screen).startswith(f"{place + 1}  "))
+    await pilot.press("escape")  # all of them again
+    assert right(screen) == f"row 1 of {rows}"
+    await pilot.press("f")
+    await until(pilot, lambda: pilot.app.screen.query(OptionList))
+    await pilot.press("down", "enter")
+    await until(pilot, lambda: " of " in right(screen) and right(screen).endswith(".md"))
+    await pilot.press("escape")
 
 
 async def test_a_file_of_somebody_else_is_only_looked_at(recipe_path: Path, rows: Path) -> None:

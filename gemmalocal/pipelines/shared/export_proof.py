@@ -14,6 +14,7 @@ from gemmalocal.backends import BACKENDS, installed, open_backend
 from gemmalocal.backends.protocol import InferenceModel, Trainer
 from gemmalocal.data import token_store
 from gemmalocal.data.examples import Example
+from gemmalocal.data.token_store import Examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import loop, shares
 from gemmalocal.errors import BackendUnavailable, ModelError, OutOfMemory
@@ -81,7 +82,7 @@ def ask_run(finished: FinishedRun) -> RunReference:
     if damage := token_store.damage(finished.run / "examples"):
         raise token_store.damaged_store(damage)
     train, held_out, _ = token_store.load(finished.run / "examples")
-    rows = held_out.spaced(finished.recipe.train.evaluation_rows) if len(held_out) else train[: shares.ROWS]
+    rows = _wanted(held_out.spaced(finished.recipe.train.evaluation_rows) if len(held_out) else train[: shares.ROWS])
     questions = ProofQuestions(
         rows, [_prompt(rows[index]) for index in range(min(PROMPTS, len(rows)))], finished.tokenizer
     )
@@ -95,6 +96,11 @@ def ask_run(finished: FinishedRun) -> RunReference:
         del trainer  # two whole models need not be in memory
         trainer = backend.trainer(finished.result, _recipe(finished.recipe, "none"))
     return RunReference(questions, base, base_logits, _measure(questions, finished.recipe, trainer))
+
+
+def _wanted(rows: Examples) -> Sequence[Example]:
+    """Of answers that were judged the better ones: on the others a tune is to lose."""
+    return rows if rows.labels is None else [rows[int(place)] for place in np.flatnonzero(rows.labels)]
 
 
 def ask_export(form: ExportForm, finished: FinishedRun, folder: Path, reference: RunReference) -> Proof:
