@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,6 +148,19 @@ def rows(tmp_path: Path) -> Path:
         for number in range(40)
     ]
     path.write_text("\n".join(json.dumps(line) for line in lines))
+    return path
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    """Answers of which the one with fewer letters is better."""
+    draw = random.Random(3)
+    rows = []
+    for number in range(40):
+        word = "".join(draw.choices("abcdefgh", k=4))
+        rows.append({"prompt": f"the quote of {word} {number}:", "chosen": word, "rejected": f"an {word}, and {word}"})
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.examples import Example
 from gemmalocal.data.token_store import Examples
@@ -30,12 +31,14 @@ ANSWERS, MISMATCHED = "answers", "mismatched"
 class Reference:
     """Log-probabilities (stored rows,) of a run's answers, and of answers to other rows' prompts; NaN if not known."""
 
-    def __init__(self, run: Path, rows: int) -> None:
+    def __init__(self, run: Path, rows: int, group: Group = ALONE) -> None:
         self._path = run / FILE
         self._values = {name: np.full(rows, np.nan) for name in (ANSWERS, MISMATCHED)}
         self.damage = ""  # what is wrong with the file that was there, as a sentence
-        if self._path.exists():
+        if group.rank == 0 and self._path.exists():
             self._read(rows)
+        if group.size > 1:
+            self._values = {name: _of_leader(values, group) for name, values in self._values.items()}
 
     def answers(self, rows: NDArray[np.int64]) -> Numbers:
         """Of the answers of these stored rows, (rows,), in nats."""
@@ -101,3 +104,11 @@ class Reference:
             self._values = read
         except (OSError, ValueError, KeyError, TypeError, hashes.Damaged):
             self.damage = f"{FILE} is damaged: the model as it starts is asked again"
+
+
+def _of_leader(values: Numbers, group: Group) -> Numbers:
+    """What rank 0 knows, on every rank: all must agree on what is missing."""
+    known = ~np.isnan(values) if group.rank == 0 else np.zeros(len(values), np.bool_)
+    told = group.sum([*np.where(known, values, 0.0).tolist(), *known.astype(float).tolist()])
+    summed, is_known = np.split(np.array(told), 2)
+    return np.where(is_known > 0, summed, np.nan)

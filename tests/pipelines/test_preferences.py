@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
 from pathlib import Path
 
@@ -18,19 +17,6 @@ from tests.pipelines.test_damaged_run import killed, learned, same, work
 
 KINDS = sorted(SETTINGS.keys() - {"sft"})
 QUICK = ("samples.prompts=[]", "train.epochs=", "train.steps=12", "train.keep=9", "train.batch_size=4")
-
-
-@pytest.fixture
-def pairs(tmp_path: Path) -> Path:
-    """Answers of which the one with fewer letters is better."""
-    draw = random.Random(3)
-    rows = []
-    for number in range(40):
-        word = "".join(draw.choices("abcdefgh", k=4))
-        rows.append({"prompt": f"the quote of {word} {number}:", "chosen": word, "rejected": f"an {word}, and {word}"})
-    path = tmp_path / "pairs.jsonl"
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
 
 
 def run(folder: Path, recipe: Path, pairs: Path, kind: str, *items: str) -> JobState:

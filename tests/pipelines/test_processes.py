@@ -98,9 +98,15 @@ def assert_close(left: dict[str, Any], right: dict[str, Any]) -> None:
 ENGINES = [("mlx", 2), ("mlx", 3), ("torch", 2)]
 
 
-@pytest.mark.parametrize(("backend", "count"), ENGINES)
-def test_several_processes_equal_one(recipe_path: Path, workspace: Path, backend: str, count: int) -> None:
+@pytest.mark.parametrize(
+    ("backend", "count", "kind"), [*((*engine, "sft") for engine in ENGINES), ("mlx", 2, "kto"), ("mlx", 3, "dpo")]
+)
+def test_several_processes_equal_one(
+    recipe_path: Path, workspace: Path, pairs: Path, backend: str, count: int, kind: str
+) -> None:
     choice = ["--set", f"backend={backend}", "--set", "lora.dropout=0"]
+    if kind != "sft":
+        choice += ["--set", f"objective.kind={kind}", "--set", f"data.path={pairs}"]
     alone = run("train", str(recipe_path), "--name", "alone", *choice)
     assert alone.returncode == 0, alone.stderr
     code, said = together(backend, count, "train", str(recipe_path), "--name", "many", *choice)

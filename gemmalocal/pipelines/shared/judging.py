@@ -41,7 +41,8 @@ def preference(
     yield from _parted(run.train, recipe.train, trainer)
     if not spec.referring:
         return Preference(spec, train, measured, None, rows)
-    reference = Reference(directory, 1 + max(int(side.examples.indices.max()) for side in (train, measured)))
+    stored = 1 + max(int(side.examples.indices.max()) for side in (train, measured))
+    reference = Reference(directory, stored, trainer.group)
     if reference.damage:
         yield Notice(reference.damage)
     places = [(train, used(run.train, recipe.train, run.steps)), (measured, np.arange(len(measured.examples)))]
