@@ -23,7 +23,7 @@ from gemmalocal.jobs.events import Cleared, Declined, Event, Failed, Finished, R
 from gemmalocal.workspace import chats, transcript
 
 POLL = 0.05  # seconds
-HELP = "/again  /vote NAME  /clear  /system TEXT  /save  /quit; Ctrl-C stops an answer"
+HELP = "/again  /vote NAME|tie|bad  /clear  /system TEXT  /save  /quit; Ctrl-C stops an answer"
 SETTLED: dict[str, type[Event]] = {"vote": Voted, "clear": Cleared, "save": Report}
 
 
@@ -204,8 +204,10 @@ def converse(dialogue: Dialogue, system: str) -> int:
             case "/vote":
                 if rest in dialogue.names:
                     dialogue.do("vote", voice=dialogue.names.index(rest))
+                elif rest in (transcript.TIE, transcript.BOTH_BAD):
+                    dialogue.do("vote", verdict=rest)
                 else:
-                    note(f"you can vote for: {', '.join(dialogue.names)}")
+                    note(f"you can vote for: {', '.join(dialogue.names)}; or tie (all good), or bad (none)")
             case _ if word.startswith("/"):
                 note(HELP)
             case _:

@@ -14,8 +14,9 @@ from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.cli.training import DETACH, JSON, print_until_end
 from gemmalocal.errors import RecipeError
 from gemmalocal.files import targets
+from gemmalocal.jobs.processes import Job
 from gemmalocal.jobs.terminal_text import printable
-from gemmalocal.workspace import datasets, preparations
+from gemmalocal.workspace import dataset_rows, datasets, preparations, votes
 
 if TYPE_CHECKING:  # pydantic is only loaded when a preparation is described
     from gemmalocal.recipe.prepare_schema import Preparation
@@ -24,7 +25,13 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, shell_complete=completion.files, metavar="SOURCE...")
+@click.argument("sources", nargs=-1, shell_complete=completion.files, metavar="SOURCE...")
+@click.option(
+    "--votes",
+    "voted",
+    is_flag=True,
+    help="Make rows of what was voted for in chats. SOURCE is a chat; without one, all are read.",
+)
 @click.option(
     "--to", metavar="DATASET", help="The dataset's name, or a folder (./NAME). A .yaml file gives it its own name."
 )
@@ -102,6 +109,7 @@ def prepare(
     sources: tuple[str, ...],
     to: str | None,
     password: str | None,
+    voted: bool,
     review: bool,
     as_json: bool,
     detach: bool,
@@ -120,7 +128,14 @@ def prepare(
 
     With --review, twenty rows of the dataset SOURCE are shown one by one, and you say of each whether it is good.
     The share of good ones is told wherever the dataset is. If a judge scored the rows, a threshold for it is proposed.
+
+    With --votes, what you voted for in Compare and in gemmalocal chat becomes rows of two answers, to learn from with
+    an objective such as dpo or kto. The dataset is called votes if --to gives no name.
     """
+    if voted:
+        return print_until_end(_voted(sources, to, {"review": review or None, **options}), as_json, detach)
+    if not sources:
+        raise click.UsageError("Missing argument 'SOURCE...'.")
     if review:
         return _review(sources, {"to": to, **options}, as_json)
     file = Path(sources[0]) if len(sources) == 1 and sources[0].lower().endswith((".yaml", ".yml")) else None
@@ -130,6 +145,18 @@ def prepare(
     return print_until_end(
         preparations.begin(to or (file.stem if file else ""), preparation, password), as_json, detach
     )
+
+
+def _voted(sources: tuple[str, ...], to: str | None, options: dict[str, Any]) -> Job:
+    """Begin a dataset of votes; raises `RecipeError` for an option that does not go with them."""
+    held_out = options.pop("held_out")
+    if given := [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]:
+        raise RecipeError(f"{given[0]} does not go with --votes.", "Votes are read as they are: leave it out.")
+    chats = votes.chats(sources)
+    described: dict[str, Any] = {"task": "votes", "sources": list(map(str, chats))}
+    told = {"held_out": held_out, "model": next(filter(None, map(votes.model, chats)), None)}
+    described |= {name: value for name, value in told.items() if value is not None}
+    return preparations.begin(to or votes.DATASET, _checked(described))
 
 
 def _review(sources: tuple[str, ...], options: dict[str, Any], as_json: bool) -> int:
@@ -148,7 +175,6 @@ def _review(sources: tuple[str, ...], options: dict[str, Any], as_json: bool) ->
 def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]) -> Preparation:
     """The preparation that a file and options describe; raises `RecipeError` with all problems."""
     from gemmalocal.recipe import recipe_file
-    from gemmalocal.recipe.prepare_schema import Preparation
 
     judged = options["judge"] or options["judge_model"] or options["judge_endpoint"]
     if options["threshold"] is not None and not (judged or file):
@@ -171,6 +197,14 @@ def _wanted(sources: tuple[str, ...], file: Path | None, options: dict[str, Any]
     if file:
         return recipe_file.load_preparation(file, tree)
     tree["sources"] = list(sources)
+    return _checked(tree)
+
+
+def _checked(tree: dict[str, Any]) -> Preparation:
+    """A preparation out of its keys; raises `RecipeError` with all problems."""
+    from gemmalocal.recipe import recipe_file
+    from gemmalocal.recipe.prepare_schema import Preparation
+
     preparation, problems = recipe_file.from_tree(tree, Preparation)
     if preparation is None:
         lines = ["The options do not fit:", *(f"{key}: {why}" for key, why in problems.items())]
@@ -201,7 +235,8 @@ def accept(dataset: str, rows: tuple[int, ...]) -> None:
 
 def _said(row: dict[str, Any]) -> str:
     """A row on a line."""
-    text = " → ".join(turn["content"] for turn in row["messages"]) if "messages" in row else row["text"]
+    turns = dataset_rows.turns(row)
+    text = " → ".join(turn["content"] for turn in turns) if turns else row["text"]
     return printable(" ".join(text.split()))[:300]
 
 

@@ -186,10 +186,11 @@ class Replied(Event):
 
 @dataclass(frozen=True)
 class Voted(Event):
-    """Which voice answered that turn best; None takes the vote back."""
+    """Which voice answered that turn best; None takes the vote back, or is a `verdict` on all: tie (good) or bad."""
 
     turn: int
     voice: int | None
+    verdict: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """A conversation with several voices at once, in a process of its own that takes commands until it is told to end.
 
 Commands, beside what each may carry: ask (text, system, and sampling: temperature, top_p, top_k, seed, max_tokens, all
-kept for the next), regenerate (sampling; the seed moves on), stop (the answers under way), clear, vote (voice, turn),
-save, end (once all before it is done). The spec has `voices` (see `load_chat_models`), `sampling` and `idle`: seconds
-without a command after which the process ends by itself: no chat outlives its terminal for long.
+kept for the next), regenerate (sampling; the seed moves on), stop (the answers under way), clear, vote (turn; voice, or
+verdict: tie, bad), save, end (once all before it is done). The spec has `voices` (see `load_chat_models`), `sampling`
+and `idle`: seconds without a command after which the process ends by itself: no chat outlives its terminal for long.
 """
 
 from __future__ import annotations
@@ -159,7 +159,10 @@ class Conversation:
             raise ValueError("there is no answer to vote for")
         if voice is not None and voice not in range(len(self._voices)):
             raise ValueError(f"there is no answer {voice} to vote for: they are 0 to {len(self._voices) - 1}")
-        return Voted(turn, voice)
+        verdict = command.get("verdict", "")
+        if verdict not in ("", transcript.TIE, transcript.BOTH_BAD) or (verdict and voice is not None):
+            raise ValueError("a vote is for one answer, or says tie or bad of all")
+        return Voted(turn, voice, verdict)
 
     def _write_transcript(self) -> None:
         """Write the transcript: a line for each exchange."""

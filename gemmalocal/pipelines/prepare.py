@@ -18,6 +18,7 @@ from gemmalocal.errors import DatasetError, RecipeError
 from gemmalocal.files import atomic, paths
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines.shared import voted_rows
 from gemmalocal.pipelines.shared.authors import open_author, usage_of
 from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
 from gemmalocal.pipelines.shared.judges import Judge, check_judge, open_judge
@@ -53,6 +54,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     if changed := datasets.edited(directory):
         hint = "Name another dataset, or delete the file: it is made anew."
         raise DatasetError(f"{' and '.join(changed)} in {directory} was edited by hand.", hint)
+    if preparation.task == "votes":
+        yield from voted_rows.make(preparation, directory)
+        return
     try:
         yield Stage("finding the model")
         local = preparation.author == "model" and preparation.endpoint is None and preparation.task != "text"

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from gemmalocal.recipe.section import RecipeSection
 
 KEY = re.compile(r"(sk|pk|rk|gsk|hf|xai|nvapi|key|AIza)[-_]?[A-Za-z0-9_-]{16,}")  # what keys look like
-TaskName = Literal["qa", "cot", "summary", "rewrite", "text"]
+TaskName = Literal["qa", "cot", "summary", "rewrite", "text", "votes"]
 MIX: dict[str, float] = {  # the kinds of question, with the weights that they have by default
     "what": 2.0, "how": 2.0, "why": 1.0, "when": 1.0, "how_much": 1.0, "which": 1.0, "list": 1.0, "steps": 1.0,
     "follow_up": 1.0,
@@ -72,12 +72,13 @@ class Preparation(RecipeSection):
 
     sources: list[str] = Field(
         min_length=1,
-        description="Files, folders, globs, hf:owner/name and youtube:ID. For rewrite: rows, as in a recipe.",
+        description="Files, folders, globs, hf:owner/name and youtube:ID. For rewrite: rows, as in a recipe. For "
+        "votes: folders of chats.",
     )
     task: TaskName = Field(
         "qa",
         description="Questions and answers (qa), the same with the reasoning (cot), summaries, other words for the "
-        "instructions of rows (rewrite), or plain text.",
+        "instructions of rows (rewrite), plain text, or what was voted for in chats (votes).",
     )
     author: Literal["model", "rules"] = Field("model", description="Who writes: a model, or rules that need none.")
     model: str = Field(

@@ -2,36 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from gemmalocal.records import Message, Record
 
 DatasetRow = dict[str, Any]
+REPLIES = {"chosen", "completion"}  # of a row that judges answers to its `prompt`: see `workspace.votes`
+
+
+def record(row: DatasetRow) -> Record:
+    """A row as what is trained on."""
+    return Record(
+        "",
+        _messages(turns(row)),
+        row.get("text", ""),
+        prompt_turns=len(row.get("prompt", ())),
+        rejected=_messages(row.get("rejected", ())),
+        label=row.get("label"),
+    )
 
 
 def key(row: DatasetRow) -> int:
-    """A row's content as a number: see `Record.key`."""
-    turns = tuple(Message(turn["role"], turn["content"]) for turn in row.get("messages", ()))
-    return Record("", turns, row.get("text", "")).key
+    """All of a row's content as a number: see `Record.near_key`."""
+    return record(row).near_key
+
+
+def _messages(turns: Iterable[Mapping[str, str]]) -> tuple[Message, ...]:
+    return tuple(Message(turn["role"], turn["content"]) for turn in turns)
+
+
+def turns(row: DatasetRow) -> list[dict[str, str]]:
+    """A row's turns; of one that judges answers, its prompt and what was chosen, or rated."""
+    if REPLIES.isdisjoint(row):
+        return list(row.get("messages", ()))
+    return [*row["prompt"], *row["chosen" if "chosen" in row else "completion"]]
 
 
 def answer(row: DatasetRow) -> str:
     """What a row teaches: its last reply, or its text."""
-    replies = [turn["content"] for turn in row.get("messages", ()) if turn["role"] == "assistant"]
+    replies = [turn["content"] for turn in turns(row) if turn["role"] == "assistant"]
     return str(replies[-1] if replies else row.get("text", ""))
 
 
 def question(row: DatasetRow) -> str | None:
     """What its last reply answers; None for plain text."""
     place = _asked_at(row)
-    return None if place is None else str(row["messages"][place]["content"])
+    return None if place is None else str(turns(row)[place]["content"])
 
 
 def _asked_at(row: DatasetRow) -> int | None:
     """The place among its turns of what the last reply answers."""
-    roles = [turn["role"] for turn in row.get("messages", ())]
+    roles = [turn["role"] for turn in turns(row)]
     last = max((place for place, role in enumerate(roles) if role == "assistant"), default=0)
     return max((place for place, role in enumerate(roles[:last]) if role == "user"), default=None)
 
@@ -39,14 +62,16 @@ def _asked_at(row: DatasetRow) -> int | None:
 def answered(row: DatasetRow, text: str, asked: str | None = None) -> DatasetRow:
     """A row with another answer, and question; `was` is its key before the first such change."""
     new = {**row, "by": "hand", "was": origin(row)}
-    if "messages" not in row:
+    before = turns(row)
+    if not before:
         return {**new, "text": text}
-    last = max(position for position, turn in enumerate(row["messages"]) if turn["role"] == "assistant")
+    last = max(position for position, turn in enumerate(before) if turn["role"] == "assistant")
     changed = {last: text, **({} if asked is None else {_asked_at(row): asked})}
-    turns = [
-        {**turn, "content": changed.get(position, turn["content"])} for position, turn in enumerate(row["messages"])
-    ]
-    return {**new, "messages": turns}
+    after = [{**turn, "content": changed.get(position, turn["content"])} for position, turn in enumerate(before)]
+    if REPLIES.isdisjoint(row):
+        return {**new, "messages": after}
+    border = len(row["prompt"])
+    return {**new, "prompt": after[:border], "chosen" if "chosen" in row else "completion": after[border:]}
 
 
 def origin(row: DatasetRow) -> int:

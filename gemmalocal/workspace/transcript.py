@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field
 
 from gemmalocal.jobs.events import Asked, Cleared, Event, Replied, Reply, Voices, Voted
 
+TIE, BOTH_BAD = "tie", "bad"  # what may be said of the answers where none is best: all are good, or none is
+
 
 @dataclass
 class Answer:
@@ -19,11 +21,12 @@ class Answer:
 
 @dataclass
 class Exchange:
-    """A question, an answer of each voice, and the voice that was found best."""
+    """A question, an answer of each voice, and the voice that was found best, or what was said of all (`TIE`)."""
 
     asked: Asked
     answers: list[Answer]
     vote: int | None = None
+    verdict: str = ""
 
     @property
     def whole(self) -> bool:
@@ -69,7 +72,7 @@ def fold(talk: Talk, event: Event) -> Talk:
         case Voted():
             for exchange in talk.exchanges:
                 if exchange.asked.turn == event.turn:
-                    exchange.vote = event.voice
+                    exchange.vote, exchange.verdict = event.voice, event.verdict
         case Cleared():
             talk.begin = len(talk.exchanges)
     return talk
@@ -82,7 +85,8 @@ def as_json(talk: Talk, exchange: Exchange) -> str:
         figures = asdict(answer.done) if answer.done else {"text": answer.text, "tokens": answer.tokens}
         answers.append({"name": name, **{key: figures[key] for key in figures if key not in ("turn", "voice")}})
     vote = None if exchange.vote is None else talk.names[exchange.vote]
-    return json.dumps({**asdict(exchange.asked), "answers": answers, "vote": vote}, ensure_ascii=False)
+    said = {"vote": vote, **({"verdict": exchange.verdict} if exchange.verdict else {})}
+    return json.dumps({**asdict(exchange.asked), "answers": answers, **said}, ensure_ascii=False)
 
 
 def as_json_lines(talk: Talk) -> str:

@@ -1,0 +1,143 @@
+"""Votes in chats as rows that judge answers: what was asked, the answers, who gave them, and how they were drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.errors import DatasetError, GemmalocalError
+from gemmalocal.files import paths, safe_read
+from gemmalocal.jobs import history, processes
+from gemmalocal.jobs.events import Asked
+from gemmalocal.workspace import transcript
+from gemmalocal.workspace.dataset_rows import DatasetRow
+from gemmalocal.workspace.transcript import Answer, Exchange, Talk
+
+DATASET = "votes"  # the name of the dataset if none is given
+BY = "vote"
+VOTE = "Vote in Compare with the arrows, or in gemmalocal chat with /vote NAME."
+
+
+@dataclass(frozen=True)
+class Vote:
+    """A row that a vote gives, or why it gives none. `voice` is whose prompt it has, by its form (see `Voices`)."""
+
+    row: DatasetRow
+    voice: int = 0
+    form: str = "chat"
+    lost: str = ""
+
+
+def chats(names: Sequence[str]) -> list[Path]:
+    """The folders of chats, named or by their paths; all of the workspace if there are no names, oldest first.
+
+    Raises `DatasetError` for one that is not there.
+    """
+    if not names:
+        found = [folder for folder in history.list_jobs(paths.chats()) if _is_chat(folder)][::-1]
+        if not found:
+            raise DatasetError("There is no chat yet, and so no vote.", VOTE)
+        return found
+    folders = []
+    for name in names:
+        folder = next((place for place in (paths.chats() / name, paths.expanded(name)) if _is_chat(place)), None)
+        if folder is None:
+            raise DatasetError(f"There is no chat '{name}'.", f"They are in {paths.chats()}.")
+        folders.append(folder)
+    return folders
+
+
+def _is_chat(folder: Path) -> bool:
+    try:
+        return safe_read.is_file(folder / "job.json") and history.kind(folder) == "chat"
+    except GemmalocalError:
+        return False
+
+
+def model(chat: Path) -> str | None:
+    """The model that a chat's runs were tuned from, as in a recipe; None if it is not known."""
+    for run in runs(chat):
+        if (name := history.word(history.known_spec(run), "model")) != "?":
+            return name
+    return None
+
+
+def runs(chat: Path) -> list[Path]:
+    """The run behind each voice of a chat, in their order."""
+    voices = history.known_spec(chat).get("voices")
+    return [Path(str(voice.get("run", ""))) for voice in voices] if isinstance(voices, list) else []
+
+
+def of_chat(chat: Path) -> Iterator[Vote]:
+    """What the votes of a chat give, in the order of the questions; one on an answer that was drawn anew counts too."""
+    talk, begins = Talk(), dict[int, int]()  # where the memory of the voices began, by turn
+    for event in processes.Job(chat).poll():
+        if isinstance(event, Asked):
+            begins[event.turn] = talk.begin
+            if talk.exchanges and talk.exchanges[-1].asked.turn == event.turn:
+                yield from _votes(chat, talk, len(talk.exchanges) - 1, begins)
+        transcript.fold(talk, event)
+    for place in range(len(talk.exchanges)):
+        yield from _votes(chat, talk, place, begins)
+
+
+def _votes(chat: Path, talk: Talk, place: int, begins: dict[int, int]) -> Iterator[Vote]:
+    exchange = talk.exchanges[place]
+    if exchange.vote is None and not exchange.verdict:
+        return
+    memory = talk.exchanges[begins.get(exchange.asked.turn, 0) : place]
+    about = {"source": chat.name, "turn": exchange.asked.turn, "by": BY, "sampling": exchange.asked.sampling}
+    texts = dict[str, int]()  # the first voice with each answer
+    for voice, answer in enumerate(exchange.answers):
+        texts.setdefault(answer.text.strip(), voice)
+    for voice in texts.values() if exchange.vote is None else (exchange.vote,):
+        form = talk.forms[voice] if voice < len(talk.forms) else "chat"
+        prompt = _prompt(exchange, memory, voice, form)
+        if why := _unusable(exchange.answers[voice], prompt):
+            yield Vote(about, lost=why)
+        elif exchange.vote is None:
+            judged = {"completion": _said(exchange.answers[voice]), "label": exchange.verdict == transcript.TIE}
+            by = {"completion_by": talk.names[voice], "tokens": exchange.answers[voice].tokens}
+            yield Vote({"prompt": prompt, **judged, **by, **about}, voice, form)
+        else:
+            yield from _pairs(Vote({"prompt": prompt, **about}, voice, form), talk, exchange, texts)
+
+
+def _pairs(vote: Vote, talk: Talk, exchange: Exchange, texts: dict[str, int]) -> Iterator[Vote]:
+    """The answer that won against each other one."""
+    best = exchange.answers[vote.voice]
+    others = [voice for text, voice in texts.items() if text != best.text.strip()]
+    if not others:
+        yield Vote(vote.row, lost="has answers that are equal")
+    for voice in others:
+        if why := _unusable(exchange.answers[voice], []):
+            yield Vote(vote.row, lost=why)
+            continue
+        answers = {"chosen": _said(best), "rejected": _said(exchange.answers[voice])}
+        by: DatasetRow = {"chosen_by": talk.names[vote.voice], "rejected_by": talk.names[voice]}
+        by["tokens"] = best.tokens + exchange.answers[voice].tokens
+        yield Vote({"prompt": vote.row["prompt"], **answers, **by, **vote.row}, vote.voice, vote.form)
+
+
+def _prompt(exchange: Exchange, memory: Sequence[Exchange], voice: int, form: str) -> list[dict[str, str]]:
+    """What a voice was asked, after what it had said before; only those that were trained on chats remember that."""
+    turns = [{"role": "system", "content": exchange.asked.system}] if exchange.asked.system else []
+    for before in memory if form == "chat" else ():
+        turns.append({"role": "user", "content": before.asked.text})
+        turns.append({"role": "assistant", "content": before.answers[voice].text})
+    return [*turns, {"role": "user", "content": exchange.asked.text}]
+
+
+def _said(answer: Answer) -> list[dict[str, str]]:
+    return [{"role": "assistant", "content": answer.text}]
+
+
+def _unusable(answer: Answer, prompt: Sequence[dict[str, Any]]) -> str:
+    """Why an answer cannot be learned from; "" if it can."""
+    if answer.done is None or answer.done.stopped == "asked":
+        return "has an answer that was stopped"
+    if not answer.text.strip():
+        return "has an empty answer"
+    return "" if all(turn["content"].strip() for turn in prompt) else "has an empty answer before it"
