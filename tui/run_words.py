@@ -94,6 +94,9 @@ def numbers(state: JobState, memory: int) -> Content:
         rows += [("held-out loss", f"{now.loss:.3f}"), ("change", change(first.loss, now.loss))]
         if best is not None:
             rows.append((f"best, step {best.step}", f"{best.loss:.3f}"))
+        judged = now.preference or {}
+        rows += [("judged right", f"{judged['accuracy']:.0%}")] if "accuracy" in judged else []
+        rows += [(f"{side} gained", f"{judged[side]:+.1f} nats") for side in ("chosen", "rejected") if side in judged]
     if state.steps:
         last = state.steps[-1]
         rows += [

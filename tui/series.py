@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from gemmalocal.jobs.events import Step
+from gemmalocal.jobs.events import Evaluated, Step
 from tui.widgets.curve import Curve
 
 
 class Series(NamedTuple):
-    """A number that each step has; `form` writes it, and `held_out` is whether evaluations measure the same."""
+    """A number that each step has; `form` writes it, and `held_out` is what evaluations say of the same, if they do."""
 
     name: str
     of: Callable[[Step], float]
     form: Callable[[float], str]
-    held_out: bool = False
+    held_out: Callable[[Evaluated], float] | None = None
+
+
+def _judged(name: str, figure: str, form: Callable[[float], str]) -> Series:
+    """One of the figures of answers that are judged."""
+
+    def of(event: Step | Evaluated) -> float:
+        return (event.preference or {}).get(figure, math.nan)
+
+    return Series(name, of, form, of)
 
 
 SERIES = (
-    Series("loss", lambda step: step.loss, "{:.2f}".format, held_out=True),
+    Series("loss", lambda step: step.loss, "{:.2f}".format, lambda evaluated: evaluated.loss),
     Series("rate", lambda step: step.learning_rate, "{:.0e}".format),
     Series("tokens/s", lambda step: step.tokens / max(step.seconds, 1e-9), "{:,.0f}".format),
     Series("memory", lambda step: step.memory / 1e9, "{:.2f}G".format),
     Series("gradient", lambda step: step.grad_norm, "{:.2f}".format),
 )
+JUDGED = (  # of runs that learn from judgements, beside the others
+    _judged("right", "accuracy", "{:.0%}".format),
+    _judged("margin", "margin", "{:.1f}".format),
+    _judged("chosen", "chosen", "{:+.1f}".format),
+    _judged("rejected", "rejected", "{:+.1f}".format),
+)
+
+
+def series_of(spec: Mapping[str, Any]) -> tuple[Series, ...]:
+    """What there is to draw of a run, by what it was asked to do."""
+    objective = spec.get("objective")
+    judges = isinstance(objective, Mapping) and objective.get("kind", "sft") != "sft"
+    return (SERIES[0], *JUDGED, *SERIES[1:]) if judges else SERIES
 
 
 class RunCurves:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from gemmalocal.jobs.events import Step
-from tui.series import SERIES, RunCurves
+from textual.app import App, ComposeResult
+
+from gemmalocal.jobs.events import Evaluated, Step
+from tui.series import SERIES, RunCurves, series_of
 from tui.widgets.chart_grid import Grid, Span, rounded_up, smoothed, span
+from tui.widgets.choice import Choice
 from tui.widgets.curve import MOST, Bucket, Curve
 from tui.widgets.marks import bar, spark
 
@@ -17,6 +20,18 @@ def buckets(points: Iterable[tuple[float, float]]) -> list[Bucket]:
     for point in points:
         curve.add(*point)
     return curve.buckets
+
+
+def test_what_was_judged_is_drawn_where_something_was() -> None:
+    judges = series_of({"objective": {"kind": "dpo"}})
+    assert series_of({}) == series_of({"objective": {"kind": "sft"}}) == SERIES
+    assert [series.name for series in judges[:5]] == ["loss", "right", "margin", "chosen", "rejected"]
+    margin = judges[2]
+    told = [{"margin": 0.5}, {"margin": 1.0}, None]  # one says nothing of it
+    steps = [Step(n, 9, 1.0, 80, 1e-4, 2.0, 2.0, 10**9, preference=figures) for n, figures in enumerate(told, 1)]
+    assert [bucket.low for bucket in RunCurves().curve(margin, steps).buckets] == [0.5, 1.0]
+    assert margin.held_out is not None
+    assert margin.held_out(Evaluated(2, 0.1, 9, {"margin": 3.0})) == 3.0
 
 
 def test_a_spike_among_a_hundred_thousand_steps_is_seen() -> None:
@@ -95,3 +110,25 @@ def test_curves_grow_by_what_is_new_and_follow_a_roll_back() -> None:
     assert [bucket.sum for bucket in curves.curve(loss, again).buckets][-2:] == [5.0, 99.0]
     newest = [curves.curve(series, again).buckets[-1].sum for series in (rate, speed, memory, gradient)]
     assert newest == [1e-4, 40.0, 1.0, 2.0]
+
+
+async def test_of_more_words_than_there_is_room_for_the_chosen_one_is_in_sight() -> None:
+    words = ["loss", "right", "margin", "chosen", "rejected", "rate", "memory"]
+
+    class Narrow(App[None]):
+        def compose(self) -> ComposeResult:
+            yield Choice(words, "loss")
+
+    async with Narrow().run_test(size=(30, 3)) as pilot:
+        choice = pilot.app.query_one(Choice)
+        for word in [*words[1:], words[0]]:
+            assert len(shown := choice.render().plain) <= 30
+            assert f"[{choice.value}]" in shown
+            assert shown.startswith("‹") == (f" {words[0]} " not in shown.replace("[", " ").replace("]", " "))
+            await pilot.press("right")
+            assert choice.value == word
+        choice.value = "rejected"
+        await pilot.pause()
+        before = choice.render().plain
+        await pilot.click(Choice, offset=(before.index("chosen"), 0))
+        assert choice.value == "chosen"

@@ -23,7 +23,7 @@ from tui.screens.next_steps import again
 from tui.screens.pick import PickScreen
 from tui.screens.run_screen import OneRunScreen
 from tui.screens.verdict import VerdictScreen
-from tui.series import SERIES, RunCurves, Series
+from tui.series import RunCurves, Series, series_of
 from tui.theme import framed, told
 from tui.widgets.chart_grid import ZOOMS
 from tui.widgets.choice import Choice
@@ -61,6 +61,7 @@ class TrainScreen(OneRunScreen):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._memory = 0
+        self._all_series = series_of(history.known_spec(folder))
         self._curves: dict[Path, RunCurves] = {}
         self._runs: list[Run] = []
         self._others: list[Path] = []  # runs that are laid over
@@ -71,7 +72,8 @@ class TrainScreen(OneRunScreen):
         yield Static("starting", id="doing", markup=False)
         with Horizontal(id="middle"):
             with framed(Vertical(id="chart-box"), "Curve", KEYS):
-                yield Tabs([series.name for series in SERIES], SERIES[0].name)
+                names = [series.name for series in self._all_series]
+                yield Tabs(names, names[0])
                 yield SeriesChart()
                 yield Static(id="legend")
             yield framed(Static(id="numbers"), "Figures")
@@ -122,7 +124,7 @@ class TrainScreen(OneRunScreen):
     @property
     def _series(self) -> Series:
         name = self.query_one(Tabs).value
-        return next(series for series in SERIES if series.name == name)
+        return next(series for series in self._all_series if series.name == name)
 
     def _draw_chart(self, run: Run) -> None:
         series = self._series
@@ -134,7 +136,8 @@ class TrainScreen(OneRunScreen):
 
     def _line(self, series: Series, run: Run) -> ChartLine:
         curve = self._curves.setdefault(run.folder, RunCurves()).curve(series, run.state.steps)
-        held_out = [(each.step, each.loss) for each in run.state.evaluations] if series.held_out else []
+        told = series.held_out
+        held_out = [(each.step, told(each)) for each in run.state.evaluations] if told else []
         return ChartLine(run.name, curve, held_out if run.folder == self._folder or self._others else [])
 
     def _draw_legend(self) -> None:
@@ -148,7 +151,7 @@ class TrainScreen(OneRunScreen):
         ]
         for style, folder in zip(OTHER_STYLES, self._others, strict=False):
             parts += ["  ", ("⠒ ", style), folder.name]
-        if self._series.held_out:
+        if self._series.held_out is not None:
             parts += ["  ", (f"{HELD_OUT} ", "$warning"), "held-out"]
         parts.append((f"   {chart.zoom}{', log scale' * chart.logarithmic}", "$muted"))
         self._tell("#legend", Content.assemble(*parts), layout=False)

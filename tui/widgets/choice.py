@@ -1,4 +1,4 @@
-"""A choice among a few words, all of them in sight."""
+"""A choice among a few words, all of them in sight where there is room; else those around the chosen one."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
+
+LESS, MORE = "‹", "›"  # where words before or after are out of sight
 
 
 class Choice(Widget, can_focus=True):
@@ -30,11 +32,25 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.value, value)
 
     def render(self) -> Content:
-        """All words."""
-        chosen = (
-            (f"[{word}] ", "bold") if word == self.value else (f" {word}  ", "$text-muted") for word in self._words
-        )
-        return Content.assemble(*chosen)
+        """The words that there is room for."""
+        shown = self._shown()
+        parts = [
+            (f"[{word}] ", "bold") if word == self.value else (f" {word}  ", "$muted") for word in self._words[shown]
+        ]
+        if shown.start:
+            parts.insert(0, (LESS, "$muted"))
+        if shown.stop < len(self._words):
+            parts.append((MORE, "$muted"))
+        return Content.assemble(*parts)
+
+    def _shown(self) -> slice:
+        """Places of the words in sight, the chosen one among them; the first ones as long as that is."""
+        room, chosen = self.size.width or 1000, self._words.index(self.value)
+        widths = [len(word) + 3 for word in self._words]
+        start, stop = 0, len(widths)
+        while sum(widths[start:stop]) + bool(start) + (stop < len(widths)) > room and stop - start > 1:
+            start, stop = (start, stop - 1) if stop - 1 > chosen else (start + 1, stop)
+        return slice(start, stop)
 
     def watch_value(self) -> None:
         """Tell it."""
@@ -47,8 +63,9 @@ class Choice(Widget, can_focus=True):
     def on_click(self, event: events.Click) -> None:
         """The word under the pointer."""
         self.focus()
-        end = 0
-        for word in self._words:
+        shown = self._shown()
+        end = len(LESS) if shown.start else 0
+        for word in self._words[shown]:
             end += len(word) + 3
             if event.x < end:
                 self.value = word
