@@ -5,39 +5,52 @@ from __future__ import annotations
 import asyncio
 import gc
 import importlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.text import Text
-from textual.app import SystemCommand
 from textual.binding import Binding
-from textual.command import CommandPalette, DiscoveryHit, Hit, Hits, Provider
 from textual.css.query import NoMatches
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.widget import Widget
 
+from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs.terminal_text import on_line
-from gemmalocal.workspace import preparations
+from gemmalocal.workspace import preparations, settings, trash
 from gemmalocal.workspace.runs import Run
+from gemmalocal.workspace.trash import KEPT
 from tui import border
 from tui.background import run_in_background
+from tui.commands import of_screen
+from tui.screens.help import HelpScreen, help_on
 from tui.screens.home import HomeScreen
+from tui.screens.jump import JumpScreen
 from tui.screens.leave import leave, unsaved
-from tui.screens.palette import Palette
-from tui.screens.run_screen import AppScreen, ChangePreparation, JobStarted, OpenRun, PreparationStarted, RunScreen
-from tui.theme import DARK, LIGHT, PLAIN_GREY, THEMES, NoColor, colorless, with_roles
+from tui.screens.palette import Command, Palette
+from tui.screens.recipes import known_recipes
+from tui.screens.run_screen import (
+    AppScreen,
+    ChangePreparation,
+    Deleted,
+    JobStarted,
+    OpenRun,
+    PreparationStarted,
+    RunScreen,
+)
+from tui.theme import DARK, LIGHT, PLAIN_GREY, THEMES, NoColor, colorless, state, with_roles
 from tui.type_ahead import TypeAhead
 from tui.watch import Watcher
 
-SHEETS = ("home", "train", "recipe", "compare", "documents", "dataset", "export")
+SHEETS = ("home", "models", "train", "recipe", "compare", "documents", "dataset", "export")
 POLL = 0.25  # seconds
-NAME = 64  # cells of a run's name in the palette, at most
+NAME, WORDS = 64, 200  # cells in the palette, at most: of a run's name, and of what a recipe says of itself
+THEME = "theme"  # the setting
 # After the first frame, so that no screen waits for its own import: the others, pydantic, and what needs it.
 LATER = (
-    *(f"tui.screens.{name}" for name in ("pick", "recipe", "train", "compare", "export", "documents")),
+    *(f"tui.screens.{name}" for name in ("pick", "models", "recipe", "train", "compare", "export", "documents")),
     *(
         "gemmalocal.recipe.recipe_file",
         "gemmalocal.planning.preview",
@@ -51,32 +64,8 @@ ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
 border.build()
 
 
-class RunCommands(Provider):
-    """The runs in the palette; as texts, as what is a plain string there is read as markup."""
-
-    async def discover(self) -> Hits:
-        """All of them."""
-        assert isinstance(self.app, GemmalocalApp)
-        for label, status, open_run in self.app.openable:
-            yield DiscoveryHit(Text(label), open_run, label, status)
-
-    async def search(self, query: str) -> Hits:
-        """Those whose name has these letters, which are marked."""
-        assert isinstance(self.app, GemmalocalApp)
-        matcher = self.matcher(query)
-        for label, status, open_run in self.app.openable:
-            score, offsets = matcher.fuzzy_search.match(query, label)
-            if score:
-                marked = Text(label)
-                for offset in offsets:
-                    marked.stylize("bold underline", offset, offset + 1)
-                yield Hit(score, marked, open_run, label, status)
-
-
 class GemmalocalApp(TypeAhead):
     """Looks at job directories, and draws."""
-
-    COMMANDS = TypeAhead.COMMANDS | {RunCommands}
 
     TITLE = "gemmalocal"
     CSS_PATH = ["theme.tcss", *(f"screens/{name}.tcss" for name in SHEETS)]
@@ -84,6 +73,7 @@ class GemmalocalApp(TypeAhead):
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("f1", "help", "Help"),  # where ? is written
         Binding("q", "quit", "Quit"),
+        Binding("f2", "jump", "Jump to a field", show=False),
         Binding("ctrl+q", "app.quit", "Quit", priority=True),
     ]
 
@@ -94,6 +84,7 @@ class GemmalocalApp(TypeAhead):
         self._preparations = Watcher(preparations.list_all)
         self._prepared: list[Run] = []
         self._guard = border.Guard()
+        self._recipes: list[tuple[str, str, Path]] = []  # name, what it says of itself, file
         self.no_color |= colorless()
 
     def get_default_screen(self) -> Screen[None]:
@@ -123,13 +114,16 @@ class GemmalocalApp(TypeAhead):
         """Colours; then look, for as long as the app lives."""
         for theme in THEMES:
             self.register_theme(theme)
-        self.theme = PLAIN_GREY.name if self.no_color else DARK.name
+        chosen = _chosen_theme()
+        self.theme = PLAIN_GREY.name if self.no_color else chosen if chosen in self.available_themes else DARK.name
         run_in_background(self, self._watch())
 
     async def _watch(self) -> None:
         self._show_runs(await asyncio.to_thread(self._watcher.look))
         for name in LATER:
             await asyncio.to_thread(importlib.import_module, name)
+        self._recipes = await asyncio.to_thread(known_recipes)
+        await asyncio.to_thread(trash.tidy)
         gc.freeze()  # modules and past runs are here to stay: looking through them again stops the app for 80 ms
         gc.set_threshold(*COLLECT)
         while True:
@@ -165,6 +159,13 @@ class GemmalocalApp(TypeAhead):
         """Its exit code will be known."""
         self._watcher.adopt(event.job)
 
+    def on_deleted(self, event: Deleted) -> None:
+        """It may come back, as long as it is the last."""
+        home = self.screen_stack[0]
+        if isinstance(home, HomeScreen):
+            home.remember(event.entry)
+        self.notify(f"{event.entry.name} is in the trash for {KEPT} days. ^z at home brings it back.")
+
     def on_preparation_started(self, event: PreparationStarted) -> None:
         """Its end will be told, wherever it is made."""
         self._preparations.add(event.folder)
@@ -194,32 +195,74 @@ class GemmalocalApp(TypeAhead):
         self.push_screen(TrainScreen(folder))
 
     def action_command_palette(self) -> None:
-        """The palette, unless it is there already, be it under another screen."""
-        if not any(isinstance(screen, CommandPalette) for screen in self.screen_stack):
-            self.push_screen(Palette())
+        """What can be done here, and runs and recipes by a few letters; unless that is being asked already."""
+        if any(isinstance(screen, Palette) for screen in self.screen_stack):
+            return
+        first = [*of_screen(self.screen), *self._commands()]
+        self.push_screen(Palette("What do you want to do?", first, [*self._openable()]), self._do)
+
+    def _do(self, command: Command | None) -> None:
+        if command is not None:
+            self.call_later(command.do)
+
+    def _commands(self) -> Iterator[Command]:
+        """What can be done anywhere, beside what has a key on every screen."""
+        yield Command("Theme", "Choose the colours: dark, light, high contrast, none.", self.action_change_theme)
+        yield Command("Light or dark", "Switch between gemmalocal's dark and light colours.", self._other_theme)
+        yield Command("Jump to a field", "Show a letter at every place; it leads there.", self.action_jump, "f2")
+        yield Command("Picture of the screen", "Save what is shown as an SVG file.", self.deliver_screenshot)
+
+    def _openable(self) -> Iterator[Command]:
+        """Runs and recipes; their names are plain text."""
+        for run in self._runs or []:
+            word = state(run.state.status).word
+            yield Command(f"Open {on_line(run.name, NAME)}", word, partial(self._leave_for, run.folder))
+        for name, words, path in self._recipes:
+            yield Command(f"New run by {on_line(name, NAME)}", on_line(words, WORDS), partial(self._begin, path))
+
+    def _begin(self, recipe: Path) -> None:
+        from tui.screens.recipe import RecipeScreen  # see LATER
+
+        self.push_screen(RecipeScreen(recipe))
+
+    def action_change_theme(self) -> None:
+        """Choose the colours."""
+        names = sorted(self.available_themes, key=lambda name: (self.available_themes[name] not in THEMES, name))
+        kinds = {True: "dark", False: "light"}
+        themes = [Command(name, kinds[self.available_themes[name].dark], partial(self._paint, name)) for name in names]
+        self.push_screen(Palette("Theme", themes), self._do)
+
+    def _paint(self, theme: str) -> None:
+        """These colours, also the next time."""
+        self.theme = theme
+        run_in_background(self, _keep(theme))
 
     def action_help(self) -> None:
-        """Help for what has the focus, and its keys; or away with it."""
-        if self.screen.query("HelpPanel"):
-            self.action_hide_help_panel()
-        else:
-            self.action_show_help_panel()
+        """What this screen is for, what has the focus, and every key."""
+        self.push_screen(HelpScreen(help_on(self.screen)))
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """What the palette offers, beside the keys of the screen."""
-        yield from super().get_system_commands(screen)
-        yield SystemCommand("Light or dark", "Switch between gemmalocal's dark and light colours", self._other_theme)
+    def action_jump(self) -> None:
+        """Give every place on this screen a letter that leads to it."""
 
-    @property
-    def openable(self) -> list[tuple[str, str, Callable[[], None]]]:
-        """The runs that can be opened: in words, how they stand, and how."""
-        return [
-            (f"Open {on_line(run.name, NAME)}", run.state.status, partial(self._leave_for, run.folder))
-            for run in self._runs or []
-        ]
+        def jumped(place: Widget | None) -> None:
+            if place is not None and place.is_attached:
+                place.focus()
+
+        self.push_screen(JumpScreen(self.screen), jumped)
 
     def _other_theme(self) -> None:
-        self.theme = LIGHT.name if self.theme != LIGHT.name else DARK.name
+        self._paint(LIGHT.name if self.theme != LIGHT.name else DARK.name)
+
+
+def _chosen_theme() -> str:
+    """What was chosen the last time; read before the first frame, so that this has its colours."""
+    with suppress(GemmalocalError, OSError):
+        return settings.text(THEME)
+    return ""
+
+
+async def _keep(theme: str) -> None:
+    await asyncio.to_thread(settings.write, THEME, theme)
 
 
 def _last_words(run: Run) -> str:

@@ -154,6 +154,11 @@ def told(status: str, more: str = "") -> Content:
     return Content.styled(" ".join(filter(None, (sign, word, more))), style)
 
 
+def rich_style(style: str, variables: dict[str, str]) -> Style:
+    """The same for a text of Rich, which knows no variables: `style` is one of them."""
+    return Style(color=Color.parse(variables[style.removeprefix("$")]).rich_color)
+
+
 def framed(widget: Framed, title: str, subtitle: str = "") -> Framed:
     """The same widget as a panel; nothing in the titles is markup."""
     widget.add_class("panel")

@@ -12,7 +12,8 @@ from gemmalocal.files import safe_read
 from gemmalocal.jobs import history
 from gemmalocal.jobs.history import JobState
 from gemmalocal.jobs.processes import Job
-from gemmalocal.workspace import reports
+from gemmalocal.workspace import labels, reports
+from gemmalocal.workspace.labels import Labels
 from gemmalocal.workspace.runs import Run
 
 
@@ -66,7 +67,7 @@ class _Tracker:
 
     _last: Run | None
     _version: tuple[int, int, int] | None = None
-    _reported: float = 0.0  # when the newest report was written
+    _told: tuple[float, float] = 0.0, 0.0  # when the newest report was written, and what a person says of it
     _damage_and_spec: tuple[str, dict[str, Any]] = "", {}
 
     def take(self, job: Job) -> None:
@@ -89,11 +90,11 @@ class _Tracker:
             stopping = alive and self._job.asked_to_stop
             events_since = self._job.poll()
             damage, spec = self._read_spec()
-            reported, self._reported = self._reported, reports.made_at(self._folder)
+            told, self._told = self._told, (reports.made_at(self._folder), labels.changed_at(self._folder))
             if (
                 self._last is not None
                 and not events_since
-                and reported == self._reported
+                and told == self._told
                 and (alive, damage) == (self._last.state.alive, self._last.state.damage)
                 and stopping == self._last.stopping
             ):
@@ -105,8 +106,9 @@ class _Tracker:
             if self._state.status == "killed":
                 trouble = history.death(self._job)
             at = at or safe_read.changed(self._folder / "job.json")
-            verdict = reports.verdict(self._folder) if self._reported else ""
-            self._last = Run(self._folder, spec, _copy(self._state), trouble, at, verdict, stopping)
+            verdict = reports.verdict(self._folder) if self._told[0] else ""
+            said = labels.read(self._folder) if self._told[1] else Labels()
+            self._last = Run(self._folder, spec, _copy(self._state), trouble, at, verdict, stopping, said)
         except OSError:
             return None
         return self._last

@@ -65,6 +65,11 @@ def chats() -> Path:
     return workspace() / "chats"
 
 
+def trash() -> Path:
+    """Runs and datasets that were deleted; see `gemmalocal.workspace.trash`."""
+    return workspace() / "trash"
+
+
 def errands() -> Path:
     """Short-lived job directories: checks, probes, benchmarks."""
     return workspace() / "errands"

@@ -79,7 +79,7 @@ def check_place(path: Path) -> None:
             raise RecipeError(f"{path} lies in {above.name}, a folder that gemmalocal works in.", NEW)
         if (above / manifest.MANIFEST).is_file():
             raise RecipeError(f"{path} lies in {above}, which gemmalocal wrote as a whole.", "Name a folder elsewhere.")
-    for kept in (paths.runs(), paths.chats(), paths.errands(), paths.datasets(), paths.models()):
+    for kept in (paths.runs(), paths.chats(), paths.errands(), paths.trash(), paths.datasets(), paths.models()):
         depth = _depth(path, kept)
         free = kept in (paths.datasets(), paths.models()) and depth == 1
         if depth is not None and not free and not _in_exports_of_a_run(path):

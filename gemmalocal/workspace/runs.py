@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
 from gemmalocal.files import atomic, paths, staging, targets
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.history import JobState
-from gemmalocal.workspace import exports, preparations, reports
+from gemmalocal.workspace import exports, preparations, reports, trash
+from gemmalocal.workspace.labels import Labels
 
 if TYPE_CHECKING:  # pydantic is only loaded when a recipe is read
     from gemmalocal.recipe.schema import Recipe
@@ -27,7 +29,7 @@ class Run:
     """A run as it was when looked at: `at` is when its events last changed (seconds since the epoch).
 
     `trouble` says why it did not come to a good end; None if it did, or lives. `verdict` is what its newest report says
-    of it, empty if there is none. One that is `stopping` lives, and was asked to end.
+    of it, empty if there is none. One that is `stopping` lives, and was asked to end. `labels` are what a person says.
     """
 
     folder: Path
@@ -37,6 +39,7 @@ class Run:
     at: float
     verdict: str = ""
     stopping: bool = False
+    labels: Labels = Labels()
 
     @property
     def name(self) -> str:
@@ -59,6 +62,7 @@ def begin(recipe: Recipe, name: str | None = None, stem: str = "run") -> process
     for aside in staging.in_folder(paths.runs()):  # of runs that were being deleted
         if aside.abandoned:
             aside.settle()
+    trash.tidy()
     folder = _folder(name or _next_name(stem))
     job = processes.start(folder, "train", recipe.model_dump(mode="json"))
     try:
@@ -92,11 +96,27 @@ def resume(folder: Path, overrides: Sequence[str] = ()) -> processes.Job:
     return job
 
 
-def delete(folder: Path) -> None:
-    """Remove a run with its checkpoints and adapter; raises `JobBusy` if it lives."""
+def delete(folder: Path) -> trash.Entry:
+    """Move a run, or a dataset, with all that is in it to the trash; raises `JobBusy` if it lives."""
+    _check_idle(folder)
+    return trash.put(folder)
+
+
+def rename(folder: Path, name: str) -> Path:
+    """Give a run that nobody works on another name; gives its folder. Raises `RecipeError`, `JobBusy`."""
+    target = folder.with_name(checked(name.strip()))
+    if target == folder:
+        return folder
+    if os.path.lexists(target):
+        raise RecipeError(f"There is a run '{target.name}' already.", "Choose another name.")
+    _check_idle(folder)
+    folder.rename(target)
+    return target
+
+
+def _check_idle(folder: Path) -> None:
     if processes.Job(folder).alive or exports.busy(folder) or reports.busy(folder):
         raise JobBusy(f"{folder.name} is running, or is being exported or reported on.", "Stop it first.")
-    atomic.remove(folder)
 
 
 def _changed(folder: Path, overrides: Sequence[str]) -> Recipe | None:

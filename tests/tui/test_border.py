@@ -20,6 +20,7 @@ from tests import planted
 from tests.cli.test_terminal_text import CHECK, PROOF
 from tests.planted import EVENTS, EVIL, NAME, raw
 from tests.tui.test_app import until
+from tests.tui.test_type_ahead import typed
 from tui.app import GemmalocalApp
 from tui.screens.ask_number import AskNumberScreen
 from tui.screens.ask_path import AskPathScreen
@@ -30,7 +31,7 @@ from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
 from tui.screens.edit_row import EditRowScreen
 from tui.screens.export import ExportScreen
-from tui.screens.palette import Palette
+from tui.screens.palette import Command, Palette
 from tui.screens.pick import PickScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
@@ -107,7 +108,7 @@ SCREENS: dict[str, Shows] = {
     "number": lambda there: AskNumberScreen(EVIL),
     "path": lambda there: AskPathScreen(EVIL, Path(EVIL)),
     "edit": lambda there: EditRowScreen(EVIL, EVIL, EVIL, EVIL),
-    "palette": lambda there: Palette(),
+    "palette": lambda there: Palette(EVIL, [Command(EVIL, EVIL, print)]),
 }
 
 
@@ -147,7 +148,7 @@ async def test_no_key_makes_a_screen_draw_raw(there: dict[str, Path]) -> None:
     app = GemmalocalApp()
     async with app.run_test(size=(160, 50)) as pilot:
         await shown(pilot)
-        for screen, keys in (("dataset", "slhsjk"), ("export", "g"), ("preparing", "o"), ("train", "gx")):
+        for screen, keys in (("dataset", "slhsjk"), ("export", "g"), ("preparing", "o"), ("train", "g")):
             app.push_screen(SCREENS[screen](there))
             for key in keys:
                 await pilot.press(key)
@@ -177,14 +178,8 @@ async def test_the_palette_may_be_closed_while_it_searches() -> None:
         for _ in range(3):
             await pilot.press("ctrl+p")
             await until(pilot, lambda: isinstance(app.screen, Palette))
-            palette = app.screen
-            assert isinstance(palette, Palette)
-            await palette.query("*").remove()  # as when it is closed
-            palette._gather_commands("light")
-            palette._show_busy = not palette._show_busy
-            palette._list_visible = not palette._list_visible
-            await pilot.pause(0.1)
-            await app.pop_screen()
+            typed(app, *"light", "escape")
+            await until(pilot, lambda: app.screen is app.screen_stack[0])
         assert app.is_running
 
 

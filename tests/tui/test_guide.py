@@ -16,15 +16,18 @@ from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
 from tui.screens.export import ExportScreen
 from tui.screens.home import HomeScreen
+from tui.screens.models import ModelsScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.review import ReviewScreen
 from tui.screens.train import TrainScreen
 from tui.screens.verdict import VerdictScreen
+from tui.widgets.run_table import RunTable
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
 SCREENS: dict[str, tuple[type[DOMNode], ...]] = {
-    "Home": (HomeScreen,),
+    "Home": (HomeScreen, RunTable),
+    "Models": (ModelsScreen,),
     "A recipe": (RecipeScreen,),
     "A run": (TrainScreen,),
     "Documents": (DocumentsScreen, BrowseScreen),

@@ -84,7 +84,7 @@ async def test_new_run_and_confirm(stage: Stage) -> None:
 
     await check("new-run", recipes)
     stage.learned(last=Finished("done"))
-    await check("confirm", keys("x"))
+    await check("confirm", keys("delete"))
 
 
 async def test_recipe(stage: Stage) -> None:

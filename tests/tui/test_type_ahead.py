@@ -40,10 +40,10 @@ async def test_keys_wait_for_the_runs_and_each_for_the_screen_before_it(recipe_p
     recipe.write_text(recipe_path.read_text())
     app = GemmalocalApp()
     async with app.run_test(size=(80, 24)) as pilot:
-        typed(app, "enter", "escape", "x", "n", "n", "end", "enter")
+        typed(app, "enter", "escape", "delete", "n", "n", "end", "enter")
         await until(pilot, lambda: isinstance(app.screen, RecipeScreen))
         assert recipe.exists()
-        typed(app, "escape", "d", *"papers", "escape", "x", "y")
+        typed(app, "escape", "d", *"papers", "escape", "delete", "right", "enter")
         await until(pilot, lambda: not recipe.exists())
         await until(pilot, lambda: isinstance(app.screen, HomeScreen))
 

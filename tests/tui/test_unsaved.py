@@ -81,7 +81,7 @@ async def test_sources_and_a_changed_row_are_asked_about(tmp_path: Path) -> None
         app.screen.query_one(Sources).add([str(tmp_path)])
         await pilot.press("escape")
         assert isinstance(app.screen, LeaveScreen)
-        await pilot.press("y")
+        await pilot.press("right", "enter")
         assert app.screen is app.screen_stack[0]
         await app.push_screen(EditRowScreen("Edit", "what?", "that."))
         await pilot.pause()

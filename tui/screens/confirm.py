@@ -1,4 +1,4 @@
-"""A question whose yes cannot be taken back."""
+"""A question before something is lost. Its yes is a button: no letter that is typed on says it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,8 @@ class ConfirmScreen(Dialog[bool]):
     """Gives True for yes; the focus begins on no."""
 
     BINDINGS = [
-        Binding("y", "dismiss(True)", "Yes"),
+        Binding("left,right", "app.focus_next", "Other answer", key_display="← →"),
         Binding("n,escape", "dismiss(False)", "No"),
-        Binding("left,right", "app.focus_next", show=False),
     ]
 
     def __init__(self, question: str, consequence: str, verb: str) -> None:
@@ -28,7 +27,7 @@ class ConfirmScreen(Dialog[bool]):
         yield Static(self._consequence, markup=False)
         with Horizontal(classes="buttons"):
             yield Button("No", id="no")
-            yield Button(self._verb, id="yes", variant="error")
+            yield Button(f"Yes, {self._verb.lower()}", id="yes", variant="error")
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """The button's answer."""

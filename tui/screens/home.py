@@ -2,30 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from textual.app import ComposeResult
-from textual.binding import Binding
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
-from textual.widgets import DataTable, Static
+from textual.widgets import DataTable, Input, Static
 
-from gemmalocal.files import paths, safe_read
+from gemmalocal.files import paths, safe_read, staging
 from gemmalocal.jobs import history
-from gemmalocal.jobs.processes import Job
-from gemmalocal.planning import hardware, throughput
-from gemmalocal.workspace import preparations
+from gemmalocal.planning import hardware
+from gemmalocal.workspace import preparations, settings
 from gemmalocal.workspace.runs import Run
 from tui.background import follow, run_in_background
-from tui.screens.recipes import recipes
-from tui.screens.run_screen import OpenRun, RunScreen
+from tui.screens.home_actions import HomeActions
+from tui.screens.run_screen import OpenRun
+from tui.screens.shelf import NOTHING, SHELVES, Shelf
+from tui.theme import framed
 from tui.widgets.keys import Keys
+from tui.widgets.run_detail import LABEL, detail, line
+from tui.widgets.run_order import ORDERS, STATES, Choice, arrange, following
 from tui.widgets.run_table import RunTable
+from tui.widgets.shelf_table import Item, ShelfTable
+from tui.widgets.tab_line import TabLine
 from tui.widgets.title_line import TitleLine
 
 MACHINE = 5.0  # seconds between two looks at the free memory
 ENGINES = {"mlx": "MLX"}
+PAUSE = 0.2  # seconds on a run until its bytes are counted
+TABS = ("Runs", *SHELVES)
+ORDER = "home.order"  # the setting
 
 WELCOME = """[b]Welcome. Three keys lead to your first tuned model.[/b]
 
@@ -38,143 +48,228 @@ Everything stays on this machine: with the demo package installed (make demo doe
 You may close the app. The run goes on, and you find it here again."""
 
 
-class HomeScreen(RunScreen):
+class HomeScreen(HomeActions):
     """Runs first. Other screens are imported when they are opened, so that the first frame does not wait for them."""
 
-    BINDINGS = [
-        Binding("n", "new", "New"),
-        Binding("d", "documents", "Documents"),
-        Binding("c", "compare", "Compare"),
-        Binding("v", "verdict", "Verdict"),
-        Binding("e", "export", "Export"),
-        Binding("t", "dataset", "Dataset"),
-        Binding("g", "log", "Log", show=False),
-        Binding("k", "kill", "Kill", show=False),
-        Binding("x", "delete", "Delete", show=False),
-    ]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (120, "-wide")]
 
     def compose(self) -> ComposeResult:
-        """Title, welcome or runs, the run at hand in words, the shelf, keys."""
+        """Title, the lists in one panel and the item at hand in another, or in a line below; keys."""
         yield TitleLine()
-        yield Static(WELCOME, id="welcome")
-        yield RunTable()
+        with Horizontal(id="home-body"):
+            with framed(Vertical(id="lists"), "Workspace"):
+                yield TabLine(TABS)
+                yield Input(placeholder="a name, a model, #tag, a word of a note", compact=True, id="search")
+                yield Static(WELCOME, id="welcome")
+                yield Static(id="nothing", markup=False)
+                yield RunTable()
+                yield ShelfTable()
+            with framed(VerticalScroll(id="about", can_focus=False), "At hand"):
+                yield Static(id="about-text")
         yield Static(id="detail")
-        yield Static(id="shelf")
         yield Keys()
 
     def __init__(self) -> None:
         super().__init__()
         self._runs: list[Run] | None = None  # not seen yet
-        self._models: list[str] = []
-        self._datasets: list[str] = []
+        self._choice = Choice()
+        self._shelves: dict[str, Shelf] = {}
+        self._bytes: dict[tuple[Path, float], int] = {}  # by a run's folder, and when it last changed
+        self._counting: Path | None = None
 
     def on_mount(self) -> None:
         """Nothing is known yet; the first look follows at once."""
-        self.query_one(TitleLine).left = "gemmalocal"
+        self.query_one(TitleLine).left = "◆ gemmalocal"
+        run_in_background(self, self._recall())
         run_in_background(self, follow(_inventory, self._show_inventory, MACHINE))
 
-    def _show_inventory(self, inventory: Inventory) -> None:
-        machine, self._models, self._datasets = inventory
+    async def _recall(self) -> None:
+        order = await asyncio.to_thread(settings.text, ORDER, "newest")
+        if order in ORDERS:
+            self._choose(order=order)
+
+    def _show_inventory(self, inventory: tuple[dict[str, Any], dict[str, int]]) -> None:
+        machine, counts = inventory
         self.query_one(TitleLine).right = machine_line(machine)
-        self._draw_shelf()
+        tabs = self.query_one(TabLine)
+        tabs.counts = {**tabs.counts, **counts}
+        if self.tab != "Runs":
+            self._read_shelf()
+
+    @property
+    def tab(self) -> str:
+        """Which list is shown."""
+        return self.query_one(TabLine).shown
 
     @property
     def run(self) -> Run | None:
-        """The run under the cursor."""
-        return self.query_one(RunTable).current if self.is_mounted else None
+        """The run under the cursor, while runs are shown."""
+        return self.query_one(RunTable).current if self.is_mounted and self.tab == "Runs" else None
+
+    @property
+    def item(self) -> Item | None:
+        """The dataset, model or recipe under the cursor, while such are shown."""
+        return self.query_one(ShelfTable).current if self.is_mounted and self.tab != "Runs" else None
 
     @property
     def ready(self) -> bool:
         """The runs were seen, and the table has the focus if there are any."""
         return self._runs is not None
 
+    @property
+    def has_runs(self) -> bool:
+        """Whether there are any, listed or not."""
+        return bool(self._runs)
+
     def show_runs(self, runs: list[Run]) -> None:
         """Fill the table; on an empty folder, the welcome instead."""
-        table = self.query_one(RunTable)
-        table.show(runs)
-        table.display, self.query_one("#welcome").display = bool(runs), not runs
-        if runs and self.focused is None:
-            table.focus()
         self._runs = runs
-        self._draw_shelf()
+        tabs = self.query_one(TabLine)
+        tabs.counts = {**tabs.counts, "Runs": len(runs)}
+        self._draw_list()
+
+    def _draw_list(self) -> None:
+        """The list that is shown, and the item at hand."""
+        runs, on_runs = self._runs or [], self.tab == "Runs"
+        shown = arrange(runs, self._choice)
+        table, shelf = self.query_one(RunTable), self.query_one(ShelfTable)
+        table.show(shown)
+        nothing = "" if on_runs and (shown or not runs) else self._nothing()
+        table.display = on_runs and bool(shown)
+        shelf.display = not on_runs and not nothing
+        self.query_one("#welcome").display = on_runs and not runs and self._runs is not None
+        self.query_one("#nothing").display = bool(nothing)
+        self.query_one("#nothing", Static).update(nothing)
+        lists = self.query_one("#lists")
+        lists.border_subtitle = Content(self._choice.words(len(shown), len(runs)) if on_runs else "")
+        if self.focused is None or not self.focused.display:
+            (table if on_runs else shelf).focus()
         self._draw_detail()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Without a run there is nothing to compare, to report on or to export."""
-        return (
-            bool(self._runs) if action in ("compare", "verdict", "export") else super().check_action(action, parameters)
-        )
-
-    def _draw_shelf(self) -> None:
-        self.query_one("#shelf", Static).update(shelf(self._runs or [], self._models, self._datasets))
+    def _nothing(self) -> str:
+        """What is said in place of an empty list."""
+        if self.tab == "Runs":
+            return "No run is like that. Escape shows all again."
+        _, items = self._shelves.get(self.tab, ((), []))
+        return "" if items or self.tab not in self._shelves else NOTHING[self.tab]
 
     def _draw_detail(self) -> None:
-        run = self.run
-        self.query_one("#detail", Static).update(detail(run) if run else "")
+        run, item = self.run, self.item
+        about = self.query_one("#about")
+        name = run.name if run else Path(item.cells[0]).name if item else ""
+        about.border_title = Content(name or "At hand")
+        width = max(20, about.content_size.width)
+        text, short = Content(""), Content("")
+        if run is not None:
+            text, short = detail(run, width, self._bytes.get((run.folder, run.at))), line(run)
+            if (run.folder, run.at) not in self._bytes and self._counting != run.folder:
+                self._counting = run.folder
+                run_in_background(self, self._count(run.folder), group="bytes")
+        elif item is not None:
+            text = Content.assemble(*((part, "$muted" * (n % 2 == 0)) for n, part in enumerate(_lines(item))))
+            short = Content(" · ".join(words for label, words in item.about if label != "state"))
+        self.query_one("#about-text", Static).update(text)
+        self.query_one("#detail", Static).update(short)
         self.refresh_bindings()
 
+    async def _count(self, folder: Path) -> None:
+        """The bytes of a run, unless the cursor only passes over it."""
+        await asyncio.sleep(PAUSE)
+        self._counting = None
+        if (run := self.run) is not None and run.folder == folder:
+            self._bytes[folder, run.at] = await asyncio.to_thread(staging.tree_bytes, folder)
+        self._draw_detail()
+
+    def on_resize(self) -> None:
+        """The curve beside the list takes the room that there is."""
+        self.call_after_refresh(self._draw_detail)
+
     def on_data_table_row_highlighted(self) -> None:
-        """Another run is at hand."""
+        """Another one is at hand."""
         self._draw_detail()
 
     def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
-        """Enter, or a click: look at that run."""
+        """Enter, or a click: look at it."""
         if self.run is not None:
             self.post_message(OpenRun(self.run.folder))
+        elif self.item is not None:
+            self.open_item(self.tab, self.item)
 
-    def action_new(self) -> None:
-        """Choose a recipe, then look at it."""
-        from tui.screens.pick import PickScreen
+    def on_tab_line_chosen(self, event: TabLine.Chosen) -> None:
+        """A click on a list's name."""
+        self._show_tab(event.name)
 
-        self.app.push_screen(PickScreen("New run: which recipe?", recipes), self._open_recipe)
+    def action_tab(self, number: int) -> None:
+        """Show another list."""
+        self._show_tab(TABS[number - 1])
 
-    def _open_recipe(self, recipe: str | None) -> None:
-        from tui.screens.recipe import RecipeScreen
+    def _show_tab(self, name: str) -> None:
+        self.query_one(TabLine).shown = name
+        if name != "Runs":
+            self.query_one(ShelfTable).show(*self._shelves.get(name, ((), [])))
+            self._read_shelf()
+        self._draw_list()
 
-        if recipe is not None:
-            self.app.push_screen(RecipeScreen(Path(recipe)))
+    def _read_shelf(self) -> None:
+        run_in_background(self, self._fill_shelf(self.tab), group="shelf", exclusive=True)
 
-    def action_compare(self) -> None:
-        """Ask the base and the run at hand the same; never another run."""
-        from tui.screens.compare import CompareScreen
+    async def _fill_shelf(self, name: str) -> None:
+        self._shelves[name] = shelf = await asyncio.to_thread(SHELVES[name])
+        tabs = self.query_one(TabLine)
+        tabs.counts = {**tabs.counts, name: len(shelf[1])}
+        if self.tab == name:
+            self.query_one(ShelfTable).show(*shelf)
+            self._draw_list()
 
-        if (run := self.run) is not None and run.answers:
-            self.app.push_screen(CompareScreen([str(run.folder)]))
-        elif run is not None:
-            self.notify(f"{run.name} has learned nothing yet that could be asked.", severity="warning")
+    def action_search(self) -> None:
+        """Write what is looked for."""
+        self._show_tab("Runs")
+        search = self.query_one("#search", Input)
+        search.display = True
+        search.focus()
 
-    def action_verdict(self) -> None:
-        """Did the run at hand help?"""
-        from tui.screens.verdict import VerdictScreen
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Show what is like that, at once."""
+        self._choose(query=event.value)
 
-        if self.run is not None:
-            self.app.push_screen(VerdictScreen(self.run.folder))
+    def on_input_submitted(self) -> None:
+        """To what was found."""
+        self.query_one(RunTable).focus()
 
-    def action_documents(self) -> None:
-        """Make rows of documents."""
-        from tui.screens.documents import DocumentsScreen
+    def action_filter(self) -> None:
+        """Only the runs of one state; the next one, and round."""
+        self._choose(state=following(STATES, self._choice.state))
 
-        self.app.push_screen(DocumentsScreen())
+    def action_order(self) -> None:
+        """Another order, which is kept."""
+        self._choose(order=following(ORDERS, self._choice.order))
+        run_in_background(self, _keep(ORDER, self._choice.order))
 
-    def action_dataset(self) -> None:
-        """Choose rows, then look at them."""
-        from tui.screens.pick import PickScreen
+    def _choose(self, **choice: str) -> None:
+        self._choice = self._choice._replace(**choice)
+        if self._runs is not None:
+            self._draw_list()
 
-        pick = PickScreen("Rows to look at", _rows, "or a file, a folder, hf:owner/name")
-        self.app.push_screen(pick, self._open_dataset)
+    def action_show_all(self) -> None:
+        """Away with the search and the filter."""
+        search = self.query_one("#search", Input)
+        search.value, search.display = "", False
+        self._choose(query="", state="")
+        self._draw_list()
 
-    def _open_dataset(self, source: str | None) -> None:
-        from tui.screens.dataset import DatasetScreen
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether a search or a filter leaves runs out."""
+        return bool(self._choice.query or self._choice.state) or self.query_one("#search").display
 
-        if source is not None:
-            self.app.push_screen(DatasetScreen(source))
 
-    def action_export(self) -> None:
-        """Take the run at hand away."""
-        from tui.screens.export import ExportScreen
+async def _keep(name: str, value: str) -> None:
+    await asyncio.to_thread(partial(settings.write, name, value))
 
-        if self.run is not None:
-            self.app.push_screen(ExportScreen(self.run.folder))
+
+def _lines(item: Item) -> list[str]:
+    """Labels and words by turns."""
+    return [part for label, words in item.about for part in (label.ljust(LABEL), f"{words}\n")]
 
 
 def machine_line(machine: dict[str, Any]) -> str:
@@ -185,57 +280,12 @@ def machine_line(machine: dict[str, Any]) -> str:
     return f"{chip} · {gigabytes[0]:.0f} GB · {', '.join(engines)} · {gigabytes[1]:5.1f} GB free"
 
 
-def detail(run: Run) -> Content:
-    """The run under the cursor, in words."""
-    if run.trouble is not None:
-        return Content.assemble((run.trouble.message, "$text-error"), " ", run.trouble.hint)
-    state = run.state
-    model, rows = history.word(run.spec, "model"), history.word(run.spec, "data", "path")
-    words = f"{Path(model).name} on {Path(rows).name}"
-    if state.status == "live":
-        return Content(f"{words} · {state.stage}" + (f" · {state.notices[-1]}" if state.notices else ""))
-    saved = f" · saved at step {state.saved.step}" if state.saved else ""
-    took = throughput.duration(sum(step.seconds for step in state.steps))
-    verdict = f" · {run.verdict}" if run.verdict else ""
-    return Content(f"{words} · {state.status} · {took} of training{saved}{verdict}")
-
-
-Inventory = tuple[dict[str, Any], list[str], list[str]]  # the machine's facts, models, datasets
-
-
-def _inventory() -> Inventory:
-    """What there is here; reads files."""
-    return hardware.probe(), _models(), _datasets()
-
-
-def _models() -> list[str]:
-    """Models that were made here."""
-    return [folder.name for folder in safe_read.entries(paths.models()) if safe_read.is_file(folder / "config.json")]
-
-
-def _datasets() -> list[str]:
-    """Datasets that were prepared here, or are just now."""
-    return [f"{folder.name}{' (being made)' * Job(folder).alive}" for folder in preparations.list_all()]
-
-
-def _rows() -> list[tuple[Content, str]]:
-    """The rows there are, to choose among."""
-    from gemmalocal.workspace import rows  # pydantic: not at the app's start
-
-    return [(Content.assemble((name.ljust(18), "bold"), words), source) for name, words, source in rows.offers()]
-
-
-def shelf(runs: list[Run], models: list[str], prepared: list[str]) -> Content:
-    """What there is: rows that were prepared or used, models, recipes."""
-    used = (Path(history.word(run.spec, "data", "path")).name for run in runs)
-    rows = dict.fromkeys([*prepared, *used])
-    tuned = (Path(history.word(run.spec, "model")).name for run in runs)
-    lines = (("Datasets", rows), ("Models", dict.fromkeys([*models, *tuned])), ("Recipes", ["quotes", "n shows all"]))
-    parts: list[Any] = []
-    for name, items in lines:
-        parts += [
-            (f"{name:<10}", "$text-muted"),
-            " · ".join(item for item in items if item.strip("?")) or "none yet",
-            "\n",
-        ]
-    return Content.assemble(*parts[:-1])
+def _inventory() -> tuple[dict[str, Any], dict[str, int]]:
+    """The machine's facts, and how many datasets and models there are; reads files."""
+    made = [folder for folder in safe_read.entries(paths.models()) if safe_read.is_file(folder / "config.json")]
+    models = {folder.name for folder in made}
+    for run in history.list_runs():
+        name = history.word(history.known_spec(run), "model")
+        if name != "?":
+            models.add(Path(name).name)
+    return hardware.probe(), {"Datasets": len(preparations.list_all()), "Models": len(models)}

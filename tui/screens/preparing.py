@@ -44,7 +44,6 @@ class PreparingScreen(OneRunScreen):
     ]
     STOPS = "{} stops after this answer. Resume goes on from there."
     LOST_BY_KILL = "The answer being written is lost. To keep it, press s instead: that stops after it."
-    LOST_BY_DELETE = "Its rows, your changes to them and the model's answers are removed from the disk."
 
     def __init__(self, folder: Path, job: Job | None = None) -> None:
         super().__init__(folder)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
 from gemmalocal.files import safe_read
 from gemmalocal.jobs import history
-from tui.screens.pick import Offers
+
+if TYPE_CHECKING:
+    from tui.screens.pick import Offers
 
 FIRST = "quotes"
 SENTENCES = 2  # of a recipe's first comment
@@ -17,6 +20,13 @@ PAST = 5  # newest runs whose recipes are offered
 
 
 def recipes() -> Offers:
+    """All of them, as a list offers them: the id is the file."""
+    known = known_recipes()
+    width = max((len(name) for name, _, _ in known), default=0) + 2
+    return [(Content.assemble((name.ljust(width), "bold"), words), str(path)) for name, words, path in known]
+
+
+def known_recipes() -> list[tuple[str, str, Path]]:
     """Name and what it says of itself, and its file; reads files."""
     from gemmalocal.recipe import recipe_file  # pydantic: not at the app's start
 
@@ -31,9 +41,7 @@ def recipes() -> Offers:
         for folder in history.list_runs()[:PAST]
         if safe_read.is_file(folder / "recipe.yaml")
     ]
-    offers = sorted(shipped, key=lambda recipe: recipe[0] != FIRST) + here + past
-    width = max((len(name) for name, _, _ in offers), default=0) + 2
-    return [(Content.assemble((name.ljust(width), "bold"), words), str(path)) for name, words, path in offers]
+    return sorted(shipped, key=lambda recipe: recipe[0] != FIRST) + here + past
 
 
 def _text(path: Path) -> str:

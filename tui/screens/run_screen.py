@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from textual.widgets import Static
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs.exit_causes import LESS_MEMORY
 from gemmalocal.jobs.processes import Job
-from gemmalocal.workspace import runs
+from gemmalocal.workspace import runs, trash
 from gemmalocal.workspace.runs import Run
+from gemmalocal.workspace.trash import Entry
 from tui.background import Forbearing, run_in_background
 from tui.remedies import in_app
 from tui.screens.confirm import ConfirmScreen
@@ -56,6 +58,14 @@ class ChangePreparation(Message):
     def __init__(self, name: str, spec: dict[str, Any]) -> None:
         super().__init__()
         self.name, self.spec = name, spec
+
+
+class Deleted(Message):
+    """Something went to the trash, and may come back."""
+
+    def __init__(self, entry: Entry) -> None:
+        super().__init__()
+        self.entry = entry
 
 
 class ScreenShown(Message):
@@ -173,9 +183,10 @@ class RunScreen(AppScreen):
         Binding("R", "resume_smaller", "Less memory"),
     ]
 
+    ENDING_KEYS = (Binding("ctrl+k", "kill", "Kill"), Binding("delete,ctrl+d", "delete", "Delete", key_display="del"))
     STOPS = "{} saves and stops after this step. Resume goes on from there."
     LOST_BY_KILL = "Everything since the last checkpoint is lost. To keep it, press s instead: that saves and stops."
-    LOST_BY_DELETE = "Its checkpoints, its adapter and its history are removed from the disk."
+    LOST_BY_DELETE = f"It goes to the trash, whole. For {trash.KEPT} days ^z at home brings it back."
 
     @property
     def run(self) -> Run | None:
@@ -243,9 +254,11 @@ class RunScreen(AppScreen):
     def action_delete(self) -> None:
         """Remove the run from the disk, if the person is sure."""
         if (run := self.run) is not None:
-            self.ask(
-                f"Delete {run.name}?", self.LOST_BY_DELETE, "Delete", lambda: self._try(lambda: runs.delete(run.folder))
-            )
+            delete = partial(self._try, partial(runs.delete, run.folder), self._deleted)
+            self.ask(f"Delete {run.name}?", self.LOST_BY_DELETE, "Delete", delete)
+
+    def _deleted(self, entry: Entry) -> None:
+        self.app.post_message(Deleted(entry))
 
     def action_log(self) -> None:
         """Show what the job and its libraries printed, and why it ended if it ended badly."""
@@ -271,7 +284,7 @@ class RunScreen(AppScreen):
 class OneRunScreen(FolderScreen, RunScreen):
     """The screen of one run, or of one preparation, in `folder`."""
 
-    JOB_KEYS = (Binding("g", "log", "Log"), Binding("k", "kill", "Kill"), Binding("x", "delete", "Delete"))
+    JOB_KEYS = (Binding("g", "log", "Log"), *RunScreen.ENDING_KEYS)
 
     def _show_trouble(self, run: Run) -> None:
         """Why it came to no good end, and what to do; nothing if it did not."""

@@ -17,14 +17,28 @@ def mark(status: str) -> str:
 
 def spark(values: Sequence[float], width: int) -> str:
     """Values as a line of `width` cells, each the mean of its share; what is no number is left out."""
+    return "".join(LEVELS[level] for level in _levels(values, width, len(LEVELS)))
+
+
+def area(values: Sequence[float], width: int, height: int) -> list[str]:
+    """The same in `height` lines, the space below the values filled; no lines of no values."""
+    levels = [level + 1 for level in _levels(values, width, height * len(LEVELS), wide=True)]
+    full = len(LEVELS)
+    rows = range(height - 1, -1, -1) if levels else ()
+    return ["".join(" " if level <= row * full else LEVELS[min(level - row * full, full) - 1] for level in levels)
+            for row in rows]  # fmt: skip
+
+
+def _levels(values: Sequence[float], width: int, levels: int, wide: bool = False) -> list[int]:
+    """The means of each cell's share, from 0 to `levels` - 1; of few values few cells, unless it is to be `wide`."""
     finite = [value for value in values if math.isfinite(value)]
-    if not finite:
-        return ""
-    cells = min(width, len(finite))
+    if not finite or width < 1:
+        return []
+    cells = width if wide else min(width, len(finite))
     edges = [len(finite) * cell // cells for cell in range(cells + 1)]
-    means = [sum(finite[a:b]) / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
+    means = [sum(finite[a : max(b, a + 1)]) / max(1, b - a) for a, b in zip(edges, edges[1:], strict=False)]
     low, high = min(means), max(means)
-    return "".join(LEVELS[int((mean - low) / ((high - low) or 1) * (len(LEVELS) - 1))] for mean in means)
+    return [int((mean - low) / ((high - low) or 1) * (levels - 1)) for mean in means]
 
 
 def bar(share: float, width: int) -> str:
@@ -35,4 +49,7 @@ def bar(share: float, width: int) -> str:
 
 def change(first: float, now: float) -> str:
     """By how much a loss has changed, in percent with its sign."""
-    return f"{100 * (now / first - 1):+.0f} %".replace("-", "−") if first else ""
+    if not first:
+        return ""
+    percent = round(100 * (now / first - 1))  # a whole number: none is "-0"
+    return f"{percent:+} %".replace("-", "−") if percent else "0 %"

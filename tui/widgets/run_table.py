@@ -8,39 +8,49 @@ from textual.widgets import DataTable
 
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
-from tui.widgets.marks import change, mark, spark
+from tui.theme import rich_style, state
+from tui.widgets.marks import change, spark
 
-LEAST, NAME, SPARK = 80, 13, 8  # cells: of a table, and of a name and a spark line in it
-COLUMNS = (("Run", NAME), ("State", 16), ("Loss", SPARK), ("Held-out", 12), ("Speed", 9), ("", 6))
+GAP = 2  # cells between two columns
+NAME, STATE, SPARK = 10, (11, 28), 8  # cells: least of a name, least and most of a state, least of a spark line
+HELD_OUT, SPEED, LEFT = 12, 10, 7  # cells
+VERDICTS = {"helps": "$good", "hurts": "$bad", "helps but forgets": "$warning", "no difference": "$muted"}
 
 
 class RunTable(DataTable[Text]):
     """Handed runs by `show`."""
 
-    HELP = "Your runs. **Enter** opens the one under the cursor, **n** begins a new one."
+    HELP = """\
+Your runs: what each does or how it ended, its training loss as a small curve, and how far the loss on rows that it
+never saw (held-out) has fallen. **Enter** opens the one under the cursor.
 
-    BINDINGS = [Binding("enter", "select_cursor", "Open")]
+**/** searches, **f** shows only one state, **o** sorts. **a** begins a run by the same recipe, with changes.
+"""
+
+    BINDINGS = [
+        Binding("enter", "select_cursor", "Open"),
+        Binding("home", "scroll_top", "First", show=False),
+        Binding("end", "scroll_bottom", "Last", show=False),
+        Binding("j", "cursor_down", "Down", show=False),
+        Binding("k", "cursor_up", "Up", show=False),
+    ]
 
     def __init__(self) -> None:
-        super().__init__(cursor_type="row", zebra_stripes=False)
+        super().__init__(cursor_type="row", cursor_foreground_priority="renderable")
         self._runs: list[Run] = []
-        self._spark_width = 0
+        self._widths: dict[str, int] = {}
+
+    def on_mount(self) -> None:
+        """Its colours are those of the theme."""
+        self.watch(self.app, "theme", self._draw_again, init=False)
 
     def on_resize(self) -> None:
-        """The columns, of fixed widths, so that numbers do not jump; names and spark lines take what is over."""
-        more = max(0, self.size.width - LEAST)
-        name_width, spark_width = NAME + more // 2, SPARK + more - more // 2
-        if spark_width == self._spark_width:
-            return
-        runs, row, self._spark_width = self._runs, self.cursor_row, spark_width
-        self.clear(columns=True)
-        for label, width in COLUMNS:
-            right = label in ("Speed", "Held-out", "")
-            width = {"Run": name_width, "Loss": spark_width}.get(label, width)
-            self.add_column(Text(label or "left", justify="right" if right else "left"), width=width, key=label)
-        self._runs = []
-        self.show(runs)
-        self.move_cursor(row=row)
+        """Other columns."""
+        self._draw_again()
+
+    def _draw_again(self) -> None:
+        runs, self._runs, self._widths = self._runs, [], {}
+        self.show(runs, self.cursor_row)
 
     @property
     def current(self) -> Run | None:
@@ -51,48 +61,94 @@ class RunTable(DataTable[Text]):
         """Without a run there is nothing to open."""
         return bool(self._runs) if action == "select_cursor" else True
 
-    def show(self, runs: list[Run]) -> None:
+    def show(self, runs: list[Run], row: int = 0) -> None:
         """Draw these runs; only what is new is drawn again."""
-        if not self._spark_width:  # not laid out yet
+        if not self.size.width:  # not laid out yet
             self._runs = runs
             return
-        selected = self.current
-        names = [run.name for run in runs]
-        if names != [run.name for run in self._runs]:
-            self.clear()
-            for run in runs:
-                self.add_row(*cells(run, self._spark_width), key=run.name)
-            if selected is not None and selected.name in names:
-                self.move_cursor(row=names.index(selected.name))
+        selected, names = self.current, [run.name for run in runs]
+        widths = columns(self.size.width - 1, max((len(standing(run)[0]) for run in runs), default=0))
+        if widths != self._widths or names != [run.name for run in self._runs]:
+            self._fill(runs, widths)
+            self.move_cursor(row=names.index(selected.name) if selected and selected.name in names else row)
         else:
             for run, old in zip(runs, self._runs, strict=True):
                 if run is not old:
-                    for (label, _), cell in zip(COLUMNS, cells(run, self._spark_width), strict=True):
+                    for label, cell in self._cells(run).items():
                         self.update_cell(run.name, label, cell)
         self._runs = runs
 
+    def _fill(self, runs: list[Run], widths: dict[str, int]) -> None:
+        if widths != self._widths:
+            self.clear(columns=True)
+            self._widths = widths
+            for label, width in widths.items():
+                self.add_column(Text(label, justify=_justify(label)), width=width, key=label)
+        self.clear()
+        for run in runs:
+            self.add_row(*self._cells(run).values(), key=run.name)
 
-def cells(run: Run, width: int) -> list[Text]:
-    """One run's row, with a spark line of so many cells."""
-    state = run.state
-    last = state.steps[-1] if state.steps else None
-    live = state.status == "live"
-    where = f"step {last.step}/{last.steps}" if last and state.status != "done" else state.status
-    if live and not last:
-        where = state.stage or "starting"
-    if not live and last and state.status != "done":
-        where = f"{state.status} {last.step}/{last.steps}"
-    if run.verdict and state.status == "done":
-        where = run.verdict.replace(" but ", ", ")
-    held_out = ""
-    if state.evaluations:
-        evaluation = state.evaluations[-1] if live else state.best or state.evaluations[-1]
-        held_out = f"{evaluation.loss:.2f} {change(state.evaluations[0].loss, evaluation.loss):>7}"
-    return [
-        Text(run.name, no_wrap=True, overflow="ellipsis"),
-        Text(f"{mark(state.status)} {where}", no_wrap=True, overflow="ellipsis"),
-        Text(spark([step.loss for step in state.steps], width)),
-        Text(held_out, justify="right"),
-        Text(f"{throughput.tokens_per_second(state.steps):.0f} tok/s" if last else "", justify="right"),
-        Text(throughput.duration(throughput.seconds_left(state.steps)) if live and last else "", justify="right"),
-    ]
+    def _cells(self, run: Run) -> dict[str, Text]:
+        """One run's row, for the columns that there is room for."""
+        last = run.state.steps[-1] if run.state.steps else None
+        live = run.state.status == "live"
+        words, style = standing(run)
+        variables = self.app.theme_variables
+        losses = [step.loss for step in run.state.steps]
+        tags = "".join(f" #{tag}" for tag in run.labels.tags)
+        cells = {
+            "Run": Text.assemble(run.name, (tags, rich_style("$secondary", variables))),
+            "State": Text(words, rich_style(style, variables)),
+            "Loss": Text(spark(losses, self._widths.get("Loss", 0)), rich_style("$accent", variables)),
+            "Held-out": Text(held_out(run)),
+            "Speed": Text(f"{throughput.tokens_per_second(run.state.steps):.0f} tok/s" if last else ""),
+            "Left": Text(throughput.duration(throughput.seconds_left(run.state.steps)) if live and last else ""),
+        }
+        for label, cell in cells.items():
+            cell.no_wrap, cell.overflow, cell.justify = True, "ellipsis", _justify(label)
+        return {label: cells[label] for label in self._widths}
+
+
+def _justify(label: str) -> str:
+    return "right" if label in ("Speed", "Held-out", "Left") else "left"
+
+
+def columns(room: int, longest_state: int) -> dict[str, int]:
+    """The columns that a table of `room` cells has, with their widths; names and curves take what is over."""
+    state_width = min(max(STATE[0], longest_state), STATE[1])
+    widths = {"Run": NAME, "State": state_width}
+    wanted = (("Held-out", HELD_OUT), ("Loss", SPARK), ("Left", LEFT), ("Speed", SPEED))
+    room -= sum(widths.values()) + GAP * len(widths)
+    for label, width in wanted:
+        if width + GAP <= room:
+            widths[label] = width
+            room -= width + GAP
+    shown = {label: widths[label] for label in ("Run", "State", "Loss", "Held-out", "Speed", "Left") if label in widths}
+    room = max(0, room)
+    more = room - room // 2 if "Loss" in shown else room
+    shown["Run"] += more
+    if "Loss" in shown:
+        shown["Loss"] += room - more
+    return shown
+
+
+def standing(run: Run) -> tuple[str, str]:
+    """How a run stands: sign and words, and their style; a verdict in place of a bare "done"."""
+    now = run.state
+    last = now.steps[-1] if now.steps else None
+    sign, word, style = state(now.status)
+    if now.status == "done" and run.verdict:
+        return f"{sign} {run.verdict.replace(' but ', ', ')}", VERDICTS.get(run.verdict, style)
+    if now.status == "live" and last is None:
+        return f"{sign} {now.stage or 'starting'}", style
+    where = f" {last.step:>{len(str(last.steps))}}/{last.steps}" if last and now.status != "done" else ""
+    return f"{sign} {word}{where}", style
+
+
+def held_out(run: Run) -> str:
+    """The loss on held-out rows, and by how much it has changed."""
+    evaluations = run.state.evaluations
+    if not evaluations:
+        return ""
+    evaluation = evaluations[-1] if run.state.status == "live" else run.state.best or evaluations[-1]
+    return f"{evaluation.loss:.2f} {change(evaluations[0].loss, evaluation.loss):>6}"

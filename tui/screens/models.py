@@ -1,0 +1,282 @@
+"""Models: what is on this disk and what is published, what fits this machine; fetched and deleted from here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.binding import Binding
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.widgets import DataTable, Static
+
+from gemmalocal.errors import GemmalocalError
+from gemmalocal.files import paths, staging
+from gemmalocal.jobs.events import Failed, Progress, Report, Stage
+from gemmalocal.jobs.processes import Job
+from gemmalocal.planning import throughput
+from gemmalocal.workspace import trash
+from tui.background import run_in_background
+from tui.errand import errand, events_of
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.run_screen import AppScreen, Deleted
+from tui.theme import framed
+from tui.widgets.keys import Keys
+from tui.widgets.marks import bar
+from tui.widgets.shelf_table import Item, ShelfTable
+from tui.widgets.title_line import TitleLine
+
+COLUMNS = ("Model", "Size", "Trains", "Chats", "Where")
+TRAINS = {
+    "yes": "✓ fits",
+    "checkpointing": "✓ slowly",
+    "no": "✗ too large",
+    "import": "after import",
+    "unknown": "not known",
+}
+MEANS = {
+    "yes": "It fits this machine's memory.",
+    "checkpointing": "It fits with checkpointing: less memory, slower.",
+    "no": "It does not fit this machine's memory.",
+    "import": "A GGUF file: it must be imported before it can be tuned.",
+    "unknown": "Whether it fits is not known.",
+}
+CHATS = {True: "✓ fits", False: "✗ too large", None: "–"}
+LABEL, BAR = 11, 24  # cells
+WORKSPACE, HUB = "workspace", "Hub cache"  # whose models may be deleted from here
+LOST = {
+    WORKSPACE: f"It goes to the trash, whole, for {trash.KEPT} days: ^z at home brings it back.",
+    HUB: "It is removed from the disk, also for other programs that use the Hub's cache. It can be fetched again.",
+}
+
+
+class ModelTable(ShelfTable):
+    """The models, those on this disk first."""
+
+    HELP = """\
+The models on this disk, then those that can be fetched. *Trains* and *Chats* say whether they fit this machine's
+memory.
+**f** fetches the one under the cursor; what is gated wants its terms accepted on its page, and a login.
+"""
+
+
+class ModelsScreen(AppScreen):
+    """Asks a child process what there is; a fetch goes on while the screen is open, and keeps what is finished."""
+
+    BINDINGS = [
+        Binding("f", "fetch", "Fetch"),
+        Binding("s", "stop", "Stop fetching"),
+        Binding("y", "copy", "Copy name"),
+        Binding("r", "look", "Look again"),
+        Binding("delete,ctrl+d", "delete", "Delete", key_display="del"),
+        Binding("escape", "leave", "Home"),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._models: dict[str, dict[str, Any]] = {}
+        self._memory = 0
+        self._fetching: Job | None = None
+
+    def compose(self) -> ComposeResult:
+        """Title, list, what is said of the one under the cursor, keys."""
+        yield TitleLine("Models")
+        with framed(Vertical(id="models"), "Models"):
+            yield Static("Looking at this disk ...", id="looking")
+            yield ModelTable()
+        with framed(VerticalScroll(id="about-model", can_focus=False), "At hand"):
+            yield Static(id="about-model-text")
+        yield Static(id="fetching")
+        yield Keys()
+
+    def on_mount(self) -> None:
+        """Look."""
+        self.action_look()
+
+    @property
+    def ready(self) -> bool:
+        """The models were seen."""
+        return bool(self._models)
+
+    @property
+    def unsaved(self) -> str:
+        """What is being fetched."""
+        return "" if self._fetching is None else "A model is being fetched. Files that are finished are kept; it stops."
+
+    @property
+    def model(self) -> dict[str, Any] | None:
+        """The one under the cursor."""
+        item = self.query_one(ModelTable).current if self.is_mounted else None
+        return self._models.get(item.key) if item else None
+
+    def action_look(self) -> None:
+        """Ask what there is; no network."""
+        run_in_background(self, self._look(), group="look", exclusive=True)
+
+    async def _look(self) -> None:
+        async with errand("models", {"folders": []}) as job:
+            async for event in events_of(job):
+                match event:
+                    case Report():
+                        self._show(event.data)
+                    case Failed():
+                        self.show_problem("The models cannot be listed", GemmalocalError(event.message, event.hint))
+
+    def _show(self, report: dict[str, Any]) -> None:
+        models = {f"{model['place'] or ''}:{model['name']}": model for model in report["models"]}
+        self._models, self._memory = models, report["memory"]
+        self.query_one("#looking").display = False
+        table = self.query_one(ModelTable)
+        table.show(COLUMNS, [Item(key, cells(model)) for key, model in models.items()])
+        here = sum(model["place"] is not None for model in models.values())
+        words = f"{here} here · {len(models) - here} to fetch · {self._memory / 1e9:.0f} GB of memory"
+        self.query_one(TitleLine).right = words
+        if self.focused is None:
+            table.focus()
+        self._draw()
+
+    def on_data_table_row_highlighted(self) -> None:
+        """Another one is at hand."""
+        self._draw()
+
+    def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        """Enter: fetch it, if it is not here."""
+        if self.check_action("fetch", ()):
+            self.action_fetch()
+
+    def _draw(self) -> None:
+        model = self.model
+        self.query_one("#about-model").border_title = Content(str(model["name"]) if model else "At hand")
+        self.query_one("#about-model-text", Static).update(about(model) if model else "")
+        self.refresh_bindings()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only what is not here is fetched, and only what is ours, or the Hub's, is deleted."""
+        model = self.model
+        if action == "fetch":
+            return model is not None and model["place"] is None and self._fetching is None
+        if action == "stop":
+            return self._fetching is not None
+        if action == "delete":
+            return model is not None and model["place"] in LOST and folder_of(model) is not None
+        return model is not None if action == "copy" else True
+
+    def action_fetch(self) -> None:
+        """Download the one under the cursor into the Hub's cache."""
+        if (model := self.model) is not None:
+            run_in_background(self, self._fetch(str(model["name"])), group="fetch", exclusive=True)
+
+    async def _fetch(self, name: str) -> None:
+        with self.problem_shown(f"{name} could not be fetched"):
+            try:
+                async with errand("fetch", {"model": name, "gguf": None}) as job:
+                    self._fetching = job
+                    self._tell(Content(f"Fetching {name}: asking the Hub ..."))
+                    await self._follow(name, job)
+            finally:
+                self._fetching = None
+                if self.is_attached:
+                    self._tell(Content(""))
+                    self.action_look()
+
+    async def _follow(self, name: str, job: Job) -> None:
+        begun, first = time.monotonic(), None
+        async for event in events_of(job):
+            match event:
+                case Stage():
+                    self._tell(Content(f"{event.name} ..."))
+                case Progress():
+                    first = event.done if first is None else first
+                    pace = (event.done - first) / max(0.1, time.monotonic() - begun)
+                    self._tell(progress(name, event, pace))
+                case Report():
+                    self.notify(f"{name} is here.")
+                case Failed():
+                    self.show_problem(f"{name} could not be fetched", GemmalocalError(event.message, event.hint))
+
+    def _tell(self, words: Content) -> None:
+        self.query_one("#fetching", Static).update(words)
+        self.refresh_bindings()
+
+    def action_stop(self) -> None:
+        """Stop fetching; files that are whole stay."""
+        if self._fetching is not None:
+            self._fetching.ask(do="stop")
+            self._tell(Content("Stopping: files that are finished are kept ..."))
+
+    def action_copy(self) -> None:
+        """What a recipe calls it."""
+        if (model := self.model) is not None:
+            self.app.copy_to_clipboard(str(model["name"]))
+            self.notify("Copied.")
+
+    def action_delete(self) -> None:
+        """Delete the one under the cursor, if the person is sure."""
+        model = self.model
+        folder = folder_of(model) if model else None
+        if model is None or folder is None:
+            return
+        size = f"{model['size'] / 1e9:.2f} GB. "
+
+        def delete(sure: bool | None) -> None:
+            if sure:
+                run_in_background(self, self._delete(str(model["place"]), folder))
+
+        self.app.push_screen(ConfirmScreen(f"Delete {model['name']}?", size + LOST[model["place"]], "Delete"), delete)
+
+    async def _delete(self, place: str, folder: Path) -> None:
+        with self.problem_shown("It could not be deleted"):
+            if place == WORKSPACE:
+                self.app.post_message(Deleted(await asyncio.to_thread(trash.put, folder)))
+            else:
+                await asyncio.to_thread(staging.remove, folder)
+                self.notify(f"{folder.name.removeprefix('models--').replace('--', '/')} is deleted.")
+        self.action_look()
+
+
+def folder_of(model: dict[str, Any]) -> Path | None:
+    """The folder that is deleted with a model; None where it is not ours to delete."""
+    path = Path(model["path"] or "")
+    if model["place"] == WORKSPACE:
+        below = path.relative_to(paths.models()).parts if paths.models() in path.parents else ()
+        return paths.models() / below[0] if below else None
+    return next((folder for folder in path.parents if folder.name.startswith("models--")), None)
+
+
+def cells(model: dict[str, Any]) -> tuple[str, ...]:
+    """A model as a row of the table."""
+    size = f"{'~' if model['estimated'] else ''}{model['size'] / 1e9:.2f} GB"
+    where = "damaged" if model["damaged"] else model["place"] or ("to fetch, gated" if model["gated"] else "to fetch")
+    name = str(model["name"])
+    return Path(name).name if name.startswith("/") else name, size, TRAINS[model["train"]], CHATS[model["chat"]], where
+
+
+def about(model: dict[str, Any]) -> Content:
+    """All that is known of one."""
+    gated = "It is gated: accept its terms on its page at huggingface.co, and log in (gemmalocal login)."
+    rows = [
+        ("training", MEANS[model["train"]]),
+        (
+            "chat",
+            {True: "It fits.", False: "It does not fit this machine's memory.", None: "After it is imported."}[
+                model["chat"]
+            ],
+        ),
+        ("damaged" if model["damaged"] else "licence", model["licence"]),
+        ("first", gated if model["gated"] else ""),
+        ("in", model["path"] or ""),
+    ]
+    parts = [part for label, words in rows if words for part in ((label.ljust(LABEL), "$muted"), f"{words}\n")]
+    return Content.assemble(*parts)
+
+
+def progress(name: str, event: Progress, pace: float) -> Content:
+    """How far a download is: share, what it does, how fast, what is left."""
+    share = event.done / max(1, event.total)
+    left = f" · {throughput.duration((event.total - event.done) / pace)} left" if pace > 0 else ""
+    speed = f" · {pace / 1e6:.1f} MB/s" if pace > 0 else ""
+    size = f"{event.done / 1e9:.2f} of {event.total / 1e9:.2f} GB"
+    return Content.assemble((bar(share, BAR), "$accent"), f" {name} · {size}{speed}{left}")

@@ -1,0 +1,77 @@
+"""Datasets, models or recipes as rows of a table; the cursor stays on its item while they change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rich.text import Text
+from textual.binding import Binding
+from textual.widgets import DataTable
+
+GAP = 2  # cells between two columns
+
+
+class Item(NamedTuple):
+    """One of a list: what it is known by, its columns, and what more is said of it as labels and words."""
+
+    key: str
+    cells: tuple[str, ...]
+    about: tuple[tuple[str, str], ...] = ()
+
+
+class ShelfTable(DataTable[Text]):
+    """Handed items by `show`; the last column takes what room is left."""
+
+    HELP = "What there is to begin with. **Enter** opens the one under the cursor; **1** leads back to the runs."
+
+    BINDINGS = [
+        Binding("enter", "select_cursor", "Open"),
+        Binding("home", "scroll_top", "First", show=False),
+        Binding("end", "scroll_bottom", "Last", show=False),
+        Binding("j", "cursor_down", "Down", show=False),
+        Binding("k", "cursor_up", "Up", show=False),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__(cursor_type="row")
+        self._labels: Sequence[str] = ()
+        self._items: list[Item] = []
+        self._drawn: tuple[object, ...] = ()
+
+    @property
+    def current(self) -> Item | None:
+        """The item under the cursor."""
+        return self._items[self.cursor_row] if 0 <= self.cursor_row < len(self._items) else None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where there is something to open."""
+        return bool(self._items) if action == "select_cursor" else True
+
+    def on_resize(self) -> None:
+        """Another width."""
+        self.show(self._labels, self._items)
+
+    def show(self, labels: Sequence[str], items: list[Item]) -> None:
+        """Draw these, if they are others."""
+        drawn = (self.size.width, tuple(labels), tuple(item.cells for item in items))
+        selected, row = self.current, self.cursor_row
+        same = tuple(labels) == tuple(self._labels)
+        self._labels, self._items = labels, items
+        if drawn == self._drawn or not self.size.width or not labels:
+            return
+        self._drawn = drawn
+        self.clear(columns=True)
+        widths = [
+            max(len(text) for text in column) for column in zip(labels, *(item.cells for item in items), strict=True)
+        ]
+        room = self.size.width - GAP * len(widths) - 1  # of a scroll bar
+        widths[0] = min(widths[0], max(12, room // 2))
+        widths[-1] = max(8, room - sum(widths[:-1]))
+        for label, width in zip(labels, widths, strict=True):
+            self.add_column(label, width=width)
+        for item in items:
+            self.add_row(*(Text(text, no_wrap=True, overflow="ellipsis") for text in item.cells), key=item.key)
+        keys = [item.key for item in items]
+        if same and items:
+            self.move_cursor(row=keys.index(selected.key) if selected and selected.key in keys else row)
