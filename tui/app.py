@@ -50,7 +50,10 @@ NAME, WORDS = 64, 200  # cells in the palette, at most: of a run's name, and of 
 THEME = "theme"  # the setting
 # After the first frame, so that no screen waits for its own import: the others, pydantic, and what needs it.
 LATER = (
-    *(f"tui.screens.{name}" for name in ("pick", "models", "recipe", "train", "compare", "export", "documents")),
+    *(
+        f"tui.screens.{name}"
+        for name in ("pick", "new_run", "models", "recipe", "train", "compare", "export", "documents")
+    ),
     *(
         "gemmalocal.recipe.recipe_file",
         "gemmalocal.planning.preview",

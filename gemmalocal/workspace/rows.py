@@ -72,7 +72,7 @@ def offers() -> list[tuple[str, str, str]]:
         (name, f"recipe: {recipe_file.parse(file)['data']['path']}", str(file))
         for name, file in recipe_file.builtin_recipes().items()
     ]
-    runs = [(folder.name, f"run: {_named(spec['data']['path'])}", str(folder)) for folder, spec in _past()]
+    runs = [(folder.name, f"run: {named(spec['data']['path'])}", str(folder)) for folder, spec in _past()]
     return prepared + shipped + runs
 
 
@@ -82,7 +82,7 @@ def _view(name: str, spec: dict[str, Any], recipe: Path | None = None) -> View:
     return View(name, spec, folder, recipe if recipe is not None and safe_read.is_file(recipe) else None)
 
 
-def _named(path: str | list[Any]) -> str:
+def named(path: str | list[Any]) -> str:
     """The rows of a recipe in a word: the last part of their path, of several the first's and how many more."""
     if isinstance(path, str):
         return Path(path).name
@@ -107,7 +107,7 @@ def _past() -> list[tuple[Path, dict[str, Any]]]:
         try:
             spec = history.spec(folder)
             if isinstance(spec["model"], str) and isinstance(spec["data"]["path"], str | list):
-                _named(spec["data"]["path"])
+                named(spec["data"]["path"])
                 runs.append((folder, spec))
         except (GemmalocalError, LookupError, TypeError):
             continue

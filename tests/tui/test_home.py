@@ -22,7 +22,7 @@ from tui.screens.palette import Palette
 from tui.screens.problem import ProblemScreen
 from tui.screens.recipe import RecipeScreen
 from tui.theme import CONTRAST
-from tui.widgets.marks import area, change, spark
+from tui.widgets.marks import area, change, size, spark
 from tui.widgets.run_table import RunTable, columns
 from tui.widgets.shelf_table import ShelfTable
 
@@ -134,7 +134,7 @@ async def test_a_dataset_outside_the_workspace_by_a_winding_path(tmp_path: Path,
     app = GemmalocalApp()
     async with app.run_test(size=(100, 30)) as pilot:
         await app.push_screen(screen := DatasetScreen(str(folder)))
-        await until(pilot, lambda: screen._pages)
+        await until(pilot, lambda: not screen._doing and screen._view)
     assert (tmp_path / "x" / "train.jsonl").is_file()
     assert not list(paths.datasets().glob("*"))
 
@@ -172,6 +172,7 @@ def test_small_drawings_of_numbers() -> None:
     assert spark([3.0, 2.0, 1.0], 2) == "█▁"
     assert area([1.0, 3.0], 4, 2) == ["  ██", "▁▁██"]
     assert area([], 10, 3) == []
+    assert [size(count) for count in (0, 1500, 53_600_000, 2_310_000_000)] == ["0 kB", "2 kB", "53.6 MB", "2.3 GB"]
     assert len(area([float(n) for n in range(999)], 40, 5)[0]) == 40
 
 

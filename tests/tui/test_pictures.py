@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 from textual.pilot import Pilot
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, Static
 
 from gemmalocal.cli.check import lines
 from gemmalocal.cli.output import page
@@ -20,6 +20,7 @@ from tests.tui.test_app import until
 from tui.screens.ask_path import AskPathScreen
 from tui.screens.compare import CompareScreen
 from tui.screens.export import ExportScreen
+from tui.screens.new_run import NewRunScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.report import ReportScreen
@@ -80,7 +81,9 @@ async def test_home(stage: Stage) -> None:
 async def test_new_run_and_confirm(stage: Stage) -> None:
     async def recipes(pilot: Pilot[None]) -> None:
         await pilot.press("n")
-        await until(pilot, lambda: pilot.app.screen.query_one("#offers", OptionList).option_count)
+        screen = pilot.app.screen
+        assert isinstance(screen, NewRunScreen)
+        await until(pilot, lambda: screen._cards and screen._cards[-1].recipe)
 
     await check("new-run", recipes)
     stage.learned(last=Finished("done"))

@@ -43,7 +43,7 @@ async def test_keys_wait_for_the_runs_and_each_for_the_screen_before_it(recipe_p
         typed(app, "enter", "escape", "delete", "n", "n", "end", "enter")
         await until(pilot, lambda: isinstance(app.screen, RecipeScreen))
         assert recipe.exists()
-        typed(app, "escape", "d", *"papers", "escape", "delete", "right", "enter")
+        typed(app, "escape", "d", *"papers", "escape", "right", "enter", "delete", "right", "enter")
         await until(pilot, lambda: not recipe.exists())
         await until(pilot, lambda: isinstance(app.screen, HomeScreen))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -100,12 +101,12 @@ def test_a_kill_between_link_and_rename_loses_nothing(tmp_path: Path, monkeypatc
 
 
 def test_thirty_days_later_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    old, now = runs.delete(record("old", RUNS["finished"])), trash.time.time()
-    monkeypatch.setattr(trash.time, "time", lambda: now + (trash.KEPT - 1) * trash.DAY)
+    old, now = runs.delete(record("old", RUNS["finished"])), time.time()
+    monkeypatch.setattr(time, "time", lambda: now + (trash.KEPT - 1) * trash.DAY)
     young = runs.delete(record("young", RUNS["finished"]))
     assert [(entry.name, entry.days_left > 5) for entry in trash.entries()] == [("young", True), ("old", False)]
     assert old.place.exists()
-    monkeypatch.setattr(trash.time, "time", lambda: now + trash.KEPT * trash.DAY + 2)
+    monkeypatch.setattr(time, "time", lambda: now + trash.KEPT * trash.DAY + 2)
     trash.tidy()
     assert not old.place.exists()
     assert trash.entries() == [young]

@@ -29,6 +29,11 @@ class ConfirmScreen(Dialog[bool]):
             yield Button("No", id="no")
             yield Button(f"Yes, {self._verb.lower()}", id="yes", variant="error")
 
+    @property
+    def ready(self) -> bool:
+        """The focus is on no: only then a key moves it."""
+        return self.focused is not None
+
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """The button's answer."""
         self.dismiss(event.button.id == "yes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
@@ -14,6 +15,9 @@ from tui.background import run_in_background
 from tui.screens.label import LabelScreen, Said
 from tui.screens.run_screen import RunScreen
 from tui.widgets.shelf_table import Item
+
+if TYPE_CHECKING:
+    from tui.screens.new_run import Chosen
 
 
 class HomeActions(RunScreen):
@@ -83,21 +87,25 @@ class HomeActions(RunScreen):
 
     def action_new(self) -> None:
         """Choose a recipe, then look at it."""
-        from tui.screens.pick import PickScreen
-        from tui.screens.recipes import recipes
+        from tui.screens.new_run import NewRunScreen
 
-        self.app.push_screen(PickScreen("New run: which recipe?", recipes), self._open_recipe)
+        self.app.push_screen(NewRunScreen(), self._chosen)
 
-    def _open_recipe(self, recipe: str | None) -> None:
+    def _chosen(self, chosen: Chosen | None) -> None:
         from tui.screens.recipe import RecipeScreen
 
-        if recipe is not None:
-            self.app.push_screen(RecipeScreen(Path(recipe)))
+        if chosen is not None:
+            self.app.push_screen(RecipeScreen(chosen.path, chosen.changes))
+
+    def _open_recipe(self, recipe: Path) -> None:
+        from tui.screens.recipe import RecipeScreen
+
+        self.app.push_screen(RecipeScreen(recipe))
 
     def action_again(self) -> None:
         """The recipe of the run at hand, to be changed and begun anew."""
         if self.run is not None:
-            self._open_recipe(str(self.run.folder / "recipe.yaml"))
+            self._open_recipe(self.run.folder / "recipe.yaml")
 
     def action_compare(self) -> None:
         """Ask the base and the run at hand the same; never another run."""
@@ -153,7 +161,7 @@ class HomeActions(RunScreen):
         from tui.screens.preparing import PreparingScreen
 
         if tab == "Recipes":
-            self._open_recipe(item.key)
+            self._open_recipe(Path(item.key))
         elif tab == "Models":
             self.action_models()
         elif (Path(item.key) / "train.jsonl").is_file():

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 
 FIRST = "quotes"
 SENTENCES = 2  # of a recipe's first comment
+FOR = {
+    "quotes": "For a first look, on any machine: a small model learns to finish quotes and to name their authors.",
+    "english-quotes": "The classic notebook: Gemma 2B learns English quotes, which come from the Hugging Face Hub.",
+    "instruct": "For your own conversations: questions and answers that you have in a file.",
+    "docs-qa": "For your own documents: make rows of them first (d at home), then train on these.",
+    "m-series-4b": "For a Mac with 16 GB: a larger model in 4 bits, on your own conversations.",
+    "t4-qlora": "For a graphics card with 16 GB, such as a rented T4: Gemma 2 2B in 4 bits.",
+}  # what the shipped ones are for, without words of the command line
 LONGEST = 1 << 20  # bytes that a recipe has at most
 PAST = 5  # newest runs whose recipes are offered
 
@@ -30,7 +38,7 @@ def known_recipes() -> list[tuple[str, str, Path]]:
     """Name and what it says of itself, and its file; reads files."""
     from gemmalocal.recipe import recipe_file  # pydantic: not at the app's start
 
-    shipped = [(name, _words(path), path) for name, path in recipe_file.builtin_recipes().items()]
+    shipped = [(name, FOR.get(name) or _words(path), path) for name, path in recipe_file.builtin_recipes().items()]
     here = [
         (path.name, _words(path) or "in this folder", path.resolve())
         for path in sorted(Path.cwd().glob("*.y*ml"))
@@ -61,4 +69,5 @@ def _words(path: Path) -> str:
         if not line.startswith("#"):
             break
         comment.append(line.lstrip("# "))
-    return ". ".join(" ".join(comment).split(". ")[:SENTENCES])
+    sentences = [sentence for sentence in " ".join(comment).split(". ") if "`" not in sentence]
+    return ". ".join(sentences[:SENTENCES])

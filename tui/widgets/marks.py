@@ -47,6 +47,14 @@ def bar(share: float, width: int) -> str:
     return "█" * full + "░" * (width - full)
 
 
+def size(count: int) -> str:
+    """Bytes, for reading."""
+    for unit, of in (("GB", 1e9), ("MB", 1e6)):
+        if count >= of:
+            return f"{count / of:,.1f} {unit}"
+    return f"{count / 1e3:,.0f} kB"
+
+
 def change(first: float, now: float) -> str:
     """By how much a loss has changed, in percent with its sign."""
     if not first:

@@ -13,7 +13,7 @@ from gemmalocal.jobs.events import Sample
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
 from tui.theme import state, told
-from tui.widgets.marks import area, change
+from tui.widgets.marks import area, change, size
 from tui.widgets.run_table import VERDICTS
 
 LABEL, CURVE, MOST = 11, 6, 4000  # cells of a label; rows of the curve; steps that are looked at for it
@@ -75,7 +75,7 @@ def _facts(run: Run, on_disk: int | None) -> Iterator[tuple[str, Content | str]]
         yield "report", Content.styled(run.verdict, VERDICTS.get(run.verdict, ""))
     elif now.status in ("done", "early"):
         yield "report", Content.styled("none yet: v asks whether it helped", "$muted")
-    yield "on disk", "counting ..." if on_disk is None else f"{on_disk / 1e6:,.1f} MB"
+    yield "on disk", "counting ..." if on_disk is None else size(on_disk)
     if run.labels.tags:
         yield "tags", Content.styled(" ".join(f"#{tag}" for tag in run.labels.tags), "$secondary")
     if run.labels.note:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import DataTable
@@ -13,7 +15,7 @@ from tui.widgets.marks import change, spark
 
 GAP = 2  # cells between two columns
 NAME, STATE, SPARK = 10, (11, 28), 8  # cells: least of a name, least and most of a state, least of a spark line
-HELD_OUT, SPEED, LEFT = 12, 10, 7  # cells
+HELD_OUT, SPEED, LEFT = 12, 9, 6  # cells
 VERDICTS = {"helps": "$good", "hurts": "$bad", "helps but forgets": "$warning", "no difference": "$muted"}
 
 
@@ -42,7 +44,7 @@ never saw (held-out) has fallen. **Enter** opens the one under the cursor.
 
     def on_mount(self) -> None:
         """Its colours are those of the theme."""
-        self.watch(self.app, "theme", self._draw_again, init=False)
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._draw_again())
 
     def on_resize(self) -> None:
         """Other columns."""
@@ -109,21 +111,22 @@ never saw (held-out) has fallen. **Enter** opens the one under the cursor.
         return {label: cells[label] for label in self._widths}
 
 
-def _justify(label: str) -> str:
+def _justify(label: str) -> Literal["left", "right"]:
     return "right" if label in ("Speed", "Held-out", "Left") else "left"
 
 
 def columns(room: int, longest_state: int) -> dict[str, int]:
     """The columns that a table of `room` cells has, with their widths; names and curves take what is over."""
     state_width = min(max(STATE[0], longest_state), STATE[1])
-    widths = {"Run": NAME, "State": state_width}
+    widths: dict[str, int] = {"Run": NAME, "State": state_width}
     wanted = (("Held-out", HELD_OUT), ("Loss", SPARK), ("Left", LEFT), ("Speed", SPEED))
     room -= sum(widths.values()) + GAP * len(widths)
     for label, width in wanted:
         if width + GAP <= room:
             widths[label] = width
             room -= width + GAP
-    shown = {label: widths[label] for label in ("Run", "State", "Loss", "Held-out", "Speed", "Left") if label in widths}
+    order = ("Run", "State", "Loss", "Held-out", "Speed", "Left")
+    shown: dict[str, int] = {label: widths[label] for label in order if label in widths}
     room = max(0, room)
     more = room - room // 2 if "Loss" in shown else room
     shown["Run"] += more
@@ -141,7 +144,8 @@ def standing(run: Run) -> tuple[str, str]:
         return f"{sign} {run.verdict.replace(' but ', ', ')}", VERDICTS.get(run.verdict, style)
     if now.status == "live" and last is None:
         return f"{sign} {now.stage or 'starting'}", style
-    where = f" {last.step:>{len(str(last.steps))}}/{last.steps}" if last and now.status != "done" else ""
+    width = len(str(last.steps)) if last and now.status == "live" else 0  # so that it does not jump
+    where = f" {last.step:>{width}}/{last.steps}" if last and now.status != "done" else ""
     return f"{sign} {word}{where}", style
 
 
