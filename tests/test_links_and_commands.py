@@ -71,6 +71,10 @@ def misunderstood(line: str) -> str | None:
     if command is None:
         return f"there is no command {words[0]}"
     inner = click.Context(command, info_name=words[0], parent=context)
+    if isinstance(command, click.Group) and len(words) > 1:
+        words = words[1:]
+        if (command := command.get_command(inner, words[0])) is None:
+            return f"there is no {words[0]}"
     if "--help" in words:
         return None
     try:

@@ -164,9 +164,9 @@ class GemmalocalApp(TypeAhead):
 
     def on_deleted(self, event: Deleted) -> None:
         """It may come back, as long as it is the last."""
-        home = self.screen_stack[0]
-        if isinstance(home, HomeScreen):
-            home.remember(event.entry)
+        for home in self.screen_stack[:1]:  # none while the app ends
+            if isinstance(home, HomeScreen):
+                home.remember(event.entry)
         self.notify(f"{event.entry.name} is in the trash for {KEPT} days. ^z at home brings it back.")
 
     def on_preparation_started(self, event: PreparationStarted) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import click
@@ -66,7 +67,10 @@ def empty(name: str | None, yes: bool) -> None:
     count = sum(entry.bytes for entry in entries) / 1e6
     what = on_line(entries[0].name, NAME) if len(entries) == 1 else f"{len(entries)} runs and datasets"
     if not yes:
-        click.confirm(f"Remove {what} ({count:,.1f} MB) for ever?", abort=True, err=True)
+        note(f"Remove {what} ({count:,.1f} MB) for ever? Write yes, or anything else to keep it.")
+        if sys.stdin.readline().strip().casefold() not in ("y", "yes"):
+            note("Nothing was removed.")
+            return
     for entry in entries:
         deleted.remove(entry)
     note(f"Removed: {what}, {count:,.1f} MB.")
