@@ -117,10 +117,7 @@ def to_examples(
     or has a prompt of its own, is cut. `turns` as for `pieces`. Raises `ModelError` for a template that fits none.
     """
     for block in _blocks(records):
-        laid_out = [
-            [_pieces(answer, tokenizer, turns or not record.is_exchange) for answer in record.answers]
-            for record in block
-        ]
+        laid_out = [_laid_out(record, tokenizer, turns) for record in block]
         texts = [text for answers in laid_out for part in answers if isinstance(part, list) for text, _ in part]
         ids = iter(tokenizer.encode_batch(texts))
         for record, parts in zip(block, laid_out, strict=True):
@@ -132,6 +129,12 @@ def to_examples(
                 example = _joined(answer, [(next(ids), supervised) for _, supervised in part])
                 examples.append(_fitted(answer, example, tokenizer, max_length, long_rows))
             yield record, examples[0] if len(examples) == 1 else _together(record, examples)
+
+
+def _laid_out(record: Record, tokenizer: Tokenizer, turns: bool) -> list[list[SupervisedText] | Rejected]:
+    """The pieces of each answer of a record; if one of two goes on for several turns, both are in turns."""
+    turns = turns or (bool(record.rejected) and not record.is_exchange)
+    return [_pieces(answer, tokenizer, turns) for answer in record.answers]
 
 
 def _together(record: Record, answers: Sequence[RecordExamples]) -> RecordExamples:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.data.cells import UnusableRow
-from gemmalocal.records import Record
+from gemmalocal.errors import DatasetError
+from gemmalocal.records import Message, Record
 
 ExportRow = dict[str, Any]
 SENDERS = {"system": "system", "user": "human", "assistant": "gpt"}
@@ -17,34 +18,70 @@ BLOCK = 1024  # rows of a Parquet row group
 
 
 def chat(record: Record) -> ExportRow:
-    """`messages`, as OpenAI and most trainers have it; plain text stays `text`."""
+    """`messages`, as OpenAI and most trainers have it; plain text stays `text`, and judged answers stay apart.
+
+    These are `prompt`, `chosen` and `rejected`, or `prompt`, `completion` and `label`, as TRL has them.
+    """
     if not record.messages:
         return {"text": record.text}
-    return {"messages": [{"role": turn.role, "content": turn.content} for turn in record.messages]}
+    if not record.kind:
+        return {"messages": _said(record.messages)}
+    answer, row = _said(record.messages[record.prompt_turns :]), {"prompt": _said(record.prompt)}
+    if record.kind == "rated":
+        return {**row, "completion": answer, "label": record.label}
+    return {**row, "chosen": answer, "rejected": _said(record.rejected)}
 
 
 def sharegpt(record: Record) -> ExportRow:
-    """`conversations` of human and gpt; raises `UnusableRow` for plain text."""
+    """`conversations` of human and gpt, judged answers as LLaMA-Factory has them; raises `UnusableRow` for text."""
     if not record.messages:
         raise UnusableRow("is plain text, not a conversation")
-    return {"conversations": [{"from": SENDERS[turn.role], "value": turn.content} for turn in record.messages]}
+    if record.kind == "pairs":
+        chosen, rejected = (_sent(turns)[0] for turns in _single_answers(record))
+        return {"conversations": _sent(record.prompt), "chosen": chosen, "rejected": rejected}
+    return {"conversations": _sent(record.messages), **_tag(record)}
 
 
 def alpaca(record: Record) -> ExportRow:
     """Instruction, input (empty) and output, a system message in front; raises `UnusableRow` for a longer chat."""
-    question, answer = _pair(record)
-    return {"instruction": question, "input": "", "output": answer}
+    question, *answers = _question(record)
+    names = ("chosen", "rejected") if record.kind == "pairs" else ("output",)
+    return {"instruction": question, "input": "", **dict(zip(names, answers, strict=True)), **_tag(record)}
 
 
 def prompt(record: Record) -> ExportRow:
-    """Prompt and completion; raises `UnusableRow` for a chat of several turns, and for plain text."""
-    question, answer = _pair(record)
-    return {"prompt": question, "completion": answer}
+    """Prompt and completion, or what was chosen and rejected; raises `UnusableRow` for several turns, and for text."""
+    question, *answers = _question(record)
+    names = ("chosen", "rejected") if record.kind == "pairs" else ("completion",)
+    label = {} if record.label is None else {"label": record.label}
+    return {"prompt": question, **dict(zip(names, answers, strict=True)), **label}
 
 
 def text(record: Record) -> ExportRow:
-    """`text`; of a conversation its turns, with an empty line between."""
+    """`text`; of a conversation its turns, with an empty line between; raises `UnusableRow` for judged answers."""
+    if record.kind:
+        raise UnusableRow("judges answers, which plain text cannot tell")
     return {"text": record.text or "\n\n".join(turn.content for turn in record.messages)}
+
+
+def _said(turns: Sequence[Message]) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.content} for turn in turns]
+
+
+def _sent(turns: Sequence[Message]) -> list[dict[str, str]]:
+    return [{"from": SENDERS[turn.role], "value": turn.content} for turn in turns]
+
+
+def _tag(record: Record) -> dict[str, bool]:
+    """A rated answer's label, by LLaMA-Factory's name."""
+    return {} if record.label is None else {"kto_tag": record.label}
+
+
+def _single_answers(record: Record) -> tuple[Sequence[Message], ...]:
+    answers = record.messages[record.prompt_turns :], *([record.rejected] if record.rejected else [])
+    if any(len(turns) > 1 for turns in answers):
+        raise UnusableRow("has more than one turn")
+    return answers
 
 
 FORMS: dict[str, tuple[Callable[[Record], ExportRow], str]] = {
@@ -83,12 +120,13 @@ def card(name: str, sides: dict[str, tuple[str, int]], about: dict[str, Any]) ->
     return "\n".join([*lines, "\nThe documents' licence holds for their words. Made with gemmalocal.\n"])
 
 
-def _pair(record: Record) -> tuple[str, str]:
+def _question(record: Record) -> list[str]:
+    """The prompt of a single exchange, a system message in front, and its answer, or the two that are compared."""
     turns = list(record.messages)
     system = turns.pop(0).content + "\n\n" if turns and turns[0].role == "system" else ""
-    if [turn.role for turn in turns] != ["user", "assistant"]:
+    if [turn.role for turn in turns] != ["user", "assistant"] or len(record.rejected) > 1:
         raise UnusableRow("is plain text, not a question" if not turns else "has more than one turn")
-    return system + turns[0].content, turns[1].content
+    return [system + turns[0].content, turns[1].content, *(turn.content for turn in record.rejected)]
 
 
 def _json_lines(rows: Iterable[ExportRow], file: Path) -> int:
@@ -104,14 +142,19 @@ def _parquet(rows: Iterable[ExportRow], file: Path) -> int:
     import pyarrow
     import pyarrow.parquet
 
-    turn = pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())])
-    types = {"messages": pyarrow.list_(turn), "text": pyarrow.string()}
+    turns = pyarrow.list_(pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())]))
+    types = dict.fromkeys(("messages", "prompt", "chosen", "rejected", "completion"), turns)
+    types |= {"label": pyarrow.bool_(), "text": pyarrow.string()}
     blocks = _blocks(rows)
     first = next(blocks, [])
-    schema = pyarrow.schema([(name, types[name]) for name in (first[0] if first else types)])  # a file's rows are alike
+    names = {name for row in first for name in row} or {"messages", "text"}
+    schema = pyarrow.schema([(name, kind) for name, kind in types.items() if name in names])
     count = 0
     with pyarrow.parquet.ParquetWriter(file, schema) as writer:
         for block in chain([first], blocks):
+            if any(row.keys() - names for row in block):
+                hint = "Write them in another form, such as chat."
+                raise DatasetError("The rows are of several kinds, which do not fit one Parquet file.", hint)
             writer.write_table(pyarrow.Table.from_pylist(block, schema))
             count += len(block)
     return count

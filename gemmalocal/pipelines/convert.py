@@ -63,7 +63,7 @@ def _side(path: str, form: str, folder: Path, split: str, tell: Tell) -> tuple[i
     """One file of rows in a form: how many, and what is to be known of those left out."""
     make, suffix = export_formats.FORMS[form]
     side = splits.HELD_OUT if split == "test" and not Path(path).is_file() else splits.TRAIN
-    records = Records(DataSpec(path=path), side=side)
+    records = Records(DataSpec(path=path), side=side, use=None)
 
     def rows() -> Iterator[export_formats.ExportRow]:
         for record in records:

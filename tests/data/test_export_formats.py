@@ -106,3 +106,39 @@ def test_rows_that_are_held_out_by_name_stay_so(tmp_path: Path) -> None:
     assert json.loads(process.stdout)["rows"] == {"train": 1, "test": 1}
     assert json.loads((tmp_path / "out" / "test.jsonl").read_text()) == {"text": "two"}
     assert "left out of" in process.stderr
+
+
+def turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+JUDGED: list[dict[str, Any]] = [
+    {"prompt": [turn("user", "why?")], "chosen": [turn("assistant", "so")], "rejected": [turn("assistant", "no")]},
+    {
+        "prompt": [turn("system", "be kind"), turn("user", "why?")],
+        "chosen": [turn("assistant", "so")],
+        "rejected": [turn("assistant", "no"), turn("user", "then?"), turn("assistant", "yes")],
+    },
+    {"prompt": [turn("user", "when?")], "completion": [turn("assistant", "now")], "label": False},
+]
+
+
+@pytest.mark.parametrize(
+    ("form", "kept"), [("chat", 3), ("sharegpt", 2), ("alpaca", 2), ("prompt", 2), ("text", 0), ("parquet", 3)]
+)
+def test_judged_answers_are_read_back(workspace: Path, tmp_path: Path, form: str, kept: int) -> None:
+    rows, out = tmp_path / "rows.jsonl", tmp_path / "out"
+    rows.write_text("".join(json.dumps(row) + "\n" for row in JUDGED))
+    process = run("convert", str(rows), "--to", form, "--out", str(out))
+    if not kept:
+        assert process.returncode == 2
+        assert "judges answers, which plain text cannot tell" in process.stderr
+        return
+    assert process.returncode == 0, process.stderr
+    assert "imitated" not in process.stderr
+    before = list(Records(DataSpec(path=str(rows)), use=None))
+    after = list(Records(DataSpec(path=str(next(out.glob("train.*")))), use=None))
+    left = [before[0], before[2]] if kept == 2 else before
+    for was, now in zip(left, after, strict=True):
+        assert (now.messages, now.rejected, now.label) == (was.messages, was.rejected, was.label)
+        assert now.prompt_turns == was.prompt_turns
