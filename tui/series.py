@@ -31,7 +31,7 @@ def _judged(name: str, figure: str, form: Callable[[float], str]) -> Series:
 SERIES = (
     Series("loss", lambda step: step.loss, "{:.2f}".format, lambda evaluated: evaluated.loss),
     Series("rate", lambda step: step.learning_rate, "{:.0e}".format),
-    Series("tokens/s", lambda step: step.tokens / max(step.seconds, 1e-9), "{:,.0f}".format),
+    Series("tokens/s", lambda step: step.tokens / max(step.seconds, 1e-9), "{:,.1f}".format),
     Series("memory", lambda step: step.memory / 1e9, "{:.2f}G".format),
     Series("gradient", lambda step: step.grad_norm, "{:.2f}".format),
 )

@@ -51,7 +51,7 @@ def push(source: str, name: str, form: str | None, is_dataset: bool, private: bo
     if report and as_json:
         say_json(report)
     elif report:
-        say(page(_table(report)))
+        say(page(file_table(report)))
     return code
 
 
@@ -61,7 +61,8 @@ def _rows(source: str) -> Path:
     return folder if folder.is_dir() else datasets.find(source)
 
 
-def _table(report: dict[str, Any]) -> list[str]:
+def file_table(report: dict[str, Any]) -> list[str]:
+    """What was sent, or would be, file by file, and where."""
     files = report["files"]
     names = [on_line(file["name"]) for file in files]
     width = max(map(len, names))

@@ -50,7 +50,7 @@ def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> in
     def tell(event: Event) -> None:
         if isinstance(event, Report):
             printer.close()
-            say_json(event.data) if as_json else say(page(_words(event.data)))
+            say_json(event.data) if as_json else say(page(how_to_ask(event.data)))
         else:
             printer(event)
 
@@ -61,7 +61,8 @@ def serve(run: str, form: str | None, host: str, port: int, as_json: bool) -> in
         shutil.rmtree(job.directory, ignore_errors=True)
 
 
-def _words(data: dict[str, Any]) -> list[str]:
+def how_to_ask(data: dict[str, Any]) -> list[str]:
+    """The address of a server, and a command that asks it."""
     body: dict[str, Any] = {"model": data["model"]}
     body |= {"messages": [{"role": "user", "content": "Hello"}]} if data["chat"] else {"prompt": "Quote:"}
     path = "chat/completions" if data["chat"] else "completions"

@@ -17,6 +17,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,11 @@ DROPPED = "was dropped by hand"  # the reason of such a row
 def folder_of(name: str) -> Path:
     """The folder of a dataset by its name in the workspace, or by a path (`./name`); it need not be there."""
     if "/" in name or name in (".", "..", "~"):
+        parts = name.split("/")
+        if ".." in dropwhile(lambda part: part in (".", "..", "~", ""), parts):
+            raise DatasetError(
+                f"'{name}' leads out of the folder that it names.", "Give a name, or a path without '..'."
+            )
         return targets.resolved(name)
     if len(name.encode(errors="replace")) > targets.LONGEST:
         raise DatasetError(

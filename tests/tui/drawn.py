@@ -85,6 +85,8 @@ def same(monkeypatch: pytest.MonkeyPatch, folder: Path, told: Callable[[], Path]
     shelf.mkdir()
     for name, text in RECIPES.items():
         (shelf / f"{name}.yaml").write_text(text)
+    for rows in ("quotes.jsonl", "rows.jsonl"):
+        (shelf / rows).touch()
     monkeypatch.chdir(folder)
     monkeypatch.setattr("gemmalocal.recipe.recipe_file.FOLDERS", (shelf,))
     monkeypatch.setattr(hardware, "probe", lambda: dict(HERE))

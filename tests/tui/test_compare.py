@@ -7,18 +7,23 @@ import time
 from pathlib import Path
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 
 from gemmalocal.files import paths
 from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Finished
+from gemmalocal.workspace import chats, transcript
 from tests.here import run
+from tests.tui.drawn import Stage
 from tests.tui.recorded import RUNS, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
 from tui.screens.compare import CompareScreen
+from tui.screens.leave import LeaveScreen
 from tui.screens.problem import ProblemScreen
+from tui.screens.report import ReportScreen
 from tui.screens.train import TrainScreen
-from tui.widgets.answers import differing
+from tui.widgets.answers import ExchangeRow, differing
 from tui.widgets.question import Question
 from tui.widgets.run_table import RunTable
 
@@ -35,8 +40,8 @@ async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.Mo
         await pilot.press("c")
         screen = app.screen
         assert isinstance(screen, CompareScreen)
-        await until(pilot, lambda: len(screen.query(".said")) == 2)
-        assert [str(voice.content) for voice in screen.query(".voice").results(Static)] == ["base", "tiny"]
+        await until(pilot, lambda: len(screen.query(".voice")) == 2)
+        assert [str(voice.content).strip() for voice in screen.query(".voice").results(Static)] == ["base", "tiny"]
         for wrong in ("/temperature -5", "/temperature warm", "/max_tokens 0", "/tone mild"):
             screen.query_one(Question).value = wrong
             await pilot.press("enter")
@@ -47,11 +52,21 @@ async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.Mo
         await pilot.press(*"the", "enter")
         await until(pilot, lambda: screen._talk.exchanges and screen._talk.exchanges[-1].whole)
         assert all(answer.tokens <= 6 for answer in screen._talk.exchanges[-1].answers)
-        said = str(screen.query(".said").results(Static).__next__().content)
-        assert "› the" in said
-        assert "tok/s" in said
+        assert str(screen.query_one(".asked", Static).content).strip() == "› the"
+        assert "tok/s" in str(screen.query(".said").results(Static).__next__().content)
         await pilot.press("escape")  # meant to stop the answer, which has ended
         assert app.screen_stack[-1:] == [screen]
+        await pilot.press("right")
+        await until(pilot, lambda: screen._talk.tally == [0, 1])
+        await until(pilot, lambda: "1 vote" in str(screen.query(".voice").last(Static).content))
+        assert "★ better" in str(screen.query(".said").last(Static).content)
+        await pilot.press("left")
+        await until(pilot, lambda: screen._talk.tally == [1, 0])
+        await pilot.press("=")
+        await until(pilot, lambda: screen._talk.tally == [0, 0])
+        await pilot.press("=")
+        await until(pilot, lambda: screen._talk.exchanges[-1].verdict == "tie")
+        await until(pilot, lambda: "all are good" in str(screen.query_one(".asked", Static).content))
         await pilot.press("right")
         await until(pilot, lambda: screen._talk.tally == [0, 1])
         await pilot.press("ctrl+g", "ctrl+s")
@@ -67,6 +82,70 @@ async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.Mo
     while job.alive and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not job.alive, "the chat must not outlive its screen"
+
+
+async def test_questions_have_lines_and_a_history_and_the_talk_scrolls_by_keys(stage: Stage) -> None:
+    stage.learned(last=Finished("done"))
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 20)) as pilot:
+        screen = CompareScreen(["quotes-1"])
+        await app.push_screen(screen)
+        await until(pilot, lambda: len(screen.query(ExchangeRow)) == 3 and screen._talk.exchanges[-1].whole)
+        talk, question = screen.query_one("#talk"), screen.query_one(Question)
+        await until(pilot, lambda: talk.scroll_y == talk.max_scroll_y > 0)
+        await pilot.press("pageup")
+        await until(pilot, lambda: talk.scroll_y < talk.max_scroll_y)
+        for row in screen.query(ExchangeRow):  # answers of one question begin on the same line
+            assert len({said.region.y for said in row.query(".said")}) == 1
+        await pilot.press(*"one\\", "enter", *"two", "ctrl+o", *"three")
+        assert question.text == "one\ntwo\nthree"
+        await pilot.press("enter", *"four", "enter", *"draft", "up")
+        assert question.text == "four"
+        await pilot.press("up")
+        assert question.text == "one\ntwo\nthree"
+        await pilot.press("down", "down")
+        assert question.text == "draft"
+        await pilot.press("escape")  # what is written is not lost
+        assert isinstance(app.screen, LeaveScreen)
+        await pilot.press("n")
+        question.value = ""
+        await pilot.press("ctrl+y", "down", "down", "enter")
+        assert app.clipboard == screen._talk.exchanges[-1].answers[1].text.strip()
+
+
+async def test_columns_are_chosen_and_earlier_talks_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = stage.learned(last=Finished("done"))
+    (run / "checkpoints" / "50").mkdir(parents=True)
+    app = GemmalocalApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = CompareScreen()
+        await app.push_screen(screen)
+        await until(pilot, lambda: len(screen.query(ExchangeRow)) == 3)
+        talk, job = screen._talk, screen._job
+        assert job is not None
+        monkeypatch.setattr(chats, "start", lambda *words: processes.Job(job.directory))
+        assert screen._names == ["base", str(run)]
+        screen._change_columns(f"{run}@50")
+        screen._change_columns("base")
+        assert (screen._base, screen._runs) == (False, [str(run), f"{run}@50"])
+        for name in screen._names[1:] + screen._names[:1]:
+            screen._change_columns(name)
+        assert screen._names == [str(run)]  # one is always asked
+        await until(pilot, lambda: len(screen.query(ExchangeRow)) == 3)
+        await pilot.press("ctrl+l")
+        await until(pilot, lambda: app.screen.query(OptionList) and app.screen.query_one(OptionList).option_count == 3)
+        offers = [str(option.prompt) for option in app.screen.query_one(OptionList).options]
+        assert offers == ["  base", "✓ quotes-1", "  quotes-1@50"]
+        await pilot.press("escape")
+        folder = paths.chats() / "chat-1"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "transcript.jsonl").write_text(transcript.as_json_lines(talk))
+        await pilot.press("ctrl+b")
+        await until(pilot, lambda: app.screen.query(OptionList) and app.screen.query_one(OptionList).option_count)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ReportScreen))
+        assert isinstance(app.screen, ReportScreen)
+        assert talk.exchanges[0].asked.text in app.screen._text.plain
 
 
 async def test_a_run_without_a_result_has_a_sentence() -> None:

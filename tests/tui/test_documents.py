@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from textual.widgets import DataTable, Input, OptionList, Static
+from textual.widgets import Button, DataTable, Input, OptionList, Static
 
 from gemmalocal.files import paths
 from gemmalocal.jobs.events import Finished, encode
@@ -151,3 +151,25 @@ def test_a_path_is_completed_by_the_first_name(papers: Path) -> None:
     assert completed("papers/nothing") is None
     assert completed(str(papers) + "/") == f"{papers}/bees.md"
     assert completed("nowhere/") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("my papers/../x", True),
+        ("papers/x", True),
+        ("./a/../../x", True),
+        ("a b", True),
+        ("docs", False),
+        ("./x", False),
+    ],
+)
+async def test_a_name_that_leads_elsewhere_is_refused_where_it_is_typed(name: str, wrong: bool, tmp_path: Path) -> None:
+    app = GemmalocalApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = DocumentsScreen(spec={"sources": [str(tmp_path)], "author": "rules"})
+        await app.push_screen(screen)
+        await until(pilot, lambda: not screen.query_one("#start", Button).disabled)
+        screen.query_one("#name", Input).value = name
+        await until(pilot, lambda: screen.query_one("#start", Button).disabled is wrong)
+        assert screen.query_one("#name-problem").display is wrong

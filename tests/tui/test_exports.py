@@ -15,6 +15,7 @@ from tests.here import run
 from tests.tui.recorded import RUNS, exported, exporting, hold, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
+from tui.screens.errand_screen import ErrandScreen
 from tui.screens.export import ExportScreen
 from tui.screens.problem import ProblemScreen
 from tui.widgets.export_list import ExportList
@@ -37,20 +38,25 @@ async def test_export_by_keys_and_find_it_again(recipe_path: Path) -> None:
         await pilot.press("down", "down", "right", "right")
         assert "merged-float32" in about(app)
         await pilot.press("enter")
-        await until(pilot, lambda: listed.option_count > len(exports.OFFERS) + 1)
+        await until(pilot, lambda: exports.of_run(paths.runs() / "tiny"))
     app = GemmalocalApp()  # the app was left while it was being made
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(ExportScreen(paths.runs() / "tiny"))
         listed = app.screen.query_one(ExportList)
-        await until(pilot, lambda: listed.option_count > len(exports.OFFERS) + 1)
-        await pilot.press("end")
+        await until(pilot, lambda: listed.option_count)
+        assert listed.option_count == len(exports.OFFERS)  # each export once: with its form
+        await pilot.press("down", "down")
         await until(pilot, lambda: "held-out loss" in about(app))
-        assert listed.export is not None
-        assert listed.export.proof is not None
-        assert listed.export.label == "merged-float32"
+        (made,) = exports.of_run(paths.runs() / "tiny")
+        assert made.proof is not None
+        assert made.label == "merged-float32"
         shown = about(app)
-        assert f"export {listed.export.proof['exported']:.4f}" in shown
-        assert listed.export.proof["reader"] in shown
+        assert f"export {made.proof['exported']:.4f}" in shown
+        assert made.proof["reader"] in shown
+        await pilot.press("left")  # another variant of it: then this one has a line of its own
+        await until(pilot, lambda: listed.option_count == len(exports.OFFERS) + 2)
+        await pilot.press("end")
+        await until(pilot, lambda: listed.export is not None)
         await pilot.press("y")
         assert app.clipboard == str(paths.runs() / "tiny" / "exports" / "merged-float32")
 
@@ -64,12 +70,10 @@ async def test_what_failed_says_so_with_its_remedy() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(ExportScreen(run))
         listed = app.screen.query_one(ExportList)
-        await until(pilot, lambda: listed.option_count == len(exports.OFFERS) + 3)
+        await until(pilot, lambda: listed.option_count == len(exports.OFFERS))
         await pilot.press("end", "up")
-        await until(pilot, lambda: listed.export is not None)
-        while "FAILED" not in about(app):
-            await pilot.press("down")
-        assert "Take a --type with more bits" in about(app)
+        await until(pilot, lambda: "FAILED" in about(app))
+        assert "Take a type with more bits" in about(app)
         assert "1 of 2 are the same" in about(app)
         await pilot.press("g")
         assert isinstance(app.screen, ProblemScreen)
@@ -88,8 +92,8 @@ async def test_a_live_export_is_found_stopped_and_protects_its_run() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await app.push_screen(ExportScreen(run))
         listed = app.screen.query_one(ExportList)
-        await until(pilot, lambda: listed.option_count == len(exports.OFFERS) + 2)
-        await pilot.press("end")
+        await until(pilot, lambda: listed.option_count)
+        await pilot.press("end", "up")
         await until(pilot, lambda: "writing gguf-Q8_0" in about(app))
         assert "packing" in about(app)
         await pilot.press("s")
@@ -123,3 +127,39 @@ def test_the_hall_offers_what_the_room_packs() -> None:
 
     assert set(exports.TYPES) == set(gguf_types.FORMS)
     assert set(exports.DTYPES) == set(DTYPES)
+
+
+async def test_what_would_be_pushed_is_shown_before_anything_is_sent() -> None:
+    run = record("quotes", RUNS["finished"])
+    (run / "adapter").mkdir()
+    exported(run, "adapter")
+    app = GemmalocalApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await app.push_screen(ExportScreen(run))
+        listed = app.screen.query_one(ExportList)
+        await until(pilot, lambda: listed.option_count)
+        await pilot.press("p")
+        await pilot.press(*"me/quotes", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ErrandScreen) and app.screen._over)
+        screen = app.screen
+        assert isinstance(screen, ErrandScreen)
+        said = f"{screen._doing} {' '.join(screen._lines)}"
+        assert "They would go to the model me/quotes, private" in said or "proof" in said
+        assert screen._work.spec["dry"]
+        await pilot.press("escape")
+        assert isinstance(app.screen, ExportScreen)
+
+
+async def test_a_server_lives_as_long_as_its_screen_and_says_why_it_cannot() -> None:
+    run = record("quotes", RUNS["finished"])
+    (run / "adapter").mkdir()
+    app = GemmalocalApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await app.push_screen(ExportScreen(run))
+        await until(pilot, lambda: app.screen.query_one(ExportList).option_count)
+        await pilot.press("v")
+        await until(pilot, lambda: isinstance(app.screen, ErrandScreen) and app.screen._over)
+        assert isinstance(app.screen, ErrandScreen)
+        assert app.screen._doing not in ("", "starting")  # the recorded run has no weights: it says so
+        await pilot.press("escape")
+        await until(pilot, lambda: not [*paths.errands().glob("serve-*")])

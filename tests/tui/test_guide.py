@@ -22,6 +22,7 @@ from tui.screens.recipe import RecipeScreen
 from tui.screens.review import ReviewScreen
 from tui.screens.train import TrainScreen
 from tui.screens.verdict import VerdictScreen
+from tui.widgets.question import Question
 from tui.widgets.run_table import RunTable
 
 GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
@@ -33,7 +34,7 @@ SCREENS: dict[str, tuple[type[DOMNode], ...]] = {
     "Documents": (DocumentsScreen, BrowseScreen),
     "A preparation": (PreparingScreen,),
     "Rows": (DatasetScreen, ReviewScreen),
-    "Compare": (CompareScreen,),
+    "Compare": (CompareScreen, Question),
     "Verdict": (VerdictScreen,),
     "Export": (ExportScreen,),
 }

@@ -193,10 +193,10 @@ async def test_export(stage: Stage) -> None:
     await check("export-none", export(run, "down"))
     exported(run, "gguf-Q4_0", passed=False)
     exported(run, "adapter")
-    await check("export-passed", export(run, "end", "up"))
-    await check("export-failed", export(run, "end"))
+    await check("export-passed", export(run))
+    await check("export-failed", export(run, "end", "up"))
     exporting(run, "gguf-Q8_0")
-    await check("export-killed", export(run, "end", "up"))
+    await check("export-killed", export(run, "down", "down", "down"))
     stage.live(exporting(run, "merged-bfloat16"))
     await check("export-live", export(run, "down"))
 

@@ -74,7 +74,6 @@ async def test_muted_text_is_drawn_muted(theme: str) -> None:
                 await pilot.press("escape")
             if name == "export":
                 await until(pilot, lambda: app.screen.query_one(ExportList).option_count)
-                await pilot.press("end")
             await until(pilot, drawn(app, OURS[name]))
             distances[OURS[name]] = distance(app, OURS[name])
             await app.pop_screen()

@@ -30,6 +30,7 @@ from tui.screens.report import ReportScreen
 from tui.screens.review import ReviewScreen
 from tui.screens.row_changes import RowChanges
 from tui.shown_rows import FILES, SIDES, ShownRows, Sought
+from tui.theme import framed
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
 from tui.widgets.row_card import RowCard, as_trained, as_written, numbers, provenance, with_marks
@@ -83,10 +84,10 @@ class DatasetScreen(RowChanges):
         yield TitleLine()
         yield Static(id="about", markup=False)
         with Horizontal(id="body"):
-            with VerticalScroll(id="cards", can_focus=False):
+            with framed(VerticalScroll(id="cards", can_focus=False), "Rows"):
                 for place in range(CARDS):
                     yield RowCard(classes="" if place else "current")
-            with VerticalScroll(id="numbers-box", can_focus=False):
+            with framed(VerticalScroll(id="numbers-box", can_focus=False), "Numbers"):
                 yield Static(id="numbers")
         yield Keys()
 
@@ -163,7 +164,7 @@ class DatasetScreen(RowChanges):
         if self._job is not None:
             for first, count in self._rows.missing(self._side, at, CARDS):
                 self._job.ask(do="page", side=self._side, first=first, count=count)
-        width, room = self.query_one("#cards").size.width - 4, self.size.height
+        width, room = self.query_one("#cards").size.width - 2, self.size.height
         for card, place in zip(self.query(RowCard), range(at, at + CARDS), strict=True):
             if place < total and room > 0:
                 room -= card.show(*self._card(place), width)
@@ -205,7 +206,7 @@ class DatasetScreen(RowChanges):
     def _draw_numbers(self) -> None:
         rejected = self._rows.files.get("rejected", {}).values()
         reasons = Counter(row["reason"].partition(": ")[0] for row in rejected)
-        width = self.query_one("#numbers-box").size.width - 3
+        width = self.query_one("#numbers-box").size.width - 1
         panel = numbers(self._rows.report, self._side, dict(reasons.most_common()), self._coverage, width)
         self.query_one("#numbers", Static).update(panel)
 

@@ -10,8 +10,9 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.widgets import Button, Input, Label
+from textual.widgets import Button, Input, Label, Static
 
+from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import history
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets, preparations
@@ -22,6 +23,7 @@ from tui.screens.form_screen import FIELD_KEYS, FormScreen
 from tui.screens.pick import PickScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.run_screen import PreparationStarted
+from tui.theme import framed
 from tui.widgets.field_help import FieldHelp
 from tui.widgets.keys import Keys
 from tui.widgets.marks import mark
@@ -31,6 +33,7 @@ from tui.widgets.title_line import TitleLine
 if TYPE_CHECKING:
     from gemmalocal.recipe.prepare_schema import Preparation
 
+BASIC = {"task": "task", "author": "author", "model": "model", "rows": "rows", "held_out": "held out"}
 NAME = "docs"  # what the shipped recipe docs-qa reads
 
 
@@ -56,13 +59,14 @@ class DocumentsScreen(FormScreen):
         from tui.widgets.field_form import FieldForm
 
         yield TitleLine("Documents to rows")
-        yield Sources()
+        yield framed(Sources(), "What is read")
         with Horizontal(classes="field", id="name-line"):
             yield Label("name", classes="name")
             name = Input(self._name, id="name", compact=True)
             name.HELP = "The name of the dataset. A recipe uses it as its data.path."  # type: ignore[misc]
             yield name
-        yield FieldForm(Preparation, without=("sources",))
+        yield Static(id="name-problem", markup=False)
+        yield framed(FieldForm(Preparation, without=("sources",), basic=BASIC), "How")
         with Vertical(id="start-line"):
             yield Button("Start (^r)", id="start", variant="primary", compact=True)
         yield FieldHelp("Start begins the work. You may close the app; the work goes on.")
@@ -82,6 +86,11 @@ class DocumentsScreen(FormScreen):
         sources, name = self.query_one(Sources), self.query_one("#name", Input)
         return self._form.values(), list(sources.chosen), name.value, sources.query_one(Input).value
 
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Another name."""
+        if event.input.id == "name":
+            self._edited()
+
     def on_sources_changed(self) -> None:
         """Other sources."""
         self._edited()
@@ -94,7 +103,11 @@ class DocumentsScreen(FormScreen):
         tree = {"sources": chosen or ["nothing yet"], **self._form.values()}
         preparation, problems = recipe_file.from_tree(tree, Preparation)
         self._preparation = preparation if chosen else None
-        self._show_problems(problems, "" if chosen else "nothing chosen yet")
+        name = name_problem(self.query_one("#name", Input).value)
+        self.query_one("#name-problem", Static).update(name)
+        self.query_one("#name-problem").display = bool(name)
+        self._show_problems(problems, name or ("" if chosen else "nothing chosen yet"))
+        self._preparation = None if name else self._preparation
         self.query_one("#start", Button).disabled = self._preparation is None
 
     def action_browse(self) -> None:
@@ -133,6 +146,17 @@ class DocumentsScreen(FormScreen):
                 self._keep()  # with the dataset
                 self.post_message(PreparationStarted(folder))
                 self.app.push_screen(PreparingScreen(folder, job))
+
+
+def name_problem(name: str) -> str:
+    """Why a dataset cannot have a name; empty if it can. A path begins as paths do."""
+    if "/" in name and not name.startswith(("/", "./", "../", "~/")):
+        return "a name holds no '/'; a path begins with / or ./ or ~/"
+    try:
+        datasets.folder_of(name)
+    except GemmalocalError as error:
+        return error.message
+    return ""
 
 
 KEPT = "Its rows are replaced. Answers it already has are used again, and your own changes are kept."

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
@@ -18,8 +19,12 @@ from gemmalocal.planning import hardware, throughput
 from gemmalocal.workspace import exports
 from gemmalocal.workspace.exports import Contents, Export, Offer
 from tui.background import follow, run_in_background
+from tui.remedies import in_app
+from tui.screens.ask_line import AskLineScreen
+from tui.screens.errand_screen import Errand, ErrandScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.run_screen import MadeOfRunScreen
+from tui.theme import framed
 from tui.widgets import proof
 from tui.widgets.export_list import ExportList, megabytes, standing
 from tui.widgets.keys import Keys
@@ -27,6 +32,7 @@ from tui.widgets.marks import bar
 from tui.widgets.title_line import TitleLine
 
 POLL = 0.25  # seconds
+PORT = 8080  # where a server answers
 
 
 class RunContents(NamedTuple):
@@ -42,7 +48,11 @@ class RunContents(NamedTuple):
 class ExportScreen(MadeOfRunScreen):
     """Exports of the run in `folder`."""
 
-    BINDINGS = [*MadeOfRunScreen.MAKING_KEYS]
+    BINDINGS = [
+        Binding("v", "serve", "Serve"),
+        Binding("p", "push", "Push to the Hub"),
+        *MadeOfRunScreen.MAKING_KEYS,
+    ]
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
@@ -52,8 +62,8 @@ class ExportScreen(MadeOfRunScreen):
         """Title, forms and exports, what is known of the one under the cursor, keys."""
         yield TitleLine()
         with Vertical(id="sides"):
-            yield ExportList()
-            with VerticalScroll(id="about-scroll"):
+            yield framed(ExportList(), "Forms")
+            with framed(VerticalScroll(id="about-scroll"), "About it"):
                 yield Static(id="about")
         yield Keys()
 
@@ -129,13 +139,44 @@ class ExportScreen(MadeOfRunScreen):
         return next((export for export in self._contents.exports if export.label == label), None)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Whether the export at hand can be stopped, has a log, has a path."""
+        """Whether the export at hand can be stopped, has a log, has a path; what there is to serve or push."""
+        if action in ("serve", "push"):
+            return self._contents is not None and self._contents.trained
         if action not in ("stop", "log", "copy"):
             return True
         export = self._at_hand if self.is_mounted else None
         if export is None:
             return False
         return {"stop": export.live, "log": export.job.is_dir(), "copy": export.proof is not None}[action]
+
+    @property
+    def _whole(self) -> str | None:
+        """The export at hand, if its proof is there; a form for servers and the Hub."""
+        export = self._at_hand
+        return export.label if export is not None and export.proof is not None and not export.live else None
+
+    def action_serve(self) -> None:
+        """Let other programs ask the export at hand, or else the base with the run's adapter."""
+        from gemmalocal.cli.serve import how_to_ask
+
+        form = self._whole if self._whole and not self._whole.endswith("adapter") else None
+        spec = {"run": str(self._folder), "form": form, "host": "127.0.0.1", "port": PORT}
+        title = f"Serve {self._folder.name}{f' as {form}' if form else ''}"
+        idle = "It answers at this address, for as long as this is open. Escape ends it."
+        self.app.push_screen(ErrandScreen(title, Errand("serve", spec, how_to_ask), idle))
+
+    def action_push(self) -> None:
+        """Send the export at hand, or else the adapter, to the Hub; first it is shown what would be sent."""
+        ask = AskLineScreen("Push to which repository of the Hub?", placeholder="owner/name; nothing is sent yet")
+        self.app.push_screen(ask, self._push)
+
+    def _push(self, name: str | None) -> None:
+        from gemmalocal.cli.publish import file_table
+
+        if name:
+            spec = {"path": str(self._folder), "kind": "model", "name": name, "form": self._whole, "private": True}
+            work = Errand("push", {**spec, "dry": True}, file_table, ("Send", {**spec, "dry": False}))
+            self.app.push_screen(ErrandScreen(f"Push {self._folder.name} to {name}", work, "Enter sends it."))
 
     def action_stop(self) -> None:
         """Ask for an end; nothing is kept."""
@@ -185,7 +226,7 @@ def of_offer(offer: Offer, run: RunContents) -> Content:
     elif export.live:
         parts += ["\n", of_export(export)]
     else:
-        parts += ["\n", standing(export), ". Enter makes it again. Its proof is in the list below."]
+        parts += ["\nEnter makes it again.\n\n", of_export(export)]
     return Content.assemble(*parts)
 
 
@@ -201,7 +242,7 @@ def of_export(export: Export) -> Content:
         parts += [(f"{notice}\n", "$text-muted") for notice in export.state.notices[-1:]]
         return Content.assemble(*parts)
     if export.trouble is not None:
-        parts += [(export.trouble.message, "bold $text-error"), f" {export.trouble.hint}\n\n"]
+        parts += [(export.trouble.message, "bold $bad"), f" {in_app(export.trouble.hint)}\n\n"]
     elif export.state.status == "stopped":
         parts.append("It was stopped. Nothing of that attempt was kept.\n\n")
     elif export.proof is None:

@@ -46,6 +46,7 @@ class FormScreen(AppScreen):
     def _show_problems(self, problems: dict[str, str], otherwise: str) -> None:
         """Each at its field; how many, or what is said `otherwise`, in the title."""
         self._form.show(problems)
+        self._form.mark()
         count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
         self.query_one(TitleLine).right = count if problems else otherwise
 

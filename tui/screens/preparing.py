@@ -23,6 +23,7 @@ from tui.background import follow, run_in_background
 from tui.screens.dataset import DatasetScreen
 from tui.screens.next_steps import train_on
 from tui.screens.run_screen import ChangePreparation, OneRunScreen
+from tui.theme import framed
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar, mark
 from tui.widgets.title_line import TitleLine
@@ -55,9 +56,9 @@ class PreparingScreen(OneRunScreen):
         """Title, what goes on, the documents, the one under the cursor in words, the rows counted, keys."""
         yield TitleLine()
         yield Static(id="doing", markup=False)
-        yield DataTable(cursor_type="row")
+        yield framed(DataTable[Text](cursor_type="row"), "Documents")
         yield Static(id="detail", markup=False)
-        yield Static(id="counts")
+        yield framed(Static(id="counts"), "Rows")
         yield Static(id="trouble")
         yield Keys()
 
@@ -195,6 +196,11 @@ def doing(state: Preparing, stopping: bool = False) -> str:
     return " · ".join(words)
 
 
+def of(count: int, thing: str) -> str:
+    """The thing, in the plural where there are several."""
+    return thing if count == 1 else f"{thing}s"
+
+
 def cells(document: Read) -> list[Text]:
     """A document's row of the table."""
     name = f"{mark('failed' if document.refused else 'done')} {Path(document.source).name or document.source}"
@@ -209,14 +215,16 @@ def cells(document: Read) -> list[Text]:
 def counts(state: Preparing) -> Content:
     """Documents and rows in numbers; once it has ended, also on which side they are."""
     refused = sum(bool(document.refused) for document in state.documents)
+    read = len(state.documents) - refused
     parts: list[Any] = [
-        (f"{len(state.documents) - refused:>7,}", "bold"), " documents read  ", (f"{refused:,}", "bold"), " left out\n",
-        (f"{state.kept:>7,}", "bold"), " rows kept",
+        (f"{read:>7,}", "bold"), f" {of(read, 'document')} read  ", (f"{refused:,}", "bold"), " left out\n",
+        (f"{state.kept:>7,}", "bold"), f" {of(state.kept, 'row')} kept",
     ]  # fmt: skip
     if report := state.report:
         train, held_out = report["train"], report["held_out"]
         parts.append(f": {train['rows']:,} to train on ({train['tokens']:,} tokens), {held_out['rows']:,} held out")
-    parts += ["\n", (f"{sum(state.rejected.values()):>7,}", "bold"), " rows rejected"]
+    rejected = sum(state.rejected.values())
+    parts += ["\n", (f"{rejected:>7,}", "bold"), f" {of(rejected, 'row')} rejected"]
     for reason, count in list(state.rejected.items())[:REASONS]:
         parts += ["\n", (f"{count:>9,} ", "$text-muted"), (f"the row {reason}", "$text-muted")]
     if (more := len(state.rejected) - REASONS) > 0:

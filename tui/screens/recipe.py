@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.suggester import Suggester
 from textual.widgets import Button, Static
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import atomic, targets
+from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Failed, Report, Stage
 from gemmalocal.planning import throughput
-from gemmalocal.workspace import runs
+from gemmalocal.workspace import preparations, runs
 from tui.background import run_in_background
 from tui.errand import errand, events_of
 from tui.screens.ask_path import AskPathScreen
@@ -25,6 +27,8 @@ from tui.screens.form_screen import FIELD_KEYS, FormScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run_screen import JobStarted, OpenRun
+from tui.theme import framed
+from tui.widgets.completion import Completion
 from tui.widgets.field_help import FieldHelp
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
@@ -36,6 +40,10 @@ if TYPE_CHECKING:
 
 PAUSE = 0.15  # seconds without a key before the plan is made again
 BAR = 34  # cells
+BASIC = {  # the fields that come first, and their names there: which model, which rows, how long, how careful
+    "model": "model", "data.path": "rows", "train.steps": "steps", "train.epochs": "or epochs",
+    "train.learning_rate": "learning rate", "lora.rank": "rank",
+}  # fmt: skip
 
 
 class RecipeScreen(FormScreen):
@@ -56,6 +64,7 @@ class RecipeScreen(FormScreen):
         super().__init__()
         self._path, self._changes, self._stem, self._at = path, changes or {}, stem, at
         self._recipe: Recipe | None = None
+        self._wrong: dict[str, str] = {}  # what it names that is not here
         self._checking = False
 
     @property
@@ -76,8 +85,8 @@ class RecipeScreen(FormScreen):
 
         yield TitleLine(f"Recipe {self.stem}")
         with Vertical(id="body"):
-            yield FieldForm(Recipe)
-            with Vertical(id="plan-box"):
+            yield framed(FieldForm(Recipe, basic=BASIC, completions=_completions()), "Recipe")
+            with framed(VerticalScroll(id="plan-box", can_focus=False), "What it takes"):
                 yield Static(id="plan")
                 yield Button("Start (Enter)", id="start", variant="primary", compact=True)
         yield FieldHelp("Start begins the run. You may close the app; the run goes on.")
@@ -106,7 +115,8 @@ class RecipeScreen(FormScreen):
 
         recipe, problems = recipe_file.from_tree(self._form.values(), Recipe)
         self._recipe = recipe_file.anchored(recipe, self._path.parent) if recipe else None
-        self._show_problems(problems, "no problems")
+        self._wrong = {}
+        self._show_problems(problems, "")
         self.query_one("#start", Button).disabled = bool(problems)
         if self._recipe is None:
             self.workers.cancel_group(self, "plan")  # or one on its way would be put over the problems
@@ -116,15 +126,21 @@ class RecipeScreen(FormScreen):
             run_in_background(self, self._plan(self._recipe), group="plan", exclusive=True)
 
     async def _plan(self, recipe: Recipe) -> None:
-        from gemmalocal.planning import preview
+        from gemmalocal.planning import expected, preview
 
         await asyncio.sleep(PAUSE)
+        wrong, downloads = await asyncio.to_thread(lambda: (expected.problems(recipe), expected.downloads(recipe)))
+        self._show_problems(wrong, "no problems")
+        self._wrong = wrong
+        self.query_one("#start", Button).disabled = bool(wrong)
         outlook = await asyncio.to_thread(preview.outlook, recipe)
-        self.query_one("#plan", Static).update(plan(recipe, outlook))
+        words = [Content.styled(f"{key}: {message}", "$bad") for key, message in wrong.items()]
+        words += [Content.styled(line, "$warning") for line in downloads]
+        self.query_one("#plan", Static).update(Content("\n").join([*words, plan(recipe, outlook)]))
 
     def action_start(self) -> None:
         """Begin the run and look at it."""
-        if (recipe := self._recipe) is None:
+        if (recipe := self._recipe) is None or self._wrong:
             self.notify("First correct the marked fields.", severity="warning")
             return
         run_in_background(self, self._start(recipe), exclusive=True, group="start")
@@ -181,6 +197,24 @@ class RecipeScreen(FormScreen):
             atomic.write_text(targets.checked_file(path), recipe_file.dump(self._recipe), shared=True)
             self._keep()
             self.notify(f"Saved: {path}", markup=False)
+
+
+def _completions() -> dict[str, Suggester]:
+    """What is known of here, by key."""
+    from gemmalocal.planning import expected
+
+    def runs_here() -> list[str]:
+        return [folder.name for folder in history.list_runs()]
+
+    def datasets_here() -> list[str]:
+        return [folder.name for folder in preparations.list_all()]
+
+    return {
+        "model": Completion(expected.models),
+        "data.path": Completion(datasets_here),
+        "data.chat_template": Completion(),
+        "start_from": Completion(runs_here),
+    }
 
 
 def overlaid(tree: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

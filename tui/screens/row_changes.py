@@ -67,7 +67,7 @@ class RowChanges(AppScreen):
         if row is None:
             return
         asked = dataset_rows.question(row)
-        turns = row.get("messages", ())
+        turns = dataset_rows.turns(row)
         before = "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in turns[: -2 if asked else -1])
 
         def edited(new: Written | None) -> None:

@@ -44,7 +44,7 @@ class TrainScreen(OneRunScreen):
 
     BINDINGS = [
         Binding("c", "compare", "Compare"),
-        Binding("v", "verdict", "Verdict"),
+        Binding("v", "verdict", "Did it help?"),
         Binding("e", "export", "Export"),
         Binding("a", "again", "Edit recipe, again"),
         Binding("tab", "series(1)", "Next curve", show=False),

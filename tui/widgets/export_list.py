@@ -13,7 +13,7 @@ from tui.theme import state, told
 from tui.widgets.marks import mark
 
 NAME, LABEL, BYTES = 13, 26, 9  # cells
-HEADING = "Exports of this run"
+HEADING = "Other variants that were made"
 
 
 class ExportList(OptionList):
@@ -30,7 +30,8 @@ class ExportList(OptionList):
     def __init__(self) -> None:
         super().__init__()
         self._offers: list[Offer] = []
-        self._exports: list[Export] = []
+        self._every: list[Export] = []
+        self._exports: list[Export] = []  # those that are not told with their form
         self._chosen: dict[str, int] = {}  # by a form's name: which of its variants
         self._sizes: Contents | None = None
 
@@ -41,7 +42,7 @@ class ExportList(OptionList):
         if at is None or at >= len(self._offers):
             return None
         offer = self._offers[at]
-        variant = self._chosen.get(offer.name, 0)
+        variant = self._variant(offer)
         return Offer(offer.words, (*offer.forms[variant:], *offer.forms[:variant]))
 
     @property
@@ -54,12 +55,14 @@ class ExportList(OptionList):
     def show(self, offers: list[Offer], exports: list[Export], sizes: Contents | None) -> None:
         """Draw these; `sizes` are those of the run's parts, None where they are not known."""
         highlighted = self.highlighted_option
-        self._offers, self._exports, self._sizes = offers, exports, sizes
+        self._offers, self._every, self._sizes = offers, exports, sizes
         lines = [(offer.name, self._form_line(offer)) for offer in offers]
         options = [Option(line, id=name) for name, line in lines]
-        if exports:
+        shown = {offer.forms[self._variant(offer)].label for offer in offers}
+        self._exports = [export for export in exports if export.label not in shown]  # each once
+        if self._exports:
             options.append(Option(Content.styled(f"\n{HEADING}", "bold $secondary"), id="heading", disabled=True))
-        options += [Option(export_line(export), id=export.label + "/") for export in exports]
+        options += [Option(export_line(export), id=export.label + "/") for export in self._exports]
         if [option.id for option in options] == [option.id for option in self.options]:
             for option in options:
                 self.replace_option_prompt(str(option.id), option.prompt)
@@ -69,10 +72,16 @@ class ExportList(OptionList):
         ids = [option.id for option in options]
         self.highlighted = ids.index(highlighted.id) if highlighted and highlighted.id in ids else 0
 
+    def _variant(self, offer: Offer) -> int:
+        """The place of the variant at hand: the one that was chosen, else the first that was made, else the first."""
+        made = {export.label for export in self._every}
+        first = next((place for place, form in enumerate(offer.forms) if form.label in made), 0)
+        return self._chosen.get(offer.name, first)
+
     def _form_line(self, offer: Offer) -> Content:
-        form = offer.forms[self._chosen.get(offer.name, 0)]
+        form = offer.forms[self._variant(offer)]
         variant = f"‹ {form.detail} ›" if len(offer.forms) > 1 else ""
-        export = next((export for export in self._exports if export.label == form.label), None)
+        export = next((export for export in self._every if export.label == form.label), None)
         about = f"~{megabytes(forms.size(form, self._sizes))}" if self._sizes else ""
         return Content.assemble(
             (f"{offer.name:<{NAME}}", "bold"), f"{variant:<{LABEL - NAME}}", about.rjust(BYTES), "  ", standing(export)
@@ -88,8 +97,8 @@ class ExportList(OptionList):
         """Another variant of the form under the cursor."""
         if (offer := self.offer) is not None:
             count = len(offer.forms)
-            self._chosen[offer.name] = (self._chosen.get(offer.name, 0) + by) % count
-            self.show(self._offers, self._exports, self._sizes)
+            self._chosen[offer.name] = (self._variant(self._offers[self.highlighted or 0]) + by) % count
+            self.show(self._offers, self._every, self._sizes)
             assert self.highlighted is not None
             self.post_message(self.OptionHighlighted(self, self.options[self.highlighted], self.highlighted))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from copy import copy
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -15,17 +15,24 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
+from textual.suggester import Suggester
 from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
 from gemmalocal.recipe import overrides, recipe_file, yaml_text
 from tui.widgets.choice import Choice
+from tui.widgets.field_section import FieldSection
 
 LIST = ("[", "{")  # how a list, or one thing of it, begins
+MORE = "general"  # the section of those that are in none
 
 
 class FieldForm(VerticalScroll):
-    """Fields of `schema` but those `without`; holds only what differs from the defaults, as a recipe file does."""
+    """Fields of `schema` but those `without`; holds only what differs from the defaults, as a recipe file does.
+
+    The `basic` ones come first, by the names that they are given there; the others are folded, section by section.
+    `completions` are by key.
+    """
 
     can_focus = False
     BINDINGS = [  # where a scroll has its own
@@ -36,18 +43,50 @@ class FieldForm(VerticalScroll):
     class Edited(Message):
         """A field has changed."""
 
-    def __init__(self, schema: type[BaseModel], without: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        schema: type[BaseModel],
+        without: Collection[str] = (),
+        basic: Mapping[str, str] | None = None,
+        completions: Mapping[str, Suggester] | None = None,
+    ) -> None:
         super().__init__()
-        self._fields = {key: Field(key, info) for key, info in leaves(schema) if key not in without}
+        basic, completions = basic or {}, completions or {}
+        infos = {key: info for key, info in leaves(schema) if key not in without}
+        ordered = [*(key for key in basic if key in infos), *(key for key in infos if key not in basic)]
+        self._fields = {key: Field(key, infos[key], basic.get(key, ""), completions.get(key)) for key in ordered}
+        self._basic = [key for key in ordered if key in basic]
+        self._sections: dict[str, list[str]] = {}
+        for key in ordered[len(self._basic) :]:
+            self._sections.setdefault(key.rpartition(".")[0] or MORE, []).append(key)
+        self._folds: dict[str, FieldSection] = {}
 
     def compose(self) -> ComposeResult:
-        """The fields, with their section's name above them."""
-        section = ""
-        for key, field in self._fields.items():
-            if (above := key.rpartition(".")[0]) != section:
-                section = above
-                yield Label(section, classes="section")
-            yield field
+        """The basic fields, then the sections."""
+        yield from (self._fields[key] for key in self._basic)
+        for name, keys in self._sections.items():
+            self._folds[name] = FieldSection(
+                name.replace(".", " ").replace("_", " "), [self._fields[key] for key in keys]
+            )
+            yield self._folds[name]
+
+    def on_mount(self) -> None:
+        """A form without basic fields, or with no more than these, is not folded."""
+        if not self._basic:
+            self._unfold(*self._sections)
+
+    def _unfold(self, *names: str) -> None:
+        for name in names:
+            self._folds[name].fold(False)
+
+    def _section_of(self, key: str) -> str | None:
+        return next((name for name, keys in self._sections.items() if key in keys), None)
+
+    def mark(self) -> None:
+        """Mark what was changed, field by field and section by section."""
+        changed = {key for key, field in self._fields.items() if field.mark()}
+        for name, keys in self._sections.items():
+            self._folds[name].count(len(changed.intersection(keys)))
 
     def on_resize(self) -> None:
         """What is written in stays in sight, whatever comes above or below."""
@@ -79,6 +118,8 @@ class FieldForm(VerticalScroll):
         """Go to the field of a key; whether there is one."""
         field = self._fields.get(key)
         if field is not None:
+            if (section := self._section_of(key)) is not None:
+                self._unfold(section)
             field.editor.focus()
         return field is not None
 
@@ -89,6 +130,7 @@ class FieldForm(VerticalScroll):
             own = next((name for name in self._fields if key == name or key.startswith(f"{name}.")), None)
             first = next((name for name in self._fields if name.startswith(f"{key}.")), next(iter(self._fields)))
             messages.setdefault(own or first, message)
+        self._unfold(*{section for key in messages if (section := self._section_of(key)) is not None})
         for key, field in self._fields.items():
             field.show(messages.get(key, ""))
 
@@ -106,9 +148,11 @@ class FieldForm(VerticalScroll):
 class Field(Horizontal):
     """A label and an editor; a problem is put beneath."""
 
-    def __init__(self, key: str, info: FieldInfo) -> None:
+    def __init__(self, key: str, info: FieldInfo, label: str = "", completion: Suggester | None = None) -> None:
         super().__init__(classes="field")
-        self._key, self._info = key, info
+        self._key, self._info, self._completion = key, info, completion
+        self._label = label or key.rpartition(".")[2].replace("_", " ")
+        self._changed = False
         self._choices = choices(info.annotation)
         default = info.get_default(call_default_factory=True)
         self._default = None if default is PydanticUndefined else default
@@ -137,12 +181,23 @@ class Field(Horizontal):
 
     def _input(self) -> Input:
         default = "" if self._default in (None, []) else _text(self._default, plain=True)
-        return Input(placeholder=default or ("required" if self._info.is_required() else ""), compact=True)
+        placeholder = default or ("required" if self._info.is_required() else "")
+        return Input(placeholder=placeholder, suggester=self._completion, compact=True)
 
     def compose(self) -> ComposeResult:
         """Label, editor."""
-        yield Label(self._key.rpartition(".")[2].replace("_", " "), classes="name")
+        yield Label(self._label, classes="name")
         yield self.editor
+
+    def mark(self) -> bool:
+        """Show whether it is not as it is by default."""
+        changed = self.value() is not None
+        if changed != self._changed:
+            self._changed = changed
+            label = self.query_one(Label)
+            label.update(f"{self._label} •" if changed else self._label)
+            label.set_class(changed, "changed")
+        return changed
 
     def fill(self, value: Any) -> None:
         """Show a value; None is the default."""

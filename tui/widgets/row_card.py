@@ -128,7 +128,7 @@ def numbers(
     if side in report:
         parts += _tokens(report[side], width)
         parts += [("\nNot used\n", "bold"), f"{report['left_out']:>8,} left out\n"]
-        parts.append(f"{report['duplicates']:>8,} duplicates\n")
+        parts.append(f"{report['duplicates']:>8,} duplicate{'s' * (report['duplicates'] != 1)}\n")
         limit = report["long_rows"]["max_length"]
         parts.append(f"{report[side]['cut']:>8,} cut at {limit:,} tokens\n{report['long_rows']['split']:>8,} split\n")
     if kinds := report.get("problems", []):

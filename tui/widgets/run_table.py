@@ -94,6 +94,7 @@ never saw (held-out) has fallen. **Enter** opens the one under the cursor.
         """One run's row, for the columns that there is room for."""
         last = run.state.steps[-1] if run.state.steps else None
         live = run.state.status == "live"
+        going = last is not None and last.step < last.steps  # else it measures, or saves, for as long as that takes
         words, style = standing(run)
         variables = self.app.theme_variables
         losses = [step.loss for step in run.state.steps]
@@ -104,7 +105,7 @@ never saw (held-out) has fallen. **Enter** opens the one under the cursor.
             "Loss": Text(spark(losses, self._widths.get("Loss", 0)), rich_style("$accent", variables)),
             "Held-out": Text(held_out(run)),
             "Speed": Text(f"{throughput.tokens_per_second(run.state.steps):.0f} tok/s" if last else ""),
-            "Left": Text(throughput.duration(throughput.seconds_left(run.state.steps)) if live and last else ""),
+            "Left": Text(throughput.duration(throughput.seconds_left(run.state.steps)) if live and going else ""),
         }
         for label, cell in cells.items():
             cell.no_wrap, cell.overflow, cell.justify = True, "ellipsis", _justify(label)
@@ -142,6 +143,8 @@ def standing(run: Run) -> tuple[str, str]:
     sign, word, style = state(now.status)
     if now.status == "done" and run.verdict:
         return f"{sign} {run.verdict.replace(' but ', ', ')}", VERDICTS.get(run.verdict, style)
+    if run.stopping:
+        return f"{sign} stopping", style
     if now.status == "live" and last is None:
         return f"{sign} {now.stage or 'starting'}", style
     width = len(str(last.steps)) if last and now.status == "live" else 0  # so that it does not jump

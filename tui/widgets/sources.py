@@ -24,7 +24,8 @@ class Sources(Vertical):
 
     DEFAULT_CSS = """
     Sources { height: auto; }
-    Sources OptionList { height: auto; max-height: 5; border: none; padding: 0; background: transparent; }
+    Sources OptionList { height: auto; min-width: 12; max-height: 5; border: none; padding: 0; }
+    Sources OptionList { background: transparent; }
     Sources OptionList:focus { border: none; }
     """
 
