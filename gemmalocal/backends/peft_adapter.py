@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,6 +113,14 @@ def from_disk(name: str) -> str:
         if name.startswith(PREFIX) and name.endswith(f".{theirs}"):
             return f"{name.removeprefix(PREFIX).removesuffix(theirs)}{ours}".replace(WRAPPER, "model.", 1)
     raise ValueError(f"{name} is not a LoRA tensor of PEFT's layout")
+
+
+def check_complete(names: Iterable[str], trained: Iterable[str]) -> None:
+    """Raise `ModelError` unless an adapter's tensors, by our names, are those that a trainer trains."""
+    names, trained = set(names), set(trained)
+    if odd := sorted(trained - names) or sorted(names - trained):
+        verb = "lacks" if odd[0] in trained else "has, and this recipe does not train,"
+        raise ModelError(f"The adapter {verb} {odd[0]}.", "Take one with the same target_modules and layers.")
 
 
 def config(recipe: Recipe, layers: list[int], wrapped: bool) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gemmalocal.backends import BACKENDS, open_backend, peft_adapter
 from gemmalocal.backends.mlx import compute_path
 from gemmalocal.backends.protocol import Trainer, Update
 from gemmalocal.data.batches import BatchShape, MicroBatch, plan, rounds
+from gemmalocal.errors import ModelError
 from gemmalocal.planning.device_memory import MLX_PATH
 from gemmalocal.recipe import recipe_file
 from tests.backends.truth import some_rows
@@ -175,3 +176,17 @@ def test_the_base_is_never_changed(tiny: Path, recipe_path: Path) -> None:
     losses(made, 3)
     assert len(frozen) > 20
     assert all(value.equal(frozen[name]) for name, value in made._model.state_dict().items() if name in frozen)
+
+
+@pytest.mark.parametrize("make", [*BACKENDS, GPU_PATH], indirect=True)
+def test_an_adapter_of_other_projections_is_refused(make: Make, tmp_path: Path) -> None:
+    more, fewer = make("lora.dropout=0"), make("lora.target_modules=[q_proj,v_proj,gate_proj]")
+    for made, other, says in (
+        (more, fewer, r"The adapter lacks model\.layers\.0\.mlp\.down_proj\.lora_a\."),
+        (fewer, more, r"The adapter has, .*, model\.layers\.0\.mlp\.down_proj\.lora_a\."),
+    ):
+        folder = tmp_path / says[12:15]
+        folder.mkdir()
+        other.save(folder)
+        with pytest.raises(ModelError, match=says):
+            made.load(folder)

@@ -191,10 +191,11 @@ class MlxTrainer:
         mx.eval(self._trainable.arrays, self._updater.arrays)
 
     def load(self, directory: Path) -> None:
-        """Take up an adapter in PEFT's layout."""
+        """Take up an adapter in PEFT's layout; raises `ModelError` for one of other projections."""
         saved = _arrays(directory / peft_adapter.WEIGHTS)
-        named = self._trainable.together({peft_adapter.from_disk(name): value for name, value in saved.items()})
-        self._model.update(tree_unflatten(list(named.items())))
+        named = {peft_adapter.from_disk(name): value for name, value in saved.items()}
+        peft_adapter.check_complete(named, self._trainable.by_projection(self._trainable.named))
+        self._model.update(tree_unflatten(list(self._trainable.together(named).items())))
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The logits (vocabulary,), float32, of what follows `ids`."""

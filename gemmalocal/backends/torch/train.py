@@ -259,10 +259,12 @@ class TorchTrainer:
         self._forget()
 
     def load(self, directory: Path) -> None:
-        """Take up an adapter in PEFT's layout."""
+        """Take up an adapter in PEFT's layout; raises `ModelError` for one of other projections."""
         with translated():
             saved = load_file(directory / peft_adapter.WEIGHTS)
-            self._copy_weights({peft_adapter.from_disk(name): value for name, value in saved.items()})
+            named = {peft_adapter.from_disk(name): value for name, value in saved.items()}
+            peft_adapter.check_complete(named, self._names)
+            self._copy_weights(named)
 
     @torch.no_grad()
     def _copy_weights(self, saved: dict[str, Tensor]) -> None:
