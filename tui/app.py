@@ -13,6 +13,7 @@ from typing import Any
 
 from textual.binding import Binding
 from textual.css.query import NoMatches
+from textual.driver import Driver
 from textual.filter import LineFilter
 from textual.screen import Screen
 from textual.widget import Widget
@@ -25,6 +26,7 @@ from gemmalocal.workspace.trash import KEPT
 from tui import border
 from tui.background import run_in_background
 from tui.commands import of_screen
+from tui.lean_output import lean
 from tui.screens.help import HelpScreen, help_on
 from tui.screens.home import HomeScreen
 from tui.screens.jump import JumpScreen
@@ -89,6 +91,15 @@ class GemmalocalApp(TypeAhead):
         self._guard = border.Guard()
         self._recipes: list[tuple[str, str, Path]] = []  # name, what it says of itself, file
         self.no_color |= colorless()
+
+    def get_driver_class(self) -> type[Driver]:
+        """That of the terminal, with fewer bytes."""
+        return lean(super().get_driver_class())
+
+    def on_resize(self) -> None:
+        """A terminal of another size shows something else than was sent."""
+        if forget := getattr(self._driver, "forget", None):
+            forget()
 
     def get_default_screen(self) -> Screen[None]:
         """Home."""

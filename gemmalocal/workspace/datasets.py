@@ -37,7 +37,12 @@ DROPPED = "was dropped by hand"  # the reason of such a row
 
 
 def folder_of(name: str) -> Path:
-    """The folder of a dataset by its name in the workspace, or by a path (`./name`); it need not be there."""
+    """The folder of a dataset by its name in the workspace, or by a path (`./name`); it need not be there.
+
+    A path that goes down and up again (`papers/../name`) is taken for a slip: it would be made where nobody looks.
+    """
+    if ".." in name.split("/") and not name.startswith(("/", "./", "../", "~")):
+        raise DatasetError(f"'{name}' is no name, and leads somewhere else.", "Use a name, or a path such as ./name.")
     if "/" in name or name in (".", "..", "~"):
         parts = name.split("/")
         if ".." in dropwhile(lambda part: part in (".", "..", "~", ""), parts):

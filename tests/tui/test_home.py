@@ -8,9 +8,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
+from gemmalocal.errors import DatasetError
 from gemmalocal.files import paths
 from gemmalocal.jobs.events import Evaluated, Finished, Started, Step
-from gemmalocal.workspace import labels, settings
+from gemmalocal.workspace import datasets, labels, settings
 from gemmalocal.workspace.labels import Labels
 from tests.tui.recorded import RUNS, prepared, record
 from tests.tui.test_app import until
@@ -128,7 +129,7 @@ async def test_datasets_models_and_recipes_are_lists_of_their_own() -> None:
 
 
 async def test_a_dataset_outside_the_workspace_by_a_winding_path(tmp_path: Path, tiny: Path) -> None:
-    """`my papers/../x`, of a name with a space, opens and is deleted as any other."""
+    """It opens as any other where it is; but nothing is made at what looks like a name and leads elsewhere."""
     (tmp_path / "my papers").mkdir()
     folder = prepared(str(tmp_path / "my papers" / ".." / "x"), str(tiny))
     app = GemmalocalApp()
@@ -137,6 +138,10 @@ async def test_a_dataset_outside_the_workspace_by_a_winding_path(tmp_path: Path,
         await until(pilot, lambda: not screen._doing and screen._view)
     assert (tmp_path / "x" / "train.jsonl").is_file()
     assert not list(paths.datasets().glob("*"))
+    for slip in ("my papers/../x", "a/../../x"):
+        with pytest.raises(DatasetError, match="leads somewhere else"):
+            datasets.folder_of(slip)
+    assert datasets.folder_of("../x").name == "x"
 
 
 async def test_a_theme_is_chosen_in_the_palette_and_kept() -> None:

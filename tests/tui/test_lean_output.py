@@ -1,0 +1,155 @@
+"""What is sent to the terminal in fewer bytes is the same picture, held against a small terminal of our own."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import random
+import select
+import struct
+import subprocess
+import sys
+import termios
+import time
+
+import pytest
+from rich.cells import cell_len
+from rich.style import Style
+
+from tests.tui.recorded import RUNS, record
+from tui.lean_output import ESCAPE, PLAIN, VISIBLE, Look, Shortener, after
+
+COLUMNS, LINES = 40, 12
+
+
+class Terminal:
+    """Cells, a cursor and a style: what the sequences that Textual sends do to them."""
+
+    def __init__(self) -> None:
+        self.cells: dict[tuple[int, int], tuple[str, Look]] = {}
+        self.row = self.column = 1
+        self.look: Look | None = PLAIN
+
+    def write(self, data: str) -> None:
+        at = 0
+        for match in ESCAPE.finditer(data):
+            self._print(data[at : match.start()])
+            at = match.end()
+            codes, row, column, other = match.groups()
+            if codes is not None:
+                self.look = after(self.look or PLAIN, codes)
+            elif row:
+                self.row, self.column = int(row), int(column)
+            elif other == "\x1b[2J":
+                self.cells.clear()
+            elif other == "\x1b[K":
+                self.cells = {at: cell for at, cell in self.cells.items() if at[0] != self.row or at[1] < self.column}
+            elif other == "\r":
+                self.column = 1
+            elif other == "\n":
+                self.row += 1
+        self._print(data[at:])
+
+    def _print(self, text: str) -> None:
+        for letter in text:
+            look = self.look or PLAIN
+            if letter == " ":  # its foreground is not seen
+                look = Look("", look.back, tuple(word for word in look.attributes if word in VISIBLE))
+            self.cells[self.row, self.column] = letter, look
+            if cell_len(letter) == 2:
+                self.cells.pop((self.row, self.column + 1), None)
+            self.column += cell_len(letter)
+
+
+def styled(dice: random.Random, text: str) -> str:
+    colors = [None, "red", "#112233", "color(99)", "bright_blue"]
+    bold, reverse, underline = (dice.random() < 0.2 or None for _ in range(3))
+    colours = Style(color=dice.choice(colors), bgcolor=dice.choice(colors))
+    return (colours + Style(bold=bold, reverse=reverse, underline=underline)).render(text)
+
+
+def frame(dice: random.Random) -> str:
+    """Some lines, whole or in part, as Textual paints them; now and then something that it does not understand."""
+    parts = []
+    for row in dice.sample(range(1, LINES), dice.randrange(1, 6)):
+        parts.append(f"\x1b[{row};{dice.randrange(1, 9)}H")
+        parts += [
+            styled(dice, dice.choice(["word", "   ", "日本", "x", "\u2500" * 9])) for _ in range(dice.randrange(4))
+        ]
+        parts.append(dice.choice(["", "", "", "\r\n", "\x1b[K", "\x1b]0;title\x07", "\x1b[?25l", "\x1b[2J"]))
+    return "".join(parts)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_picture_is_the_same_after_each_frame(seed: int) -> None:
+    dice, shortener, whole, short = random.Random(seed), Shortener(), Terminal(), Terminal()
+    bytes_whole = bytes_short = 0
+    for _ in range(150):
+        data = "\x1b[0m" + frame(dice)
+        less = shortener.short(data)
+        whole.write(data)
+        short.write(less)
+        assert short.cells == whole.cells
+        assert (short.row, short.column, short.look) == (whole.row, whole.column, whole.look)
+        bytes_whole, bytes_short = bytes_whole + len(data), bytes_short + len(less)
+    assert bytes_short < bytes_whole
+
+
+def test_what_is_there_already_is_not_sent_again() -> None:
+    blue = Style.parse("white on #101820")
+    shortener = Shortener()
+    line = "\x1b[0m\x1b[3;1H" + "".join(blue.render(text) for text in ("one ", "two ", "three"))
+    assert len(shortener.short(line)) < 60
+    assert len(shortener.short(line)) < 12
+    assert shortener.short(line.replace("two", "TWO")).count("TWO") == 1
+    assert "three" not in shortener.short(line)
+    shortener.forget()
+    assert "three" in shortener.short(line)
+
+
+def test_codes_that_are_not_known_and_pieces_of_codes_pass_as_they_are() -> None:
+    shortener = Shortener()
+    for data in ("\x1b[0;58;2;1;2;3mwave", "\x1b[38;2;1mhalf", "\x1b[4:3mcurl", "plain\r\n\t\x07", "\x1b", "end"):
+        assert data in shortener.short(data)
+
+
+def read(terminal: int, seconds: float) -> int:
+    """Bytes that come within so long; a cursor that blinks never ends."""
+    count, end = 0, time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if select.select([terminal], [], [], left)[0]:
+            count += len(os.read(terminal, 1 << 16))
+    return count
+
+
+def test_a_key_and_a_dialog_take_few_bytes_in_a_real_terminal() -> None:
+    for name in ("first", "second", "third"):
+        record(name, RUNS["finished"])
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
+    environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    app = subprocess.Popen(
+        [sys.executable, "-m", "tui"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        assert select.select([ours], [], [], 60)[0]
+        while read(ours, 1.0) > 100:  # it opens
+            pass
+        sizes: dict[str, int] = {}
+        for name, key in {"down": "j", "help": "?", "close": "\x1b", "search": "/", "letter": "f"}.items():
+            os.write(ours, key.encode())
+            assert select.select([ours], [], [], 60)[0]
+            sizes[name] = read(ours, 0.6)
+    finally:
+        app.kill()
+        app.wait()
+        os.close(ours)
+        os.close(theirs)
+    assert max(sizes["down"], sizes["letter"]) <= 2_000, sizes
+    assert max(sizes["help"], sizes["close"], sizes["search"]) <= 40_000, sizes
