@@ -166,7 +166,7 @@ def test_a_dataset_is_made_and_listed_and_read(workspace: Path) -> None:
 def test_a_prompt_is_as_the_model_met_it(workspace: Path, data: dict[str, Any], form: str, prompt: str) -> None:
     run = paths.runs() / "mine"
     run.mkdir(parents=True)
-    spec = {"model": "m", "data": data, "train": {"steps": 1}}
+    spec = {"model": "m", "data": data, "train": {"steps": 1}, "lora": {"rank": 4, "alpha": 8, "dropout": 0}}
     (run / "job.json").write_text(json.dumps({"kind": "train", "spec": spec}))
     with token_store.writing(run / "examples") as writer:
         writer.close(np.zeros(0, bool), {"plain": False, "between": "\n"})
@@ -174,7 +174,11 @@ def test_a_prompt_is_as_the_model_met_it(workspace: Path, data: dict[str, Any], 
     events = [*asked(1, "before", "a", "b"), *asked(2, "Imagination is", " more", " less"), Voted(2, 1)]
     chat("chat-1", events, (form, form))
     folder = paths.datasets() / "votes"
-    make(folder)
+    said_last = [event.text for event in make(folder) if isinstance(event, Notice)][-1]
+    assert said_last == (
+        "to learn from them: gemmalocal train prefer-votes --set start_from=mine --set model=m --set lora.rank=4 "
+        "--set lora.alpha=8"
+    )
     (row,) = datasets.read(folder / TRAIN_FILE)
     assert said(row)[-3:] == [f"u:{prompt}", "a: less", "a: more"]
     assert len(row["prompt"]) == (3 if form == "chat" else 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -18,7 +20,7 @@ from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.prepare_schema import Preparation
-from gemmalocal.recipe.schema import Recipe
+from gemmalocal.recipe.schema import LoraSpec, Recipe
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import dataset_rows, datasets, votes
 from gemmalocal.workspace.dataset_rows import DatasetRow
@@ -42,6 +44,8 @@ def make(preparation: Preparation, directory: Path) -> Iterator[Event]:
         raise DatasetError(f"No vote that can be learned from was found in {len(chats)} chats.", why or votes.VOTE)
     report = _deliver(preparation, directory, rows, lost, len(chats))
     yield from map(Notice, _sentences(rows, report, len(chats)))
+    if runs := [run for chat in reversed(chats) for run in votes.runs(chat)[::-1] if (run / "job.json").is_file()]:
+        yield Notice(f"to learn from them: {_command(directory, runs[0])}")
     yield Report(report)
     counts = f"{report['train']['rows']} rows in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
     yield Finished("done", counts)
@@ -112,3 +116,19 @@ def _sentences(rows: Sequence[DatasetRow], report: dict[str, Any], chats: int) -
         yield f"best: {', '.join(f'{name} {count}' for name, count in best)}"
     for reason, count in report["rejected"].items():
         yield f"{count} votes give no row: it {reason}"
+
+
+def _command(dataset: Path, run: Path) -> str:
+    """What trains on the votes from the run that they are about, with its model and the shape of its adapter."""
+    spec = history.known_spec(run)
+    lora = given if isinstance(given := spec.get("lora"), dict) else {}
+    plain = LoraSpec().model_dump(mode="json")
+    settings = {"start_from": run.name, "model": spec.get("model")}
+    settings |= {"data.path": dataset.name} if dataset.name != votes.DATASET else {}
+    settings |= {
+        f"lora.{name}": value if isinstance(value, int | float | str) else json.dumps(value)
+        for name, value in lora.items()
+        if name in ("rank", "alpha") or (name in plain and value != plain[name])
+    }
+    words = (f"--set {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
+    return " ".join(["gemmalocal train prefer-votes", *words])
