@@ -22,6 +22,7 @@ class Message:
     role: str
     content: str
     learned: bool = True
+    weight: float = 1.0  # of what is learned, from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,15 @@ class Record:
     prompt_turns: int = 0
     rejected: tuple[Message, ...] = ()
     label: bool | None = None
+    weight: float = 1.0  # of plain text, from 0 to 1; a message has its own
+
+    def weighed(self, weight: float) -> Record:
+        """With all that is learned counting by this weight, from 0 to 1."""
+        turns, rejected = (
+            tuple(replace(turn, weight=turn.weight * weight) for turn in side)
+            for side in (self.messages, self.rejected)
+        )
+        return replace(self, messages=turns, rejected=rejected, weight=self.weight * weight)
 
     @property
     def kind(self) -> RowKind:

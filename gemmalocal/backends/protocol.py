@@ -25,8 +25,8 @@ Objective = Callable[[Sequence[TokenValues]], tuple[float, Sequence[TokenValues]
 class Update(NamedTuple):
     """What one optimizer step did.
 
-    Mean loss, in nats over its supervised tokens or of an objective over what that counts; the supervised tokens; the
-    gradient's norm before clipping.
+    Mean loss, in nats over its supervised tokens by their weights or of an objective over what that counts; the
+    supervised tokens; the gradient's norm before clipping.
     """
 
     loss: float
@@ -53,8 +53,10 @@ class InferenceModel(Protocol):
     shapes: BatchShape
     group: Group
 
-    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
-        """Summed loss in nats, without dropout or a gradient, and the count of supervised tokens, of this rank alone.
+    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, float]:
+        """Summed loss in nats, without dropout or a gradient, and summed weights of tokens, of this rank alone.
+
+        A token's loss counts by its weight.
 
         Raises `OutOfMemory`.
         """
@@ -72,13 +74,13 @@ class Trainer(InferenceModel, Protocol):
     def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
         """Add the summed loss and gradient of at most `shapes.streams` micro-batches to what `apply` will use.
 
-        The loss is in nats, or that of an `objective` over the log-probabilities of these parts. Dropout depends on the
-        count of micro-batches of all updates before and on a part's `number`, not on who computes it. Raises
-        `OutOfMemory`.
+        The loss is in nats, a token's by its weight, or that of an `objective` over the log-probabilities of these
+        parts, which knows no weights. Dropout depends on the count of micro-batches of all updates before and on a
+        part's `number`, not on who computes it. Raises `OutOfMemory`.
         """
 
-    def apply(self, learning_rate: float, count: int | None = None) -> Update:
-        """Divide by `count` (None: the supervised tokens), clip, step, forget; only forget if it is not `finite`.
+    def apply(self, learning_rate: float, count: float | None = None) -> Update:
+        """Divide by `count` (None: the tokens' weights), clip, step, forget; only forget if it is not `finite`.
 
         `count` is of the whole group, such as the pairs of a step.
 

@@ -20,7 +20,9 @@ LOOKS = 50  # batches that `largest` plans
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """`ids` (rows, length + 1) int32; `weights` the same shape, float32, 1 where ids[:, 1:] is to be predicted.
+    """`ids` (rows, length + 1) int32; `weights` the same shape, float32, by how much ids[:, 1:] is to be predicted.
+
+    A weight is from 0 (not at all) to 1.
 
     If there are `segments`, the one row is several examples end to end, of so many tokens each, the last with its
     padding: they sum up to length, and a token must attend to its own segment only. `number` is its own in the plan
@@ -41,8 +43,14 @@ class MicroBatch:
 
     @property
     def supervised(self) -> int:
-        """How many tokens are predicted and counted; the first of a row never is."""
-        return int(self.weights[:, 1:].sum())
+        """How many tokens are predicted; the first of a row never is."""
+        return int(np.count_nonzero(self.weights[:, 1:]))
+
+    @property
+    def token_weights(self) -> NDArray[np.float32]:
+        """The weights of the predicted tokens, (supervised,), row by row."""
+        weights: NDArray[np.float32] = self.weights[:, 1:]
+        return weights[weights > 0]
 
 
 @dataclass(frozen=True)

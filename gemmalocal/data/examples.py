@@ -16,16 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gemmalocal.data.tokenizer import TURN_ENDS, TemplateRefused, Tokenizer
-from gemmalocal.recipe.schema import LongRows
+from gemmalocal.recipe.schema import LongRows, TrainOn
 from gemmalocal.records import Record, Rejected
 
 SupervisedText = tuple[str, bool]  # text, supervised
+WeighedText = tuple[str, float]  # text, and the weight of its tokens, from 0 (given) to 1 (learned)
 BLOCK_ROWS, BLOCK_CHARACTERS = 512, 1 << 20  # tokenized at once, on all cores
 
 
 @dataclass(frozen=True)
 class Example:
-    """`ids` (length,) int32 and `weights` (length,) float32, 1 where a token is to be learned.
+    """`ids` (length,) int32 and `weights` (length,) float32: from 0 to 1, by how much a token is to be learned.
 
     `label` is whether the answer is good (or chosen) or bad (or rejected), where rows say so.
     """
@@ -39,34 +40,59 @@ class Example:
     @property
     def supervised(self) -> int:
         """How many tokens are learned."""
-        return int(self.weights.sum())
+        return int(np.count_nonzero(self.weights))
 
     def part(self, start: int | None, end: int | None) -> Example:
         """Its tokens from `start` up to `end`."""
         return replace(self, ids=self.ids[start:end], weights=self.weights[start:end])
 
 
+@dataclass(frozen=True)
+class Supervision:
+    """What of a row is learned: `train_on` as in `DataSpec`, and the weight of the rest of it, from 0 to 1."""
+
+    train_on: TrainOn = "replies"
+    prompt_weight: float = 0.0
+
+    def weight(self, record: Record, index: int) -> float:
+        """Of the reply at an index of a record's messages."""
+        message = record.messages[index]
+        last = max(place for place, other in enumerate(record.messages) if other.role == "assistant")
+        if record.kind:  # judged answers have no weights
+            return float(index >= record.prompt_turns)
+        skipped = not message.learned or (self.train_on == "last" and index != last)
+        return 0.0 if skipped else message.weight
+
+    @property
+    def given(self) -> float:
+        """Weight of what is no reply."""
+        return 1.0 if self.train_on == "all" else self.prompt_weight
+
+
+REPLIES = Supervision()
 RecordExamples = list[Example | Rejected]  # of one record; more than one if it was split, or compares two answers
 
 
-def pieces(record: Record, tokenizer: Tokenizer, turns: bool = False) -> list[SupervisedText]:
-    """A record as text in order, each piece supervised or not; raises `TemplateRefused`, and `ModelError` as `render`.
+def pieces(
+    record: Record, tokenizer: Tokenizer, turns: bool = False, supervision: Supervision = REPLIES
+) -> list[WeighedText]:
+    """A record as text in order, each piece with its weight; raises `TemplateRefused`, and `ModelError` as `render`.
 
     A model without a chat template gets a single prompt and completion as plain text, `record.between` after the
     prompt; in `turns` if there are conversations beside it. A <bos> or <eos> that is there already is not doubled.
     """
     bos, eos = tokenizer.bos, tokenizer.eos
     if record.text:
-        return [(bos, False), (record.text.removeprefix(bos).removesuffix(eos) + eos, True)]
+        return [(bos, 0.0), (record.text.removeprefix(bos).removesuffix(eos) + eos, record.weight)]
     if record.is_exchange and not tokenizer.has_template and not turns:
         prompt, completion = (message.content for message in record.messages)
         opening = bos + prompt.removeprefix(bos) + record.between
-        return [(opening, False), (completion.removesuffix(eos) + eos, record.messages[1].learned)]
-    return _turns(record, tokenizer)
+        return [(opening, supervision.given), (completion.removesuffix(eos) + eos, supervision.weight(record, 1))]
+    return _turns(record, tokenizer, supervision)
 
 
-def _turns(record: Record, tokenizer: Tokenizer) -> list[SupervisedText]:
-    parts: list[SupervisedText] = []
+def _turns(record: Record, tokenizer: Tokenizer, supervision: Supervision) -> list[WeighedText]:
+    parts: list[WeighedText] = []
     rendered = ""
     messages = record.messages
     # What the template opens a reply with, but leaves out of history (Gemma 4's empty thought), belongs to the last
@@ -85,8 +111,11 @@ def _turns(record: Record, tokenizer: Tokenizer) -> list[SupervisedText]:
         reply = conversation[len(shared) :]
         end = max(reply.rfind(mark) + len(mark) for mark in TURN_ENDS if mark in reply) if _ends(reply) else len(reply)
         opening = prompt[len(shared) :] if index in opened else ""
-        learned = message.learned and index >= record.prompt_turns
-        parts += [(shared[len(rendered) :] + opening, False), (reply[:end], learned), (reply[end:], False)]
+        parts += [
+            (shared[len(rendered) :] + opening, supervision.given),
+            (reply[:end], supervision.weight(record, index)),
+            (reply[end:], supervision.given),
+        ]
         rendered = conversation
     return parts
 
@@ -109,6 +138,7 @@ def to_examples(
     max_length: int,
     long_rows: LongRows = "cut",
     turns: bool = False,
+    supervision: Supervision = REPLIES,
 ) -> Iterator[tuple[Record, RecordExamples]]:
     """Each record with its example, or the reason why it has none; a block of records is held at a time.
 
@@ -117,7 +147,7 @@ def to_examples(
     or has a prompt of its own, is cut. `turns` as for `pieces`. Raises `ModelError` for a template that fits none.
     """
     for block in _blocks(records):
-        laid_out = [_laid_out(record, tokenizer, turns) for record in block]
+        laid_out = [_laid_out(record, tokenizer, turns, supervision) for record in block]
         texts = [text for answers in laid_out for part in answers if isinstance(part, list) for text, _ in part]
         ids = iter(tokenizer.encode_batch(texts))
         for record, parts in zip(block, laid_out, strict=True):
@@ -126,15 +156,17 @@ def to_examples(
                 if isinstance(part, Rejected):
                     examples.append([part])
                     continue
-                example = _joined(answer, [(next(ids), supervised) for _, supervised in part])
-                examples.append(_fitted(answer, example, tokenizer, max_length, long_rows))
+                example = _joined(answer, [(next(ids), weight) for _, weight in part])
+                examples.append(_fitted(answer, example, tokenizer, max_length, long_rows, supervision))
             yield record, examples[0] if len(examples) == 1 else _together(record, examples)
 
 
-def _laid_out(record: Record, tokenizer: Tokenizer, turns: bool) -> list[list[SupervisedText] | Rejected]:
+def _laid_out(
+    record: Record, tokenizer: Tokenizer, turns: bool, supervision: Supervision
+) -> list[list[WeighedText] | Rejected]:
     """The pieces of each answer of a record; if one of two goes on for several turns, both are in turns."""
     turns = turns or (bool(record.rejected) and not record.is_exchange)
-    return [_pieces(answer, tokenizer, turns) for answer in record.answers]
+    return [_pieces(answer, tokenizer, turns, supervision) for answer in record.answers]
 
 
 def _together(record: Record, answers: Sequence[RecordExamples]) -> RecordExamples:
@@ -164,22 +196,30 @@ def _blocks(records: Iterable[Record]) -> Iterator[list[Record]]:
         yield block
 
 
-def _pieces(record: Record, tokenizer: Tokenizer, turns: bool) -> list[SupervisedText] | Rejected:
+def _pieces(
+    record: Record, tokenizer: Tokenizer, turns: bool, supervision: Supervision
+) -> list[WeighedText] | Rejected:
     try:
-        return pieces(record, tokenizer, turns)
+        return pieces(record, tokenizer, turns, supervision)
     except TemplateRefused as problem:
         return Rejected(record.source, str(problem))
 
 
-def _joined(record: Record, parts: Sequence[tuple[list[int], bool]]) -> Example:
+def _joined(record: Record, parts: Sequence[tuple[list[int], float]]) -> Example:
     ids = [number for part, _ in parts for number in part]
     # (length,): the weight of each piece, as often as that has tokens.
-    weights = np.repeat(np.array([supervised for _, supervised in parts], np.float32), [len(part) for part, _ in parts])
+    weights = np.repeat(np.array([weight for _, weight in parts], np.float32), [len(part) for part, _ in parts])
+    weights[:1] = 0  # nothing predicts the first token
     return Example(np.array(ids, np.int32), weights, record.source, label=record.label)
 
 
 def _fitted(
-    record: Record, example: Example, tokenizer: Tokenizer, max_length: int, long_rows: LongRows
+    record: Record,
+    example: Example,
+    tokenizer: Tokenizer,
+    max_length: int,
+    long_rows: LongRows,
+    supervision: Supervision,
 ) -> RecordExamples:
     """One record's example, made to fit."""
     cut = len(example.ids) > max_length
@@ -191,7 +231,7 @@ def _fitted(
         if halves := _halves(record):
             return [
                 example
-                for _, examples in to_examples(halves, tokenizer, max_length, "split", turns=True)
+                for _, examples in to_examples(halves, tokenizer, max_length, "split", True, supervision)
                 for example in examples
             ]
     if cut:

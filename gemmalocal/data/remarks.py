@@ -11,7 +11,8 @@ from gemmalocal.data.findings import Findings
 KNOWN, NAMED = 1000, 12  # names of columns that are counted, and those that are told
 SORTS = 64  # of rows, by the names of their columns, that are remembered
 SILENT = ("", "__index_level_0__")  # pandas' index
-PART_WEIGHT = "has a weight that is neither 0 nor 1, and is trained on as if it were 1"
+HEAVY = "has a weight above 1, and is trained on as if it were 1"
+WEIGHED = "has a weight between 0 and 1, which judged answers do not have: it counts as 1"
 TRAILS = "ends with a message that nothing answers, which is not trained on"
 CONTRADICTED = "has a chosen answer whose score is not above that of the rejected one"
 NEAR = "nearly repeats an earlier row (only case, width or white space differ)"
@@ -73,7 +74,7 @@ class Remarks:
             f"{kind.count} {'row' if kind.count == 1 else 'rows'} trained on that may be a mistake: {kind.sources[0]} "
             f"{kind.kind}"
             for kind in self._findings.of("odd")
-            if odd and kind.kind in (PART_WEIGHT, TRAILS, CONTRADICTED, NEAR)
+            if odd and kind.kind in (HEAVY, WEIGHED, TRAILS, CONTRADICTED, NEAR)
         ]
         self._fold()
         if self._unused:

@@ -11,7 +11,7 @@ from typing import Any
 from gemmalocal.data import cells, preferences, thumbs, turns
 from gemmalocal.data.cells import Columns, UnusableRow
 from gemmalocal.data.preferences import LINE, Compared
-from gemmalocal.data.remarks import Remarks, Unused
+from gemmalocal.data.remarks import WEIGHED, Remarks, Unused
 from gemmalocal.recipe.schema import PromptTemplate
 from gemmalocal.records import Message, Record, RowKind
 
@@ -112,11 +112,16 @@ class RowFormats:
         self.shape = plan.shape
         if plan.media:
             cells.no_media(columns, plan.shape != "text")
-        if plan.weighed and not turns.is_learned(columns, self._remarks):
+        weight = turns.weight_of(columns, self._remarks) if plan.weighed else 1.0
+        if not weight > 0:
             raise UnusableRow("has a weight of 0, so that nothing of it is trained on")
         plan.unused.look(columns)
         record = plan.read(source, columns, plan)
-        return thumbs.rated(record, columns, plan.rated, plan.read == self._chat) if plan.rated else record
+        if plan.rated:
+            record = thumbs.rated(record, columns, plan.rated, plan.read == self._chat)
+        if record.kind and self._use and (weight < 1 or any(turn.weight < 1 for turn in record.messages)):
+            self._remarks.odd(WEIGHED, source)
+        return record.weighed(weight) if weight < 1 else record
 
     def _plan_for(self, names: tuple[str, ...], columns: Columns) -> _ReadingPlan:
         """Decide how such rows are read; where nothing stands in a column, it is as if that was not there."""

@@ -1,10 +1,10 @@
 """Examples on disk, in flat arrays, so that a million of them take no memory: written once, then mapped.
 
-A folder with `ids.bin` (tokens,) int32, `weights.bin` (tokens,) uint8, 0 or 1, `rows.npy` (rows,) with `ROW`'s
-fields, `sources.txt` with a line for each row, `about.json`, and `hashes.json` with the files' sizes and hashes, which
-older ones lack; where rows have weights, `times.npy` (rows,) int64, how often each is trained on in an epoch; where
-answers are compared or rated, `labels.npy` (rows,) int8, 1 for a chosen or good one, 0 for a rejected or bad one.
-Example n lies between the ends of n - 1 and n; of a pair the chosen answer comes first, then the rejected one.
+A folder with `ids.bin` (tokens,) int32, `weights.bin` (tokens,) uint8, codes of `WEIGHT_OF`, `rows.npy` (rows,) with
+`ROW`'s fields, `sources.txt` with a line for each row, `about.json`, and `hashes.json` with the files' sizes and
+hashes, which older ones lack; where rows have weights, `times.npy` (rows,) int64, how often each is trained on in an
+epoch; where answers are compared or rated, `labels.npy` (rows,) int8, 1 for a chosen or good one, 0 for a rejected or
+bad one. Example n lies between the ends of n - 1 and n; of a pair the chosen answer comes first, then the rejected one.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ ROW = np.dtype([("end", "<i8"), ("supervised", "<i4"), ("cut", "?"), ("held_out"
 IDS, WEIGHTS, ROWS, SOURCES, ABOUT = "ids.bin", "weights.bin", "rows.npy", "sources.txt", "about.json"
 HASHES, FILES, TIMES, LABELS = "hashes.json", "files", "times.npy", "labels.npy"
 CHUNK = 1 << 24  # ids that are looked at together
+# Of a weight's code: 0 and 1 mean themselves, the others what is between, in steps of 1/255.
+WEIGHT_OF = np.array([0, 1, *((code - 1) / 255 for code in range(2, 256))], np.float32)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class _Rows:
 class Examples(Sequence[Example]):
     """The `chosen` of a store's examples, read when they are asked for (their sources only by `sources`).
 
-    `chosen` (examples,) int64 are indices into the stored rows. An example's ids come as int32, its weights, uint8 on
+    `chosen` (examples,) int64 are indices into the stored rows. An example's ids come as int32, its weights, codes on
     disk, as float32. Of pairs they are always the chosen answer, the rejected one, the next chosen one, ...: no slice
     and no selection parts two of them.
     """
@@ -69,7 +71,7 @@ class Examples(Sequence[Example]):
             return self._slice(index)
         row = int(self._chosen[index])
         part = slice(int(self._rows["end"][row - 1]) if row else 0, int(self._rows["end"][row]))
-        weights = self._weights[part].astype(np.float32)
+        weights = WEIGHT_OF[self._weights[part]]
         label = None if self._stored.labels is None else bool(self._stored.labels[row])
         return Example(np.array(self._ids[part]), weights, cut=bool(self._rows["cut"][row]), label=label)
 
@@ -173,9 +175,9 @@ class Writer:
         self._labels = array("b")
 
     def add(self, example: Example) -> None:
-        """Append one example: its ids as int32, its weights as uint8, its source as a line."""
+        """Append one example: its ids as int32, its weights as codes, its source as a line."""
         self._ids.write(example.ids.astype("<i4", copy=False).tobytes())
-        self._weights.write(example.weights.astype(np.uint8).tobytes())
+        self._weights.write(_codes(example.weights).tobytes())
         self._sources.write(example.source.replace("\n", " ").encode(errors="replace") + b"\n")
         self._end += len(example.ids)
         self._ends.append(self._end)
@@ -214,6 +216,12 @@ class Writer:
         files = {file.name: file.close() for file in (self._ids, self._weights, self._sources, *other_files)}
         (self._folder / HASHES).write_text(hashes.seal({FILES: files}), encoding="utf-8")
         check_ids(self._folder, vocabulary)
+
+
+def _codes(weights: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Of weights (tokens,), the nearest code of each; of a small one never that of 0."""
+    between = np.clip(np.rint(weights * 255), 1, 254) + 1
+    return np.where((weights <= 0) | (weights >= 1), weights.clip(0, 1), between).astype(np.uint8)
 
 
 def _array(values: NDArray[Any]) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from gemmalocal.data import cells
 from gemmalocal.data.cells import Columns, UnusableRow
-from gemmalocal.data.remarks import PART_WEIGHT, TRAILS, Remarks
+from gemmalocal.data.remarks import HEAVY, TRAILS, Remarks
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_values import decode
 from gemmalocal.records import ROLES, Message
@@ -74,18 +74,19 @@ def messages(turns: Sequence[Any], remarks: Remarks, learned: bool = True) -> It
         for key in turn.keys() - KEYS:
             if not cells.is_missing(turn[key]):
                 remarks.unused(f"messages.{key}")
-        yield Message(role, cells.content(turn, name), role != "assistant" or (learned and is_learned(turn, remarks)))
+        weight = weight_of(turn, remarks) if role == "assistant" and learned else 1.0
+        yield Message(role, cells.content(turn, name), role != "assistant" or (learned and weight > 0), weight)
 
 
-def is_learned(columns: Columns, remarks: Remarks) -> bool:
-    """Whether a row, or a reply, is to be learned; weights between 0 and 1, and above, are said to count as 1."""
+def weight_of(columns: Columns, remarks: Remarks) -> float:
+    """By how much a row, or a reply, is to be learned, from 0 to 1; what is above 1 is said to count as 1."""
+    weight = 1.0
     for name in WEIGHTS:
-        if name in columns and (weight := cells.number(columns[name])) is not None:
-            if weight not in (0, 1):
-                remarks.odd(PART_WEIGHT, f"{name}: {columns[name]}")
-            if weight <= 0:
-                return False
-    return True
+        if name in columns and (given := cells.number(columns[name])) is not None:
+            if given > 1:
+                remarks.odd(HEAVY, f"{name}: {columns[name]}")
+            weight = min(weight, max(0.0, given))
+    return weight
 
 
 def conversation(messages: Sequence[Message], remarks: Remarks, merge: bool) -> tuple[Message, ...]:
@@ -129,8 +130,8 @@ def merged(messages: Sequence[Message]) -> Iterator[Message]:
             if current:
                 yield current
             current = message
-        elif message.learned != current.learned:
-            raise UnusableRow(f"has {message.role} messages in a row of which only some have a weight of 0")
+        elif message.learned != current.learned or message.weight != current.weight:
+            raise UnusableRow(f"has {message.role} messages in a row of different weights")
         else:
             current = replace(current, content=current.content + BETWEEN + message.content)
     if current:

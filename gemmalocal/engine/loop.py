@@ -162,17 +162,17 @@ def _measured(run: TrainingRun, trainer: Trainer) -> tuple[float, int, Figures |
     And what looks wrong in that.
     """
     if run.preference is None:
-        total, tokens = summed_loss(run.held_out or run.train[:ROWS], run.spec, trainer)
-        return total / tokens, tokens, None, []
+        total, weight = summed_loss(run.held_out or run.train[:ROWS], run.spec, trainer)
+        return total / weight, round(weight), None, []
     tally = run.preference.measure(trainer)
     return tally.loss / tally.judged, run.preference.tokens, tally.figures, list(run.preference.warnings(tally))
 
 
-def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: InferenceModel) -> tuple[float, int]:
-    """Summed loss and supervised tokens of examples, without a gradient."""
-    total, tokens = 0.0, 0
+def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: InferenceModel) -> tuple[float, float]:
+    """Summed loss of examples, and of their supervised tokens the summed weights, without a gradient."""
+    total, weight = 0.0, 0.0
     for _, micro_batches in untrained(examples, spec.rows_at_once, trainer):
-        loss, count = trainer.evaluate(micro_batches)
-        total, tokens = total + loss, tokens + count
-    summed = trainer.group.sum([total, tokens])
-    return summed[0], int(summed[1])
+        loss, of_parts = trainer.evaluate(micro_batches)
+        total, weight = total + loss, weight + of_parts
+    total, weight = trainer.group.sum([total, weight])
+    return total, weight

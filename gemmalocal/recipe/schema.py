@@ -26,6 +26,7 @@ MANY = 1_000_000_000
 MOST_ROWS = 65_536  # in a step
 
 LongRows = Literal["cut", "drop", "split"]
+TrainOn = Literal["replies", "last", "all"]
 Modules = Literal["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 ALL_MODULES: list[Modules] = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
@@ -122,6 +123,11 @@ class DataSpec(RecipeSection):
         "becomes windows with a BOS each, and a conversation is parted between whole turns; what cannot "
         "be parted is cut.",
     )
+    train_on: TrainOn = Field(
+        "replies",
+        description="What of a conversation is learned. replies: every reply. last: its last reply. all: the whole "
+        "row, with what the model is given.",
+    )
     rows: int | None = Field(
         None, ge=1, description="The most rows that are taken, before some are held out. If left out: all."
     )
@@ -198,6 +204,12 @@ class TrainSpec(RecipeSection):
         gt=0,
         description="The highest learning rate. With an objective other than sft, if left out: 5e-5 for small models, "
         "less for large ones.",
+    )
+    prompt_weight: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="By how much what the model is given is learned beside the replies: 0 not at all, 1 as much.",
     )
     schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="How the rate falls after warmup.")
     warmup: Annotated[int, Field(ge=0, le=MANY)] | Annotated[float, Field(gt=0, lt=1)] = Field(
@@ -334,6 +346,13 @@ class Recipe(RecipeSection):
     @classmethod
     def _defaults_by_objective(cls, tree: Any) -> Any:
         return objective.completed(tree) if isinstance(tree, Mapping) else tree
+
+    @model_validator(mode="after")
+    def _compared_as_answers(self) -> Recipe:
+        """Answers are compared as a whole, and nothing else of a row."""
+        if self.objective.kind != "sft" and (self.train.prompt_weight or self.data.train_on != "replies"):
+            raise ValueError(f"{self.objective.kind} compares answers: leave train.prompt_weight and data.train_on out")
+        return self
 
     @model_validator(mode="after")
     def _full_means_all(self) -> Recipe:

@@ -148,3 +148,29 @@ def test_a_gradient_is_divided_by_what_was_judged(make: Make) -> None:
     assert [update.tokens for update in norms] == [tokens] * 3
     assert norms[1].loss == pytest.approx(norms[0].loss * tokens / 2, rel=1e-5)
     assert norms[2].grad_norm == pytest.approx(norms[1].grad_norm / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize("overrides", [(), FULL], ids=["adapter", "full"])
+def test_a_token_counts_by_its_weight(make: Make, overrides: Sequence[str], tmp_path: Path) -> None:
+    """Weights of half a row are as slopes of such a size; loss and gradient are divided by their sum."""
+    whole = some_rows()
+    weighed = [replace(row, weights=row.weights * (0.25 if number % 2 else 1)) for number, row in enumerate(whole)]
+    results = []
+    for name in ("weights", "slopes"):
+        made = make(*overrides)
+        rounds_of = [rounds(plan(rows, made.shapes), made.shapes.streams) for rows in (weighed, whole)]
+        for parts, plain in zip(*rounds_of, strict=True):
+            sizes = [part.token_weights for part in parts]
+
+            def objective(values: Sequence[Floats], sizes: list[Floats] = sizes) -> tuple[float, list[Floats]]:
+                total = -sum(float(size @ value) for size, value in zip(sizes, values, strict=True))
+                return total, [-size for size in sizes]
+
+            made.accumulate(*((parts,) if name == "weights" else (plain, objective)))
+        weight = sum(float(row.weights[1:].sum()) for row in weighed)
+        update = made.apply(3e-3, None if name == "weights" else weight)
+        results.append((update, trained(made, tmp_path / name)))
+        parts = plan(weighed[:1], made.shapes)
+        assert made.evaluate(parts)[1] == pytest.approx(float(weighed[0].weights[1:].sum()))
+    assert results[0][0] == pytest.approx(results[1][0], rel=1e-5)
+    alike(results[0][1], results[1][1], 1e-3)

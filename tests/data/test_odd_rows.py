@@ -111,8 +111,8 @@ SAID: list[tuple[dict[str, Any], str]] = [
     ({"text": "x", "id": 7, "url": None, "note": ""}, "columns not used: id (1)"),
     ({"text": "x", "system": "be kind"}, "columns not used: system (1)"),
     (talk({"role": "system", "content": "a"}, ASK, SAY, system="b"), "columns not used: system (1)"),
-    (talk(ASK, {**SAY, "weight": 0.5}), "has a weight that is neither 0 nor 1, and is trained on as if it were 1"),
-    ({"text": "x", "weight": 2.5}, "has a weight that is neither 0 nor 1"),
+    (talk(ASK, {**SAY, "weight": 1.5}), "has a weight above 1, and is trained on as if it were 1"),
+    ({"text": "x", "weight": 2.5}, "has a weight above 1"),
     (talk(ASK, SAY, ASK), "ends with a message that nothing answers"),
     ({"text": "x", "images": []}, ""),
     ({"text": "x", "__index_level_0__": 5}, ""),
@@ -163,7 +163,7 @@ def test_something_is_said_of_a_row(tmp_path: Path, row: dict[str, Any], says: s
 def test_turns_of_one_role_are_merged_on_request(tmp_path: Path) -> None:
     rendered, _ = read(tmp_path, talk(ASK, ASK, SAY, SAY), merge_turns=True)
     assert rendered == ["user: hi\n\nhi|assistant: yo\n\nyo"]
-    with pytest.raises(DatasetError, match="only some have a weight of 0"):
+    with pytest.raises(DatasetError, match="of different weights"):
         read(tmp_path, talk(ASK, {**SAY, "weight": 0}, SAY), merge_turns=True)
 
 

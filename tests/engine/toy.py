@@ -54,7 +54,7 @@ class Toy:
             self.seen.append(self.plant(noisy, self.draws))
             self.tokens += part.supervised
 
-    def apply(self, learning_rate: float, count: int | None = None) -> Update:
+    def apply(self, learning_rate: float, count: float | None = None) -> Update:
         update = Update(sum(self.seen) / len(self.seen), self.tokens, abs(self.weight))
         self.seen, self.tokens = [], 0
         if update.finite:

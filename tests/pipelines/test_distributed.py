@@ -50,7 +50,7 @@ class Sharing(Toy):
         self.parts += len(parts)
         self.tokens += sum(part.supervised for part in parts)
 
-    def apply(self, learning_rate: float, count: int | None = None) -> Update:
+    def apply(self, learning_rate: float, count: float | None = None) -> Update:
         tokens, parts = self.group.sum([self.tokens, self.parts])
         self.tokens, self.parts, self.draws = int(tokens), 0, self.draws + int(parts)
         self.seen = [self.plant(self.loss(), self.draws)]

@@ -57,7 +57,7 @@ class CompiledPasses:
         return sum(losses[1:], losses[0]) if total is None else total, [sum(gradients[1:], gradients[0])]
 
     def loss(self, parts: Sequence[MicroBatch]) -> float:
-        """Summed loss (nats), without dropout."""
+        """Summed loss (nats), a token's by its weight, without dropout."""
         vector = self._vector()
         losses: list[mx.array] = [self._function("loss", part)(vector, *_inputs(part)) for part in parts]
         return float(np.array(sum(losses[1:], losses[0])))
@@ -151,12 +151,12 @@ class CompiledPasses:
 def _inputs(batch: MicroBatch, weights: Floats | None = None) -> tuple[mx.array, mx.array, mx.array, mx.array]:
     """Ids (rows, length), and positions, targets and weights (n,) of the supervised tokens, filled up.
 
-    `weights` (n,) are by how much each token's loss counts; 1 if they are not given.
+    `weights` (n,) are by how much each token's loss counts; the batch's own if they are not given.
     """
     positions, targets = supervised(batch)
     step = SUPERVISED_STEP if positions.size <= HEAD_ROWS else HEAD_ROWS
     missing = -positions.size % step
-    counted = np.ones(positions.size) if weights is None else weights
+    counted = batch.token_weights if weights is None else weights
     return (
         mx.array(batch.ids[:, :-1]),
         mx.pad(positions, (0, missing)),

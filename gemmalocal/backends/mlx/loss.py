@@ -115,7 +115,7 @@ class Head:
     def loss(self, hidden: mx.array, targets: mx.array, gradient: bool = True, weights: Floats | None = None) -> Loss:
         """The loss of `hidden` (n, width) against the ids `targets` (n,).
 
-        The gradient is that of the sum by `weights` (n,), which only a head that is trained needs to be told.
+        The gradient is that of the sum by `weights` (n,), each 1 if they are not given.
         """
         nats, hidden_gradients = [], []
         weight_gradient: mx.array | None = None
@@ -133,9 +133,10 @@ class Head:
                 more = chunk.weight_gradient
                 weight_gradient = more if weight_gradient is None else weight_gradient + more
                 mx.eval(weight_gradient)
-        return Loss(
-            np.concatenate(nats), mx.concatenate(hidden_gradients) if hidden_gradients else None, weight_gradient
-        )
+        hidden_gradient = mx.concatenate(hidden_gradients) if hidden_gradients else None
+        if hidden_gradient is not None and weights is not None and not self.trained:
+            hidden_gradient = hidden_gradient * mx.array(weights)[:, None].astype(hidden_gradient.dtype)
+        return Loss(np.concatenate(nats), hidden_gradient, weight_gradient)
 
     def _chunk(
         self, hidden: mx.array, targets: mx.array, gradient: bool, tiled: bool, weights: mx.array | None
@@ -146,10 +147,9 @@ class Head:
             return Loss(*tiled_cross_entropy.loss(weight, hidden, ids, self._softcap, gradient), None)
         if not gradient:
             return Loss(np.array(_cross_entropy(self.logits(hidden), targets)), None, None)
-        weights = mx.ones(targets.shape) if weights is None else weights
         if self.trained:
-            return self._trained_chunk(hidden, targets, weights)
-        nats, hidden_gradient = self._slope(hidden, targets, weights)
+            return self._trained_chunk(hidden, targets, mx.ones(targets.shape) if weights is None else weights)
+        nats, hidden_gradient = self._slope(hidden, targets, mx.ones(targets.shape))
         mx.eval(nats, hidden_gradient)
         return Loss(np.array(nats), hidden_gradient, None)
 

@@ -41,15 +41,15 @@ class MlxLmReader:
             raise ModelError(f"mlx-lm does not read the adapter over {base.name}: {error}", hint) from error
         self._model.eval()
 
-    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
-        """Summed loss in nats, and the count of supervised tokens."""
+    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, float]:
+        """Summed loss in nats, and summed weights of tokens."""
         total = 0.0
         with translated():
             for part in parts:
                 logits = self._model(mx.array(part.ids[:, :-1])).astype(mx.float32)  # (rows, length, vocabulary)
                 losses = nn.losses.cross_entropy(logits, mx.array(part.ids[:, 1:]))
                 total += float((losses * mx.array(part.weights[:, 1:])).sum())
-        return total, sum(part.supervised for part in parts)
+        return total, sum(float(part.token_weights.sum()) for part in parts)
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The scores (vocabulary,) of what follows `ids`."""

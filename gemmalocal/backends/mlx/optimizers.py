@@ -70,11 +70,11 @@ class Updater:
     def _named(self, parameters: Sequence[mx.array]) -> dict[str, mx.array]:
         return dict(zip([VECTOR] if self.layout else self._names, parameters, strict=True))
 
-    def norm(self, gradient: Sequence[mx.array], tokens: int) -> mx.array:
+    def norm(self, gradient: Sequence[mx.array], count: float) -> mx.array:
         """The length of the mean gradient over all that is trained."""
         if self.layout:
-            return mx.sqrt(squared_norm(gradient[0])) / tokens
-        return mx.sqrt(sum((mx.sum(mx.square(part)) for part in gradient[1:]), mx.sum(mx.square(gradient[0])))) / tokens
+            return mx.sqrt(squared_norm(gradient[0])) / count
+        return mx.sqrt(sum((mx.sum(mx.square(part)) for part in gradient[1:]), mx.sum(mx.square(gradient[0])))) / count
 
     def step(
         self,
@@ -82,11 +82,14 @@ class Updater:
         gradient: list[mx.array],
         norm: mx.array,
         loss: mx.array,
-        tokens: int,
+        count: float,
         learning_rate: float,
     ) -> list[mx.array]:
-        """The parameters after a step; nothing is computed yet. `norm` is that of `norm`, `loss` the tokens' mean."""
-        numbers = [mx.array(number, mx.float32) for number in (tokens, learning_rate)]
+        """The parameters after a step; nothing is computed yet.
+
+        `norm` is that of `norm`, `loss` the mean; `count` is what gradient and loss are divided by.
+        """
+        numbers = [mx.array(number, mx.float32) for number in (count, learning_rate)]
         stepped, self._optimizer.state = self._step(parameters, gradient, self._optimizer.state, norm, loss, *numbers)
         return stepped
 
@@ -97,12 +100,12 @@ class Updater:
         state: dict[str, Any],
         norm: mx.array,
         loss: mx.array,
-        tokens: mx.array,
+        count: mx.array,
         learning_rate: mx.array,
     ) -> tuple[list[mx.array], dict[str, Any]]:
-        """Divide by the tokens, clip (https://arxiv.org/abs/1211.5063) and step, as a function of all it depends on."""
+        """Divide by the count, clip (https://arxiv.org/abs/1211.5063) and step, as a function of all it depends on."""
         # The gradient is a sum: the mean, and the clipping, are one multiplication.
-        factor = (mx.minimum(1.0, self._clip / (norm + 1e-6)) if self._clip else 1.0) / tokens
+        factor = (mx.minimum(1.0, self._clip / (norm + 1e-6)) if self._clip else 1.0) / count
         self._optimizer.state = tree_map(lambda array: array, state)  # a copy, since the step writes into it
         self._optimizer.state["learning_rate"] = learning_rate
         named = {name: part * factor for name, part in self._named(gradient).items()}

@@ -55,11 +55,12 @@ class Network(NamedTuple):
 class _Passes(NamedTuple):
     """A micro-batch of n supervised tokens under way: `hidden` and `cotangent` are (n, width).
 
-    `targets` are (n,) ids, `gradient` an array for each trainable one.
+    `targets` are (n,) ids, `weights` (n,) theirs, `gradient` an array for each trainable one.
     """
 
     hidden: mx.array
     targets: mx.array
+    weights: Floats
     cotangent: mx.array
     gradient: list[mx.array]
 
@@ -99,18 +100,20 @@ class EagerPasses:
         head = self._network.head
         hidden = mx.concatenate([batch.hidden for batch in passes])
         targets = mx.concatenate([batch.targets for batch in passes])
-        weights: Floats | None = None
-        if objective is not None and head.trained:  # its own gradient is a sum over rows, which must be weighted first
-            total, weights = _slopes(passes, head.loss(hidden, targets, gradient=False).nats, objective)
-        loss = head.loss(hidden, targets, weights=weights)
-        hidden_gradient = loss.hidden_gradient
-        assert hidden_gradient is not None
-        if objective is None:
-            return loss.total, hidden_gradient, loss.weight_gradient
-        if not head.trained:
+        if objective is not None and not head.trained:
+            loss = head.loss(hidden, targets)
+            assert loss.hidden_gradient is not None
             total, weights = _slopes(passes, loss.nats, objective)
-            hidden_gradient = hidden_gradient * mx.array(weights)[:, None].astype(hidden_gradient.dtype)
-        return total, hidden_gradient, loss.weight_gradient
+            return total, loss.hidden_gradient * mx.array(weights)[:, None].astype(loss.hidden_gradient.dtype), None
+        if objective is not None:  # the head's own gradient is a sum over rows, which must be weighted first
+            total, weights = _slopes(passes, head.loss(hidden, targets, gradient=False).nats, objective)
+            loss = head.loss(hidden, targets, weights=weights)
+        else:
+            weights = np.concatenate([batch.weights for batch in passes])
+            loss = head.loss(hidden, targets, weights=None if (weights == 1).all() else weights)
+            total = float(np.dot(loss.nats.astype(np.float64), weights))
+        assert loss.hidden_gradient is not None
+        return total, loss.hidden_gradient, loss.weight_gradient
 
     def _forward_backward(self, batch: MicroBatch, keys: mx.array) -> _Passes:
         """Build forward and backward pass at once, as MLX does, though the cotangent is not known before the head ran.
@@ -131,11 +134,12 @@ class EagerPasses:
         with attention.segments(batch.segments):  # here, since checkpointing builds a layer again in the backward pass
             (hidden,), gradient = mx.vjp(forward, arrays, [cotangent])
         network.trainable.update(arrays)
-        return _Passes(hidden, targets, cotangent, gradient)
+        return _Passes(hidden, targets, batch.token_weights, cotangent, gradient)
 
     def loss(self, parts: Sequence[MicroBatch]) -> float:
-        """Summed loss (nats), without dropout."""
-        return float(sum(nats.sum(dtype=np.float64) for nats in self.nats(parts)))
+        """Summed loss (nats), a token's by its weight, without dropout."""
+        pairs = zip(self.nats(parts), parts, strict=True)
+        return float(sum(np.dot(nats.astype(np.float64), part.token_weights) for nats, part in pairs))
 
     def nats(self, parts: Sequence[MicroBatch], keys: Sequence[mx.array] | None = None) -> list[Floats]:
         """The loss of each supervised token, (n,) float32, of each part; with dropout if there are `keys`."""

@@ -85,6 +85,7 @@ class MlxTrainer:
         self._gradient: list[mx.array] = []  # as the updater has it
         self._loss: float | mx.array = 0.0
         self._tokens: float = 0
+        self._weight = 0.0  # of these tokens
         self._parts: float = 0
 
     def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
@@ -98,6 +99,7 @@ class MlxTrainer:
             mx.async_eval(self._gradient, self._loss)
             mx.eval(previous)  # the next is handed over before this one is waited for, and never more
         self._tokens += sum(part.supervised for part in parts)
+        self._weight += sum(float(part.token_weights.sum()) for part in parts)
         self._parts += len(parts)
 
     def _vector(self) -> mx.array:
@@ -108,14 +110,14 @@ class MlxTrainer:
         batch_key = mx.random.key(self._recipe.train.seed * 1_000_003 + self._batch_count + number)
         return mx.random.split(batch_key, max(1, len(self._adapters)))[: len(self._adapters)]
 
-    def apply(self, learning_rate: float, count: int | None = None) -> Update:
-        """Divide by `count` (None: the supervised tokens), clip, step, forget; only forget if it is not `finite`."""
+    def apply(self, learning_rate: float, count: float | None = None) -> Update:
+        """Divide by `count` (None: the tokens' weights), clip, step, forget; only forget if it is not `finite`."""
         with translated():
             return self._apply(learning_rate, count)
 
-    def _apply(self, learning_rate: float, count: int | None) -> Update:
-        gradient, summed_loss, tokens, parts = self._summed()
-        divisor = tokens if count is None else count
+    def _apply(self, learning_rate: float, count: float | None) -> Update:
+        gradient, summed_loss, tokens, weight, parts = self._summed()
+        divisor = weight if count is None else count
         loss = summed_loss / divisor
         norm = self._updater.norm(gradient, divisor)
         if not self._updater.compiled and not Update(float(loss), tokens, float(norm)).finite:
@@ -128,24 +130,24 @@ class MlxTrainer:
         self._batch_count += parts * update.finite
         return update
 
-    def _summed(self) -> tuple[list[mx.array], float | mx.array, int, int]:
-        """Gradient, loss, tokens and micro-batches of all ranks; what this one accumulated is forgotten."""
+    def _summed(self) -> tuple[list[mx.array], float | mx.array, int, float, int]:
+        """Gradient, loss, tokens, their weights and micro-batches of all ranks; what was accumulated is forgotten."""
         gradient, loss = self._gradient, self._loss
-        tokens, parts = self._tokens, self._parts
+        tokens, weight, parts = self._tokens, self._weight, self._parts
         if isinstance(self.group, MlxGroup):
             zeros = [mx.zeros_like(array) for array in self._updater.joined(self._trainable.arrays)]
             gradient = self.group.gradients(gradient or zeros)
             # After the gradients, since this one knows whether all ranks are there.
-            loss, tokens, parts = self.group.sum([float(loss), tokens, parts])
+            loss, tokens, weight, parts = self.group.sum([float(loss), tokens, weight, parts])
         self._forget()
         assert gradient, "accumulate first"
-        return gradient, loss, int(tokens), int(parts)
+        return gradient, loss, int(tokens), weight, int(parts)
 
-    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
-        """Summed loss in nats, without dropout, and the count of supervised tokens."""
+    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, float]:
+        """Summed loss in nats, without dropout, and summed weights of tokens."""
         with translated():
             loss = self._passes.loss(parts)
-        return loss, sum(part.supervised for part in parts)
+        return loss, sum(float(part.token_weights.sum()) for part in parts)
 
     def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
         """Of the supervised tokens of micro-batches, in nats."""

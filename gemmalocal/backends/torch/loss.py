@@ -48,18 +48,20 @@ class Head:
     def loss(self, hidden: Tensor, targets: Tensor, gradient: bool = True, weights: Tensor | None = None) -> Loss:
         """The loss of `hidden` (n, width) against the ids `targets` (n,).
 
-        The gradient is that of the sum by `weights` (n,), which only a head that is trained needs to be told.
+        The gradient is that of the sum by `weights` (n,), each 1 if they are not given.
         """
-        size = HEAD_ROWS if self.trained and gradient else ROWS
-        weights = torch.ones_like(hidden[:, 0]) if weights is None else weights
+        trained = self.trained and gradient
+        size = HEAD_ROWS if trained else ROWS
+        by_row = torch.ones_like(hidden[:, 0]) if weights is None else weights
         chunks = [
-            self._trained_chunk(rows, ids, row_weights)
-            if self.trained and gradient
-            else self._in_tiles(rows, ids, gradient)
-            for rows, ids, row_weights in zip(hidden.split(size), targets.split(size), weights.split(size), strict=True)
+            self._trained_chunk(rows, ids, row_weights) if trained else self._in_tiles(rows, ids, gradient)
+            for rows, ids, row_weights in zip(hidden.split(size), targets.split(size), by_row.split(size), strict=True)
         ]
-        gradients = [chunk.hidden_gradient for chunk in chunks if chunk.hidden_gradient is not None]
-        return Loss(torch.cat([chunk.nats for chunk in chunks]), torch.cat(gradients) if gradient else None)
+        nats = torch.cat([chunk.nats for chunk in chunks])
+        if not gradient:
+            return Loss(nats, None)
+        hidden_gradient = torch.cat([chunk.hidden_gradient for chunk in chunks if chunk.hidden_gradient is not None])
+        return Loss(nats, hidden_gradient if trained or weights is None else hidden_gradient.mul_(by_row.unsqueeze(1)))
 
     def _capped(self, logits: Tensor) -> Tensor:
         return logits.div_(self._softcap).tanh_().mul_(self._softcap) if self._softcap else logits

@@ -33,7 +33,8 @@ OPTIMIZER, STATE = "optimizer.torch.safetensors", "trainer.torch.json"
 class _Packed(NamedTuple):
     """Rows one after the other: `ids` and `positions` (1, tokens), `rows` their lengths.
 
-    `places` (n,) are those tokens whose next one is supervised, `targets` (n,) these next ones.
+    `places` (n,) are those tokens whose next one is supervised, `targets` (n,) these next ones, `weights` (n,) theirs,
+    None where all are 1.
     """
 
     ids: Tensor
@@ -41,6 +42,7 @@ class _Packed(NamedTuple):
     row_lengths: list[int]
     places: Tensor
     targets: Tensor
+    weights: Tensor | None
 
 
 def trainer(folder: Path, recipe: Recipe, group: Group = ALONE) -> TorchTrainer:
@@ -78,7 +80,7 @@ class TorchTrainer:
         self._weights: list[nn.Parameter] = [weight for _, weight in trainable]
         self._optimizer = optimizers.optimizer(self._weights, recipe.train)
         self._batch_count = 0  # micro-batches of all steps so far: with the seed, the whole random state
-        self._nats, self._tokens, self._parts = list[Tensor](), 0, 0
+        self._nats, self._tokens, self._weight, self._parts = list[Tensor](), 0, 0.0, 0
 
     def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
         """Add the summed loss and gradient of micro-batches, one after the other unless an objective couples them."""
@@ -87,34 +89,35 @@ class TorchTrainer:
                 self._accumulate_by(objective, parts)
             for part in parts if objective is None else []:
                 # The head gives loss and gradient (n, width) at once; backward goes on with it through the layers.
-                hidden, targets = self._forward(part)
-                loss = self._head.loss(hidden.detach(), targets)
+                hidden, packed = self._forward(part)
+                loss = self._head.loss(hidden.detach(), packed.targets, weights=packed.weights)
                 hidden.backward(loss.hidden_gradient)
-                self._nats.append(loss.nats)
+                self._nats.append(loss.nats if packed.weights is None else loss.nats * packed.weights)
             self._tokens += sum(part.supervised for part in parts)
+            self._weight += sum(float(part.token_weights.sum()) for part in parts)
             self._parts += len(parts)
 
     def _accumulate_by(self, objective: Objective, parts: Sequence[MicroBatch]) -> None:
         """The forward passes of all parts are kept until the slopes are known."""
         forward, trained = [self._forward(part) for part in parts], self._head.trained
         # A trained head's own gradient is a sum over rows, which must be weighted first: it is asked twice.
-        losses = [self._head.loss(hidden.detach(), targets, gradient=not trained) for hidden, targets in forward]
+        losses = [self._head.loss(hidden.detach(), part.targets, gradient=not trained) for hidden, part in forward]
         total, slopes = objective([-loss.nats.cpu().numpy() for loss in losses])
-        for (hidden, targets), loss, slope in zip(forward, losses, slopes, strict=True):
+        for (hidden, part), loss, slope in zip(forward, losses, slopes, strict=True):
             weights = device.placed(-slope.astype(np.float32), self._device)
             if trained:
-                gradient = self._head.loss(hidden.detach(), targets, weights=weights).hidden_gradient
+                gradient = self._head.loss(hidden.detach(), part.targets, weights=weights).hidden_gradient
             else:
                 assert loss.hidden_gradient is not None
                 gradient = loss.hidden_gradient * weights[:, None]
             hidden.backward(gradient)
         self._nats.append(torch.tensor([total], dtype=torch.float64))
 
-    def _forward(self, part: MicroBatch) -> tuple[Tensor, Tensor]:
-        """Hidden states (n, width), with their graph, and the ids (n,) that they should predict."""
+    def _forward(self, part: MicroBatch) -> tuple[Tensor, _Packed]:
+        """Hidden states (n, width), with their graph, and what they should predict."""
         self._set_dropout_seeds(part.number)
         packed = self._packed(part)
-        return self._hidden(packed), packed.targets
+        return self._hidden(packed), packed
 
     def _set_dropout_seeds(self, number: int) -> None:
         """A seed for each adapter, by the recipe's and the micro-batch's number among all: whoever computes it."""
@@ -139,7 +142,10 @@ class TorchTrainer:
             batch.ids[:, 1:][supervised],
         )
         ids, positions, places, targets = (device.placed(array.astype(np.int64), self._device) for array in arrays)
-        return _Packed(ids[None], positions[None], [int(length) for length in row_lengths if length], places, targets)
+        token_weights = batch.token_weights
+        weights = None if (token_weights == 1).all() else device.placed(token_weights, self._device)
+        lengths = [int(length) for length in row_lengths if length]
+        return _Packed(ids[None], positions[None], lengths, places, targets, weights)
 
     def _hidden(self, packed: _Packed) -> Tensor:
         """The hidden states (n, width), float32, where the next token is supervised."""
@@ -149,14 +155,14 @@ class TorchTrainer:
             ).last_hidden_state
         return states[0].index_select(0, packed.places).float()
 
-    def apply(self, learning_rate: float, count: int | None = None) -> Update:
-        """Divide by `count` (None: the supervised tokens), clip, step, forget; only forget if it is not `finite`.
+    def apply(self, learning_rate: float, count: float | None = None) -> Update:
+        """Divide by `count` (None: the tokens' weights), clip, step, forget; only forget if it is not `finite`.
 
         Clipped is the norm over all that is trained, as https://arxiv.org/abs/1211.5063 has it.
         """
         with translated():
-            gradient, loss, tokens, parts = self._summed()
-            divisor = tokens if count is None else count
+            gradient, loss, tokens, weight, parts = self._summed()
+            divisor = weight if count is None else count
             norm = float(torch.nn.utils.get_total_norm(gradient)) / divisor
             update = Update(loss / divisor, tokens, norm)
             if update.finite:
@@ -165,7 +171,7 @@ class TorchTrainer:
             self._forget()
         return update
 
-    def _step(self, gradient: list[Tensor], count: int, norm: float, learning_rate: float) -> None:
+    def _step(self, gradient: list[Tensor], count: float, norm: float, learning_rate: float) -> None:
         """Let the optimizer step by a gradient that is a sum of so many, clipped by its mean's `norm`."""
         clip = self._recipe.train.gradient_clip
         factor = min(1.0, clip / (norm + 1e-6)) if clip else 1.0
@@ -179,24 +185,25 @@ class TorchTrainer:
         """Summed, of what was accumulated."""
         return device.summed(self._nats)
 
-    def _summed(self) -> tuple[list[Tensor], float, int, int]:
-        """Gradient, loss, tokens and micro-batches of all ranks."""
-        loss, tokens, parts = self.group.sum([self._loss, self._tokens, self._parts])
+    def _summed(self) -> tuple[list[Tensor], float, int, float, int]:
+        """Gradient, loss, tokens, their weights and micro-batches of all ranks."""
+        loss, tokens, weight, parts = self.group.sum([self._loss, self._tokens, self._weight, self._parts])
         assert tokens, "accumulate first"
         if isinstance(self.group, TorchGroup):
             self.group.gradients(self._weights)
         gradient = [weight.grad for weight in self._weights if weight.grad is not None]
-        return gradient, loss, int(tokens), int(parts)
+        return gradient, loss, int(tokens), weight, int(parts)
 
     def _forget(self) -> None:
         self._optimizer.zero_grad(set_to_none=True)
-        self._nats, self._tokens, self._parts = list[Tensor](), 0, 0
+        self._nats, self._tokens, self._weight, self._parts = list[Tensor](), 0, 0.0, 0
 
-    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
-        """Summed loss in nats, without dropout, and the count of supervised tokens."""
+    def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, float]:
+        """Summed loss in nats, without dropout, and summed weights of tokens."""
         with translated():
-            total = device.summed(self._nats_of(parts, dropout=False))
-        return total, sum(part.supervised for part in parts)
+            by_part = zip(self._nats_of(parts, dropout=False), parts, strict=True)
+            total = device.summed([nats * device.placed(part.token_weights, self._device) for nats, part in by_part])
+        return total, sum(float(part.token_weights.sum()) for part in parts)
 
     def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
         """Of the supervised tokens of micro-batches, in nats."""

@@ -184,7 +184,7 @@ def _measure(questions: ProofQuestions, recipe: Recipe, trainer: InferenceModel)
     logits = [trainer.logits(prompt) for prompt in questions.prompts]
     stops = questions.tokenizer.stop_ids
     answers = [questions.tokenizer.decode(list(trainer.stream(prompt, ANSWER, stops))) for prompt in questions.prompts]
-    return ProofMeasurement(loss, tokens, logits, answers)
+    return ProofMeasurement(loss, round(tokens), logits, answers)
 
 
 def _shift_kept(base: Logits, tuned: Logits, exported: Logits) -> float:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from gemmalocal.data import layout, sources, token_store
 from gemmalocal.data.dataset import Records
-from gemmalocal.data.examples import Example, RecordExamples, to_examples
+from gemmalocal.data.examples import REPLIES, Example, RecordExamples, Supervision, to_examples
 from gemmalocal.data.findings import LEFT_OUT, Findings
 from gemmalocal.data.layout import Layout, Mixed, Tally
 from gemmalocal.data.token_store import Examples
@@ -37,6 +37,7 @@ class Prepared:
     tokenizer: Tokenizer | None = None
     findings: Findings = field(default_factory=Findings)
     use: RowKind = ""  # what the rows are for: to be imitated, compared, or rated
+    supervision: Supervision = REPLIES  # what of them is learned
     contrast: bool = False  # whether both good and bad ones must be there to train on
     records: Records | None = None  # None where the store was there already
     split: int = 0  # rows that became several examples
@@ -66,6 +67,7 @@ def prepare(
     the rows are read for, where it is not the recipe's objective.
     """
     into.use = row_use(recipe.objective) if use is None else use
+    into.supervision = Supervision(recipe.data.train_on, recipe.train.prompt_weight)
     into.contrast = recipe.objective.kind == "kto"
     if into.tokenizer is None:
         if not token_store.exists(store):  # before a model is fetched in vain
@@ -82,7 +84,7 @@ def prepare(
         yield from _store_rows(recipe.data, into, into.tokenizer, store, look, vocabulary)
     else:
         if damage := token_store.damage(store):
-            yield from _rebuild(recipe.data, into.use, into.tokenizer, store, damage)
+            yield from _rebuild(recipe.data, into, into.tokenizer, store, damage)
         token_store.check_ids(store, vocabulary)
         yield from _changed_since(recipe.data, store)
     into.train, into.held_out, _ = token_store.load(store)
@@ -135,7 +137,7 @@ def _size(folder: Path, name: str) -> int | None:
 
 
 def _rebuild(
-    data: DataSpec, use: RowKind, tokenizer: Tokenizer, store: Path, damage: dict[str, str]
+    data: DataSpec, prepared: Prepared, tokenizer: Tokenizer, store: Path, damage: dict[str, str]
 ) -> Iterator[Event]:
     """Make what is damaged of a store again, if its rows still give what it held; raises `DatasetError`."""
     yield Notice(f"the run's examples are damaged: {hashes.describe(damage)}")
@@ -144,7 +146,7 @@ def _rebuild(
     rebuilt = store.with_name(f"{store.name}-again")
     shutil.rmtree(rebuilt, ignore_errors=True)
     yield Stage("reading the rows again")
-    afresh = Prepared(tokenizer=tokenizer, use=use)
+    afresh = Prepared(tokenizer=tokenizer, use=prepared.use, supervision=prepared.supervision)
     try:
         for event in _store_rows(data, afresh, tokenizer, rebuilt, None, None):
             if not isinstance(event, Notice):
@@ -190,7 +192,8 @@ def _write_examples(
     examples = array("i")  # of each record
     told_percent = 0
     with token_store.writing(store) as writer:
-        for record, from_record in to_examples(records, tokenizer, data.max_length, data.long_rows, tally.turns):
+        laid_out = to_examples(records, tokenizer, data.max_length, data.long_rows, tally.turns, into.supervision)
+        for record, from_record in laid_out:
             tally.add(record)
             if check is not None:
                 check(record, from_record)
