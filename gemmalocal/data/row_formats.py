@@ -142,7 +142,7 @@ class RowFormats:
             unused = self._remarks.watch(name for name in columns if name not in used)
             return _ReadingPlan("template", lambda source, row, plan: fill(source, row), unused)
         shape, columns, renamed = self._detected(columns, filled)
-        label = thumbs.label_column(columns, numbers=True) or "label" if shape == "rated" else ""
+        label = thumbs.label_column(columns, asked=True) or "label" if shape == "rated" else ""
         answer_shape = _detect_answer(columns) if label else shape
         names = _names(answer_shape, columns)
         used_names = {*names, *turns.WEIGHTS, label, *_more_names(answer_shape)}

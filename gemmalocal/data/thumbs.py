@@ -6,7 +6,7 @@ import reprlib
 from dataclasses import replace
 from typing import Any
 
-from gemmalocal.data import cells
+from gemmalocal.data import cells, turns
 from gemmalocal.data.cells import Columns, UnusableRow
 from gemmalocal.records import Record
 
@@ -18,9 +18,18 @@ BAD = {
 }
 
 
-def label_column(columns: Columns, numbers: bool) -> str:
-    """The column that says whether an answer is good; "" if none does. `numbers`: 1 and 0 say it too."""
-    return next((name for name in LABELS if name in columns and _good(columns[name], numbers) is not None), "")
+def label_column(columns: Columns, asked: bool) -> str:
+    """The column that says whether an answer is good; "" if none does.
+
+    A column `label` may name a class as well: without rows being `asked` for labels it must be of a completion or a
+    conversation, and true or false, or a thumb.
+    """
+    for name in LABELS:
+        if name in columns and _good(columns[name], asked) is not None:
+            may_be_class = "completion" not in columns and not turns.conversation_column(columns)
+            if asked or name != LABELS[0] or not (may_be_class or str(columns[name]).strip().lower() in ("yes", "no")):
+                return name
+    return ""
 
 
 def _good(value: Any, numbers: bool) -> bool | None:

@@ -180,6 +180,8 @@ def test_an_answer_with_a_thumb_is_rated(tmp_path: Path, row: dict[str, Any], la
     [
         {"prompt": "why?", "completion": "because", "label": 1},  # a class as well as a thumb
         {"prompt": "why?", "completion": "because", "label": "cats"},
+        {"prompt": "why?", "completion": "because", "label": "yes"},
+        {"question": "why?", "answer": "because", "label": True},
         {"question": "why?", "answer": "because", "rating": 4},
     ],
 )
@@ -189,6 +191,7 @@ def test_a_label_may_be_something_else(tmp_path: Path, row: dict[str, Any]) -> N
 
 
 def test_numbers_are_labels_where_labels_are_asked_for(tmp_path: Path) -> None:
+    assert read(tmp_path, {"question": "why?", "answer": "because", "label": "no"}, use="rated")[0][0].label is False
     row = {"prompt": "why?", "completion": "because", "label": 1}
     worse = {"prompt": "why?", "completion": "no", "label": 0}
     for asked in ({"use": "rated"}, {"shape": "rated"}):

@@ -19,7 +19,7 @@ from gemmalocal.pipelines.rows import run
 from gemmalocal.recipe import recipe_file
 from gemmalocal.workspace import rows as views
 from tests.tui.recorded import RUNS, prepared, record
-from tui.widgets.row_card import as_trained
+from tui.widgets.row_card import as_trained, as_written
 
 
 @contextmanager
@@ -164,3 +164,12 @@ def test_pairs_and_thumbs_are_browsed_as_thumbs(recipe_path: Path, tmp_path: Pat
     said = browsed(spec, tmp_path / "a", {"do": "page", "side": "train", "first": 0, "count": 9})
     (shown,) = (event.rows for event in said if isinstance(event, Rows))
     assert [(row["source"][-1], row["label"]) for row in shown] == [("1", True), ("1", False), ("2", False)]
+    assert as_trained(shown[2]).plain == "rated bad\n<bos>of b: and<eos>"
+
+
+def test_judged_rows_are_shown_as_they_are_written() -> None:
+    prompt, answers = [{"role": "user", "content": "why?"}], [[{"role": "assistant", "content": text}] for text in "ab"]
+    pair = as_written({"prompt": prompt, "chosen": answers[0], "rejected": answers[1]})
+    assert pair.plain == "user  why?\nchosen\nassistant  a\nrejected\nassistant  b"
+    rated = as_written({"prompt": prompt, "completion": answers[0], "label": False})
+    assert rated.plain == "user  why?\ncompletion bad\nassistant  a"

@@ -52,8 +52,10 @@ class RowCard(Static):
 
 
 def as_trained(row: Mapping[str, Any]) -> Content:
-    """A row out of `pipelines.check.page`; of a pair both answers, the chosen one first."""
+    """A row out of `pipelines.check.page`; of a pair both answers, the chosen one first, of a rated one its label."""
     parts = list(_pieces(row["pieces"]))
+    if "label" in row:
+        parts.insert(0, Content.styled("rated good\n" if row["label"] else "rated bad\n", "bold $secondary"))
     if row["hidden"]:
         parts.append(Content.styled(f"\n… {row['hidden']:,} more tokens, trained on too …\n", "$text-warning"))
         parts += _pieces(row["end"])
