@@ -39,6 +39,8 @@ class TypeAhead(Forbearing, App[None]):
         """A key goes on at once if nothing is under way; else it waits its turn."""
         if isinstance(event, events.Key) and event.key == "ctrl+j":  # Enter, before the terminal was ours
             event = events.Key("enter", "\r")
+        if isinstance(event, events.Key) and event.is_forwarded and not self.screen_stack:
+            return  # its way up ends where the app does
         if not isinstance(event, events.Key) or event.is_forwarded or (event.key in AT_ONCE and self.screen_stack):
             await super().on_event(event)
         elif self._busy or not self._open_to(event):
@@ -81,6 +83,8 @@ class TypeAhead(Forbearing, App[None]):
 
     def _open_to(self, key: events.Key) -> bool:
         """Whether the screen can take it; Escape wants no more than that the screen is there."""
+        if not self.screen_stack:
+            return False
         screen: Screen[object] = self.screen
         return screen.is_mounted and (key.key == "escape" or getattr(screen, "ready", True))
 

@@ -63,3 +63,13 @@ async def test_a_run_that_is_never_seen_does_not_swallow_escape() -> None:
         await app.push_screen(TrainScreen(Path("/no/run")))
         typed(app, "escape", "d")
         await until(pilot, lambda: isinstance(app.screen, DocumentsScreen))
+
+
+async def test_a_key_that_is_on_its_way_when_the_app_ends_is_no_fault() -> None:
+    app = GemmalocalApp()
+    async with app.run_test():
+        pass
+    key = events.Key("x", "x")
+    key._set_forwarded()
+    assert not app.screen_stack
+    await app.on_event(key)

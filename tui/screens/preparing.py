@@ -23,7 +23,7 @@ from tui.background import follow, run_in_background
 from tui.screens.dataset import DatasetScreen
 from tui.screens.next_steps import train_on
 from tui.screens.run_screen import ChangePreparation, OneRunScreen
-from tui.theme import framed
+from tui.theme import framed, told
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar, mark
 from tui.widgets.title_line import TitleLine
@@ -107,7 +107,7 @@ class PreparingScreen(OneRunScreen):
         state = self._state
         title = self.query_one(TitleLine)
         title.left = f"{self._folder.name} · {self._run.spec.get('task', '?')}"
-        title.right = f"{mark(state.job.status)} {state.job.status}"
+        title.right = "● stopping" if self._run.stopping else told(state.job.status).plain
         self.query_one("#doing", Static).update(doing(state, self._run.stopping))
         self._fill(state.documents)
         self.query_one("#counts", Static).update(counts(state))
