@@ -42,6 +42,7 @@ from textual.theme import Theme
 from textual.widget import Widget
 
 READ, PLAIN = 4.5, 7.0  # least contrast of a text, and of the values among them
+SEEN = 3.0  # of a bold word under the cursor, which stands there in its line
 FADE = 0.62  # how much of a value's colour a label has, if that can be read
 STEP = 0.04  # of the way to black or white, where a colour must be made legible
 APART = 0.2  # difference of brightness from which a background must be told without colours
@@ -157,6 +158,14 @@ def told(status: str, more: str = "") -> Content:
 def rich_style(style: str, variables: dict[str, str]) -> Style:
     """The same for a text of Rich, which knows no variables: `style` is one of them."""
     return Style(color=Color.parse(variables[style.removeprefix("$")]).rich_color)
+
+
+def cursor_keeps_colors(variables: dict[str, str]) -> bool:
+    """Whether what is coloured can still be read under the cursor of a table; else it takes the cursor's colour."""
+    if variables["block-cursor-background"].startswith("ansi"):
+        return False
+    behind = Color.parse(variables["block-cursor-background"])
+    return min(contrast(Color.parse(variables[ink]), behind) for ink in INKS.values()) >= SEEN
 
 
 def framed(widget: Framed, title: str, subtitle: str = "") -> Framed:

@@ -26,6 +26,7 @@ from tui.app import GemmalocalApp
 from tui.widgets.run_table import RunTable
 
 SIZES = ((80, 24), (160, 50))
+ALL_SIZES = ((80, 24), (60, 15), (100, 30), (160, 50), (250, 70))
 PICTURES = Path(__file__).parent / "pictures"
 README = Path(__file__).parent.parent.parent / "docs"
 README_SIZE = (100, 30)
@@ -134,9 +135,9 @@ def hold_to(file: Path, picture: str) -> None:
         raise AssertionError(f"{file} no longer shows what is drawn: {now}")
 
 
-async def check(name: str, arrive: Arrive, theme: str = "") -> None:
+async def check(name: str, arrive: Arrive, theme: str = "", sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
     """Draw, and compare."""
-    sizes = SIZES[:1] if theme else SIZES
+    sizes = SIZES[:1] if theme else sizes
     for (width, height), picture in zip(sizes, await draw(arrive, sizes, theme), strict=True):
         hold_to(PICTURES / f"{name}-{width}x{height}.svg", picture)
 

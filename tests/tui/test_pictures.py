@@ -14,7 +14,7 @@ from gemmalocal.cli.output import page
 from gemmalocal.jobs.events import Failed, Finished, Report
 from gemmalocal.pipelines import check as check_pipeline
 from gemmalocal.recipe import recipe_file
-from tests.tui.drawn import DIVERGED, README, README_SIZE, Arrive, Stage, check, draw, hold_to, keys, nowhere
+from tests.tui.drawn import ALL_SIZES, DIVERGED, README, README_SIZE, Arrive, Stage, check, draw, hold_to, keys, nowhere
 from tests.tui.recorded import RUNS, exported, exporting, real, record
 from tests.tui.test_app import until
 from tui.screens.ask_path import AskPathScreen
@@ -25,7 +25,7 @@ from tui.screens.problem import ProblemScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.report import ReportScreen
 from tui.screens.train import TrainScreen
-from tui.theme import LIGHT
+from tui.theme import CONTRAST, LIGHT, PLAIN_GREY
 from tui.widgets.export_list import ExportList
 
 
@@ -72,7 +72,11 @@ def several(stage: Stage) -> None:
 async def test_home(stage: Stage) -> None:
     await check("home-empty", nowhere)
     several(stage)
-    await check("home", nowhere)
+    await check("home", nowhere, sizes=ALL_SIZES)
+    await check("home-recipes", keys("4"), sizes=ALL_SIZES[:1])
+    await check("home-high-contrast", nowhere, CONTRAST.name)
+    await check("home-no-colour", nowhere, PLAIN_GREY.name)
+    await check("palette", keys("ctrl+p"))
     await check("home-failed", keys("down", "down"))
     await check("home-help", keys("question_mark"))
     await check("home-light", nowhere, LIGHT.name)
@@ -85,7 +89,7 @@ async def test_new_run_and_confirm(stage: Stage) -> None:
         assert isinstance(screen, NewRunScreen)
         await until(pilot, lambda: screen._cards and screen._cards[-1].recipe)
 
-    await check("new-run", recipes)
+    await check("new-run", recipes, sizes=ALL_SIZES)
     stage.learned(last=Finished("done"))
     await check("confirm", keys("delete"))
 

@@ -20,7 +20,7 @@ from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.recipes import recipes
 from tui.screens.train import TrainScreen
-from tui.theme import DARK, LIGHT, STATES, contrast, framed, told
+from tui.theme import CONTRAST, DARK, LIGHT, PLAIN_GREY, STATES, contrast, cursor_keeps_colors, framed, told
 from tui.widgets.export_list import ExportList
 
 MUTED = (0.4, 0.8)  # how far from its background, as a share of what plain text is
@@ -94,7 +94,7 @@ async def test_the_terminals_own_colours_are_left_to_it() -> None:
 
 INKS = ("foreground", "muted", "primary", "secondary", "accent", "good", "warning", "bad")
 BELOW = ("background", "surface", "panel")
-READ = 4.5  # WCAG's least contrast of a text
+READ, SEEN = 4.5, 3.0  # WCAG's least contrast of a text, and of a large or bold one
 
 
 async def test_every_theme_can_be_read() -> None:
@@ -114,8 +114,28 @@ async def test_every_theme_can_be_read() -> None:
             unread[name] += [] if dimmer else ["a label is as bright as its value"]
             cursor = (Color.parse(app.theme_variables[f"block-cursor-{part}"]) for part in ("foreground", "background"))
             unread[name] += [] if contrast(*cursor) > READ else ["the cursor"]
+            under = Color.parse(app.theme_variables["block-cursor-background"])
+            states = min(contrast(colors[ink], under) for ink in INKS[2:])
+            unread[name] += ["a state"] if cursor_keeps_colors(app.theme_variables) and states < SEEN else []
         assert len(unread) > 20
         assert {name: inks for name, inks in unread.items() if inks} == {}
+
+
+async def test_states_keep_their_colours_under_the_cursor_where_these_can_be_read() -> None:
+    record("quotes", RUNS["failed"])
+    app = GemmalocalApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        for theme, keeps in ((DARK, True), (LIGHT, True), (CONTRAST, False), (PLAIN_GREY, False)):
+            app.theme = theme.name
+            await until(pilot, drawn(app, "failed"))
+            await pilot.pause()
+            assert cursor_keeps_colors(app.theme_variables) is keeps
+            segments = (segment for strip in app.screen._compositor.render_strips() for segment in strip)
+            style = next(segment.style for segment in segments if "failed" in segment.text)
+            assert style is not None
+            assert style.color is not None
+            assert style.bgcolor is not None
+            assert contrast(Color.from_rich_color(style.color), Color.from_rich_color(style.bgcolor)) > SEEN
 
 
 def test_a_state_is_told_by_sign_and_word_and_colour() -> None:

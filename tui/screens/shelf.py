@@ -76,7 +76,7 @@ def model_items() -> Shelf:
 
 def recipe_items() -> Shelf:
     """Shipped recipes, those of this folder, and those of the newest runs; the key is the file."""
-    items = [Item(str(path), (name, words), (("file", str(path)),)) for name, words, path in known_recipes()]
+    items = [Item(str(path), (name, words), (("for", words),)) for name, words, path in known_recipes()]
     return ("Recipe", "For"), items
 
 

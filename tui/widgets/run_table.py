@@ -10,7 +10,7 @@ from textual.widgets import DataTable
 
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
-from tui.theme import rich_style, state
+from tui.theme import cursor_keeps_colors, rich_style, state
 from tui.widgets.marks import change, spark
 
 GAP = 2  # cells between two columns
@@ -38,13 +38,19 @@ never saw (held-out) has fallen. **Enter** opens the one under the cursor.
     ]
 
     def __init__(self) -> None:
-        super().__init__(cursor_type="row", cursor_foreground_priority="renderable")
+        super().__init__(cursor_type="row")
         self._runs: list[Run] = []
         self._widths: dict[str, int] = {}
 
     def on_mount(self) -> None:
         """Its colours are those of the theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _: self._draw_again())
+        self.app.theme_changed_signal.subscribe(self, lambda _: self._take_colors())
+        self._take_colors()
+
+    def _take_colors(self) -> None:
+        keeps = cursor_keeps_colors(self.app.theme_variables)
+        self.cursor_foreground_priority = "renderable" if keeps else "css"
+        self._draw_again()
 
     def on_resize(self) -> None:
         """Other columns."""

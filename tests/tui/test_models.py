@@ -1,0 +1,84 @@
+"""Models are listed with what fits, fetched from a hub with a way to stop, and deleted after a question."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from textual.widgets import Static
+
+from gemmalocal.files import paths
+from gemmalocal.jobs.events import Progress
+from gemmalocal.workspace import trash
+from tests.tui.test_app import until
+from tests.weights import hub_server
+from tests.weights.hub_server import Hub, Repository
+from tui.app import GemmalocalApp
+from tui.screens.confirm import ConfirmScreen
+from tui.screens.home import HomeScreen
+from tui.screens.models import ModelsScreen, ModelTable, progress
+from tui.screens.problem import ProblemScreen
+
+
+@pytest.fixture
+def hub(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that has one of the published models, and is the only one that is known."""
+    files = {path.name: path.read_bytes() for path in tiny.iterdir()}
+    with hub_server.running(Hub()) as found:
+        found.repositories["mlx-community/gemma-3-1b-it-4bit"] = Repository(files)
+        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv("HF_ENDPOINT", found.url)
+        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
+        monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+        yield found
+
+
+async def test_a_model_is_fetched_and_deleted_and_one_of_ours_comes_back(hub: Hub, tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny, paths.models() / "ours")
+    app = GemmalocalApp()
+    async with app.run_test(size=(110, 40)) as pilot:
+        await app.push_screen(screen := ModelsScreen())
+        await until(pilot, lambda: screen.ready)
+        table = screen.query_one(ModelTable)
+
+        def go_to(name: str) -> None:
+            keys = [item.key for item in table._items]
+            table.move_cursor(row=next(at for at, key in enumerate(keys) if key.endswith(f":{name}")))
+
+        go_to("google/gemma-3-1b-it")
+        await until(pilot, lambda: "It is gated" in str(screen.query_one("#about-model-text", Static).content))
+        assert not screen.check_action("delete", ())
+        await pilot.press("f")
+        await until(pilot, lambda: isinstance(app.screen, ProblemScreen))  # this hub does not have it
+        await pilot.press("escape")
+        await until(pilot, lambda: app.screen is screen and screen._fetching is None)
+        go_to("mlx-community/gemma-3-1b-it-4bit")
+        await until(pilot, lambda: screen.check_action("fetch", ()))
+        await pilot.press("f")
+        await until(pilot, lambda: any("is here" in note.message for note in app._notifications))
+        await until(pilot, lambda: any(m["place"] == "Hub cache" for m in screen._models.values()))
+        go_to("mlx-community/gemma-3-1b-it-4bit")
+        await until(pilot, lambda: screen.check_action("delete", ()))
+        await pilot.press("delete")
+        assert isinstance(app.screen, ConfirmScreen)
+        await pilot.press("right", "enter")
+        cache = tmp_path / "hf" / "hub" / "models--mlx-community--gemma-3-1b-it-4bit"
+        await until(pilot, lambda: not cache.exists())
+        go_to("ours")
+        await until(pilot, lambda: screen.model and screen.model["name"] == "ours" and not screen._fetching)
+        await pilot.press("delete", "right", "enter")
+        await until(pilot, lambda: trash.entries())
+        assert trash.entries()[0].kind == "model"
+        await pilot.press("escape", "ctrl+z")
+        await until(pilot, lambda: (paths.models() / "ours" / "config.json").is_file())
+        assert isinstance(app.screen, HomeScreen)
+
+
+def test_how_far_a_download_is() -> None:
+    words = progress("google/gemma", Progress("downloading", 500_000_000, 2_000_000_000), 10e6).plain
+    assert "google/gemma · 0.50 of 2.00 GB · 10.0 MB/s · 2 min left" in words
+    assert "left" not in progress("x", Progress("downloading", 0, 0), 0.0).plain
