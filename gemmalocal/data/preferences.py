@@ -175,7 +175,9 @@ def _side(columns: Columns, name: str, role: str, remarks: Remarks) -> list[Mess
     with suppress(UnusableRow):  # a text may begin as a list does
         value = turns.turns_in(value)
     if isinstance(value, list) and turns.is_turns(value):
-        return list(turns.messages(value, remarks))
+        if messages := list(turns.messages(value, remarks)):
+            return messages
+        raise UnusableRow(f"has nothing in '{name}'")
     text = cells.content(columns, name)
     return _spoken(text, name) or [Message(role, text)]
 

@@ -145,6 +145,7 @@ ODD: list[tuple[dict[str, Any], str]] = [
         {"prompt": "why?", "response_a": "a", "response_b": "b", "winner": "tie"},
         "no better answer: 'winner' says 'tie'",
     ),
+    ({"prompt": "why?", "chosen": [{"role": "system", "content": ""}], "rejected": "no"}, "has nothing in 'chosen'"),
     ({"prompt": "", "chosen": "because", "rejected": "no"}, "has nothing in 'prompt'"),
     ({"prompt": "why?", "completion": "no", "label": True, "image": "a.png"}, "has images"),
 ]
