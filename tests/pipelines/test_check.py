@@ -19,6 +19,7 @@ from gemmalocal.jobs.events import Event
 from gemmalocal.pipelines.shared.loading import Prepared
 from gemmalocal.pipelines.shared.survey import histogram, survey
 from gemmalocal.recipe import recipe_file
+from tests.here import run
 
 
 def checked(recipe: Path, *words: str) -> tuple[int, str]:
@@ -111,17 +112,17 @@ def judged_rows(path: Path) -> Path:
 
 def test_pairs_are_shown_with_both_answers(recipe_path: Path, tmp_path: Path) -> None:
     rows = judged_rows(tmp_path / "pairs.jsonl")
-    code, printed = checked(recipe_path, "--set", f"data.path={rows}", "--set", "objective.kind=dpo")
-    assert code == 0
-    assert "shape preference" in printed
-    assert "chosen longer in 7" in printed
-    assert "2 pairs of equal answers, 7.7 % of all" in printed
-    first = printed.partition("pairs.jsonl:2\n")[2]
+    done = run("check", str(recipe_path), "--set", f"data.path={rows}", "--set", "objective.kind=dpo")
+    assert done.returncode == 0, done.stderr
+    assert "shape preference" in done.stdout
+    assert "chosen longer in 7" in done.stdout
+    assert "2 pairs of equal answers, 7.7 % of all" in done.stdout
+    first = done.stdout.partition("pairs.jsonl:2\n")[2]
     assert first.startswith("<bos>of 1:⟦ and the quote 1<eos>⟧\nrejected, 2 tokens (chosen 10)\n⟦ the<eos>⟧")
-    code, printed = checked(recipe_path, "--set", f"data.path={rows}")
-    assert "26 rows compare two answers" not in printed
-    assert "24 rows compare two answers: only the chosen ones are trained on, to be imitated" in printed
-    assert "\nrejected, " not in printed
+    done = run("check", str(recipe_path), "--set", f"data.path={rows}")
+    assert "26 rows compare two answers" not in done.stdout
+    assert "24 rows compare two answers: only the chosen ones are trained on, to be imitated" in done.stdout
+    assert "\nrejected, " not in done.stdout
 
 
 def test_rated_rows_are_shown_with_their_label(recipe_path: Path, tmp_path: Path) -> None:
@@ -129,11 +130,11 @@ def test_rated_rows_are_shown_with_their_label(recipe_path: Path, tmp_path: Path
     rows.write_text(
         "\n".join(json.dumps({"prompt": f"of {n}:", "completion": " the", "label": n % 3 == 0}) for n in range(30))
     )
-    code, printed = checked(recipe_path, "--set", f"data.path={rows}", "--set", "objective.kind=kto")
-    assert code == 0
-    assert "good ones of median 2 tokens" in printed
-    assert " (good)\n<bos>of " in printed
-    assert " (bad)\n<bos>of " in printed
+    done = run("check", str(recipe_path), "--set", f"data.path={rows}", "--set", "objective.kind=kto")
+    assert done.returncode == 0, done.stderr
+    assert "good ones of median 2 tokens" in done.stdout
+    assert " (good)\n<bos>of " in done.stdout
+    assert " (bad)\n<bos>of " in done.stdout
 
 
 @pytest.mark.parametrize(("longer", "said"), [(24, "longer one"), (0, "shorter or as long one"), (12, "")])
