@@ -55,6 +55,14 @@ def downloads(recipe: Recipe) -> list[str]:
     return lines + [f"Rows will be downloaded from the Hub, if they are not here: {path}" for path in rows]
 
 
+def fetched_to_look(recipe: Recipe) -> list[str]:
+    """What only looking at the rows would fetch, in sentences: a tokenizer, and rows that lie on the Hub."""
+    tokenizer = _of_hub(recipe.model) and not _cached(recipe.model, "tokenizer.json")
+    lines = [f"The tokenizer of {recipe.model} is not on this disk."] * tokenizer
+    rows = [source.path for source in recipe.data.sources if source.path.startswith(HUB_ROWS)]
+    return lines + [f"Rows of the Hub: {path}, as far as they are not on this disk." for path in rows]
+
+
 def _wrong_rows(recipe: Recipe) -> Iterator[tuple[str, str]]:
     for place, source in enumerate(recipe.data.sources):
         if not source.path.startswith(ELSEWHERE) and not paths.names_something(source.path):
@@ -79,6 +87,6 @@ def _of_hub(name: str) -> bool:
     return name.count("/") == 1 and all(name.split("/")) and not elsewhere
 
 
-def _cached(name: str) -> bool:
+def _cached(name: str, file: str = "*.safetensors") -> bool:
     snapshots = hub_cache() / f"models--{name.replace('/', '--')}" / "snapshots"
-    return any(any(folder.glob("*.safetensors")) for folder in safe_read.entries(snapshots))
+    return any(any(folder.glob(file)) for folder in safe_read.entries(snapshots))

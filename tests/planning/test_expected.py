@@ -58,6 +58,8 @@ def test_what_would_be_downloaded_is_said_with_its_size(tmp_path: Path, monkeypa
     assert "2.0 GB" in line
     assert "gated" in line
     assert "not known" in expected.downloads(recipe("someone/else", "hf:owner/name"))[0]
+    assert len(expected.fetched_to_look(recipe("google/gemma-3-1b-it", "hf:owner/name"))) == 2
+    assert expected.fetched_to_look(recipe("gemma-3-270m-demo", str(tmp_path))) == []
     snapshot = tmp_path / "hub" / "models--google--gemma-3-1b-it" / "snapshots" / "1"
     snapshot.mkdir(parents=True)
     (snapshot / "model.safetensors").touch()

@@ -19,6 +19,7 @@ from tests.tui.test_app import until
 from tests.workspace.test_covered import coverage
 from tests.workspace.test_ratings import judged, rate_all
 from tui.app import GemmalocalApp
+from tui.screens.confirm import ConfirmScreen
 from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
 from tui.screens.preparing import PreparingScreen
@@ -235,3 +236,19 @@ async def test_rows_are_rated_by_keys_and_the_threshold_is_taken() -> None:
         await until(pilot, lambda: min(row["score"] for row in datasets.read(folder / TRAIN_FILE)) == 9)
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is screen)
+
+
+@pytest.mark.parametrize("source", ["hf:owner/name", "docs"])
+async def test_looking_at_rows_asks_before_the_network(source: str) -> None:
+    prepared("docs", "someone/a-model-of-the-hub")
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = DatasetScreen(source)
+        await app.push_screen(screen)
+        await until(pilot, lambda: isinstance(app.screen, ConfirmScreen))
+        await pilot.press("n")
+        await until(pilot, lambda: not screen._doing)
+        assert screen._job is None
+        if source == "docs":  # ours are shown as they are written
+            assert "row 0" in card(screen)
+    assert not [*paths.errands().glob("rows-*")]

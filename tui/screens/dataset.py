@@ -23,6 +23,7 @@ from tui.background import run_in_background
 from tui.errand import errand, events_of
 from tui.screens.ask_line import AskLineScreen
 from tui.screens.ask_number import AskNumberScreen
+from tui.screens.confirm import ConfirmScreen
 from tui.screens.next_steps import train_on
 from tui.screens.pick import PickScreen
 from tui.screens.recipe import RecipeScreen
@@ -100,10 +101,21 @@ class DatasetScreen(RowChanges):
         with self.problem_shown("These rows cannot be shown"):
             self._view = await asyncio.to_thread(rows.view, self._source)
             await self._read_files()
+            if not await self._may_fetch(self._view):
+                self._doing = ""
+                return self._draw()
             async with errand("rows", self._view.spec) as self._job:
                 run_in_background(self, self._stay(self._job))
                 async for event in events_of(self._job):
                     self._show_event(event)
+
+    async def _may_fetch(self, view: rows.View) -> bool:
+        """Whether all is here, or somebody wants it fetched: looking at rows goes to no network by itself."""
+        lines = await asyncio.to_thread(_fetched, view)
+        if not lines:
+            return True
+        question = ConfirmScreen("Fetch that from the Hugging Face Hub?", "\n".join(lines), "Fetch")
+        return await self.app.push_screen_wait(question)
 
     async def _stay(self, job: Job) -> None:
         while True:
@@ -345,3 +357,13 @@ class DatasetScreen(RowChanges):
         else:
             self._busy = False
         self._draw()
+
+
+def _fetched(view: rows.View) -> list[str]:
+    """What the network would be asked for; reads files."""
+    from gemmalocal.planning import expected
+    from gemmalocal.recipe import recipe_file
+    from gemmalocal.recipe.schema import Recipe
+
+    recipe, _ = recipe_file.from_tree(view.spec, Recipe)
+    return expected.fetched_to_look(recipe) if recipe else []
