@@ -25,13 +25,10 @@ from gemmalocal.workspace.runs import Run
 from gemmalocal.workspace.trash import KEPT
 from tui import border
 from tui.background import run_in_background
-from tui.commands import of_screen
+from tui.commands import Command, of_screen
 from tui.lean_output import lean
-from tui.screens.help import HelpScreen, help_on
 from tui.screens.home import HomeScreen
-from tui.screens.jump import JumpScreen
 from tui.screens.leave import leave, unsaved
-from tui.screens.palette import Command, Palette
 from tui.screens.recipes import known_recipes
 from tui.screens.run_screen import (
     AppScreen,
@@ -54,7 +51,20 @@ THEME = "theme"  # the setting
 LATER = (
     *(
         f"tui.screens.{name}"
-        for name in ("pick", "new_run", "models", "recipe", "train", "compare", "export", "documents")
+        for name in (
+            "palette",
+            "help",
+            "jump",
+            "pick",
+            "new_run",
+            "label",
+            "models",
+            "recipe",
+            "train",
+            "compare",
+            "export",
+            "documents",
+        )
     ),
     *(
         "gemmalocal.recipe.recipe_file",
@@ -134,6 +144,10 @@ class GemmalocalApp(TypeAhead):
 
     async def _watch(self) -> None:
         self._show_runs(await asyncio.to_thread(self._watcher.look))
+        painted = asyncio.Event()
+        self.screen.call_after_refresh(painted.set)
+        with suppress(TimeoutError):  # its screen may be gone
+            await asyncio.wait_for(painted.wait(), POLL)
         for name in LATER:
             await asyncio.to_thread(importlib.import_module, name)
         self._recipes = await asyncio.to_thread(known_recipes)
@@ -210,6 +224,8 @@ class GemmalocalApp(TypeAhead):
 
     def action_command_palette(self) -> None:
         """What can be done here, and runs and recipes by a few letters; unless that is being asked already."""
+        from tui.screens.palette import Palette  # see LATER
+
         if any(isinstance(screen, Palette) for screen in self.screen_stack):
             return
         first = [*of_screen(self.screen), *self._commands()]
@@ -241,6 +257,8 @@ class GemmalocalApp(TypeAhead):
 
     def action_change_theme(self) -> None:
         """Choose the colours."""
+        from tui.screens.palette import Palette  # see LATER
+
         names = sorted(self.available_themes, key=lambda name: (self.available_themes[name] not in THEMES, name))
         kinds = {True: "dark", False: "light"}
         themes = [Command(name, kinds[self.available_themes[name].dark], partial(self._paint, name)) for name in names]
@@ -253,10 +271,13 @@ class GemmalocalApp(TypeAhead):
 
     def action_help(self) -> None:
         """What this screen is for, what has the focus, and every key."""
+        from tui.screens.help import HelpScreen, help_on  # see LATER
+
         self.push_screen(HelpScreen(help_on(self.screen)))
 
     def action_jump(self) -> None:
         """Give every place on this screen a letter that leads to it."""
+        from tui.screens.jump import JumpScreen  # see LATER
 
         def jumped(place: Widget | None) -> None:
             if place is not None and place.is_attached:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from textual.app import App
 from textual.binding import ActiveBinding, Binding
 from textual.dom import DOMNode
 from textual.screen import Screen
 from textual.widget import Widget
-
-from tui.screens.palette import Command
 
 MOVES = ("cursor_", "scroll", "page_", "move", "focus_", "command_palette", "jump")  # are no commands of a screen
 WIDGETS = {
@@ -25,6 +23,15 @@ WIDGETS = {
     "Tree": "A tree. Up and down move, Enter opens and closes.",
     "VerticalScroll": "A text that scrolls: up, down, Page Up, Page Down.",
 }  # by a class of Textual's: what it is, where nothing says it better
+
+
+class Command(NamedTuple):
+    """Something that can be done: in a few words, in a sentence, how, and by which key."""
+
+    words: str
+    about: str
+    do: Callable[[], Any]
+    key: str = ""
 
 
 def of_screen(screen: Screen[Any]) -> Iterator[Command]:

@@ -22,6 +22,7 @@ from tests.planted import EVENTS, EVIL, NAME, raw
 from tests.tui.test_app import until
 from tests.tui.test_type_ahead import typed
 from tui.app import GemmalocalApp
+from tui.commands import Command
 from tui.screens.ask_number import AskNumberScreen
 from tui.screens.ask_path import AskPathScreen
 from tui.screens.browse import BrowseScreen
@@ -31,7 +32,7 @@ from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
 from tui.screens.edit_row import EditRowScreen
 from tui.screens.export import ExportScreen
-from tui.screens.palette import Command, Palette
+from tui.screens.palette import Palette
 from tui.screens.pick import PickScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen

@@ -12,11 +12,11 @@ from gemmalocal.workspace import labels, runs, trash
 from gemmalocal.workspace.runs import Run
 from gemmalocal.workspace.trash import Entry
 from tui.background import run_in_background
-from tui.screens.label import LabelScreen, Said
 from tui.screens.run_screen import RunScreen
 from tui.widgets.shelf_table import Item
 
 if TYPE_CHECKING:
+    from tui.screens.label import Said
     from tui.screens.new_run import Chosen
 
 
@@ -176,6 +176,8 @@ class HomeActions(RunScreen):
             def said(words: Said | None) -> None:
                 if words is not None:
                     self._try(lambda: _say(run, words))
+
+            from tui.screens.label import LabelScreen
 
             self.app.push_screen(LabelScreen(run.name, run.labels), said)
 

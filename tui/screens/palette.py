@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -12,19 +11,11 @@ from textual.fuzzy import FuzzySearch
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 
+from tui.commands import Command
 from tui.screens.dialog import Dialog
 
 WORDS, KEY = 30, 7  # cells of what a command is called, and of its key
 MOST = 60  # that are listed: more letters find the others
-
-
-class Command(NamedTuple):
-    """Something that can be done: in a few words, in a sentence, how, and by which key."""
-
-    words: str
-    about: str
-    do: Callable[[], Any]
-    key: str = ""
 
 
 class Palette(Dialog[Command | None]):
