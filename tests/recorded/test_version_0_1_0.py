@@ -201,11 +201,12 @@ async def test_the_app_opens_all_of_it(home: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, HomeScreen))
         await app.push_screen(ExportScreen(home / "runs" / "finished"))
         listed = app.screen.query_one(ExportList)
-        await until(pilot, lambda: "merged-bfloat16" in shown(listed))
-        await pilot.press("end")
+        await until(pilot, lambda: "kept" in shown(listed))
+        await pilot.press("down", "down")
         await until(pilot, lambda: "held-out loss" in str(app.screen.query_one("#about", Static).content))
-        assert listed.export is not None
-        assert listed.export.trouble is None
+        assert isinstance(app.screen, ExportScreen)
+        assert app.screen._at_hand is not None
+        assert (app.screen._at_hand.label, app.screen._at_hand.trouble) == ("merged-bfloat16", None)
         await app.pop_screen()
         await app.push_screen(PreparingScreen(home / "datasets" / "interrupted"))
         await until(pilot, lambda: "killed" in str(app.screen.query_one(TitleLine).right))

@@ -71,7 +71,7 @@ async def test_from_an_empty_folder_to_a_comparison(recipe_path: Path, monkeypat
         await press(pilot, "c")
         screen = app.screen
         assert isinstance(screen, CompareScreen)
-        await until(pilot, lambda: len(screen.query(".said")) == 2)
+        await until(pilot, lambda: len(screen.query(".voice")) == 2)
         await pilot.press(*"/max_tokens", "space", "4", "enter")
 
         def answered(count: int) -> bool:
