@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
 from gemmalocal.files import paths
@@ -28,6 +29,15 @@ from tui.widgets.question import Question
 from tui.widgets.run_table import RunTable
 
 
+async def refuses(pilot: Pilot[None], screen: CompareScreen) -> None:
+    """A wrong setting is not taken, and stays to be corrected."""
+    for wrong in ("/temperature -5", "/temperature warm", "/max_tokens 0", "/tone mild"):
+        screen.query_one(Question).value = wrong
+        await pilot.press("enter")
+        assert screen.query_one(Question).value == wrong  # to be corrected
+    assert screen._settings["temperature"] == 0
+
+
 async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tui.screens.compare.JUST", 1e9)
     words = ["train", str(recipe_path), "--name", "tiny", "--set", "samples.prompts=[]"]
@@ -42,11 +52,7 @@ async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.Mo
         assert isinstance(screen, CompareScreen)
         await until(pilot, lambda: len(screen.query(".voice")) == 2)
         assert [str(voice.content).strip() for voice in screen.query(".voice").results(Static)] == ["base", "tiny"]
-        for wrong in ("/temperature -5", "/temperature warm", "/max_tokens 0", "/tone mild"):
-            screen.query_one(Question).value = wrong
-            await pilot.press("enter")
-            assert screen.query_one(Question).value == wrong  # to be corrected
-        assert screen._settings["temperature"] == 0
+        await refuses(pilot, screen)
         screen.query_one(Question).value = ""
         await pilot.press(*"/max_tokens", "space", "6", "enter")
         await pilot.press(*"the", "enter")
