@@ -152,11 +152,7 @@ def _voted(sources: tuple[str, ...], to: str | None, options: dict[str, Any]) ->
     held_out = options.pop("held_out")
     if given := [f"--{name.replace('_', '-')}" for name, value in options.items() if value is not None]:
         raise RecipeError(f"{given[0]} does not go with --votes.", "Votes are read as they are: leave it out.")
-    chats = votes.chats(sources)
-    described: dict[str, Any] = {"task": "votes", "sources": list(map(str, chats))}
-    told = {"held_out": held_out, "model": next(filter(None, map(votes.model, chats)), None)}
-    described |= {name: value for name, value in told.items() if value is not None}
-    return preparations.begin(to or votes.DATASET, _checked(described))
+    return preparations.begin(to or votes.DATASET, _checked(votes.described(sources, held_out)))
 
 
 def _review(sources: tuple[str, ...], options: dict[str, Any], as_json: bool) -> int:

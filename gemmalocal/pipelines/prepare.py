@@ -41,7 +41,7 @@ from gemmalocal.synthesis.split import held_out
 from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
-from gemmalocal.workspace import dataset_rows, datasets, ratings
+from gemmalocal.workspace import dataset_rows, datasets, ratings, votes
 
 FILLINGS = 2  # times that rows are asked for which are missing of those wanted
 TOGETHER = 512  # texts whose tokens are counted at once
@@ -54,7 +54,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     if changed := datasets.edited(directory):
         hint = "Name another dataset, or delete the file: it is made anew."
         raise DatasetError(f"{' and '.join(changed)} in {directory} was edited by hand.", hint)
-    if preparation.task == "votes":
+    if preparation.task == votes.TASK:
         yield from voted_rows.make(preparation, directory)
         return
     try:

@@ -11,12 +11,14 @@ from gemmalocal.errors import DatasetError, GemmalocalError
 from gemmalocal.files import paths, safe_read
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Asked
-from gemmalocal.workspace import transcript
+from gemmalocal.workspace import preparations, transcript
 from gemmalocal.workspace.dataset_rows import DatasetRow
 from gemmalocal.workspace.transcript import Answer, Exchange, Talk
 
 DATASET = "votes"  # the name of the dataset if none is given
 BY = "vote"
+TASK = "votes"  # of a preparation that makes rows of them
+LORA = ("rank", "alpha")  # always named, since the recipe for votes has its own
 VOTE = "Vote in Compare with the arrows, or in gemmalocal chat with /vote NAME."
 
 
@@ -68,6 +70,47 @@ def runs(chat: Path) -> list[Path]:
     """The run behind each voice of a chat, in their order."""
     voices = history.known_spec(chat).get("voices")
     return [Path(str(voice.get("run", ""))) for voice in voices] if isinstance(voices, list) else []
+
+
+def described(names: Sequence[str] = (), held_out: float | None = None) -> dict[str, Any]:
+    """Keys of a preparation that makes rows of the votes in these chats, all if none is named; as `chats` raises."""
+    folders = chats(names)
+    told = {"held_out": held_out, "model": next(filter(None, map(model, folders)), None)}
+    kept = {name: value for name, value in told.items() if value is not None}
+    return {"task": TASK, "sources": list(map(str, folders)), **kept}
+
+
+def begin() -> processes.Job:
+    """Begin to make rows of the votes in all chats; raises `DatasetError` and `JobBusy`."""
+    from gemmalocal.recipe.prepare_schema import Preparation  # pydantic, which the app does without as long as it can
+
+    return preparations.begin(DATASET, Preparation.model_validate(described()))
+
+
+def voted_run(dataset: Path) -> Path | None:
+    """The run that the votes of a dataset are about: the newest of the newest chat; None if it has no such votes."""
+    sources = history.known_spec(dataset).get("sources")
+    if history.word(history.known_spec(dataset), "task") != TASK or not isinstance(sources, list):
+        return None
+    return newest_run([Path(str(chat)) for chat in sources])
+
+
+def newest_run(chats: Sequence[Path]) -> Path | None:
+    """The run behind the last voice of the newest chat whose run is there."""
+    behind = (run for chat in reversed(chats) for run in runs(chat)[::-1])
+    return next((run for run in behind if (run / "job.json").is_file()), None)
+
+
+def settings(run: Path) -> dict[str, Any]:
+    """Keys of a recipe that goes on from a run: its model, its adapter, and the shape of that."""
+    from gemmalocal.recipe.schema import LoraSpec  # as above
+
+    spec = history.known_spec(run)
+    given, plain = spec.get("lora"), LoraSpec().model_dump(mode="json")
+    shape = given if isinstance(given, dict) else {}
+    lora = {key: value for key, value in shape.items() if key in LORA or (key in plain and value != plain[key])}
+    model = history.word(spec, "model")
+    return {"start_from": run.name, **({"model": model} if model != "?" else {}), **({"lora": lora} if lora else {})}
 
 
 def of_chat(chat: Path) -> Iterator[Vote]:

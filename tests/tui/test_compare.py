@@ -13,6 +13,7 @@ from textual.widgets import OptionList, Static
 from gemmalocal.files import paths
 from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Finished
+from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import chats, transcript
 from tests.here import run
 from tests.tui.drawn import Stage
@@ -21,10 +22,13 @@ from tests.tui.test_app import until
 from tui.app import GemmalocalApp
 from tui.screens.compare import CompareScreen
 from tui.screens.leave import LeaveScreen
+from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
+from tui.screens.recipe import RecipeScreen
 from tui.screens.report import ReportScreen
 from tui.screens.train import TrainScreen
 from tui.widgets.answers import ExchangeRow, differing
+from tui.widgets.field_form import FieldForm
 from tui.widgets.question import Question
 from tui.widgets.run_table import RunTable
 
@@ -36,6 +40,44 @@ async def refuses(pilot: Pilot[None], screen: CompareScreen) -> None:
         await pilot.press("enter")
         assert screen.query_one(Question).value == wrong  # to be corrected
     assert screen._settings["temperature"] == 0
+
+
+def names_of(screen: CompareScreen) -> list[str]:
+    return [str(voice.content).strip() for voice in screen.query(".voice").results(Static)]
+
+
+async def voted(pilot: Pilot[None], screen: CompareScreen) -> None:
+    """Vote for the one and the other, for none, for all, and for the run in the end."""
+    await pilot.press("right")
+    await until(pilot, lambda: screen._talk.tally == [0, 1])
+    await until(pilot, lambda: "1 vote" in str(screen.query(".voice").last(Static).content))
+    assert "★ better" in str(screen.query(".said").last(Static).content)
+    await pilot.press("left")
+    await until(pilot, lambda: screen._talk.tally == [1, 0])
+    await pilot.press("=")
+    await until(pilot, lambda: screen._talk.tally == [0, 0])
+    await pilot.press("=")
+    await until(pilot, lambda: screen._talk.exchanges[-1].verdict == "tie")
+    await until(pilot, lambda: "all are good" in str(screen.query_one(".asked", Static).content))
+    await pilot.press("right")
+    await until(pilot, lambda: screen._talk.tally == [0, 1])
+
+
+async def learned_from(pilot: Pilot[None]) -> None:
+    """From the votes to a recipe that goes on from the run which was voted on."""
+    await pilot.press("f4")
+    await until(pilot, lambda: isinstance(pilot.app.screen, PreparingScreen))
+    await until(pilot, lambda: (paths.datasets() / "votes" / TRAIN_FILE).is_file())
+    await until(pilot, lambda: pilot.app.screen.check_action("train", ()))
+    await pilot.press("t")
+    await until(pilot, lambda: isinstance(pilot.app.screen, RecipeScreen))
+    form = pilot.app.screen.query_one(FieldForm)
+    await until(pilot, lambda: form.values().get("start_from"))
+    values = form.values()
+    assert values["start_from"] == "tiny"
+    assert values["objective"]["kind"] == "kto"
+    assert values["lora"] == {"rank": 4, "alpha": 8, "dropout": 0.1}
+    assert values["data"]["path"] == str(paths.datasets() / "votes")
 
 
 async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,8 +92,7 @@ async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.Mo
         await pilot.press("c")
         screen = app.screen
         assert isinstance(screen, CompareScreen)
-        await until(pilot, lambda: len(screen.query(".voice")) == 2)
-        assert [str(voice.content).strip() for voice in screen.query(".voice").results(Static)] == ["base", "tiny"]
+        await until(pilot, lambda: names_of(screen) == ["base", "tiny"])
         await refuses(pilot, screen)
         screen.query_one(Question).value = ""
         await pilot.press(*"/max_tokens", "space", "6", "enter")
@@ -62,23 +103,14 @@ async def test_ask_vote_save_and_leave(recipe_path: Path, monkeypatch: pytest.Mo
         assert "tok/s" in str(screen.query(".said").results(Static).__next__().content)
         await pilot.press("escape")  # meant to stop the answer, which has ended
         assert app.screen_stack[-1:] == [screen]
-        await pilot.press("right")
-        await until(pilot, lambda: screen._talk.tally == [0, 1])
-        await until(pilot, lambda: "1 vote" in str(screen.query(".voice").last(Static).content))
-        assert "★ better" in str(screen.query(".said").last(Static).content)
-        await pilot.press("left")
-        await until(pilot, lambda: screen._talk.tally == [1, 0])
-        await pilot.press("=")
-        await until(pilot, lambda: screen._talk.tally == [0, 0])
-        await pilot.press("=")
-        await until(pilot, lambda: screen._talk.exchanges[-1].verdict == "tie")
-        await until(pilot, lambda: "all are good" in str(screen.query_one(".asked", Static).content))
-        await pilot.press("right")
-        await until(pilot, lambda: screen._talk.tally == [0, 1])
+        await voted(pilot, screen)
         await pilot.press("ctrl+g", "ctrl+s")
         assert screen._job is not None
         folder = screen._job.directory
         await until(pilot, lambda: (folder / "transcript.md").is_file())
+        await learned_from(pilot)
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: app.screen is screen)
         await pilot.press("escape")
         assert isinstance(app.screen, TrainScreen)
     assert folder.parent == paths.chats()

@@ -19,13 +19,13 @@ from gemmalocal.files import safe_read
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Declined, Event, Notice, Report, Stage
 from gemmalocal.jobs.processes import Job
-from gemmalocal.workspace import chats, transcript
+from gemmalocal.workspace import chats, transcript, votes
 from tui.background import run_in_background
 from tui.errand import events_of
 from tui.screens.pick import Offers, PickScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
-from tui.screens.run_screen import AppScreen
+from tui.screens.run_screen import AppScreen, PreparationStarted
 from tui.screens.verdict import VerdictScreen
 from tui.theme import framed
 from tui.widgets.answers import ExchangeRow
@@ -52,6 +52,7 @@ class CompareScreen(AppScreen):
         Binding("ctrl+y", "copy", "Copy", priority=True),
         Binding("ctrl+t", "verdict", "Verdict"),
         Binding("ctrl+s", "save", "Save"),
+        Binding("f4", "learn", "Learn from votes"),
         Binding("ctrl+b", "earlier", "Earlier chats", priority=True),
         Binding("ctrl+n", "clear", "Forget"),
         Binding("pageup", "scroll(-1)", show=False, priority=True),
@@ -261,6 +262,18 @@ class CompareScreen(AppScreen):
         """Write the transcript, as Markdown and as JSON lines."""
         if self._job is not None:
             self._job.ask(do="save")
+
+    def action_learn(self) -> None:
+        """Make rows of what was voted for, in all chats: from there a run is trained that learns from them."""
+        run_in_background(self, self._learn())
+
+    async def _learn(self) -> None:
+        from tui.screens.preparing import PreparingScreen  # nobody waits for it when a chat begins
+
+        with self.problem_shown("No rows can be made of votes"):
+            job = await asyncio.to_thread(votes.begin)
+            self.post_message(PreparationStarted(job.directory))
+            self.app.push_screen(PreparingScreen(job.directory, job))
 
     def action_clear(self) -> None:
         """Go on without what was said."""

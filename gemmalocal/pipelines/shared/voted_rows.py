@@ -20,7 +20,7 @@ from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.prepare_schema import Preparation
-from gemmalocal.recipe.schema import LoraSpec, Recipe
+from gemmalocal.recipe.schema import Recipe
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import dataset_rows, datasets, votes
 from gemmalocal.workspace.dataset_rows import DatasetRow
@@ -44,8 +44,8 @@ def make(preparation: Preparation, directory: Path) -> Iterator[Event]:
         raise DatasetError(f"No vote that can be learned from was found in {len(chats)} chats.", why or votes.VOTE)
     report = _deliver(preparation, directory, rows, lost, len(chats))
     yield from map(Notice, _sentences(rows, report, len(chats)))
-    if runs := [run for chat in reversed(chats) for run in votes.runs(chat)[::-1] if (run / "job.json").is_file()]:
-        yield Notice(f"to learn from them: {_command(directory, runs[0])}")
+    if run := votes.newest_run(chats):
+        yield Notice(f"to learn from them: {_command(directory, run)}")
     yield Report(report)
     counts = f"{report['train']['rows']} rows in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
     yield Finished("done", counts)
@@ -120,15 +120,11 @@ def _sentences(rows: Sequence[DatasetRow], report: dict[str, Any], chats: int) -
 
 def _command(dataset: Path, run: Path) -> str:
     """What trains on the votes from the run that they are about, with its model and the shape of its adapter."""
-    spec = history.known_spec(run)
-    lora = given if isinstance(given := spec.get("lora"), dict) else {}
-    plain = LoraSpec().model_dump(mode="json")
-    settings = {"start_from": run.name, "model": spec.get("model")}
-    settings |= {"data.path": dataset.name} if dataset.name != votes.DATASET else {}
-    settings |= {
+    settings = votes.settings(run)
+    lora = {
         f"lora.{name}": value if isinstance(value, int | float | str) else json.dumps(value)
-        for name, value in lora.items()
-        if name in ("rank", "alpha") or (name in plain and value != plain[name])
+        for name, value in settings.pop("lora", {}).items()
     }
-    words = (f"--set {shlex.quote(f'{name}={value}')}" for name, value in settings.items())
+    path = {"data.path": dataset.name} if dataset.name != votes.DATASET else {}
+    words = (f"--set {shlex.quote(f'{name}={value}')}" for name, value in (settings | path | lora).items())
     return " ".join(["gemmalocal train prefer-votes", *words])
