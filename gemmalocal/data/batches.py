@@ -145,13 +145,17 @@ def share(parts: Sequence[MicroBatch], rank: int, size: int) -> list[MicroBatch]
 
     The largest is given first, to whom has least so far. Some have nothing if there are fewer parts than processes.
     """
-    loads, mine = [0] * size, []
-    for part in sorted(parts, key=lambda part: (-part.tokens, part.number)):
-        lightest = loads.index(min(loads))
-        loads[lightest] += part.tokens
-        if lightest == rank:
-            mine.append(part)
-    return sorted(mine, key=lambda part: part.number)
+    owners = shared_out([part.tokens for part in parts], size)
+    return [part for part, owner in zip(parts, owners, strict=True) if owner == rank]
+
+
+def shared_out(tokens: Sequence[int], size: int) -> list[int]:
+    """Which of `size` processes computes each of some parts, by their tokens: the largest goes to whom has least."""
+    loads, owners = [0] * size, [0] * len(tokens)
+    for place in sorted(range(len(tokens)), key=lambda place: (-tokens[place], place)):
+        owners[place] = loads.index(min(loads))
+        loads[owners[place]] += tokens[place]
+    return owners
 
 
 def _bins(examples: Sequence[Example], shapes: BatchShape, rows: int | None) -> list[list[int]]:

@@ -10,7 +10,16 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from gemmalocal.data.batches import LOOKS, BatchShape, MicroBatch, batch, micro_batch, padded_length, round_up
+from gemmalocal.data.batches import (
+    LOOKS,
+    BatchShape,
+    MicroBatch,
+    batch,
+    micro_batch,
+    padded_length,
+    round_up,
+    shared_out,
+)
 from gemmalocal.data.examples import Example
 from gemmalocal.data.token_store import Examples
 
@@ -131,10 +140,5 @@ def largest_round(
 
 def share_rounds(rounds: Sequence[Round], rank: int, size: int) -> list[Round]:
     """What one of `size` processes computes of a batch, in its order: about as many tokens as the others."""
-    loads, mine = [0] * size, []
-    for number in sorted(range(len(rounds)), key=lambda number: (-rounds[number].tokens, number)):
-        lightest = loads.index(min(loads))
-        loads[lightest] += rounds[number].tokens
-        if lightest == rank:
-            mine.append(number)
-    return [rounds[number] for number in sorted(mine)]
+    owners = shared_out([each.tokens for each in rounds], size)
+    return [each for each, owner in zip(rounds, owners, strict=True) if owner == rank]

@@ -9,7 +9,7 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from gemmalocal.backends.protocol import TokenValues, Trainer
+from gemmalocal.backends.protocol import Objective, TokenValues, Trainer
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.data.examples import Example
 from gemmalocal.data.judged_rounds import Round
@@ -66,8 +66,7 @@ class JudgedBatch:
         loss, slopes = slopes_of(list(chain(*one_round.passes)), list(chain(*known)))
         left = iter(slopes)
         for parts in one_round.passes:
-            of_parts = [next(left) for _ in parts]
-            trainer.accumulate(parts, lambda _, told=(loss, of_parts): told)  # type: ignore[misc]
+            trainer.accumulate(parts, _known(loss, [next(left) for _ in parts]))
             loss = 0.0  # counted once
         return tallies[0]
 
@@ -80,3 +79,8 @@ class JudgedBatch:
         return judged, [
             np.repeat(of_rows, tokens).astype(np.float32) for of_rows, tokens in zip(of_parts, counts, strict=True)
         ]
+
+
+def _known(loss: float, slopes: Sequence[TokenValues]) -> Objective:
+    """An objective whose slopes are known before the pass."""
+    return lambda values: (loss, slopes)

@@ -39,7 +39,7 @@ class Preference:
         self._judge: Callable[[Answers], Judged] = objectives.of(spec)
         self.group = 2 if spec.paired else 1
         self._train, self._measured, self._reference, self._rows = train, measured, reference, rows
-        self._first_chosen: float | None = None
+        self._first_chosen = None if reference is None else 0.0  # gained over itself; else what is measured first
         self._told: set[str] = set()
 
     def accumulate(self, places: NDArray[np.int64], trainer: Trainer) -> Tally:
