@@ -116,7 +116,6 @@ async def draw(arrive: Arrive, sizes: tuple[tuple[int, int], ...], theme: str = 
         home = app.screen
         await until(pilot, lambda: home.query_one(RunTable).row_count or home.query_one("#welcome").display)
         await until(pilot, lambda: home.query("FooterKey"))
-        await pilot.pause(0.5)  # home may take the focus, and its ring, only now; a screen over it would stop that
         await arrive(pilot)
         if theme:
             app.theme = theme
