@@ -23,7 +23,7 @@ from gemmalocal.workspace import chats
 from tests.tui.recorded import hold, real, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
-from tui.widgets.run_table import RunTable
+from tui.screens.home import HomeScreen
 
 SIZES = ((80, 24), (160, 50))
 ALL_SIZES = ((80, 24), (60, 15), (100, 30), (160, 50), (250, 70))
@@ -114,7 +114,8 @@ async def draw(arrive: Arrive, sizes: tuple[tuple[int, int], ...], theme: str = 
     pictures = []
     async with app.run_test(size=sizes[0]) as pilot:
         home = app.screen
-        await until(pilot, lambda: home.query_one(RunTable).row_count or home.query_one("#welcome").display)
+        assert isinstance(home, HomeScreen)
+        await until(pilot, lambda: home.ready and bool(home.focused) == home.has_runs)
         await until(pilot, lambda: home.query("FooterKey"))
         await arrive(pilot)
         if theme:

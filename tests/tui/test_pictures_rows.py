@@ -180,7 +180,6 @@ async def test_rows_are_rated(stage: Stage) -> None:
     folder = judged("handbook")
 
     async def review(pilot: Pilot[None]) -> None:
-        await pilot.pause(0.5)  # home takes the focus, and its ring, first
         await pilot.app.push_screen(screen := ReviewScreen(folder))
         await until(pilot, lambda: screen._state is not None)
 

@@ -143,7 +143,8 @@ class HomeScreen(HomeActions):
         lists = self.query_one("#lists")
         lists.border_subtitle = Content(self._choice.words(len(shown), len(runs)) if on_runs else "")
         if self.focused is None or not self.focused.display:
-            (table if on_runs else shelf).focus()
+            at = table if on_runs else shelf
+            self.set_focus(at if at.display else None)  # a hidden one would keep it, or not, by who came first
         self._draw_detail()
 
     def _nothing(self) -> str:
