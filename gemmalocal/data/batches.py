@@ -52,6 +52,11 @@ class MicroBatch:
         weights: NDArray[np.float32] = self.weights[:, 1:]
         return weights[weights > 0]
 
+    @property
+    def weight(self) -> float:
+        """The sum of these: what the summed loss is divided by."""
+        return float(self.token_weights.sum())
+
 
 @dataclass(frozen=True)
 class BatchShape:

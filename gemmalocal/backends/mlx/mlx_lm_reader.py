@@ -49,7 +49,7 @@ class MlxLmReader:
                 logits = self._model(mx.array(part.ids[:, :-1])).astype(mx.float32)  # (rows, length, vocabulary)
                 losses = nn.losses.cross_entropy(logits, mx.array(part.ids[:, 1:]))
                 total += float((losses * mx.array(part.weights[:, 1:])).sum())
-        return total, sum(float(part.token_weights.sum()) for part in parts)
+        return total, sum(part.weight for part in parts)
 
     def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The scores (vocabulary,) of what follows `ids`."""

@@ -99,7 +99,7 @@ class MlxTrainer:
             mx.async_eval(self._gradient, self._loss)
             mx.eval(previous)  # the next is handed over before this one is waited for, and never more
         self._tokens += sum(part.supervised for part in parts)
-        self._weight += sum(float(part.token_weights.sum()) for part in parts)
+        self._weight += sum(part.weight for part in parts)
         self._parts += len(parts)
 
     def _vector(self) -> mx.array:
@@ -147,7 +147,7 @@ class MlxTrainer:
         """Summed loss in nats, without dropout, and summed weights of tokens."""
         with translated():
             loss = self._passes.loss(parts)
-        return loss, sum(float(part.token_weights.sum()) for part in parts)
+        return loss, sum(part.weight for part in parts)
 
     def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
         """Of the supervised tokens of micro-batches, in nats."""

@@ -94,7 +94,7 @@ class TorchTrainer:
                 hidden.backward(loss.hidden_gradient)
                 self._nats.append(loss.nats if packed.weights is None else loss.nats * packed.weights)
             self._tokens += sum(part.supervised for part in parts)
-            self._weight += sum(float(part.token_weights.sum()) for part in parts)
+            self._weight += sum(part.weight for part in parts)
             self._parts += len(parts)
 
     def _accumulate_by(self, objective: Objective, parts: Sequence[MicroBatch]) -> None:
@@ -203,7 +203,7 @@ class TorchTrainer:
         with translated():
             by_part = zip(self._nats_of(parts, dropout=False), parts, strict=True)
             total = device.summed([nats * device.placed(part.token_weights, self._device) for nats, part in by_part])
-        return total, sum(float(part.token_weights.sum()) for part in parts)
+        return total, sum(part.weight for part in parts)
 
     def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
         """Of the supervised tokens of micro-batches, in nats."""
