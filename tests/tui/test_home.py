@@ -35,7 +35,7 @@ def home(pilot: Pilot[None]) -> HomeScreen:
 
 
 def listed(pilot: Pilot[None]) -> list[str]:
-    return [run.name for run in home(pilot).query_one(RunTable)._runs]
+    return [run.name for run in home(pilot).query_one(RunTable)._items]
 
 
 def several() -> None:

@@ -212,7 +212,7 @@ class DatasetScreen(RowChanges):
         if ours and "reason" in ours:
             body = Content.assemble((f"{ours['reason']}\n", "$text-error"), body)
         if ours and ours.get("evidence"):
-            body = Content.assemble(body, (f"\nevidence: {ours['evidence']}", "italic $text-muted"))
+            body = Content.assemble(body, (f"\nevidence: {ours['evidence']}", "italic $muted"))
         return head, right, body
 
     def _draw_numbers(self) -> None:

@@ -169,6 +169,6 @@ def _earlier() -> list[tuple[Content, str]]:
         status = history.read(folder).status
         sources = history.known_spec(folder).get("sources")
         names = ", ".join(Path(str(source)).name for source in sources) if isinstance(sources, list) else ""
-        line = Content.assemble((folder.name.ljust(20), "bold"), f"{mark(status)} {status:<9}", (names, "$text-muted"))
+        line = Content.assemble((folder.name.ljust(20), "bold"), f"{mark(status)} {status:<9}", (names, "$muted"))
         offers.append((line, str(folder)))
     return offers

@@ -13,12 +13,11 @@ from textual.widgets import Static
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import system_errors
 from gemmalocal.jobs.events import Event, Failed, Finished, Notice, Progress, Report, Stage
-from gemmalocal.planning import throughput
 from tui.background import run_in_background
 from tui.errand import errand, events_of
 from tui.remedies import in_app
 from tui.screens.dialog import Dialog
-from tui.widgets.marks import bar
+from tui.widgets.marks import progress
 
 
 class Errand(NamedTuple):
@@ -75,8 +74,7 @@ class ErrandScreen(Dialog[None]):
             case Stage():
                 self._doing = event.name
             case Progress():
-                left = f", {throughput.duration(event.left)} left" if event.left is not None else ""
-                self._doing = f"{bar(event.done / max(1, event.total), 16)} {event.what}{left}"
+                self._doing = progress(event)
             case Notice():
                 self._lines = [*self._lines, event.text]
             case Report():

@@ -239,7 +239,7 @@ def of_export(export: Export) -> Content:
         if progress:
             left = f"  {throughput.duration(progress.left)} left" if progress.left else ""
             parts.append(f"{bar(progress.done / max(1, progress.total), 24)} {progress.what}{left}\n")
-        parts += [(f"{notice}\n", "$text-muted") for notice in export.state.notices[-1:]]
+        parts += [(f"{notice}\n", "$muted") for notice in export.state.notices[-1:]]
         return Content.assemble(*parts)
     if export.trouble is not None:
         parts += [(export.trouble.message, "bold $bad"), f" {in_app(export.trouble.hint)}\n\n"]
@@ -248,5 +248,5 @@ def of_export(export: Export) -> Content:
     elif export.proof is None:
         parts.append(f"It is no longer there: {export.place}")
     if export.proof is not None:
-        parts += [proof.table(export.proof), "\n", (export.place, "$text-muted")]
+        parts += [proof.table(export.proof), "\n", (export.place, "$muted")]
     return Content.assemble(*parts)

@@ -226,9 +226,9 @@ def counts(state: Preparing) -> Content:
     rejected = sum(state.rejected.values())
     parts += ["\n", (f"{rejected:>7,}", "bold"), f" {of(rejected, 'row')} rejected"]
     for reason, count in list(state.rejected.items())[:REASONS]:
-        parts += ["\n", (f"{count:>9,} ", "$text-muted"), (f"the row {reason}", "$text-muted")]
+        parts += ["\n", (f"{count:>9,} ", "$muted"), (f"the row {reason}", "$muted")]
     if (more := len(state.rejected) - REASONS) > 0:
-        parts.append((f"\n{'':>10}and {more} more reasons", "$text-muted"))
+        parts.append((f"\n{'':>10}and {more} more reasons", "$muted"))
     if silent := sum(state.report.get("without_rows", {}).values()):
         parts += ["\n", (f"{silent:>7,}", "bold"), " passages gave no row"]
     if (covered := state.report.get("coverage", {})).get("passages"):

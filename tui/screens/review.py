@@ -135,9 +135,9 @@ class ReviewScreen(Dialog[bool]):
 def card(row: dataset_rows.DatasetRow) -> Content:
     """A row as it is rated: its score is not shown, so that it persuades nobody."""
     words = provenance({name: value for name, value in row.items() if name not in ("score", "by")})
-    parts: list[Any] = [(f"{' · '.join(words)}\n\n", "$text-muted"), as_written(row)]
+    parts: list[Any] = [(f"{' · '.join(words)}\n\n", "$muted"), as_written(row)]
     if row.get("evidence") and row["evidence"] != dataset_rows.answer(row):
-        parts.append((f"\n\nevidence: {row['evidence']}", "italic $text-muted"))
+        parts.append((f"\n\nevidence: {row['evidence']}", "italic $muted"))
     return Content.assemble(*parts)
 
 

@@ -15,14 +15,13 @@ from textual.widgets import Static
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import history
 from gemmalocal.jobs.history import JobState
-from gemmalocal.planning import throughput
 from gemmalocal.workspace import reports
 from tui.background import follow, run_in_background
 from tui.screens.problem import ProblemScreen
 from tui.screens.run_screen import MadeOfRunScreen
 from tui.widgets import verdict
 from tui.widgets.keys import Keys
-from tui.widgets.marks import bar
+from tui.widgets.marks import progress
 from tui.widgets.title_line import TitleLine
 
 POLL = 0.25  # seconds
@@ -151,7 +150,4 @@ def doing(state: JobState) -> str:
     """What goes on, with the time that is left of it."""
     if not state.alive:
         return ""
-    if (progress := state.progress) is None:
-        return state.stage or "starting"
-    left = f", {throughput.duration(progress.left)} left" if progress.left is not None else ""
-    return f"{bar(progress.done / max(1, progress.total), 16)} {progress.what}{left}"
+    return progress(state.progress) if state.progress else state.stage or "starting"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from gemmalocal.jobs.events import Progress
+from gemmalocal.planning import throughput
 from tui.theme import state
 
 LEVELS = "▁▂▃▄▅▆▇█"
@@ -45,6 +47,12 @@ def bar(share: float, width: int) -> str:
     """A share of one as a bar of `width` cells; at least one cell if there is anything."""
     full = min(width, max(int(share > 0), round(share * width)))
     return "█" * full + "░" * (width - full)
+
+
+def progress(event: Progress, width: int = 16) -> str:
+    """How far something long has come, what it is, and the time that is left of it, where that is known."""
+    left = f", {throughput.duration(event.left)} left" if event.left is not None else ""
+    return f"{bar(event.done / max(1, event.total), width)} {event.what}{left}"
 
 
 def size(count: int) -> str:

@@ -17,7 +17,7 @@ def table(proof: dict[str, Any]) -> Content:
     passed, least = proof["passed"], proof.get("least", LEAST)
     share = "the run gained nothing to keep" if kept is None else f"{100 * kept:.1f} % of the gain"
     parts: list[Any] = [
-        ("proof".ljust(LABEL), "$text-muted"),
+        ("proof".ljust(LABEL), "$muted"),
         ("PASSED" if passed else "FAILED", "bold $text-success" if passed else "bold $text-error"),
         f": at least {100 * least:.0f} % of the gain must be kept\n",
         *_row("held-out loss", f"base {proof['base']:.4f}   run {proof['tuned']:.4f}   export {proof['exported']:.4f}"),
@@ -29,7 +29,7 @@ def table(proof: dict[str, Any]) -> Content:
     same = sum(answer["tuned"] == answer["exported"] for answer in answers)
     parts += _row("sample answers", f"{same} of {len(answers)} are the same as the run's")
     for answer in answers:
-        parts += [("\n› ", "$primary"), (_line(answer["prompt"]), "$text-muted"), "\n"]
+        parts += [("\n› ", "$primary"), (_line(answer["prompt"]), "$muted"), "\n"]
         if answer["tuned"] == answer["exported"]:
             parts += _row("run, export", _line(answer["tuned"]))
         else:
@@ -38,7 +38,7 @@ def table(proof: dict[str, Any]) -> Content:
 
 
 def _row(label: str, words: str) -> list[Any]:
-    return [(label.ljust(LABEL), "$text-muted"), words, "\n"]
+    return [(label.ljust(LABEL), "$muted"), words, "\n"]
 
 
 def _line(text: str) -> str:

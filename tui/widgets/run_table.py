@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from rich.text import Text
-from textual.binding import Binding
-from textual.widgets import DataTable
 
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
 from tui.theme import cursor_keeps_colors, rich_style, state
+from tui.widgets.list_table import ListTable
 from tui.widgets.marks import change, spark
 
 GAP = 2  # cells between two columns
@@ -19,7 +18,7 @@ HELD_OUT, SPEED, LEFT = 12, 9, 6  # cells
 VERDICTS = {"helps": "$good", "hurts": "$bad", "helps but forgets": "$warning", "no difference": "$muted"}
 
 
-class RunTable(DataTable[Text]):
+class RunTable(ListTable[Run]):
     """Handed runs by `show`."""
 
     HELP = """\
@@ -29,17 +28,8 @@ never saw (held-out) has fallen. **Enter** opens the one under the cursor.
 **/** searches, **f** shows only one state, **o** sorts. **a** begins a run by the same recipe, with changes.
 """
 
-    BINDINGS = [
-        Binding("enter", "select_cursor", "Open"),
-        Binding("home", "scroll_top", "First", show=False),
-        Binding("end", "scroll_bottom", "Last", show=False),
-        Binding("j", "cursor_down", "Down", show=False),
-        Binding("k", "cursor_up", "Up", show=False),
-    ]
-
     def __init__(self) -> None:
-        super().__init__(cursor_type="row")
-        self._runs: list[Run] = []
+        super().__init__()
         self._widths: dict[str, int] = {}
 
     def on_mount(self) -> None:
@@ -57,34 +47,25 @@ never saw (held-out) has fallen. **Enter** opens the one under the cursor.
         self._draw_again()
 
     def _draw_again(self) -> None:
-        runs, self._runs, self._widths = self._runs, [], {}
+        runs, self._items, self._widths = self._items, [], {}
         self.show(runs, self.cursor_row)
-
-    @property
-    def current(self) -> Run | None:
-        """The run under the cursor."""
-        return self._runs[self.cursor_row] if 0 <= self.cursor_row < len(self._runs) else None
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Without a run there is nothing to open."""
-        return bool(self._runs) if action == "select_cursor" else True
 
     def show(self, runs: list[Run], row: int = 0) -> None:
         """Draw these runs; only what is new is drawn again."""
         if not self.size.width:  # not laid out yet
-            self._runs = runs
+            self._items = runs
             return
         selected, names = self.current, [run.name for run in runs]
         widths = columns(self.size.width - 1, max((len(standing(run)[0]) for run in runs), default=0))
-        if widths != self._widths or names != [run.name for run in self._runs]:
+        if widths != self._widths or names != [run.name for run in self._items]:
             self._fill(runs, widths)
             self.move_cursor(row=names.index(selected.name) if selected and selected.name in names else row)
         else:
-            for run, old in zip(runs, self._runs, strict=True):
+            for run, old in zip(runs, self._items, strict=True):
                 if run is not old:
                     for label, cell in self._cells(run).items():
                         self.update_cell(run.name, label, cell)
-        self._runs = runs
+        self._items = runs
 
     def _fill(self, runs: list[Run], widths: dict[str, int]) -> None:
         if widths != self._widths:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from rich.text import Text
-from textual.binding import Binding
-from textual.widgets import DataTable
+
+from tui.widgets.list_table import ListTable
 
 GAP = 2  # cells between two columns
 
@@ -20,33 +20,15 @@ class Item(NamedTuple):
     about: tuple[tuple[str, str], ...] = ()
 
 
-class ShelfTable(DataTable[Text]):
+class ShelfTable(ListTable[Item]):
     """Handed items by `show`; the last column takes what room is left."""
 
     HELP = "What there is to begin with. **Enter** opens the one under the cursor; **1** leads back to the runs."
 
-    BINDINGS = [
-        Binding("enter", "select_cursor", "Open"),
-        Binding("home", "scroll_top", "First", show=False),
-        Binding("end", "scroll_bottom", "Last", show=False),
-        Binding("j", "cursor_down", "Down", show=False),
-        Binding("k", "cursor_up", "Up", show=False),
-    ]
-
     def __init__(self) -> None:
-        super().__init__(cursor_type="row")
+        super().__init__()
         self._labels: Sequence[str] = ()
-        self._items: list[Item] = []
         self._drawn: tuple[object, ...] = ()
-
-    @property
-    def current(self) -> Item | None:
-        """The item under the cursor."""
-        return self._items[self.cursor_row] if 0 <= self.cursor_row < len(self._items) else None
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Where there is something to open."""
-        return bool(self._items) if action == "select_cursor" else True
 
     def on_resize(self) -> None:
         """Another width."""
