@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from gemmalocal.evaluation.measured import MeasuredRow
-from gemmalocal.evaluation.statistics import ALPHA, Interval, mcnemar, wilson
+from gemmalocal.evaluation.statistics import Interval, direction, mcnemar, wilson
 
 
 class Preferred(NamedTuple):
@@ -34,7 +34,7 @@ class Preferred(NamedTuple):
     @property
     def direction(self) -> int:
         """1 if significantly more pairs are won than lost, -1 the other way round, else 0."""
-        return 0 if self.p > ALPHA else 1 if self.won > self.lost else -1
+        return direction(self.won, self.lost)
 
 
 def preferred(rows: Sequence[MeasuredRow]) -> Preferred | None:

@@ -99,6 +99,11 @@ def mcnemar(fixed: int, broken: int) -> float:
     return min(1.0, 2 * tail / (1 << discordant))
 
 
+def direction(more: int, fewer: int) -> int:
+    """1 if the first count is significantly larger, -1 if the second is, else 0, by the same test."""
+    return 0 if mcnemar(more, fewer) > ALPHA else 1 if more > fewer else -1
+
+
 def wilson(successes: int, trials: int) -> Interval:
     """Wilson's interval of a share; from 0 to 1 if nothing was tried."""
     if not trials:

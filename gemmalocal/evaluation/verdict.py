@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gemmalocal.evaluation.preferred import Preferred
-from gemmalocal.evaluation.statistics import ALPHA, Interval, mcnemar
+from gemmalocal.evaluation.statistics import ALPHA, Interval, direction, mcnemar
 
 Word = Literal["helps", "no difference", "hurts", "helps but forgets"]
 # Of a loss, in nats a token: half a percent of perplexity. A difference that nobody could notice is none, however sure.
@@ -36,7 +36,7 @@ class Table:
     @property
     def direction(self) -> int:
         """1 if significantly more were fixed than broken, -1 the other way round, else 0."""
-        return 0 if self.p > ALPHA else 1 if self.fixed > self.broken else -1
+        return direction(self.fixed, self.broken)
 
 
 @dataclass(frozen=True)
