@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,17 @@ from gemmalocal.planning.device_memory import DeviceMemory
 from gemmalocal.planning.memory import EngineProfile
 from gemmalocal.recipe.schema import Recipe
 
-TokenValues = NDArray[np.float32]  # (n,), one for each supervised token of a micro-batch, row by row
+TokenValues = NDArray[np.float32]  # (n,) or (n, k), for each supervised token of a micro-batch, row by row
+TokenIds = NDArray[np.int32]  # (n, k), of the vocabulary, for each of these tokens
 # Of several micro-batches: log-probabilities of their supervised tokens, in nats, to a loss and its slopes by these.
 Objective = Callable[[Sequence[TokenValues]], tuple[float, Sequence[TokenValues]]]
+
+Given = TypeVar("Given")
+
+
+def of_each(parts: Sequence[MicroBatch], given: Sequence[Given] | None) -> list[Given | None]:
+    """What was given for each part, or None for each."""
+    return [None] * len(parts) if given is None else list(given)
 
 
 class Update(NamedTuple):
@@ -71,11 +79,19 @@ class InferenceModel(Protocol):
 class Trainer(InferenceModel, Protocol):
     """A model with an adapter and an optimizer; the same, step by step, on all ranks of its `group`."""
 
-    def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
+    def accumulate(
+        self,
+        parts: Sequence[MicroBatch],
+        objective: Objective | None = None,
+        choices: Sequence[TokenIds] | None = None,
+    ) -> None:
         """Add the summed loss and gradient of at most `shapes.streams` micro-batches to what `apply` will use.
 
         The loss is in nats, a token's by its weight, or that of an `objective` over the log-probabilities of these
-        parts, which knows no weights. Dropout depends on the count of micro-batches of all updates before and on a
+        parts, which knows no weights. These are the supervised tokens' own, (n,), or, with `choices` for each part,
+        those of the k ids that were chosen for each of them, (n, k); so are the slopes.
+
+        Dropout depends on the count of micro-batches of all updates before and on a
         part's `number`, not on who computes it. Raises `OutOfMemory`.
         """
 
@@ -89,8 +105,12 @@ class Trainer(InferenceModel, Protocol):
         gone.
         """
 
-    def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
+    def log_probabilities(
+        self, parts: Sequence[MicroBatch], dropout: bool = False, choices: Sequence[TokenIds] | None = None
+    ) -> list[TokenValues]:
         """Of the supervised tokens of at most `shapes.streams` micro-batches, in nats, without a gradient.
+
+        With `choices` those of the ids that were chosen for them, (n, k), as in `accumulate`.
 
         With `dropout`, masks are those that `accumulate` will draw for these parts before the next `apply`. Raises
         `OutOfMemory`.

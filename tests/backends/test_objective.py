@@ -15,8 +15,8 @@ from safetensors.numpy import load_file
 from gemmalocal.backends import BACKENDS, full_model, open_backend, peft_adapter
 from gemmalocal.backends.mlx import compute_path
 from gemmalocal.backends.mlx.streams import Streams
-from gemmalocal.backends.protocol import TokenValues, Trainer
-from gemmalocal.data.batches import BatchShape, plan, rounds
+from gemmalocal.backends.protocol import Objective, TokenIds, TokenValues, Trainer
+from gemmalocal.data.batches import BatchShape, MicroBatch, plan, rounds
 from gemmalocal.data.judged_rounds import Round, judged_rounds
 from gemmalocal.engine.shares import log_probabilities
 from gemmalocal.planning.device_memory import MLX_PATH
@@ -138,6 +138,42 @@ def test_engines_take_the_same_steps(
     assert losses[2] != losses[0]
     for name, (others, other_weights) in results.items():
         assert others == pytest.approx(losses, rel=2e-4), name
+        alike(other_weights, weights, 2e-3)
+
+
+def chosen_slopes(parts: Sequence[MicroBatch]) -> tuple[list[TokenIds], Objective]:
+    """Five ids for each supervised token, its own among them, and an objective that is a sum by drawn slopes."""
+    rng = np.random.default_rng(0)
+    choices = [rng.integers(0, 290, (part.supervised, 5)).astype(np.int32) for part in parts]
+    for ids, part in zip(choices, parts, strict=True):
+        ids[:, 2] = part.ids[:, 1:][part.weights[:, 1:] > 0]
+    slopes = [rng.normal(size=ids.shape).astype(np.float32) for ids in choices]
+
+    def objective(values: Sequence[TokenValues]) -> tuple[float, Sequence[TokenValues]]:
+        return sum(float((slope * value).sum()) for slope, value in zip(slopes, values, strict=True)), slopes
+
+    return choices, objective
+
+
+@pytest.mark.parametrize("overrides", [("lora.dropout=0",), FULL], ids=["adapter", "full"])
+def test_engines_take_the_same_step_by_ids_that_were_chosen(
+    overrides: Sequence[str], tiny: Path, recipe_path: Path, tmp_path: Path
+) -> None:
+    results = {}
+    for name in ENGINES:
+        with engine(name):
+            made = trainer(name, tiny, recipe_path, *overrides)
+            (part,) = plan(PAIRS, BatchShape(8, 10_000, 10_000))
+            choices, objective = chosen_slopes([part])
+            values = made.log_probabilities([part], choices=choices)[0]
+            np.testing.assert_allclose(values[:, 2], made.log_probabilities([part])[0], rtol=1e-5, err_msg=name)
+            made.accumulate([part], objective, choices)
+            update = made.apply(3e-3, 1.0)
+            assert update.loss == pytest.approx(objective([values])[0], rel=1e-4)
+            results[name] = update, trained(made, tmp_path / name)
+    update, weights = results.pop("torch")
+    for name, (other, other_weights) in results.items():
+        assert other == pytest.approx(update, rel=1e-3), name
         alike(other_weights, weights, 2e-3)
 
 

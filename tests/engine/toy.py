@@ -14,7 +14,7 @@ import numpy as np
 
 from gemmalocal.backends import decoding, peft_adapter
 from gemmalocal.backends.process_group import ALONE, Group
-from gemmalocal.backends.protocol import Memory, Objective, Sampling, TokenValues, Update
+from gemmalocal.backends.protocol import Memory, Objective, Sampling, TokenIds, TokenValues, Update
 from gemmalocal.data.batches import BatchShape, MicroBatch
 from gemmalocal.data.examples import Example
 from gemmalocal.engine.loop import TrainingRun
@@ -47,7 +47,12 @@ class Toy:
     def loss(self) -> float:
         return LEAST + self.weight**2 / 2
 
-    def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
+    def accumulate(
+        self,
+        parts: Sequence[MicroBatch],
+        objective: Objective | None = None,
+        choices: Sequence[TokenIds] | None = None,
+    ) -> None:
         for part in parts:
             self.draws += 1
             noisy = self.loss() * math.exp(self.noise * Random(self.draws).gauss(0, 1))
@@ -68,7 +73,9 @@ class Toy:
         tokens = sum(part.supervised for part in parts)
         return self.loss() * tokens, tokens
 
-    def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
+    def log_probabilities(
+        self, parts: Sequence[MicroBatch], dropout: bool = False, choices: Sequence[TokenIds] | None = None
+    ) -> list[TokenValues]:
         return [np.full(part.supervised, -self.loss(), np.float32) for part in parts]
 
     def save(self, directory: Path) -> None:

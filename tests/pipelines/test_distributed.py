@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gemmalocal.backends.process_group import ALONE, gather
-from gemmalocal.backends.protocol import Objective, Update
+from gemmalocal.backends.protocol import Objective, TokenIds, Update
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.pause import PauseControl
@@ -46,7 +46,12 @@ class Sharing(Toy):
 
     parts: int = 0
 
-    def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
+    def accumulate(
+        self,
+        parts: Sequence[MicroBatch],
+        objective: Objective | None = None,
+        choices: Sequence[TokenIds] | None = None,
+    ) -> None:
         self.parts += len(parts)
         self.tokens += sum(part.supervised for part in parts)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gemmalocal.backends.protocol import Objective
+from gemmalocal.backends.protocol import Objective, TokenIds
 from gemmalocal.data.batches import BatchShape, MicroBatch
 from gemmalocal.engine import checkpoints
 from gemmalocal.engine.checkpoints import TrainState
@@ -30,7 +30,12 @@ class Cramped(Toy):
 
     room: int = 3
 
-    def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
+    def accumulate(
+        self,
+        parts: Sequence[MicroBatch],
+        objective: Objective | None = None,
+        choices: Sequence[TokenIds] | None = None,
+    ) -> None:
         if self.draws >= 5 and any(part.tokens > self.room for part in parts):
             raise OutOfMemory("The work did not fit into memory.", "Close other programs.")
         super().accumulate(parts)

@@ -15,7 +15,7 @@ import numpy as np
 from gemmalocal.backends.mlx import attention, lora
 from gemmalocal.backends.mlx.flat import FlatLayout
 from gemmalocal.backends.mlx.passes import Network, supervised
-from gemmalocal.backends.protocol import Objective
+from gemmalocal.backends.protocol import Objective, TokenIds, of_each
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.planning.memory import HEAD_ROWS
 from gemmalocal.weights.tensors import Floats
@@ -37,21 +37,25 @@ class CompiledPasses:
         self._compiled: dict[tuple[str, tuple[int, ...]], Callable[..., Any]] = {}
 
     def __call__(
-        self, parts: Sequence[MicroBatch], keys: Sequence[mx.array], objective: Objective | None = None
+        self,
+        parts: Sequence[MicroBatch],
+        keys: Sequence[mx.array],
+        objective: Objective | None = None,
+        choices: Sequence[TokenIds] | None = None,
     ) -> tuple[mx.array | float, list[mx.array]]:
         """Summed loss (nats, or that of the objective), and its gradient, a vector (size,) of float32.
 
-        `keys` are (adapters, 2), for each part. Without an objective nothing is waited for. With one the
-        log-probabilities come first: its slopes are an input of the same function.
+        `keys` are (adapters, 2), for each part, and `choices` (n, k). Without an objective nothing is waited for. With
+        one the log-probabilities come first: its slopes are an input of the same function.
         """
         vector, total = self._vector(), None
         slopes: list[Floats | None] = [None] * len(parts)
         if objective is not None:
-            total, of_parts = objective([-nats for nats in self.nats(parts, keys)])
+            total, of_parts = objective([-nats for nats in self.nats(parts, keys, choices)])
             slopes = [-slope for slope in of_parts]
         passes = [
-            self._function("gradient", part)(vector, key, *_inputs(part, weights))
-            for part, key, weights in zip(parts, keys, slopes, strict=True)
+            self._function("gradient", part)(vector, key, *_inputs(part, weights, ids))
+            for part, key, weights, ids in zip(parts, keys, slopes, of_each(parts, choices), strict=True)
         ]
         losses, gradients = zip(*passes, strict=True)
         return sum(losses[1:], losses[0]) if total is None else total, [sum(gradients[1:], gradients[0])]
@@ -62,14 +66,22 @@ class CompiledPasses:
         losses: list[mx.array] = [self._function("loss", part)(vector, *_inputs(part)) for part in parts]
         return float(np.array(sum(losses[1:], losses[0])))
 
-    def nats(self, parts: Sequence[MicroBatch], keys: Sequence[mx.array] | None = None) -> list[Floats]:
-        """The loss of each supervised token, (n,) float32, of each part; with dropout if there are `keys`."""
-        vector = self._vector()
-        if keys is None:
-            nats = [self._function("nats", part)(vector, *_inputs(part)) for part in parts]
-        else:
-            by_key = zip(parts, keys, strict=True)
-            nats = [self._function("nats with dropout", part)(vector, key, *_inputs(part)) for part, key in by_key]
+    def nats(
+        self,
+        parts: Sequence[MicroBatch],
+        keys: Sequence[mx.array] | None = None,
+        choices: Sequence[TokenIds] | None = None,
+    ) -> list[Floats]:
+        """The loss of each supervised token, (n,) float32, of each part; with dropout if there are `keys`.
+
+        With `choices` (n, k) for each part it is that of these ids, (n, k).
+        """
+        vector, nats = self._vector(), []
+        for part, key, ids in zip(parts, of_each(parts, keys), of_each(parts, choices), strict=True):
+            if key is None:
+                nats.append(self._function("nats", part)(vector, *_inputs(part, choices=ids)))
+            else:
+                nats.append(self._function("nats with dropout", part)(vector, key, *_inputs(part, choices=ids)))
         return [np.array(padded)[: part.supervised] for padded, part in zip(nats, parts, strict=True)]
 
     def _function(self, what: str, batch: MicroBatch) -> Callable[..., Any]:
@@ -148,18 +160,22 @@ class CompiledPasses:
         return mx.concatenate([narrow, *rest, mx.zeros(self._layout.size - self._layout.borders[-1])])
 
 
-def _inputs(batch: MicroBatch, weights: Floats | None = None) -> tuple[mx.array, mx.array, mx.array, mx.array]:
+def _inputs(
+    batch: MicroBatch, weights: Floats | None = None, choices: TokenIds | None = None
+) -> tuple[mx.array, mx.array, mx.array, mx.array]:
     """Ids (rows, length), and positions, targets and weights (n,) of the supervised tokens, filled up.
 
-    `weights` (n,) are by how much each token's loss counts; the batch's own if they are not given.
+    `weights` (n,) are by how much each token's loss counts; the batch's own if they are not given. With `choices`,
+    which are the targets then, all of these are (n, k).
     """
-    positions, targets = supervised(batch)
+    positions, targets = supervised(batch, choices)
     step = SUPERVISED_STEP if positions.size <= HEAD_ROWS else HEAD_ROWS
     missing = -positions.size % step
     counted = batch.token_weights if weights is None else weights
+    filled = [(0, missing), *[(0, 0)] * (targets.ndim - 1)]
     return (
         mx.array(batch.ids[:, :-1]),
         mx.pad(positions, (0, missing)),
-        mx.pad(targets, (0, missing)),
-        mx.array(np.concatenate([counted, np.zeros(missing)]).astype(np.float32)),
+        mx.pad(targets, filled),
+        mx.array(np.pad(counted, filled[: counted.ndim]).astype(np.float32)),
     )

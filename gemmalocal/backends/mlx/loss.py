@@ -2,10 +2,18 @@
 
 The gradient with respect to the hidden states is known as soon as the loss is: both are computed chunk by chunk, and
 only (tokens, width) survives of (tokens, 262144). Masked rows never reach the head.
+
+A row is asked for its log-probability at one id, or at k of them; any objective over these is a slope by each. With
+s the softmax of a row's logits (and c' the derivative of their softcap), the gradient by its hidden state is
+
+    sum_k slope_k (s c') W - sum_k slope_k c'_k W[id_k]         of slopes by -log s_k
+
+whose first product is made with the loss and needs no slopes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
@@ -14,12 +22,14 @@ import numpy as np
 
 from gemmalocal.backends.mlx import compute_path, tiled_cross_entropy
 from gemmalocal.backends.mlx.recompute import order_after
+from gemmalocal.backends.mlx.tiled_cross_entropy import Scored
+from gemmalocal.backends.protocol import TokenIds
 from gemmalocal.planning.memory import HEAD_ROWS
 from gemmalocal.weights.tensors import Floats
 
 
 class Loss(NamedTuple):
-    """Cross-entropy of each row in nats (n,), float32, and the gradients of its sum if they were asked for.
+    """Cross-entropy at each id in nats, (n,) or (n, k), float32, and the gradients of its sum if they were asked for.
 
     That of the hidden states is (n, width), float32; that of the head's own weights, if they are trained,
     (vocabulary, width) in their dtype.
@@ -65,7 +75,8 @@ class Head:
     def summed_loss(self, hidden: mx.array, targets: mx.array, weights: mx.array) -> mx.array:
         """The loss of `loss` as a graph whose vjp costs nothing more; for a head that is not trained.
 
-        A row counts as often as `weights` (n,), float32, say: 0 for one that fills up a shape.
+        `targets` are ids (n,) or (n, k); each counts as often as `weights`, alike and float32, say: 0 for one that
+        fills up a shape.
         """
 
         @mx.custom_function
@@ -88,23 +99,28 @@ class Head:
         return cast("tuple[mx.array, mx.array]", forward(hidden))[0]
 
     def _slope(self, hidden: mx.array, targets: mx.array, weights: mx.array) -> tuple[mx.array, mx.array]:
-        """The loss of each row (n,), and the gradient (n, width) of their sum by `weights` (n,), in `hidden`'s dtype.
+        """The loss at each id, and the gradient (n, width) of their sum by `weights`, in `hidden`'s dtype.
 
-        That is softmax less one, times the head's weights.
+        That is softmax less one, times the head's weights. All but `hidden` are (n,) or (n, k).
         """
         logits = self._project(self._cast(hidden))
         capped = self._capped(logits.astype(mx.float32))
         log_sums = mx.logsumexp(capped, axis=-1, keepdims=True)
-        nats = (log_sums - mx.take_along_axis(capped, targets[:, None], axis=-1))[:, 0]
-        one_hot = mx.arange(capped.shape[-1]) == targets[:, None]
-        slope = (mx.exp(capped - log_sums) - one_hot) * weights[:, None]
+        ids = targets.reshape(len(targets), -1)
+        nats = (log_sums - mx.take_along_axis(capped, ids, axis=-1)).reshape(targets.shape)
+        softmax = mx.exp(capped - log_sums)
+        if targets.ndim == 1:
+            slope = (softmax - (mx.arange(capped.shape[-1]) == ids)) * weights[:, None]
+        else:  # an id may stand twice in a row
+            slope = softmax * weights.sum(axis=1, keepdims=True)
+            slope = slope.at[mx.arange(len(ids))[:, None], ids].add(-weights)
         if self._softcap:  # c tanh(x / c), whose derivative is 1 - tanh^2
             slope = slope * (1 - mx.square(capped / self._softcap))
         _, (gradient,) = mx.vjp(self._project, [self._cast(hidden)], [slope.astype(logits.dtype)])
         return nats, gradient.astype(hidden.dtype)
 
     def nats(self, hidden: mx.array, targets: mx.array) -> mx.array:
-        """The loss of each row, (n,) float32, as a graph that holds the logits of a chunk at a time."""
+        """The loss at each id, float32, as a graph that holds the logits of a chunk at a time."""
         chunks: list[mx.array] = []
         for start in range(0, hidden.shape[0], HEAD_ROWS):
             rows = slice(start, start + HEAD_ROWS)
@@ -113,18 +129,16 @@ class Head:
         return mx.concatenate(chunks)
 
     def loss(self, hidden: mx.array, targets: mx.array, gradient: bool = True, weights: Floats | None = None) -> Loss:
-        """The loss of `hidden` (n, width) against the ids `targets` (n,).
+        """The loss of `hidden` (n, width) against ids, `targets` (n,) or (n, k).
 
-        The gradient is that of the sum by `weights` (n,), each 1 if they are not given.
+        The gradient is that of the sum by `weights`, shaped as the ids, each 1 if they are not given.
         """
         nats, hidden_gradients = [], []
         weight_gradient: mx.array | None = None
         tiled = self._in_tiles and not (self.trained and gradient)
-        size = tiled_cross_entropy.ROWS if tiled else HEAD_ROWS
-        for start in range(0, hidden.shape[0], size):
-            rows = slice(start, start + size)
-            part = None if weights is None else mx.array(weights[rows])
-            chunk = self._chunk(hidden[rows], targets[rows], gradient, tiled, part)
+        counted = np.ones(targets.shape, np.float32) if weights is None else weights
+        for rows in _chunks(len(targets), tiled):
+            chunk = self._chunk(hidden[rows], targets[rows], counted[rows] if gradient else None, tiled)
             nats.append(chunk.nats)
             if chunk.hidden_gradient is not None:
                 hidden_gradients.append(chunk.hidden_gradient)
@@ -133,25 +147,27 @@ class Head:
                 more = chunk.weight_gradient
                 weight_gradient = more if weight_gradient is None else weight_gradient + more
                 mx.eval(weight_gradient)
-        hidden_gradient = mx.concatenate(hidden_gradients) if hidden_gradients else None
-        if hidden_gradient is not None and weights is not None and not self.trained:
-            hidden_gradient = hidden_gradient * mx.array(weights)[:, None].astype(hidden_gradient.dtype)
-        return Loss(np.concatenate(nats), hidden_gradient, weight_gradient)
+        return Loss(np.concatenate(nats), mx.concatenate(hidden_gradients) if gradient else None, weight_gradient)
 
-    def _chunk(
-        self, hidden: mx.array, targets: mx.array, gradient: bool, tiled: bool, weights: mx.array | None
-    ) -> Loss:
-        """`loss` of so few rows that their logits may be in memory."""
+    def _chunk(self, hidden: mx.array, targets: mx.array, weights: Floats | None, tiled: bool) -> Loss:
+        """`loss` of so few rows that their logits may be in memory; without weights no gradient."""
         if tiled:
-            weight, ids = self._module.weight, np.array(targets)
-            return Loss(*tiled_cross_entropy.loss(weight, hidden, ids, self._softcap, gradient), None)
-        if not gradient:
+            ids, scored = self._scored(hidden, targets, weights is not None)
+            slopes = None if weights is None else weights.reshape(ids.shape)
+            gradient = None if slopes is None else scored.gradient(self._module.weight, ids, slopes)
+            return Loss(scored.nats.reshape(targets.shape), gradient, None)
+        if weights is None:
             return Loss(np.array(_cross_entropy(self.logits(hidden), targets)), None, None)
         if self.trained:
-            return self._trained_chunk(hidden, targets, mx.ones(targets.shape) if weights is None else weights)
-        nats, hidden_gradient = self._slope(hidden, targets, mx.ones(targets.shape))
+            return self._trained_chunk(hidden, targets, mx.array(weights))
+        nats, hidden_gradient = self._slope(hidden, targets, mx.array(weights))
         mx.eval(nats, hidden_gradient)
         return Loss(np.array(nats), hidden_gradient, None)
+
+    def _scored(self, hidden: mx.array, targets: mx.array, gradient: bool) -> tuple[TokenIds, Scored]:
+        """The ids (n, k), and what the tiles say of them."""
+        ids = np.array(targets).reshape(len(targets), -1)
+        return ids, tiled_cross_entropy.score(self._module.weight, hidden, ids, self._softcap, gradient)
 
     def _trained_chunk(self, hidden: mx.array, targets: mx.array, weights: mx.array) -> Loss:
         def summed(hidden: mx.array, weight: mx.array) -> tuple[mx.array, mx.array]:
@@ -162,7 +178,39 @@ class Head:
         mx.eval(nats, gradients)
         return Loss(np.array(nats), *gradients)
 
+    def judged(self, hidden: mx.array, targets: mx.array, judge: Callable[[Floats], Floats]) -> Loss:
+        """As `loss`, by the weights that `judge` makes of all losses, shaped as the ids both."""
+        if self._in_tiles and not self.trained:
+            return self._judged_in_tiles(hidden, targets, judge)
+        if targets.ndim == 1 and not self.trained:  # a row's gradient is its one weight's multiple
+            loss = self.loss(hidden, targets)
+            assert loss.hidden_gradient is not None
+            weights = mx.array(judge(loss.nats))[:, None].astype(loss.hidden_gradient.dtype)
+            return loss._replace(hidden_gradient=loss.hidden_gradient * weights)
+        # Rows of several ids, and the head's own gradient, which is a sum over rows, must be weighted first.
+        return self.loss(hidden, targets, weights=judge(self.loss(hidden, targets, gradient=False).nats))
+
+    def _judged_in_tiles(self, hidden: mx.array, targets: mx.array, judge: Callable[[Floats], Floats]) -> Loss:
+        """`judged` with one look at the head: what its gradient is made of waits for the weights."""
+        chunks = _chunks(len(targets), tiled=True)
+        scored = [self._scored(hidden[rows], targets[rows], gradient=True) for rows in chunks]
+        nats = np.concatenate([of_chunk.nats for _, of_chunk in scored]).reshape(targets.shape)
+        weights = judge(nats).reshape(len(targets), -1)
+        gradients = [
+            of_chunk.gradient(self._module.weight, ids, weights[rows])
+            for rows, (ids, of_chunk) in zip(chunks, scored, strict=True)
+        ]
+        return Loss(nats, mx.concatenate(gradients), None)
+
+
+def _chunks(count: int, tiled: bool) -> list[slice]:
+    """So many rows, by those that are computed at once."""
+    size = tiled_cross_entropy.ROWS if tiled else HEAD_ROWS
+    return [slice(start, start + size) for start in range(0, count, size)]
+
 
 def _cross_entropy(logits: mx.array, targets: mx.array) -> mx.array:
-    """Of each row, (n,) float32."""
-    return nn.losses.cross_entropy(logits.astype(mx.float32), targets)
+    """At each of the ids, (n,) or (n, k), float32."""
+    scores = logits.astype(mx.float32)
+    at_ids = mx.take_along_axis(scores, targets.reshape(len(targets), -1), axis=-1)
+    return (mx.logsumexp(scores, axis=-1, keepdims=True) - at_ids).reshape(targets.shape)

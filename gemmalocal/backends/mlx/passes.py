@@ -13,7 +13,7 @@ from gemmalocal.backends.mlx.lora import LoraLinear
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.mlx.streams import Streams
 from gemmalocal.backends.mlx.trainable import Trainable
-from gemmalocal.backends.protocol import Objective
+from gemmalocal.backends.protocol import Objective, TokenIds, of_each
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.weights.tensors import Floats
 
@@ -55,7 +55,7 @@ class Network(NamedTuple):
 class _Passes(NamedTuple):
     """A micro-batch of n supervised tokens under way: `hidden` and `cotangent` are (n, width).
 
-    `targets` are (n,) ids, `weights` (n,) theirs, `gradient` an array for each trainable one.
+    `targets` are ids, (n,) or (n, k), `weights` (n,) the tokens', `gradient` an array for each trainable one.
     """
 
     hidden: mx.array
@@ -72,19 +72,23 @@ class EagerPasses:
         self._network, self._streams = network, streams
 
     def __call__(
-        self, parts: Sequence[MicroBatch], keys: Sequence[mx.array], objective: Objective | None = None
+        self,
+        parts: Sequence[MicroBatch],
+        keys: Sequence[mx.array],
+        objective: Objective | None = None,
+        choices: Sequence[TokenIds] | None = None,
     ) -> tuple[float, list[mx.array]]:
         """Summed loss (nats, or that of the objective), and its gradient by the network's trainable arrays.
 
-        `keys` are (adapters, 2), for each part.
+        `keys` are (adapters, 2), for each part, and `choices` (n, k).
         """
-        passes = self._streams.map(self._forward_backward, parts, keys)
+        passes = self._streams.map(self._forward_backward, parts, keys, of_each(parts, choices))
         self._streams.evaluate(*(batch.hidden for batch in passes))
         total, hidden_gradient, weight_gradient = self._head_gradients(passes, objective)
         # The head's gradient (n of all, width) is written into the buffers that the backward passes wait with.
         start = 0
         for batch in passes:
-            end = start + batch.targets.size
+            end = start + len(batch.targets)
             np.array(batch.cotangent, copy=False)[...] = np.array(hidden_gradient[start:end].astype(mx.float32))
             start = end
         self._streams.evaluate(*(batch.gradient for batch in passes))
@@ -100,22 +104,25 @@ class EagerPasses:
         head = self._network.head
         hidden = mx.concatenate([batch.hidden for batch in passes])
         targets = mx.concatenate([batch.targets for batch in passes])
-        if objective is not None and not head.trained:
-            loss = head.loss(hidden, targets)
-            assert loss.hidden_gradient is not None
-            total, weights = _slopes(passes, loss.nats, objective)
-            return total, loss.hidden_gradient * mx.array(weights)[:, None].astype(loss.hidden_gradient.dtype), None
-        if objective is not None:  # the head's own gradient is a sum over rows, which must be weighted first
-            total, weights = _slopes(passes, head.loss(hidden, targets, gradient=False).nats, objective)
-            loss = head.loss(hidden, targets, weights=weights)
-        else:
+        if objective is None:
             weights = np.concatenate([batch.weights for batch in passes])
-            loss = head.loss(hidden, targets, weights=None if (weights == 1).all() else weights)
+            loss = head.loss(hidden, targets, weights=weights)
             total = float(np.dot(loss.nats.astype(np.float64), weights))
+        else:
+            ends = np.cumsum([len(batch.targets) for batch in passes])[:-1]
+            totals: list[float] = []
+
+            def judge(nats: Floats) -> Floats:
+                total, slopes = objective(np.split(-nats, ends))
+                totals.append(total)
+                return -np.concatenate(slopes)
+
+            loss = head.judged(hidden, targets, judge)
+            (total,) = totals
         assert loss.hidden_gradient is not None
         return total, loss.hidden_gradient, loss.weight_gradient
 
-    def _forward_backward(self, batch: MicroBatch, keys: mx.array) -> _Passes:
+    def _forward_backward(self, batch: MicroBatch, keys: mx.array, choices: TokenIds | None) -> _Passes:
         """Build forward and backward pass at once, as MLX does, though the cotangent is not known before the head ran.
 
         It gets a buffer that is filled in between. So each activation lives just as long as its gradient needs it.
@@ -123,13 +130,13 @@ class EagerPasses:
         network = self._network
         network.set_dropout_keys(list(keys))
         arrays = network.trainable.arrays
-        positions, targets = supervised(batch)
+        positions, targets = supervised(batch, choices)
 
         def forward(*arrays: mx.array) -> mx.array:
             network.trainable.update(list(arrays))
             return network.hidden(batch, positions).astype(mx.float32)
 
-        cotangent = mx.zeros((targets.size, network.width))
+        cotangent = mx.zeros((len(targets), network.width))
         mx.eval(cotangent)
         with attention.segments(batch.segments):  # here, since checkpointing builds a layer again in the backward pass
             (hidden,), gradient = mx.vjp(forward, arrays, [cotangent])
@@ -141,13 +148,22 @@ class EagerPasses:
         pairs = zip(self.nats(parts), parts, strict=True)
         return float(sum(np.dot(nats.astype(np.float64), part.token_weights) for nats, part in pairs))
 
-    def nats(self, parts: Sequence[MicroBatch], keys: Sequence[mx.array] | None = None) -> list[Floats]:
-        """The loss of each supervised token, (n,) float32, of each part; with dropout if there are `keys`."""
-        positions, targets = zip(*(supervised(part) for part in parts), strict=True)
-        hidden = self._streams.map(self._hidden, parts, positions, keys or [None] * len(parts))
+    def nats(
+        self,
+        parts: Sequence[MicroBatch],
+        keys: Sequence[mx.array] | None = None,
+        choices: Sequence[TokenIds] | None = None,
+    ) -> list[Floats]:
+        """The loss of each supervised token, (n,) float32, of each part; with dropout if there are `keys`.
+
+        With `choices` (n, k) for each part it is that of these ids, (n, k).
+        """
+        of_parts = [supervised(part, ids) for part, ids in zip(parts, of_each(parts, choices), strict=True)]
+        positions, targets = zip(*of_parts, strict=True)
+        hidden = self._streams.map(self._hidden, parts, positions, of_each(parts, keys))
         self._streams.evaluate(*hidden)
         nats = self._network.head.loss(mx.concatenate(hidden), mx.concatenate(list(targets)), gradient=False).nats
-        return np.split(nats, np.cumsum([ids.size for ids in targets])[:-1])
+        return np.split(nats, np.cumsum([len(ids) for ids in targets])[:-1])
 
     def _hidden(self, part: MicroBatch, positions: mx.array, keys: mx.array | None) -> mx.array:
         if keys is None:
@@ -157,14 +173,11 @@ class EagerPasses:
         return self._network.hidden(part, positions)
 
 
-def _slopes(passes: Sequence[_Passes], nats: Floats, objective: Objective) -> tuple[float, Floats]:
-    """An objective's loss, and its slopes by the loss of each row of all passes, (n,)."""
-    ends = np.cumsum([batch.targets.size for batch in passes])[:-1]
-    total, slopes = objective(np.split(-nats, ends))
-    return total, -np.concatenate(slopes)
+def supervised(batch: MicroBatch, choices: TokenIds | None = None) -> tuple[mx.array, mx.array]:
+    """Flat positions in (rows * length) whose next token is supervised, (n,), and those next tokens' ids, (n,).
 
-
-def supervised(batch: MicroBatch) -> tuple[mx.array, mx.array]:
-    """Flat positions in (rows * length) whose next token is supervised, and those next tokens' ids; both (n,) int32."""
+    Or the ids (n, k) that were chosen for them. Both are int32.
+    """
     positions = np.flatnonzero(batch.weights[:, 1:].reshape(-1) > 0).astype(np.int32)
-    return mx.array(positions), mx.array(batch.ids[:, 1:].reshape(-1)[positions])
+    ids = batch.ids[:, 1:].reshape(-1)[positions] if choices is None else choices
+    return mx.array(positions), mx.array(ids)

@@ -8,12 +8,13 @@ place, in numpy, while it is in the processor's cache; the softmax is kept up to
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import mlx.core as mx
 import numpy as np
-from numpy.typing import NDArray
 
 from gemmalocal.backends.mlx import device
+from gemmalocal.backends.protocol import TokenIds
 from gemmalocal.weights.tensors import Floats
 
 TILE = 16384  # columns of the vocabulary at once
@@ -21,14 +22,34 @@ ROWS = 512  # rows at once; with TILE, 32 MiB of logits
 BLOCK = 1 << 18  # elements that a thread takes: 1 MiB, a processor's second cache
 
 
-def loss(
-    weight: mx.array, hidden: mx.array, targets: NDArray[np.int32], softcap: float | None, gradient: bool
-) -> tuple[Floats, mx.array | None]:
-    """Cross-entropy (n,) of `hidden @ weight.T` against `targets` (n,), and its sum's gradient (n, width), float32.
+class Scored(NamedTuple):
+    """Of n rows at k ids each: `nats` (n, k), float32, and what a gradient by the hidden states is made of.
+
+    `mean` (n, width) are the head's weights averaged by softmax, None if not asked for; `derivatives` (n, k) the
+    softcap's at these ids.
+    """
+
+    nats: Floats
+    mean: mx.array | None
+    derivatives: Floats
+
+    def gradient(self, weight: mx.array, ids: TokenIds, slopes: Floats) -> mx.array:
+        """(n, width), float32, of a loss whose slopes by `nats` are (n, k); `ids` (n, k) as they were asked for."""
+        assert self.mean is not None
+        gradient = self.mean * mx.array(slopes.sum(axis=1, keepdims=True, dtype=np.float32))
+        by_id = mx.array(slopes * self.derivatives)
+        for column in range(ids.shape[1]):  # one by one: the weights of all ids would be (n, k, width)
+            gradient = gradient - weight[mx.array(ids[:, column])] * by_id[:, column, None]
+            mx.eval(gradient)
+        return gradient
+
+
+def score(weight: mx.array, hidden: mx.array, ids: TokenIds, softcap: float | None, gradient: bool) -> Scored:
+    """Cross-entropy of `hidden @ weight.T` against each of `ids` (n, k).
 
     `weight` is (vocabulary, width) and `hidden` (n, width), both float32; n should be at most `ROWS`.
     """
-    softmax = _OnlineSoftmax(targets, softcap)
+    softmax = _OnlineSoftmax(ids, softcap)
     weighted = mx.zeros(hidden.shape)  # of the tiles so far: exp(logit - highest) times the weights
     with ThreadPoolExecutor(device.blas_threads()) as threads:
         for start in range(0, weight.shape[0], TILE):
@@ -40,26 +61,21 @@ def loss(
                 # `logits` is MLX's own memory, in which numpy has left their exponentials.
                 weighted = mx.addmm(weighted * mx.array(softmax.rescale)[:, None], logits, tile)
                 mx.eval(weighted)
-    nats = softmax.highest + np.log(softmax.sums) - softmax.target_logits
-    if not gradient:
-        return nats, None
-    # The softmax's mean of the weights, minus the target's weights; both with the softcap's derivative.
-    target_weights = weight[mx.array(targets)] * mx.array(softmax.target_derivatives)[:, None]
-    hidden_gradient = weighted / mx.array(softmax.sums)[:, None] - target_weights
-    mx.eval(hidden_gradient)
-    return nats, hidden_gradient
+    nats = (softmax.highest + np.log(softmax.sums))[:, None] - softmax.logits
+    mean = weighted / mx.array(softmax.sums)[:, None] if gradient else None
+    return Scored(nats, mean, softmax.derivatives)
 
 
 class _OnlineSoftmax:
-    """Of n rows over the tiles seen so far; every attribute is (n,) float32."""
+    """Of n rows over the tiles seen so far, and the logits at `ids` (n, k); every attribute is float32."""
 
-    def __init__(self, targets: NDArray[np.int32], softcap: float | None) -> None:
-        self._targets, self._softcap = targets, softcap
-        self.highest = np.full(len(targets), -np.inf, np.float32)
-        self.sums = np.zeros(len(targets), np.float32)  # of exp(logit - highest)
-        self.target_logits = np.zeros(len(targets), np.float32)
-        self.target_derivatives = np.ones(len(targets), np.float32)  # of the softcap, at the targets' logits
-        self.rescale = np.ones(len(targets), np.float32)  # what the last tile multiplied the sums before it by
+    def __init__(self, ids: TokenIds, softcap: float | None) -> None:
+        self._ids, self._softcap = ids, softcap
+        self.highest = np.full(len(ids), -np.inf, np.float32)  # (n,)
+        self.sums = np.zeros(len(ids), np.float32)  # (n,), of exp(logit - highest)
+        self.rescale = np.ones(len(ids), np.float32)  # (n,), what the last tile multiplied the sums before it by
+        self.logits = np.zeros(ids.shape, np.float32)  # (n, k)
+        self.derivatives = np.ones(ids.shape, np.float32)  # (n, k), of the softcap where it gave these
 
     def add_tile(self, logits: Floats, start: int, threads: ThreadPoolExecutor) -> None:
         """Take a tile (n, columns) whose first column is `start`; leave in it what `hidden`'s gradient is a sum over.
@@ -77,11 +93,12 @@ class _OnlineSoftmax:
             np.tanh(np.divide(logits, self._softcap, out=logits), out=logits)
             derivative = 1 - logits * logits
             logits *= self._softcap
-        columns = self._targets[rows] - start
-        inside = np.flatnonzero((columns >= 0) & (columns < logits.shape[1]))  # rows whose target is in this tile
-        self.target_logits[rows][inside] = logits[inside, columns[inside]]
+        columns = self._ids[rows] - start
+        inside = np.nonzero((columns >= 0) & (columns < logits.shape[1]))  # of the ids, those in this tile
+        places = inside[0], columns[inside]
+        self.logits[rows][inside] = logits[places]
         if derivative is not None:
-            self.target_derivatives[rows][inside] = derivative[inside, columns[inside]]
+            self.derivatives[rows][inside] = derivative[places]
         # Sums so far were of exp(logit - the highest so far): they are brought to the new one.
         highest = np.maximum(self.highest[rows], logits.max(axis=1))
         rescale = np.exp(self.highest[rows] - highest)

@@ -24,7 +24,7 @@ from gemmalocal.backends.mlx.passes import EagerPasses, Network
 from gemmalocal.backends.mlx.streams import Streams
 from gemmalocal.backends.mlx.trainable import Trainable
 from gemmalocal.backends.process_group import ALONE, Group
-from gemmalocal.backends.protocol import Memory, Objective, Sampling, TokenValues, Update
+from gemmalocal.backends.protocol import Memory, Objective, Sampling, TokenIds, TokenValues, Update
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.errors import ModelError
 from gemmalocal.recipe.schema import Recipe
@@ -88,11 +88,16 @@ class MlxTrainer:
         self._weight = 0.0  # of these tokens
         self._parts: float = 0
 
-    def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
+    def accumulate(
+        self,
+        parts: Sequence[MicroBatch],
+        objective: Objective | None = None,
+        choices: Sequence[TokenIds] | None = None,
+    ) -> None:
         """Add the summed loss and gradient of micro-batches that run side by side, one on each stream."""
         keys = [self._dropout_keys(part.number) for part in parts]
         with translated():
-            loss, gradient = self._passes(parts, keys, objective)
+            loss, gradient = self._passes(parts, keys, objective, choices)
             if self._gradient:
                 gradient = [added + part for added, part in zip(self._gradient, gradient, strict=True)]
             previous, self._gradient, self._loss = self._loss, gradient, self._loss + loss
@@ -149,11 +154,13 @@ class MlxTrainer:
             loss = self._passes.loss(parts)
         return loss, sum(part.weight for part in parts)
 
-    def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
-        """Of the supervised tokens of micro-batches, in nats."""
+    def log_probabilities(
+        self, parts: Sequence[MicroBatch], dropout: bool = False, choices: Sequence[TokenIds] | None = None
+    ) -> list[TokenValues]:
+        """Of the supervised tokens of micro-batches, or of the ids chosen for them, in nats."""
         keys = [self._dropout_keys(part.number) for part in parts] if dropout else None
         with translated():
-            return [-nats for nats in self._passes.nats(parts, keys)]
+            return [-nats for nats in self._passes.nats(parts, keys, choices)]
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""

@@ -3,10 +3,18 @@
 The gradient with respect to the hidden states is known as soon as the loss is. The vocabulary is taken in tiles; the
 softmax is kept up to date from tile to tile (https://arxiv.org/abs/1805.02867), as is the product of the tile's
 probabilities with its weights, of which the gradient is made. Masked rows never reach the head.
+
+A row is asked for its log-probability at one id, or at k of them; any objective over these is a slope by each. With
+s the softmax of a row's logits (and c' the derivative of their softcap), the gradient by its hidden state is
+
+    sum_k slope_k (s c') W - sum_k slope_k c'_k W[id_k]         of slopes by -log s_k
+
+whose first product is made with the loss and needs no slopes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -19,13 +27,49 @@ TILE, ROWS = 8192, 512  # columns of the vocabulary and rows at once: 16 MiB of 
 
 
 class Loss(NamedTuple):
-    """Cross-entropy of each row in nats (n,), and the sum's gradient (n, width), float32, unless it was not asked for.
+    """Cross-entropy at each id in nats, (n,) or (n, k), and the sum's gradient (n, width), unless it was not asked for.
 
-    Nothing here waits for the device.
+    Both are float32. Nothing here waits for the device.
     """
 
     nats: Tensor
     hidden_gradient: Tensor | None
+
+
+class _Scored(NamedTuple):
+    """Of n rows at ids (n, k): `nats` (n, k), and what a gradient by their hidden states is made of, if asked for.
+
+    `mean` (n, width) are the head's weights averaged by softmax; `softcap_slope` (n, k) is None without a softcap.
+    """
+
+    ids: Tensor
+    nats: Tensor
+    mean: Tensor | None
+    softcap_slope: Tensor | None
+
+
+class Scores:
+    """What a frozen head says of rows, and any gradient of it: `nats` are shaped as the ids, (n,) or (n, k)."""
+
+    def __init__(self, weight: Tensor, chunks: Sequence[_Scored], shape: torch.Size) -> None:
+        self._weight, self._chunks, self._shape = weight, chunks, shape
+        self.nats = torch.cat([chunk.nats for chunk in chunks]).view(shape)
+
+    @torch.no_grad()
+    def gradient(self, weights: Tensor | None = None) -> Tensor:
+        """(n, width), of the sum of `nats` by `weights`, shaped alike and each 1 if not given; to be asked once."""
+        by_id = torch.ones_like(self.nats) if weights is None else weights
+        rows = [len(chunk.ids) for chunk in self._chunks]
+        by_chunk = by_id.reshape(len(by_id), -1).split(rows)
+        return torch.cat([self._of_chunk(*both) for both in zip(self._chunks, by_chunk, strict=True)])
+
+    def _of_chunk(self, chunk: _Scored, weights: Tensor) -> Tensor:
+        assert chunk.mean is not None
+        gradient = chunk.mean.mul_(weights.sum(1, keepdim=True))
+        by_id = weights if chunk.softcap_slope is None else weights * chunk.softcap_slope
+        for column in range(by_id.shape[1]):  # one by one: the weights of all ids would be (n, k, width)
+            gradient.sub_(self._weight[chunk.ids[:, column]] * by_id[:, column, None])
+        return gradient
 
 
 class Head:
@@ -46,22 +90,32 @@ class Head:
 
     @torch.no_grad()
     def loss(self, hidden: Tensor, targets: Tensor, gradient: bool = True, weights: Tensor | None = None) -> Loss:
-        """The loss of `hidden` (n, width) against the ids `targets` (n,).
+        """The loss of `hidden` (n, width) against ids, `targets` (n,) or (n, k).
 
-        The gradient is that of the sum by `weights` (n,), each 1 if they are not given.
+        The gradient is that of the sum by `weights`, shaped as the ids, each 1 if they are not given.
         """
-        trained = self.trained and gradient
-        size = HEAD_ROWS if trained else ROWS
-        by_row = torch.ones_like(hidden[:, 0]) if weights is None else weights
+        if self.trained and gradient:
+            return self._trained_loss(hidden, targets, weights)
+        scores = self.scores(hidden, targets, gradient)
+        return Loss(scores.nats, scores.gradient(weights) if gradient else None)
+
+    @torch.no_grad()
+    def scores(self, hidden: Tensor, targets: Tensor, gradient: bool = True) -> Scores:
+        """As `loss`, but for weights that are not known yet; of a head that is not trained."""
+        ids = targets.reshape(len(targets), -1)
+        chunks = zip(hidden.split(ROWS), ids.split(ROWS), strict=True)
+        return Scores(self._weight, [self._in_tiles(*chunk, gradient) for chunk in chunks], targets.shape)
+
+    def _trained_loss(self, hidden: Tensor, targets: Tensor, weights: Tensor | None) -> Loss:
+        by_id = torch.ones_like(targets, dtype=torch.float32) if weights is None else weights
         chunks = [
-            self._trained_chunk(rows, ids, row_weights) if trained else self._in_tiles(rows, ids, gradient)
-            for rows, ids, row_weights in zip(hidden.split(size), targets.split(size), by_row.split(size), strict=True)
+            self._trained_chunk(rows, ids.reshape(len(ids), -1), by_row.reshape(len(ids), -1))
+            for rows, ids, by_row in zip(
+                hidden.split(HEAD_ROWS), targets.split(HEAD_ROWS), by_id.split(HEAD_ROWS), strict=True
+            )
         ]
-        nats = torch.cat([chunk.nats for chunk in chunks])
-        if not gradient:
-            return Loss(nats, None)
-        hidden_gradient = torch.cat([chunk.hidden_gradient for chunk in chunks if chunk.hidden_gradient is not None])
-        return Loss(nats, hidden_gradient if trained or weights is None else hidden_gradient.mul_(by_row.unsqueeze(1)))
+        nats, gradients = zip(*chunks, strict=True)
+        return Loss(torch.cat(nats).view(targets.shape), torch.cat(gradients))
 
     def _capped(self, logits: Tensor) -> Tensor:
         return logits.div_(self._softcap).tanh_().mul_(self._softcap) if self._softcap else logits
@@ -70,8 +124,8 @@ class Head:
         """The softcap's derivative where it gave `logits`."""
         return 1 - (logits / self._softcap).square_() if self._softcap else None
 
-    def _in_tiles(self, hidden: Tensor, ids: Tensor, gradient: bool) -> Loss:
-        """`loss` of so few rows that their logits of one tile may be in memory."""
+    def _in_tiles(self, hidden: Tensor, ids: Tensor, gradient: bool) -> _Scored:
+        """`scores` of so few rows, at ids (n, k), that their logits of one tile may be in memory."""
         # Running over the tiles, for each row: the highest logit (n, 1), the sum of exp(logit - highest) (n, 1), and,
         # for the gradient, the sum of the vocabulary's weights by these (n, width).
         highest = hidden.new_full((len(hidden), 1), -torch.inf, dtype=torch.float32)
@@ -88,29 +142,29 @@ class Head:
             if gradient:
                 probabilities = probabilities if softcap_slope is None else probabilities.mul_(softcap_slope)
                 weighted_sum.mul_(rescale).add_(product(probabilities.to(hidden.dtype), tile))
-        target_weights = self._weight[ids]
-        target_logits = self._capped(torch.linalg.vecdot(hidden.float(), target_weights.float()).unsqueeze(1))
-        nats = (highest + normalizer.log() - target_logits).squeeze(1)
-        if not gradient:
-            return Loss(nats, None)
-        # The gradient: the weights averaged by the probabilities, less those of the target.
-        softcap_slope = self._softcap_slope(target_logits)
-        target_weights = target_weights if softcap_slope is None else target_weights * softcap_slope
-        return Loss(nats, weighted_sum.div_(normalizer).sub_(target_weights))
+        mean = weighted_sum.div_(normalizer) if gradient else None
+        logits = self._logits_at(hidden, ids)
+        return _Scored(ids, highest + normalizer.log() - logits, mean, self._softcap_slope(logits))
 
-    def _trained_chunk(self, hidden: Tensor, ids: Tensor, weights: Tensor) -> Loss:
-        """`loss` of so few rows that their logits may be in memory; the weights' gradient is added to their `grad`."""
+    def _logits_at(self, hidden: Tensor, ids: Tensor) -> Tensor:
+        """The logits at ids (n, k), float32, of products that are."""
+        columns = [torch.linalg.vecdot(hidden.float(), self._weight[column].float()) for column in ids.unbind(1)]
+        return self._capped(torch.stack(columns, 1))
+
+    def _trained_chunk(self, hidden: Tensor, ids: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss (n, k) and gradient (n, width) of so few rows that their logits may be in memory.
+
+        The weights' gradient is added to their `grad`.
+        """
         logits = self._capped(hidden @ self._weight.T)
         softcap_slope = self._softcap_slope(logits)
-        columns = ids.unsqueeze(1)
         log_normalizer = logits.logsumexp(1, keepdim=True)
-        nats = (log_normalizer - logits.gather(1, columns)).squeeze(1)
-        # (n, vocabulary): the probabilities, less 1 at the targets, by the softcap's derivative.
-        logit_gradient = logits.sub_(log_normalizer).exp_()
-        logit_gradient.scatter_add_(1, columns, logit_gradient.new_full(columns.shape, -1.0))
-        logit_gradient.mul_(weights.unsqueeze(1))
+        nats = log_normalizer - logits.gather(1, ids)
+        # (n, vocabulary): the probabilities by all weights, less these at the ids, by the softcap's derivative.
+        logit_gradient = logits.sub_(log_normalizer).exp_().mul_(weights.sum(1, keepdim=True))
+        logit_gradient.scatter_add_(1, ids, -weights)
         logit_gradient = logit_gradient if softcap_slope is None else logit_gradient.mul_(softcap_slope)
         if self._weight.grad is None:
             self._weight.grad = torch.zeros_like(self._weight)
         self._weight.grad.addmm_(logit_gradient.T, hidden)
-        return Loss(nats, logit_gradient @ self._weight)
+        return nats, logit_gradient @ self._weight

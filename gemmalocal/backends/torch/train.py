@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gemmalocal.backends import decoding, full_model, lora_init, peft_adapter
 from gemmalocal.backends.process_group import ALONE, Group
-from gemmalocal.backends.protocol import Memory, Objective, Sampling, TokenValues, Update
+from gemmalocal.backends.protocol import Memory, Objective, Sampling, TokenIds, TokenValues, Update, of_each
 from gemmalocal.backends.torch import attention, cpu_memory, device, frozen_linear, lora, model, optimizers
 from gemmalocal.backends.torch.distributed import TorchGroup
 from gemmalocal.backends.torch.errors import translated
@@ -82,11 +82,16 @@ class TorchTrainer:
         self._batch_count = 0  # micro-batches of all steps so far: with the seed, the whole random state
         self._nats, self._tokens, self._weight, self._parts = list[Tensor](), 0, 0.0, 0
 
-    def accumulate(self, parts: Sequence[MicroBatch], objective: Objective | None = None) -> None:
+    def accumulate(
+        self,
+        parts: Sequence[MicroBatch],
+        objective: Objective | None = None,
+        choices: Sequence[TokenIds] | None = None,
+    ) -> None:
         """Add the summed loss and gradient of micro-batches, one after the other unless an objective couples them."""
         with translated():
             if objective is not None:
-                self._accumulate_by(objective, parts)
+                self._accumulate_by(objective, parts, choices)
             for part in parts if objective is None else []:
                 # The head gives loss and gradient (n, width) at once; backward goes on with it through the layers.
                 hidden, packed = self._forward(part)
@@ -97,26 +102,27 @@ class TorchTrainer:
             self._weight += sum(part.weight for part in parts)
             self._parts += len(parts)
 
-    def _accumulate_by(self, objective: Objective, parts: Sequence[MicroBatch]) -> None:
+    def _accumulate_by(
+        self, objective: Objective, parts: Sequence[MicroBatch], choices: Sequence[TokenIds] | None
+    ) -> None:
         """The forward passes of all parts are kept until the slopes are known."""
-        forward, trained = [self._forward(part) for part in parts], self._head.trained
+        forward = [self._forward(part, ids) for part, ids in zip(parts, of_each(parts, choices), strict=True)]
         # A trained head's own gradient is a sum over rows, which must be weighted first: it is asked twice.
-        losses = [self._head.loss(hidden.detach(), part.targets, gradient=not trained) for hidden, part in forward]
-        total, slopes = objective([-loss.nats.cpu().numpy() for loss in losses])
-        for (hidden, part), loss, slope in zip(forward, losses, slopes, strict=True):
+        trained = self._head.trained
+        scores = [self._head.scores(hidden.detach(), part.targets, gradient=not trained) for hidden, part in forward]
+        total, slopes = objective([-of_part.nats.cpu().numpy() for of_part in scores])
+        for (hidden, part), of_part, slope in zip(forward, scores, slopes, strict=True):
             weights = device.placed(-slope.astype(np.float32), self._device)
             if trained:
-                gradient = self._head.loss(hidden.detach(), part.targets, weights=weights).hidden_gradient
+                hidden.backward(self._head.loss(hidden.detach(), part.targets, weights=weights).hidden_gradient)
             else:
-                assert loss.hidden_gradient is not None
-                gradient = loss.hidden_gradient * weights[:, None]
-            hidden.backward(gradient)
+                hidden.backward(of_part.gradient(weights))
         self._nats.append(torch.tensor([total], dtype=torch.float64))
 
-    def _forward(self, part: MicroBatch) -> tuple[Tensor, _Packed]:
+    def _forward(self, part: MicroBatch, choices: TokenIds | None = None) -> tuple[Tensor, _Packed]:
         """Hidden states (n, width), with their graph, and what they should predict."""
         self._set_dropout_seeds(part.number)
-        packed = self._packed(part)
+        packed = self._packed(part, choices)
         return self._hidden(packed), packed
 
     def _set_dropout_seeds(self, number: int) -> None:
@@ -129,7 +135,7 @@ class TorchTrainer:
         for adapter in self._adapters:
             adapter.set_dropout_seed(None)
 
-    def _packed(self, batch: MicroBatch) -> _Packed:
+    def _packed(self, batch: MicroBatch, choices: TokenIds | None = None) -> _Packed:
         """Each row up to its last supervised token: what comes later, padding included, changes nothing."""
         supervised = batch.weights[:, 1:] > 0
         # (rows, length) masks: of each row, the positions up to its last supervised one are kept, and laid end to end.
@@ -139,7 +145,7 @@ class TorchTrainer:
             batch.ids[:, :-1][kept],
             np.nonzero(kept)[1],
             np.flatnonzero(supervised[kept]),
-            batch.ids[:, 1:][supervised],
+            batch.ids[:, 1:][supervised] if choices is None else choices,
         )
         ids, positions, places, targets = (device.placed(array.astype(np.int64), self._device) for array in arrays)
         token_weights = batch.token_weights
@@ -205,21 +211,25 @@ class TorchTrainer:
             total = device.summed([nats * device.placed(part.token_weights, self._device) for nats, part in by_part])
         return total, sum(part.weight for part in parts)
 
-    def log_probabilities(self, parts: Sequence[MicroBatch], dropout: bool = False) -> list[TokenValues]:
-        """Of the supervised tokens of micro-batches, in nats."""
+    def log_probabilities(
+        self, parts: Sequence[MicroBatch], dropout: bool = False, choices: Sequence[TokenIds] | None = None
+    ) -> list[TokenValues]:
+        """Of the supervised tokens of micro-batches, or of the ids chosen for them, in nats."""
         with translated():
-            return [-nats.cpu().numpy() for nats in self._nats_of(parts, dropout)]
+            return [-nats.cpu().numpy() for nats in self._nats_of(parts, dropout, choices)]
 
     @torch.no_grad()
-    def _nats_of(self, parts: Sequence[MicroBatch], dropout: bool) -> list[Tensor]:
-        """The loss of each supervised token, (n,), of each part."""
+    def _nats_of(
+        self, parts: Sequence[MicroBatch], dropout: bool, choices: Sequence[TokenIds] | None = None
+    ) -> list[Tensor]:
+        """The loss of each supervised token, (n,), or of the ids chosen for it, (n, k), of each part."""
         nats = []
-        for part in parts:
+        for part, ids in zip(parts, of_each(parts, choices), strict=True):
             if dropout:
                 self._set_dropout_seeds(part.number)
             else:
                 self._switch_dropout_off()
-            packed = self._packed(part)
+            packed = self._packed(part, ids)
             nats.append(self._head.loss(self._hidden(packed), packed.targets, gradient=False).nats)
         return nats
 
