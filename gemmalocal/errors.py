@@ -1,7 +1,7 @@
 """Everything that can go wrong, said to a person: what happened, what to do, and an exit code.
 
 Exit codes: 0 finished, 1 failed, 2 recipe, data or usage, 3 model or backend missing, 4 killed or out of memory,
-130 interrupted.
+130 interrupted. A report that was made, and printed, ends with 3 if its run hurts.
 """
 
 from __future__ import annotations

@@ -187,6 +187,11 @@ class Generator(Protocol):
         Raises `OutOfMemory`.
         """
 
+    def logits(self, examples: Sequence[Example], voice: int) -> Iterator[NDArray[np.float32]]:
+        """A voice's logits (n, vocabulary) of the tokens to be predicted, by `scoring.parts`; whoever gets them may
+        write on them. Raises `OutOfMemory`.
+        """
+
 
 class Backend(Protocol):
     """A module satisfies it."""

@@ -1,8 +1,11 @@
-"""What scoring is for any engine: which tokens are predicted, and their figures summed by example, a part at a time."""
+"""What scoring is for any engine: which tokens are predicted, and their figures summed by example, a part at a time.
+
+Models that share no weights, or no engine, read the same parts in step, so that no distribution is kept.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +16,7 @@ from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
 
 TOKENS = 64  # whose logits (of all voices together) are in memory at once
+APART = 32  # the same of each of several models
 
 
 class Predicted(NamedTuple):
@@ -36,11 +40,37 @@ def summed(
 ) -> Scores:
     """Sums by example of what `figures` gives for a part of the tokens: loss and KL, (voices, n) each."""
     nats, kl = np.zeros((examples, voices)), np.zeros((examples, voices))
-    step = max(1, TOKENS // voices)
-    for start in range(0, len(tokens.rows), step):
-        here = slice(start, start + step)
-        part = Predicted(tokens.rows[here], tokens.places[here], tokens.targets[here])
+    for part in parts(tokens, max(1, TOKENS // voices)):
         losses, divergences = figures(part)
         np.add.at(nats, part.rows, losses.T)
         np.add.at(kl, part.rows, divergences.T)
     return Scores(nats, kl)
+
+
+def parts(tokens: Predicted, size: int = APART) -> Iterator[Predicted]:
+    """The same tokens, so many at a time."""
+    for start in range(0, len(tokens.rows), size):
+        here = slice(start, start + size)
+        yield Predicted(tokens.rows[here], tokens.places[here], tokens.targets[here])
+
+
+def across(examples: Sequence[Example], models: Sequence[Iterator[Floats]]) -> Scores:
+    """What models that share nothing make of the same examples, each by its `Generator.logits` of them."""
+    tokens = predicted(examples)
+    nats, kl = np.zeros((len(examples), len(models))), np.zeros((len(examples), len(models)))
+    for part, *of_models in zip(parts(tokens), *models, strict=True):
+        first: Floats | None = None
+        for model, logits in enumerate(of_models):
+            scores = _log_softmax(logits)
+            first = scores if first is None else first
+            np.add.at(nats[:, model], part.rows, -scores[np.arange(len(scores)), part.targets])
+            if model:
+                np.add.at(kl[:, model], part.rows, np.einsum("nv,nv->n", np.exp(first), first - scores))
+    return Scores(nats, kl)
+
+
+def _log_softmax(logits: Floats) -> Floats:
+    """Log-probabilities (n, vocabulary) by logits of the same shape, which are overwritten."""
+    logits -= logits.max(-1, keepdims=True)
+    logits -= np.log(np.exp(logits).sum(-1, keepdims=True, dtype=np.float64)).astype(np.float32)
+    return logits

@@ -20,8 +20,11 @@ def run_for_report(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]
         shutil.rmtree(job.directory, ignore_errors=True)
 
 
-def follow_for_report(job: processes.Job, ending: str = ENDING) -> tuple[int, dict[str, Any]]:
-    """Follow a job whose answer is a report: its exit code, and the report. `ending` is said to the first Ctrl-C."""
+def follow_for_report(job: processes.Job, ending: str = ENDING, stoppable: bool = True) -> tuple[int, dict[str, Any]]:
+    """Follow a job whose answer is a report: its exit code, and the report.
+
+    `ending` is said to the first Ctrl-C, which asks it to stop; it only looks away from one that is not `stoppable`.
+    """
     printer, reports = EventPrinter(), list[dict[str, Any]]()
 
     def tell(event: Event) -> None:
@@ -31,7 +34,7 @@ def follow_for_report(job: processes.Job, ending: str = ENDING) -> tuple[int, di
             printer(event)
 
     try:
-        code = follow(job, tell, ending=ending)
+        code = follow(job, tell, stoppable=stoppable, ending=ending)
     finally:
         printer.close()
     return code, reports[-1] if reports else {}

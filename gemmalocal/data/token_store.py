@@ -138,9 +138,11 @@ class Examples(Sequence[Example]):
         """Each of them (or each pair) as often as `times`, (rows,) int64, says of its stored row."""
         return self._groups_at(np.repeat(np.arange(self.groups), times[self._chosen[:: self.group]]))
 
-    def good(self) -> Examples:
-        """Of answers that were rated one by one the good ones; else all."""
-        return self._at(np.flatnonzero(self.labels)) if self.kind == "rated" and self.labels is not None else self
+    def rated(self, good: bool) -> Examples:
+        """Of answers that were rated one by one the good ones, or the bad ones; of others all are good."""
+        if self.kind != "rated" or self.labels is None:
+            return self if good else self[:0]
+        return self._at(np.flatnonzero(self.labels == good))
 
     def _groups_at(self, numbers: NDArray[np.int64]) -> Examples:
         return self._at((numbers[:, None] * self.group + np.arange(self.group)).ravel())

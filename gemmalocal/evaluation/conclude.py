@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from gemmalocal.evaluation import verdict
 from gemmalocal.evaluation.measured import Answer, Measured, MeasuredRow, MeasuredText
 from gemmalocal.evaluation.metrics import Metric
-from gemmalocal.evaluation.preferred import preferred
+from gemmalocal.evaluation.preferred import Preferred, Rated, preferred, rated
 from gemmalocal.evaluation.statistics import (
     Interval,
     bootstrap_p,
@@ -36,14 +37,16 @@ def conclude(measured: Measured, metric: Metric) -> dict[str, Any]:
     rows = measured.rows
     evidence = evidence_of(measured, metric)
     kept = [row for row in rows if not row.leak]
-    without = Measured(kept, measured.texts, measured.questions)
+    without = replace(measured, rows=kept)
     leaks = [{"source": row.source, "copies": row.leak, "text": row.prompt + row.reference} for row in rows if row.leak]
     return {
         "verdict": verdict.word(evidence),
         "sentence": verdict.sentence(evidence),
+        "against": measured.against,
         "rows": len(rows),
         "documents": len({row.cluster for row in rows}),
-        "pairs": pair_figures(evidence),
+        "pairs": pair_figures(evidence.pairs),
+        "rated": pair_figures(evidence.rated),
         "loss": loss_figures(rows, evidence),
         "metric": {"name": metric.name, "about": metric.about, "decides": metric.decides},
         "answers": answer_figures(rows, metric, evidence.chance),
@@ -51,7 +54,7 @@ def conclude(measured: Measured, metric: Metric) -> dict[str, Any]:
         "forgetting": forgetting(measured, evidence),
         "leakage": {
             "rows": leaks,
-            "without": _brief(evidence_of(without, metric)) if leaks and kept else None,
+            "without": brief(without, metric) if leaks and kept else None,
         },
         "limits": limits(rows, metric, evidence),
     }
@@ -76,13 +79,14 @@ def evidence_of(measured: Measured, metric: Metric) -> Evidence:
         neutral=_neutral(measured.texts),
         kl=_mean_kl(measured.texts),
         pairs=preferred(rows),
+        rated=rated(rows, measured.bad),
+        against=measured.against,
     )
 
 
-def pair_figures(evidence: Evidence) -> dict[str, Any] | None:
-    """The win rate of a run that learned from pairs."""
-    pairs = evidence.pairs
-    return pairs and {**pairs._asdict(), "share": pairs.share._asdict(), "p": pairs.p}
+def pair_figures(preferences: Preferred | Rated | None) -> dict[str, Any] | None:
+    """The win rate of a run that learned from pairs, or from ratings."""
+    return preferences and {**preferences._asdict(), "share": preferences.share._asdict(), "p": preferences.p}
 
 
 def difference(rows: Sequence[MeasuredRow]) -> Interval:
@@ -286,9 +290,15 @@ def limits(rows: Sequence[MeasuredRow], metric: Metric, evidence: Evidence) -> d
     return figures
 
 
-def _brief(evidence: Evidence) -> dict[str, Any]:
-    """The verdict once more, for a part of the rows."""
-    return {"verdict": verdict.word(evidence), "sentence": verdict.sentence(evidence), "rows": evidence.rows}
+def brief(measured: Measured, metric: Metric) -> dict[str, Any]:
+    """The verdict once more, for a part of the rows, or beside another model."""
+    evidence = evidence_of(measured, metric)
+    return {
+        "against": measured.against,
+        "verdict": verdict.word(evidence),
+        "sentence": verdict.sentence(evidence),
+        "rows": evidence.rows,
+    }
 
 
 def compared(names: Sequence[str], rows: Sequence[Sequence[MeasuredRow]]) -> list[dict[str, Any]]:

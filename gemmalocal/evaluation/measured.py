@@ -64,8 +64,13 @@ class MeasuredQuestion:
 
 @dataclass(frozen=True)
 class Measured:
-    """All of it."""
+    """All of it; where answers were rated, `rows` are the good ones, and `bad` has the losses of the others.
+
+    `against` is who stands under `base`: the base model, or another run by its name.
+    """
 
     rows: list[MeasuredRow]
     texts: list[MeasuredText] = field(default_factory=list)
     questions: list[MeasuredQuestion] = field(default_factory=list)
+    bad: list[Loss] = field(default_factory=list)
+    against: str = "base"

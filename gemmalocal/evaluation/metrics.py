@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
-import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
-from typing import Any
 
+from gemmalocal.evaluation import calls
+from gemmalocal.evaluation.json_values import leaves, parsed
 from gemmalocal.evaluation.overlap import chrf, rouge_l
 
-NAMES = ("auto", "exact", "number", "json", "label", "rouge")
+NAMES = ("auto", "exact", "number", "json", "tools", "label", "rouge")
 NUMBER = re.compile(r"[-+\N{MINUS SIGN}]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 MARKED = re.compile(r"####\s*|\\boxed\{|\b(?:answer|result|antwort|ergebnis)\s*(?:is|=|:|ist|lautet)\s*", re.IGNORECASE)
 QUOTES = "\"'`*_\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\N{DOUBLE LOW-9 QUOTATION MARK}"
-FENCE = re.compile(r"^```\w*\s*\n(.*?)\n?```\s*$", re.DOTALL)
 SHORT, LABELS, OFTEN = 6, 20, 5  # words of a short answer; labels at most; rows that a label has on average at least
 MOST_LABEL_WORDS = 5
 NEARLY_ALL = 0.95
@@ -52,6 +50,8 @@ def found(references: Sequence[str]) -> str:
     filled = [reference for reference in references if reference.strip()]
     if not filled:
         return "rouge"
+    if _share(filled, lambda text: bool(calls.calls(text))) >= NEARLY_ALL:
+        return "tools"
     if _share(filled, lambda text: isinstance(parsed(text), dict | list)) >= NEARLY_ALL:
         return "json"
     if _share(filled, _is_marked_number) >= NEARLY_ALL:
@@ -78,6 +78,8 @@ def metric(name: str, references: Sequence[str]) -> Metric:
     if name == "json":
         shares = {"valid JSON": valid_json, "F1 of keys and values": key_value_f1}
         return Metric(name, "the same JSON value, whatever its order of keys and white space", same_json, shares)
+    if name == "tools":
+        return Metric(name, "the same tools called with the same arguments", calls.same_calls, calls.SHARES)
     if name == "label":
         labels = sorted({normal(reference) for reference in references}, key=len, reverse=True)
         about = f"names this label and no other of the {len(labels)}, once both are written alike: {NORMALIZED}"
@@ -123,17 +125,6 @@ def _is_marked_number(text: str) -> bool:
     return bool(NUMBER.fullmatch(alone)) or (bool(MARKED.search(text)) and number(text) is not None)
 
 
-@lru_cache(REMEMBERED)
-def parsed(text: str) -> Any:
-    """The JSON value that a text is, also in a fence; None if it is none."""
-    fence = FENCE.match(text.strip())
-    try:
-        value = json.loads(fence.group(1) if fence else text, parse_constant=lambda constant: None)
-    except (ValueError, RecursionError):
-        return None
-    return value
-
-
 def valid_json(answer: str, reference: str) -> float:
     """1 if the answer is an object or a list of JSON, else 0."""
     return float(isinstance(parsed(answer), dict | list))
@@ -150,19 +141,6 @@ def _leaf_set(text: str) -> frozenset[tuple[tuple[str | int, ...], str]]:
     """What `leaves` has of a text's value; empty if it is no JSON."""
     value = parsed(text)
     return frozenset() if value is None else frozenset(leaves(value))
-
-
-def leaves(value: Any, path: tuple[str | int, ...] = (), depth: int = 0) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Each value in an object or list, with the way to it; what lies deeper than 50 levels as a whole."""
-    if isinstance(value, dict) and value and depth < 50:
-        for key, inner in value.items():
-            yield from leaves(inner, (*path, str(key)), depth + 1)
-    elif isinstance(value, list) and value and depth < 50:
-        for place, inner in enumerate(value):
-            yield from leaves(inner, (*path, place), depth + 1)
-    else:
-        same = isinstance(value, float) and math.isfinite(value) and value == int(value)
-        yield path, repr(int(value) if same else value)
 
 
 def key_value_f1(answer: str, reference: str) -> float:

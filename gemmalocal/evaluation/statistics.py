@@ -104,6 +104,15 @@ def direction(more: int, fewer: int) -> int:
     return 0 if mcnemar(more, fewer) > ALPHA else 1 if more > fewer else -1
 
 
+def fisher(first: tuple[int, int], second: tuple[int, int]) -> float:
+    """Fisher's exact two-sided p of two counts (yes, no): have both the same share of yes?"""
+    yes, whole, drawn = first[0] + second[0], sum(first) + sum(second), sum(first)
+    counts = range(max(0, drawn - (whole - yes)), min(yes, drawn) + 1)
+    ways = [math.comb(yes, count) * math.comb(whole - yes, drawn - count) for count in counts]
+    own = math.comb(yes, first[0]) * math.comb(whole - yes, first[1])
+    return sum(way for way in ways if way <= own) / sum(ways)
+
+
 def wilson(successes: int, trials: int) -> Interval:
     """Wilson's interval of a share; from 0 to 1 if nothing was tried."""
     if not trials:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gemmalocal.evaluation.preferred import Preferred
+from gemmalocal.evaluation.preferred import Preferred, Rated
 from gemmalocal.evaluation.statistics import ALPHA, Interval, direction, mcnemar
 
 Word = Literal["helps", "no difference", "hurts", "helps but forgets"]
@@ -60,10 +60,12 @@ class Evidence:
     neutral: Interval | None = None
     kl: float | None = None  # of base and tuned on neutral text, nats a token
     pairs: Preferred | None = None  # of a run that learned from pairs
+    rated: Rated | None = None  # of one that learned from ratings
+    against: str = "base"
 
 
 def word(evidence: Evidence) -> Word:
-    """The verdict: pairs decide, where there are some; right answers where they differ enough; else the loss."""
+    """The verdict: pairs or ratings decide, where there are some; right answers where they differ; else the loss."""
     direction = _direction(evidence)
     if direction > 0:
         return "helps but forgets" if forgets(evidence) else "helps"
@@ -71,8 +73,8 @@ def word(evidence: Evidence) -> Word:
 
 
 def _direction(evidence: Evidence) -> int:
-    if evidence.pairs:
-        return evidence.pairs.direction
+    if preferences := evidence.pairs or evidence.rated:
+        return preferences.direction
     answers = evidence.table.direction if evidence.table else 0
     if answers > 0 and evidence.chance is not None and evidence.chance > ALPHA:
         answers = 0  # as many are right by answers of other rows
@@ -105,6 +107,9 @@ def sentence(evidence: Evidence) -> str:
     if pairs := evidence.pairs:
         won = f"{pairs.won} of {pairs.pairs} pairs won, p = {p_value(pairs.p)}"
         parts = [won, f"chosen answers {pairs.chosen:+.1f} nats, rejected {pairs.rejected:+.1f}", loss]
+    if rated := evidence.rated:
+        won = f"{rated.right} of {rated.good + rated.bad} answers moved the right way, p = {p_value(rated.p)}"
+        parts = [won, f"good ones {rated.good_gain:+.1f} nats, bad ones {rated.bad_gain:+.1f}", loss]
     if " in form" in opening:
         parts.append("answers of other rows would do as well: it learned how answers look, not what they say")
     if table := evidence.table:
@@ -114,7 +119,7 @@ def sentence(evidence: Evidence) -> str:
     if evidence.neutral is not None:
         parts.append(f"neutral text {evidence.neutral.value:+.2f}")
     if evidence.kl is not None:
-        parts.append(f"KL to base {evidence.kl:.2f}")
+        parts.append(f"KL to {evidence.against} {evidence.kl:.2f}")
     return f"{opening}: {'; '.join(parts)}."
 
 

@@ -16,25 +16,23 @@ from gemmalocal.workspace import exports
 from gemmalocal.workspace.exports import MADE, PROOF
 
 
-def find(run: Path, form: str) -> Path | None:
+def find(run: Path, form: str, failed: bool = False) -> Path | None:
     """The folder of an export by its label (`gguf-Q8_0`) or the beginning of one (`gguf`); None if there is none.
 
-    Raises `RecipeError` if several begin so, `GemmalocalError` if its proof failed, or if it is not as it was written.
+    Raises `RecipeError` if several begin so, `GemmalocalError` if it is not as it was written, or if its proof failed,
+    unless a `failed` one is wanted too.
     """
     exports.settle(run)
-    exported = {proof.parent.name: proof.parent for proof in (run / MADE).glob(f"[!.]*/{PROOF}")}
-    fitting = [form] if form in exported else sorted(label for label in exported if label.startswith(f"{form}-"))
-    if len(fitting) > 1:
-        raise RecipeError(f"{run.name} has {' and '.join(fitting)}.", f"Name one whole: --form {fitting[0]}")
-    if not fitting:
+    label = exports.whole_label(run, form)
+    if label is None:
         return None
-    folder = exported[fitting[0]]
+    folder = run / MADE / label
     proof: Any = None
     with suppress(OSError, ValueError, RecursionError):
         proof = json.loads((folder / PROOF).read_text(encoding="utf-8"))
     if not isinstance(proof, dict):
         raise _not_whole(run, folder, f"{PROOF} cannot be read")
-    if proof.get("passed") is not True:
+    if proof.get("passed") is not True and not failed:
         raise GemmalocalError(
             f"The export {folder.name} of {run.name} lost what was learned: its proof failed.",
             remedy(folder.name),
@@ -69,7 +67,7 @@ def _not_whole(run: Path, folder: Path, problem: str) -> GemmalocalError:
 
 def missing(run: Path, form: str) -> RecipeError:
     """What to say where `find` found nothing."""
-    exported = sorted(proof.parent.name for proof in (run / MADE).glob(f"[!.]*/{PROOF}"))
+    exported = exports.labels(run)
     existing = f" It has: {', '.join(exported)}." if exported else ""
     kind = form.partition("-")[0]
     return RecipeError(

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from gemmalocal.errors import JobBusy
 from gemmalocal.files import atomic, paths, safe_read, staging
 from gemmalocal.jobs import holder
-from gemmalocal.jobs.events import Event, decode
+from gemmalocal.jobs.events import Event, Started, decode
 
 ATTEMPT = b"--- an attempt begins: "  # opens each attempt's part of log.txt
 LINGERS = 3600.0  # seconds that a dead errand's folder stays: whoever asked may still read it
@@ -201,6 +201,15 @@ class Job:
     def skip(self) -> None:
         """Start reading at the end of what is already there."""
         self.lines()
+
+    def skip_to_attempt(self) -> None:
+        """Start reading where the newest attempt begins."""
+        self._offset, begin = 0, 0
+        while lines := self.lines():
+            sizes = [len(line.encode("utf-8", "replace")) + 1 for line in lines]
+            starts = [place for place, line in enumerate(lines) if isinstance(decode(line), Started)]
+            begin = self._offset - sum(sizes[starts[-1] :]) if starts else begin
+        self._offset = begin
 
     def skip_to(self, other: Job) -> None:
         """Start reading where another watcher of the same directory stands."""

@@ -292,11 +292,11 @@ class SampleSpec(RecipeSection):
 class ReportSpec(RecipeSection):
     """How a report judges answers."""
 
-    metric: Literal["auto", "exact", "number", "json", "label", "rouge"] = Field(
+    metric: Literal["auto", "exact", "number", "json", "tools", "label", "rouge"] = Field(
         "auto",
         description="When an answer is right. exact: the same text. number: the same number at its end. json: the same "
-        "value. label: this label and no other. rouge: free text, which is only compared. auto finds out by the "
-        "answers of the held-out rows.",
+        "value. tools: the same calls of tools. label: this label and no other. rouge: free text, which is only "
+        "compared. auto finds out by the answers of the held-out rows.",
     )
 
 

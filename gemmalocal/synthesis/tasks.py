@@ -171,7 +171,7 @@ def parse(answer: str, row: type[Schema]) -> list[Schema]:
 def _plain(row: type[BaseModel], kinds: Collection[str]) -> dict[str, Any]:
     """A flat JSON schema without titles and descriptions: some servers know no more."""
     row_schema = row.model_json_schema()
-    keys = ("type", "minimum", "maximum", "minLength")
+    keys = ("type", "minimum", "maximum", "minLength", "enum")
     properties = {
         name: {key: part[key] for key in keys if key in part} for name, part in row_schema["properties"].items()
     }

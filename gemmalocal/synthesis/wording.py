@@ -12,7 +12,7 @@ from gemmalocal.records import Message
 from gemmalocal.synthesis.asking import Prompt
 from gemmalocal.synthesis.kinds import told
 from gemmalocal.synthesis.piece import Candidate, Piece
-from gemmalocal.synthesis.tasks import Answered, MissingFact, Premise, Task, Verdict, instruction, schema
+from gemmalocal.synthesis.tasks import Answered, AuthoredRow, MissingFact, Premise, Task, Verdict, instruction, schema
 from gemmalocal.templates.sandbox import TemplateFault, TemplateRaised, Templates
 
 OWN = Path(__file__).parent / "prompts"
@@ -83,6 +83,11 @@ class Wording:
             answer=candidate.answer or candidate.record.reply,
         )
         return Prompt((Message("user", text),), schema(Verdict, 1))
+
+    def better(self, form: type[AuthoredRow], request: str, reference: str, first: str, second: str) -> Prompt:
+        """Ask which of two answers to a request is better."""
+        text = self._fill("better", request=request, reference=reference, first=first, second=second)
+        return Prompt((Message("user", text),), schema(form, 1))
 
     def _uses(self, name: str, variable: str) -> bool:
         """Whether a prompt's own text names a variable."""

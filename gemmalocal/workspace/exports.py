@@ -256,6 +256,20 @@ def settle(run: Path) -> None:
             staging.discard(place)
 
 
+def labels(run: Path) -> list[str]:
+    """Those of the exports that a run has, in their order."""
+    return sorted(proof.parent.name for proof in (run / MADE).glob(f"[!.]*/{PROOF}"))
+
+
+def whole_label(run: Path, form: str) -> str | None:
+    """The label of an export by itself or its beginning (`gguf`); None if there is none, `RecipeError` for several."""
+    exported = labels(run)
+    fitting = [form] if form in exported else [label for label in exported if label.startswith(f"{form}-")]
+    if len(fitting) > 1:
+        raise RecipeError(f"{run.name} has {' and '.join(fitting)}.", f"Name one whole: --form {fitting[0]}")
+    return fitting[0] if fitting else None
+
+
 def busy(run: Path) -> bool:
     """Whether an export of the run is being made."""
     return any(processes.Job(lock.parent).alive for lock in run.glob(f"{JOBS}/*/lock"))

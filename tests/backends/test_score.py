@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from gemmalocal.backends import BACKENDS, open_backend
 from gemmalocal.backends.mlx import compute_path
+from gemmalocal.backends.scoring import across
 from gemmalocal.data.batches import plan
 from gemmalocal.data.examples import Example
 from gemmalocal.recipe import recipe_file
@@ -57,6 +58,17 @@ def test_each_rows_loss_is_the_trainers_own(backend: Any, tiny: Path, recipe_pat
         first, second = (softmax_log(trainer.logits(ids[: place + 1])) for trainer in (base, tuned))
         wanted += float((np.exp(first) * (first - second)).sum())
     assert scores.kl[0, 1] == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+
+
+def test_models_that_share_nothing_are_held_against_each_other(
+    backend: Any, tiny: Path, recipe_path: Path, tmp_path: Path
+) -> None:
+    adapter(backend, tiny, recipe_path, tmp_path / "one")
+    tuned, rows = backend.generator(tiny, [tmp_path / "one"]), examples()
+    together, base = tuned.score(rows, [0, 1]), backend.generator(tiny)
+    apart = across(rows, [base.logits(rows, 0), tuned.logits(rows, 1)])
+    np.testing.assert_allclose(apart.nats, together.nats, rtol=2e-4, atol=2e-4)
+    np.testing.assert_allclose(apart.kl, together.kl, rtol=1e-3, atol=2e-4)
 
 
 def test_voices_come_in_any_order_and_the_base_alone_has_no_divergence(

@@ -15,6 +15,7 @@ from gemmalocal.data.layout import Layout, layout_form
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine.generation import ChatModel, Detokenizer, as_row_begins, speak
 from gemmalocal.recipe.schema import PromptTemplate
+from gemmalocal.weights.tensors import Floats
 
 
 class Parrot:
@@ -32,6 +33,9 @@ class Parrot:
             yield [answer[step] if step < len(answer) else None for answer in answers]
 
     def score(self, examples: Sequence[Example], voices: Sequence[int]) -> Scores:
+        raise NotImplementedError("a parrot reads nothing")
+
+    def logits(self, examples: Sequence[Example], voice: int) -> Iterator[Floats]:
         raise NotImplementedError("a parrot reads nothing")
 
 

@@ -13,6 +13,7 @@ FILE = Path(__file__).parent / "goldens.json"
 TABLES = [(0, 0), (0, 1), (5, 5), (14, 2), (2, 14), (30, 12), (1, 30), (400, 330)]
 SHARES = [(0, 10), (10, 10), (7, 20), (61, 80), (1, 1), (499, 500)]
 P_VALUES = [[0.01, 0.04, 0.03, 0.005], [0.5, 0.9], [0.02], [0.04, 0.04, 0.04]]
+FISHERS = [((3, 1), (1, 3)), ((40, 5), (22, 18)), ((0, 4), (0, 9)), ((100, 0), (100, 100)), ((7, 3), (3, 8))]
 FREEDOMS = [1, 2, 3, 6, 10, 30, 200]
 TEXTS = [
     ("the cat sat on the mat", "the cat is on the mat"),
@@ -49,6 +50,7 @@ def goldens() -> dict[str, Any]:
     return {
         "mcnemar": [float(mcnemar([[9, b], [c, 9]], exact=True).pvalue) for b, c in TABLES[1:]],
         "wilson": [list(map(float, proportion_confint(k, n, method="wilson"))) for k, n in SHARES],
+        "fisher": [float(stats.fisher_exact(list(map(list, table)))[1]) for table in FISHERS],
         "holm": [list(map(float, multipletests(values, method="holm")[1])) for values in P_VALUES],
         "student": [float(stats.t.ppf(0.975, freedom)) for freedom in FREEDOMS],
         "rouge": [rouge.score(reference, answer)["rougeL"].fmeasure for answer, reference in TEXTS],

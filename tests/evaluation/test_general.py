@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from gemmalocal.evaluation import general
@@ -12,7 +14,10 @@ QUESTIONS = {question.text: question for question in general.questions()}
 def test_there_are_forty_questions_and_ten_registers() -> None:
     assert len(QUESTIONS) == 40
     texts = general.texts()
-    assert len({text.register for text in texts}) == 10
+    registers = Counter(text.register for text in texts)
+    assert len(registers) == 10
+    assert min(registers.values()) > general.SOME
+    assert Counter(text.register for text in general.some(texts)) == dict.fromkeys(registers, general.SOME)
     assert len({text.name for text in texts}) == len({text.text for text in texts}) == len(texts)
     assert min(len(text.text) for text in texts) > 100
     assert not any(general.BORDER.strip() in text.text for text in texts)

@@ -15,6 +15,7 @@ from gemmalocal.recipe.schema import ReportSpec
 from tests.evaluation.goldens import FILE, TEXTS
 
 GOLDENS = json.loads(FILE.read_text())
+CALLS = '{"tool_calls": [{"type": "function", "function": {"name": "add", "arguments": "{\\"a\\": 1}"}}]}'
 LONG = "It is said that a long answer in prose has no single form, and this sentence is an example of one number {}."
 
 
@@ -26,6 +27,8 @@ LONG = "It is said that a long answer in prose has no single form, and this sent
         ("number", ["7", "-12.5", "$1,200", "30 %"]),
         ("number", ["First 3 and 4, so the answer is 7.", "The answer is 12."]),
         ("json", ['{"a": 1}', '```json\n{"b": [1, 2]}\n```', "[]"]),
+        ("tools", ['{"name": "add", "arguments": {"a": 1}}', '[{"name": "stop", "parameters": {}}]', CALLS]),
+        ("json", ['{"name": "Ada", "born": 1815}', '{"name": "Bob", "arguments": 3}']),
         ("label", ["positive", "negative"] * 6),
         ("label", ["Positive", "positive.", "negative", "neutral"] * 5),
         ("exact", ["yes", "no"]),
@@ -57,6 +60,18 @@ def test_the_metric_is_found(name: str, references: list[str]) -> None:
         ("json", "```json\n{}\n```", "{}", True),
         ("json", "{", "{}", False),
         ("json", "[" * 100_000, "{}", False),
+        ("tools", CALLS, '{"name": "add", "arguments": {"a": 1.0}}', True),
+        (
+            "tools",
+            '[{"name": "b", "arguments": {}}, {"name": "a", "parameters": ""}]',
+            '[{"name": "a", "arguments": {}}, {"name": "b", "arguments": {}}]',
+            True,
+        ),
+        ("tools", '{"name": "add", "arguments": {"a": 2}}', '{"name": "add", "arguments": {"a": 1}}', False),
+        ("tools", '{"name": "sum", "arguments": {"a": 1}}', '{"name": "add", "arguments": {"a": 1}}', False),
+        ("tools", '{"name": "add"}', '{"name": "add", "arguments": {}}', False),
+        ("tools", '[{"name": "a", "arguments": {}}, 3]', '{"name": "a", "arguments": {}}', False),
+        ("tools", "[" * 100_000, '{"name": "a", "arguments": {}}', False),
         ("label", "The review is positive, I think.", "positive", True),
         ("label", "positive or negative", "positive", False),
         ("label", "not spam", "spam", False),
@@ -111,3 +126,13 @@ def test_recipe_command_and_metrics_know_the_same_names() -> None:
     wanted = get_args(ReportSpec.model_fields["metric"].annotation)
     assert set(METRICS) == set(wanted) == set(NAMES)
     assert {metric(name, ["a"]).name for name in NAMES} == set(NAMES) - {"auto"}
+
+
+def test_calls_are_right_in_part() -> None:
+    shares = metric("tools", []).shares
+    wanted = '{"name": "book", "arguments": {"city": "Oslo", "nights": 2}}'
+    nearly = '{"name": "book", "arguments": {"city": "Oslo", "nights": 3}}'
+    assert [share(nearly, wanted) for share in shares.values()] == [1, 1, 0.5]
+    assert [share("Oslo", wanted) for share in shares.values()] == [0, 0, 0]
+    empty = '{"name": "stop", "arguments": {}}'
+    assert [share(empty, empty) for share in shares.values()] == [1, 1, 1]

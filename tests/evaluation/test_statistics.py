@@ -10,6 +10,7 @@ import pytest
 
 from gemmalocal.evaluation import statistics
 from gemmalocal.evaluation.statistics import (
+    fisher,
     holm,
     least_gain,
     mcnemar,
@@ -19,7 +20,7 @@ from gemmalocal.evaluation.statistics import (
     student_quantile,
     wilson,
 )
-from tests.evaluation.goldens import FILE, FREEDOMS, P_VALUES, POWERS, SHARES, TABLES
+from tests.evaluation.goldens import FILE, FISHERS, FREEDOMS, P_VALUES, POWERS, SHARES, TABLES
 
 GOLDENS = json.loads(FILE.read_text())
 
@@ -28,6 +29,10 @@ def test_mcnemar_is_statsmodels() -> None:
     assert [mcnemar(*table) for table in TABLES[1:]] == pytest.approx(GOLDENS["mcnemar"], abs=1e-9)
     assert mcnemar(0, 0) == 1
     assert mcnemar(3000, 2600) < 1e-6
+
+
+def test_fisher_is_scipys() -> None:
+    assert [fisher(*table) for table in FISHERS] == pytest.approx(GOLDENS["fisher"], rel=1e-9)
 
 
 def test_wilson_is_statsmodels() -> None:

@@ -18,25 +18,30 @@ def page(figures: dict[str, Any]) -> Content:
     parts: list[Any] = [(opening, STYLES.get(verdict, "bold")), f": {rest}\n\n"]
     for label, words in _rows(figures):
         parts += [(label.ljust(LABEL - 1) + " ", "$text-muted"), words, "\n"]
-    parts += _regressions(figures["regressions"])
+    parts += _regressions(figures["regressions"], against(figures))
     return Content.assemble(*parts)
 
 
 def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     loss, metric, answers = figures["loss"], figures["metric"], figures["answers"]
-    yield "held-out loss", f"base {loss['base']:.4f}   tuned {loss['tuned']:.4f}   {_interval(loss['difference'])}"
+    name = against(figures)
+    for beside in figures.get("beside", ()):
+        yield f"beside {beside['against']}"[: LABEL - 1], beside["sentence"]
+    if judge := figures.get("judge"):
+        yield "a judge", judge["sentence"]
+    yield "held-out loss", f"{name} {loss['base']:.4f}   tuned {loss['tuned']:.4f}   {_interval(loss['difference'])}"
     yield "rows", f"{loss['better']} of {figures['rows']} better"
     if answers is not None:
         if metric["decides"]:
             table = answers["table"]
             shares = " and ".join(f"{100 * share['value']:.0f} %" for share in answers["right"])
-            yield "right answers", f"base and tuned {shares}: {table['fixed']} fixed, {table['broken']} broken"
+            yield "right answers", f"{name} and tuned {shares}: {table['fixed']} fixed, {table['broken']} broken"
         yield "metric", f"{metric['name']}: {metric['about']}"
-        for name, (base, tuned) in answers["shares"].items():
-            if name.startswith("length"):
-                yield "length", f"base {base:.2f}   tuned {tuned:.2f} of the reference's"
+        for share, (base, tuned) in answers["shares"].items():
+            if share.startswith("length"):
+                yield "length", f"{name} {base:.2f}   tuned {tuned:.2f} of the reference's"
             else:
-                yield name, f"base {base:.0%}   tuned {tuned:.0%}"
+                yield share, f"{name} {base:.0%}   tuned {tuned:.0%}"
     if forgetting := figures["forgetting"]:
         if forgetting["questions"]:
             table = forgetting["questions"]["table"]
@@ -50,15 +55,20 @@ def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "seen would be", f"changes of the loss over {figures['limits']['loss']:.3f}{points}"
 
 
-def _regressions(worst: list[dict[str, Any]]) -> Iterator[Any]:
+def against(figures: dict[str, Any]) -> str:
+    """Whom the run is held against; older reports know the base alone."""
+    return str(figures.get("against", "base"))
+
+
+def _regressions(worst: list[dict[str, Any]], name: str) -> Iterator[Any]:
     if worst:
         yield ("\nWhat got worse\n", "bold")
     for line in worst:
         yield ("› ", "$primary")
         yield (f"{_line(line['prompt'])}\n", "$text-muted")
-        for label, key in (("should be", "reference"), ("base", "base"), ("tuned", "tuned")):
+        for label, key in (("should be", "reference"), (name, "base"), ("tuned", "tuned")):
             if line[key] is not None:
-                yield (label.ljust(LABEL), "$text-muted")
+                yield (label[: LABEL - 1].ljust(LABEL), "$text-muted")
                 yield f"{_line(line[key])}\n"
 
 

@@ -50,6 +50,11 @@ class MlxGenerator:
         with translated():
             return score.score(self._language_model, self._head, self._layers, examples, voices)
 
+    def logits(self, examples: Sequence[Example], voice: int) -> Iterator[Floats]:
+        """A voice's logits (n, vocabulary) of the tokens to be predicted, some at a time."""
+        with translated():
+            yield from score.logits(self._language_model, self._head, self._layers, examples, voice)
+
 
 class MlxRows:
     """Rows of different length, padded on the left, in mlx-lm's key-value caches; each has a voice of `layers`."""

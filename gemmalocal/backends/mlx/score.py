@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gemmalocal.backends.mlx import compute_path, device, multi_lora
 from gemmalocal.backends.mlx.loss import Head
 from gemmalocal.backends.protocol import Scores
-from gemmalocal.backends.scoring import Predicted, predicted, summed
+from gemmalocal.backends.scoring import Predicted, parts, predicted, summed
 from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
 
@@ -35,6 +35,19 @@ def score(
         return _figures(logits.reshape(len(voices), -1, logits.shape[-1]), part.targets)
 
     return summed(predicted(examples), len(examples), len(voices), figures)
+
+
+def logits(
+    language_model: Any,
+    head: Head,
+    layers: Sequence[multi_lora.MultiLoraLinear],
+    examples: Sequence[Example],
+    voice: int,
+) -> Iterator[Floats]:
+    """What `Generator.logits` promises."""
+    states = _states(language_model, layers, examples, [voice])[0]
+    for part in parts(predicted(examples)):
+        yield np.array(head.logits(states[mx.array(part.rows), mx.array(part.places)]).astype(mx.float32))
 
 
 def _states(

@@ -51,6 +51,11 @@ class TorchGenerator:
         with translated():
             return score.score(self._language_model, self._head, self._layers, examples, voices)
 
+    def logits(self, examples: Sequence[Example], voice: int) -> Iterator[Floats]:
+        """A voice's logits (n, vocabulary) of the tokens to be predicted, some at a time."""
+        with translated():
+            yield from score.logits(self._language_model, self._head, self._layers, examples, voice)
+
 
 class TorchRows:
     """Rows one after the other, without padding, each with its own keys and values, and a voice of `layers`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gemmalocal.backends.protocol import Scores
-from gemmalocal.backends.scoring import Predicted, predicted, summed
+from gemmalocal.backends.scoring import Predicted, parts, predicted, summed
 from gemmalocal.backends.torch import multi_lora
 from gemmalocal.backends.torch.loss import Head
 from gemmalocal.data.examples import Example
@@ -37,6 +37,24 @@ def score(
         return losses.cpu().numpy(), divergences.cpu().numpy()
 
     return summed(predicted(examples), len(examples), len(voices), figures)
+
+
+def logits(
+    language_model: Any,
+    head: Head,
+    layers: Sequence[multi_lora.MultiLoraLinear],
+    examples: Sequence[Example],
+    voice: int,
+) -> Iterator[Floats]:
+    """What `Generator.logits` promises."""
+    with torch.no_grad():
+        states = _states(language_model, layers, examples, [voice])[0]
+    starts = np.cumsum([0, *(len(example.ids) - 1 for example in examples)])
+    for part in parts(predicted(examples)):
+        flat = torch.from_numpy(starts[part.rows] + part.places).to(states.device)
+        with torch.no_grad():
+            of_part: Floats = head.logits(states[flat].float()).float().cpu().numpy()
+        yield of_part
 
 
 def _states(

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
-from gemmalocal.evaluation.metrics import number, parsed
+from gemmalocal.evaluation.json_values import parsed
+from gemmalocal.evaluation.metrics import number
 
 # A text says that it cannot say, in the languages that the questions are in.
 REFUSAL = re.compile(
@@ -45,11 +47,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Text:
-    """A neutral text of a register; `name` tells it from the others."""
+    """A neutral text of a register."""
 
     register: str
-    name: str
+    number: int  # among those of its register, from 1
     text: str
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others."""
+        return f"{self.register} {self.number}"
 
 
 def questions() -> list[Question]:
@@ -58,11 +65,19 @@ def questions() -> list[Question]:
     return [Question(line["kind"], line["question"], line["right"]) for line in map(json.loads, lines)]
 
 
+SOME = 7  # texts of each register that a CPU reads: a third of all tokens
+
+
+def some(texts: Sequence[Text]) -> list[Text]:
+    """The first few of each register."""
+    return [text for text in texts if text.number <= SOME]
+
+
 def texts() -> list[Text]:
     """All texts, register by register."""
     files = sorted((resources.files(__name__) / "texts").iterdir(), key=lambda file: file.name)
     return [
-        Text(register, f"{register} {place}", text.strip("\n"))
+        Text(register, place, text.strip("\n"))
         for file in files
         for register in [file.name.removesuffix(".txt")]
         for place, text in enumerate(file.read_text("utf-8").split(BORDER), 1)

@@ -57,15 +57,89 @@ Block = Heading | Paragraph | Table | Texts | Curve
 def blocks(figures: Mapping[str, Any]) -> Iterator[Block]:
     """The page."""
     yield Paragraph(figures["sentence"], strong=True)
+    yield from _compared(figures)
     yield from _pairs(figures)
+    yield from _rated(figures)
     yield from _loss(figures)
     yield Curve()
     yield from _answers(figures)
+    yield from _judge(figures)
     yield from _regressions(figures)
     yield from _forgetting(figures)
     yield from _leakage(figures)
     yield from _limits(figures)
     yield from _settings(figures)
+
+
+def against(figures: Mapping[str, Any]) -> str:
+    """Whom the tuned model is held against; older reports know the base alone."""
+    return str(figures.get("against", "base"))
+
+
+def _compared(figures: Mapping[str, Any]) -> Iterator[Block]:
+    """What is compared, where that is not the run and its base; and the same beside another."""
+    if form := figures.get("form"):
+        yield Paragraph(f"What was asked is the export {form}, read as its proof reads it.")
+    if against(figures) != "base":
+        yield Paragraph(f"Held against {against(figures)}, and not against the base model.")
+    for beside in figures.get("beside", ()):
+        yield Paragraph(f"Beside that, against {beside['against']}: {beside['sentence']}")
+
+
+def _judge(figures: Mapping[str, Any]) -> Iterator[Block]:
+    judge = figures.get("judge")
+    if not judge:
+        return
+    yield Heading("What a judge says")
+    yield Paragraph(judge["sentence"])
+    rows = [
+        ["rows that it judged", str(judge["rows"])],
+        ["tuned better in both orders", str(judge["won"])],
+        [f"{against(figures)} better in both orders", str(judge["lost"])],
+        ["ties", str(judge["ties"])],
+        ["another choice once the answers changed places", str(judge["flips"])],
+        ["could not be read", str(judge["unread"])],
+    ]
+    if judge["share"] is not None:
+        rows.append(["tuned better, of those with a winner", _share(_interval(judge["share"]))])
+    yield Table(["rows", ""], rows)
+    yield Paragraph(
+        f"The judge saw each two answers in both orders, at temperature 0; an answer wins where it was chosen in both. "
+        f"Won against lost: p = {p_value(judge['p'])}, by the exact sign test. It is an opinion: no other figure here, "
+        "and not the verdict at the top, was changed by it."
+    )
+    if judge["same_model"]:
+        yield Paragraph("The judge is the model that was tuned, without its tune: it may like its own answers.")
+
+
+def _rated(figures: Mapping[str, Any]) -> Iterator[Block]:
+    rated = figures.get("rated")
+    if not rated:
+        return
+    yield Heading("Rated answers")
+    yield Table(
+        ["held-out answers", ""],
+        [
+            ["good ones that became likelier", f"{rated['raised']} of {rated['good']}"],
+            ["bad ones that became less likely", f"{rated['lowered']} of {rated['bad']}"],
+            ["win rate", _share(_interval(rated["share"]))],
+            ["good answers have gained, in nats", f"{rated['good_gain']:+.2f}"],
+            ["bad answers have gained, in nats", f"{rated['bad_gain']:+.2f}"],
+        ],
+    )
+    yield Paragraph(
+        f"Gained is the tuned model's log-probability of an answer less that of {_the(figures)}; its sign should be "
+        f"that of the rating. Below, loss and answers are those of the good ones. Signs against ratings: p = "
+        f"{p_value(rated['p'])}, by Fisher's exact test, so that who makes all answers likelier has won nothing. The "
+        "interval is Wilson's."
+    )
+    if rated["good_gain"] < 0:
+        yield Paragraph("The good answers too have become less likely: the model has moved away from both.")
+
+
+def _the(figures: Mapping[str, Any]) -> str:
+    name = against(figures)
+    return "the base" if name == "base" else name
 
 
 def _pairs(figures: Mapping[str, Any]) -> Iterator[Block]:
@@ -83,9 +157,9 @@ def _pairs(figures: Mapping[str, Any]) -> Iterator[Block]:
         ],
     )
     yield Paragraph(
-        "Gained is the tuned model's log-probability of an answer less the base's. Below, loss and answers are those "
-        f"of the chosen answers. Won against lost: p = {p_value(pairs['p'])}, by the exact sign test. The interval is "
-        "Wilson's."
+        f"Gained is the tuned model's log-probability of an answer less that of {_the(figures)}. Below, loss and "
+        f"answers are those of the chosen answers. Won against lost: p = {p_value(pairs['p'])}, by the exact sign "
+        "test. The interval is Wilson's."
     )
     if pairs["chosen"] < 0:
         yield Paragraph("The chosen answers too have become less likely: the model has moved away from both.")
@@ -95,13 +169,13 @@ def _loss(figures: Mapping[str, Any]) -> Iterator[Block]:
     loss = figures["loss"]
     yield Heading("Loss on held-out rows")
     rows = [
-        ["base", f"{loss['base']:.4f}"],
+        [against(figures), f"{loss['base']:.4f}"],
         ["tuned", f"{loss['tuned']:.4f}"],
         ["difference, with its 95 % interval", interval(_interval(loss["difference"]), 4)],
         ["rows whose loss is lower", f"{loss['better']} of {figures['rows']}"],
     ]
     if loss["kl"] is not None:
-        rows.append(["KL(base || tuned) on these rows", f"{loss['kl']:.4f}"])
+        rows.append([f"KL({against(figures)} || tuned) on these rows", f"{loss['kl']:.4f}"])
     if loss["own_answers"] is not None:
         rows.append(["answers of other rows cost the tuned model more by", interval(_interval(loss["own_answers"]))])
     yield Table(["nats a token", ""], rows)
@@ -113,7 +187,7 @@ def _loss(figures: Mapping[str, Any]) -> Iterator[Block]:
 
 
 def _answers(figures: Mapping[str, Any]) -> Iterator[Block]:
-    metric, answers = figures["metric"], figures["answers"]
+    metric, answers, name = figures["metric"], figures["answers"], against(figures)
     yield Heading("Answers")
     if answers is None:
         yield Paragraph("No row was answered.")
@@ -126,22 +200,22 @@ def _answers(figures: Mapping[str, Any]) -> Iterator[Block]:
         yield Table(
             ["", "tuned right", "tuned wrong"],
             [
-                ["base right", str(table["both"]), f"{table['broken']} broken"],
-                ["base wrong", f"{table['fixed']} fixed", str(table["neither"])],
+                [f"{name} right", str(table["both"]), f"{table['broken']} broken"],
+                [f"{name} wrong", f"{table['fixed']} fixed", str(table["neither"])],
             ],
         )
         base, tuned = (_share(_interval(values)) for values in answers["right"])
         yield Paragraph(
-            f"Right: base {base}, tuned {tuned} (95 % by Wilson). Fixed against broken: p = {p_value(table['p'])}, by "
-            "McNemar's exact test."
+            f"Right: {name} {base}, tuned {tuned} (95 % by Wilson). Fixed against broken: p = {p_value(table['p'])}, "
+            "by McNemar's exact test."
         )
         if answers["chance"] is not None:
             yield Paragraph(
                 f"If the tuned model's answers are held against references of other rows, as many are right with p = "
                 f"{p_value(answers['chance'])}."
             )
-    rows = [[name, _plain(name, base), _plain(name, tuned)] for name, (base, tuned) in answers["shares"].items()]
-    yield Table(["on average", "base", "tuned"], rows)
+    rows = [[share, _plain(share, base), _plain(share, tuned)] for share, (base, tuned) in answers["shares"].items()]
+    yield Table(["on average", name, "tuned"], rows)
 
 
 def _plain(name: str, value: float) -> str:
@@ -158,7 +232,8 @@ def _regressions(figures: Mapping[str, Any]) -> Iterator[Block]:
     for line in worst:
         losses = f"loss {line['base_loss']:.2f} -> {line['tuned_loss']:.2f}"
         texts = [("asked", line["prompt"]), ("should be", line["reference"])]
-        texts += [(name, line[name]) for name in ("base", "tuned") if line[name] is not None]
+        names = {"base": against(figures), "tuned": "tuned"}
+        texts += [(name, line[side]) for side, name in names.items() if line[side] is not None]
         yield Texts(f"{line['source']}: {losses}{', broken' if line['broken'] else ''}", texts)
 
 
@@ -172,16 +247,17 @@ def _forgetting(figures: Mapping[str, Any]) -> Iterator[Block]:
         base, tuned = table["both"] + table["broken"], table["both"] + table["fixed"]
         count = sum(table[name] for name in ("both", "fixed", "broken", "neither"))
         yield Paragraph(
-            f"Of {count} general questions the base answered {base} and the tuned model {tuned}: {table['broken']} "
-            f"lost, {table['fixed']} won, p = {p_value(table['p'])}."
+            f"Of {count} general questions {_the(figures)} answered {base} and the tuned model {tuned}: "
+            f"{table['broken']} lost, {table['fixed']} won, p = {p_value(table['p'])}."
         )
         for lost in questions["lost"][:LISTED]:
-            yield Texts(lost["question"], list(zip(("base", "tuned"), lost["answers"], strict=True)))
+            yield Texts(lost["question"], list(zip((against(figures), "tuned"), lost["answers"], strict=True)))
     if forgetting["neutral"]:
         kl = forgetting["kl"]
-        divergence = f"; KL(base || tuned) {kl:.4f}" if kl is not None else ""
+        divergence = f"; KL({against(figures)} || tuned) {kl:.4f}" if kl is not None else ""
         yield Paragraph(
-            f"Text that has nothing to do with the task: loss {interval(_interval(forgetting['neutral']), 4)}"
+            f"{sum(line['tokens'] for line in forgetting['registers']):,} tokens of text that has nothing to do with "
+            f"the task: loss {interval(_interval(forgetting['neutral']), 4)}"
             f"{divergence}, nats a token."
         )
         rows = [
@@ -189,7 +265,7 @@ def _forgetting(figures: Mapping[str, Any]) -> Iterator[Block]:
             + [f"{line['kl']:.3f}" if line["kl"] is not None else ""]
             for line in forgetting["registers"]
         ]
-        yield Table(["register", "tokens", "base", "tuned", "KL"], rows)
+        yield Table(["register", "tokens", against(figures), "tuned", "KL"], rows)
 
 
 def _leakage(figures: Mapping[str, Any]) -> Iterator[Block]:

@@ -45,6 +45,9 @@ class ChatModelPlan:
 def load_chat_models(spec: list[dict[str, Any]]) -> Generator[Event, None, list[ChatModel]]:
     """The models of a chat's spec, each {"name", "run"} and "base" (true: the run's base model) or "step".
 
+    In place of what the run made: "adapter", the folder of another one in PEFT's layout; "export", the folder of a
+    whole model, and "engine", which reads that.
+
     One copy of weights serves all models that share it. Raises `ModelError`, `UnknownRun`, `BackendUnavailable`.
     """
     yield Stage("finding the models")
@@ -68,12 +71,19 @@ def _plan(entry: dict[str, Any]) -> Generator[Event, None, ChatModelPlan]:
     run = history.find_run(entry["run"])
     recipe = Recipe.model_validate(history.spec(run))
     folder: Path = yield from in_background(lambda tell: locate(recipe.model, tell))
-    adapter = None if entry.get("base") else _result(run, entry.get("step"), recipe)
-    if adapter and recipe.method == "full":
-        folder, adapter = adapter, None
     rows = run / "examples"
-    tokenizer = layout.tokenizer(folder, recipe.data, rows)
-    weights = Weights(folder, recipe.weight_dtype, recipe.bits, _engine(recipe))
+    if export := entry.get("export"):
+        tokenizer, adapter = layout.tokenizer(folder, recipe.data, rows), None
+        weights = Weights(Path(export), recipe.dtype, None, entry["engine"])
+    else:
+        if entry.get("base"):
+            adapter = None
+        else:
+            adapter = Path(entry["adapter"]) if "adapter" in entry else _result(run, entry.get("step"), recipe)
+        if adapter and recipe.method == "full":
+            folder, adapter = adapter, None
+        tokenizer = layout.tokenizer(folder, recipe.data, rows)
+        weights = Weights(folder, recipe.weight_dtype, recipe.bits, engine_of(recipe))
     laid_out = layout.remembered(rows, recipe.data, tokenizer)
     return ChatModelPlan(entry["name"], weights, adapter, tokenizer, laid_out, recipe.data.template)
 
@@ -107,7 +117,7 @@ def _load(weights: Weights, plans: Sequence[ChatModelPlan]) -> Iterator[ChatMode
         yield ChatModel(plan.name, generator, number, plan.tokenizer, plan.layout, plan.template)
 
 
-def _engine(recipe: Recipe) -> str:
+def engine_of(recipe: Recipe) -> str:
     """The engine that the recipe names, if it is installed here; else the one that is at home here.
 
     Adapters cross, so a run that was trained elsewhere can speak; but each engine rounds quantized weights in its own

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gemmalocal.backends.protocol import Sampling
+from gemmalocal.backends.scoring import across
 from gemmalocal.data.examples import Example
 from gemmalocal.engine.generation import ChatModel
 from gemmalocal.evaluation.measured import Answer
@@ -72,16 +73,16 @@ def key_of(models: Sequence[Model], *parts: object) -> str:
 
 
 class Scored(NamedTuple):
-    """Summed nats of an example by each model, and KL(first || model); None where they share no weights."""
+    """Summed nats of an example by each model, and KL(first || model)."""
 
     nats: list[float]
-    kl: list[float | None]
+    kl: list[float | None]  # None: kept by an older version, of models that share no weights
 
 
 def score(
     models: Sequence[Model], examples: Sequence[Example], kept: Kept, commands: Commands, what: str
-) -> Iterator[Event | list[Scored]]:
-    """Yield progress, and at last what each model makes of each example; raises `Stopped`."""
+) -> Generator[Event, None, list[Scored]]:
+    """What each model makes of each example; yields progress, raises `Stopped`."""
     keys = [key_of(models, "loss", example.ids, example.weights) for example in examples]
     missing = sorted(
         (number for number, key in enumerate(keys) if not kept.has(key)), key=lambda number: len(examples[number].ids)
@@ -97,21 +98,18 @@ def score(
         )  # fmt: skip
         yield progress.more(len(batch))
         check_stop(commands)
-    yield [Scored(kept[key]["nats"], kept[key]["kl"]) for key in keys]
+    return [Scored(kept[key]["nats"], kept[key]["kl"]) for key in keys]
 
 
 def _scored(models: Sequence[Model], examples: Sequence[Example]) -> list[Scored]:
-    """One forward pass for the models that share weights."""
-    nats = np.zeros((len(examples), len(models)))
-    kl: list[list[float | None]] = [[None] * len(models) for _ in examples]
-    for places in _sharing(models):
-        generator = models[places[0]].speaker.generator
-        scores = generator.score(examples, [models[place].speaker.number for place in places])
-        nats[:, places] = scores.nats
-        for place, divergences in zip(places, scores.kl.T.tolist(), strict=True) if 0 in places else ():
-            for row, divergence in enumerate(divergences):
-                kl[row][place] = divergence
-    return [Scored(of_row, of_kl) for of_row, of_kl in zip(nats.tolist(), kl, strict=True)]
+    """One forward pass for models that share weights; those that do not are held against each other in step."""
+    numbers = [model.speaker.number for model in models]
+    if len(_sharing(models)) == 1:
+        scores = models[0].speaker.generator.score(examples, numbers)
+    else:
+        speakers = [model.speaker for model in models]
+        scores = across(examples, [speaker.generator.logits(examples, speaker.number) for speaker in speakers])
+    return [Scored(*of_row) for of_row in zip(scores.nats.tolist(), scores.kl.tolist(), strict=True)]
 
 
 def answer(
@@ -121,8 +119,8 @@ def answer(
     kept: Kept,
     commands: Commands,
     what: str,
-) -> Iterator[Event | list[list[Answer]]]:
-    """Yield progress, and at last the greedy answers of all models to each prompt; raises `Stopped`."""
+) -> Generator[Event, None, list[list[Answer]]]:
+    """The greedy answers of all models to each prompt; yields progress, raises `Stopped`."""
     limit = max_tokens if isinstance(max_tokens, int) else max(max_tokens)
     keys = [[key_of([model], "answer", list(prompt), limit) for model in models] for prompt in prompts]
     missing = sorted(
@@ -140,7 +138,7 @@ def answer(
             entries += yield from _told(work, progress, len(batch) * group / len(groups), len(batch) / len(groups))
         kept.add(entries)
         yield progress.more(len(batch))
-    yield [
+    return [
         [Answer(*(kept[key][name] for name in ("text", "tokens", "ended"))) for key in of_prompt] for of_prompt in keys
     ]
 

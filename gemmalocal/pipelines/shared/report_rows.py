@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -65,7 +65,7 @@ def asked_rows(store: Path, recipe: Recipe, tokenizer: Tokenizer, form: LayoutFo
     if not token_store.exists(store):
         raise DatasetError("The run's rows are gone, so there is nothing to measure with.", "Train it again.")
     _, held_out, _ = token_store.load(store)
-    held_out, group = held_out.good(), held_out.group
+    held_out, group = held_out.rated(good=True), held_out.group
     if held_out.groups < 2:
         held = "a single row" if len(held_out) else "no rows"
         raise DatasetError(
@@ -82,6 +82,13 @@ def asked_rows(store: Path, recipe: Recipe, tokenizer: Tokenizer, form: LayoutFo
     if group == 2:
         rows = [replace(row, rejected=drawn[2 * number + 1]) for number, row in enumerate(rows)]
     return rows
+
+
+def bad_examples(store: Path, count: int, seed: int) -> list[Example]:
+    """So many held-out answers that were rated bad, drawn by a seed; none where answers were not rated."""
+    _, held_out, _ = token_store.load(store)
+    drawn = held_out.rated(good=False).drawn(count, seed)
+    return [drawn[index] for index in range(len(drawn))]
 
 
 def _asked(example: Example, source: str, cluster: str, tokenizer: Tokenizer, form: LayoutForm) -> AskedRow:
@@ -124,8 +131,10 @@ def _named(file: Path, numbers: set[int]) -> Iterator[tuple[int, str]]:
                     yield number, row["source"]
 
 
-def near_copies(store: Path, rows: Sequence[AskedRow], tokenizer: Tokenizer, seed: int) -> Iterator[Event | list[str]]:
-    """Yield progress, and at last for each held-out row the row to train on that it nearly copies ("" for none).
+def near_copies(
+    store: Path, rows: Sequence[AskedRow], tokenizer: Tokenizer, seed: int
+) -> Generator[Event, None, list[str]]:
+    """For each held-out row the row to train on that it nearly copies ("" for none); yields progress.
 
     What all held-out rows begin with (a system text) does not count. Of many rows to train on a sample is looked at.
     """
@@ -141,7 +150,7 @@ def near_copies(store: Path, rows: Sequence[AskedRow], tokenizer: Tokenizer, see
     copied = [known.original("", text[shared:]) or "" for text in texts]
     numbers = [int(name.removeprefix(COPIES)) for name in copied if name]
     sources = _sources(looked_at, numbers)
-    yield [sources[int(name.removeprefix(COPIES))] if name else "" for name in copied]
+    return [sources[int(name.removeprefix(COPIES))] if name else "" for name in copied]
 
 
 def _sources(examples: Examples, numbers: Sequence[int]) -> dict[int, str]:

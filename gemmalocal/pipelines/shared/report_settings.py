@@ -4,44 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gemmalocal import __version__
 from gemmalocal.backends import full_model, peft_adapter
-from gemmalocal.files import hashes
 from gemmalocal.files.manifest import sha256
 from gemmalocal.jobs import history
-from gemmalocal.jobs.events import Event
-from gemmalocal.pipelines.shared.background import in_background
 from gemmalocal.pipelines.shared.report_rows import AskedRow
 from gemmalocal.recipe.schema import Recipe
-from gemmalocal.weights.locate import locate
 
 CONTRACT = 1  # of report.json
-
-
-def identities(folders: Sequence[Path]) -> Generator[Event, None, list[str]]:
-    """What tells the base of the first run, and the result of each, from other weights."""
-    recipes = [Recipe.model_validate(history.spec(folder)) for folder in folders]
-    base: Path = yield from in_background(lambda tell: locate(recipes[0].model, tell))
-    read_as = recipes[0].weight_dtype, recipes[0].bits
-    return [
-        _digest(read_as, hashes.weight_stamps(base)),
-        *(_digest(read_as, hashes.weight_stamps(base), _result(folder)) for folder in folders),
-    ]
-
-
-def _digest(*parts: object) -> str:
-    return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _result(run: Path) -> object:
-    """The hash of a run's adapter; of a whole model its stamps."""
-    result = history.result(run)
-    adapter = result / peft_adapter.WEIGHTS
-    return sha256(adapter) if adapter.is_file() else hashes.weight_stamps(result)
 
 
 def about(run: Path, recipe: Recipe, rows: Sequence[AskedRow], identity: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ def load_adapter(trainer: Trainer, recipe: Recipe, base: Path) -> str:
     `UnknownRun` where there is none.
     """
     assert recipe.start_from is not None
-    folder = _adapter(recipe.start_from)
+    folder = adapter_folder(recipe.start_from)
     with tempfile.TemporaryDirectory() as scratch:
         readable = folder
         if convert_adapter.is_mlx(folder):
@@ -59,7 +59,7 @@ def _load(trainer: Trainer, recipe: Recipe, folder: Path, readable: Path) -> Non
     trainer.load(readable)
 
 
-def _adapter(name: str) -> Path:
+def adapter_folder(name: str) -> Path:
     """The folder of an adapter: its own path, that of a run's result by the run's name, or of a step by RUN@STEP."""
     folder = paths.expanded(name)
     if (folder / peft_adapter.CONFIG).is_file():
