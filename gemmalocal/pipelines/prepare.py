@@ -36,6 +36,7 @@ from gemmalocal.synthesis.context import situated
 from gemmalocal.synthesis.coverage import coverage
 from gemmalocal.synthesis.create import Order, PieceResult, create, judge, more
 from gemmalocal.synthesis.piece import Candidate, Piece, passage_key
+from gemmalocal.synthesis.rarity import by_vocabulary
 from gemmalocal.synthesis.retrieval import PassageIndex
 from gemmalocal.synthesis.split import held_out
 from gemmalocal.synthesis.tasks import TASKS
@@ -105,7 +106,8 @@ def write(
         raise RecipeError(f"Nothing can ask what the documents do not answer: the author is {author.title}.", hint)
     if plan.judge:
         check_judge(plan, author, tell)
-    index = PassageIndex(gathered.pieces) if plan.task in ("qa", "cot") or plan.known else None
+    rarity = by_vocabulary(tokenizer.encoder)
+    index = PassageIndex(gathered.pieces, rarity) if plan.task in ("qa", "cot") or plan.known else None
     order = _order(plan, wording, author.instructed, index)
     prepared.wanted = wanted_rows(gathered.pieces, plan.rows, plan.per_1000_tokens)
     pieces, counts = gathered.pieces, [plan.pairs] * len(gathered.pieces)
@@ -235,7 +237,7 @@ def deliver(
     report = {
         **of_making(preparation, gathered, prepared),
         "by": dict(Counter(row["by"] for row in files[TRAIN_FILE] + files[HELD_OUT_FILE])),
-        **of_kept(kept, prepared),
+        **of_kept(kept, rejected, prepared),
         "rejected": reasons(rejected),
         "not_made_again": sum(map(len, decided.values())),
         "split": split.how,

@@ -77,12 +77,13 @@ def _summary(summary: str, passage: str) -> str | None:
 def ambiguity(candidate: Candidate, index: PassageIndex | None) -> Ambiguity | None:
     """Of how many passages a row's question could be asked; None if of its own alone, or if it asks about none.
 
-    What goes on from another question leans on that one.
+    What goes on from another question leans on that one; a rule's question names what its sentence begins with.
     """
     asks = candidate.question and candidate.kind not in (UNANSWERABLE, FOLLOW_UP) and candidate.piece.row is None
     if index is None or not asks:
         return None
-    return index.ambiguity_of(candidate.question, candidate.piece, candidate.evidence, candidate.answer)
+    named = candidate.by == "rules"
+    return index.ambiguity_of(candidate.question, candidate.piece, candidate.evidence, candidate.answer, named)
 
 
 def _of_unanswerable(candidate: Candidate) -> str | None:

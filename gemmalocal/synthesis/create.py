@@ -105,8 +105,7 @@ def create(
 def _rows_of(piece: Piece, order: Order, asked: bool) -> Dialogue[PieceResult]:
     result = PieceResult(piece, order.task.ready_made(piece))
     if asked and order.task.form is not None and order.instructed:
-        yield from _ask_author(result, order)
-        yield from _ask_again(result, order)
+        yield from _ask_both_ways(result, order)
     if not result.authored:
         candidates = order.task.rules(piece, order.count, order.seed, order.gaps)
         if asked and not order.instructed:
@@ -115,6 +114,16 @@ def _rows_of(piece: Piece, order: Order, asked: bool) -> Dialogue[PieceResult]:
             candidates = [old if checks.ambiguity(new, order.index) else new for old, new in both]
         result.take(candidates, order.index)
     return result
+
+
+def _ask_both_ways(result: PieceResult, order: Order) -> Dialogue[None]:
+    """Ask about a piece, and its questions again; where that leaves no row, about its sentences one by one."""
+    facts = key_sentences(result.piece)[: order.count] if order.task.facts and order.attempts > 1 else []
+    answered = yield from _ask_author(result, order, order.attempts - bool(facts))
+    yield from _ask_again(result, order)
+    if answered and facts and not result.authored:
+        yield from _ask_facts(result, facts, order)
+        yield from _ask_again(result, order)
 
 
 def _ask_again(result: PieceResult, order: Order) -> Dialogue[None]:
@@ -179,23 +188,27 @@ def _stands_on(line: str, quotes: Sequence[str]) -> bool:
     return any(line in quote or quote in line for quote in quotes)
 
 
-def _ask_author(result: PieceResult, order: Order) -> Dialogue[None]:
-    """Ask about a piece until it has a row, or its attempts are used; questions that can be named better once more."""
-    form, facts = order.task.form, key_sentences(result.piece)[: order.count] if order.task.facts else []
+def _ask_author(result: PieceResult, order: Order, attempts: int) -> Dialogue[bool]:
+    """Ask about a piece until it has a row, its attempts are used, or its author says what it said before.
+
+    Questions that can be named better are asked for once more. Returns whether there was an answer to all.
+    """
+    form, said = order.task.form, set[str]()
     assert form is not None
     kinds = chosen(order.mix, result.piece.passage.text, order.count) if order.task.facts else ()
     prompt = order.wording.ask(order.task, result.piece, order.count, kinds)
-    differently = bool(facts) and order.attempts > 1  # the last attempt
-    for attempt in range(order.attempts - differently):
+    for attempt in range(attempts):
         (answer,) = yield [prompt]
         if isinstance(answer, Unanswered):
             result.lost = "" if result.authored else answer.reason
-            return
+            return False
+        if ground.normal(answer) in said:
+            return True
         if not (problem := _read(result, form, answer, order, mend=not attempt)):
-            return
+            return True
+        said.add(ground.normal(answer))
         prompt = order.wording.with_correction(prompt, answer, problem)
-    if differently and not result.authored:
-        yield from _ask_facts(result, facts, order)
+    return True
 
 
 def _read(result: PieceResult, form: AuthorForm, answer: str, order: Order, mend: bool) -> str:

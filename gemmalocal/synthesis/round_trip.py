@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from gemmalocal.records import Message
 from gemmalocal.synthesis import agreement
 from gemmalocal.synthesis.agreement import Weigh
-from gemmalocal.synthesis.asking import AskAuthor, Prompt, Unanswered
+from gemmalocal.synthesis.asking import AskAuthor, Prompt
 from gemmalocal.synthesis.dialogue import Dialogue, side_by_side
 from gemmalocal.synthesis.kinds import UNANSWERABLE, WRONG_PREMISE
 from gemmalocal.synthesis.piece import Candidate
+from gemmalocal.synthesis.retrieval import AMBIGUOUS
 from gemmalocal.synthesis.wording import Wording
 
+NUMBER = re.compile(r"(?m)^\W{0,3}([1-9]\d?)[.):]\**\s+")  # of an answer, at the beginning of its line
 KNOWN = "is known already to the model that is to be tuned"  # the reason of a row that is dropped for it
 
 
 def again(candidates: Sequence[Candidate], wording: Wording, weigh: Weigh) -> Dialogue[list[tuple[Candidate, str]]]:
-    """Ask questions again beside their passages: the candidates, each with why it is not to be kept, '' if it is.
+    """Ask the questions of a piece again beside it: the candidates, each with why it is not to be kept, '' if it is.
 
     Rows that no model wrote, and such as their passage does not answer, are not asked; what got no answer is kept.
+    All are asked with one prompt; what has no answer then, or another one, with a prompt of its own.
     """
     chosen = [candidate for candidate in candidates if answerable(candidate)]
-    answers = yield [wording.answer(candidate) for candidate in chosen]
-    by_candidate = {id(candidate): answer for candidate, answer in zip(chosen, answers, strict=True)}
-    return [_settled(candidate, by_candidate.get(id(candidate)), weigh) for candidate in candidates]
+    settled = {id(candidate): (candidate, "") for candidate in candidates}
+    if len(chosen) > 1 and wording.asks_together:
+        (together,) = yield [wording.answer(chosen)]
+        answers = numbered(together, len(chosen)) if isinstance(together, str) else {}
+        for number, answer in answers.items():
+            candidate = chosen[number - 1]
+            settled[id(candidate)] = _settled(candidate, answer, weigh)
+        chosen = [candidate for candidate in chosen if not settled[id(candidate)][0].agreed]
+    alone = yield [wording.answer([candidate]) for candidate in chosen]
+    for candidate, said in zip(chosen, alone, strict=True):
+        if isinstance(said, str):
+            settled[id(candidate)] = _settled(candidate, said, weigh)
+    return [settled[id(candidate)] for candidate in candidates]
+
+
+def numbered(text: str, count: int) -> dict[int, str]:
+    """The answers in a text of numbered lines, by their numbers up to `count`; none of a number that comes twice."""
+    parts = NUMBER.split(text)
+    pairs = [(int(number), answer.strip()) for number, answer in zip(parts[1::2], parts[2::2], strict=True)]
+    often = Counter(number for number, _ in pairs)
+    return {number: answer for number, answer in pairs if often[number] == 1 and number <= count and answer}
 
 
 def with_knowledge(
@@ -50,25 +73,20 @@ def answerable(candidate: Candidate) -> bool:
     return written and candidate.kind not in (UNANSWERABLE, WRONG_PREMISE)
 
 
-def counted(kept: Sequence[Candidate]) -> dict[str, int]:
-    """Of the rows of a dataset: how many ask, agreed when asked again, and are known to who is to be tuned.
+def counted(kept: Sequence[Candidate], rejected: Sequence[tuple[Candidate, str]]) -> dict[str, int]:
+    """How many rows ask, and of all questions that were written, how many stand alone, agreed, and are known.
 
     A count is left out where nobody was asked.
     """
     counts = {"questions": sum(map(asks, kept))}
+    alone = sum(asks(candidate) and candidate.kind != UNANSWERABLE for candidate in kept)
+    if asked := alone + sum(reason.startswith(AMBIGUOUS) for _, reason in rejected):
+        counts |= {"alone": alone, "alone_asked": asked}
+    every = [*kept, *(candidate for candidate, _ in rejected)]
     for name in ("agreed", "known"):
-        answers = [answer for candidate in kept if (answer := getattr(candidate, name)) is not None]
+        answers = [answer for candidate in every if (answer := getattr(candidate, name)) is not None]
         counts |= {name: sum(answers), f"{name}_asked": len(answers)} if answers else {}
     return counts
-
-
-def lines(counts: Mapping[str, int]) -> Iterator[str]:
-    """The same as sentences."""
-    if "agreed" in counts:
-        yield f"{counts['agreed']} of {counts['agreed_asked']} questions were answered the same when asked again"
-    if "known" in counts:
-        known = f"{counts['known']} of {counts['known_asked']} questions"
-        yield f"{known} are answered right already by the model that is to be tuned"
 
 
 def bare(question: str, chat: bool) -> Prompt:
@@ -76,9 +94,8 @@ def bare(question: str, chat: bool) -> Prompt:
     return Prompt((Message("user", question if chat else f"Question: {question}\nAnswer:"),))
 
 
-def _settled(candidate: Candidate, answer: str | Unanswered | None, weigh: Weigh) -> tuple[Candidate, str]:
-    if not isinstance(answer, str):
-        return candidate, ""
+def _settled(candidate: Candidate, answer: str, weigh: Weigh) -> tuple[Candidate, str]:
+    """A candidate with whether an answer agrees with its own, and why not."""
     expected = agreement.conclusion(candidate.answer)
     reason = agreement.disagreement(expected, answer, candidate.question, weigh)
     return replace(candidate, agreed=reason is None), reason or ""

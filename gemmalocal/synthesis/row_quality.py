@@ -78,7 +78,7 @@ def inspect(rows: Sequence[InspectedRow], index: TextIndex, places: Mapping[str,
             ambiguity = index.ambiguity(own.question, places[row.passage])
             row.stands_alone = ambiguity is None
             if ambiguity is not None:
-                row.why["stands_alone"] = f"could be asked of {ambiguity.passages} passages or rows"
+                row.why["stands_alone"] = f"{ambiguity.fault} or rows"
         if own.question and row.evidence and own.answer:
             answer = agreement.conclusion(own.answer)
             share = agreement.grounded(answer, own.question, row.evidence, index.weight)

@@ -68,10 +68,16 @@ class Wording:
         """Show a model examples of sentences with questions, and last a candidate's sentence."""
         return Prompt((Message("user", self._fill("base", sentence=candidate.evidence)),))
 
-    def answer(self, candidate: Candidate) -> Prompt:
-        """Ask a candidate's question again, beside its passage."""
-        text = self._fill("answer", question=candidate.question, **_about(candidate.piece))
-        return Prompt((Message("user", text),))
+    @property
+    def asks_together(self) -> bool:
+        """Whether several questions can be asked again with one prompt: a person's own may ask one."""
+        return self._uses("answer", "questions")
+
+    def answer(self, candidates: Sequence[Candidate]) -> Prompt:
+        """Ask the questions of candidates of one piece again, beside it; the answers of several are numbered."""
+        questions = [" ".join(candidate.question.split()) for candidate in candidates]
+        about = _about(candidates[0].piece)
+        return Prompt((Message("user", self._fill("answer", question=questions[0], questions=questions, **about)),))
 
     def judge(self, candidate: Candidate) -> Prompt:
         """Ask for a score of a row."""

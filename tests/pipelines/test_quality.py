@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
+from gemmalocal.synthesis.retrieval import AMBIGUOUS
 from gemmalocal.workspace import datasets
 from tests.here import run
 from tests.pipelines.preparations import documents, of_files, prepared, told
@@ -79,7 +80,9 @@ def test_a_dataset_that_was_prepared_here(documents: Path, tiny: Path, workspace
     made = told(prepared(documents, tiny, "mine", "--author", "rules", "--known", "keep", "--json"))
     files = of_files(workspace / "datasets" / "mine")
     rows = files[TRAIN_FILE] + files[HELD_OUT_FILE]
-    assert made["quality"] == {"questions": len(rows), "known": 0, "known_asked": len(rows)}
+    refused = made["rejected"].get(AMBIGUOUS, 0)
+    asked = {"alone": len(rows), "alone_asked": len(rows) + refused, "known": 0, "known_asked": len(rows)}
+    assert made["quality"] == {"questions": len(rows), **asked}
     assert [row["known"] for row in rows] == [False] * len(rows)
     report = looked_at("mine")
     assert report["rows"] == len(rows)

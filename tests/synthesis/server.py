@@ -36,13 +36,15 @@ class Model:
 def quiz(body: Body) -> str:
     """What a good author says to our qa prompt: a pair for each of the first sentences, with the sentence as proof.
 
-    Asked such a question again, beside the text, it answers with the sentence.
+    Asked such questions again, beside the text, it answers with the sentences, numbered if they are.
     """
-    text, _, question = body["messages"][0]["content"].rpartition("Text:\n")[2].partition("\n\nQuestion:\n")
+    text, *questions = re.split(r"\n\nQuestions?:\n", body["messages"][0]["content"].rpartition("Text:\n")[2])
     text = text.partition("\n\nWrite ")[0]
     lines = [line for line in re.split(r"(?<=\.)\s+", text) if len(line) > 20][:2]
-    if question:
-        return next((line for line in lines if line[:-1].lower() in question), "The text does not say.")
+    if questions:
+        asked = questions[0].partition("\n\nWrite ")[0].splitlines()
+        answers = [next((line for line in lines if " ".join(line[:-1].lower().split()) in one), "No.") for one in asked]
+        return "\n".join(f"{n}. {answer}" for n, answer in enumerate(answers, 1)) if len(asked) > 1 else answers[0]
     pairs = [{"question": f"What is known of {line[:-1].lower()}?", "answer": line, "evidence": line} for line in lines]
     return json.dumps({"rows": pairs})
 

@@ -83,6 +83,36 @@ def test_a_mistake_is_told_until_the_answer_is_right() -> None:
     ]
 
 
+def asked_for(prompt: Prompt) -> str:
+    """What a prompt is for."""
+    begins = {"You write": "rows", "You turn": "sentences", "Answer each": "answers"}
+    first = prompt.messages[0].content
+    kind = next(kind for begin, kind in begins.items() if first.startswith(begin))
+    return kind if len(prompt.messages) == 1 else f"{kind} again"
+
+
+SENTENCE = {"sentence": 1, "question": "How long is a watch of the keepers?", "answer": "A watch is four hours."}
+
+
+def test_an_author_that_repeats_itself_is_asked_in_the_other_way_at_once() -> None:
+    wrong = json.dumps({"rows": [{**GOOD, "evidence": "the lamp is a candle"}]})
+    author = Author(wrong, f"{wrong} ", json.dumps({"rows": [SENTENCE]}))
+    result = next(create([piece()], order(attempts=5), author))
+    assert [asked_for(prompt) for prompt in author.asked] == ["rows", "rows again", "sentences"]
+    assert [candidate.question for candidate in result.kept] == [SENTENCE["question"]]
+
+
+def test_a_passage_that_loses_all_rows_when_they_are_asked_again_is_asked_in_another_way() -> None:
+    of, said = piece(), json.dumps({"rows": [GOOD]})
+    author = Author(said, "It does not say.", json.dumps({"rows": [SENTENCE]}), "Four hours.")
+    wanted = replace(order(), index=PassageIndex([of]), round_trip=True)
+    result = next(create([of], wanted, author))
+    assert [asked_for(prompt) for prompt in author.asked] == ["rows", "answers", "sentences", "answers"]
+    assert [(candidate.question, candidate.agreed) for candidate in result.kept] == [(SENTENCE["question"], True)]
+    assert result.lost == ""
+    assert len(result.rejected) == 1
+
+
 SIX = "The lamp is a burner with six wicks."
 
 

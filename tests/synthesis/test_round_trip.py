@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -82,7 +83,8 @@ def test_what_disagrees_is_rejected_and_what_got_no_answer_is_kept() -> None:
     wrong = row("How many wicks are there?", "The lamp has 8 wicks.")
     silent, rule = row("When was it made?", "In 1871."), row("What is a lens?", "Glass.", by="rules")
     without = row("Who paid for it?", "The documents do not say.", kind=UNANSWERABLE)
-    author = Author({"What is the lamp?": "A burner.", "How many": "6", "When": Unanswered("It sleeps.")})
+    sleeps = Unanswered("It sleeps.")
+    author = Author({"2.": sleeps, "What is the lamp?": "A burner.", "How many": "6", "When": sleeps})
     asked = [right, wrong, silent, rule, without]
     (settled,) = side_by_side([round_trip.again(asked, Wording(), INDEX.weight)], author)
     assert [candidate.question for candidate, _ in settled] == [candidate.question for candidate in asked]
@@ -90,11 +92,52 @@ def test_what_disagrees_is_rejected_and_what_got_no_answer_is_kept() -> None:
     assert [reason for _, reason in settled if reason] == [
         "has another number when its question is asked again: 6 in place of 8"
     ]
-    assert len(author.asked) == 3
-    prompt = author.asked[0].messages[0].content
+    assert len(author.asked) == 1 + 3
+    prompt = author.asked[1].messages[0].content
     assert LIGHT[0] in prompt
     assert prompt.endswith("What is the lamp?")
     assert "A paraffin burner." not in prompt
+
+
+@pytest.mark.parametrize(
+    ("together", "alone"),
+    [
+        ("1. A paraffin burner.\n2. 6\n3. In 1871.", []),
+        ("**1.** A paraffin burner.\n\n2) Six, it is\n6 wicks.\n 3: 1871\n4. No more.", []),
+        ("1. A paraffin burner.\n3. In 1871.", ["How many"]),  # one has no answer
+        ("1. A burner.\n1. A candle.\n2. 6\n3. 1871", ["What is"]),  # one has two
+        ("1. A burner.\n2. 7\n3. 1871", ["How many"]),  # one is another: it may be that of another question
+        ("A paraffin burner.", ["What is", "How many", "When"]),
+        ("", ["What is", "How many", "When"]),
+    ],
+)
+def test_the_questions_of_a_passage_are_asked_together(together: str, alone: list[str]) -> None:
+    rows = [
+        row("What is the lamp?", "A paraffin burner."),
+        row("How many wicks are there?", "There are 6."),
+        row("When was it made?", "In 1871."),
+    ]
+    author = Author({"2. ": together, "What is": "A burner.", "How many": "6", "When": "In 1871."})
+    (settled,) = side_by_side([round_trip.again(rows, Wording(), INDEX.weight)], author)
+    assert [(candidate.agreed, reason) for candidate, reason in settled] == [(True, "")] * 3
+    asked = [prompt.messages[0].content for prompt in author.asked]
+    assert asked[0].endswith("Write each answer on a line of its own, behind the number of its question.")
+    assert len(asked) == 1 + len(alone)
+    assert all(begin in text.rpartition("Question:")[2] for begin, text in zip(alone, asked[1:], strict=True))
+    shared = asked[0].partition("Questions:")[0]
+    assert all(text.startswith(shared) for text in asked[1:])  # a server has it cached
+
+
+def test_a_prompt_of_ones_own_that_takes_one_question_gets_one(tmp_path: Path) -> None:
+    (tmp_path / "answer.j2").write_text("Say: {{ question }}")
+    author = Author({"lamp": "A burner.", "When": "1871"})
+    rows = [row("What is the lamp?", "A burner."), row("When was it made?", "In 1871.")]
+    (settled,) = side_by_side([round_trip.again(rows, Wording(tmp_path), INDEX.weight)], author)
+    assert [candidate.agreed for candidate, _ in settled] == [True, True]
+    assert [prompt.messages[0].content for prompt in author.asked] == [
+        "Say: What is the lamp?",
+        "Say: When was it made?",
+    ]
 
 
 def test_what_is_known_is_marked() -> None:

@@ -16,7 +16,7 @@ from gemmalocal.jobs.events import Read
 from gemmalocal.jobs.processes import Job
 from gemmalocal.planning import throughput
 from gemmalocal.records import TRAIN_FILE
-from gemmalocal.workspace import preparations
+from gemmalocal.workspace import checked, preparations
 from gemmalocal.workspace.preparations import Preparing
 from gemmalocal.workspace.runs import Run
 from tui.background import follow, run_in_background
@@ -233,4 +233,5 @@ def counts(state: Preparing) -> Content:
         parts += ["\n", (f"{silent:>7,}", "bold"), " passages gave no row"]
     if (covered := state.report.get("coverage", {})).get("passages"):
         parts += ["\n", (f"{covered['with_row']:>7,}", "bold"), f" of {covered['passages']:,} passages have a row"]
+    parts += [("".join(f"\n{'':>8}{line}" for line in checked.lines(state.report.get("quality", {}))), "$muted")]
     return Content.assemble(*parts)

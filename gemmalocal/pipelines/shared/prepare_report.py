@@ -11,19 +11,20 @@ from gemmalocal.pipelines.shared.passages import NAMED, GatheredPieces
 from gemmalocal.pipelines.shared.prepared_rows import PreparedRows
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.synthesis import round_trip, unanswerable
+from gemmalocal.synthesis.create import Rejection
 from gemmalocal.synthesis.piece import Candidate
-from gemmalocal.workspace import datasets
+from gemmalocal.workspace import checked, datasets
 from gemmalocal.workspace.covered import line as covered_line
 
 LISTED = 100  # refused sources, and warnings, that the report lists beside their number; all are in files
 
 
-def of_kept(kept: Sequence[Candidate], prepared: PreparedRows) -> dict[str, Any]:
+def of_kept(kept: Sequence[Candidate], rejected: Sequence[Rejection], prepared: PreparedRows) -> dict[str, Any]:
     """What the rows ask, and how they stood the checks."""
     return {
         "unanswerable": {"wanted": prepared.unanswerable, **unanswerable.counted(kept)},
         "kinds": dict(Counter(candidate.kind for candidate in kept if candidate.kind).most_common()),
-        "quality": round_trip.counted(kept),
+        "quality": round_trip.counted(kept, rejected),
     }
 
 
@@ -60,7 +61,7 @@ def of_rows(report: dict[str, Any]) -> Iterator[str]:
     yield from _most_frequent(report["left_to_rules"], "{} passages left to the rules: {}")
     yield from _most_frequent(report["without_rows"], "{} passages gave no row: they {}")
     yield from _most_frequent(report["rejected"], "{} rows rejected: the row {}")
-    yield from round_trip.lines(report["quality"])
+    yield from checked.lines(report["quality"])
     for side in ("train", "held_out"):
         numbers = report[side]
         counts = f"{numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"
