@@ -118,10 +118,13 @@ def _rows_of(piece: Piece, order: Order, asked: bool) -> Dialogue[PieceResult]:
 
 def _ask_both_ways(result: PieceResult, order: Order) -> Dialogue[None]:
     """Ask about a piece, and its questions again; where that leaves no row, about its sentences one by one."""
-    facts = key_sentences(result.piece)[: order.count] if order.task.facts and order.attempts > 1 else []
-    answered = yield from _ask_author(result, order, order.attempts - bool(facts))
+    facts = key_sentences(result.piece)[: order.count] if order.task.facts else []
+    if order.task.facts and not facts:
+        return  # a heading alone, links, code: it has nothing to ask about, and an author would ask for its title
+    differently = bool(facts) and order.attempts > 1  # the last attempt
+    answered = yield from _ask_author(result, order, order.attempts - differently)
     yield from _ask_again(result, order)
-    if answered and facts and not result.authored:
+    if answered and differently and not result.authored:
         yield from _ask_facts(result, facts, order)
         yield from _ask_again(result, order)
 

@@ -204,8 +204,8 @@ class TextIndex:
         rival[place] = False
         rivals = np.flatnonzero(rival)
         rivals = rivals[np.argsort(-scores[rivals], kind="stable")]
-        none = [rival for rival in rivals if self._beside(place, rival)]
-        none += [rival for rival in rivals[:COMPARED] if self._copies(place, rival)]
+        none = [rival for rival in rivals if self._beside(place, int(rival))]
+        none += [rival for rival in rivals[:COMPARED] if self._copies(place, int(rival))]
         return rivals[~np.isin(rivals, none)]
 
     def _beside(self, place: int, other: int) -> bool:

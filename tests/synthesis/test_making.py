@@ -113,6 +113,13 @@ def test_a_passage_that_loses_all_rows_when_they_are_asked_again_is_asked_in_ano
     assert len(result.rejected) == 1
 
 
+@pytest.mark.parametrize("text", ["# Lamp", "## License\n\n## Thanks", "https://example.org"])
+def test_what_says_nothing_is_not_asked_about(text: str) -> None:
+    author = Author(json.dumps({"rows": [GOOD]}))
+    result = next(create([piece(text)], order(), author))
+    assert (author.asked, result.kept, result.lost) == ([], [], "")
+
+
 SIX = "The lamp is a burner with six wicks."
 
 
