@@ -78,7 +78,7 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
     "--round-trip/--no-round-trip",
     default=None,
     help="Ask each question again, beside its passage, and reject rows whose answer is another. This is what happens "
-    "if nothing is said. It takes one short prompt a row.",
+    "if nothing is said. It takes one prompt a passage, if all agree.",
 )
 @click.option(
     "--known",

@@ -123,7 +123,7 @@ class Preparation(RecipeSection):
     round_trip: bool = Field(
         True,
         description="Ask the author each of its questions again, beside the passage, and reject rows whose answer is "
-        "another. One short prompt a row.",
+        "another. One prompt a passage, if all agree.",
     )
     known: Literal["keep", "drop"] | None = Field(
         None,
