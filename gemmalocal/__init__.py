@@ -22,6 +22,56 @@ laws, and the way of a row and of a key press.
     export/     a base, a result   -> folders and files for other programs; the proof
     pipelines/  one file a kind of job; the only place where rooms meet; each runs in a child process (worker.py)
     cli/        a watcher of job directories: starts, prints, stops (tui/ is the other one)
+    api/        the same from Python: another watcher
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+if TYPE_CHECKING:
+    from gemmalocal.api import (
+        chat,
+        check,
+        compare,
+        dataset,
+        datasets,
+        export,
+        models,
+        prepare,
+        report,
+        resume,
+        run,
+        runs,
+        train,
+    )
+
+__all__ = [
+    "chat",
+    "check",
+    "compare",
+    "dataset",
+    "datasets",
+    "export",
+    "models",
+    "prepare",
+    "report",
+    "resume",
+    "run",
+    "runs",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """What is used from Python is loaded when it is first asked for: see `gemmalocal.api`."""
+    if name in __all__:
+        from gemmalocal import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'gemmalocal' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -18,6 +18,8 @@ class GemmalocalError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        if hint:
+            self.add_note(hint)  # where Python prints it, as in a notebook
 
 
 class UsageFault(GemmalocalError):

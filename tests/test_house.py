@@ -27,7 +27,10 @@ def loaded_by(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-@pytest.mark.parametrize("code", ["import tui.app", EVERY_COMMAND, "import gemmalocal.jobs.history"])
+FROM_PYTHON = "import gemmalocal\nfor name in gemmalocal.__all__: getattr(gemmalocal, name)"
+
+
+@pytest.mark.parametrize("code", ["import tui.app", EVERY_COMMAND, "import gemmalocal.jobs.history", FROM_PYTHON])
 def test_watchers_load_nothing_heavy(code: str) -> None:
     assert not loaded_by(code) & HEAVY
 

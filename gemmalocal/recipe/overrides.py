@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
 
@@ -17,7 +17,7 @@ SHOWN = 60  # characters of what was typed, in a sentence
 def apply(tree: dict[str, Any], items: Sequence[str], schema: type[BaseModel]) -> tuple[list[str], list[str]]:
     """Change `tree`, a recipe's keys, in place; the problems, and what is to be told, a sentence each."""
     problems, replaced = list[str](), list[str]()
-    keys = set()
+    keys = set[str]()
     for item in items:
         key, equals, text = item.partition("=")
         places = [place.strip() for place in key.split(".")]
@@ -29,13 +29,26 @@ def apply(tree: dict[str, Any], items: Sequence[str], schema: type[BaseModel]) -
             _put(tree, places, value(text, _annotation(schema, places)))
         except yaml_text.NotUnderstood as error:
             problems.append(f"--set {short(item)}: {error.why}.")
+    return problems, replaced + _without_rivals(tree, keys)
+
+
+def put(tree: dict[str, Any], values: Mapping[str, Any]) -> list[str]:
+    """Change `tree` in place by values that are no text, by whole key (`train.steps`); what is to be told."""
+    for key, content in values.items():
+        _put(tree, key.split("."), content)
+    return _without_rivals(tree, set(values))
+
+
+def _without_rivals(tree: dict[str, Any], keys: Collection[str]) -> list[str]:
+    """Take out what cannot stand beside the keys that were changed; what is to be told."""
+    replaced = []
     for length, rival in LENGTHS.items():
         train = tree["train"] if isinstance(tree.get("train"), dict) else {}
         meant = f"train.{length}" in keys and f"train.{rival}" not in keys
         if meant and train.get(length) is not None and train.get(rival) is not None:
             replaced.append(f"train.{length}={train[length]} takes the place of {rival}: {train[rival]}")
             del train[rival]
-    return problems, replaced
+    return replaced
 
 
 def _put(tree: dict[str, Any], places: Sequence[str], value: Any) -> None:

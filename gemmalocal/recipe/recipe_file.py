@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import glob
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -74,6 +75,27 @@ def load(name: str, items: Sequence[str] = (), tell: Callable[[str], None] = lam
     for text in replaced:
         tell(text)
     return anchored(_with_template(_whole(tree, Recipe, path, lines, problems), path.parent), path.parent)
+
+
+def changed(recipe: str | Path | Mapping[str, Any], values: Mapping[str, Any]) -> Recipe:
+    """A recipe (a file, the name of one that comes along, or nested keys) with `values`, by whole key, over it.
+
+    Relative paths of nested keys are looked for beside the caller. Raises `RecipeError` with all problems.
+    """
+    if isinstance(recipe, str | Path):
+        path = find(str(recipe))
+        tree, lines = _parsed(path)
+        overrides.put(tree, values)
+        return anchored(_with_template(_whole(tree, Recipe, path, lines), path.parent), path.parent)
+    tree = copy.deepcopy(dict(recipe))
+    overrides.put(tree, values)
+    whole, problems = from_tree(tree, Recipe)
+    if whole is None:
+        raise RecipeError(
+            "The recipe cannot be run as it is:\n" + "\n".join(f"  {key}: {why}" for key, why in problems.items()),
+            "All keys: docs/recipes.md.",
+        )
+    return anchored(_with_template(whole, Path.cwd()), Path.cwd())
 
 
 def load_preparation(path: Path, options: dict[str, Any]) -> Preparation:

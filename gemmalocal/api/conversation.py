@@ -1,0 +1,79 @@
+"""A chat from Python: one question at a time, and all answers to it."""
+
+from __future__ import annotations
+
+import shutil
+from types import TracebackType
+from typing import Any, Self
+
+from gemmalocal.api import errands
+from gemmalocal.errors import UsageFault
+from gemmalocal.jobs import history, processes
+from gemmalocal.jobs.events import Cleared, Declined, Event, Failed
+from gemmalocal.workspace import transcript
+
+
+class Conversation:
+    """Voices (the base model, runs) that are asked together and remember what was said; each answers for itself.
+
+    `sampling` is how answers are drawn, as it was wished.
+    """
+
+    def __init__(self, job: processes.Job, sampling: dict[str, Any] | None = None) -> None:
+        self.sampling = sampling or {}
+        self._job, self._talk, self._closed = job, transcript.Talk(), False
+        self._events = errands.news(job)
+
+    @property
+    def names(self) -> list[str]:
+        """Who speaks; waits until the model is loaded."""
+        while not self._talk.names:
+            self._next()
+        return self._talk.names
+
+    def ask(self, prompt: str, system: str = "") -> dict[str, str]:
+        """The answer of each voice, by its name. Raises what ended the chat, and `UsageFault` for no question."""
+        if self._closed:
+            raise UsageFault("This chat is closed.", "Begin another: gemmalocal.chat(...).")
+        if not prompt.strip():
+            raise UsageFault("Nothing was asked.", "Give a prompt with a text.")
+        names, before = self.names, len(self._talk.exchanges)
+        self._job.ask(do="ask", text=prompt, system=system)
+        while len(self._talk.exchanges) == before or not self._talk.exchanges[-1].whole:
+            if isinstance(event := self._next(), Declined):
+                raise UsageFault(f"It was not asked: {event.why}.", "Ask something else.")
+        answers = self._talk.exchanges[-1].answers
+        return {name: answer.text for name, answer in zip(names, answers, strict=True)}
+
+    def clear(self) -> None:
+        """Let the voices forget what was said."""
+        if self._talk.exchanges:
+            self._job.ask(do="clear")
+            while not isinstance(self._next(), Cleared):
+                pass
+
+    def close(self) -> None:
+        """End it, and give its memory back."""
+        if not self._closed:
+            self._closed = True
+            self._job.kill()
+            self._job.ended(errands.STOPS)
+            shutil.rmtree(self._job.directory, ignore_errors=True)
+
+    def _next(self) -> Event:
+        """The next event, taken in; raises why there is none any more."""
+        for event in self._events:
+            transcript.fold(self._talk, event)
+            if isinstance(event, Failed):
+                raise errands.failure(event)
+            return event
+        raise history.death(self._job)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Conversation({', '.join(self._talk.names) or 'not ready yet'})"
