@@ -67,7 +67,7 @@ def plot(name: str, state: JobState) -> Any:
             "plot() draws with matplotlib, which is not installed.", "pip install 'gemmalocal[notebook]'"
         ) from error
 
-    class Shown(Figure):  # type: ignore[misc]  # matplotlib has no types here
+    class Shown(Figure):
         """A figure that a notebook shows, with or without pyplot."""
 
         def _repr_png_(self) -> bytes:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def test_a_run_goes_on_for_longer(run: api.Run, tmp_path: Path, monkeypatch: pyt
         ("learning_rate", None, "must be"),
     ],
 )
-def test_keys_have_short_names(run: api.Run, name: str, value: object, sentence: str) -> None:
+def test_keys_have_short_names(run: api.Run, name: str, value: Any, sentence: str) -> None:
     if not sentence:
         assert gemmalocal.api.errands.by_full_name({name: value})
         return
