@@ -99,9 +99,9 @@ def check(recipe: Recipe, **changes: Any) -> Check:
     return Check(errands.answer("check", errands.recipe(recipe, changes).model_dump(mode="json")))
 
 
-def report(run: str | Path | Run, rows: int | None = None, metric: str | None = None) -> Report:
-    """Whether a run helped: measured, or gone on with, and waited for; see `Run.report`."""
-    return Run(_folder(run)).report(rows, metric)
+def report(run: str | Path | Run, **wishes: Any) -> Report:
+    """Whether a run helped: measured, or gone on with, and waited for; arguments as those of `Run.report`."""
+    return Run(_folder(run)).report(**wishes)
 
 
 def compare(*compared: str | Path | Run, rows: int | None = None) -> dict[str, Any]:

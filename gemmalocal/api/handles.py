@@ -17,6 +17,7 @@ from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import chats, datasets, exports, reports
 from gemmalocal.workspace.dataset_rows import DatasetRow
 from gemmalocal.workspace.exports import ExportForm
+from gemmalocal.workspace.reports import Judge, Wish
 
 
 class Handle:
@@ -163,13 +164,30 @@ class Run(Handle):
             self._conversation.close()
             self._conversation = None
 
-    def report(self, rows: int | None = None, metric: str | None = None) -> Report:
-        """Whether it helped, measured on its held-out rows; the wait goes on where an earlier one was interrupted.
+    def report(
+        self,
+        rows: int | None = None,
+        metric: str | None = None,
+        against: str | Path | Run | None = None,
+        form: str | None = None,
+        judge: str | None = None,
+    ) -> Report:
+        """Whether it helped, measured on its held-out rows; goes on where an earlier one was interrupted.
 
-        `rows` are drawn of them; `metric` says when an answer is right, in place of the recipe's.
+        `rows` are drawn of them; `metric` says when an answer is right, in place of the recipe's; `against` is another
+        run, or "base"; `form` an export's, such as "gguf-Q4_K_M", which is asked in its place; `judge` a model or a
+        server's address.
         """
-        figures = errands.waited(reports.start(self.folder, rows, metric))
-        return Report(figures, self.folder / reports.FOLDER / reports.PAGES["html"])
+        label = exports.whole_label(self.folder, form) if form else None
+        if form and label is None:
+            known = ", ".join(exports.labels(self.folder)) or "none yet"
+            raise UsageFault(f"{self.name} has no export {form!r}.", f"It has: {known}.")
+        other = against.folder if isinstance(against, Handle) else against
+        if other not in (None, reports.BASE):
+            other = str(history.find_run(str(other)).absolute())
+        wish = Wish(rows, metric, None if other is None else str(other), label, Judge(judge) if judge else None)
+        figures = errands.waited(reports.start(self.folder, wish))
+        return Report(figures, reports.place(self.folder, wish) / reports.PAGES["html"])
 
     def export(self, to: str = "adapter", folder: str | Path | None = None, **details: Any) -> Exported:
         """Export it for other programs, and prove that the export kept what was learned.

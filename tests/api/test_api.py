@@ -98,6 +98,12 @@ def test_a_run_is_reported_on_and_exported(run: api.Run) -> None:
     assert told.verdict == told.data["verdict"] == run.verdict
     assert str(told) == told.sentence
     assert told.page.read_text().startswith("<!DOCTYPE html>")
+    with pytest.raises(UsageFault, match="no export"):
+        run.report(form="gguf")
+    with pytest.raises(UnknownRun):
+        run.report(against="nobody")
+    with pytest.raises(RecipeError, match="against itself"):
+        run.report(rows=4, against=run)
     made = run.export("adapter")
     assert made.passed
     assert (made.folder / "adapter_model.safetensors").is_file()
