@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-HELD_OUT = 80
+HELD_OUT = 40
 Row = dict[str, str]
 Quote = dict[str, str]
 
@@ -69,11 +69,11 @@ def records(quotes: Sequence[Quote], random: random.Random) -> list[Row]:
 
 
 CASES = (
-    Case("helps", "helps", whole, 40, 2e-4),
-    Case("shuffled", "no difference", shuffled, 40, 2e-4),
-    Case("idle", "no difference", whole, 3, 1e-9),
-    Case("wrong", "hurts", wrong_halves, 40, 2e-3, halves),
-    Case("format", "helps but forgets", records, 100, 2e-3),
+    Case("helps", "helps", whole, 20, 2e-4),
+    Case("shuffled", "no difference", shuffled, 20, 2e-4),
+    Case("idle", "no difference", whole, 2, 1e-9),
+    Case("wrong", "hurts", wrong_halves, 30, 2e-3, halves),
+    Case("format", "helps but forgets", records, 50, 2e-3),
 )
 
 
@@ -102,7 +102,7 @@ def recipe(case: Case, model: str, folder: Path, seed: int) -> dict[str, Any]:
         "learning_rate": case.rate,
         "seed": seed,
     }
-    train |= {"schedule": "linear", "warmup": 2, "evaluate_every": case.steps, "save_every": case.steps}
+    train |= {"schedule": "linear", "warmup": 2, "evaluate_every": case.steps, "evaluation_rows": 8}
     return {
         "model": model,
         "data": {"path": str(folder), "max_length": 128},

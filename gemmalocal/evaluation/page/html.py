@@ -27,16 +27,27 @@ h3 { font-size: 1rem; margin: 1.25rem 0 .5rem; overflow-wrap: anywhere; }
 table { border-collapse: collapse; }
 th, td { text-align: right; padding: .2rem .8rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 td, th { font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child, .words td, .words th { text-align: left; white-space: normal; overflow-wrap: anywhere; }
+th { white-space: normal; vertical-align: bottom; }
+/* Words break where they must, yet a column is as wide as its longest word: else a phone shows it letter by letter. */
+th, .words td, td:first-child { overflow-wrap: break-word; max-width: 28rem; }
+th:first-child, td:first-child, .words td, .words th { text-align: left; white-space: normal; }
+th:first-child, td:first-child { padding-left: 0; }
+.words td { overflow-wrap: anywhere; min-width: 7rem; }
 .side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 14rem), 1fr)); gap: .75rem; }
 .side div { background: var(--soft); padding: .5rem .75rem; min-width: 0; }
 .side b { font-size: .8rem; opacity: .75; }
 pre { margin: .25rem 0 0; font: .9rem/1.4 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
-svg { max-width: 100%; height: auto; margin-top: 1rem; }
+svg { max-width: 100%; min-width: 30rem; height: auto; margin-top: 1rem; }
+@media (max-width: 30rem) { th, td { padding: .2rem .4rem; } }
 @media print {
   body { max-width: none; font-size: 11pt; padding: 0; }
   h2, h3 { break-after: avoid; }
-  .side, table, svg { break-inside: avoid; }
+  table, svg { break-inside: avoid; }
+  .side { display: block; }
+  .side div { margin-bottom: .5rem; }
+  .wide { overflow: visible; }
+  table.words { break-inside: auto; }
+  tr { break-inside: avoid; }
   .side div, .top { background: none; border: 1px solid #999; }
 }
 """
@@ -69,7 +80,7 @@ def _rendered(block: Block, kind: str, curve: str) -> str:
             cells = "".join(f"<div><b>{_text(label)}</b><pre>{_text(text)}</pre></div>" for label, text in texts)
             return f'<h3>{_text(title)}</h3>\n<div class="side">{cells}</div>'
         case Curve():
-            return curve
+            return f'<div class="wide">{curve}</div>' if curve else ""
 
 
 def _table(table: Table) -> str:
