@@ -127,6 +127,8 @@ def _print(folder: Path, figures: dict[str, Any], form: str | None) -> None:
 def summary(figures: dict[str, Any]) -> list[str]:
     """The sentence, and below it what so many rows can show."""
     lines = [figures["sentence"]]
+    if figures["form"]:
+        lines.append(f"Asked was the export {figures['form']}.")
     lines += [f"Beside that, against {beside['against']}: {beside['sentence']}" for beside in figures["beside"]]
     if figures["judge"]:
         lines.append(figures["judge"]["sentence"])

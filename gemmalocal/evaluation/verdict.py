@@ -102,6 +102,8 @@ def sentence(evidence: Evidence) -> str:
     if verdict == "no difference":
         lower = only_form(evidence) and evidence.loss.high < -NEGLIGIBLE
         opening += " but in form" if lower else f" that {evidence.rows} rows can show"
+    if evidence.against != "base":
+        opening += f", against {evidence.against}"
     loss = f"held-out loss {evidence.base:.2f} -> {evidence.tuned:.2f}, {interval(evidence.loss)}"
     parts = [loss, f"{evidence.better} of {evidence.rows} rows better"]
     if pairs := evidence.pairs:

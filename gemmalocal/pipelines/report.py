@@ -64,10 +64,11 @@ def _one(folders: Sequence[Path], wish: Wish, directory: Path, commands: Command
     metric = metrics.metric(name, [row.reference for row in asked.rows])
     figures = conclude(measured[0], metric)
     figures |= {"form": wish.form, "beside": [brief(other, metric) for other in measured[1:]]}
+    figures |= report_settings.about(folder, asked.recipe, asked.rows, asked.models[1].identity)
+    del asked  # a judge's weights need not stand beside theirs
     figures["judge"] = None
     if judge is not None:
         figures["judge"] = yield from report_judge.ask(judge, measured[0], directory, commands)
-    figures |= report_settings.about(folder, asked.recipe, asked.rows, asked.models[1].identity)
     _write(directory, figures, folder)
     yield Report(figures)
     yield Finished("done", figures["sentence"])

@@ -36,6 +36,7 @@ def test_a_run_is_held_against_what_it_started_from_and_against_another(
     second = trained("second", recipe_path, workspace, "start_from=one", "train.seed=0")
     before, figures = reported(run, "--rows", "6"), reported(second, "--rows", "6")
     assert figures["against"] == "one"
+    assert ", against one: held-out loss" in figures["sentence"]
     assert figures["loss"]["base"] == pytest.approx(before["loss"]["tuned"], abs=1e-5)
     (beside,) = figures["beside"]
     assert beside["against"] == "base"

@@ -33,7 +33,7 @@ th, .words td, td:first-child { overflow-wrap: break-word; max-width: 28rem; }
 th:first-child, td:first-child, .words td, .words th { text-align: left; white-space: normal; }
 th:first-child, td:first-child { padding-left: 0; }
 .words td { overflow-wrap: anywhere; min-width: 7rem; }
-.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 14rem), 1fr)); gap: .75rem; }
+.side { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 12rem), 1fr)); gap: .75rem; }
 .side div { background: var(--soft); padding: .5rem .75rem; min-width: 0; }
 .side b { font-size: .8rem; opacity: .75; }
 pre { margin: .25rem 0 0; font: .9rem/1.4 ui-monospace, monospace; white-space: pre-wrap; overflow-wrap: anywhere; }

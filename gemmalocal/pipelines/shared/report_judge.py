@@ -51,7 +51,9 @@ def checked(judge: Judge | None, run: Path, commands: Commands) -> Generator[Eve
         return None
     yield Stage("finding the judge")
     if judge.is_server:
-        return Chosen(_plan(endpoint=_endpoint(judge)), None, None, same=False)
+        chosen = Chosen(_plan(endpoint=_endpoint(judge)), None, None, same=False)
+        yield from in_background(lambda tell: chosen.open().close(), commands)  # is it there, and is its key?
+        return chosen
     if judge.model or judge.key_env:
         raise RecipeError("A judge's model name and key are for a server's address.", "Leave them out.")
     if paths.expanded(judge.name).resolve() == history.result(run).resolve() or judge.name == run.name:
