@@ -151,6 +151,11 @@ def page() -> str:
         "",
         "A relative path means a file beside the recipe if there is one. Else it means one where you stand.",
         "",
+        "An editor completes the keys and underlines what is wrong, by the schemas beside the recipes that come along:",
+        "`recipe.schema.json` and `prepare.schema.json`. A file names its own in the first line, as they do:",
+        "`# yaml-language-server: $schema=recipe.schema.json`. The shell completes names of runs, recipes, datasets",
+        "and models, and behind `--set` the keys and their words.",
+        "",
         f"Recipes that come along: {', '.join(f'`{name}`' for name in recipe_file.builtin_recipes())}.",
     ]
     lines += ["", "## Recipe", *_parts(RECIPE), "", "## Preparation", *_parts(PREPARATION)]

@@ -21,7 +21,11 @@ CONFIG = "adapter_config.json"
 @click.argument("source", shell_complete=completion.runs_or_files)
 @click.argument("target", type=click.Path())
 @click.option("--to", type=click.Choice(["mlx-lm", "peft"]), required=True, help="The layout to write.")
-@click.option("--model", help="The model that it was trained on, if the adapter does not name it.")
+@click.option(
+    "--model",
+    shell_complete=completion.models,
+    help="The model that it was trained on, if the adapter does not name it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print what was made as one JSON object.")
 def adapter(source: str, target: str, to: str, model: str | None, as_json: bool) -> int:
     """Write an adapter in the form that mlx-lm or PEFT reads.

@@ -18,7 +18,13 @@ DEMO, STEPS, ROUNDS = "gemma-3-270m-demo", 6, 2
 
 
 @click.command()
-@click.option("--model", default=DEMO, show_default=True, help="The model: a folder, a Hub name, or the demo's.")
+@click.option(
+    "--model",
+    default=DEMO,
+    show_default=True,
+    shell_complete=completion.models,
+    help="The model: a folder, a Hub name, or the demo's.",
+)
 @click.option(
     "--backend",
     type=click.Choice(["auto", "mlx", "torch"]),

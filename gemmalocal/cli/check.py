@@ -29,6 +29,7 @@ LABEL = 10  # cells of what a line is about
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=completion.keys,
     help="Change one key of the recipe, such as data.path=x.jsonl.",
 )
 @click.option(

@@ -50,5 +50,28 @@ def runs_or_files(context: click.Context, parameter: click.Parameter, typed: str
     return runs(context, parameter, typed) or files(context, parameter, typed)
 
 
+def models(context: click.Context, parameter: click.Parameter, typed: str) -> Completions:
+    """Models that were fetched, then published ones; files where none begins like that."""
+    from gemmalocal.planning import published
+
+    here = [folder.name for folder in safe_read.entries(paths.models()) if folder.is_dir()]
+    names = [*here, *(model.name for model in published.MODELS)]
+    return _beginning(typed, dict.fromkeys(names)) or files(context, parameter, typed)
+
+
+def keys(context: click.Context, parameter: click.Parameter, typed: str) -> Completions:
+    """Keys of a recipe, as --set takes them, with what each is for; behind the equals sign, the words it may be."""
+    from gemmalocal.recipe import key_help
+
+    key, equals, value = typed.partition("=")
+    if not equals:
+        return [
+            CompletionItem(f"{name}=", help=about)
+            for name, about in key_help.descriptions().items()
+            if name.startswith(key)
+        ]
+    return [CompletionItem(f"{key}={word}") for word in key_help.words(key) if word.startswith(value)]
+
+
 def _beginning(typed: str, names: Iterable[str]) -> Completions:
     return [CompletionItem(name) for name in names if name.startswith(typed)]

@@ -87,7 +87,7 @@ def _name(entry: dict[str, Any]) -> str:
 
 
 @click.command()
-@click.argument("model")
+@click.argument("model", shell_complete=completion.models)
 @click.option("--gguf", metavar="FILE", help="Download only this GGUF file, to import it.")
 @click.option("--json", "as_json", is_flag=True, help="Print where it is as one JSON object.")
 def fetch(model: str, gguf: str | None, as_json: bool) -> int:

@@ -42,7 +42,11 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
     "other words for the questions of rows (rewrite), or plain text.",
 )
 @click.option("--author", type=click.Choice(["model", "rules"]), help="Who writes the rows. Rules need no model.")
-@click.option("--model", help="The model that writes, as in a recipe. Passages are measured in its tokens.")
+@click.option(
+    "--model",
+    shell_complete=completion.models,
+    help="The model that writes, as in a recipe. Passages are measured in its tokens.",
+)
 @click.option("--endpoint", metavar="URL", help="Ask a server instead, one that speaks OpenAI's protocol.")
 @click.option("--endpoint-model", metavar="NAME", help="The model on that server. If left out: its first one.")
 @click.option("--key-env", metavar="NAME", help="The name of the environment variable that holds the server's key.")

@@ -24,6 +24,7 @@ SET = click.option(
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=completion.keys,
     help="Change one key of the recipe, such as train.steps=50.",
 )
 JSON = click.option("--json", "as_json", is_flag=True, help="Print the events, one JSON object a line.")
@@ -60,6 +61,7 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
     "overrides",
     multiple=True,
     metavar="KEY=VALUE",
+    shell_complete=completion.keys,
     help=f"Change one key. For less memory: {', '.join(runs.MEMORY)}. For more steps, also of a run that is done: "
     f"{', '.join(runs.LONGER)}.",
 )

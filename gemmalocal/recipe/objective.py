@@ -85,7 +85,7 @@ def completed(tree: Mapping[str, Any]) -> dict[str, Any]:
     """
     objective, train = tree.get("objective"), tree.get("train")
     kind = objective.get("kind") if isinstance(objective, Mapping) else None
-    if not isinstance(objective, Mapping) or kind not in SETTINGS or kind == "sft":
+    if not isinstance(objective, Mapping) or not isinstance(kind, str) or kind not in SETTINGS or kind == "sft":
         return dict(tree)
     size = parameters(str(tree.get("model", "")))
     settings = dict(SETTINGS[kind])

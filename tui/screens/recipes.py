@@ -68,6 +68,7 @@ def _words(path: Path) -> str:
     for line in lines:
         if not line.startswith("#"):
             break
-        comment.append(line.lstrip("# "))
+        if "$schema=" not in line:  # that is for editors
+            comment.append(line.lstrip("# "))
     sentences = [sentence for sentence in " ".join(comment).split(". ") if "`" not in sentence]
     return ". ".join(sentences[:SENTENCES])
