@@ -37,9 +37,16 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 )
 @click.option(
     "--task",
-    type=click.Choice(["qa", "cot", "summary", "rewrite", "text"]),
+    type=click.Choice(["qa", "cot", "summary", "rewrite", "text", "pairs"]),
     help="What to make: questions and answers (qa, the default), the same with reasoning (cot), summaries, "
-    "other words for the questions of rows (rewrite), or plain text.",
+    "other words for the questions of rows (rewrite), plain text, or two answers to each prompt of rows, of which one "
+    "is better (pairs).",
+)
+@click.option("--run", metavar="RUN", shell_complete=completion.runs, help="With --task pairs: the run that answers.")
+@click.option(
+    "--answers",
+    type=click.Choice(["twice", "base"]),
+    help="With --task pairs: compare two answers of the run (twice, the default), or the base model's and the run's.",
 )
 @click.option("--author", type=click.Choice(["model", "rules"]), help="Who writes the rows. Rules need no model.")
 @click.option(
@@ -129,6 +136,9 @@ def prepare(
 
     One .yaml file may stand in place of SOURCE. It holds the sources and these options as keys. Options on the
     command line win over its keys.
+
+    With --task pairs, SOURCE holds rows, and a run answers their prompts. A judge (--judge-model, --judge-endpoint)
+    sees both answers in both orders. Without one, the answer that the row has decides.
 
     With --review, twenty rows of the dataset SOURCE are shown one by one, and you say of each whether it is good.
     The share of good ones is told wherever the dataset is. If a judge scored the rows, a threshold for it is proposed.

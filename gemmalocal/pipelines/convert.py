@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.data import export_formats, sources
+from gemmalocal.data import row_writers, sources
 from gemmalocal.data.cells import UnusableRow
 from gemmalocal.data.dataset import Records
 from gemmalocal.documents import splits
@@ -41,10 +41,10 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
                     commands,
                 )
                 yield from map(Notice, notices)
-                written[split] = (f"{split}{export_formats.FORMS[spec['form']][1]}", count)
+                written[split] = (f"{split}{row_writers.FORMS[spec['form']][1]}", count)
             if spec["form"] == "hub":
                 dataset_report = {**datasets.report(source), **_rated(source)}
-                card = export_formats.card(spec["name"], written, dataset_report)
+                card = row_writers.card(spec["name"], written, dataset_report)
                 (folder / "README.md").write_text(card, encoding="utf-8")
     except Stopped:
         yield Finished("stopped", "nothing was written")
@@ -61,11 +61,11 @@ def _rated(source: Path) -> dict[str, str]:
 
 def _side(path: str, form: str, folder: Path, split: str, tell: Tell) -> tuple[int, list[str]]:
     """One file of rows in a form: how many, and what is to be known of those left out."""
-    make, suffix = export_formats.FORMS[form]
+    make, suffix = row_writers.FORMS[form]
     side = splits.HELD_OUT if split == "test" and not Path(path).is_file() else splits.TRAIN
     records = Records(DataSpec(path=path), side=side, use=None)
 
-    def rows() -> Iterator[export_formats.ExportRow]:
+    def rows() -> Iterator[row_writers.WrittenRow]:
         for record in records:
             tell("rows", records.done, records.total)
             try:
@@ -73,7 +73,7 @@ def _side(path: str, form: str, folder: Path, split: str, tell: Tell) -> tuple[i
             except UnusableRow as problem:
                 records.findings.reject(Rejected(record.source, str(problem)))
 
-    count = export_formats.write(rows(), folder / f"{split}{suffix}")
+    count = row_writers.write(rows(), folder / f"{split}{suffix}")
     if not count:
         raise DatasetError(f"No row of {path} fits the form {form}.", "; ".join(records.findings.notices()[:1]))
     return count, [*records.notes(), *records.findings.notices()]

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from gemmalocal.recipe.section import RecipeSection
 
 KEY = re.compile(r"(sk|pk|rk|gsk|hf|xai|nvapi|key|AIza)[-_]?[A-Za-z0-9_-]{16,}")  # what keys look like
-TaskName = Literal["qa", "cot", "summary", "rewrite", "text", "votes"]
+TaskName = Literal["qa", "cot", "summary", "rewrite", "text", "votes", "pairs"]
 MIX: dict[str, float] = {  # the kinds of question, with the weights that they have by default
     "what": 2.0, "how": 2.0, "why": 1.0, "when": 1.0, "how_much": 1.0, "which": 1.0, "list": 1.0, "steps": 1.0,
     "follow_up": 1.0,
@@ -78,7 +78,14 @@ class Preparation(RecipeSection):
     task: TaskName = Field(
         "qa",
         description="Questions and answers (qa), the same with the reasoning (cot), summaries, other words for the "
-        "instructions of rows (rewrite), plain text, or what was voted for in chats (votes).",
+        "instructions of rows (rewrite), plain text, what was voted for in chats (votes), or two answers to each "
+        "prompt of rows, of which one is better (pairs).",
+    )
+    run: str | None = Field(None, description="For pairs: the run that answers.")
+    answers: Literal["twice", "base"] = Field(
+        "twice",
+        description="For pairs: whose two answers are compared. twice: two of the run, drawn at a temperature. base: "
+        "one of the base model, and one of the run.",
     )
     author: Literal["model", "rules"] = Field("model", description="Who writes: a model, or rules that need none.")
     model: str = Field(
@@ -181,6 +188,25 @@ class Preparation(RecipeSection):
             why = "the author is rules" if self.author == "rules" else f"the task is {self.task}"
             raise ValueError(f"unanswerable needs a model or a server as author, and qa or cot as task: {why}")
         return self
+
+    @model_validator(mode="after")
+    def _run_of_pairs(self) -> Preparation:
+        """Pairs are answers of a run; nothing else is."""
+        if (self.task == "pairs") != (self.run is not None):
+            raise ValueError("run and the task pairs go together: name the run that answers")
+        if self.task == "pairs" and self.answers == "twice" and self.temperature == 0:
+            raise ValueError("at a temperature of 0 both answers are the same: give one above 0, or answers: base")
+        if self.task == "pairs" and self.judge and self.judge_model is None and self.judge_endpoint is None:
+            raise ValueError("name the judge of pairs: judge_model or judge_endpoint")
+        return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drawn_answers(cls, tree: Any) -> Any:
+        """Two answers of one model differ only where they are drawn; and no answer is a page."""
+        if isinstance(tree, Mapping) and tree.get("task") == "pairs":
+            return {"temperature": 0.0 if tree.get("answers") == "base" else 0.8, "answer_tokens": 256, **tree}
+        return tree
 
     @model_validator(mode="before")
     @classmethod

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # pydantic is only loaded when a preparation is described
     from gemmalocal.recipe.prepare_schema import Preparation
 
 PASSWORD = "GEMMALOCAL_PASSWORD"
+OF_ROWS = ("rewrite", "pairs")  # tasks whose sources hold rows
 
 
 @dataclass
@@ -73,9 +74,11 @@ def begin(to: str, preparation: Preparation, password: str | None = None) -> pro
     """
     folder = datasets.folder_of(to)
     datasets.check_target(folder)
-    check_sources(preparation.sources)
+    sources = [_rows_of(source) for source in preparation.sources] if preparation.task in OF_ROWS else []
+    sources = sources or preparation.sources
+    check_sources(sources)
     spec = preparation.model_dump(mode="json")
-    spec["sources"] = [absolute_source(source) for source in preparation.sources]
+    spec["sources"] = [absolute_source(source) for source in sources]
     if preparation.prompts:
         spec["prompts"] = absolute_source(preparation.prompts)
     if password is not None:
@@ -86,6 +89,12 @@ def begin(to: str, preparation: Preparation, password: str | None = None) -> pro
     job = processes.start(folder, "prepare", spec)
     job.skip_to(old)
     return job
+
+
+def _rows_of(source: str) -> str:
+    """The folder of a dataset that was prepared here, by its name; any other source as it is."""
+    folder = paths.datasets() / source
+    return str(folder) if "/" not in source and (folder / TRAIN_FILE).is_file() else source
 
 
 def check_sources(sources: Sequence[str]) -> None:

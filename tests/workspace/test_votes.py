@@ -16,7 +16,7 @@ from gemmalocal.errors import DatasetError
 from gemmalocal.files import paths
 from gemmalocal.jobs.events import Asked, Cleared, Event, Finished, Notice, Replied, Report, Voices, Voted, encode
 from gemmalocal.pipelines import prepare
-from gemmalocal.pipelines.shared import voted_rows
+from gemmalocal.pipelines.shared import compared_rows
 from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import dataset_rows, datasets, preparations, votes
@@ -170,7 +170,7 @@ def test_a_prompt_is_as_the_model_met_it(workspace: Path, data: dict[str, Any], 
     (run / "job.json").write_text(json.dumps({"kind": "train", "spec": spec}))
     with token_store.writing(run / "examples") as writer:
         writer.close(np.zeros(0, bool), {"plain": False, "between": "\n"})
-    voted_rows.row_layout.cache_clear()
+    compared_rows._row_layout.cache_clear()
     events = [*asked(1, "before", "a", "b"), *asked(2, "Imagination is", " more", " less"), Voted(2, 1)]
     chat("chat-1", events, (form, form))
     folder = paths.datasets() / "votes"

@@ -19,6 +19,7 @@ from gemmalocal.workspace import ratings
 
 OWN = 1  # points more that a row needs if its own author judges it
 BEST = 10
+CHOICE_TOKENS = 256  # that a judge of two answers may write
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,12 @@ def open_judge(plan: Preparation, author: Author, directory: Path, tell: Teller)
     if (chosen := ratings.chosen(directory)) is not None:
         return Judge(voice, same, chosen, chosen=True)
     return Judge(voice, same, min(BEST, plan.threshold + OWN) if same else plan.threshold)
+
+
+def judge_alone(plan: Preparation) -> Preparation | None:
+    """A preparation whose author is a judge that answers shortly, where no author writes; None if nobody is named."""
+    own = _own(plan)
+    return own and own.model_copy(update={"temperature": 0.0, "answer_tokens": CHOICE_TOKENS})
 
 
 def _own(plan: Preparation) -> Preparation | None:

@@ -6,23 +6,15 @@ import json
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gemmalocal.data import token_store
-from gemmalocal.data.dataset import held_out_mask
-from gemmalocal.engine.generation import as_row_begins
-from gemmalocal.errors import DatasetError, GemmalocalError
-from gemmalocal.jobs import history
+from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
-from gemmalocal.recipe import recipe_file
+from gemmalocal.pipelines.shared import compared_rows
 from gemmalocal.recipe.prepare_schema import Preparation
-from gemmalocal.recipe.schema import Recipe
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.workspace import dataset_rows, datasets, votes
+from gemmalocal.workspace import dataset_rows, votes
 from gemmalocal.workspace.dataset_rows import DatasetRow
 
 
@@ -42,7 +34,8 @@ def make(preparation: Preparation, directory: Path) -> Iterator[Event]:
     if not rows:
         why = "; ".join(f"{count} votes: the row {reason}" for reason, count in lost.items())
         raise DatasetError(f"No vote that can be learned from was found in {len(chats)} chats.", why or votes.VOTE)
-    report = _deliver(preparation, directory, rows, lost, len(chats))
+    about = {"author": "votes", "documents": len(chats)}
+    report = compared_rows.deliver(preparation, directory, rows, lost, about)
     yield from map(Notice, _sentences(rows, report, len(chats)))
     if run := votes.newest_run(chats):
         yield Notice(f"to learn from them: {_command(directory, run)}")
@@ -52,61 +45,10 @@ def make(preparation: Preparation, directory: Path) -> Iterator[Event]:
 
 
 def _as_met(vote: votes.Vote, chat: Path) -> list[dict[str, str]]:
-    """The prompt of a row as the voice met it: of one that was trained on no chats, as its rows begin."""
+    """The prompt of a row as the voice met it."""
     prompt: list[dict[str, str]] = vote.row["prompt"]
     runs = votes.runs(chat)
-    if vote.form == "chat" or vote.voice >= len(runs):
-        return prompt
-    template, between = row_layout(runs[vote.voice])
-    text = as_row_begins(prompt[-1]["content"], template) + (between if vote.form == "prompt" else "")
-    return [*prompt[:-1], {"role": "user", "content": text}]
-
-
-@cache
-def row_layout(run: Path) -> tuple[Any, str]:
-    """The template of a run's rows, and what stands after their prompts."""
-    recipe, _ = recipe_file.from_tree(history.known_spec(run), Recipe)
-    try:
-        between = str(token_store.about(run / "examples")["between"])
-    except GemmalocalError:
-        between = ""
-    return (recipe.data.template if recipe else None), between
-
-
-def _deliver(
-    preparation: Preparation, directory: Path, rows: Sequence[DatasetRow], lost: Counter[str], chats: int
-) -> dict[str, Any]:
-    """Write the rows by side, a prompt on one alone, and count them."""
-    keys = np.array([dataset_rows.record(row).key for row in rows], np.uint64)
-    measured = held_out_mask(keys, preparation.held_out)
-    hand = datasets.by_hand(directory)
-    files = datasets.decided(directory, hand, {dataset_rows.key(row) for row in rows})
-    sides = {TRAIN_FILE: list[DatasetRow](), HELD_OUT_FILE: list[DatasetRow](), datasets.REJECTED: list[DatasetRow]()}
-    for row, is_held_out in zip(rows, measured.tolist(), strict=True):
-        if dataset_rows.key(row) in hand.dropped:
-            sides[datasets.REJECTED].append({**row, "reason": datasets.DROPPED, "held_out": is_held_out})
-        else:
-            sides[HELD_OUT_FILE if is_held_out else TRAIN_FILE].append(hand.mended(row))
-    if not sides[TRAIN_FILE] and not files[TRAIN_FILE]:
-        raise DatasetError("No row is left to train on.", "Take back some that you dropped: gemmalocal accept.")
-    whole = {name: sides[name] + files[name] for name in sides}
-    report = {
-        "task": preparation.task,
-        "author": "votes",
-        "documents": chats,
-        "rejected": dict(lost.most_common()),
-        "split": "by their prompts",
-        "train": _counts(whole[TRAIN_FILE]),
-        "held_out": _counts(whole[HELD_OUT_FILE]),
-    }
-    datasets.write(directory, whole, report)
-    return report
-
-
-def _counts(rows: Sequence[DatasetRow]) -> dict[str, int]:
-    """Of one side: the tokens are those of the answers as they were given."""
-    pairs = sum("chosen" in row for row in rows)
-    return {"rows": len(rows), "pairs": pairs, "tokens": sum(row.get("tokens", 0) for row in rows)}
+    return prompt if vote.voice >= len(runs) else compared_rows.as_met(prompt, runs[vote.voice], vote.form)
 
 
 def _sentences(rows: Sequence[DatasetRow], report: dict[str, Any], chats: int) -> Iterator[str]:

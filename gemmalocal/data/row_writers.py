@@ -12,12 +12,12 @@ from gemmalocal.data.cells import UnusableRow
 from gemmalocal.errors import DatasetError
 from gemmalocal.records import Message, Record
 
-ExportRow = dict[str, Any]
+WrittenRow = dict[str, Any]
 SENDERS = {"system": "system", "user": "human", "assistant": "gpt"}
 BLOCK = 1024  # rows of a Parquet row group
 
 
-def chat(record: Record) -> ExportRow:
+def chat(record: Record) -> WrittenRow:
     """`messages`, as OpenAI and most trainers have it; plain text stays `text`, and judged answers stay apart.
 
     These are `prompt`, `chosen` and `rejected`, or `prompt`, `completion` and `label`, as TRL has them.
@@ -32,7 +32,7 @@ def chat(record: Record) -> ExportRow:
     return {**row, "chosen": answer, "rejected": _said(record.rejected)}
 
 
-def sharegpt(record: Record) -> ExportRow:
+def sharegpt(record: Record) -> WrittenRow:
     """`conversations` of human and gpt, judged answers as LLaMA-Factory has them; raises `UnusableRow` for text."""
     if not record.messages:
         raise UnusableRow("is plain text, not a conversation")
@@ -42,14 +42,14 @@ def sharegpt(record: Record) -> ExportRow:
     return {"conversations": _sent(record.messages), **_tag(record)}
 
 
-def alpaca(record: Record) -> ExportRow:
+def alpaca(record: Record) -> WrittenRow:
     """Instruction, input (empty) and output, a system message in front; raises `UnusableRow` for a longer chat."""
     question, *answers = _question(record)
     names = ("chosen", "rejected") if record.kind == "pairs" else ("output",)
     return {"instruction": question, "input": "", **dict(zip(names, answers, strict=True)), **_tag(record)}
 
 
-def prompt(record: Record) -> ExportRow:
+def prompt(record: Record) -> WrittenRow:
     """Prompt and completion, or what was chosen and rejected; raises `UnusableRow` for several turns, and for text."""
     question, *answers = _question(record)
     names = ("chosen", "rejected") if record.kind == "pairs" else ("completion",)
@@ -57,7 +57,7 @@ def prompt(record: Record) -> ExportRow:
     return {"prompt": question, **dict(zip(names, answers, strict=True)), **label}
 
 
-def text(record: Record) -> ExportRow:
+def text(record: Record) -> WrittenRow:
     """`text`; of a conversation its turns, with an empty line between; raises `UnusableRow` for judged answers."""
     if record.kind:
         raise UnusableRow("judges answers, which plain text cannot tell")
@@ -84,7 +84,7 @@ def _single_answers(record: Record) -> tuple[Sequence[Message], ...]:
     return answers
 
 
-FORMS: dict[str, tuple[Callable[[Record], ExportRow], str]] = {
+FORMS: dict[str, tuple[Callable[[Record], WrittenRow], str]] = {
     "chat": (chat, ".jsonl"),
     "sharegpt": (sharegpt, ".jsonl"),
     "alpaca": (alpaca, ".jsonl"),
@@ -95,7 +95,7 @@ FORMS: dict[str, tuple[Callable[[Record], ExportRow], str]] = {
 }
 
 
-def write(rows: Iterable[ExportRow], file: Path) -> int:
+def write(rows: Iterable[WrittenRow], file: Path) -> int:
     """Write rows to a .jsonl or .parquet file; how many they were."""
     return _parquet(rows, file) if file.suffix == ".parquet" else _json_lines(rows, file)
 
@@ -129,7 +129,7 @@ def _question(record: Record) -> list[str]:
     return [system + turns[0].content, turns[1].content, *(turn.content for turn in record.rejected)]
 
 
-def _json_lines(rows: Iterable[ExportRow], file: Path) -> int:
+def _json_lines(rows: Iterable[WrittenRow], file: Path) -> int:
     count = 0
     with file.open("w", encoding="utf-8") as lines:
         for row in rows:
@@ -138,7 +138,7 @@ def _json_lines(rows: Iterable[ExportRow], file: Path) -> int:
     return count
 
 
-def _parquet(rows: Iterable[ExportRow], file: Path) -> int:
+def _parquet(rows: Iterable[WrittenRow], file: Path) -> int:
     import pyarrow
     import pyarrow.parquet
 
@@ -160,8 +160,8 @@ def _parquet(rows: Iterable[ExportRow], file: Path) -> int:
     return count
 
 
-def _blocks(rows: Iterable[ExportRow]) -> Iterator[list[ExportRow]]:
-    block: list[ExportRow] = []
+def _blocks(rows: Iterable[WrittenRow]) -> Iterator[list[WrittenRow]]:
+    block: list[WrittenRow] = []
     for row in rows:
         block.append(row)
         if len(block) == BLOCK:

@@ -1,0 +1,266 @@
+"""Prompts of rows to pairs of answers: a run answers each twice, or it and its base once; a judge decides, or the row.
+
+What was answered is kept by content: a job that was stopped asks only what it has no answer to.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gemmalocal.backends.protocol import Sampling
+from gemmalocal.data import sources
+from gemmalocal.data.cells import UnusableRow
+from gemmalocal.data.findings import Findings
+from gemmalocal.data.remarks import Remarks
+from gemmalocal.data.row_formats import RowFormats
+from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.engine.generation import ChatModel, as_row_begins, speak
+from gemmalocal.errors import DatasetError, ModelError, RecipeError
+from gemmalocal.evaluation import metrics
+from gemmalocal.files import hashes
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Event, Finished, Notice, Progress, Report, Stage
+from gemmalocal.pipelines import Commands, stop_asked
+from gemmalocal.pipelines.shared import choices, compared_rows
+from gemmalocal.pipelines.shared.authors import Author, open_author
+from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
+from gemmalocal.pipelines.shared.chat_models import load_chat_models
+from gemmalocal.pipelines.shared.judges import judge_alone
+from gemmalocal.pipelines.shared.report_measure import Kept, key_of
+from gemmalocal.recipe.prepare_schema import Preparation
+from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Message, Record, Rejected
+from gemmalocal.weights.locate import locate
+from gemmalocal.workspace.dataset_rows import DatasetRow
+
+ANSWERED, JUDGED = "answered.jsonl", "judged.jsonl"  # in the dataset's folder
+TOGETHER = 4  # prompts that are answered at once
+SEEDS = 2**31
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, after what was said before, and the answer that its row has."""
+
+    source: str
+    prompt: tuple[Message, ...]
+    reference: str
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Two to one question, of so many tokens together; `ended` says which ended by themselves."""
+
+    question: Question
+    texts: tuple[str, str]
+    tokens: int
+    ended: tuple[bool, bool]
+
+
+def make(preparation: Preparation, directory: Path, commands: Commands) -> Iterator[Event]:
+    """Write the dataset; raises `DatasetError` where no pair is left, and what finding run and judge raises."""
+    try:
+        yield from _make(preparation, directory, commands)
+    except Stopped:
+        yield Finished("stopped", "answers so far are kept: the same command goes on from here")
+
+
+def _make(plan: Preparation, directory: Path, commands: Commands) -> Iterator[Event]:
+    run = history.find_run(str(plan.run))
+    if not history.result(run).is_dir():
+        raise ModelError(f"{run.name} has made nothing yet.", f"Train it first: gemmalocal resume {run.name}")
+    judge = judge_alone(plan)
+    if judge is not None:
+        yield Stage("finding the judge")
+        yield from in_background(lambda tell: _opened(judge, tell).close(), commands)
+    yield Stage("reading the rows")
+    questions, lost = yield from in_background(lambda tell: _questions(plan, tell), commands)
+    speakers = yield from _speakers(plan, run)
+    yield Stage(f"answering {len(questions)} prompts")
+    answered = yield from _answered(plan, run, speakers, questions, directory, commands)
+    names, form = [speaker.name for speaker in speakers], speakers[0].layout.form
+    del speakers  # a judge may need the memory
+    yield Stage("comparing the answers")
+    usable = list(_usable(answered, lost))
+    if judge is None:
+        metric = metrics.metric("auto", [answers.question.reference for answers in usable])
+        by, winners = f"the rows' own answers ({metric.name})", list(choices.by_reference(metric, usable))
+    else:
+        by, winners = yield from in_background(lambda tell: _judged(judge, usable, directory, tell), commands)
+    rows = list[DatasetRow]()
+    for answers, winner in zip(usable, winners, strict=True):
+        if isinstance(winner, str):
+            lost[winner] += 1
+        elif not answers.ended[winner]:
+            lost["has a better answer that was cut off"] += 1
+        else:
+            rows.append(_row(answers, winner, names, run, form, "reference" if judge is None else "judge"))
+    if not rows:
+        why = "; ".join(f"{count} prompts: the row {reason}" for reason, count in lost.most_common())
+        raise DatasetError("No two answers were told apart, so there is no pair.", f"Why: {why}.")
+    about = {"author": run.name, "documents": len({row["source"] for row in rows}), "decided_by": by}
+    report = compared_rows.deliver(plan, directory, rows, lost, about)
+    yield Notice(f"{len(rows)} pairs of {len(questions)} prompts, decided by {by}")
+    yield from (Notice(f"{count} prompts give no pair: the row {reason}") for reason, count in lost.most_common())
+    yield Report(report)
+    counts = f"{report['train']['rows']} rows in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
+    yield Finished("done", counts)
+
+
+def _questions(plan: Preparation, tell: Teller) -> tuple[list[Question], Counter[str]]:
+    """The prompts of all rows, each once, or so many of them as are wanted, and why others are none."""
+    questions, lost = dict[int, Question](), Counter[str]()
+    for path in plan.sources:
+        listing = sources.find(path)
+        total = sum(source.size for source in listing.sources)
+        for source in listing.sources:
+            reader = RowFormats(DataSpec(path=path).shape, None, False, Remarks(Findings()))
+            for row in source.read(partial(_at, tell, total)):
+                try:
+                    if isinstance(row, Rejected):
+                        raise UnusableRow(row.reason)
+                    record = reader(*row)
+                    questions.setdefault(*_question(record))
+                except UnusableRow as error:
+                    lost[str(error).partition(": ")[0]] += 1
+    if not questions:
+        raise DatasetError(
+            f"There is no row with a prompt at {', '.join(plan.sources)}.", "gemmalocal check shows how rows are read."
+        )
+    chosen = list(questions.values())
+    if plan.rows is not None and plan.rows < len(chosen):
+        places = sorted(random.Random(plan.seed).sample(range(len(chosen)), plan.rows))
+        chosen = [chosen[place] for place in places]
+    return chosen, lost
+
+
+def _at(tell: Teller, total: int, position: int) -> None:
+    tell("rows", min(position, total), total)
+
+
+def _question(record: Record) -> tuple[int, Question]:
+    """A row's prompt by its content; raises `UnusableRow` for one that has none. Of two answers the good one counts."""
+    first = record.answers[0]
+    if not first.messages or first.messages[-1].role != "assistant" or len(first.messages) < 2:
+        raise UnusableRow("has no prompt of its own")
+    prompt = first.messages[:-1]
+    return Record("", messages=prompt).key, Question(record.source, prompt, first.messages[-1].content)
+
+
+def _speakers(plan: Preparation, run: Path) -> Generator[Event, None, list[ChatModel]]:
+    """Who gives the first answer, and who the second."""
+    tuned = {"name": run.name, "run": str(run)}
+    if plan.answers == "base":
+        return (yield from load_chat_models([{"name": "base", "run": str(run), "base": True}, tuned]))
+    (speaker,) = yield from load_chat_models([tuned])
+    return [speaker, speaker]
+
+
+def _answered(
+    plan: Preparation,
+    run: Path,
+    speakers: Sequence[ChatModel],
+    questions: Sequence[Question],
+    directory: Path,
+    commands: Commands,
+) -> Generator[Event, None, list[Answers]]:
+    """Two answers to each question; what they are depends on nothing but the question, the run and the settings."""
+    kept, answered = Kept(directory / ANSWERED), list[Answers]()
+    stamps = hashes.weight_stamps(history.result(run))
+    for start in range(0, len(questions), TOGETHER):
+        batch = questions[start : start + TOGETHER]
+        prompts = [_prompt(speaker, question) for question in batch for speaker in speakers]
+        key = key_of([], stamps, plan.answers, plan.temperature, plan.answer_tokens, plan.seed, prompts)
+        if not kept.has(key):
+            sampling = Sampling(plan.temperature, seed=int(key, 16) % SEEDS, max_tokens=plan.answer_tokens)
+            kept.add([{"key": key, **_said([*speakers] * len(batch), prompts, sampling, commands)}])
+        entry = kept[key]
+        for number, question in enumerate(batch):
+            pair = slice(2 * number, 2 * number + 2)
+            texts, ended = entry["texts"][pair], entry["ended"][pair]
+            tokens = sum(entry["tokens"][pair])
+            answered.append(Answers(question, (texts[0], texts[1]), tokens, (ended[0], ended[1])))
+        yield Progress("prompts answered", len(answered), len(questions))
+    return answered
+
+
+def _said(
+    voices: Sequence[ChatModel], prompts: Sequence[str], sampling: Sampling, commands: Commands
+) -> dict[str, list[Any]]:
+    """All answers of a batch; raises `Stopped`."""
+    said: dict[str, list[Any]] = {
+        "texts": [""] * len(voices), "tokens": [0] * len(voices), "ended": [False] * len(voices),
+    }  # fmt: skip
+
+    def go_on() -> bool:
+        if stop_asked(commands):
+            raise Stopped
+        return True
+
+    for step in speak(voices, prompts, sampling, go_on):
+        said["texts"][step.voice], said["tokens"][step.voice] = step.answer.strip(), step.tokens
+        said["ended"][step.voice] = step.stopped == "end"
+    return said
+
+
+def _prompt(speaker: ChatModel, question: Question) -> str:
+    """What a model is given; one that was trained on no chats meets the last turn alone."""
+    if speaker.layout.form == "chat":
+        return speaker.layout.prompt_text(speaker.tokenizer, question.prompt)
+    text = as_row_begins(question.prompt[-1].content, speaker.template)
+    return speaker.layout.prompt_text(speaker.tokenizer, [Message("user", text)])
+
+
+def _usable(answered: Sequence[Answers], lost: Counter[str]) -> Iterator[Answers]:
+    """Those with two answers that differ; why others do not is counted."""
+    for answers in answered:
+        if not all(answers.texts):
+            lost["has an empty answer"] += 1
+        elif answers.texts[0] == answers.texts[1]:
+            lost["has answers that are equal"] += 1
+        else:
+            yield answers
+
+
+def _opened(judge: Preparation, tell: Teller) -> Author:
+    """The judge, loaded or looked for; raises `RecipeError` for a model that follows no instructions."""
+    if judge.endpoint is not None:
+        return open_author(judge, None, None)
+    folder = locate(judge.model, tell)
+    tokenizer = Tokenizer(folder)
+    if not tokenizer.has_template:
+        hint = "Name a model that follows instructions, or a server."
+        raise RecipeError(f"{judge.model} cannot judge: it is a base model.", hint)
+    return open_author(judge, folder, tokenizer)
+
+
+def _judged(
+    judge: Preparation, usable: Sequence[Answers], directory: Path, tell: Teller
+) -> tuple[str, list[choices.Winner]]:
+    voice = _opened(judge, tell)
+    try:
+        return voice.title, choices.by_judge(voice, usable, directory / JUDGED, tell)
+    finally:
+        voice.close()
+
+
+def _row(answers: Answers, winner: int, names: Sequence[str], run: Path, form: str, by: str) -> DatasetRow:
+    """A pair, as a vote for the better answer would give it."""
+    prompt = [{"role": turn.role, "content": turn.content} for turn in answers.question.prompt]
+    better, worse = ([{"role": "assistant", "content": answers.texts[place]}] for place in (winner, 1 - winner))
+    return {
+        "prompt": compared_rows.as_met(prompt, run, form),
+        "chosen": better,
+        "rejected": worse,
+        "chosen_by": names[winner],
+        "rejected_by": names[1 - winner],
+        "tokens": answers.tokens,
+        "source": answers.question.source,
+        "by": by,
+    }
