@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.english_words import LEANING
 from gemmalocal.synthesis.language import english, sentences, unspaced
 from gemmalocal.synthesis.piece import Piece
@@ -16,6 +17,7 @@ BUDGET = 360  # letters of all words that are told: each prompt has them
 TERMS = 6  # words of a passage that are told
 OFTEN = 3  # times that a name occurs in a document whose name it is
 LONGEST = 40  # letters of a term
+CUT = " ..."  # behind what was cut off
 MEANS = re.compile(  # "A pump is a machine that", "Lintian is the checker of"
     r"^(?:An? |The )?(?P<term>[\w+.'’/-]+(?: [\w+.'’/-]+){0,3}) (?:is|are|was|were|means|stands for|refers to) "
     r"(?:an? |the |any |one of |used |short for |called )"
@@ -103,10 +105,11 @@ def _names(text: str) -> list[str]:
 
 def _terms(text: str, words: Vocabulary) -> Iterator[str]:
     """At most `TERMS` of the document's words that occur in a text: first those that it defines elsewhere."""
-    told, left = list[str](), BUDGET
+    told, left, normal = list[str](), BUDGET, ground.normal(text)
     for term, meaning in words.meanings.items():
         entry = f"{term} ({meaning.rstrip('.')})"
-        if len(told) < TERMS and len(entry) < left and _occurs(term, text) and not _occurs(meaning, text):
+        fits = len(told) < TERMS and len(entry) < left and _occurs(term, text)
+        if fits and ground.normal(meaning.removesuffix(CUT)) not in normal:  # what it says itself, it is not told
             told.append(term)
             left -= len(entry)
             yield entry
@@ -131,4 +134,4 @@ def _last_line(text: str) -> str:
 def _cut(text: str, most: int) -> str:
     """A text on one line, of at most so many letters."""
     line = " ".join(text.split())
-    return line if len(line) <= most else f"{line[:most].rsplit(' ', 1)[0]} ..."
+    return line if len(line) <= most else f"{line[:most].rsplit(' ', 1)[0]}{CUT}"

@@ -10,16 +10,16 @@ from gemmalocal.synthesis.language import english
 
 FOLLOW_UP = "follow_up"
 UNANSWERABLE, WRONG_PREMISE = "unanswerable", "wrong_premise"
-KINDS = {  # and what an author is told of each
-    "what": "what a thing is, does or means",
-    "how": "how something is done, or how it works",
-    "why": "why something is so, or what it is good for",
-    "when": "when something happens or happened, or under which condition",
-    "how_much": "a number: how much, how many, how long, how large",
-    "which": "which of several things it is",
-    "list": "several things, all of which the answer names",
-    "steps": "the steps of doing something, in their order",
-    FOLLOW_UP: "what a reader asks next after the row before it; it may lean on that row, and comes right after it",
+KINDS = {  # and what an author is told of each: small ones copy what looks like a question
+    "what": "asks what one thing, by its name, is, does or means",
+    "how": "asks how one thing, by its name, is done or works",
+    "why": "asks for the reason or the use of one thing, by its name",
+    "when": "asks when, or under which condition, a thing happens",
+    "how_much": "asks for a number of the text, and says what it counts or measures",
+    "which": "asks for a name of the text, and says what it does or is like",
+    "list": "asks for several things, all of which the answer names",
+    "steps": "asks for the steps of doing something, in their order",
+    FOLLOW_UP: "asks what comes to mind after the row before it; may lean on that row, and comes right after it",
 }
 Mix = Mapping[str, float]  # the weight of each kind
 ITEM = re.compile(r"(?m)^\s*(?:[-*•‣·]|\(?\d+[.)]|[a-z]\))\s+\S")
