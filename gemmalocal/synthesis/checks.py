@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from gemmalocal.synthesis import agreement, ground
 from gemmalocal.synthesis.kinds import FOLLOW_UP, UNANSWERABLE, WRONG_PREMISE
-from gemmalocal.synthesis.language import english, script
+from gemmalocal.synthesis.language import english, script, sentences
 from gemmalocal.synthesis.piece import Candidate
 from gemmalocal.synthesis.retrieval import Ambiguity, PassageIndex
 from gemmalocal.synthesis.tasks import instruction
+from gemmalocal.synthesis.terms import terms
 
 LONGEST_QUESTION, LONGEST_ANSWER = 600, 6000  # characters
+TOLD = 6  # terms of an answer that can be found again by its words
+PROVEN = 0.8  # of the weight of its words, that the sentence has which proves it
 ENOUGH = 12  # words of a text whose language can be told
 REFUSAL = re.compile(
     r"\b(?:as an? (?:ai|artificial intelligence|language model)|i(?:'m| am) (?:sorry|unable|not able)|"
@@ -54,7 +58,7 @@ def problem(candidate: Candidate) -> str | None:
         return f"has a number in its answer that is not in its passage: {min(invented)}"
     if candidate.piece.row is not None:
         return _rewritten(question, instruction(candidate.piece))
-    return None if question else _summary(answer, passage)
+    return _made_up(agreement.conclusion(answer), question, known) if question else _summary(answer, passage)
 
 
 def _rewritten(question: str, original: str) -> str | None:
@@ -66,12 +70,32 @@ def _rewritten(question: str, original: str) -> str | None:
 
 
 def _summary(summary: str, passage: str) -> str | None:
-    """What is wrong with a summary: its longer words weigh more, as they tell more."""
+    """What is wrong with a summary."""
     if len(summary) >= len(passage):
         return f"is no shorter than its passage: {len(summary)} characters"
-    if (share := agreement.grounded(summary, "", passage, len)) < agreement.GROUNDED:
-        return f"says what is not in its passage: {share:.0%} of its words are there"
-    return None
+    return _made_up(summary, "", passage)
+
+
+def _made_up(answer: str, question: str, text: str) -> str | None:
+    """What is wrong with an answer that knows more than its text: asked again, it would say the same.
+
+    Longer words weigh more, as they tell more.
+    """
+    share = agreement.grounded(answer, question, text, len)
+    if share >= agreement.GROUNDED:
+        return None
+    return f"says what is not in its passage: {share:.0%} of its words are there"
+
+
+def with_evidence(candidate: Candidate) -> Candidate:
+    """A row whose author changed its quote, with the sentence of the passage that says what it answers, if one does."""
+    passage, told = candidate.piece.passage.text, agreement.conclusion(candidate.answer)
+    asks = candidate.question and candidate.by == "model" and candidate.piece.row is None
+    if not asks or len(terms(told)) < TOLD or ground.problem(candidate.evidence, passage) is None:
+        return candidate
+    line = max(sentences(passage), key=lambda line: agreement.grounded(told, "", line, len), default="")
+    proven = agreement.grounded(told, "", line, len) >= PROVEN and ground.problem(line, passage) is None
+    return replace(candidate, evidence=line) if proven else candidate
 
 
 def ambiguity(candidate: Candidate, index: PassageIndex | None) -> Ambiguity | None:

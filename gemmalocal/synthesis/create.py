@@ -52,7 +52,8 @@ class PieceResult:
         """Check candidates and sort them, questions also against all passages; what is to be told of those rejected."""
         complaints, before = Complaints(), None
         keys = {candidate.record.key for candidate in self.kept}  # an author that is asked again repeats itself
-        for candidate in (candidate for candidate in candidates if candidate.record.key not in keys):
+        new = (candidate for candidate in candidates if candidate.record.key not in keys)
+        for candidate in map(checks.with_evidence, new):
             reason, ambiguity = checks.problem(candidate), checks.ambiguity(candidate, index)
             if candidate.kind == FOLLOW_UP and before is None:
                 reason = reason or "goes on from a row that is not there"

@@ -54,6 +54,13 @@ def test_a_passage_is_told_what_came_before_and_what_its_document_means() -> Non
     assert prompt.index("Just before") < prompt.index(PAGES[1]) < prompt.index('1. "what"') < prompt.index('2. "when"')
 
 
+def test_a_meaning_that_a_passage_gives_over_two_lines_is_its_own() -> None:
+    long = f"A fyke is a net that\nis held open by hoops {'of steel ' * 20}. Set the fyke before dusk."
+    own, other = situated(pages(long, PAGES[1]))
+    assert own.terms == ()
+    assert other.terms[0].startswith("fyke (A fyke is a net that is held open by hoops of steel")
+
+
 @pytest.mark.parametrize("task", ["qa", "cot", "summary"])
 def test_prompts_begin_alike_so_that_a_server_keeps_what_it_has_read(task: str) -> None:
     own = situated(pages(*PAGES))

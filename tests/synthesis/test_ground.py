@@ -62,6 +62,11 @@ def problem_of(question: str, answer: str, evidence: str = "The keepers cheered.
         ("Who cheered at the relief?", '{"question": "Who"}', "repeats its prompt"),
         ("Who cheered at the relief?", "cheered " * 30, "over and over"),
         ("How many litres did she carry?", "She carried 1200 litres.", None),
+        (
+            "Why did she carry litres?",
+            "She is a library that safely prevents attacks.",
+            "says what is not in its passage",
+        ),
         ("How many litres did she carry?", "She carried 1500 litres.", "number in its answer"),
         ("Кто приветствовал смену на маяке?", "Смотрители.", "another script"),
         (

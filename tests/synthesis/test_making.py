@@ -120,6 +120,20 @@ def test_what_says_nothing_is_not_asked_about(text: str) -> None:
     assert (author.asked, result.kept, result.lost) == ([], [], "")
 
 
+@pytest.mark.parametrize(
+    ("answer", "proof"),
+    [
+        ("Prisms are pieces of glass, and they bend light.", "Prisms are pieces of glass that bend light."),
+        ("It was made by hand of the finest glass in Paris.", ""),
+        ("A burner.", ""),  # too short to be found by its words
+    ],
+)
+def test_a_changed_quote_gives_way_to_the_sentence_that_proves_the_answer(answer: str, proof: str) -> None:
+    row = {"question": "What are the prisms of the light?", "answer": answer, "evidence": "prisms, or so it is said"}
+    result = next(create([piece()], order(attempts=1), Author(json.dumps({"rows": [row]}))))
+    assert [candidate.evidence for candidate in result.kept if candidate.by == "model"] == [proof] * bool(proof)
+
+
 SIX = "The lamp is a burner with six wicks."
 
 
