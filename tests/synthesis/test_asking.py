@@ -142,7 +142,7 @@ def test_kinds_are_asked_for_by_name_and_ones_own_prompt_need_know_none(tmp_path
     assert author.asked[0].schema is not None
     row = author.asked[0].schema["properties"]["rows"]["items"]
     assert row["properties"]["kind"]["enum"] == ["how_much"]
-    assert 'how_much": a number' in author.asked[0].messages[0].content
+    assert 'how_much": asks for a number' in author.asked[0].messages[0].content
     (tmp_path / "qa.j2").write_text("{{ count }} {{ title }} {{ heading }} {{ passage }} {{ instruction }}")
     prompt = Wording(tmp_path).ask(TASKS["qa"], piece(), 2, ["what", "how"])
     assert prompt.schema is not None
@@ -182,9 +182,9 @@ def test_wanted_rows_are_spread_by_length_and_missing_ones_asked_for_elsewhere()
     assert wanted_rows(own, None, None) is None
     eels = situated(pages(*PAGES))
     kept = [Candidate(eels[0], pair(eels[0], "q", "a"), "A fyke is a net", "model", "q", "a")]
-    author = Author(
-        json.dumps({"rows": [{"sentence": 1, "question": "Where are eels sold?", "answer": "In Newquay."}]})
-    )
+    told = (("When is the fyke lifted?", "In the morning."), ("Where are eels sold?", "In Newquay."))
+    rows = [{"sentence": 1, "question": question, "answer": answer} for question, answer in told]
+    author = Author(*(json.dumps({"rows": [row]}) for row in rows))
     results = list(more(eels, kept, 2, order(), author))
     assert [result.piece.passage.number for result in results] == [1, 2]  # those without a row come first
     assert all(len(result.kept) == 1 for result in results)
