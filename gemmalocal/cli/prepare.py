@@ -39,8 +39,8 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
     "--task",
     type=click.Choice(["qa", "cot", "summary", "rewrite", "text", "pairs"]),
     help="What to make: questions and answers (qa, the default), the same with reasoning (cot), summaries, "
-    "other words for the questions of rows (rewrite), plain text, or two answers to each prompt of rows, of which one "
-    "is better (pairs).",
+    "other words for the questions of rows (rewrite), or plain text. pairs: two answers to each prompt of rows, of "
+    "which one is better.",
 )
 @click.option("--run", metavar="RUN", shell_complete=completion.runs, help="With --task pairs: the run that answers.")
 @click.option(
