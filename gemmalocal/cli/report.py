@@ -40,7 +40,7 @@ OF_ONE = "Several runs are compared by their losses, in a table: only --rows and
 @click.option("--judge", metavar="MODEL|URL", help="Let a model, or a server, say which answers are better.")
 @click.option("--judge-model", metavar="NAME", help="The judge's name on its server. If left out: the first there.")
 @click.option("--key-env", metavar="NAME", help="The name of the environment variable that holds the server's key.")
-@click.option("--whole", is_flag=True, help="Read all neutral texts also on a CPU: three times as many.")
+@click.option("--whole", is_flag=True, help="Read all neutral texts also on a CPU: five times as much.")
 @click.option("--json", "form", flag_value="json", help="Print the figures as one JSON object.")
 @click.option("--md", "form", flag_value="md", help="Print the page as Markdown.")
 @click.option("--html", "form", flag_value="html", help="Print the page as HTML.")

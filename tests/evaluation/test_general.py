@@ -20,6 +20,7 @@ def test_there_are_forty_questions_and_ten_registers() -> None:
     assert Counter(text.register for text in general.some(texts)) == dict.fromkeys(registers, general.SOME)
     assert len({text.name for text in texts}) == len({text.text for text in texts}) == len(texts)
     assert min(len(text.text) for text in texts) > 100
+    assert sum(len(text.text) for text in texts) > 60_000  # 20,000 of Gemma 3's tokens
     assert not any(general.BORDER.strip() in text.text for text in texts)
 
 

@@ -114,6 +114,9 @@ def test_copies_of_rows_to_train_on_are_found(recipe_path: Path, rows: Path, wor
     leakage = reported(run)["leakage"]
     assert [line["copies"] for line in leakage["rows"]] == ["train.jsonl:15"]
     assert leakage["without"]["rows"] == 4
+    shutil.copytree(run, run.with_name("again"))
+    compared = here.run("report", "leaky", "again").stderr
+    assert "again was trained on near copies of 1 of these rows" in compared
 
 
 def test_several_runs_stand_in_one_table(run: Path, workspace: Path) -> None:

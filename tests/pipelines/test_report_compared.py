@@ -49,7 +49,7 @@ def test_a_run_is_held_against_what_it_started_from_and_against_another(
     alone = reported(second, "--rows", "6", "--against", "base")
     assert alone["sentence"] == beside["sentence"]
     assert {folder.name for folder in (second / reports.OTHERS).iterdir()} == {"against-one", "against-base"}
-    page = here.run("report", "second", "--rows", "6", "--md").stdout
+    page = (second / reports.FOLDER / reports.PAGES["md"]).read_text()
     assert "Held against one, and not against the base model" in page
     shutil.rmtree(run)  # what it started from is gone
     done = here.run("report", "second", "--rows", "6", "--json")
@@ -102,8 +102,9 @@ def test_rated_answers_have_a_win_rate(recipe_path: Path, tmp_path: Path, pairs:
     assert rated["bad"]
     assert rated["share"]["value"] == (rated["raised"] + rated["lowered"]) / (rated["good"] + rated["bad"])
     assert rated["good_gain"] - rated["bad_gain"] > 0
-    assert "moved the right way, p =" in reported(run)["sentence"]
-    assert "Fisher's exact test" in here.run("report", "thumbs", "--md").stdout
+    figures = reports.figures(run) or {}
+    assert "moved the right way, p =" in figures["sentence"]
+    assert "Fisher's exact test" in (run / reports.FOLDER / reports.PAGES["md"]).read_text()
 
 
 def said(better: str) -> str:
@@ -133,9 +134,8 @@ def test_a_judge_sees_both_orders_and_is_asked_once(run: Path) -> None:
         assert reported(run, *words)["judge"] == judge
         assert len(model.asked) == asked  # what it said is kept
         assert "listed" in judge["by"]
-        page = here.run("report", "one", *words, "--md").stdout
-        assert "What a judge says" in page
         assert judge["sentence"].split(";")[0] in here.run("report", "one", *words).stdout
+        assert "What a judge says" in (run / reports.FOLDER / reports.PAGES["md"]).read_text()
 
 
 @pytest.mark.parametrize(("better", "why"), [("A", "stood first"), ("B", "stood second"), ("hm", "could not be read")])
@@ -146,8 +146,7 @@ def test_a_judge_that_goes_by_the_place_gives_no_verdict(run: Path, better: str,
         assert judge["verdict"] is None
         assert why in judge["why"]
         assert judge["won"] == judge["lost"] == 0
-        page = here.run("report", "one", "--rows", "6", "--judge", model.url, "--html").stdout
-        assert "No verdict of the judge" in page
+        assert "No verdict of the judge" in (run / reports.FOLDER / reports.PAGES["html"]).read_text()
 
 
 def test_a_judge_that_fails_loses_nothing_and_the_report_goes_on(run: Path) -> None:

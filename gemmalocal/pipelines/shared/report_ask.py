@@ -206,7 +206,7 @@ def answer_limit(lengths: Sequence[int]) -> int:
 def _texts(
     asked: Asked, whole: bool, kept: Kept, commands: Commands
 ) -> Generator[Event, None, list[tuple[Text, int, Scored]]]:
-    """Neutral texts, as plain text: each token but the first is predicted. A CPU is given a third of them."""
+    """Neutral texts, as plain text: each token but the first is predicted. A CPU is given a fifth of them."""
     every, tokenizer = general.texts(), asked.tokenizer
     texts = every if whole or _on_gpu(asked.recipe) else general.some(every)
     if len(texts) < len(every):
