@@ -19,7 +19,7 @@ KINDS = {  # and what an author is told of each: small ones copy what looks like
     "which": "asks for a name of the text, and says what it does or is like",
     "list": "asks for several things, all of which the answer names",
     "steps": "asks for the steps of doing something, in their order",
-    FOLLOW_UP: "asks what comes to mind after the row before it; may lean on that row, and comes right after it",
+    FOLLOW_UP: "asks for another fact about the thing of the row right before it, which it may call “it”",
 }
 Mix = Mapping[str, float]  # the weight of each kind
 ITEM = re.compile(r"(?m)^\s*(?:[-*•‣·]|\(?\d+[.)]|[a-z]\))\s+\S")
