@@ -64,17 +64,22 @@ def by_reference(metric: Metric, compared: Sequence[Compared]) -> Iterator[Winne
 
 
 def by_judge(voice: Author, compared: Sequence[Compared], kept: Path, tell: Teller) -> list[Winner]:
-    """The answer that a judge has chosen wherever it stood; what it says is kept in a file, and not asked again."""
-    assert voice.ask is not None
-    remembered = Remembered(kept, voice.ask, voice.name)
+    """The answer that a judge has chosen wherever it stood."""
     asked = [Two(_request(two.question.prompt), two.question.reference, two.texts) for two in compared]
-    said: list[Choice] = [""] * (2 * len(asked))
-    for done, (number, answer) in enumerate(remembered(better.prompts(asked, Wording())), 1):
-        said[number] = better.choice(answer)
-        tell("answers of the judge", done, len(said))
-    outcomes = (outcome(*both) for both in zip(said[::2], said[1::2], strict=True))
+    outcomes = (outcome(*both) for both in in_both_orders(voice, asked, kept, tell))
     places = {"base": 0, "tuned": 1}  # as a report calls the one that stands first, and the other
     return [places.get(word, WHY.get(word, "")) for word in outcomes]
+
+
+def in_both_orders(voice: Author, compared: Sequence[Two], kept: Path, tell: Teller) -> list[tuple[Choice, Choice]]:
+    """What a judge chose of each two, with the first in front and with the second; kept in a file, not asked again."""
+    assert voice.ask is not None
+    remembered = Remembered(kept, voice.ask, voice.name)
+    said: list[Choice] = [""] * (2 * len(compared))
+    for done, (number, answer) in enumerate(remembered(better.prompts(compared, Wording())), 1):
+        said[number] = better.choice(answer)
+        tell("answers of the judge", done, len(said))
+    return list(zip(said[::2], said[1::2], strict=True))
 
 
 def _request(prompt: Sequence[Message]) -> str:

@@ -44,9 +44,8 @@ def check_judge(plan: Preparation, author: Author, tell: Teller) -> None:
                 "Name a model that follows instructions, or an endpoint; --judge-model names one for the judge alone."
             )
             raise RecipeError(f"Nothing can judge the rows: the author is {author.title}.", hint)
-    elif own.endpoint is None and not Tokenizer(locate(own.model, tell)).has_template:
-        hint = "Name a model that follows instructions."
-        raise RecipeError(f"{own.model} cannot judge the rows: it is a base model.", hint)
+    elif own.endpoint is None:
+        check_instructed(own.model, Tokenizer(locate(own.model, tell)))
 
 
 def open_judge(plan: Preparation, author: Author, directory: Path, tell: Teller) -> Judge:
@@ -61,6 +60,13 @@ def open_judge(plan: Preparation, author: Author, directory: Path, tell: Teller)
     if (chosen := ratings.chosen(directory)) is not None:
         return Judge(voice, same, chosen, chosen=True)
     return Judge(voice, same, min(BEST, plan.threshold + OWN) if same else plan.threshold)
+
+
+def check_instructed(name: str, tokenizer: Tokenizer) -> None:
+    """Raise `RecipeError` if a model follows no instructions, and so cannot judge."""
+    if not tokenizer.has_template:
+        hint = "Name a model that follows instructions, or a server's address."
+        raise RecipeError(f"{name} cannot judge: it is a base model.", hint)
 
 
 def judge_alone(plan: Preparation) -> Preparation | None:

@@ -21,7 +21,7 @@ from gemmalocal.data.remarks import Remarks
 from gemmalocal.data.row_formats import RowFormats
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine.generation import ChatModel, as_row_begins, speak
-from gemmalocal.errors import DatasetError, ModelError, RecipeError
+from gemmalocal.errors import DatasetError, ModelError
 from gemmalocal.evaluation import metrics
 from gemmalocal.files import hashes
 from gemmalocal.jobs import history
@@ -31,7 +31,7 @@ from gemmalocal.pipelines.shared import choices, compared_rows
 from gemmalocal.pipelines.shared.authors import Author, open_author
 from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
 from gemmalocal.pipelines.shared.chat_models import load_chat_models
-from gemmalocal.pipelines.shared.judges import judge_alone
+from gemmalocal.pipelines.shared.judges import check_instructed, judge_alone
 from gemmalocal.pipelines.shared.report_measure import Kept, key_of
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.recipe.schema import DataSpec
@@ -229,14 +229,12 @@ def _usable(answered: Sequence[Answers], lost: Counter[str]) -> Iterator[Answers
 
 
 def _opened(judge: Preparation, tell: Teller) -> Author:
-    """The judge, loaded or looked for; raises `RecipeError` for a model that follows no instructions."""
+    """The judge, loaded or looked for; raises what finding it raises."""
     if judge.endpoint is not None:
         return open_author(judge, None, None)
     folder = locate(judge.model, tell)
     tokenizer = Tokenizer(folder)
-    if not tokenizer.has_template:
-        hint = "Name a model that follows instructions, or a server."
-        raise RecipeError(f"{judge.model} cannot judge: it is a base model.", hint)
+    check_instructed(judge.model, tokenizer)
     return open_author(judge, folder, tokenizer)
 
 

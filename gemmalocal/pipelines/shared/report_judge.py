@@ -17,18 +17,15 @@ from gemmalocal.files import paths
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Notice, Stage
 from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines.shared import choices
 from gemmalocal.pipelines.shared.authors import Author, open_author
 from gemmalocal.pipelines.shared.background import Teller, in_background
+from gemmalocal.pipelines.shared.judges import CHOICE_TOKENS, check_instructed
 from gemmalocal.recipe.prepare_schema import EndpointSpec, Preparation
-from gemmalocal.synthesis import better
-from gemmalocal.synthesis.asking import Remembered
 from gemmalocal.synthesis.better import Two
-from gemmalocal.synthesis.wording import Wording
 from gemmalocal.weights.locate import locate
 from gemmalocal.workspace import reports
 from gemmalocal.workspace.reports import Judge
-
-WORDS = 256  # tokens that a judge may write
 
 
 @dataclass(frozen=True)
@@ -60,16 +57,14 @@ def checked(judge: Judge | None, run: Path, commands: Commands) -> Generator[Eve
         raise RecipeError("The tuned model cannot be its own judge.", "Name another model, or a server's address.")
     folder = yield from in_background(lambda tell: locate(judge.name, tell), commands)
     tokenizer = Tokenizer(folder)
-    if not tokenizer.has_template:
-        hint = "Name a model that follows instructions, or a server's address."
-        raise RecipeError(f"{judge.name} cannot judge: it is a base model.", hint)
+    check_instructed(judge.name, tokenizer)
     base = yield from in_background(lambda tell: locate(str(history.spec(run)["model"]), tell), commands)
     return Chosen(_plan(model=judge.name), folder, tokenizer, folder.resolve() == base.resolve())
 
 
 def _plan(**keys: Any) -> Preparation:
     """What `open_author` takes for somebody who is asked at temperature 0."""
-    return Preparation(sources=["answers"], temperature=0.0, answer_tokens=WORDS, **keys)
+    return Preparation(sources=["answers"], temperature=0.0, answer_tokens=CHOICE_TOKENS, **keys)
 
 
 def _endpoint(judge: Judge) -> EndpointSpec:
@@ -98,8 +93,8 @@ def ask(
     yield Stage(f"the judge reads {len(differing)} rows in both orders")
     if chosen.same:
         yield Notice("the judge is the model that was tuned, without its tune: it may like its own answers")
-    by, choices = yield from in_background(lambda tell: _choices(chosen, differing, directory, tell), commands)
-    figures = judged(choices, len(compared) - len(differing), measured.against)
+    by, chosen_by = yield from in_background(lambda tell: _choices(chosen, differing, directory, tell), commands)
+    figures = judged(chosen_by, len(compared) - len(differing), measured.against)
     figures = {"by": by, "same_model": chosen.same, **figures}
     return {**figures, "sentence": sentence(figures)}
 
@@ -109,14 +104,7 @@ def _choices(
 ) -> tuple[str, list[tuple[Choice, Choice]]]:
     """The judge's title, and what it chose of each two, with the first in front and with the second."""
     voice = chosen.open()
-    assert voice.ask is not None
-    remembered = Remembered(directory / reports.JUDGED, voice.ask, voice.name)
-    total = 2 * len(compared)
-    choices: list[Choice] = [""] * total
     try:
-        for done, (number, answer) in enumerate(remembered(better.prompts(compared, Wording())), 1):
-            choices[number] = better.choice(answer)
-            tell("answers of the judge", done, total)
+        return voice.title, choices.in_both_orders(voice, compared, directory / reports.JUDGED, tell)
     finally:
         voice.close()
-    return voice.title, list(zip(choices[::2], choices[1::2], strict=True))
