@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from textual.app import App
 
 COMPLETION = "_GEMMALOCAL_COMPLETE"  # set by a shell that asks how a line goes on
+SERVED = "TEXTUAL_DRIVER"  # set by `textual serve`, which shows the app in a browser
 SWITCH = 0.0005  # seconds that a thread may keep another from running; Python's own 5 ms are felt, at every frame
 
 
@@ -21,7 +22,8 @@ def main() -> None:
         from gemmalocal.cli import main as command_line
 
         command_line()
-    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
+    at_terminal = all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+    if not at_terminal and SERVED not in os.environ:
         print("The app needs a terminal. What works without one: gemmalocal --help", file=sys.stderr)
         sys.exit(2)
     from tui.app import GemmalocalApp

@@ -7,10 +7,11 @@ import gc
 import importlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from textual.app import App
 from textual.binding import Binding
 from textual.css.query import NoMatches
 from textual.driver import Driver
@@ -20,17 +21,14 @@ from textual.widget import Widget
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs.terminal_text import on_line
-from gemmalocal.workspace import preparations, settings, trash
-from gemmalocal.workspace.runs import Run
-from gemmalocal.workspace.trash import KEPT
+from gemmalocal.workspace import settings
 from tui import border
 from tui.background import run_in_background
-from tui.commands import Command, of_screen
 from tui.lean_output import lean
 from tui.screens.home import HomeScreen
 from tui.screens.leave import leave, unsaved
-from tui.screens.recipes import known_recipes
 from tui.screens.run_screen import (
+    KEPT,
     AppScreen,
     ChangePreparation,
     Deleted,
@@ -39,11 +37,15 @@ from tui.screens.run_screen import (
     PreparationStarted,
     RunScreen,
 )
+from tui.style_sheets import KeptStylesheet
 from tui.theme import DARK, LIGHT, PLAIN_GREY, THEMES, NoColor, colorless, state, with_roles
 from tui.type_ahead import TypeAhead
-from tui.watch import Watcher
 
-SHEETS = ("home", "models", "train", "recipe", "compare", "documents", "dataset", "export")
+if TYPE_CHECKING:  # the first frame does not wait for these: see LATER
+    from gemmalocal.workspace.runs import Run
+    from tui.commands import Command
+    from tui.watch import Watcher
+
 POLL = 0.25  # seconds
 NAME, WORDS = 64, 200  # cells in the palette, at most: of a run's name, and of what a recipe says of itself
 THEME = "theme"  # the setting
@@ -52,6 +54,7 @@ LATER = (
     *(
         f"tui.screens.{name}"
         for name in (
+            "shelf",
             "palette",
             "help",
             "jump",
@@ -67,6 +70,7 @@ LATER = (
         )
     ),
     *(
+        "tui.widgets.run_detail",
         "gemmalocal.recipe.recipe_file",
         "gemmalocal.planning.preview",
         "gemmalocal.recipe.prepare_schema",
@@ -83,7 +87,7 @@ class GemmalocalApp(TypeAhead):
     """Looks at job directories, and draws."""
 
     TITLE = "gemmalocal"
-    CSS_PATH = ["theme.tcss", *(f"screens/{name}.tcss" for name in SHEETS)]
+    CSS_PATH = ["theme.tcss", "screens/home.tcss"]
     BINDINGS = [
         Binding("question_mark", "help", "Help", key_display="?"),
         Binding("f1", "help", "Help"),  # where ? is written
@@ -94,13 +98,36 @@ class GemmalocalApp(TypeAhead):
 
     def __init__(self) -> None:
         super().__init__()
-        self._watcher = Watcher()
         self._runs: list[Run] | None = None
-        self._preparations = Watcher(preparations.list_all)
         self._prepared: list[Run] = []
         self._guard = border.Guard()
         self._recipes: list[tuple[str, str, Path]] = []  # name, what it says of itself, file
         self.no_color |= colorless()
+        self._take_look()
+
+    def _take_look(self) -> None:
+        """The colours, before there is anything that would have to be drawn again with them."""
+        for theme in THEMES:
+            self.register_theme(theme)
+        chosen = _chosen_theme()
+        look = PLAIN_GREY.name if self.no_color else chosen if chosen in self.available_themes else DARK.name
+        self.set_reactive(App.theme, look)
+        self.set_class(self.current_theme.dark, "-dark-mode", update=False)
+        self.set_class(not self.current_theme.dark, "-light-mode", update=False)
+        self.stylesheet = self._sheets = KeptStylesheet(variables=self.get_css_variables())
+
+    @cached_property
+    def _watcher(self) -> Watcher:
+        from tui.watch import Watcher
+
+        return Watcher()
+
+    @cached_property
+    def _preparations(self) -> Watcher:
+        from gemmalocal.workspace import preparations
+        from tui.watch import Watcher
+
+        return Watcher(preparations.list_all)
 
     def get_driver_class(self) -> type[Driver]:
         """That of the terminal, with fewer bytes."""
@@ -135,21 +162,20 @@ class GemmalocalApp(TypeAhead):
         super().copy_to_clipboard(text.encode("utf-8", "replace").decode())
 
     def on_mount(self) -> None:
-        """Colours; then look, for as long as the app lives."""
-        for theme in THEMES:
-            self.register_theme(theme)
-        chosen = _chosen_theme()
-        self.theme = PLAIN_GREY.name if self.no_color else chosen if chosen in self.available_themes else DARK.name
+        """Look, for as long as the app lives."""
         run_in_background(self, self._watch())
 
     async def _watch(self) -> None:
+        await self._painted()  # first: a thread at work would make that wait
+        await asyncio.to_thread(importlib.import_module, "tui.watch")
         self._show_runs(await asyncio.to_thread(self._watcher.look))
-        painted = asyncio.Event()
-        self.screen.call_after_refresh(painted.set)
-        with suppress(TimeoutError):  # its screen may be gone
-            await asyncio.wait_for(painted.wait(), POLL)
+        await self._painted()
+        self._sheets.read_later()
         for name in LATER:
             await asyncio.to_thread(importlib.import_module, name)
+        from gemmalocal.workspace import trash
+        from tui.screens.recipes import known_recipes
+
         self._recipes = await asyncio.to_thread(known_recipes)
         await asyncio.to_thread(trash.tidy)
         gc.freeze()  # modules and past runs are here to stay: looking through them again stops the app for 80 ms
@@ -159,6 +185,12 @@ class GemmalocalApp(TypeAhead):
             self._show_runs(await asyncio.to_thread(self._watcher.look))
             before, self._prepared = self._prepared, await asyncio.to_thread(self._preparations.look)
             self._tell_endings(before, self._prepared)
+
+    async def _painted(self) -> None:
+        painted = asyncio.Event()
+        self.screen.call_after_refresh(painted.set)
+        with suppress(TimeoutError):  # its screen may be gone
+            await asyncio.wait_for(painted.wait(), POLL)
 
     def _show_runs(self, now: list[Run]) -> None:
         """Hand on what is new."""
@@ -224,6 +256,7 @@ class GemmalocalApp(TypeAhead):
 
     def action_command_palette(self) -> None:
         """What can be done here, and runs and recipes by a few letters; unless that is being asked already."""
+        from tui.commands import of_screen
         from tui.screens.palette import Palette  # see LATER
 
         if any(isinstance(screen, Palette) for screen in self.screen_stack):
@@ -237,6 +270,8 @@ class GemmalocalApp(TypeAhead):
 
     def _commands(self) -> Iterator[Command]:
         """What can be done anywhere, beside what has a key on every screen."""
+        from tui.commands import Command
+
         yield Command("Theme", "Choose the colours: dark, light, high contrast, none.", self.action_change_theme)
         yield Command("Light or dark", "Switch between gemmalocal's dark and light colours.", self._other_theme)
         yield Command("Jump to a field", "Show a letter at every place; it leads there.", self.action_jump, "f2")
@@ -244,6 +279,8 @@ class GemmalocalApp(TypeAhead):
 
     def _openable(self) -> Iterator[Command]:
         """Runs and recipes; their names are plain text."""
+        from tui.commands import Command
+
         for run in self._runs or []:
             word = state(run.state.status).word
             yield Command(f"Open {on_line(run.name, NAME)}", word, partial(self._leave_for, run.folder))
@@ -257,6 +294,7 @@ class GemmalocalApp(TypeAhead):
 
     def action_change_theme(self) -> None:
         """Choose the colours."""
+        from tui.commands import Command
         from tui.screens.palette import Palette  # see LATER
 
         names = sorted(self.available_themes, key=lambda name: (self.available_themes[name] not in THEMES, name))

@@ -16,7 +16,6 @@ from textual.worker import Worker
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import system_errors
-from tui.remedies import in_app
 
 Value = TypeVar("Value")
 
@@ -49,6 +48,8 @@ async def follow(look: Callable[[], Value], show: Callable[[Value], None], secon
 
 def tell(node: MessagePump, error: Exception) -> None:
     """A fault of the system, or of ours, that nobody else has told, as a toast: it never ends the app."""
+    from tui.remedies import in_app
+
     cause = system_errors.explained(error)
     if cause is not None:
         node.app.notify(f"{cause.message} {in_app(cause.hint)}".strip(), severity="error", markup=False)

@@ -7,7 +7,10 @@ Here what each cell of the terminal shows is remembered, and what it shows alrea
 
 from __future__ import annotations
 
+import os
 import re
+import sys
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,7 +28,8 @@ HARMLESS = re.compile(
     r"\x1b\[\?(?:25|2026|2004|2048|100\d|1015)[hl]|\x1b\].*|\x07|\x1b\[[?>].*[np]", re.DOTALL
 )  # to cells
 VISIBLE = frozenset(("4", "7", "9", "21", "53"))  # attributes that are seen where there is no letter
-ON = {"1": "1", "2": "2", "3": "3", "4": "4", "5": "5", "7": "7", "8": "8", "9": "9", "21": "21", "53": "53"}
+ERASED = 12  # spaces from which it is shorter to have them erased
+OFF = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "7": "27", "8": "28", "9": "29", "21": "24", "53": "55"}
 
 
 class Look(NamedTuple):
@@ -69,7 +73,9 @@ def _after_one(look: Look, word: str) -> Look | None:
         return look._replace(fore="" if number == 39 else word)
     if number == 49 or 40 <= number <= 47 or 100 <= number <= 107:
         return look._replace(back="" if number == 49 else word)
-    return look._replace(attributes=tuple(sorted({*look.attributes, word}))) if word in ON else None
+    if word in OFF.values():
+        return look._replace(attributes=tuple(each for each in look.attributes if OFF[each] != word))
+    return look._replace(attributes=tuple(sorted({*look.attributes, word}))) if word in OFF else None
 
 
 @lru_cache(8192)
@@ -79,9 +85,11 @@ def way(before: Look | None, to: Look) -> str:
         return ""
     parts = [*to.attributes, *filter(None, (to.fore, to.back))]
     whole = f"\x1b[{';'.join(['0', *parts])}m" if parts else "\x1b[0m"
-    if before is None or not set(before.attributes) <= set(to.attributes):
+    if before is None:
         return whole
-    changed = [word for word in to.attributes if word not in before.attributes]
+    changed = sorted({OFF[word] for word in before.attributes if word not in to.attributes})
+    left = [word for word in before.attributes if OFF[word] not in changed]
+    changed += [word for word in to.attributes if word not in left]
     changed += [to.fore or "39"] if to.fore != before.fore else []
     changed += [to.back or "49"] if to.back != before.back else []
     return min(whole, f"\x1b[{';'.join(changed)}m", key=len)
@@ -133,9 +141,13 @@ class Line:
 
 
 class Shortener:
-    """Remembers what the terminal shows, where its cursor stands, and the style that it has."""
+    """Remembers what the terminal shows, where its cursor stands, and the style that it has.
 
-    def __init__(self) -> None:
+    One that `erases` gives cells that it erases the background of its style.
+    """
+
+    def __init__(self, erases: bool = False) -> None:
+        self._erases = erases
         self.forget()
 
     def forget(self) -> None:
@@ -187,9 +199,13 @@ class Shortener:
         if begin < end:
             self._at = row, column + begin
             self._go(parts)
-            parts += [self._to_blank(look) if blank else self._to(look), text[begin:end]]
+            parts.append(self._to_blank(look) if blank else self._to(look))
             line.write(column - 1, text, seen)
-            self._cursor = row, column + end
+            if self._erases and blank and end - begin >= ERASED and not seen.attributes:
+                parts.append(f"\x1b[{end - begin}X")  # the cursor stays
+            else:
+                parts.append(text[begin:end])
+                self._cursor = row, column + end
         self._at = row, column + len(text)
 
     def _whole(self, text: str, look: Look | None, parts: list[str]) -> None:
@@ -231,12 +247,23 @@ class Shortener:
         return self._to(on(now, wanted.back))
 
 
+def erases() -> bool:
+    """Whether the terminal, by its name, erases cells in the background of its style."""
+    with suppress(ImportError, OSError, ValueError, AttributeError):
+        import curses
+
+        with suppress(curses.error):
+            curses.setupterm(os.environ.get("TERM") or "dumb", sys.__stdout__.fileno())  # type: ignore[union-attr]
+            return curses.tigetflag("bce") == 1 and curses.tigetstr("ech") == b"\x1b[%p1%dX"
+    return False
+
+
 def lean(driver: type[Driver]) -> type[Driver]:
     """A kind of driver that writes fewer bytes."""
 
     class Lean(driver):  # type: ignore[misc, valid-type]
         def __init__(self, *words: Any, **options: Any) -> None:
-            self._shortener = Shortener()
+            self._shortener = Shortener(erases())
             super().__init__(*words, **options)
 
         def write(self, data: str) -> None:

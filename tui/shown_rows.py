@@ -37,6 +37,7 @@ class ShownRows:
         self.pages: dict[tuple[str, int], dict[str, Any]] = {}  # by side and place
         self._asked: set[tuple[str, int]] = set()  # the first places of what was asked for
         self._places: dict[str, list[int]] = {}  # of what is sought, by side, once it is known
+        self._numbers: dict[str, tuple[dict[int, DatasetRow], list[int]]] = {}  # of lines, by side
 
     def forget(self) -> None:
         """They are read anew."""
@@ -73,12 +74,18 @@ class ShownRows:
     def row(self, side: str, index: int) -> tuple[DatasetRow | None, dict[str, Any] | None]:
         """One of those that are sought: as the dataset has it, if it is ours, and as it is trained, if known."""
         if not self.read_by_job(side):
-            lines = self.files.get(side, {})
-            return lines[list(lines)[self.place(side, index)]], None
+            return self._written(side, self.place(side, index)), None
         row = self.pages.get((side, self.place(side, index)))
         name, _, line = (row["source"] if row else "").rpartition(":")
         ours = self.files.get(side, {}) if name == FILES[side] else {}
         return ours.get(int(line)) if line.isdigit() else None, row
+
+    def _written(self, side: str, place: int) -> DatasetRow:
+        """The row at a place among those of a file; their numbers are listed once, for they may be many."""
+        lines = self.files[side]
+        if side not in self._numbers or self._numbers[side][0] is not lines:
+            self._numbers[side] = lines, list(lines)
+        return lines[self._numbers[side][1][place]]
 
     def place(self, side: str, index: int) -> int:
         """Where one of those that are sought is among all."""

@@ -16,6 +16,7 @@ from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import RecipeError
 from gemmalocal.jobs.terminal_text import on_line, printable
 from gemmalocal.planning.throughput import duration
+from gemmalocal.plurals import plural
 
 BAR = 34  # cells of the histogram's longest bar
 MARKS = "⟦⟧"  # around what is supervised, where there is no colour
@@ -104,21 +105,26 @@ def problems(report: dict[str, Any]) -> Iterator[str]:
 def _numbers(report: dict[str, Any]) -> Iterator[str]:
     """Lines that fit a terminal of 80 columns, and a dialog in it."""
     memory, time, long_rows = report["memory"], report["time"], report["long_rows"]
-    yield _line("model", f"{report['model']}, shape {report['shape']}, {report['steps']} steps")
+    steps = f"{report['steps']} {plural(report['steps'], 'step')}"
+    yield _line("model", f"{report['model']}, shape {report['shape']}, {steps}")
     verdict = "it fits" if memory["fits"] else "it may NOT fit"
     peak, machine = (f"{memory[name] / 1e9:.1f}" for name in ("total", "machine"))
     yield _line("memory", f"{peak} of {machine} GB of {memory['of']} at the peak: {verdict}")
     parts = ", ".join(f"{name} {memory[name] / 1e9:.2f}" for name in ("weights", "activations", "head", "adapter"))
     yield _line("", f"{parts} GB")
-    yield _line("", f"rows of up to {memory['longest_row']} tokens would fit, one at a time")
+    longest = f"{memory['longest_row']} {plural(memory['longest_row'], 'token')}"
+    yield _line("", f"rows of up to {longest} would fit, one at a time")
     took = f"about {duration(time['seconds'])}, " if time["seconds"] is not None else ""
     yield _line("time", f"{took}{time['why']}")
     for side in ("train", "held_out"):
         yield from _side(side.replace("_", "-"), report[side])
-    yield _line("not used", f"{report['left_out']:>7} rows left out, {report['duplicates']} duplicates")
+    left_out, duplicates = report["left_out"], report["duplicates"]
+    rows = f"{left_out:>7} {plural(left_out, 'row')}"
+    yield _line("not used", f"{rows} left out, {duplicates} {plural(duplicates, 'duplicate')}")
     if equal := report.get("equal_answers"):
         pairs = equal + report["train"]["rows"] + report["held_out"]["rows"]
-        yield _line("", f"{equal:>7} pairs of equal answers, {100 * equal / pairs:.1f} % of all, among them")
+        share = f"{100 * equal / pairs:.1f} % of all"
+        yield _line("", f"{equal:>7} {plural(equal, 'pair')} of equal answers, {share}, among them")
     cut = report["train"]["cut"] + report["held_out"]["cut"]
     yield _line("", f"longer than {long_rows['max_length']} tokens: {cut} cut, {long_rows['split']} split")
     bins = report["train"]["histogram"]
@@ -133,8 +139,9 @@ def _line(label: str, text: str) -> str:
 
 
 def _side(name: str, numbers: dict[str, Any]) -> Iterator[str]:
-    counted = f"{numbers['rows']:>7} rows {numbers['tokens']:>10} tokens, {numbers['supervised_tokens']} supervised"
-    yield _line(name, counted)
+    rows, tokens = (f"{plural(numbers[key], key.removesuffix('s')):<{len(key)}}" for key in ("rows", "tokens"))
+    supervised = f"{numbers['supervised_tokens']} supervised"
+    yield _line(name, f"{numbers['rows']:>7} {rows} {numbers['tokens']:>10} {tokens.rstrip()}, {supervised}")
     median, most, longest = (numbers[f"length_{which}"] for which in ("median", "p95", "max"))
     yield _line("", f"lengths: median {median}, 95 % up to {most}, longest {longest}")
     if judged := numbers.get("judged"):

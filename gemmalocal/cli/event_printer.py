@@ -115,7 +115,7 @@ class EventPrinter:
         if self._first is None:
             self._first = event.loss
         else:
-            change = f" ({100 * (event.loss / self._first - 1):+.0f} %)"
+            change = f" ({round(100 * (event.loss / self._first - 1)):+} %)"
         told = judged.sentence(event.preference)
         self._line(f"held-out loss at step {event.step}: {event.loss:.4f}{change}{told and f'; {told}'}")
 

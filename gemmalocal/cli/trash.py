@@ -9,6 +9,7 @@ import click
 
 from gemmalocal.cli.output import note, say, say_json
 from gemmalocal.jobs.terminal_text import on_line
+from gemmalocal.plurals import counted
 from gemmalocal.workspace import trash as deleted
 
 NAME = 40  # cells at most
@@ -36,7 +37,7 @@ def list_(as_json: bool) -> None:
     else:
         for entry in entries:
             size, when = f"{entry.bytes / 1e6:,.1f} MB", time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.at))
-            left = f"{entry.days_left} day{'s' * (entry.days_left != 1)} left"
+            left = f"{counted(entry.days_left, 'day')} left"
             say(f"{on_line(entry.name, NAME):<24} {entry.kind:<8} {size:>12}  deleted {when}  {left}")
         note("Take one back: gemmalocal trash restore NAME")
 

@@ -20,6 +20,7 @@ from gemmalocal.data.row_formats import RowFormats
 from gemmalocal.data.sources import RowSource, SourceListing
 from gemmalocal.documents import splits
 from gemmalocal.errors import DatasetError
+from gemmalocal.plurals import plural
 from gemmalocal.recipe.schema import DataSource, DataSpec
 from gemmalocal.records import Record, Rejected, RowKind
 
@@ -202,7 +203,7 @@ class Records:
         notes += [entry.sentence for entry in self._entries if entry.sentence]
         if self.duplicates:
             leaks = f", {self.leaks} of them because they are held out" if self.leaks else ""
-            notes.append(f"{self.duplicates} duplicate rows left out{leaks}")
+            notes.append(f"{self.duplicates} duplicate {plural(self.duplicates, 'row')} left out{leaks}")
         return notes + list(self._imitated()) + self._remarks.sentences(odd)
 
     def _imitated(self) -> Iterator[str]:
@@ -210,10 +211,11 @@ class Records:
         if self._use == "":
             pairs, good, bad = (self._judged[kind] for kind in (("pairs", None), ("rated", True), ("rated", False)))
             if pairs:
-                compare = "row compares" if pairs == 1 else "rows compare"
+                compare = plural(pairs, "row compares", "rows compare")
                 yield f"{pairs} {compare} two answers: only the chosen ones are trained on, to be imitated"
             if good + bad:
-                yield f"{good + bad} rows rate an answer: only the {good} good ones are trained on, to be imitated"
+                rate = plural(good + bad, "row rates", "rows rate")
+                yield f"{good + bad} {rate} an answer: only the {good} good ones are trained on, to be imitated"
 
     def _why(self) -> str:
         return "; ".join(notice.partition(": ")[2] for notice in self.findings.notices()[:3]) or "it is empty"

@@ -12,6 +12,7 @@ from pathlib import Path
 from gemmalocal.documents.document import Content, Section, Unreadable
 from gemmalocal.documents.html import page
 from gemmalocal.documents.text import decode
+from gemmalocal.plurals import counted
 from gemmalocal.records import Rejected
 
 HEADERS = ("From", "To", "Date", "Subject")
@@ -32,7 +33,8 @@ def read_mailbox(file: Path, password: str | None = None) -> Content:
             sections += message[1].sections
     if not sections:
         raise Unreadable("holds no message with text", "Leave it out.")
-    return Content("", sections, (f"{refused} messages were not read.",) if refused else ())
+    count = counted(refused, "message was", "messages were")
+    return Content("", sections, (f"{count} not read.",) if refused else ())
 
 
 def messages(file: Path) -> Iterator[tuple[str, Content] | Rejected]:

@@ -15,6 +15,7 @@ from gemmalocal.documents import row_readers
 from gemmalocal.documents.document import Content, Section, Unreadable
 from gemmalocal.documents.packed import temporary
 from gemmalocal.documents.text import LARGEST_TEXT, SAMPLE, decode, has_zeros
+from gemmalocal.plurals import counted
 from gemmalocal.records import Rejected
 
 TEXTS = ("text", "content", "body", "article", "document", "passage", "markdown")  # columns that are the whole text
@@ -58,8 +59,10 @@ def read_table(file: Path, password: str | None = None) -> Content:
             sections += row[1].sections
     if not sections:
         raise Unreadable(f"has no row with text: {refused[0].reason}" if refused else "is empty")
-    warnings = (f"{len(refused)} rows were not read, the first because it {refused[0].reason}.",) if refused else ()
-    return Content("", sections, warnings)
+    if not refused:
+        return Content("", sections, ())
+    rows = counted(len(refused), "row was", "rows were")
+    return Content("", sections, (f"{rows} not read, the first because it {refused[0].reason}.",))
 
 
 def _unheard(position: int) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.jobs.terminal_text import printable
+from gemmalocal.plurals import counted
 
 FACTS = ("numbers", "names", "definitions")
 
@@ -14,7 +15,7 @@ FACTS = ("numbers", "names", "definitions")
 def line(coverage: Mapping[str, Any]) -> str:
     """All of it in one line."""
     facts = (f"{coverage[fact]['in_rows']:,} of {coverage[fact]['in_documents']:,} {fact}" for fact in FACTS)
-    passages = f"{coverage['with_row']:,} of {coverage['passages']:,} passages with prose have a row"
+    passages = f"{coverage['with_row']:,} of {counted(coverage['passages'], 'passage')} with prose have a row"
     return f"{passages}; {', '.join(facts)}"
 
 
@@ -34,7 +35,7 @@ def lines(coverage: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "By document")
     for document in coverage["by_document"]:
         facts = (f"{document[fact]['in_rows']:,}/{document[fact]['in_document']:,} {fact}" for fact in FACTS)
-        rows = f"{document['with_row']:,}/{document['passages']:,} passages"
+        rows = f"{document['with_row']:,}/{counted(document['passages'], 'passage')}"
         yield f"  {printable(Path(document['source']).name)}: {rows}, {', '.join(facts)}"
 
 

@@ -188,16 +188,18 @@ def accept(folder: Path, rows: Sequence[DatasetRow]) -> Undo:
     return Undo(tuple(gone), tuple(back), before)
 
 
-def drop(folder: Path, name: str, row: DatasetRow) -> Undo:
-    """Move a row of the file `name` (`TRAIN_FILE` or `HELD_OUT_FILE`) to the rejected ones; raises as `accept`."""
+def drop(folder: Path, name: str, *rows: DatasetRow) -> Undo:
+    """Move rows of the file `name` (`TRAIN_FILE` or `HELD_OUT_FILE`) to the rejected ones; raises as `accept`."""
     with changing(folder):
         hand, left = by_hand(folder), read(folder / name)
-        before, place = deepcopy(hand), _take_out(row, left, name)
-        hand.dropped.add(origin(row))
-        hand.accepted.discard(origin(row))
-        rejected = {**row, "reason": DROPPED, "held_out": name == HELD_OUT_FILE}
-        _change(folder, hand, {REJECTED: [*read(folder / REJECTED), rejected], name: left})
-    return Undo(((REJECTED, rejected),), ((name, place, row),), before)
+        before = deepcopy(hand)
+        back = [(name, _take_out(row, left, name), row) for row in rows]
+        for row in rows:
+            hand.dropped.add(origin(row))
+            hand.accepted.discard(origin(row))
+        rejected = [{**row, "reason": DROPPED, "held_out": name == HELD_OUT_FILE} for row in rows]
+        _change(folder, hand, {REJECTED: [*read(folder / REJECTED), *rejected], name: left})
+    return Undo(tuple((REJECTED, row) for row in rejected), tuple(back), before)
 
 
 def edit(folder: Path, name: str, row: DatasetRow, text: str, asked: str | None = None) -> Undo:

@@ -9,8 +9,9 @@ import math
 import os
 import subprocess
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from textual.pilot import Pilot
@@ -20,14 +21,18 @@ from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Event, Failed, Step
 from gemmalocal.planning import hardware
 from gemmalocal.workspace import chats
+from tests.tui.cut import cut
+from tests.tui.picture import Picture, taken, written
 from tests.tui.recorded import hold, real, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
 from tui.screens.home import HomeScreen
 
-SIZES = ((80, 24), (160, 50))
-ALL_SIZES = ((80, 24), (60, 15), (100, 30), (160, 50), (250, 70))
+SIZES = ((80, 24), (60, 15), (100, 30), (160, 50), (250, 70))
+GLANCE, STEADY = 0.04, 3  # seconds between two looks at a screen, and how many of them must see the same
 PICTURES = Path(__file__).parent / "pictures"
+PAUSES = ("screens.dialog.LATER", "screens.recipe.PAUSE", "screens.home.PAUSE", "app.POLL", "errand.POLL")
+SHORT = 0.03  # seconds that the app waits where it would wait longer
 README = Path(__file__).parent.parent.parent / "docs"
 README_SIZE = (100, 30)
 HERE = {
@@ -47,6 +52,15 @@ RECIPES = {
 DIVERGED = Failed("TrainingDiverged", "The loss exploded at step 41.", "Lower train.learning_rate, now 2e-2.", 1)
 
 Arrive = Callable[[Pilot[None]], Awaitable[None]]
+Size = tuple[int, int]
+
+
+class Drawn(NamedTuple):
+    """Pictures by their size, what is cut in them, and the last as SVG."""
+
+    pictures: dict[str, Picture]
+    cut: list[str]
+    svg: str
 
 
 class Stage:
@@ -95,23 +109,25 @@ def same(monkeypatch: pytest.MonkeyPatch, folder: Path, told: Callable[[], Path]
     for line in (Input, TextArea):
         monkeypatch.setattr(line.cursor_blink, "_default", False)
     monkeypatch.setattr("tui.run_words.LONG", math.inf)  # recorded runs have been silent for years
+    for pause in PAUSES:
+        monkeypatch.setattr(f"tui.{pause}", SHORT)
     monkeypatch.setattr(chats, "start", lambda *words: processes.Job(told()))
 
 
-async def still(pilot: Pilot[None]) -> str:
+async def still(pilot: Pilot[None]) -> Picture:
     """The picture, once it no longer changes."""
-    before, same = "", 0
-    while same < 3:
-        await pilot.pause(0.1)
-        now = pilot.app.export_screenshot()
+    before, same = taken(pilot.app.screen), 0
+    while same < STEADY:
+        await pilot.pause(GLANCE)
+        now = taken(pilot.app.screen)
         before, same = now, same + 1 if now == before else 0
     return before
 
 
-async def draw(arrive: Arrive, sizes: tuple[tuple[int, int], ...], theme: str = "") -> list[str]:
+async def draw(arrive: Arrive, sizes: Sequence[Size], theme: str = "") -> Drawn:
     """The app at each size, once somebody has arrived where the picture is taken."""
     app = GemmalocalApp()
-    pictures = []
+    drawn = Drawn({}, [], "")
     async with app.run_test(size=sizes[0]) as pilot:
         home = app.screen
         assert isinstance(home, HomeScreen)
@@ -122,25 +138,28 @@ async def draw(arrive: Arrive, sizes: tuple[tuple[int, int], ...], theme: str = 
             app.theme = theme
         for size in sizes:
             await pilot.resize_terminal(*size)
-            pictures.append(await still(pilot))
-    return pictures
+            name = "{}x{}".format(*size)
+            drawn.pictures[name] = await still(pilot)
+            drawn.cut.extend(f"{name} {lost}" for lost in cut(app.screen))
+        return drawn._replace(svg=app.export_screenshot())
 
 
 def hold_to(file: Path, picture: str) -> None:
     """A picture is as it was when somebody looked at it; or is written, to be looked at."""
     if os.environ.get("PICTURES") == "new":
         file.write_text(picture, encoding="utf-8")
-    if file.read_text(encoding="utf-8") != picture:
+    if not file.exists() or file.read_text(encoding="utf-8") != picture:
         now = Path(tempfile.gettempdir()) / file.name
         now.write_text(picture, encoding="utf-8")
         raise AssertionError(f"{file} no longer shows what is drawn: {now}")
 
 
-async def check(name: str, arrive: Arrive, theme: str = "", sizes: tuple[tuple[int, int], ...] = SIZES) -> None:
-    """Draw, and compare."""
-    sizes = SIZES[:1] if theme else sizes
-    for (width, height), picture in zip(sizes, await draw(arrive, sizes, theme), strict=True):
-        hold_to(PICTURES / f"{name}-{width}x{height}.svg", picture)
+async def check(name: str, arrive: Arrive, theme: str = "") -> None:
+    """Draw, and compare; no word may be cut."""
+    drawn = await draw(arrive, SIZES[:1] if theme else SIZES, theme)
+    hold_to(PICTURES / f"{name}.txt", written(drawn.pictures))
+    if drawn.cut:
+        raise AssertionError("\n".join([f"{name} cuts", *drawn.cut]))
 
 
 async def nowhere(pilot: Pilot[None]) -> None:

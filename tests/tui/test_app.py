@@ -7,10 +7,12 @@ import os
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from textual import events
+from textual.css.query import NoMatches
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input, Static
@@ -52,8 +54,15 @@ KEYS = [
 
 
 async def until(pilot: Pilot[None], condition: Callable[[], object]) -> None:
+    """Wait until it is so; what a condition looks for need not be there yet."""
+
+    def holds() -> bool:
+        with suppress(NoMatches):
+            return bool(condition())
+        return False
+
     end = time.monotonic() + PATIENCE
-    while not condition():
+    while not holds():
         assert time.monotonic() < end, "it did not come to pass"
         await pilot.pause(0.05)
 

@@ -21,7 +21,7 @@ from tests.tui.recorded import RUNS, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
 from tui.screens.compare import CompareScreen
-from tui.screens.leave import LeaveScreen
+from tui.screens.confirm import LeaveScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.recipe import RecipeScreen

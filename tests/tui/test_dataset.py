@@ -252,3 +252,28 @@ async def test_looking_at_rows_asks_before_the_network(source: str) -> None:
         if source == "docs":  # ours are shown as they are written
             assert "row 0" in card(screen)
     assert not [*paths.errands().glob("rows-*")]
+
+
+async def test_marked_rows_are_dropped_and_accepted_together_and_taken_back_as_one() -> None:
+    rows = [{"text": f"row {number}", "source": "/papers/bees.md"} for number in range(5)]
+    folder = prepared("docs", "/no/model", rows, rows[:0])
+    app = GemmalocalApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await app.push_screen(screen := DatasetScreen(str(folder)))
+        await until(pilot, lambda: isinstance(app.screen, ProblemScreen))  # its model is not there
+        await pilot.press("escape")
+        await until(pilot, lambda: "row 1 of 5" in right(screen))
+        await pilot.press("space", "j", "space", "space", "k", "space")  # the first and the third; the fourth no more
+        assert "2 marked" in right(screen)
+        assert card(screen).startswith("5  ")
+        await pilot.press("d")
+        await until(pilot, lambda: not screen._busy and "of 3" in right(screen))
+        assert [row["text"] for row in datasets.read(folder / TRAIN_FILE)] == ["row 1", "row 3", "row 4"]
+        assert "marked" not in right(screen)
+        await pilot.press("s", "s", "space", "space", "a")
+        await until(pilot, lambda: not screen._busy and len(datasets.read(folder / TRAIN_FILE)) == 5)
+        assert any("2 rows were accepted" in note.message for note in app._notifications)
+        await pilot.press("u")
+        await until(pilot, lambda: not screen._busy and len(datasets.read(folder / TRAIN_FILE)) == 3)
+        await pilot.press("u")
+        await until(pilot, lambda: not screen._busy and datasets.read(folder / TRAIN_FILE) == rows)

@@ -46,6 +46,7 @@ WORDS = {
     "pageup": "page up",
     "backspace": "backspace",
     "slash": "`/`",
+    "space": "space",
     "shift+tab": "shift-tab",
 }
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import random
+import re
 import select
 import struct
 import subprocess
@@ -21,6 +22,7 @@ from tests.tui.recorded import RUNS, record
 from tui.lean_output import ESCAPE, PLAIN, VISIBLE, Look, Shortener, after
 
 COLUMNS, LINES = 40, 12
+TEXTS = ["word", "   ", " " * 15, "日本", "x", "\u2500" * 9]
 
 
 class Terminal:
@@ -45,6 +47,10 @@ class Terminal:
                 self.cells.clear()
             elif other == "\x1b[K":
                 self.cells = {at: cell for at, cell in self.cells.items() if at[0] != self.row or at[1] < self.column}
+            elif erased := re.fullmatch(r"\x1b\[(\d+)X", other or ""):
+                column = self.column
+                self._print(" " * int(erased[1]))
+                self.column = column
             elif other == "\r":
                 self.column = 1
             elif other == "\n":
@@ -75,15 +81,17 @@ def frame(dice: random.Random) -> str:
     for row in dice.sample(range(1, LINES), dice.randrange(1, 6)):
         parts.append(f"\x1b[{row};{dice.randrange(1, 9)}H")
         parts += [
-            styled(dice, dice.choice(["word", "   ", "日本", "x", "\u2500" * 9])) for _ in range(dice.randrange(4))
+            styled(dice, dice.choice(["word", "   ", " " * 15, "日本", "x", "\u2500" * 9]))
+            for _ in range(dice.randrange(4))
         ]
         parts.append(dice.choice(["", "", "", "\r\n", "\x1b[K", "\x1b]0;title\x07", "\x1b[?25l", "\x1b[2J"]))
     return "".join(parts)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_picture_is_the_same_after_each_frame(seed: int) -> None:
-    dice, shortener, whole, short = random.Random(seed), Shortener(), Terminal(), Terminal()
+@pytest.mark.parametrize("erases", [True, False])
+def test_the_picture_is_the_same_after_each_frame(seed: int, erases: bool) -> None:
+    dice, shortener, whole, short = random.Random(seed), Shortener(erases), Terminal(), Terminal()
     bytes_whole = bytes_short = 0
     for _ in range(150):
         data = "\x1b[0m" + frame(dice)
@@ -142,7 +150,9 @@ def test_a_key_and_a_dialog_take_few_bytes_in_a_real_terminal() -> None:
         while read(ours, 1.0) > 100:  # it opens
             pass
         sizes: dict[str, int] = {}
-        for name, key in {"down": "j", "help": "?", "close": "\x1b", "search": "/", "letter": "f"}.items():
+        keys = {"down": "j", "help": "?", "close": "\x1b", "search": "/", "letter": "f"}
+        keys |= {"palette": "\x10", "first": "r", "second": "u", "back": "\x7f", "all": "\x7f"}
+        for name, key in keys.items():
             os.write(ours, key.encode())
             assert select.select([ours], [], [], 60)[0]
             sizes[name] = read(ours, 0.6)
@@ -151,5 +161,6 @@ def test_a_key_and_a_dialog_take_few_bytes_in_a_real_terminal() -> None:
         app.wait()
         os.close(ours)
         os.close(theirs)
-    assert max(sizes["down"], sizes["letter"]) <= 2_000, sizes
-    assert max(sizes["help"], sizes["close"], sizes["search"]) <= 40_000, sizes
+    dialogs = {name: sizes.pop(name) for name in ("help", "close", "search", "palette")}
+    assert max(sizes.values()) <= 2_000, sizes
+    assert max(dialogs.values()) <= 40_000, dialogs

@@ -55,7 +55,7 @@ async def test_a_model_is_fetched_and_deleted_and_one_of_ours_comes_back(hub: Hu
         await pilot.press("f")
         await until(pilot, lambda: isinstance(app.screen, ProblemScreen))  # this hub does not have it
         await pilot.press("escape")
-        await until(pilot, lambda: app.screen is screen and screen._fetching is None)
+        await until(pilot, lambda: app.screen is screen and screen._working is None)
         go_to("mlx-community/gemma-3-1b-it-4bit")
         await until(pilot, lambda: screen.check_action("fetch", ()))
         await pilot.press("f")
@@ -69,7 +69,7 @@ async def test_a_model_is_fetched_and_deleted_and_one_of_ours_comes_back(hub: Hu
         cache = tmp_path / "hf" / "hub" / "models--mlx-community--gemma-3-1b-it-4bit"
         await until(pilot, lambda: not cache.exists())
         go_to("ours")
-        await until(pilot, lambda: screen.model and screen.model["name"] == "ours" and not screen._fetching)
+        await until(pilot, lambda: screen.model and screen.model["name"] == "ours" and not screen._working)
         await pilot.press("delete", "right", "enter")
         await until(pilot, lambda: trash.entries())
         assert trash.entries()[0].kind == "model"

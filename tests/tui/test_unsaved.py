@@ -10,11 +10,11 @@ from textual.widgets import Input, Static
 from tests.tui.recorded import prepared
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
+from tui.screens.confirm import LeaveScreen
 from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
 from tui.screens.edit_row import EditRowScreen
 from tui.screens.help import HelpScreen
-from tui.screens.leave import LeaveScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.recipe import RecipeScreen

@@ -138,6 +138,7 @@ def test_any_change_is_taken_back_to_its_place(folder: Path) -> None:
     before = [(folder / name).read_text() for name in files]
     changes: list[Callable[[], Undo]] = [
         lambda: datasets.drop(folder, TRAIN_FILE, first),
+        lambda: datasets.drop(folder, TRAIN_FILE, *reversed(datasets.read(folder / TRAIN_FILE))),
         lambda: datasets.edit(folder, TRAIN_FILE, first, "better"),
         lambda: datasets.add(folder, TRAIN_FILE, "an answer", "a question?"),
         lambda: datasets.accept(folder, [rejected]),

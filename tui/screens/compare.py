@@ -19,6 +19,7 @@ from gemmalocal.files import safe_read
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Declined, Event, Notice, Report, Stage
 from gemmalocal.jobs.processes import Job
+from gemmalocal.plurals import counted
 from gemmalocal.workspace import chats, transcript, votes
 from tui.background import run_in_background
 from tui.errand import events_of
@@ -27,6 +28,7 @@ from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run_screen import AppScreen, PreparationStarted
 from tui.screens.verdict import VerdictScreen
+from tui.style_sheets import sheets
 from tui.theme import framed
 from tui.widgets.answers import ExchangeRow
 from tui.widgets.keys import Keys
@@ -43,6 +45,8 @@ BASE, COLUMNS = "base", 4  # what the untrained model is called; how many voices
 
 class CompareScreen(AppScreen):
     """A chat with the base and `runs`; none means the newest run with a result."""
+
+    CSS_PATH = sheets("compare")
 
     BINDINGS = [
         Binding("escape", "leave", "Stop, back", priority=True),
@@ -155,7 +159,7 @@ class CompareScreen(AppScreen):
         title.left, title.right = "Compare", "answering" if self._answering else self._doing
         voices = zip(self.query(".voice").results(Static), self._talk.names, self._talk.tally, strict=False)
         for static, name, count in voices:
-            votes = f"{count} vote{'s' * (count != 1)}" if count else ""
+            votes = counted(count, "vote") if count else ""
             static.update(Content.assemble((name, "bold $secondary"), "  ", (votes, "$good")))
         for row, exchange in zip(self.query(ExchangeRow), self._talk.remembered, strict=False):
             row.show(exchange, self._differ)

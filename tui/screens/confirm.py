@@ -37,3 +37,7 @@ class ConfirmScreen(Dialog[bool]):
     def on_button_pressed(self, event: Button.Pressed) -> None:
         """The button's answer."""
         self.dismiss(event.button.id == "yes")
+
+
+class LeaveScreen(ConfirmScreen):
+    """Gives True where somebody would rather lose what is not saved than stay."""

@@ -17,6 +17,7 @@ from textual.widgets import Static
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs.events import Declined, Event, Failed, Found, Progress, Report, Rows, Stage
 from gemmalocal.jobs.processes import Job
+from gemmalocal.plurals import counted
 from gemmalocal.workspace import covered, datasets, ratings, rows
 from gemmalocal.workspace.dataset_rows import DatasetRow
 from tui.background import run_in_background
@@ -31,6 +32,7 @@ from tui.screens.report import ReportScreen
 from tui.screens.review import ReviewScreen
 from tui.screens.row_changes import RowChanges
 from tui.shown_rows import FILES, SIDES, ShownRows, Sought
+from tui.style_sheets import sheets
 from tui.theme import framed
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
@@ -46,6 +48,8 @@ WRITTEN = "rows as they stand in the file"
 
 class DatasetScreen(RowChanges):
     """The rows of `source`, as `rows.view` understands it."""
+
+    CSS_PATH = sheets("dataset")
 
     BINDINGS = [
         Binding("j", "move(1)", "Rows", key_display="j/k"),
@@ -167,6 +171,17 @@ class DatasetScreen(RowChanges):
         total = self._rows.total(self._side)
         return self._rows.row(self._side, min(self._at[self._side], total - 1))[0] if total else None
 
+    @property
+    def place_at_hand(self) -> int:
+        """Among all rows of this side."""
+        total = self._rows.total(self._side)
+        return self._rows.place(self._side, min(self._at[self._side], total - 1))
+
+    def action_mark(self) -> None:
+        """Mark the row, or not any more, and go to the next: a drop or accept is then of all that are marked."""
+        super().action_mark()
+        self.action_move(1)
+
     def _draw(self) -> None:
         if not self.is_attached:
             return
@@ -189,10 +204,11 @@ class DatasetScreen(RowChanges):
         view, shown, sought = self._view, self._rows, self._rows.sought
         title = self.query_one(TitleLine)
         title.left = f"{view.name if view else self._source} · {SIDES[self._side]}"
-        counted = f"row {at + 1:,} of {total:,}" if total else "no rows"
+        place = f"row {at + 1:,} of {total:,}" if total else "no rows"
         if sought != Sought():
-            counted = "searching" if shown.unknown(self._side) else f"{counted} {sought}"
-        title.right = self._doing or counted
+            place = "searching" if shown.unknown(self._side) else f"{place} {sought}"
+        marked = f" · {len(self._marked):,} marked" if self._marked else ""
+        title.right = self._doing or f"{place}{marked}"
         by_job = view is not None and shown.read_by_job(self._side)
         reading = f"rows as {view.model.rpartition('/')[2]} is trained on them" if view and by_job else WRITTEN
         about = [reading, shown.report.get("shape", ""), self._rated]
@@ -202,10 +218,13 @@ class DatasetScreen(RowChanges):
     def _card(self, index: int) -> tuple[str, str, Content]:
         ours, row = self._rows.row(self._side, index)
         words = provenance(ours) if ours else [row["source"]] if row else []
-        head = f"{self._rows.place(self._side, index) + 1:,}  {' · '.join(words)}"
+        place = self._rows.place(self._side, index)
+        head = f"{'✓ ' * (place in self._marked)}{place + 1:,}  {' · '.join(words)}"
         if row is None and ours is None:
             return head, "", Content("…")
-        right = f"{row['tokens']:,} tokens, {row['supervised']:,} trained on{', cut' * row['cut']}" if row else ""
+        right = (
+            f"{counted(row['tokens'], 'token')}, {row['supervised']:,} trained on{', cut' * row['cut']}" if row else ""
+        )
         body = as_trained(row) if row else as_written(ours or {})
         if text := self._rows.sought.text:
             body = with_marks(body, text)
@@ -228,7 +247,7 @@ class DatasetScreen(RowChanges):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Rows of others are only looked at; a key that has nothing to do is dim."""
-        if action in ("edit", "drop", "accept", "add", "undo"):
+        if action in ("edit", "drop", "accept", "add", "undo", "mark"):
             return self.check_change(action)
         if action in ("review", "documents"):
             return self.dataset is not None
@@ -251,6 +270,7 @@ class DatasetScreen(RowChanges):
         """Train, held-out, and where rows are ours, rejected."""
         sides = [side for side in SIDES if side != "rejected" or self._rows.files]
         self._side = sides[(sides.index(self._side) + 1) % len(sides)]
+        self._marked.clear()
         self._seek()
         self.action_move(0)
 

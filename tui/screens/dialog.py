@@ -21,6 +21,7 @@ from textual.timer import Timer
 from textual.visual import RenderOptions, Visual, VisualType
 
 from tui.background import Forbearing
+from tui.style_sheets import sheets
 from tui.widgets.keys import Keys
 
 LATER = 0.1  # seconds until a change below is shown
@@ -33,6 +34,8 @@ class Dialog(Forbearing, ModalScreen[Outcome]):
     Textual blends all that is below, cell by cell, each time that a part of the dialog is drawn: four times until it is
     open. Here a picture of it is blended, and again a little after something has changed below.
     """
+
+    CSS_PATH = sheets("controls")
 
     def __init__(self, heading: str, frame: str = "") -> None:
         super().__init__()

@@ -23,6 +23,7 @@ from tui.screens.form_screen import FIELD_KEYS, FormScreen
 from tui.screens.pick import PickScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.run_screen import PreparationStarted
+from tui.style_sheets import sheets
 from tui.theme import framed
 from tui.widgets.field_help import FieldHelp
 from tui.widgets.keys import Keys
@@ -39,6 +40,8 @@ NAME = "docs"  # what the shipped recipe docs-qa reads
 
 class DocumentsScreen(FormScreen):
     """A form made from a preparation's schema; `spec` fills it."""
+
+    CSS_PATH = sheets("controls", "documents")
 
     BINDINGS = [
         Binding("ctrl+r", "start", "Start"),

@@ -10,6 +10,7 @@ from textual.widgets import Static, TextArea
 
 from tui.screens.dialog import Dialog
 from tui.screens.leave import leave
+from tui.style_sheets import sheets
 
 
 class Written(NamedTuple):
@@ -24,6 +25,8 @@ class EditRowScreen(Dialog[Written | None]):
 
     `asked` of None is a row without a question; `before` are the turns before it, which are only shown.
     """
+
+    CSS_PATH = sheets("controls", "dataset")
 
     BINDINGS = [
         Binding("ctrl+s", "save", "Save", priority=True),

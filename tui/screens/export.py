@@ -24,6 +24,7 @@ from tui.screens.ask_line import AskLineScreen
 from tui.screens.errand_screen import Errand, ErrandScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.run_screen import MadeOfRunScreen
+from tui.style_sheets import sheets
 from tui.theme import framed
 from tui.widgets import proof
 from tui.widgets.export_list import ExportList, megabytes, standing
@@ -47,6 +48,8 @@ class RunContents(NamedTuple):
 
 class ExportScreen(MadeOfRunScreen):
     """Exports of the run in `folder`."""
+
+    CSS_PATH = sheets("export")
 
     BINDINGS = [
         Binding("v", "serve", "Serve"),

@@ -6,7 +6,9 @@ from typing import Any
 
 from textual.binding import Binding
 
+from gemmalocal.plurals import counted
 from tui.screens.run_screen import AppScreen
+from tui.style_sheets import sheets
 from tui.widgets.title_line import TitleLine
 
 FIELD_KEYS = (
@@ -18,6 +20,8 @@ FIELD_KEYS = (
 
 class FormScreen(AppScreen):
     """A form made from a schema; Start begins what it describes, once it describes something whole."""
+
+    CSS_PATH = sheets("controls")
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,7 +51,7 @@ class FormScreen(AppScreen):
         """Each at its field; how many, or what is said `otherwise`, in the title."""
         self._form.show(problems)
         self._form.mark()
-        count = f"{len(problems)} problem{'s' * (len(problems) != 1)}"
+        count = counted(len(problems), "problem")
         self.query_one(TitleLine).right = count if problems else otherwise
 
     def on_field_form_edited(self) -> None:

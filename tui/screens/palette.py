@@ -31,7 +31,7 @@ class Palette(Dialog[Command | None]):
     ]
 
     def __init__(self, heading: str, first: Sequence[Command], more: Sequence[Command] = ()) -> None:
-        super().__init__(heading, "large")
+        super().__init__(heading, "palette")
         self._first, self._more = first, more
         self._listed: list[Command] = []
         self._search = FuzzySearch()
@@ -101,6 +101,6 @@ def drawn(command: Command, at: Sequence[int]) -> Content:
     """A command on a line; the letters that were found stand out."""
     words = Content(command.words)
     for offset in at:
-        words = words.stylize("bold underline", offset, offset + 1)
+        words = words.stylize("underline", offset, offset + 1)
     gap = " " * max(1, WORDS - words.cell_length)
     return Content.assemble(words, gap, (command.key.rjust(KEY), "bold $primary"), "  ", (command.about, "$muted"))

@@ -8,6 +8,7 @@ from typing import Any
 from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding
+from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
@@ -15,6 +16,7 @@ from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Read
 from gemmalocal.jobs.processes import Job
 from gemmalocal.planning import throughput
+from gemmalocal.plurals import counted, plural
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import checked, preparations
 from gemmalocal.workspace.preparations import Preparing
@@ -23,6 +25,7 @@ from tui.background import follow, run_in_background
 from tui.screens.dataset import DatasetScreen
 from tui.screens.next_steps import train_on
 from tui.screens.run_screen import ChangePreparation, OneRunScreen
+from tui.style_sheets import sheets
 from tui.theme import framed, told
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar, mark
@@ -35,6 +38,8 @@ REASONS = 5  # reasons of rejection that are shown
 
 class PreparingScreen(OneRunScreen):
     """Draws the preparation in `folder`; `job` is the one that this process started, if it did."""
+
+    CSS_PATH = sheets("documents")
 
     BINDINGS = [
         Binding("o", "open", "Open rows"),
@@ -58,7 +63,8 @@ class PreparingScreen(OneRunScreen):
         yield Static(id="doing", markup=False)
         yield framed(DataTable[Text](cursor_type="row"), "Documents")
         yield Static(id="detail", markup=False)
-        yield framed(Static(id="counts"), "Rows")
+        with framed(VerticalScroll(id="counts-box", can_focus=False), "Rows"):
+            yield Static(id="counts")
         yield Static(id="trouble")
         yield Keys()
 
@@ -196,11 +202,6 @@ def doing(state: Preparing, stopping: bool = False) -> str:
     return " · ".join(words)
 
 
-def of(count: int, thing: str) -> str:
-    """The thing, in the plural where there are several."""
-    return thing if count == 1 else f"{thing}s"
-
-
 def cells(document: Read) -> list[Text]:
     """A document's row of the table."""
     name = f"{mark('failed' if document.refused else 'done')} {Path(document.source).name or document.source}"
@@ -217,21 +218,24 @@ def counts(state: Preparing) -> Content:
     refused = sum(bool(document.refused) for document in state.documents)
     read = len(state.documents) - refused
     parts: list[Any] = [
-        (f"{read:>7,}", "bold"), f" {of(read, 'document')} read  ", (f"{refused:,}", "bold"), " left out\n",
-        (f"{state.kept:>7,}", "bold"), f" {of(state.kept, 'row')} kept",
+        (f"{read:>7,}", "bold"), f" {plural(read, 'document')} read  ", (f"{refused:,}", "bold"), " left out\n",
+        (f"{state.kept:>7,}", "bold"), f" {plural(state.kept, 'row')} kept",
     ]  # fmt: skip
     if report := state.report:
         train, held_out = report["train"], report["held_out"]
-        parts.append(f": {train['rows']:,} to train on ({train['tokens']:,} tokens), {held_out['rows']:,} held out")
+        parts.append(
+            f": {train['rows']:,} to train on ({counted(train['tokens'], 'token')}), {held_out['rows']:,} held out"
+        )
     rejected = sum(state.rejected.values())
-    parts += ["\n", (f"{rejected:>7,}", "bold"), f" {of(rejected, 'row')} rejected"]
+    parts += ["\n", (f"{rejected:>7,}", "bold"), f" {plural(rejected, 'row')} rejected"]
     for reason, count in list(state.rejected.items())[:REASONS]:
         parts += ["\n", (f"{count:>9,} ", "$muted"), (f"the row {reason}", "$muted")]
     if (more := len(state.rejected) - REASONS) > 0:
-        parts.append((f"\n{'':>10}and {more} more reasons", "$muted"))
+        parts.append((f"\n{'':>10}and {more} more {plural(more, 'reason')}", "$muted"))
     if silent := sum(state.report.get("without_rows", {}).values()):
-        parts += ["\n", (f"{silent:>7,}", "bold"), " passages gave no row"]
+        parts += ["\n", (f"{silent:>7,}", "bold"), f" {plural(silent, 'passage')} gave no row"]
     if (covered := state.report.get("coverage", {})).get("passages"):
-        parts += ["\n", (f"{covered['with_row']:>7,}", "bold"), f" of {covered['passages']:,} passages have a row"]
+        passages = counted(covered["passages"], "passage")
+        parts += ["\n", (f"{covered['with_row']:>7,}", "bold"), f" of {passages} have a row"]
     parts += [("".join(f"\n{'':>8}{line}" for line in checked.lines(state.report.get("quality", {}))), "$muted")]
     return Content.assemble(*parts)

@@ -19,6 +19,7 @@ from gemmalocal.files import atomic, targets
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Failed, Report, Stage
 from gemmalocal.planning import throughput
+from gemmalocal.plurals import counted, plural
 from gemmalocal.workspace import preparations, runs
 from tui.background import run_in_background
 from tui.errand import errand, events_of
@@ -27,6 +28,7 @@ from tui.screens.form_screen import FIELD_KEYS, FormScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run_screen import JobStarted, OpenRun
+from tui.style_sheets import sheets
 from tui.theme import framed
 from tui.widgets.completion import Completion
 from tui.widgets.field_help import FieldHelp
@@ -51,6 +53,8 @@ class RecipeScreen(FormScreen):
 
     The focus is on Start, or on the field of the key `at`.
     """
+
+    CSS_PATH = sheets("controls", "recipe")
 
     BINDINGS = [
         Binding("ctrl+r", "start", "Start"),
@@ -126,16 +130,16 @@ class RecipeScreen(FormScreen):
             run_in_background(self, self._plan(self._recipe), group="plan", exclusive=True)
 
     async def _plan(self, recipe: Recipe) -> None:
-        from gemmalocal.planning import expected, preview
+        from gemmalocal.planning import preview
 
         await asyncio.sleep(PAUSE)
-        wrong, downloads = await asyncio.to_thread(lambda: (expected.problems(recipe), expected.downloads(recipe)))
+        wrong, remarks = await asyncio.to_thread(_looked_up, recipe)
         self._show_problems(wrong, "no problems")
         self._wrong = wrong
         self.query_one("#start", Button).disabled = bool(wrong)
         outlook = await asyncio.to_thread(preview.outlook, recipe)
         words = [Content.styled(f"{key}: {message}", "$bad") for key, message in wrong.items()]
-        words += [Content.styled(line, "$warning") for line in downloads]
+        words += [Content.styled(line, "$warning") for line in remarks]
         self.query_one("#plan", Static).update(Content("\n").join([*words, plan(recipe, outlook)]))
 
     def action_start(self) -> None:
@@ -199,6 +203,15 @@ class RecipeScreen(FormScreen):
             self.notify(f"Saved: {path}", markup=False)
 
 
+def _looked_up(recipe: Recipe) -> tuple[dict[str, str], list[str]]:
+    """What is wrong with it on this machine, by key, and what else is to be known before a start; reads files."""
+    from gemmalocal.planning import expected, obstacles
+
+    slow = obstacles.slow(recipe)
+    remarks = [f"{slow[0].upper()}{slow[1:]}."] if slow else []
+    return {**obstacles.missing(recipe), **expected.problems(recipe)}, expected.downloads(recipe) + remarks
+
+
 def _completions() -> dict[str, Suggester]:
     """What is known of here, by key."""
     from gemmalocal.planning import expected
@@ -253,14 +266,14 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
             f"\nweights {peak.weights / 1e9:.1f} · activations {peak.activations / 1e9:.1f}"
             f" · output head {peak.head / 1e9:.1f} · adapter {peak.adapter / 1e9:.2f}\n",
             ("Fits" if fits else "Does NOT fit", "bold $text-success" if fits else "bold $text-error"),
-            f", {outlook.rows} row{'s' * (outlook.rows != 1)} at once",
+            f", {counted(outlook.rows, 'row')} at once",
             ", with checkpointing" if outlook.checkpointing else "",
-            "." if fits else f"; rows of up to {outlook.longest_row} tokens would.",
-            f" This counts {recipe.data.max_length} tokens for every row.\n",
+            "." if fits else f"; rows of up to {counted(outlook.longest_row, 'token')} would.",
+            f" This counts {counted(recipe.data.max_length, 'token')} for every row.\n",
         ]
     train = recipe.train
-    steps = f"{train.steps} steps" if train.steps else f"{train.epochs:g} epochs"
-    parts += [f"{steps} of {train.rows_per_step} row{'s' * (train.rows_per_step != 1)}; "]
+    steps = counted(train.steps, "step") if train.steps else f"{train.epochs:g} {plural(train.epochs or 0, 'epoch')}"
+    parts += [f"{steps} of {counted(train.rows_per_step, 'row')}; "]
     if outlook.seconds is not None:
         parts += [f"about {throughput.duration(outlook.seconds)}, at the speed of {outlook.run}."]
     else:

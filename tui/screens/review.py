@@ -14,16 +14,20 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gemmalocal.errors import GemmalocalError
+from gemmalocal.plurals import counted
 from gemmalocal.workspace import dataset_rows, ratings
 from gemmalocal.workspace.ratings import Review
 from tui.background import run_in_background
 from tui.screens.dialog import Dialog
 from tui.screens.problem import ProblemScreen
+from tui.style_sheets import sheets
 from tui.widgets.row_card import as_written, provenance
 
 
 class ReviewScreen(Dialog[bool]):
     """Rates rows of the dataset in `folder`; gives whether rows changed sides by a threshold."""
+
+    CSS_PATH = sheets("controls", "dataset")
 
     BINDINGS = [
         Binding("g", "rate('good')", "Good"),
@@ -116,7 +120,7 @@ class ReviewScreen(Dialog[bool]):
 
     def _moved(self, rows: tuple[int, int]) -> None:
         self._changed = True
-        self.notify(f"{rows[0]} rows were taken back, and {rows[1]} rejected.")
+        self.notify(f"Taken back: {counted(rows[0], 'row')}. Rejected: {counted(rows[1], 'row')}.")
 
     def _write(self, work: Callable[[], Any], then: Callable[[Any], None] = lambda _: None) -> None:
         run_in_background(self, self._written(work, then))

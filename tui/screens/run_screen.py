@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.binding import Binding
 from textual.content import Content
@@ -16,16 +16,15 @@ from textual.screen import Screen
 from textual.widgets import Static
 
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.jobs.exit_causes import LESS_MEMORY
-from gemmalocal.jobs.processes import Job
-from gemmalocal.workspace import runs, trash
-from gemmalocal.workspace.runs import Run
-from gemmalocal.workspace.trash import Entry
 from tui.background import Forbearing, run_in_background
-from tui.remedies import in_app
-from tui.screens.confirm import ConfirmScreen
 from tui.screens.leave import leave
-from tui.screens.problem import ProblemScreen
+
+if TYPE_CHECKING:  # what a key needs is imported after the first frame: see LATER in tui.app
+    from gemmalocal.jobs.processes import Job
+    from gemmalocal.workspace.runs import Run
+    from gemmalocal.workspace.trash import Entry
+
+KEPT = 30  # days that something stays in the trash
 
 
 class JobStarted(Message):
@@ -127,6 +126,8 @@ class AppScreen(Forbearing, Screen[None]):
 
     def show_problem(self, title: str, error: Exception) -> None:
         """Open its screen, unless this one is gone."""
+        from tui.screens.problem import ProblemScreen
+
         self.show_dialog(ProblemScreen.of(title, error))
 
 
@@ -186,7 +187,7 @@ class RunScreen(AppScreen):
     ENDING_KEYS = (Binding("ctrl+k", "kill", "Kill"), Binding("delete,ctrl+d", "delete", "Delete", key_display="del"))
     STOPS = "{} saves and stops after this step. Resume goes on from there."
     LOST_BY_KILL = "Everything since the last checkpoint is lost. To keep it, press s instead: that saves and stops."
-    LOST_BY_DELETE = f"It goes to the trash, whole. For {trash.KEPT} days ^z at home brings it back."
+    LOST_BY_DELETE = f"It goes to the trash, whole. For {KEPT} days ^z at home brings it back."
 
     @property
     def run(self) -> Run | None:
@@ -221,6 +222,8 @@ class RunScreen(AppScreen):
 
     def action_stop(self) -> None:
         """Ask for a stop after this step; the checkpoint is kept, and resume goes on from it."""
+        from gemmalocal.jobs.processes import Job
+
         if self.run is not None:
             Job(self.run.folder).ask(do="stop")
             self.notify(self.STOPS.format(self.run.name), markup=False)
@@ -231,9 +234,13 @@ class RunScreen(AppScreen):
 
     def action_resume_smaller(self) -> None:
         """Go on with one row at once and checkpointing."""
+        from gemmalocal.jobs.exit_causes import LESS_MEMORY
+
         self._resume(tuple(LESS_MEMORY.replace("--set", "").split()))
 
     def _resume(self, overrides: tuple[str, ...]) -> None:
+        from gemmalocal.workspace import runs
+
         if (run := self.run) is not None:
             self._try(lambda: runs.resume(run.folder, overrides), self._resumed)
 
@@ -243,6 +250,8 @@ class RunScreen(AppScreen):
 
     def action_kill(self) -> None:
         """End the job at once, if the person is sure."""
+        from gemmalocal.jobs.processes import Job
+
         if (run := self.run) is not None:
             self.ask(
                 f"Kill {run.name} now?",
@@ -253,6 +262,8 @@ class RunScreen(AppScreen):
 
     def action_delete(self) -> None:
         """Remove the run from the disk, if the person is sure."""
+        from gemmalocal.workspace import runs
+
         if (run := self.run) is not None:
             delete = partial(self._try, partial(runs.delete, run.folder), self._deleted)
             self.ask(f"Delete {run.name}?", self.LOST_BY_DELETE, "Delete", delete)
@@ -262,11 +273,15 @@ class RunScreen(AppScreen):
 
     def action_log(self) -> None:
         """Show what the job and its libraries printed, and why it ended if it ended badly."""
+        from tui.screens.problem import ProblemScreen
+
         if (run := self.run) is not None:
             self.app.push_screen(ProblemScreen.of(run.name, run.trouble, run.folder))
 
     def ask(self, question: str, consequence: str, verb: str, then: Callable[[], None]) -> None:
         """Do something that cannot be taken back only after a yes."""
+        from tui.screens.confirm import ConfirmScreen
+
         self.app.push_screen(ConfirmScreen(question, consequence, verb), lambda sure: then() if sure else None)
 
     def _try(self, work: Callable[[], Any], then: Callable[[Any], None] | None = None) -> None:
@@ -288,6 +303,8 @@ class OneRunScreen(FolderScreen, RunScreen):
 
     def _show_trouble(self, run: Run) -> None:
         """Why it came to no good end, and what to do; nothing if it did not."""
+        from tui.remedies import in_app
+
         line = self.query_one("#trouble", Static)
         line.display = run.trouble is not None
         if run.trouble is not None:

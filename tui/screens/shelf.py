@@ -1,4 +1,4 @@
-"""What there is beside the runs: datasets, models and recipes, as the tabs of home show them. Reads files."""
+"""What there is beside the runs: datasets, models, recipes and the trash, as home's tabs show them. Reads files."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from gemmalocal.jobs import history
 from gemmalocal.jobs.processes import Job
 from gemmalocal.workspace import datasets, preparations
 from tui.screens.recipes import known_recipes
+from tui.screens.trash_shelf import trash_items
 from tui.theme import state
 from tui.widgets.shelf_table import Item
 
@@ -84,11 +85,13 @@ SHELVES: dict[str, Callable[[], Shelf]] = {
     "Datasets": dataset_items,
     "Models": model_items,
     "Recipes": recipe_items,
+    "Trash": trash_items,
 }
 NOTHING = {
     "Datasets": "No datasets yet. d makes rows out of your documents.",
     "Models": "No models here yet. m shows those that can be downloaded.",
     "Recipes": "No recipes.",
+    "Trash": "The trash is empty. What is deleted stays here for 30 days.",
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -21,9 +21,11 @@ from tui.screens.compare import CompareScreen
 from tui.screens.export import ExportScreen
 from tui.screens.next_steps import again
 from tui.screens.pick import PickScreen
+from tui.screens.recipe_changes import ask_changes
 from tui.screens.run_screen import OneRunScreen
 from tui.screens.verdict import VerdictScreen
 from tui.series import RunCurves, Series, series_of
+from tui.style_sheets import sheets
 from tui.theme import framed, told
 from tui.widgets.chart_grid import ZOOMS
 from tui.widgets.choice import Choice
@@ -31,7 +33,7 @@ from tui.widgets.keys import Keys
 from tui.widgets.series_chart import HELD_OUT, OTHERS, ChartLine, SeriesChart
 from tui.widgets.title_line import TitleLine
 
-KEYS = "tab next · z zoom · l log · ← → read · m more runs"
+KEYS = "tab next · z zoom · l log · ← → read · m more runs · w changes"
 TICK = 1.0  # seconds between two looks at how long something takes
 
 
@@ -41,6 +43,8 @@ class Tabs(Choice, can_focus=False):
 
 class TrainScreen(OneRunScreen):
     """Draws the run in `folder`."""
+
+    CSS_PATH = sheets("train")
 
     BINDINGS = [
         Binding("c", "compare", "Compare"),
@@ -54,6 +58,7 @@ class TrainScreen(OneRunScreen):
         Binding("right", "cursor(1)", "Read values", show=False),
         Binding("left", "cursor(-1)", "Read values", show=False),
         Binding("m", "others", "Other runs", show=False),
+        Binding("w", "changes", "What changed", show=False),
         *OneRunScreen.JOB_KEYS,
         Binding("escape", "back", "Home"),
     ]
@@ -76,7 +81,8 @@ class TrainScreen(OneRunScreen):
                 yield Tabs(names, names[0])
                 yield SeriesChart()
                 yield Static(id="legend")
-            yield framed(Static(id="numbers"), "Figures")
+            with framed(VerticalScroll(id="figures", can_focus=False), "Figures"):
+                yield Static(id="numbers")
         with framed(Vertical(id="below"), "Answers"):
             yield Static(id="trouble")
             yield Static(id="samples")
@@ -233,6 +239,11 @@ class TrainScreen(OneRunScreen):
         """Its recipe as a form: change it, and begin another run."""
         remedy = self._run.trouble.hint if self._run is not None and self._run.trouble is not None else ""
         self.app.push_screen(again(self._folder, remedy))
+
+    def action_changes(self) -> None:
+        """What its recipe says otherwise than another run's, and how both came out."""
+        if self._run is not None:
+            ask_changes(self.app, self._run, self._runs)
 
     def action_verdict(self) -> None:
         """Did it help?"""

@@ -9,6 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from gemmalocal.plurals import counted
 from gemmalocal.workspace.transcript import BOTH_BAD, TIE, Answer, Exchange
 
 ENDS = {"end": "complete", "length": "cut off", "asked": "stopped"}
@@ -66,10 +67,10 @@ def answered(exchange: Exchange, voice: int, marked: bool) -> Content:
 def figures(answer: Answer) -> str:
     """Tokens, speed, time to the first token and why it ended."""
     if answer.done is None:
-        return f"{answer.tokens} token{'s' * (answer.tokens != 1)} …"
+        return f"{counted(answer.tokens, 'token')} …"
     done = answer.done
     end = ENDS.get(done.stopped, done.stopped)
-    count = f"{done.tokens} token{'s' * (done.tokens != 1)}"
+    count = counted(done.tokens, "token")
     return f"{count} · {done.rate:.1f} tok/s · first after {done.first:.2f} s · {end}"
 
 

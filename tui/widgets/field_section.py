@@ -11,6 +11,8 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
 
+from gemmalocal.plurals import plural
+
 
 class SectionLine(Widget, can_focus=True):
     """Its name; Enter, or a click, folds and unfolds what is below."""
@@ -24,7 +26,8 @@ class SectionLine(Widget, can_focus=True):
     def __init__(self, title: str, fields: int) -> None:
         super().__init__()
         self._title, self._fields, self.changed, self.folded = title, fields, 0, True
-        self.HELP = f"**{title}** has {fields} more settings. **Enter** shows them, or hides them again."  # type: ignore[misc]
+        more = f"{fields} more {plural(fields, 'setting')}"
+        self.HELP = f"**{title}** has {more}. **Enter** shows them, or hides them again."  # type: ignore[misc]
 
     def render(self) -> Content:
         """Name, and how much there is below."""

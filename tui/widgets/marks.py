@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from gemmalocal.jobs.events import Progress
-from gemmalocal.planning import throughput
 from tui.theme import state
+
+if TYPE_CHECKING:
+    from gemmalocal.jobs.events import Progress
 
 LEVELS = "▁▂▃▄▅▆▇█"
 
@@ -51,6 +53,8 @@ def bar(share: float, width: int) -> str:
 
 def progress(event: Progress, width: int = 16) -> str:
     """How far something long has come, what it is, and the time that is left of it, where that is known."""
+    from gemmalocal.planning import throughput
+
     left = f", {throughput.duration(event.left)} left" if event.left is not None else ""
     return f"{bar(event.done / max(1, event.total), width)} {event.what}{left}"
 

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gemmalocal.jobs.terminal_text import printable
+from gemmalocal.plurals import counted, plural
 from gemmalocal.workspace.covered import FACTS
 from tui.widgets.marks import bar
 
@@ -47,8 +48,9 @@ class RowCard(Static):
     def _lay_out(self, width: int) -> None:
         if self._shown is not None:
             head, right, body = self._shown
-            gap = max(2, width - len(head) - len(right))
-            self.update(Content.assemble((head, "bold"), " " * gap, (right, "$text-muted"), "\n", body))
+            gap = width - len(head) - len(right)
+            between = " " * gap if gap > 1 or not right else "\n"
+            self.update(Content.assemble((head, "bold"), between, (right, "$text-muted"), "\n", body))
 
 
 def as_trained(row: Mapping[str, Any]) -> Content:
@@ -57,10 +59,14 @@ def as_trained(row: Mapping[str, Any]) -> Content:
     if "label" in row:
         parts.insert(0, Content.styled("rated good\n" if row["label"] else "rated bad\n", "bold $secondary"))
     if row["hidden"]:
-        parts.append(Content.styled(f"\n… {row['hidden']:,} more tokens, trained on too …\n", "$text-warning"))
+        hidden = f"{row['hidden']:,} more {plural(row['hidden'], 'token')}"
+        parts.append(Content.styled(f"\n… {hidden}, trained on too …\n", "$text-warning"))
         parts += _pieces(row["end"])
     if other := row.get("rejected"):
-        parts += [Content.styled(f"\nrejected, {other['supervised']:,} tokens\n", "bold $secondary"), as_trained(other)]
+        parts += [
+            Content.styled(f"\nrejected, {counted(other['supervised'], 'token')}\n", "bold $secondary"),
+            as_trained(other),
+        ]
     return Content.assemble(*parts)
 
 
@@ -130,9 +136,10 @@ def numbers(
     if side in report:
         parts += _tokens(report[side], width)
         parts += [("\nNot used\n", "bold"), f"{report['left_out']:>8,} left out\n"]
-        parts.append(f"{report['duplicates']:>8,} duplicate{'s' * (report['duplicates'] != 1)}\n")
-        limit = report["long_rows"]["max_length"]
-        parts.append(f"{report[side]['cut']:>8,} cut at {limit:,} tokens\n{report['long_rows']['split']:>8,} split\n")
+        parts.append(_counted(report["duplicates"], "duplicate"))
+        long_rows = report["long_rows"]
+        parts.append(f"{report[side]['cut']:>8,} cut at {counted(long_rows['max_length'], 'token')}\n")
+        parts.append(f"{long_rows['split']:>8,} split\n")
     if kinds := report.get("problems", []):
         parts.append(("\nProblems (l shows all)\n", "bold"))
         parts += [f"{kind['count']:>8,} {kind['effect']}: {kind['kind']}\n" for kind in kinds[:KINDS]]
@@ -141,20 +148,25 @@ def numbers(
         parts += [f"{count:>8,} {reason}\n" for reason, count in list(rejected.items())[:KINDS]]
     if coverage.get("passages"):
         parts.append(("\nCovered (c shows what is not)\n", "bold"))
-        parts.append(f"{coverage['with_row']:>8,} of {coverage['passages']:,} passages have a row\n")
+        parts.append(f"{coverage['with_row']:>8,} of {counted(coverage['passages'], 'passage')} have a row\n")
         parts += [f"{coverage[fact]['in_rows']:>8,} of {coverage[fact]['in_documents']:,} {fact}\n" for fact in FACTS]
     return Content.assemble(*parts)
 
 
+def _counted(count: int, noun: str) -> str:
+    """A line of the numbers."""
+    return f"{count:>8,} {plural(count, noun)}\n"
+
+
 def _tokens(counts: Mapping[str, Any], width: int) -> Iterator[Any]:
-    yield f"{counts['rows']:>8,} rows\n{counts['tokens']:>8,} tokens\n"
+    yield _counted(counts["rows"], "row") + _counted(counts["tokens"], "token")
     yield f"{counts['supervised_tokens']:>8,} trained on\n"
     yield from (("\nTokens in a row\n", "bold"), f"{counts['length_median']:>8,} median\n")
     yield f"{counts['length_p95']:>8,} at most, in 95 % of the rows\n{counts['length_max']:>8,} longest\n\n"
     if judged := counts.get("judged"):
         names = ("chosen", "rejected") if judged["kind"] == "pairs" else ("good", "bad")
         yield from (
-            (f"{name.capitalize():>8}", f" {judged[f'{label}_median']:,} tokens, median\n")
+            (f"{name.capitalize():>8}", f" {counted(judged[f'{label}_median'], 'token')}, median\n")
             for name, label in zip(names, ("good", "bad"), strict=True)
         )
     most = max((count for _, _, count in counts["histogram"]), default=1)

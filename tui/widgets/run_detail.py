@@ -11,6 +11,7 @@ from textual.content import Content
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Sample
 from gemmalocal.planning import throughput
+from gemmalocal.plurals import counted
 from gemmalocal.workspace.runs import Run
 from tui.theme import state, told
 from tui.widgets.marks import area, change, size
@@ -69,7 +70,7 @@ def _facts(run: Run, on_disk: int | None) -> Iterator[tuple[str, Content | str]]
         first = now.evaluations[0].loss
         yield "held-out", f"{first:.3f} to {now.best.loss:.3f} ({change(first, now.best.loss)}) at step {now.best.step}"
     if last:
-        yield "speed", f"{throughput.tokens_per_second(now.steps):,.0f} trained tokens a second"
+        yield "speed", f"{counted(round(throughput.tokens_per_second(now.steps)), 'trained token')} a second"
         yield "trained", throughput.duration(_trained(run))
     if run.verdict:
         yield "report", Content.styled(run.verdict, VERDICTS.get(run.verdict, ""))

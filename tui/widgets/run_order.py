@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gemmalocal.jobs import history
-from gemmalocal.workspace.runs import Run
+if TYPE_CHECKING:
+    from gemmalocal.workspace.runs import Run
 
 
 class Order(NamedTuple):
@@ -70,6 +70,8 @@ def arrange(runs: list[Run], choice: Choice) -> list[Run]:
 
 def _said(run: Run) -> str:
     """All by which a run may be looked for; a tag begins with #."""
+    from gemmalocal.jobs import history
+
     model, rows = history.word(run.spec, "model"), history.word(run.spec, "data", "path")
     tags = (f"#{tag}" for tag in run.labels.tags)
     return " ".join((run.name, model, rows, run.state.status, run.verdict, *tags, run.labels.note)).casefold()

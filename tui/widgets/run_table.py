@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from rich.text import Text
 
-from gemmalocal.planning import throughput
-from gemmalocal.workspace.runs import Run
 from tui.theme import cursor_keeps_colors, rich_style, state
 from tui.widgets.list_table import ListTable
 from tui.widgets.marks import change, spark
+
+if TYPE_CHECKING:
+    from gemmalocal.workspace.runs import Run
 
 GAP = 2  # cells between two columns
 NAME, STATE, SPARK = 10, (11, 28), 8  # cells: least of a name, least and most of a state, least of a spark line
@@ -18,7 +19,7 @@ HELD_OUT, SPEED, LEFT = 12, 9, 6  # cells
 VERDICTS = {"helps": "$good", "hurts": "$bad", "helps but forgets": "$warning", "no difference": "$muted"}
 
 
-class RunTable(ListTable[Run]):
+class RunTable(ListTable["Run"]):
     """Handed runs by `show`."""
 
     HELP = """\
@@ -79,6 +80,8 @@ never saw (held-out) has fallen. **Enter** opens the one under the cursor.
 
     def _cells(self, run: Run) -> dict[str, Text]:
         """One run's row, for the columns that there is room for."""
+        from gemmalocal.planning import throughput
+
         last = run.state.steps[-1] if run.state.steps else None
         live = run.state.status == "live"
         going = last is not None and last.step < last.steps  # else it measures, or saves, for as long as that takes

@@ -39,7 +39,7 @@ class Sources(Vertical):
     def compose(self) -> ComposeResult:
         """The list, while there is something in it, and the line."""
         yield Chosen(id="chosen")
-        yield PathInput("a file, a folder, *.pdf or a web address;  → completes, Enter adds")
+        yield PathInput("a file, a folder, *.pdf or a web address")
 
     def on_mount(self) -> None:
         """Nothing is chosen yet, or was before we were there."""

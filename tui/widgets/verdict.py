@@ -7,6 +7,8 @@ from typing import Any
 
 from textual.content import Content
 
+from gemmalocal.plurals import counted, plural
+
 LABEL, SHOWN = 15, 200  # cells of a label; characters of a text of others
 STYLES = {"helps": "bold $text-success", "hurts": "bold $text-error", "helps but forgets": "bold $text-warning"}
 
@@ -45,11 +47,12 @@ def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if forgetting := figures["forgetting"]:
         if forgetting["questions"]:
             table = forgetting["questions"]["table"]
-            yield "forgot", f"{table['broken']} general questions, learned {table['fixed']}"
+            yield "forgot", f"{counted(table['broken'], 'general question')}, learned {table['fixed']}"
         if forgetting["neutral"]:
             yield "neutral text", f"loss {_interval(forgetting['neutral'])}"
     copies = len(figures["leakage"]["rows"])
-    yield "copies", f"{copies or 'no'} held-out rows nearly copy one that was trained on"
+    nearly = plural(copies, "held-out row nearly copies", "held-out rows nearly copy")
+    yield "copies", f"{copies or 'no'} {nearly} one that was trained on"
     gain = figures["limits"].get("gain")
     points = f", and of right answers over {100 * gain:.0f} points" if gain is not None else ""
     yield "seen would be", f"changes of the loss over {figures['limits']['loss']:.3f}{points}"
