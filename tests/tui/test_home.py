@@ -26,6 +26,7 @@ from tui.theme import CONTRAST
 from tui.widgets.marks import area, change, size, spark
 from tui.widgets.run_table import RunTable, columns
 from tui.widgets.shelf_table import ShelfTable
+from tui.widgets.shelf_table import columns as shelf_columns
 
 
 def home(pilot: Pilot[None]) -> HomeScreen:
@@ -187,3 +188,10 @@ async def test_a_curve_of_many_steps_is_drawn_beside_the_list() -> None:
     app = GemmalocalApp()
     async with app.run_test(size=(160, 50)) as pilot:
         await until(pilot, lambda: "20,000 of 20,000" in str(app.screen.query_one("#about-text", Static).content))
+
+
+@pytest.mark.parametrize(("room", "count"), [(200, 4), (70, 4), (50, 4), (40, 3), (30, 2), (9, 1)])
+def test_columns_that_find_no_room_are_left_out(room: int, count: int) -> None:
+    widths = shelf_columns([30, 7, 11, 6], room)
+    assert len(widths) == count
+    assert sum(widths) + 2 * count == room

@@ -10,6 +10,7 @@ from rich.text import Text
 from tui.widgets.list_table import ListTable
 
 GAP = 2  # cells between two columns
+FIRST, LAST = 12, 8  # cells that these columns have at least, if they want them
 
 
 class Item(NamedTuple):
@@ -44,16 +45,26 @@ class ShelfTable(ListTable[Item]):
             return
         self._drawn = drawn
         self.clear(columns=True)
-        widths = [
+        natural = [
             max(len(text) for text in column) for column in zip(labels, *(item.cells for item in items), strict=True)
         ]
-        room = self.size.width - GAP * len(widths) - 1  # of a scroll bar
-        widths[0] = min(widths[0], max(12, room // 2))
-        widths[-1] = max(8, room - sum(widths[:-1]))
-        for label, width in zip(labels, widths, strict=True):
+        widths = columns(natural, self.size.width - 1)  # of a scroll bar
+        for label, width in zip(labels, widths, strict=False):
             self.add_column(label, width=width)
         for item in items:
-            self.add_row(*(Text(text, no_wrap=True, overflow="ellipsis") for text in item.cells), key=item.key)
+            cells = item.cells[: len(widths)]
+            self.add_row(*(Text(text, no_wrap=True, overflow="ellipsis") for text in cells), key=item.key)
         keys = [item.key for item in items]
         if same and items:
             self.move_cursor(row=keys.index(selected.key) if selected and selected.key in keys else row)
+
+
+def columns(natural: Sequence[int], room: int) -> list[int]:
+    """Widths of as many columns as there is room for: the first gives way, the last takes what is left."""
+    for count in range(len(natural), 1, -1):
+        between, last = sum(natural[1 : count - 1]), natural[count - 1]
+        left = room - GAP * count - between
+        if min(natural[0], FIRST) + min(last, LAST) <= left:
+            first = min(natural[0], max(min(natural[0], FIRST), left - last, left // 2))
+            return [first, *natural[1 : count - 1], left - first]
+    return [max(1, room - GAP)]
