@@ -13,6 +13,7 @@ from tui.app import GemmalocalApp
 from tui.screens.pick import Offered, PickScreen
 from tui.screens.report import ReportScreen
 from tui.screens.train import TrainScreen
+from tui.widgets.run_table import RunTable
 
 
 def with_recipe(name: str, at: float, **sections: Any) -> Path:
@@ -39,7 +40,7 @@ async def test_two_runs_recipes_are_held_against_each_other() -> None:
     folder = with_recipe("quotes-2", 4e8, lora={"rank": 16})
     app = GemmalocalApp()
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: app.screen.query_one("RunTable").row_count == 3)
+        await until(pilot, lambda: app.screen.query_one(RunTable).row_count == 3)
         await pilot.press("w")
         await until(pilot, lambda: isinstance(app.screen, PickScreen) and app.screen.ready)
         first = app.screen.query_one(Offered).get_option_at_index(0)

@@ -38,15 +38,14 @@ async def test_what_is_in_the_trash_comes_back_or_goes_for_ever() -> None:
         table = home(pilot).query_one(ShelfTable)
         await until(pilot, lambda: table.row_count == 3)
 
-        def at(name: str) -> None:
+        async def at(name: str) -> None:
             table.move_cursor(row=[item.cells[0] for item in table._items].index(name))
+            await until(pilot, lambda: (item := home(pilot).item) is not None and item.cells[0] == name)
 
-        at("one")
-        await until(pilot, lambda: home(pilot).item and home(pilot).item.cells[0] == "one")
+        await at("one")
         await pilot.press("enter")
         await until(pilot, lambda: gone[0].is_dir() and table.row_count == 2)
-        at("two")
-        await until(pilot, lambda: home(pilot).item and home(pilot).item.cells[0] == "two")
+        await at("two")
         await pilot.press("delete", "n")
         assert "two" in deleted()
         await pilot.press("delete", "right", "enter")
