@@ -11,10 +11,11 @@ from gemmalocal.synthesis.language import english, script, sentences
 from gemmalocal.synthesis.piece import Candidate
 from gemmalocal.synthesis.retrieval import Ambiguity, PassageIndex
 from gemmalocal.synthesis.tasks import instruction
-from gemmalocal.synthesis.terms import terms
+from gemmalocal.synthesis.terms import terms, terms_of, tokens
 
 LONGEST_QUESTION, LONGEST_ANSWER = 600, 6000  # characters
 TOLD = 6  # terms of an answer that can be found again by its words
+STRANGE = 3  # words of an answer that its passage must lack to be made up
 PROVEN = 0.8  # of the weight of its words, that the sentence has which proves it
 ENOUGH = 12  # words of a text whose language can be told
 REFUSAL = re.compile(
@@ -82,7 +83,9 @@ def _made_up(answer: str, question: str, text: str) -> str | None:
     Longer words weigh more, as they tell more.
     """
     share = agreement.grounded(answer, question, text, len)
-    if share >= agreement.GROUNDED:
+    known = set(terms(f"{text}\n{question}"))
+    strange = {token for token in tokens(answer) if not known & set(terms_of(token))}
+    if share >= agreement.GROUNDED or len(strange) < STRANGE:  # "Yes." is new, and nothing is made up
         return None
     return f"says what is not in its passage: {share:.0%} of its words are there"
 
