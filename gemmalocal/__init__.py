@@ -4,7 +4,6 @@ The map of the house. Imports point upstream: a room imports only those above it
 laws, and the way of a row and of a key press.
 
     errors.py   what can go wrong, as a sentence, a remedy and an exit code
-    plurals.py  a number and its noun: one row, two rows
     records.py  what a training record is
     files/      files written whole, read within bounds; where things are kept
     jobs/       what a job directory is: its events, its history, its process

@@ -1,4 +1,4 @@
-"""Nothing says "1 rows": wherever a number stands before a noun, the noun is asked of gemmalocal.plurals."""
+"""Nothing says "1 rows": wherever a number stands before a noun, the noun is asked of gemmalocal.jobs.plurals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from gemmalocal.plurals import counted, plural
+from gemmalocal.jobs.plurals import counted, plural
 
 ROOT = Path(__file__).parent.parent
 SEEN = ("documents/tables", "documents/mail", "workspace/covered")  # in the app too

@@ -14,9 +14,9 @@ from gemmalocal.cli.output import StyledText, joined, note, page, say, say_json,
 from gemmalocal.cli.quality import quality_of
 from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import RecipeError
+from gemmalocal.jobs.plurals import plural
 from gemmalocal.jobs.terminal_text import on_line, printable
 from gemmalocal.planning.throughput import duration
-from gemmalocal.plurals import plural
 
 BAR = 34  # cells of the histogram's longest bar
 MARKS = "⟦⟧"  # around what is supervised, where there is no colour

@@ -8,8 +8,8 @@ import time
 import click
 
 from gemmalocal.cli.output import note, say, say_json
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.jobs.terminal_text import on_line
-from gemmalocal.plurals import counted
 from gemmalocal.workspace import trash as deleted
 
 NAME = 40  # cells at most

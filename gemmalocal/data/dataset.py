@@ -20,7 +20,7 @@ from gemmalocal.data.row_formats import RowFormats
 from gemmalocal.data.sources import RowSource, SourceListing
 from gemmalocal.documents import splits
 from gemmalocal.errors import DatasetError
-from gemmalocal.plurals import plural
+from gemmalocal.jobs.plurals import plural
 from gemmalocal.recipe.schema import DataSource, DataSpec
 from gemmalocal.records import Record, Rejected, RowKind
 

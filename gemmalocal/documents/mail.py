@@ -12,7 +12,7 @@ from pathlib import Path
 from gemmalocal.documents.document import Content, Section, Unreadable
 from gemmalocal.documents.html import page
 from gemmalocal.documents.text import decode
-from gemmalocal.plurals import counted
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.records import Rejected
 
 HEADERS = ("From", "To", "Date", "Subject")

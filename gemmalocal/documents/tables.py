@@ -15,7 +15,7 @@ from gemmalocal.documents import row_readers
 from gemmalocal.documents.document import Content, Section, Unreadable
 from gemmalocal.documents.packed import temporary
 from gemmalocal.documents.text import LARGEST_TEXT, SAMPLE, decode, has_zeros
-from gemmalocal.plurals import counted
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.records import Rejected
 
 TEXTS = ("text", "content", "body", "article", "document", "passage", "markdown")  # columns that are the whole text

@@ -17,6 +17,7 @@ from gemmalocal.recipe.schema import Recipe
 
 HEAD_ROWS = 128  # rows of logits alive at once; 128 MiB in float32 at Gemma 3's vocabulary
 HEAD_COPIES = 3  # logits, softmax and its gradient
+HEAD_COPIES_NARROW = 4  # on a GPU's path: the same, and logits and gradient in the narrow type of the weights
 HEAD_COPIES_FLOAT32 = 2.25  # on a GPU's path, where nothing is cast: logits and their gradient, and where targets are
 LONG = 512  # tokens of a row up to which whole attention scores are as cheap, and are kept
 GROUP = 64  # quantized weights that share a scale and a bias
@@ -141,7 +142,9 @@ def _head(sizes: Sizes, load: Load, width: int, bits: float | None, engine: Engi
         return 4 * TILE
     if not (engine.whole_head or bits or width < 4):
         return 0  # by tiles, which are few
-    copies = HEAD_COPIES if width < 4 or not engine.whole_head else HEAD_COPIES_FLOAT32
+    copies: float = HEAD_COPIES
+    if engine.whole_head:
+        copies = HEAD_COPIES_NARROW if width < 4 else HEAD_COPIES_FLOAT32
     return min(HEAD_ROWS, load.tokens) * sizes.vocabulary * 4 * copies
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.jobs.terminal_text import printable
-from gemmalocal.plurals import counted
 
 FACTS = ("numbers", "names", "definitions")
 

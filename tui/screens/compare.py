@@ -18,8 +18,8 @@ from textual.widgets import Static
 from gemmalocal.files import safe_read
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Declined, Event, Notice, Report, Stage
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.jobs.processes import Job
-from gemmalocal.plurals import counted
 from gemmalocal.workspace import chats, transcript, votes
 from tui.background import run_in_background
 from tui.errand import events_of

@@ -16,8 +16,8 @@ from textual.widgets import Static
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs.events import Declined, Event, Failed, Found, Progress, Report, Rows, Stage
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.jobs.processes import Job
-from gemmalocal.plurals import counted
 from gemmalocal.workspace import covered, datasets, ratings, rows
 from gemmalocal.workspace.dataset_rows import DatasetRow
 from tui.background import run_in_background

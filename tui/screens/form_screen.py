@@ -6,7 +6,7 @@ from typing import Any
 
 from textual.binding import Binding
 
-from gemmalocal.plurals import counted
+from gemmalocal.jobs.plurals import counted
 from tui.screens.run_screen import AppScreen
 from tui.style_sheets import sheets
 from tui.widgets.title_line import TitleLine

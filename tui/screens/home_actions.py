@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from textual.binding import Binding
 
-from gemmalocal.plurals import counted
+from gemmalocal.jobs.plurals import counted
 from tui.background import run_in_background
 from tui.screens.run_screen import RunScreen
 

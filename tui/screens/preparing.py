@@ -14,9 +14,9 @@ from textual.widgets import DataTable, Static
 
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Read
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.jobs.processes import Job
 from gemmalocal.planning import throughput
-from gemmalocal.plurals import counted, plural
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import checked, preparations
 from gemmalocal.workspace.preparations import Preparing

@@ -18,8 +18,8 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import atomic, targets
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Failed, Report, Stage
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.planning import throughput
-from gemmalocal.plurals import counted, plural
 from gemmalocal.workspace import preparations, runs
 from tui.background import run_in_background
 from tui.errand import errand, events_of

@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from gemmalocal.errors import GemmalocalError
-from gemmalocal.plurals import counted
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.workspace import dataset_rows, ratings
 from gemmalocal.workspace.ratings import Review
 from tui.background import run_in_background

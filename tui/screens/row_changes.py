@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textual.binding import Binding
 
-from gemmalocal.plurals import counted
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.workspace import dataset_rows, datasets
 from gemmalocal.workspace.dataset_rows import DatasetRow, Undo
 from tui.background import run_in_background

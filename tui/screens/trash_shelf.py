@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from gemmalocal.errors import UnknownRun
-from gemmalocal.plurals import counted
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.workspace import trash
 from gemmalocal.workspace.trash import Entry
 from tui.widgets.marks import size

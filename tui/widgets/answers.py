@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.widgets import Static
 
-from gemmalocal.plurals import counted
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.workspace.transcript import BOTH_BAD, TIE, Answer, Exchange
 
 ENDS = {"end": "complete", "length": "cut off", "asked": "stopped"}

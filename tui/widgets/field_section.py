@@ -11,7 +11,7 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widget import Widget
 
-from gemmalocal.plurals import plural
+from gemmalocal.jobs.plurals import plural
 
 
 class SectionLine(Widget, can_focus=True):

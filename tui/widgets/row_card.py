@@ -10,8 +10,8 @@ from typing import Any
 from textual.content import Content
 from textual.widgets import Static
 
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.jobs.terminal_text import printable
-from gemmalocal.plurals import counted, plural
 from gemmalocal.workspace.covered import FACTS
 from tui.widgets.marks import bar
 

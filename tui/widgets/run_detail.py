@@ -10,8 +10,8 @@ from textual.content import Content
 
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Sample
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.planning import throughput
-from gemmalocal.plurals import counted
 from gemmalocal.workspace.runs import Run
 from tui.theme import state, told
 from tui.widgets.marks import area, change, size

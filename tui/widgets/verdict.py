@@ -7,7 +7,7 @@ from typing import Any
 
 from textual.content import Content
 
-from gemmalocal.plurals import counted, plural
+from gemmalocal.jobs.plurals import counted, plural
 
 LABEL, SHOWN = 15, 200  # cells of a label; characters of a text of others
 STYLES = {"helps": "bold $text-success", "hurts": "bold $text-error", "helps but forgets": "bold $text-warning"}
