@@ -149,7 +149,7 @@ def test_each_room_is_on_the_map() -> None:
         assert f"    {room}" in map_of_package
         assert f"| `gemmalocal/{room}` |" in text_of("docs/architecture.md")
     top = {path.name for path in ROOT.glob("gemmalocal/*.py")}
-    assert top == {"__init__.py", "__main__.py", "worker.py", "errors.py", "plurals.py", "records.py"}
+    assert top == {"__init__.py", "__main__.py", "worker.py", "errors.py", "records.py"}
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,12 @@ def expanded(text: str | Path) -> Path:
     return Path(os.path.expanduser(text))
 
 
+def shortened(path: Path) -> str:
+    """A path to be read, with ~ for the user's own folder."""
+    home = expanded("~")  # stays as it is where nobody knows it
+    return f"~/{path.relative_to(home)}" if path.is_relative_to(home) and path != home else str(path)
+
+
 def names_something(source: str) -> bool:
     """Whether a path, or a glob, names anything on this disk; True too where we may not look."""
     path = str(expanded(source))

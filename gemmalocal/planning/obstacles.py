@@ -20,7 +20,7 @@ def missing(recipe: Recipe) -> dict[str, str]:
     packages, name, install = ENGINES[engine]
     if not all(map(util.find_spec, packages)):
         return {"backend": f"{name} is not installed: {install}"}
-    if engine != "torch":
+    if not memory.ENGINES[engine].on_cards:
         return {}
     wrong = {}
     eight_bit = recipe.train.optimizer == "paged_adamw_8bit"

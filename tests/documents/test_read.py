@@ -144,7 +144,7 @@ def test_each_row_of_a_hub_dataset_is_a_document(tmp_path: Path, monkeypatch: py
 def test_rows_as_one_document(tmp_path: Path) -> None:
     document = read(str(rows(tmp_path)))
     assert [(section.heading, section.text) for section in document.sections] == [("T", "one"), ("", "q: two\nn: 3")]
-    assert "1 rows were not read" in document.warnings[0]
+    assert "1 row was not read" in document.warnings[0]
 
 
 def test_tables_of_every_kind(tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_words_are_rare_by_the_vocabulary_of_the_model(demo: tuple[Path, list[st
     for token, bits in LABELLED["rarity"].items():
         assert rarity(token) == pytest.approx(bits, abs=0.01), token
     assert rarity("the") == 0
-    assert rarity("der") < rarity("purpose") < rarity("lens") < rarity("lighthouse") < rarity("dh_make") <= ENOUGH
+    assert rarity("der") < rarity("purpose") < rarity("lens") < rarity("lighthouse") < rarity("dh_make") < ENOUGH + 0.01
     assert rarity("灯塔的透镜") > rarity("什么")
 
 

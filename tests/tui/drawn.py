@@ -103,6 +103,7 @@ def same(monkeypatch: pytest.MonkeyPatch, folder: Path, told: Callable[[], Path]
     for rows in ("quotes.jsonl", "rows.jsonl"):
         (shelf / rows).touch()
     monkeypatch.chdir(folder)
+    monkeypatch.setenv("HOME", str(folder))  # no path in a picture is this machine's
     monkeypatch.setattr("gemmalocal.recipe.recipe_file.FOLDERS", (shelf,))
     monkeypatch.setattr(hardware, "probe", lambda: dict(HERE))
     monkeypatch.setattr(hardware, "room", lambda path: (path, 60_000_000_000))

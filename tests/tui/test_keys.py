@@ -15,6 +15,7 @@ from tui.app import GemmalocalApp
 from tui.screens.dataset import DatasetScreen
 from tui.screens.documents import DocumentsScreen
 from tui.screens.export import ExportScreen
+from tui.screens.home import HomeScreen
 from tui.screens.preparing import PreparingScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.train import TrainScreen
@@ -61,6 +62,9 @@ async def test_the_way_back_help_and_out_are_always_shown(place: str, cells: int
             await until(pilot, lambda: app.screen is not home and not isinstance(app.screen, DatasetScreen))
             await pilot.press("escape")
         await until(pilot, lambda: wanted <= {key.description for key in shown()})
+        if place == "home":
+            await until(pilot, lambda: isinstance(home, HomeScreen) and home.ready)
+            await pilot.press("slash")  # its search is hidden until then
         if app.screen.query(Input) and place != "dataset":
             app.screen.query(Input).first().focus()  # where ? and q are written
             await until(pilot, lambda: {"f1", "ctrl+q"} <= {key.key for key in shown()})

@@ -41,7 +41,7 @@ def _dataset(folder: Path) -> Item:
     rows = f"{sum(counts):,}" if report else ""
     author = str(report.get("author", ""))
     about = [("state", f"{state(status).sign} {words}"), ("rows", f"{counts[0]:,} to train on, {counts[1]:,} held out")]
-    about += [("from", names), ("written by", author), ("in", str(folder))]
+    about += [("from", names), ("written by", author), ("in", paths.shortened(folder))]
     return Item(
         str(folder),
         (folder.name, rows, f"{state(status).sign} {words}", names),
@@ -63,7 +63,7 @@ def model_items() -> Shelf:
         Item(
             folder.name,
             (folder.name, f"{staging.tree_bytes(folder) / 1e9:.2f} GB", "made here"),
-            (("in", str(folder)),),
+            (("in", paths.shortened(folder)),),
         )
         for folder in made
     ]

@@ -19,6 +19,7 @@ from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
 
 PREFILL = 2048  # tokens of all prompts that are read at once
+CACHE_LIMIT = 1 << 26  # bytes of freed buffers that MLX keeps: an answer's tokens take little, and all alike
 
 
 def generator(
@@ -37,6 +38,8 @@ class MlxGenerator:
         model.fold_norms(self._language_model)
         self._layers = multi_lora.attach_adapters(self._language_model, adapters)
         self._head = Head(self._language_model)
+        mx.eval(self._language_model.parameters())
+        mx.set_cache_limit(CACHE_LIMIT)  # also gives back what reading the weights took
 
     def stream(
         self, prompts: Sequence[Sequence[int]], voices: Sequence[int], sampling: Sampling, stops: set[int]
