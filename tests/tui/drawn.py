@@ -134,6 +134,7 @@ async def draw(arrive: Arrive, sizes: Sequence[Size], theme: str = "") -> Drawn:
         assert isinstance(home, HomeScreen)
         await until(pilot, lambda: home.ready and bool(home.focused) == home.has_runs)
         await until(pilot, lambda: home.query("FooterKey"))
+        await until(pilot, lambda: app._recipes)  # the palette lists them
         await arrive(pilot)
         if theme:
             app.theme = theme
