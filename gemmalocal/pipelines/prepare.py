@@ -24,7 +24,7 @@ from gemmalocal.pipelines.shared.background import Stopped, Teller, in_backgroun
 from gemmalocal.pipelines.shared.judges import Judge, check_judge, open_judge
 from gemmalocal.pipelines.shared.pace import Work
 from gemmalocal.pipelines.shared.passages import GatheredPieces, Reading, gather, of_sources
-from gemmalocal.pipelines.shared.prepare_report import of_kept, of_making, of_rows, why_no_row
+from gemmalocal.pipelines.shared.prepare_report import counts, of_kept, of_making, of_rows, why_no_row
 from gemmalocal.pipelines.shared.prepared_rows import PreparedRows, reasons
 from gemmalocal.pipelines.shared.tuned import ask_tuned
 from gemmalocal.recipe.prepare_schema import Preparation
@@ -90,8 +90,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     if rated := ratings.sentence(directory):
         yield Notice(rated)
     yield Report({**report, "rated": rated})
-    rows = f"{report['train']['rows']} rows in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
-    yield Finished("done", rows)
+    yield Finished("done", counts(report))
 
 
 def write(

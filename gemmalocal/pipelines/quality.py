@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.data import sources
 from gemmalocal.data.cells import UnusableRow
-from gemmalocal.data.findings import Findings
-from gemmalocal.data.remarks import Remarks
-from gemmalocal.data.row_formats import RowFormats
 from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.authors import Author, open_author
 from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
 from gemmalocal.pipelines.shared.pace import Work
+from gemmalocal.pipelines.shared.row_records import read_rows
 from gemmalocal.pipelines.shared.tuned import open_tuned
 from gemmalocal.recipe.prepare_schema import Preparation
-from gemmalocal.recipe.schema import DataSpec
-from gemmalocal.records import Rejected
 from gemmalocal.synthesis import row_quality
 from gemmalocal.synthesis.asking import AskAuthor, Remembered
 from gemmalocal.synthesis.dialogue import Dialogue, side_by_side
@@ -68,22 +62,14 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
 def _read(path: str, tell: Teller) -> tuple[list[InspectedRow], int]:
     """All rows at a place, and how many could not be read as rows."""
     rows, left_out = list[InspectedRow](), 0
-    listing = sources.find(path)
-    total, start = sum(source.size for source in listing.sources), 0
-
-    def at(start: int, position: int) -> None:
-        tell("rows", start + position, total)
-
-    for source in listing.sources:
-        reader = RowFormats(DataSpec(path=path).shape, None, False, Remarks(Findings()))
-        for row in source.read(partial(at, start)):
-            try:
-                if isinstance(row, Rejected):
-                    raise UnusableRow(row.reason)
-                rows.append(row_quality.inspected(reader(*row), row[1], len(rows)))
-            except UnusableRow:
-                left_out += 1
-        start += source.size
+    for row in read_rows(path, tell):
+        try:
+            if isinstance(row, UnusableRow):
+                raise row
+            record, columns = row
+            rows.append(row_quality.inspected(record, columns, len(rows)))
+        except UnusableRow:
+            left_out += 1
     if not rows:
         raise DatasetError(f"There is no row at {path}.", "What rows look like: gemmalocal check RECIPE shows it.")
     return rows, left_out

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.errors import ModelError, RecipeError
+from gemmalocal.errors import RecipeError
 from gemmalocal.evaluation import metrics
 from gemmalocal.evaluation.conclude import brief, compared, conclude
 from gemmalocal.evaluation.measured import Loss, Measured, MeasuredRow
@@ -34,6 +34,7 @@ from gemmalocal.pipelines.shared.background import Stopped
 from gemmalocal.pipelines.shared.beside_training import make_way
 from gemmalocal.pipelines.shared.report_ask import Asked
 from gemmalocal.pipelines.shared.report_measure import Kept
+from gemmalocal.pipelines.shared.run_source import check_made
 from gemmalocal.workspace import reports
 from gemmalocal.workspace.reports import Wish
 
@@ -44,8 +45,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     """Report on one run, or compare several."""
     folders = [Path(folder) for folder in spec["runs"]]
     for folder in folders:
-        if not history.result(folder).is_dir():
-            raise ModelError(f"{folder.name} has made nothing yet.", f"Train it first: gemmalocal resume {folder.name}")
+        check_made(folder)
     Job(folders[0]).ended(ENDS)  # a run that has begun its own report is about to end
     make_way("a report")
     try:

@@ -9,19 +9,15 @@ import random
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.backends.protocol import Sampling
-from gemmalocal.data import sources
 from gemmalocal.data.cells import UnusableRow
-from gemmalocal.data.findings import Findings
-from gemmalocal.data.remarks import Remarks
-from gemmalocal.data.row_formats import RowFormats
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine.generation import ChatModel, as_row_begins, speak
-from gemmalocal.errors import DatasetError, ModelError
+from gemmalocal.errors import DatasetError
 from gemmalocal.evaluation import metrics
 from gemmalocal.files import hashes
 from gemmalocal.jobs import history
@@ -32,10 +28,12 @@ from gemmalocal.pipelines.shared.authors import Author, open_author
 from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
 from gemmalocal.pipelines.shared.chat_models import load_chat_models
 from gemmalocal.pipelines.shared.judges import check_instructed, judge_alone
+from gemmalocal.pipelines.shared.prepare_report import counts
 from gemmalocal.pipelines.shared.report_measure import Kept, key_of
+from gemmalocal.pipelines.shared.row_records import read_rows
+from gemmalocal.pipelines.shared.run_source import check_made
 from gemmalocal.recipe.prepare_schema import Preparation
-from gemmalocal.recipe.schema import DataSpec
-from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Message, Record, Rejected
+from gemmalocal.records import Message, Record
 from gemmalocal.weights.locate import locate
 from gemmalocal.workspace.dataset_rows import DatasetRow
 
@@ -73,8 +71,7 @@ def make(preparation: Preparation, directory: Path, commands: Commands) -> Itera
 
 def _make(plan: Preparation, directory: Path, commands: Commands) -> Iterator[Event]:
     run = history.find_run(str(plan.run))
-    if not history.result(run).is_dir():
-        raise ModelError(f"{run.name} has made nothing yet.", f"Train it first: gemmalocal resume {run.name}")
+    check_made(run)
     judge = judge_alone(plan)
     if judge is not None:
         yield Stage("finding the judge")
@@ -109,26 +106,19 @@ def _make(plan: Preparation, directory: Path, commands: Commands) -> Iterator[Ev
     yield Notice(f"{len(rows)} pairs of {len(questions)} prompts, decided by {by}")
     yield from (Notice(f"{count} prompts give no pair: the row {reason}") for reason, count in lost.most_common())
     yield Report(report)
-    counts = f"{report['train']['rows']} rows in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
-    yield Finished("done", counts)
+    yield Finished("done", counts(report))
 
 
 def _questions(plan: Preparation, tell: Teller) -> tuple[list[Question], Counter[str]]:
     """The prompts of all rows, each once, or so many of them as are wanted, and why others are none."""
     questions, lost = dict[int, Question](), Counter[str]()
-    for path in plan.sources:
-        listing = sources.find(path)
-        total = sum(source.size for source in listing.sources)
-        for source in listing.sources:
-            reader = RowFormats(DataSpec(path=path).shape, None, False, Remarks(Findings()))
-            for row in source.read(partial(_at, tell, total)):
-                try:
-                    if isinstance(row, Rejected):
-                        raise UnusableRow(row.reason)
-                    record = reader(*row)
-                    questions.setdefault(*_question(record))
-                except UnusableRow as error:
-                    lost[str(error).partition(": ")[0]] += 1
+    for row in chain.from_iterable(read_rows(path, tell) for path in plan.sources):
+        try:
+            if isinstance(row, UnusableRow):
+                raise row
+            questions.setdefault(*_question(row[0]))
+        except UnusableRow as error:
+            lost[str(error).partition(": ")[0]] += 1
     if not questions:
         raise DatasetError(
             f"There is no row with a prompt at {', '.join(plan.sources)}.", "gemmalocal check shows how rows are read."
@@ -138,10 +128,6 @@ def _questions(plan: Preparation, tell: Teller) -> tuple[list[Question], Counter
         places = sorted(random.Random(plan.seed).sample(range(len(chosen)), plan.rows))
         chosen = [chosen[place] for place in places]
     return chosen, lost
-
-
-def _at(tell: Teller, total: int, position: int) -> None:
-    tell("rows", min(position, total), total)
 
 
 def _question(record: Record) -> tuple[int, Question]:

@@ -10,6 +10,7 @@ from gemmalocal.pipelines.shared.judges import about, told
 from gemmalocal.pipelines.shared.passages import NAMED, GatheredPieces
 from gemmalocal.pipelines.shared.prepared_rows import PreparedRows
 from gemmalocal.recipe.prepare_schema import Preparation
+from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.synthesis import round_trip, unanswerable
 from gemmalocal.synthesis.create import Rejection
 from gemmalocal.synthesis.piece import Candidate
@@ -17,6 +18,11 @@ from gemmalocal.workspace import checked, datasets
 from gemmalocal.workspace.covered import line as covered_line
 
 LISTED = 100  # refused sources, and warnings, that the report lists beside their number; all are in files
+
+
+def counts(report: dict[str, Any]) -> str:
+    """How many rows stand in which file."""
+    return f"{report['train']['rows']} rows in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
 
 
 def of_kept(kept: Sequence[Candidate], rejected: Sequence[Rejection], prepared: PreparedRows) -> dict[str, Any]:

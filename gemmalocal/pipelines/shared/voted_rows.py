@@ -12,8 +12,8 @@ from typing import Any
 from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines.shared import compared_rows
+from gemmalocal.pipelines.shared.prepare_report import counts
 from gemmalocal.recipe.prepare_schema import Preparation
-from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import dataset_rows, votes
 from gemmalocal.workspace.dataset_rows import DatasetRow
 
@@ -40,8 +40,7 @@ def make(preparation: Preparation, directory: Path) -> Iterator[Event]:
     if run := votes.newest_run(chats):
         yield Notice(f"to learn from them: {_command(directory, run)}")
     yield Report(report)
-    counts = f"{report['train']['rows']} rows in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
-    yield Finished("done", counts)
+    yield Finished("done", counts(report))
 
 
 def _as_met(vote: votes.Vote, chat: Path) -> list[dict[str, str]]:
