@@ -21,35 +21,13 @@ from gemmalocal.api import errands
 from gemmalocal.api.conversation import Conversation
 from gemmalocal.api.handles import Dataset, Handle, Run
 from gemmalocal.api.results import Check, Exported, Model, Report
-from gemmalocal.errors import RecipeError
 from gemmalocal.jobs import history
-from gemmalocal.workspace import chats, preparations, reports
 from gemmalocal.workspace import datasets as known_datasets
+from gemmalocal.workspace import preparations, reports
 from gemmalocal.workspace import runs as known_runs
 
-__all__ = [
-    "Check",
-    "Conversation",
-    "Dataset",
-    "Exported",
-    "Handle",
-    "Model",
-    "Report",
-    "Run",
-    "chat",
-    "check",
-    "compare",
-    "dataset",
-    "datasets",
-    "export",
-    "models",
-    "prepare",
-    "report",
-    "resume",
-    "run",
-    "runs",
-    "train",
-]
+# What they give; the functions themselves are listed in gemmalocal/__init__.py.
+__all__ = ["Check", "Conversation", "Dataset", "Exported", "Handle", "Model", "Report", "Run"]
 
 Recipe = str | Path | Mapping[str, Any]  # a file, the name of one that comes along, or nested keys
 
@@ -122,13 +100,7 @@ def chat(*asked: str | Path | Run, base: bool = True, **sampling: Any) -> Conver
     top_k, seed, max_tokens. Raises `UnknownRun` and `RecipeError`.
     """
     names = [str(run.folder) if isinstance(run, Handle) else str(run) for run in asked]
-    try:
-        drawn = chats.checked_settings(sampling)
-    except ValueError as error:
-        raise RecipeError(f"{error}.", f"What can be set: {', '.join(chats.LIMITS)}.") from error
-    if unknown := sampling.keys() - chats.LIMITS:
-        raise RecipeError(f"There is no setting {min(unknown)}.", f"What can be set: {', '.join(chats.LIMITS)}.")
-    return Conversation(chats.start(names, base, drawn, errand=True))
+    return Conversation(names, base, sampling)
 
 
 def run(name: str | Path) -> Run:

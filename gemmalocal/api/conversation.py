@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
 from gemmalocal.api import errands
-from gemmalocal.errors import UsageFault
-from gemmalocal.jobs import history, processes
+from gemmalocal.errors import RecipeError, UsageFault
+from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Cleared, Declined, Event, Failed
-from gemmalocal.workspace import transcript
+from gemmalocal.workspace import chats, transcript
 
 
 class Conversation:
@@ -19,8 +20,17 @@ class Conversation:
     `sampling` is how answers are drawn, as it was wished.
     """
 
-    def __init__(self, job: processes.Job, sampling: dict[str, Any] | None = None) -> None:
-        self.sampling = sampling or {}
+    def __init__(self, names: Sequence[str], base: bool, sampling: dict[str, Any]) -> None:
+        """Begin one with runs by name or folder; raises `RecipeError` for sampling that is none, and `UnknownRun`."""
+        hint = f"What can be set: {', '.join(chats.LIMITS)}."
+        if unknown := sampling.keys() - chats.LIMITS:
+            raise RecipeError(f"There is no setting {min(unknown)}.", hint)
+        try:
+            drawn = chats.checked_settings(sampling)
+        except ValueError as error:
+            raise RecipeError(f"{error}.", hint) from error
+        job = chats.start(names, base, drawn, errand=True)
+        self.sampling = sampling
         self._job, self._talk, self._closed = job, transcript.Talk(), False
         self._events = errands.news(job)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gemmalocal.errors import GemmalocalError, RecipeError
+from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Event, Failed, Report
 
@@ -39,11 +39,7 @@ def preparation(tree: dict[str, Any]) -> Preparation:
     from gemmalocal.recipe import recipe_file
     from gemmalocal.recipe.prepare_schema import Preparation
 
-    whole, problems = recipe_file.from_tree(tree, Preparation)
-    if whole is None:
-        lines = "\n".join(f"  {key}: {why}" for key, why in problems.items())
-        raise RecipeError(f"The preparation cannot be made as it is:\n{lines}", "See docs/guide.md.")
-    return whole
+    return recipe_file.checked(tree, Preparation, "The preparation cannot be made as it is:", "See docs/guide.md.")
 
 
 def answer(kind: str, spec: dict[str, Any]) -> dict[str, Any]:

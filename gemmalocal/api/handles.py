@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from gemmalocal.api import errands, pages, series
+from gemmalocal.api.conversation import Conversation
 from gemmalocal.api.progress import Watcher
 from gemmalocal.api.results import Exported, Report
 from gemmalocal.errors import GemmalocalError, UsageFault
@@ -14,7 +15,7 @@ from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Evaluated, Event, Sample
 from gemmalocal.jobs.history import JobState
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.workspace import chats, datasets, exports, reports
+from gemmalocal.workspace import datasets, exports, reports
 from gemmalocal.workspace.dataset_rows import DatasetRow
 from gemmalocal.workspace.exports import ExportForm
 from gemmalocal.workspace.reports import Judge, Wish
@@ -104,7 +105,7 @@ class Handle:
 class Run(Handle):
     """A training run."""
 
-    _conversation: Any = None
+    _conversation: Conversation | None = None
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -147,16 +148,12 @@ class Run(Handle):
 
         The model stays in memory for the next question until `close()`, or until other sampling is wanted.
         """
-        from gemmalocal.api.conversation import Conversation
-
         if self._conversation is None or self._conversation.sampling != sampling:
             self.close()
-            drawn = chats.checked_settings(sampling)
-            job = chats.start([str(self.folder)], False, drawn, errand=True)
-            self._conversation = Conversation(job, sampling)
+            self._conversation = Conversation([str(self.folder)], False, sampling)
         self._conversation.clear()
         (answer,) = self._conversation.ask(prompt, system).values()
-        return str(answer)
+        return answer
 
     def close(self) -> None:
         """Give back the memory of a model that `ask` holds."""

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.api import pages
-from gemmalocal.jobs import judged
-from gemmalocal.jobs.events import Evaluated, Event, Notice, Rollback, Skipped, Stage, Step
+from gemmalocal.jobs import event_words, judged
+from gemmalocal.jobs.events import Evaluated, Event, Step
 from gemmalocal.jobs.history import JobState
 from gemmalocal.jobs.terminal_text import printable
 from gemmalocal.planning import throughput
@@ -70,18 +70,10 @@ def _notebook() -> Any:
 def line(event: Event) -> str:
     """What an event says, where lines are printed; empty for what is not told."""
     match event:
-        case Stage():
-            return f"{event.name} ..."
-        case Notice():
-            return event.text
-        case Skipped():
-            return f"step {event.step} was skipped: {event.why}"
-        case Rollback():
-            return f"back from step {event.step} to step {event.to}: {event.why}"
         case Evaluated():
             told = judged.sentence(event.preference)
             return f"held-out loss at step {event.step}: {event.loss:.4f}{told and f'; {told}'}"
         case Step() if event.step % LINES == 0 or event.step in (1, event.steps):
             left = throughput.duration(throughput.seconds_left([event]))
             return f"step {event.step}/{event.steps}  loss {event.loss:.3f}  {left} left"
-    return ""
+    return event_words.sentence(event)

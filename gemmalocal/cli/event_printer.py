@@ -7,7 +7,7 @@ import sys
 import textwrap
 
 from gemmalocal.cli.output import clear_line, note, rewrite_line, styled
-from gemmalocal.jobs import judged
+from gemmalocal.jobs import event_words, judged
 from gemmalocal.jobs.events import (
     Evaluated,
     Event,
@@ -44,20 +44,13 @@ class EventPrinter:
             case Started() if event.step:
                 self._line(f"attempt {event.attempt}, going on from step {event.step}")
             case Stage():
-                self._line(f"{event.name} ...", dim=True)
+                self._line(event_words.sentence(event), dim=True)
             case Progress():
                 self._progress(event)
-            case Notice():
-                self._line(event.text)
+            case Notice() | Skipped() | Rollback():
+                self._line(event_words.sentence(event))
             case Step():
                 self._step(event)
-            case Skipped():
-                self._line(f"step {event.step} was skipped: {event.why}")
-            case Rollback():
-                self._line(
-                    f"back from step {event.step} to step {event.to}, from now on at {event.factor:g} of the learning "
-                    f"rate: {event.why}"
-                )
             case Evaluated():
                 self._evaluated(event)
             case Sample():

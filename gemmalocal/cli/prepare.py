@@ -215,11 +215,9 @@ def _checked(tree: dict[str, Any]) -> Preparation:
     from gemmalocal.recipe import recipe_file
     from gemmalocal.recipe.prepare_schema import Preparation
 
-    preparation, problems = recipe_file.from_tree(tree, Preparation)
-    if preparation is None:
-        lines = ["The options do not fit:", *(f"{key}: {why}" for key, why in problems.items())]
-        raise RecipeError("\n  ".join(lines), "What each takes: gemmalocal prepare --help")
-    return preparation
+    return recipe_file.checked(
+        tree, Preparation, "The options do not fit:", "What each takes: gemmalocal prepare --help"
+    )
 
 
 @click.command()

@@ -89,12 +89,7 @@ def changed(recipe: str | Path | Mapping[str, Any], values: Mapping[str, Any]) -
         return anchored(_with_template(_whole(tree, Recipe, path, lines), path.parent), path.parent)
     tree = copy.deepcopy(dict(recipe))
     overrides.put(tree, values)
-    whole, problems = from_tree(tree, Recipe)
-    if whole is None:
-        raise RecipeError(
-            "The recipe cannot be run as it is:\n" + "\n".join(f"  {key}: {why}" for key, why in problems.items()),
-            "All keys: docs/recipes.md.",
-        )
+    whole = checked(tree, Recipe, "The recipe cannot be run as it is:", "All keys: docs/recipes.md.")
     return anchored(_with_template(whole, Path.cwd()), Path.cwd())
 
 
@@ -180,6 +175,14 @@ def from_tree(tree: dict[str, Any], schema: type[Whole]) -> tuple[Whole | None, 
     except ValidationError as error:
         problems = _problems(error, schema)
         return None, {".".join(map(str, place)): message for place, message in problems.items()}
+
+
+def checked(tree: dict[str, Any], schema: type[Whole], opening: str, hint: str) -> Whole:
+    """The same; raises `RecipeError` with all problems, a line each below an opening."""
+    whole, problems = from_tree(tree, schema)
+    if whole is None:
+        raise RecipeError("\n  ".join([opening, *(f"{key}: {why}" for key, why in problems.items())]), hint)
+    return whole
 
 
 def scalar(text: str) -> Any:
