@@ -6,8 +6,9 @@ speed, never the sum of the gradients.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,13 @@ from gemmalocal.data.token_store import lengths
 LOOKS = 50  # batches that `largest` plans
 
 
+class Prefix(NamedTuple):
+    """Tokens of a packed row, `start` to `end`, that stand before several of its segments and are computed once."""
+
+    start: int
+    end: int
+
+
 @dataclass(frozen=True)
 class MicroBatch:
     """`ids` (rows, length + 1) int32; `weights` the same shape, float32, by how much ids[:, 1:] is to be predicted.
@@ -25,9 +33,11 @@ class MicroBatch:
     A weight is from 0 (not at all) to 1.
 
     If there are `segments`, the one row is several examples end to end, of so many tokens each, the last with its
-    padding: they sum up to length, and a token must attend to its own segment only. `number` is its own in the plan
-    of its batch: with it dropout is the same wherever the micro-batch is computed. `rows` are the places in that batch
-    of the examples here, in their order.
+    padding: they sum up to length, and a token must attend to its own segment only. Of examples that begin alike, the
+    first may lend its beginning: then `prefixes` has it for each segment that goes on from there, None for the others,
+    and a token attends to that as well, as if it stood right before the segment. `number` is its own in the plan of its
+    batch: with it dropout is the same wherever the micro-batch is computed. `rows` are the places in that batch of the
+    examples here, in their order.
     """
 
     ids: NDArray[np.int32]
@@ -35,6 +45,7 @@ class MicroBatch:
     segments: tuple[int, ...] = ()
     number: int = 0
     rows: tuple[int, ...] = ()
+    prefixes: tuple[Prefix | None, ...] = ()
 
     @property
     def tokens(self) -> int:
@@ -51,6 +62,16 @@ class MicroBatch:
         """The weights of the predicted tokens, (supervised,), row by row."""
         weights: NDArray[np.float32] = self.weights[:, 1:]
         return weights[weights > 0]
+
+    def predictions(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Flat places in (rows * length) after which a supervised token comes, and its id, (supervised,) each."""
+        places = np.flatnonzero(self.weights[:, 1:].reshape(-1) > 0).astype(np.int32)
+        ids = self.ids[:, 1:].reshape(-1)[places]
+        starts = np.cumsum((0, *self.segments))
+        for start, prefix in zip(starts, self.prefixes, strict=False):
+            if prefix is not None:  # what a segment begins with comes after the prefix, not after the one before it
+                places[places == start - 1] = prefix.end - 1
+        return places, ids
 
     @property
     def weight(self) -> float:
@@ -222,28 +243,43 @@ def padded_length(example: Example, shapes: BatchShape) -> int:
     return round_up(len(example.ids) - 1, shapes.multiple)
 
 
-def micro_batch(examples: Sequence[Example], places: Sequence[int], shapes: BatchShape) -> MicroBatch:
-    """The examples at these places, as an engine likes them: end to end, or side by side."""
+def micro_batch(
+    examples: Sequence[Example], places: Sequence[int], shapes: BatchShape, shared: Mapping[int, int] | None = None
+) -> MicroBatch:
+    """The examples at these places, as an engine likes them: end to end, or side by side.
+
+    `shared` says of some, where they are laid end to end, how many tokens they have in common with the one before.
+    """
     if shapes.packed:
-        return _end_to_end(examples, places, shapes.multiple)
+        return _end_to_end(examples, places, shapes.multiple, shared)
     return _stack(examples, places, max(padded_length(examples[place], shapes) for place in places))
 
 
-def _end_to_end(examples: Sequence[Example], places: Sequence[int], multiple: int) -> MicroBatch:
-    """The examples at these places as one row."""
-    segments = [len(examples[place].ids) for place in places]
+def _end_to_end(
+    examples: Sequence[Example], places: Sequence[int], multiple: int, shared: Mapping[int, int] | None = None
+) -> MicroBatch:
+    """The examples at these places as one row.
+
+    `shared` says of some how many tokens of the example right before them they begin with, none of which is supervised
+    in either: these are not laid out again.
+    """
+    skipped = [(shared or {}).get(place, 0) for place in places]
+    segments = [len(examples[place].ids) - skip for place, skip in zip(places, skipped, strict=True)]
     length = round_up(sum(segments) - 1, multiple)
     if len(places) == 1:
         return _stack(examples, places, length)
     # (1, length + 1): what is behind the last example is padding, with weights of 0.
     ids, weights = np.zeros((1, length + 1), np.int32), np.zeros((1, length + 1), np.float32)
-    ends = np.cumsum(segments)
-    for place, end in zip(places, ends, strict=True):
-        example = examples[place]
-        start = end - len(example.ids)
-        ids[0, start:end] = example.ids
-        weights[0, start + 1 : end] = example.weights[1:]  # nothing predicts the first of a row
-    return MicroBatch(ids, weights, (*segments[:-1], length - int(sum(segments[:-1]))), rows=tuple(places))
+    starts = [0, *np.cumsum(segments).tolist()]
+    prefixes: list[Prefix | None] = []
+    for number, (place, skip, start) in enumerate(zip(places, skipped, starts, strict=False)):
+        example, end = examples[place], starts[number + 1]
+        prefixes.append(Prefix(starts[number - 1], starts[number - 1] + skip) if skip else None)
+        ids[0, start:end] = example.ids[skip:]
+        first = 0 if skip else 1  # nothing predicts the first of a row
+        weights[0, start + first : end] = example.weights[skip + first :]
+    lengths = (*segments[:-1], length - starts[-2])
+    return MicroBatch(ids, weights, lengths, rows=tuple(places), prefixes=tuple(prefixes) if any(skipped) else ())
 
 
 def _stack(examples: Sequence[Example], places: Sequence[int], length: int) -> MicroBatch:

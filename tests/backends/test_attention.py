@@ -19,6 +19,7 @@ from gemmalocal.backends import open_backend
 from gemmalocal.backends.mlx import attention
 from gemmalocal.data.batches import BatchShape, plan
 from gemmalocal.data.examples import Example
+from gemmalocal.data.judged_rounds import judged_rounds
 from gemmalocal.recipe import recipe_file
 from tests.backends.truth import gradient
 
@@ -94,9 +95,9 @@ def normal(rows: int, heads: int, length: int) -> mx.array:
     return mx.array(np.random.default_rng([heads, length]).standard_normal(shape).astype(np.float32))
 
 
-def near(one: mx.array, other: mx.array) -> None:
+def near(one: mx.array, other: mx.array, tolerance: float = 1e-5) -> None:
     found, wanted = np.array(one), np.array(other)
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5 * max(1.0, float(np.abs(wanted).max())))
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=tolerance * max(1.0, float(np.abs(wanted).max())))
 
 
 def whole(window: int | None, softcap: float | None) -> Callable[..., mx.array]:
@@ -157,6 +158,38 @@ def test_every_family_computes_what_mlx_lm_does(family: str, length: int, monkey
     layers = FAMILIES[family]["num_hidden_layers"]
     assert len(windows) == 2 * layers, "every layer of both passes went through us"
     assert set(windows) == ({WINDOW, None} if "sliding_window" in FAMILIES[family] else {None})
+
+
+@pytest.mark.usefixtures("either_path", "short_chunks")
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_prompt_that_is_computed_once_counts_for_both_answers(family: str) -> None:
+    random, made = np.random.default_rng(3), chunked(family)
+    pairs = []
+    for prompt, *answers in ((30, 9, 11), (4, 25, 2)):  # tokens: beyond a window and within
+        shared = random.integers(0, 64, prompt)
+        for answer in answers:
+            weights = np.repeat([0, 1], [prompt, answer]).astype(np.float32)
+            pairs.append(Example(np.concatenate([shared, random.integers(0, 64, answer)]).astype(np.int32), weights))
+    (one_round,) = judged_rounds(pairs, 2, BatchShape(8, 0, 200, packed=True))
+    ((once,),) = one_round.passes
+    assert sum(prefix is not None for prefix in once.prefixes) == 2
+    computed = []
+    for parts in ([once], plan([pairs[place] for place in once.rows], BatchShape(1, 0, 1))):
+
+        def loss(made: Any, parts: Any = parts) -> Any:
+            total = mx.array(0.0)
+            for part in parts:
+                places, targets = map(mx.array, part.predictions())
+                with attention.segments(part.segments, part.prefixes):
+                    logits = made(mx.array(part.ids[:, :-1])).reshape(-1, 64)
+                total = total + nn.losses.cross_entropy(logits[places], targets, reduction="sum")
+            return total
+
+        value, slopes = nn.value_and_grad(made, loss)(made)
+        named: Any = tree_flatten(slopes)
+        computed.append([value, *(slope for _, slope in named)])
+    for one, other in zip(*computed, strict=True):
+        near(one, other, 5e-5)  # what stands before is turned twice
 
 
 @pytest.mark.usefixtures("short_chunks")

@@ -25,22 +25,38 @@ from mlx_lm.models import base, gemma2
 
 from gemmalocal.backends.mlx import compute_path
 from gemmalocal.backends.mlx.recompute import order_after
+from gemmalocal.data.batches import Prefix
 from gemmalocal.planning.memory import LONG
 
 CHUNK = 256  # queries at once
 GEMMA2_WINDOW = 4096  # where its config.json does not say; transformers' default
 MLX_LM_ATTENTION = "scaled_dot_product_attention"  # the function that mlx-lm's attention layers call
-_segment_lengths: ContextVar[tuple[int, ...]] = ContextVar("_segment_lengths", default=())  # of the packed row
+Rope = Callable[..., mx.array]  # (..., length, dims) turned by position, of which `offset` is the first
+
+
+class _Segments(NamedTuple):
+    """Of the packed row: their lengths, and what stands before some of them (see `MicroBatch`); none if not packed."""
+
+    lengths: tuple[int, ...] = ()
+    prefixes: tuple[Prefix | None, ...] = ()
+
+
+ONE_ROW = _Segments()
+_segments: ContextVar[_Segments] = ContextVar("_segments", default=ONE_ROW)
+_rope: ContextVar[Rope] = ContextVar("_rope")  # of the layer that attends
 
 
 @contextmanager
-def segments(lengths: tuple[int, ...]) -> Iterator[None]:
-    """While a pass is built: a token attends to its own segment only; () if the row is a single one."""
-    token = _segment_lengths.set(lengths)
+def segments(lengths: tuple[int, ...], prefixes: tuple[Prefix | None, ...] = ()) -> Iterator[None]:
+    """While a pass is built: a token attends to its own segment only, and to the prefix of that, if there is one.
+
+    `lengths` is () if the row is a single segment.
+    """
+    token = _segments.set(_Segments(lengths, prefixes))
     try:
         yield
     finally:
-        _segment_lengths.reset(token)
+        _segments.reset(token)
 
 
 class _Span(NamedTuple):
@@ -185,7 +201,15 @@ def _chunked_class(plain: Any, window: int | None) -> type:
     # The same code over a copy of its module's globals, of which one is another: so mlx-lm's own models keep theirs.
     namespace = {**forward.__globals__, MLX_LM_ATTENTION: partial(_chunked_attention, window=window)}
     ours = FunctionType(forward.__code__, namespace, forward.__name__, forward.__defaults__, forward.__closure__)
-    return type(f"Chunked{plain.__name__}", (plain,), {"__call__": ours})
+
+    def call(self: Any, *inputs: Any, **named: Any) -> Any:
+        token = _rope.set(self.rope)
+        try:
+            return ours(self, *inputs, **named)
+        finally:
+            _rope.reset(token)
+
+    return type(f"Chunked{plain.__name__}", (plain,), {"__call__": call})
 
 
 def _chunked_attention(
@@ -202,9 +226,9 @@ def _chunked_attention(
 
     Gemma 4's last layers have no cache of their own in generation either: a batch's mask (4 axes) tells, or the keys.
     """
-    if cache is None and _segment_lengths.get():
+    if cache is None and _segments.get().lengths:
         alone = partial(_chunked_attention, cache=None, scale=scale, mask="causal", window=window)
-        return _attend_by_segment(alone, queries, keys, values)
+        return _attend_by_segment(alone, _rope.get(), queries, keys, values)
     length = queries.shape[2]
     batched = isinstance(mask, mx.array) and mask.ndim > 2
     if cache is None and not batched and length == keys.shape[2]:
@@ -217,13 +241,29 @@ def _chunked_attention(
     return base.scaled_dot_product_attention(queries, keys, values, cache=cache, scale=scale, mask=mask)
 
 
-def _attend_by_segment(attend: Callable[..., mx.array], *arrays: mx.array) -> mx.array:
-    """`attend` each segment of (batch, heads, length, dims) arrays alone."""
-    borders = list(accumulate(_segment_lengths.get() or arrays[0].shape[2:3]))[:-1]
-    by_segment = zip(*(mx.split(array, borders, axis=2) for array in arrays), strict=True)
+def _attend_by_segment(attend: Callable[..., mx.array], rope: Rope, *arrays: mx.array) -> mx.array:
+    """`attend` each segment of (batch, heads, length, dims) queries, keys and values alone, behind its prefix."""
+    lengths, prefixes = _segments.get()
+    lengths = lengths or arrays[0].shape[2:3]
+    borders = list(accumulate(lengths))
+    by_segment = zip(*(mx.split(array, borders[:-1], axis=2) for array in arrays), strict=True)
+    outputs = []
     with segments(()):
-        outputs = [attend(*segment) for segment in by_segment]
+        for end, prefix, segment in zip(borders, prefixes or [None] * len(borders), by_segment, strict=True):
+            if prefix is None:
+                outputs.append(attend(*segment))
+                continue
+            before = [array[:, :, prefix.start : prefix.end] for array in arrays]
+            before[1] = _moved(before[1], end - segment[1].shape[2] - prefix.end, rope)
+            behind = [mx.concatenate([shared, own], axis=2) for shared, own in zip(before, segment, strict=True)]
+            outputs.append(attend(*behind)[:, :, prefix.end - prefix.start :])
     return mx.concatenate(outputs, axis=2)
+
+
+def _moved(keys: mx.array, places: int, rope: Rope) -> mx.array:
+    """Keys (batch, heads, length, dims) as if they stood so many places further on: turned once more, all alike."""
+    batch, heads, length, dims = keys.shape
+    return rope(keys.reshape(batch, heads * length, 1, dims), offset=places).reshape(keys.shape)
 
 
 class ChunkedGemma2Attention(gemma2.Attention):
@@ -239,7 +279,7 @@ class ChunkedGemma2Attention(gemma2.Attention):
         length = x.shape[1]
         if cache is not None:
             return super().__call__(x, self._windowed(mask, length), cache)
-        if not _segment_lengths.get() and length <= min(LONG, self.window or LONG):
+        if not _segments.get().lengths and length <= min(LONG, self.window or LONG):
             return super().__call__(x, mask)
         # (batch, length, heads * dims) to (batch, heads, length, dims)
         queries, keys, values = (
@@ -250,7 +290,7 @@ class ChunkedGemma2Attention(gemma2.Attention):
         def attend_softcapped(queries: mx.array, keys: mx.array, values: mx.array) -> mx.array:
             return attend(queries, keys, values, self.scale, self.window, self.attn_logit_softcapping)
 
-        output = _attend_by_segment(attend_softcapped, self.rope(queries), self.rope(keys), values)
+        output = _attend_by_segment(attend_softcapped, self.rope, self.rope(queries), self.rope(keys), values)
         return self.o_proj(output.swapaxes(1, 2).flatten(-2))
 
     def _windowed(self, mask: mx.array | None, length: int) -> mx.array | None:

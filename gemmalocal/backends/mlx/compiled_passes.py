@@ -34,7 +34,7 @@ class CompiledPasses:
         self._scaled = layout.borders[kinds.count("lora_a")]  # numbers of A, which lie in front
         self._narrow_count = kinds.count("lora_a") + kinds.count("lora_b")  # arrays in the activations' type
         self._narrow = layout.borders[self._narrow_count]
-        self._compiled: dict[tuple[str, tuple[int, ...]], Callable[..., Any]] = {}
+        self._compiled: dict[tuple[Any, ...], Callable[..., Any]] = {}
 
     def __call__(
         self,
@@ -86,7 +86,7 @@ class CompiledPasses:
 
     def _function(self, what: str, batch: MicroBatch) -> Callable[..., Any]:
         """What is compiled, for rows of certain segments, which are no input of it."""
-        key = what, batch.segments
+        key = what, batch.segments, batch.prefixes
         if key not in self._compiled:
             builders: dict[str, Callable[..., Any]] = {
                 "gradient": self._gradient,
@@ -98,7 +98,7 @@ class CompiledPasses:
 
             def function(*inputs: Any) -> Any:
                 trained = self._network.trainable.arrays
-                with attention.segments(batch.segments), lora.unit_scale(self._network.adapters):
+                with attention.segments(batch.segments, batch.prefixes), lora.unit_scale(self._network.adapters):
                     built = build(*inputs)
                 self._network.trainable.update(trained)  # not the tracers that stood for them
                 return built

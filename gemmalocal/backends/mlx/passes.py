@@ -38,7 +38,7 @@ class Network(NamedTuple):
 
     def hidden(self, batch: MicroBatch, positions: mx.array) -> mx.array:
         """The hidden states (n, width) at `positions` (n,) of (rows * length)."""
-        with attention.segments(batch.segments):
+        with attention.segments(batch.segments, batch.prefixes):
             states = self.language_model.model(mx.array(batch.ids[:, :-1]))
         return states.reshape(-1, self.width)[positions]
 
@@ -138,7 +138,9 @@ class EagerPasses:
 
         cotangent = mx.zeros((len(targets), network.width))
         mx.eval(cotangent)
-        with attention.segments(batch.segments):  # here, since checkpointing builds a layer again in the backward pass
+        with attention.segments(
+            batch.segments, batch.prefixes
+        ):  # here, since checkpointing builds a layer again in the backward pass
             (hidden,), gradient = mx.vjp(forward, arrays, [cotangent])
         network.trainable.update(arrays)
         return _Passes(hidden, targets, batch.token_weights, cotangent, gradient)
@@ -178,6 +180,5 @@ def supervised(batch: MicroBatch, choices: TokenIds | None = None) -> tuple[mx.a
 
     Or the ids (n, k) that were chosen for them. Both are int32.
     """
-    positions = np.flatnonzero(batch.weights[:, 1:].reshape(-1) > 0).astype(np.int32)
-    ids = batch.ids[:, 1:].reshape(-1)[positions] if choices is None else choices
-    return mx.array(positions), mx.array(ids)
+    positions, ids = batch.predictions()
+    return mx.array(positions), mx.array(ids if choices is None else choices)

@@ -222,12 +222,11 @@ class MlxTrainer:
             adapter.lora_b = mx.zeros_like(adapter.lora_b)
         total = 0.0
         for part in parts:
-            with attention.segments(part.segments):
+            with attention.segments(part.segments, part.prefixes):
                 logits = np.array(self._model(mx.array(part.ids[:, :-1])).astype(mx.float32))
-            for row, position in np.argwhere(part.weights[:, 1:] > 0):
-                scores = logits[row, position].astype(np.float64)  # (vocabulary,)
+            for place, target in zip(*part.predictions(), strict=True):
+                scores = logits.reshape(-1, logits.shape[-1])[place].astype(np.float64)  # (vocabulary,)
                 highest = scores.max()
-                target = part.ids[row, position + 1]
                 total += float(highest + np.log(np.exp(scores - highest).sum()) - scores[target])
         return total / sum(part.supervised for part in parts)
 
