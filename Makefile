@@ -9,8 +9,9 @@ TORCH ?= torch==2.13.0
 demo: $(VENV)/.demo
 	$(BIN)/gemmalocal train quotes
 
-# A file stays in one process, for what its tests share; a process computes on one core. `make test PROCESSES=0`: in one.
-PROCESSES ?= 2
+# A file stays in one process, for what its tests share; a process computes on one core, and waits a fifth of the time:
+# one more than two cores can compute at once. `make test PROCESSES=0`: in one.
+PROCESSES ?= 3
 test: $(VENV)/.dev
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 

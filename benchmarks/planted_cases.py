@@ -72,7 +72,7 @@ CASES = (
     Case("helps", "helps", whole, 20, 2e-4),
     Case("shuffled", "no difference", shuffled, 20, 2e-4),
     Case("idle", "no difference", whole, 2, 1e-9),
-    Case("wrong", "hurts", wrong_halves, 30, 2e-3, halves),
+    Case("wrong", "hurts and forgets", wrong_halves, 30, 2e-3, halves),
     Case("format", "helps but forgets", records, 50, 2e-3),
 )
 

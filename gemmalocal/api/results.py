@@ -68,7 +68,7 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """helps, no difference, hurts, or helps but forgets."""
+        """helps, no difference, hurts; or helps but forgets, no difference but forgets, hurts and forgets."""
         return str(self.data["verdict"])
 
     @property

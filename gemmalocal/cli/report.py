@@ -80,7 +80,7 @@ def report(
     if code or not figures:
         return code
     _print(reports.place(folders[0], wish), figures, form)
-    return reports.HURTS if figures["verdict"] == "hurts" else 0
+    return reports.HURTS if figures["verdict"].startswith("hurts") else 0
 
 
 def _against(name: str | None) -> str | None:

@@ -8,7 +8,13 @@ from typing import Literal
 from gemmalocal.evaluation.preferred import Preferred, Rated
 from gemmalocal.evaluation.statistics import ALPHA, Interval, direction, mcnemar
 
-Word = Literal["helps", "no difference", "hurts", "helps but forgets"]
+Effect = Literal["helps", "no difference", "hurts"]
+Word = Literal[Effect, "helps but forgets", "no difference but forgets", "hurts and forgets"]
+FORGETTING: dict[Effect, Word] = {
+    "helps": "helps but forgets",
+    "no difference": "no difference but forgets",
+    "hurts": "hurts and forgets",
+}
 # Of a loss, in nats a token: half a percent of perplexity. A difference that nobody could notice is none, however sure.
 NEGLIGIBLE = 0.005
 FORGOTTEN_LOSS = 0.1  # nats a token of neutral text, by which its loss has risen at least where much was forgotten
@@ -65,11 +71,15 @@ class Evidence:
 
 
 def word(evidence: Evidence) -> Word:
-    """The verdict: pairs or ratings decide, where there are some; right answers where they differ; else the loss."""
+    """The verdict: what it did to the task, and whether it forgets."""
+    effect = _effect(evidence)
+    return FORGETTING[effect] if forgets(evidence) else effect
+
+
+def _effect(evidence: Evidence) -> Effect:
+    """Pairs or ratings decide, where there are some; right answers where they differ; else the loss."""
     direction = _direction(evidence)
-    if direction > 0:
-        return "helps but forgets" if forgets(evidence) else "helps"
-    return "hurts" if direction < 0 else "no difference"
+    return "helps" if direction > 0 else "hurts" if direction < 0 else "no difference"
 
 
 def _direction(evidence: Evidence) -> int:
@@ -97,11 +107,11 @@ def forgets(evidence: Evidence) -> bool:
 
 def sentence(evidence: Evidence) -> str:
     """The one at the top."""
-    verdict = word(evidence)
-    opening = verdict.capitalize()
-    if verdict == "no difference":
+    opening = word(evidence).capitalize()
+    if _effect(evidence) == "no difference":
         lower = only_form(evidence) and evidence.loss.high < -NEGLIGIBLE
-        opening += " but in form" if lower else f" that {evidence.rows} rows can show"
+        opening = "No difference" + (" but in form" if lower else f" that {evidence.rows} rows can show")
+        opening += ", but it forgets" if forgets(evidence) else ""
     if evidence.against != "base":
         opening += f", against {evidence.against}"
     loss = f"held-out loss {evidence.base:.2f} -> {evidence.tuned:.2f}, {interval(evidence.loss)}"

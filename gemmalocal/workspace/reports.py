@@ -21,7 +21,14 @@ FIGURES, MEASURED, JUDGED = "report.json", "measured.jsonl", "judged.jsonl"
 PAGES = {"md": "report.md", "html": "report.html"}
 ENDING = "Stopping; what was measured is kept. Ctrl-C again to force it."  # said to who stops a report
 HURTS = 3  # the exit code of a report on a run that made things worse
-VERDICTS = ("helps", "no difference", "hurts", "helps but forgets")
+VERDICTS = (
+    "helps",
+    "no difference",
+    "hurts",
+    "helps but forgets",
+    "no difference but forgets",
+    "hurts and forgets",
+)
 COPIED = 2.0  # seconds by which a file that was copied may be older than one copied before it
 BASE = "base"  # whom a run is held against where no other run is named
 

@@ -1,4 +1,4 @@
-"""Planted cases get their verdict: helps, nothing, hurts, helps but forgets; and nothing is rarely called help."""
+"""Planted cases get their verdict, whether they forget or not; and nothing is rarely called help."""
 
 from __future__ import annotations
 
@@ -59,7 +59,9 @@ def questions(lost: int, won: int = 0) -> list[MeasuredQuestion]:
         ("no difference", Measured(rows(0.0))),
         ("no difference", Measured(rows(-1e-4, noise=1e-6))),  # a rate of 1e-9: surely better, by nothing
         ("no difference", Measured(rows(-0.4, count=1))),
-        ("hurts", Measured(rows(0.4), texts(0.9), questions(20))),
+        ("no difference but forgets", Measured(rows(0.0), texts(0.0), questions(9))),
+        ("hurts", Measured(rows(0.4), texts(0.02), questions(1))),
+        ("hurts and forgets", Measured(rows(0.4), texts(0.9), questions(20))),
         ("helps but forgets", Measured(rows(-0.4), texts(0.5), questions(2))),
         ("helps but forgets", Measured(rows(-0.4), texts(0.0), questions(9))),
     ],
@@ -69,7 +71,8 @@ def test_planted_cases(word: str, measured: Measured) -> None:
     assert figures["verdict"] == word
     only_form = word == "no difference" and measured.rows[0].swapped is not None
     opening = "No difference but in form" if only_form else f"No difference that {len(measured.rows)} rows can show"
-    opening = opening if word == "no difference" else word.capitalize()
+    forgets = ", but it forgets" if "forgets" in word else ""
+    opening = f"{opening}{forgets}" if word.startswith("no difference") else word.capitalize()
     assert figures["sentence"].startswith(f"{opening}: held-out loss")
 
 

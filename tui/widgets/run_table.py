@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 GAP = 2  # cells between two columns
 NAME, STATE, SPARK = 10, (11, 28), 8  # cells: least of a name, least and most of a state, least of a spark line
 HELD_OUT, SPEED, LEFT = 12, 9, 6  # cells
-VERDICTS = {"helps": "$good", "hurts": "$bad", "helps but forgets": "$warning", "no difference": "$muted"}
+SHORT = {
+    "helps but forgets": "helps, forgets",
+    "no difference but forgets": "forgets",
+    "hurts and forgets": "hurts, forgets",
+}
+VERDICTS = {
+    "helps": "$good",
+    "helps but forgets": "$warning",
+    "no difference": "$muted",
+    "no difference but forgets": "$warning",
+    "hurts": "$bad",
+    "hurts and forgets": "$bad",
+}
 
 
 class RunTable(ListTable["Run"]):
@@ -132,7 +144,7 @@ def standing(run: Run) -> tuple[str, str]:
     last = now.steps[-1] if now.steps else None
     sign, word, style = state(now.status)
     if now.status == "done" and run.verdict:
-        return f"{sign} {run.verdict.replace(' but ', ', ')}", VERDICTS.get(run.verdict, style)
+        return f"{sign} {SHORT.get(run.verdict, run.verdict)}", VERDICTS.get(run.verdict, style)
     if run.stopping:
         return f"{sign} stopping", style
     if now.status == "live" and last is None:

@@ -10,7 +10,13 @@ from textual.content import Content
 from gemmalocal.jobs.plurals import counted, plural
 
 LABEL, SHOWN = 15, 200  # cells of a label; characters of a text of others
-STYLES = {"helps": "bold $text-success", "hurts": "bold $text-error", "helps but forgets": "bold $text-warning"}
+STYLES = {
+    "helps": "bold $text-success",
+    "helps but forgets": "bold $text-warning",
+    "no difference but forgets": "bold $text-warning",
+    "hurts": "bold $text-error",
+    "hurts and forgets": "bold $text-error",
+}
 
 
 def page(figures: dict[str, Any]) -> Content:

@@ -56,7 +56,7 @@ svg { max-width: 100%; min-width: 30rem; height: auto; margin-top: 1rem; }
 def page(figures: Mapping[str, Any], curve: str = "") -> str:
     """The whole of it; `curve` is an SVG of ours, or empty."""
     title = escape(f"Did {inert(figures['run'])} help?")
-    kind = {"helps": "helps", "hurts": "hurts"}.get(figures["verdict"], "")
+    kind = {"helps": "helps", "hurts": "hurts", "hurts and forgets": "hurts"}.get(figures["verdict"], "")
     body = "\n".join(filter(None, (_rendered(block, kind, curve) for block in blocks(figures))))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
