@@ -3,16 +3,54 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 Tell = Callable[[str, int, int], None]  # takes the progress of long work: what, done, total
-ROLES = ("system", "user", "assistant")
+ROLES = ("system", "user", "assistant", "tool")
 LINE_ENDS = "\r\n"
 RowKind = Literal["", "pairs", "rated"]  # of records: to be imitated, compared, or single answers with a label
 TRAIN_FILE, HELD_OUT_FILE = "train.jsonl", "held_out.jsonl"  # what makes a folder a dataset of ours
+
+
+@dataclass(frozen=True)
+class ToolCall:
+    """A tool that is to be called by its `name`; its `arguments` are the text of a JSON object."""
+
+    name: str
+    arguments: str = "{}"
+    id: str = ""
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """The arguments as values."""
+        values: dict[str, Any] = json.loads(self.arguments)
+        return values
+
+    @property
+    def as_protocol(self) -> dict[str, Any]:
+        """The call as OpenAI's protocol has it."""
+        function = {"name": self.name, "arguments": self.arguments}
+        return {"id": self.id, "type": "function", "function": function}
+
+
+@dataclass(frozen=True)
+class ToolUse:
+    """What a turn has to do with tools.
+
+    A reply has `calls`, perhaps with a `thought` before them. A tool's turn has the `name` of the tool that answers,
+    and the `call_id` of what it answers; it is `structured` if its content is the text of a JSON object that its row
+    has as an object, and not as text.
+    """
+
+    calls: tuple[ToolCall, ...] = ()
+    thought: str = ""
+    name: str = ""
+    call_id: str = ""
+    structured: bool = False
 
 
 @dataclass(frozen=True)
@@ -23,6 +61,21 @@ class Message:
     content: str
     learned: bool = True
     weight: float = 1.0  # of what is learned, from 0 to 1
+    tool_use: ToolUse | None = None
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The tools that it calls."""
+        return self.tool_use.calls if self.tool_use else ()
+
+    @property
+    def said(self) -> str:
+        """Its content; with calls, these as JSON behind it, as OpenAI's protocol has them."""
+        if not self.calls:
+            return self.content
+        calls = [{"name": call.name, "arguments": call.values} for call in self.calls]
+        text = json.dumps({"tool_calls": calls}, ensure_ascii=False)
+        return f"{self.content}\n{text}" if self.content.strip() else text
 
 
 @dataclass(frozen=True)
@@ -43,6 +96,7 @@ class Record:
     rejected: tuple[Message, ...] = ()
     label: bool | None = None
     weight: float = 1.0  # of plain text, from 0 to 1; a message has its own
+    tools: str = ""  # those that may be called, as the text of a JSON list
 
     def weighed(self, weight: float) -> Record:
         """With all that is learned counting by this weight, from 0 to 1."""
@@ -96,19 +150,26 @@ class Record:
         """
         if not self.messages:
             return hash(self.text.rstrip(LINE_ENDS))
-        turns = [(turn.role, turn.content.rstrip(LINE_ENDS), turn.learned) for turn in self.messages + self.rejected]
+        turns: list[tuple[object, ...]] = [
+            (turn.role, turn.content.rstrip(LINE_ENDS), turn.learned, *([turn.tool_use] if turn.tool_use else ()))
+            for turn in self.messages + self.rejected
+        ]
+        if self.tools:
+            turns.append((self.tools,))
         return hash((*turns, len(self.messages), self.label)) if self.kind else hash(tuple(turns))
 
     @property
     def is_exchange(self) -> bool:
         """Whether it is a single exchange: a prompt and its completion (or two of them), and nothing else."""
+        if self.tools:
+            return False
         roles = [message.role for message in self.messages]
-        return roles == ["user", "assistant"] and len(self.rejected) < 2
+        return roles == ["user", "assistant"] and len(self.rejected) < 2 and not self.messages[1].tool_use
 
     @property
     def reply(self) -> str:
-        """The last assistant turn; empty for plain text."""
-        return next((message.content for message in reversed(self.messages) if message.role == "assistant"), "")
+        """The last assistant turn, calls of tools as JSON; empty for plain text."""
+        return next((message.said for message in reversed(self.messages) if message.role == "assistant"), "")
 
 
 @dataclass(frozen=True)
@@ -134,7 +195,9 @@ class Rejected:
 
 
 def _key(messages: tuple[Message, ...], text: str) -> int:
-    parts = [f"{message.role}\x00{message.content}" for message in messages] or [text]
+    parts = [f"{message.role}\x00{message.said if message.tool_use else message.content}" for message in messages] or [
+        text
+    ]
     plain = "\x01".join([" ".join(_normal(part).casefold().split()) for part in parts])
     return int.from_bytes(hashlib.sha256(plain.encode(errors="surrogatepass")).digest()[:8], "big")
 

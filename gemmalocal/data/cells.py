@@ -69,6 +69,11 @@ def content(columns: Columns, name: str) -> str:
     return joined
 
 
+def is_parts(value: list[Any]) -> bool:
+    """Whether a list holds parts of a content, as OpenAI and transformers write it."""
+    return bool(value) and all(isinstance(part, dict) and "type" in part and "text" in part for part in value)
+
+
 def _part(part: Any, name: str) -> str:
     if isinstance(part, str):
         return part

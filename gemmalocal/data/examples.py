@@ -7,7 +7,6 @@ Pieces are tokenized one by one, as generation does it: the prompt that a model 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -15,12 +14,12 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from gemmalocal.data.tokenizer import TURN_ENDS, TemplateRefused, Tokenizer
+from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
+from gemmalocal.data.turn_pieces import WeighedText, pieces_of_turns
 from gemmalocal.recipe.schema import LongRows, TrainOn
 from gemmalocal.records import Record, Rejected
 
 SupervisedText = tuple[str, bool]  # text, supervised
-WeighedText = tuple[str, float]  # text, and the weight of its tokens, from 0 (given) to 1 (learned)
 BLOCK_ROWS, BLOCK_CHARACTERS = 512, 1 << 20  # tokenized at once, on all cores
 
 
@@ -88,48 +87,7 @@ def pieces(
         prompt, completion = (message.content for message in record.messages)
         opening = bos + prompt.removeprefix(bos) + record.between
         return [(opening, supervision.given), (completion.removesuffix(eos) + eos, supervision.weight(record, 1))]
-    return _turns(record, tokenizer, supervision)
-
-
-def _turns(record: Record, tokenizer: Tokenizer, supervision: Supervision) -> list[WeighedText]:
-    parts: list[WeighedText] = []
-    rendered = ""
-    messages = record.messages
-    # What the template opens a reply with, but leaves out of history (Gemma 4's empty thought), belongs to the last
-    # turn, where the model will meet it, and to the first after a prompt of its own, so that all answers to it begin
-    # at the same token.
-    opened = {record.prompt_turns or len(messages) - 1, len(messages) - 1}
-    for index, message in enumerate(messages):
-        if message.role != "assistant":
-            continue
-        prompt = tokenizer.render(messages[:index], ask=True)
-        conversation = tokenizer.render(messages[: index + 1], ask=False)
-        # The reply is what the whole conversation has beyond the text that the model is asked to go on from.
-        shared = _shared(prompt, conversation, tokenizer)
-        if not shared.startswith(rendered):
-            raise TemplateRefused("is rendered differently once the conversation goes on")
-        reply = conversation[len(shared) :]
-        end = max(reply.rfind(mark) + len(mark) for mark in TURN_ENDS if mark in reply) if _ends(reply) else len(reply)
-        opening = prompt[len(shared) :] if index in opened else ""
-        parts += [
-            (shared[len(rendered) :] + opening, supervision.given),
-            (reply[:end], supervision.weight(record, index)),
-            (reply[end:], supervision.given),
-        ]
-        rendered = conversation
-    return parts
-
-
-def _shared(prompt: str, conversation: str, tokenizer: Tokenizer) -> str:
-    """What a prompt and the conversation that goes on from it have in common, before the reply."""
-    if conversation.startswith(prompt):
-        return prompt
-    unopened = prompt.removesuffix(tokenizer.opening)
-    return unopened if conversation.startswith(unopened) else os.path.commonprefix([prompt, conversation])
-
-
-def _ends(reply: str) -> bool:
-    return any(mark in reply for mark in TURN_ENDS)
+    return pieces_of_turns(record, tokenizer, supervision)
 
 
 def to_examples(
@@ -189,6 +147,7 @@ def _blocks(records: Iterable[Record]) -> Iterator[list[Record]]:
     for record in records:
         block.append(record)
         characters += len(record.text) + sum(len(turn.content) for turn in record.messages + record.rejected)
+        characters += len(record.tools)
         if len(block) == BLOCK_ROWS or characters > BLOCK_CHARACTERS:
             yield block
             block, characters = [], 0
@@ -257,7 +216,11 @@ def _halves(record: Record) -> list[Record]:
     """A conversation of several exchanges as two of about as many, each under the system message; else nothing."""
     system = record.messages[:1] if record.messages[0].role == "system" else ()
     talk = record.messages[len(system) :]
-    ends = [number for number, message in enumerate(talk, 1) if message.role == "assistant"]
+    ends = [
+        number
+        for number, message in enumerate(talk, 1)
+        if message.role == "assistant" and (number == len(talk) or talk[number].role == "user")
+    ]
     if len(ends) < 2:
         return []
     middle = ends[len(ends) // 2 - 1]

@@ -28,10 +28,13 @@ class Layout:
 
     form: LayoutForm
     between: str = ""
+    tools: bool = False  # whether rows have tools, or call some
 
-    def prompt_text(self, tokenizer: Tokenizer, messages: Sequence[Message]) -> str:
+    def prompt_text(self, tokenizer: Tokenizer, messages: Sequence[Message], tools: str = "") -> str:
         """The text that the reply to the last message goes on from; what was said before counts in a chat alone."""
         first = messages[0].content
+        if self.form == "chat" and (tools or any(message.tool_use for message in messages)):
+            return tokenizer.render(messages, ask=True, tools=tools)
         if self.form == "chat" and not (len(messages) == 1 and any(start in first for start in TURN_STARTS)):
             return tokenizer.render(messages, ask=True)
         if self.form == "chat":  # it is written in turns already
@@ -41,6 +44,8 @@ class Layout:
 
     def template(self, tokenizer: Tokenizer) -> str | None:
         """The chat template of such rows for programs that know only the model; None if the model's own will do."""
+        if self.form == "chat" and self.tools and not tokenizer.knows_tools:
+            return tokenizer.tools_template
         if self.form == "chat":
             return None if tokenizer.template.own else tokenizer.template.source
         if tokenizer.has_template:
@@ -61,9 +66,11 @@ class Tally:
         self.texts = self.pairs = self.talks = 0
         self._written = 0  # texts and pairs that bring turns of their own
         self.betweens = Counter[str]()  # of pairs
+        self.calling = 0  # records with tools
 
     def add(self, record: Record) -> None:
         """Count one more; raises `Mixed` where the layout so far was wrong."""
+        self.calling += bool(record.tools) or any(turn.tool_use is not None for turn in record.messages)
         if not record.messages:
             self.texts += 1
         elif record.is_exchange:
@@ -81,6 +88,8 @@ class Tally:
     def layout(self) -> Layout:
         """That of all the records."""
         in_turns = self._tokenizer.has_template or self.turns or self.talks
+        if self.calling:
+            return Layout("chat", tools=True)
         if self.texts + self.pairs == self._written and not self.talks:
             return Layout("chat")  # each was written in turns already
         if self.pairs + self.talks == 0:
@@ -113,6 +122,7 @@ def about(layout: Layout, template: ChatTemplate, kind: RowKind = "") -> dict[st
     """What a store keeps of a layout and of the kind of its rows; a person's template whole, since its file may go."""
     stored = {"plain": layout.form == "text", "between": layout.between, "form": layout.form}
     stored |= {"rows": kind} if kind else {}
+    stored |= {"tools": True} if layout.tools else {}
     person_template = {"source": template.source, "file": template.file}
     return stored if template.own or not template.wraps else {**stored, "chat_template": person_template}
 
@@ -135,7 +145,7 @@ def remembered(examples: Path, data: DataSpec, tokenizer: Tokenizer) -> Layout:
     stored_form: LayoutForm = about.get("form") or layout_form(
         tokenizer, about["plain"], train[0].ids.tolist() if len(train) else []
     )
-    return Layout(stored_form, about["between"] if stored_form == "prompt" else "")
+    return Layout(stored_form, about["between"] if stored_form == "prompt" else "", bool(about.get("tools")))
 
 
 def layout_form(tokenizer: Tokenizer, plain: bool, example: Sequence[int]) -> LayoutForm:

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 
+from gemmalocal.data import tool_lint
 from gemmalocal.data.examples import Example, RecordExamples
 from gemmalocal.data.findings import Findings
 from gemmalocal.data.tokenizer import MARK
@@ -69,6 +70,7 @@ class Lint:
             *self._marks(record),
             *_text(record),
             *_reply(record),
+            *tool_lint.problems(record),
             *seam,
             *self._room(record, examples[:1] if record.rejected else examples),
         ):

@@ -14,6 +14,8 @@ SILENT = ("", "__index_level_0__")  # pandas' index
 HEAVY = "has a weight above 1, and is trained on as if it were 1"
 WEIGHED = "has a weight between 0 and 1, which judged answers do not have: it counts as 1"
 TRAILS = "ends with a message that nothing answers, which is not trained on"
+UNTYPED = "declares a tool's parameter of an unknown type, which is taken for text"
+TOLD = "has a system message that tells how to write calls, which is left out: the model's template tells it"
 CONTRADICTED = "has a chosen answer whose score is not above that of the rejected one"
 NEAR = "nearly repeats an earlier row (only case, width or white space differ)"
 
@@ -74,7 +76,7 @@ class Remarks:
             f"{kind.count} {'row' if kind.count == 1 else 'rows'} trained on that may be a mistake: {kind.sources[0]} "
             f"{kind.kind}"
             for kind in self._findings.of("odd")
-            if odd and kind.kind in (HEAVY, WEIGHED, TRAILS, CONTRADICTED, NEAR)
+            if odd and kind.kind in (HEAVY, WEIGHED, TRAILS, CONTRADICTED, NEAR, UNTYPED, TOLD)
         ]
         self._fold()
         if self._unused:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from gemmalocal.data import cells, preferences, thumbs, turns
+from gemmalocal.data import cells, preferences, thumbs, tool_layouts, tool_rows, turns
 from gemmalocal.data.cells import Columns, UnusableRow
 from gemmalocal.data.preferences import LINE, Compared
 from gemmalocal.data.remarks import WEIGHED, Remarks, Unused
@@ -42,8 +42,12 @@ def detect(columns: Columns, use: RowKind | None = "") -> str:
 
 
 def _detect_answer(columns: Columns) -> str:
+    if tool_layouts.is_xlam(columns):
+        return "xlam"
     if turns.conversation_column(columns):
         return "chat"
+    if tool_layouts.is_glaive(columns):
+        return "glaive"
     if "instruction" in columns and any(name in columns for name in REPLIES):
         return "instruction"
     if _pair_of(columns) is not None:
@@ -79,6 +83,7 @@ class _ReadingPlan:
     weighed: bool = False
     system: bool = False
     rated: str = ""  # the column with the label
+    tools: str = ""  # the column that declares tools
     renamed: bool = False  # whether the columns are meant by their names in small letters
 
 
@@ -117,6 +122,9 @@ class RowFormats:
             raise UnusableRow("has a weight of 0, so that nothing of it is trained on")
         plan.unused.look(columns)
         record = plan.read(source, columns, plan)
+        if plan.tools and record.messages:
+            tools = tool_rows.declared(columns.get(plan.tools), self._remarks)
+            record = tool_rows.with_tools(record, tools, self._remarks)
         if plan.rated:
             record = thumbs.rated(record, columns, plan.rated, plan.read == self._chat)
         if record.kind and self._use and (weight < 1 or any(turn.weight < 1 for turn in record.messages)):
@@ -145,13 +153,16 @@ class RowFormats:
         label = thumbs.label_column(columns, asked=True) or "label" if shape == "rated" else ""
         answer_shape = _detect_answer(columns) if label else shape
         names = _names(answer_shape, columns)
-        used_names = {*names, *turns.WEIGHTS, label, *_more_names(answer_shape)}
+        tools = tool_rows.column(columns) if answer_shape != "text" else ""
+        used_names = {*names, *turns.WEIGHTS, label, *_more_names(answer_shape), tools}
         readers = {
             "chat": self._chat,
             "prompt": self._prompt,
             "instruction": self._instruction,
             "text": self._text,
             "preference": self._preference,
+            "xlam": self._xlam,
+            "glaive": self._glaive,
         }
         return _ReadingPlan(
             shape,
@@ -162,6 +173,7 @@ class RowFormats:
             weighed=any(name in columns for name in turns.WEIGHTS),
             system=any(name in columns for name in turns.SYSTEM),
             rated=label,
+            tools=tools,
             renamed=renamed,
         )
 
@@ -235,6 +247,17 @@ class RowFormats:
             raise UnusableRow("has no list of messages")
         return self._conversation(source, columns, plan, list(turns.messages(messages, self._remarks)))
 
+    def _xlam(self, source: str, columns: Columns, plan: _ReadingPlan) -> Record:
+        return self._conversation(source, columns, plan, tool_layouts.xlam(columns))
+
+    def _glaive(self, source: str, columns: Columns, plan: _ReadingPlan) -> Record:
+        messages = tool_layouts.glaive(columns)
+        if system := tool_layouts.glaive_system(columns):
+            messages = [Message("system", system), *messages]
+        record = Record(source, turns.conversation(messages, self._remarks, self._merge), between=LINE)
+        tools = tool_rows.declared(tool_layouts.glaive_tools(columns), self._remarks)
+        return tool_rows.with_tools(record, tools, self._remarks)
+
     def _preference(self, source: str, columns: Columns, plan: _ReadingPlan) -> Record:
         names = Compared.of(columns)
         if names is None:
@@ -262,6 +285,10 @@ def _names(shape: str, columns: Columns) -> tuple[str, ...]:
         return _pair_of(columns) or next((pair for pair in PAIRS if pair[0] in columns), PAIRS[0])
     if shape == "instruction":
         return "instruction", next((name for name in REPLIES if name in columns), REPLIES[0])
+    if shape == "xlam":
+        return next(name for name in tool_layouts.XLAM if name in columns), tool_layouts.XLAM_CALLS
+    if shape == "glaive":
+        return tool_layouts.GLAIVE, "system"
     return turns.conversation_column(columns) if shape == "chat" else shape, ""
 
 

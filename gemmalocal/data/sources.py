@@ -10,7 +10,7 @@ from importlib import resources, util
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.data import folders
+from gemmalocal.data import folders, row_sides
 from gemmalocal.data.folders import Holding
 from gemmalocal.documents import hub, packed, row_readers, splits
 from gemmalocal.documents.document import Unreadable
@@ -20,6 +20,7 @@ from gemmalocal.errors import DatasetError
 from gemmalocal.files import paths
 
 PACKAGE = "package:"
+SIDED = (".jsonl", ".ndjson", ".parquet")  # files that are looked at for a column of sides
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,8 @@ def _side_notes(name: str, held_out: Sequence[str], test: Sequence[str]) -> list
 
 def _in_file(file: Path) -> SourceListing:
     """A file; an object in a .json file may hold several lists, that are sides by their names."""
+    if folders.suffix(file) in SIDED and file.suffix != ".gz" and (sided := _sided(_file(file), file.name)):
+        return sided
     if folders.suffix(file) != ".json" or file.suffix == ".gz":
         return SourceListing([_file(file)])
     try:
@@ -161,6 +164,18 @@ def _in_file(file: Path) -> SourceListing:
     return SourceListing(
         sources, notes + _side_notes(file.name, held_out, [name for name in sides if name not in chosen])
     )
+
+
+def _sided(source: RowSource, name: str) -> SourceListing | None:
+    """A source whose rows say in a column which side they are, as two."""
+    try:
+        readers = row_sides.by_column(source.read)
+    except (OSError, Unreadable):
+        return None  # who reads it says why
+    if readers is None:
+        return None
+    sources = [RowSource(source.size, read, side == splits.HELD_OUT) for side, read in readers.items()]
+    return SourceListing(sources, [f"held out of {name} by its column {row_sides.COLUMN}"])
 
 
 def _split(sides: dict[str, str]) -> dict[str, str]:
@@ -220,10 +235,14 @@ def _hub(address: str) -> SourceListing:
         _table(name, tables[split], held_out=side == splits.HELD_OUT)
         for split, side in sorted(chosen.items(), key=lambda pair: pair[1] != splits.HELD_OUT)
     ]
+    if len(sources) == 1 and (sided := _sided(sources[0], name)):
+        sources, notes = sided.sources, sided.notes
+    else:
+        notes = []
     held_out = [split for split, side in chosen.items() if side == splits.HELD_OUT]
     unread = [split for split in tables if split not in chosen]
     test = [split for split in unread if sides[split] == splits.TEST]
-    notes = _side_notes(name, held_out, test)
+    notes += _side_notes(name, held_out, test)
     if others := [split for split in unread if split not in test]:
         notes.append(
             f"splits of {name} that are not read: {folders.names_in_short(others)} (name one as {address}:{others[0]})"

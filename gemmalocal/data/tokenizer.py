@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Template
 from tokenizers import Tokenizer as Encoder
 
+from gemmalocal.data import tool_templates
 from gemmalocal.data.chat_template import CONFIG, TURNS, TURNS_4, ChatTemplate, chosen, read_json
+from gemmalocal.data.tool_templates import ToolForm
 from gemmalocal.errors import ModelError
 from gemmalocal.records import Message
 from gemmalocal.templates.sandbox import TemplateFault, TemplateRaised, Templates
+from gemmalocal.tool_calls import grammars
+from gemmalocal.tool_calls.grammars import Grammar
 
 __all__ = ["TURNS", "TURN_ENDS", "TURN_STARTS", "TemplateRefused", "Tokenizer"]
 TURN_STARTS = ("<start_of_turn>", "<|turn>")
@@ -57,6 +64,9 @@ class Tokenizer:
         ends = [self._encoder.token_to_id(text) for text in (self.eos, *TURN_ENDS)]
         stops = read_json(folder / "generation_config.json").get("eos_token_id", [])
         self.stop_ids = {end for end in ends if end is not None} | set(stops if isinstance(stops, list) else [stops])
+        grammar = grammars.of_template(self.template.source)
+        if grammar and grammar.within and (mark := self._encoder.token_to_id(grammar.answer_start)) is not None:
+            self.stop_ids.add(mark)  # what follows a call is for a tool to say
 
     def _for_vocabulary(self, template: ChatTemplate) -> ChatTemplate:
         """A template whose marks are this vocabulary's: Gemma 4 has turns of its own."""
@@ -97,16 +107,28 @@ class Tokenizer:
         return [encoding.ids for encoding in encodings]
 
     def decode(self, ids: Sequence[int], special: bool = False) -> str:
-        """The text of ids; special tokens are left out unless `special`."""
+        """The text of ids; special tokens are left out unless `special`, but for those that calls are written with."""
+        if not special and self._hidden:
+            ids, special = [number for number in ids if number not in self._hidden], True
         return str(self._encoder.decode(list(ids), skip_special_tokens=not special))
 
-    def render(self, messages: Sequence[Message], ask: bool) -> str:
-        """A conversation in the model's template; `ask` opens the model's turn.
+    @cached_property
+    def _hidden(self) -> frozenset[int]:
+        """Ids of special tokens that are no text, where calls are written with others that are."""
+        marks = self.grammar.marks if self.grammar else ()
+        added = self._encoder.get_added_tokens_decoder()
+        special = {number: token.content for number, token in added.items() if token.special}
+        if not any(content in marks for content in special.values()):
+            return frozenset()
+        return frozenset(number for number, content in special.items() if content not in marks)
+
+    def render(self, messages: Sequence[Message], ask: bool, tools: str = "") -> str:
+        """A conversation in the model's template; `ask` opens the model's turn, `tools` are as a record has them.
 
         Raises `TemplateRefused` for a conversation that does not fit, `ModelError` for a template that fits none.
         """
         try:
-            return self._filled(self._folded(messages), ask)
+            return self._filled(self._folded(messages), ask, tools)
         except TemplateRaised as refusal:
             raise TemplateRefused(f"does not fit the chat template: {refusal}") from refusal
         except TemplateFault as fault:
@@ -115,16 +137,67 @@ class Tokenizer:
             self.fault = str(fault)
             raise TemplateRefused(f"does not fit the chat template: {fault}") from fault
 
-    def _filled(self, messages: Sequence[Message], ask: bool) -> str:
+    def _filled(self, messages: Sequence[Message], ask: bool, tools: str = "") -> str:
+        if tools or any(message.tool_use for message in messages):
+            plain, template = self.tool_form.messages(messages), self._compiled_for_tools
+        else:
+            plain = [{"role": message.role, "content": message.content} for message in messages]
+            template = self._compiled
+        return self._render(template, plain, ask, tools, len(tools) + sum(len(turn.content) for turn in messages))
+
+    def _render(self, template: Template, messages: object, ask: bool, tools: str, characters: int) -> str:
         values = {
             **self._special,
-            "messages": [{"role": message.role, "content": message.content} for message in messages],
-            "tools": None,
+            "messages": messages,
+            "tools": tool_templates.tools_in(tools),
             "documents": None,
             "add_generation_prompt": ask,
             "enable_thinking": self._thinking,
         }
-        return self._templates.render(self._compiled, values, sum(len(message.content) for message in messages))
+        return self._templates.render(template, values, characters)
+
+    @cached_property
+    def knows_tools(self) -> bool:
+        """Whether the template itself has a place for tools."""
+        tools = json.dumps([tool_templates.TOOL], ensure_ascii=False)
+        with suppress(TemplateRaised, TemplateFault):
+            asked = [{"role": "user", "content": "a"}]
+            return tool_templates.PROBE in self._render(self._compiled, asked, True, tools, 0)
+        return False
+
+    @cached_property
+    def tools_template(self) -> str:
+        """The template by which conversations with tools are written: the plain layout before one that knows none."""
+        return self.template.source if self.knows_tools else tool_templates.PLAIN_TOOLS + self.template.source
+
+    @cached_property
+    def _compiled_for_tools(self) -> Template:
+        if self.knows_tools:
+            return self._compiled
+        return self._templates.compile(self.tools_template, self.template.file)
+
+    @cached_property
+    def grammar(self) -> Grammar | None:
+        """How the model writes calls; None for a template with tools that writes them in a way that is not known."""
+        return grammars.of_template(self.tools_template)
+
+    @cached_property
+    def tool_form(self) -> ToolForm:
+        """In which keys the template looks for a tool's answer: those in which it writes one."""
+        for form in tool_templates.FORMS if self.knows_tools else ():
+            answer = tool_templates.OBJECT if form.objects else tool_templates.TEXT
+            with suppress(TemplateRaised, TemplateFault):
+                turns = form.messages([*tool_templates.ASKED, answer])
+                text = self._render(self._compiled, turns, False, "", 0)
+                if self._holds_answer(text, form):
+                    return form
+        return ToolForm()
+
+    def _holds_answer(self, text: str, form: ToolForm) -> bool:
+        """Whether a tool's answer stands in a text where it should, an object not as Python would write it."""
+        mark = self.grammar.answer_start if self.grammar else ""
+        wanted = f"c:{self.grammar.quote}" if form.objects and self.grammar and self.grammar.quote else ""
+        return mark in text and f"{wanted}{tool_templates.PROBE}" in text and not (form.objects and not wanted)
 
     @cached_property
     def folds_system(self) -> bool:

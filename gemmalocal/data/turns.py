@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
-from gemmalocal.data import cells
+from gemmalocal.data import cells, tool_rows
 from gemmalocal.data.cells import Columns, UnusableRow
 from gemmalocal.data.remarks import HEAVY, TRAILS, Remarks
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_values import decode
-from gemmalocal.records import ROLES, Message
+from gemmalocal.records import ROLES, Message, ToolUse
 
 CONVERSATIONS = ("messages", "conversations", "conversation", "contents", "dialog", "dialogue", "turns", "chat")
 PLAIN, SAID = CONVERSATIONS[:2], CONVERSATIONS[2:]  # the first two mean nothing else
@@ -23,7 +24,9 @@ ROLE_NAMES = {
     **dict.fromkeys(("human", "prompter"), "user"),
     **dict.fromkeys(("gpt", "model", "bot", "ai", "chatgpt"), "assistant"),
     "developer": "system",
+    **dict.fromkeys(tool_rows.ANSWERERS, "tool"),
 }
+REPLYING = {"assistant", *tool_rows.CALLERS}
 BETWEEN = "\n\n"  # turns that are merged
 
 
@@ -66,16 +69,28 @@ def messages(turns: Sequence[Any], remarks: Remarks, learned: bool = True) -> It
             raise UnusableRow("has a message that is not an object")
         role_name = str(turn.get(_key(turn, SPEAKERS) or "role"))
         role = ROLE_NAMES.get(role_name.lower(), role_name.lower())
-        if role not in ROLES:
+        if role not in ROLES and role not in tool_rows.CALLERS:
             raise UnusableRow(f"has a message of an unknown role: '{role_name}'")
         name = _key(turn, CONTENTS) or "content"
         if role == "system" and cells.is_missing(turn.get(name)):
             continue
-        for key in turn.keys() - KEYS:
-            if not cells.is_missing(turn[key]):
-                remarks.unused(f"messages.{key}")
-        weight = weight_of(turn, remarks) if role == "assistant" and learned else 1.0
+        weight = weight_of(turn, remarks) if role in REPLYING and learned else 1.0
+        if more := {key for key in turn.keys() - KEYS if not cells.is_missing(turn[key])}:
+            more = _unused(more, role, remarks)
+        if role == "tool" or role in tool_rows.CALLERS or more:
+            yield tool_rows.message(turn, role, turn.get(name), learned and weight > 0, weight)
+            continue
         yield Message(role, cells.content(turn, name), role != "assistant" or (learned and weight > 0), weight)
+
+
+def _unused(keys: set[str], role: str, remarks: Remarks) -> set[str]:
+    """Count the keys of a turn that are not used; those that say what it calls, if it calls something."""
+    calls = {tool_rows.CALLS, tool_rows.CALL} if role == "assistant" else set[str]()
+    used = keys & calls
+    beside = set(tool_rows.THOUGHTS) if used else tool_rows.KEYS | {"id"} if role == "tool" else set[str]()
+    for key in sorted(keys - used - beside):
+        remarks.unused(f"messages.{key}")
+    return used
 
 
 def weight_of(columns: Columns, remarks: Remarks) -> float:
@@ -102,13 +117,23 @@ def conversation(messages: Sequence[Message], remarks: Remarks, merge: bool) -> 
         raise UnusableRow("has a system message that is not the first")
     if talk[0] != "user":
         raise UnusableRow("has an assistant message before any user's")
-    if role := next((role for role, following in zip(talk, talk[1:], strict=False) if role == following), None):
-        raise UnusableRow(f"has two {role} messages in a row (data.merge_turns makes one of them)")
+    _check_order(talk)
     if not any(message.learned for message in turns if message.role == "assistant"):
         raise UnusableRow("has a weight of 0, so that nothing of it is trained on")
-    if talk[-1] == "user":
+    if talk[-1] != "assistant":
         remarks.odd(TRAILS, turns[-1].content)
-    return turns
+    return tool_rows.linked(turns) if any(turn.tool_use for turn in turns) else turns
+
+
+def _check_order(roles: Sequence[str]) -> None:
+    """Raise `UnusableRow` for a turn that cannot follow the one before it; several tools may answer."""
+    for role, following in pairwise(roles):
+        if role == following != "tool":
+            raise UnusableRow(f"has two {role} messages in a row (data.merge_turns makes one of them)")
+        if (role, following) == ("tool", "user"):
+            raise UnusableRow("has a tool's answer that the assistant does not go on from")
+        if (role, following) == ("user", "tool"):
+            raise UnusableRow("has a tool's answer to a user's message")
 
 
 def with_system(columns: Columns, messages: Sequence[Message], remarks: Remarks) -> Sequence[Message]:
@@ -130,10 +155,16 @@ def merged(messages: Sequence[Message]) -> Iterator[Message]:
             if current:
                 yield current
             current = message
+        elif message.role == "tool":
+            yield current
+            current = message
         elif message.learned != current.learned or message.weight != current.weight:
             raise UnusableRow(f"has {message.role} messages in a row of different weights")
         else:
-            current = replace(current, content=current.content + BETWEEN + message.content)
+            content = BETWEEN.join(filter(None, (current.content, message.content)))
+            calls = current.calls + message.calls
+            use = replace(current.tool_use or message.tool_use or ToolUse(), calls=calls) if calls else None
+            current = replace(current, content=content, tool_use=use)
     if current:
         yield current
 

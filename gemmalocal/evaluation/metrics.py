@@ -20,6 +20,7 @@ QUOTES = "\"'`*_\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}\N{
 SHORT, LABELS, OFTEN = 6, 20, 5  # words of a short answer; labels at most; rows that a label has on average at least
 MOST_LABEL_WORDS = 5
 NEARLY_ALL = 0.95
+SOME = 0.1  # answers with the marks of calls, from which all are taken as calls, or as none where none is due
 REMEMBERED = 1024  # texts: each answer is compared with many references
 
 
@@ -50,7 +51,8 @@ def found(references: Sequence[str]) -> str:
     filled = [reference for reference in references if reference.strip()]
     if not filled:
         return "rouge"
-    if _share(filled, lambda text: bool(calls.calls(text))) >= NEARLY_ALL:
+    called, marked = (_share(filled, holds) for holds in (_is_call, calls.is_marked))
+    if called >= NEARLY_ALL or marked >= SOME:
         return "tools"
     if _share(filled, lambda text: isinstance(parsed(text), dict | list)) >= NEARLY_ALL:
         return "json"
@@ -79,7 +81,12 @@ def metric(name: str, references: Sequence[str]) -> Metric:
         shares = {"valid JSON": valid_json, "F1 of keys and values": key_value_f1}
         return Metric(name, "the same JSON value, whatever its order of keys and white space", same_json, shares)
     if name == "tools":
-        return Metric(name, "the same tools called with the same arguments", calls.same_calls, calls.SHARES)
+        return Metric(
+            name,
+            "the same tools called with the same arguments, and none where none is due",
+            calls.same_calls,
+            calls.SHARES,
+        )
     if name == "label":
         labels = sorted({normal(reference) for reference in references}, key=len, reverse=True)
         about = f"names this label and no other of the {len(labels)}, once both are written alike: {NORMALIZED}"
@@ -162,6 +169,10 @@ def named(answer: str, labels: Sequence[str]) -> set[str]:
             names.add(label)
             text = re.sub(pattern, "\x00", text)
     return names
+
+
+def _is_call(text: str) -> bool:
+    return bool(calls.calls(text))
 
 
 def _share(texts: Sequence[str], holds: Callable[[str], bool]) -> float:

@@ -19,6 +19,7 @@ from gemmalocal.jobs import parent_pipe
 from gemmalocal.serving.engine import EngineLimits, GenerationRequest, GenerationUpdate
 from gemmalocal.serving.front import Front
 from gemmalocal.serving.loopback import Listener
+from gemmalocal.tool_calls import grammars
 
 CONTEXT = 8192  # tokens
 PROMPTS_MIB = 1024  # of memory for the prompts of earlier requests; llama.cpp's own is 8192
@@ -52,7 +53,8 @@ class LlamaEngine:
     def __init__(self, inner: Inner) -> None:
         self._inner = inner
         vocabulary, trained = inner.size()
-        self.limits = EngineLimits(vocabulary, min(CONTEXT, trained), tools=True, forces_tools=True, schemas=True)
+        grammar = grammars.of_template(inner.template) or grammars.PLAIN  # which llama.cpp tells by itself
+        self.limits = EngineLimits(vocabulary, min(CONTEXT, trained), grammar, forces_tools=True, schemas=True)
 
     def start(self, ask: GenerationRequest, tell: Callable[[GenerationUpdate], None]) -> Callable[[], None]:
         """Ask it in a thread of its own."""

@@ -40,6 +40,11 @@ class Inner:
         connection.connect()
         return connection
 
+    @property
+    def template(self) -> str:
+        """The chat template that it renders with."""
+        return str(self.get("/props").get("chat_template") or "")
+
     def get(self, path: str, body: dict[str, Any] | None = None) -> Any:
         """A short answer as a whole."""
         with closing(self.connect()) as connection:

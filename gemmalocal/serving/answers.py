@@ -7,9 +7,12 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
+from gemmalocal.records import ToolCall
 from gemmalocal.serving.engine import Begun, GeneratedPiece, GenerationRequest, Token
 from gemmalocal.serving.requests import ChatRequest, CompletionRequest
 from gemmalocal.serving.stops import Stops
+from gemmalocal.tool_calls.grammars import Grammar
+from gemmalocal.tool_calls.parser import Splitter
 
 LEAST = -9999.0  # a log probability in place of minus infinity, which is not JSON
 KINDS = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
@@ -24,10 +27,15 @@ def error(status: int, message: str, param: str | None = None, code: str | None 
 class ResponseChoice:
     """One answer as it comes: what of it may be said, and when it ends."""
 
-    def __init__(self, index: int, request: CompletionRequest | ChatRequest, echo: str) -> None:
+    def __init__(
+        self, index: int, request: CompletionRequest | ChatRequest, echo: str, grammar: Grammar | None = None
+    ) -> None:
+        """With a `grammar` the calls in what is said are taken out of it."""
         self.index, self._echo = index, echo
         self._silent = isinstance(request, CompletionRequest) and not request.max_tokens
-        self._stops = Stops(request.stop)
+        self._splitter = Splitter(grammar) if grammar else None
+        self._stops = Stops([*request.stop, *([grammar.answer_start] if grammar and grammar.within else ())])
+        self._calls = 0
         self._received = self._released = 0  # letters
         self._waiting: list[tuple[int, Token]] = []  # tokens, with their places among the letters
         self.finish: str | None = None
@@ -45,12 +53,26 @@ class ResponseChoice:
             self.finish = "length"
             return GeneratedPiece(finish=self.finish)
         self.tokens += piece.count
+        if self._splitter is not None:
+            return self._split(piece, self._splitter)
         self._waiting += [(self._received, token) for token in piece.tokens]
         self._received += len(piece.text)
         text = self._stops(piece.text, piece.finish is not None)
         self._released += len(text)
         self.finish = "stop" if self._stops.met else piece.finish
         return GeneratedPiece(text, piece.reasoning, piece.tool_calls, self._released_tokens(), finish=self.finish)
+
+    def _split(self, piece: GeneratedPiece, splitter: Splitter) -> GeneratedPiece:
+        """As `add`, where there may be calls in the text; log probabilities are those of all tokens."""
+        text = self._stops(piece.text, piece.finish is not None)
+        said, calls = splitter(text, self._stops.met or piece.finish is not None)
+        told = [*piece.tool_calls, *(_told(call, self._calls + place) for place, call in enumerate(calls))]
+        self._calls += len(calls)
+        called = bool(self._calls) or piece.finish == "tool_calls"
+        self.finish = "stop" if self._stops.met else piece.finish
+        if self.finish == "stop" and called:
+            self.finish = "tool_calls"
+        return GeneratedPiece(said, piece.reasoning, tuple(told), piece.tokens, finish=self.finish)
 
     def _released_tokens(self) -> tuple[Token, ...]:
         """The tokens of what was said; those of a stop word, and after it, never are."""
@@ -69,10 +91,13 @@ class Response:
         asks: Sequence[GenerationRequest],
         model: str,
         echoes: Sequence[str],
+        grammar: Grammar | None = None,
     ) -> None:
+        """`grammar` is that of the engine's calls, which are looked for where tools were given."""
         self._chat = isinstance(request, ChatRequest)
         self._prompts = 1 if isinstance(request, ChatRequest) else len(request.prompt)
-        self.choices = [ResponseChoice(index, request, echo) for index, echo in enumerate(echoes)]
+        grammar = grammar if asks[0].tools else None
+        self.choices = [ResponseChoice(index, request, echo, grammar) for index, echo in enumerate(echoes)]
         self._logprobs = asks[0].top is not None
         self._head = {
             "id": f"{'chatcmpl' if self._chat else 'cmpl'}-{uuid.uuid4().hex}",
@@ -142,6 +167,11 @@ def _joined(pieces: Sequence[GeneratedPiece]) -> GeneratedPiece:
         tuple(token for piece in pieces for token in piece.tokens),
         finish=pieces[-1].finish if pieces else None,
     )
+
+
+def _told(call: ToolCall, index: int) -> dict[str, Any]:
+    """A call as a stream has it, with an id that no other has."""
+    return {"index": index, **call.as_protocol, "id": f"call_{uuid.uuid4().hex[:24]}"}
 
 
 def _delta(piece: GeneratedPiece) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gemmalocal.tool_calls.grammars import Grammar
+
 
 class Refused(Exception):
     """A request that is not served, with the protocol's status, what was wrong with which field, and a code."""
@@ -79,7 +81,7 @@ class EngineLimits:
 
     vocabulary: int
     context: int
-    tools: bool = False
+    grammar: Grammar | None = None  # of calls that stand in the text; None where tools cannot be told
     forces_tools: bool = False  # tool_choice: required
     schemas: bool = False  # response_format
 

@@ -189,7 +189,8 @@ class Front(NoStrangers):
 
     def _answer(self, request: CompletionRequest | ChatRequest) -> None:
         asks = request.asks()
-        answer = Response(request, asks, self.name, [self._echo(request, ask) for ask in asks])
+        echoes = [self._echo(request, ask) for ask in asks]
+        answer = Response(request, asks, self.name, echoes, self.engine.limits.grammar)
         with RunningRequest(self.engine, asks, answer, lambda: gone(self.connection)) as running:
             if request.stream:
                 self._stream(answer, running.pieces(), request.stream_options.include_usage)

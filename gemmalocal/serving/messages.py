@@ -51,6 +51,7 @@ class ChatMessage(BaseModel):
     content: Annotated[str, BeforeValidator(_text)] | None = None
     tool_calls: list[_Call] | None = Field(None, max_length=128)
     tool_call_id: str | None = None
+    name: str | None = Field(None, max_length=256)
 
     @model_validator(mode="after")
     def _check_content(self) -> ChatMessage:
@@ -66,6 +67,7 @@ class ChatMessage(BaseModel):
         calls = [call.model_dump() for call in self.tool_calls or ()]
         tool_fields = {"tool_calls": calls} if calls else {}
         tool_fields |= {"tool_call_id": self.tool_call_id} if self.tool_call_id else {}  # type: ignore[dict-item]
+        tool_fields |= {"name": self.name} if self.name and role == "tool" else {}  # type: ignore[dict-item]
         return {"role": role, "content": self.content or "", **tool_fields}
 
 
@@ -83,6 +85,17 @@ class Tool(BaseModel):
     model_config = ConfigDict(strict=True)
     type: Literal["function"]
     function: _Function
+
+
+def named(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A conversation in which each tool's answer has the name of the tool, by the call that it answers."""
+    names = {call["id"]: call["function"]["name"] for message in messages for call in message.get("tool_calls", ())}
+    return [
+        {**message, "name": message.get("name") or names.get(message.get("tool_call_id", ""), "unknown")}
+        if message["role"] == "tool"
+        else message
+        for message in messages
+    ]
 
 
 def folded(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:

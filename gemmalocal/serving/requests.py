@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from gemmalocal.serving import schemas
 from gemmalocal.serving.engine import EngineLimits, GenerationRequest, Refused
-from gemmalocal.serving.messages import ChatMessage, Tool
+from gemmalocal.serving.messages import ChatMessage, Tool, named
 
 DEFAULT_TOKENS = 1024  # tokens of an answer where a request does not say how many
 GREEDY = 1e-3  # temperatures below are none: dividing by them overflows
@@ -153,7 +153,7 @@ class ChatRequest(Request):
         tools = [] if self.tool_choice == "none" else [tool.model_dump(exclude_none=True) for tool in self.tools]
         thinking = self.chat_template_kwargs.get("enable_thinking")  # all else would be the server's own settings
         shared = {
-            "messages": [message.plain() for message in self.messages],
+            "messages": named([message.plain() for message in self.messages]),
             "tools": tools or None,
             "tool_choice": self.tool_choice if tools else None,
             "schema": self.response_format if self.response_format.get("type", "text") != "text" else None,
@@ -181,7 +181,7 @@ def check(request: CompletionRequest | ChatRequest, limits: EngineLimits) -> Non
             _check_ids(prompt if isinstance(prompt, list) else (), limits, "prompt")
         return
     tools = [] if request.tool_choice == "none" else request.tools
-    if tools and not limits.tools:
+    if tools and limits.grammar is None:
         raise Refused("This model's chat template knows no tools.", param="tools")
     if tools and request.tool_choice != "auto" and not limits.forces_tools:
         raise Refused("This server cannot force a tool: 'tool_choice' may be none or auto.", param="tool_choice")

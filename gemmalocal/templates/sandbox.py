@@ -31,6 +31,8 @@ FAULTS = (
     RuntimeError, MemoryError,
 )  # fmt: skip
 LONGEST = 1_000_000  # characters of a template: the longest published one has 20,000
+UNNAMED = "<template>"  # Jinja's name for the file of one that a loader gave
+UNQUOTED = str.maketrans("'\"", "\u2019\u201d")  # Jinja writes a template's name into code without escaping it
 PART, BUILT, TURN = "counted part", "weighed list", "turn"  # filters that no template can name
 
 
@@ -59,7 +61,7 @@ class Templates:
         with _sentences(file):
             if len(source) > LONGEST:
                 raise Exceeded(f"is longer than {LONGEST:,} characters")
-            code = environment.compile(source, file, file)
+            code = environment.compile(source, file.translate(UNQUOTED), file)
             return environment.template_class.from_code(environment, code, dict(environment.globals))
 
     def named(self, name: str) -> Template:
@@ -74,7 +76,8 @@ class Templates:
         Raises `TemplateFault`, and `TemplateRaised` where the template says itself that it will not.
         """
         self._environment.meter.start(characters)
-        with _sentences(template.name or "the template"):
+        file = template.name if template.filename in (None, UNNAMED) else template.filename
+        with _sentences(file or "the template"):
             return template.render(values)
 
 

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 
 from gemmalocal.cli.report import METRICS
+from gemmalocal.evaluation.calls import figures
 from gemmalocal.evaluation.conclude import repeats
 from gemmalocal.evaluation.metrics import NAMES, found, metric, normal
 from gemmalocal.evaluation.overlap import chrf, rouge_l
@@ -16,6 +17,8 @@ from tests.evaluation.goldens import FILE, TEXTS
 
 GOLDENS = json.loads(FILE.read_text())
 CALLS = '{"tool_calls": [{"type": "function", "function": {"name": "add", "arguments": "{\\"a\\": 1}"}}]}'
+FUNCTION_GEMMA = "<start_function_call>call:a{b:{c:<escape>}<escape>}}<end_function_call><start_function_response>"
+GEMMA_4 = 'I look.<|tool_call>call:a{b:{c:<|"|>}<|"|>}}<tool_call|>'
 LONG = "It is said that a long answer in prose has no single form, and this sentence is an example of one number {}."
 
 
@@ -28,6 +31,7 @@ LONG = "It is said that a long answer in prose has no single form, and this sent
         ("number", ["First 3 and 4, so the answer is 7.", "The answer is 12."]),
         ("json", ['{"a": 1}', '```json\n{"b": [1, 2]}\n```', "[]"]),
         ("tools", ['{"name": "add", "arguments": {"a": 1}}', '[{"name": "stop", "parameters": {}}]', CALLS]),
+        ("tools", ["I can say that I have no tool for this at all.", GEMMA_4, LONG]),
         ("json", ['{"name": "Ada", "born": 1815}', '{"name": "Bob", "arguments": 3}']),
         ("label", ["positive", "negative"] * 6),
         ("label", ["Positive", "positive.", "negative", "neutral"] * 5),
@@ -71,6 +75,12 @@ def test_the_metric_is_found(name: str, references: list[str]) -> None:
         ("tools", '{"name": "sum", "arguments": {"a": 1}}', '{"name": "add", "arguments": {"a": 1}}', False),
         ("tools", '{"name": "add"}', '{"name": "add", "arguments": {}}', False),
         ("tools", '[{"name": "a", "arguments": {}}, 3]', '{"name": "a", "arguments": {}}', False),
+        ("tools", "I will look.", "Hello!", True),
+        ("tools", '<tool_call>\n{"name": "a"}\n</tool_call>', "Hello!", False),
+        ("tools", "call:a{}", '<tool_call>\n{"name": "a"}\n</tool_call>', False),
+        ("tools", FUNCTION_GEMMA, '{"name": "a", "arguments": {"b": {"c": "}"}}}', True),
+        ("tools", GEMMA_4, FUNCTION_GEMMA, True),
+        ("tools", GEMMA_4[:-20], FUNCTION_GEMMA, False),
         ("tools", "[" * 100_000, '{"name": "a", "arguments": {}}', False),
         ("label", "The review is positive, I think.", "positive", True),
         ("label", "positive or negative", "positive", False),
@@ -90,6 +100,14 @@ def test_shares_beside_right_and_wrong() -> None:
     assert shares["valid JSON"]("{}", "") == 1
     assert shares["valid JSON"]("NaN", "") == 0
     assert not metric("auto", [LONG] * 3).decides
+
+
+def test_figures_of_calls() -> None:
+    one, other = '{"name": "a", "arguments": {"x": 1, "y": 2}}', '{"name": "a", "arguments": {"x": 1, "y": 3}}'
+    assert str(figures([one, other, "No.", one], [one, one, one, "Hi."])) == (
+        "1 of 3 calls exact, 2 name the right tools, arguments 50 % right; no call in 0 of 1 where none is due"
+    )
+    assert figures([], []).arguments == 1
 
 
 def test_rouge_and_chrf_are_those_of_their_libraries() -> None:

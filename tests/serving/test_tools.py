@@ -1,33 +1,33 @@
-"""What mlx-lm's engine says in tool calls and thoughts, as the protocol has them, by mlx-lm's own parser of Gemma 4."""
+"""What an engine says in tool calls and thoughts, as the protocol has them, for each grammar and any pieces."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+import pytest
 from mlx_lm import server
 from mlx_lm.generate import TextStateMachine
-from mlx_lm.tool_parsers import gemma4
 
 from gemmalocal.backends.mlx.mlx_lm_requests import ResponseSink
 from gemmalocal.serving.answers import Response
 from gemmalocal.serving.engine import GeneratedPiece, GenerationRequest, GenerationUpdate
 from gemmalocal.serving.requests import ChatRequest, parse
+from gemmalocal.tool_calls.grammars import FUNCTION_GEMMA, GEMMA_4, PLAIN, Grammar
 
 BODY = {"messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function", "function": {"name": "look"}}]}
-SAID = '<think>hm</think>I look.<tool_call>call:look{at:<|"|>the {sky}<|"|>}</tool_call><tool_call>nonsense</tool_call>'
+WORDS = {"at": "the {sky}", "deep": {"list": [1, "a, b"]}}
+SAID = {
+    FUNCTION_GEMMA: "call:look{at:<escape>the {sky}<escape>,deep:{list:[1,<escape>a, b<escape>]}}",
+    GEMMA_4: 'call:look{at:<|"|>the {sky}<|"|>,deep:{list:[1,<|"|>a, b<|"|>]}}',
+    PLAIN: '\n{"name": "look", "arguments": ' + json.dumps(WORDS) + "}\n",
+}
 
 
 def told(text: str, size: int) -> list[GenerationUpdate]:
-    """What the front is told of a text that comes in pieces."""
-    machine = TextStateMachine(
-        {
-            "normal": [("<think>", "reasoning"), ("<tool_call>", "tool")],
-            "reasoning": [("</think>", "normal")],
-            "tool": [("</tool_call>", "normal")],
-        }
-    )
-    context = server.GenerationContext(True, True, gemma4.parse_tool_call, machine, "normal", [1, 2, 3])
+    """What the front is told of a text that comes in pieces from mlx-lm's engine."""
+    machine = TextStateMachine({"normal": [("<think>", "reasoning")], "reasoning": [("</think>", "normal")]})
+    context = server.GenerationContext(True, False, None, machine, "normal", [1, 2, 3])
     news: list[GenerationUpdate] = []
     sink = ResponseSink(GenerationRequest(tools=parse(ChatRequest, BODY).asks()[0].tools), news.append, None, set())
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
@@ -37,17 +37,38 @@ def told(text: str, size: int) -> list[GenerationUpdate]:
     return news
 
 
-def test_calls_and_thoughts_are_apart_from_the_text() -> None:
-    for size in (1, 2, 3, 7, 1000):
-        begun, *pieces = told(SAID, size)
-        request = parse(ChatRequest, BODY)
-        answer = Response(request, request.asks(), "x", [""])
-        (choice,) = answer.choices
-        said = [choice.add(piece) for piece in pieces if isinstance(piece, GeneratedPiece)]
-        (whole,) = answer.full_response([said])["choices"]
-        message: dict[str, Any] = whole["message"]
-        assert whole["finish_reason"] == "tool_calls"
-        assert (message["content"], message["reasoning_content"]) == ("I look.", "hm")
-        (call,) = message["tool_calls"]
-        assert call["function"]["name"] == "look"
-        assert json.loads(call["function"]["arguments"]) == {"at": "the {sky}"}
+def answered(text: str, size: int, grammar: Grammar) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The whole choice, and the choices of its chunks."""
+    request = parse(ChatRequest, BODY)
+    response = Response(request, request.asks(), "x", [""], grammar)
+    (choice,) = response.choices
+    said = []
+    for piece in told(text, size):
+        if isinstance(piece, GeneratedPiece) and choice.finish is None:
+            said.append(choice.add(piece))
+    (whole,) = response.full_response([said])["choices"]
+    return whole, [response.chunk(choice, piece)["choices"][0] for piece in said]
+
+
+@pytest.mark.parametrize("grammar", SAID, ids=lambda grammar: grammar.name)
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
+def test_calls_and_thoughts_are_apart_from_the_text(grammar: Grammar, size: int) -> None:
+    call = f"{grammar.call_start}{SAID[grammar]}{grammar.call_end}"
+    end = grammar.answer_start + "response:" if grammar.within else ""
+    whole, chunks = answered(f"<think>hm</think>I look.{call}{call}{end}", size, grammar)
+    message: dict[str, Any] = whole["message"]
+    assert whole["finish_reason"] == "tool_calls"
+    assert (message["content"], message["reasoning_content"]) == ("I look.", "hm")
+    assert [made["function"]["name"] for made in message["tool_calls"]] == ["look"] * 2
+    assert all(json.loads(made["function"]["arguments"]) == WORDS for made in message["tool_calls"])
+    assert len({made["id"] for made in message["tool_calls"]}) == 2
+    deltas = [made for chunk in chunks for made in chunk["delta"].get("tool_calls", ())]
+    assert [made["index"] for made in deltas] == [0, 1]
+    assert chunks[-1]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("size", [1, 1000])
+def test_what_is_no_call_is_text(size: int) -> None:
+    broken = "A <start_function_call>nonsense<end_function_call> b <start_function_call>call:look{"
+    whole, _ = answered(broken, size, FUNCTION_GEMMA)
+    assert (whole["finish_reason"], whole["message"]["content"]) == ("stop", broken)

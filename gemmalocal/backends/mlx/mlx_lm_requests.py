@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
-import uuid
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -51,7 +49,6 @@ class ResponseSink:
         self.ended = False
         self._context: Any = None
         self._scores: tuple[Token, ...] = ()
-        self._calls = 0
         waiting.add(self)
 
     def end(self) -> None:
@@ -99,31 +96,18 @@ class ResponseSink:
     def _begin(self, context: Any) -> None:
         self._context = context
         self._machine = context.text_sm.make_state(context.initial_state)
-        self._state, self._tool = context.initial_state, ""
         if self.ended:
             context.stop()
         self._tell(Begun(len(context.prompt), self._scores))
 
     def _piece(self, response: Any) -> GeneratedPiece:
         parts = {"normal": "", "reasoning": ""}
-        calls: list[dict[str, Any]] = []
         for state, text in self._segments(response):
-            if self._state == "tool" and state != "tool":
-                calls += self._tool_calls()
-            if state == "tool":
-                self._tool += text
-            else:
-                parts[state] = parts.get(state, "") + text
-            self._state = state
-        finish = response.finish_reason
-        if finish and self._state == "tool":
-            calls += self._tool_calls()
-        if finish == "stop" and self._calls:
-            finish = "tool_calls"
+            parts[state] = parts.get(state, "") + text
         # The token that ends a turn is no text; those who score count it.
         hidden = response.finish_reason == "stop" and not self.ask.scores
         tokens = () if hidden or self.ask.top is None else (self._response_token(response),)
-        return GeneratedPiece(parts["normal"], parts["reasoning"], tuple(calls), tokens, 1, finish)
+        return GeneratedPiece(parts["normal"], parts["reasoning"], (), tokens, 1, response.finish_reason)
 
     def _segments(self, response: Any) -> list[tuple[str, str]]:
         """The text by what it is; control sequences are not in it."""
@@ -134,21 +118,6 @@ class ResponseSink:
             self._machine, segments = TextStateMachine.split(self._machine, response.text)
             return list(segments)
         return [*segments, (state, flushed)]
-
-    def _tool_calls(self) -> list[dict[str, Any]]:
-        """The calls in what was said to tools; what is no call is left out."""
-        text, self._tool = self._tool, ""
-        try:
-            parsed = self._context.tool_parser(text, self.ask.tools)
-        except (ValueError, LookupError, TypeError):
-            return []
-        calls = []
-        for call in parsed if isinstance(parsed, list) else [parsed]:
-            function = {"name": call["name"], "arguments": json.dumps(call["arguments"], ensure_ascii=False)}
-            name = call.get("id") or f"call_{uuid.uuid4().hex[:24]}"
-            calls.append({"index": self._calls, "id": name, "type": "function", "function": function})
-            self._calls += 1
-        return calls
 
     def _response_token(self, response: Any) -> Token:
         top = [self._token(likely["id"], likely["logprob"]) for likely in response.top_tokens]

@@ -21,9 +21,12 @@ from mlx_lm import server
 from mlx_lm.models.cache import LRUPromptCache
 
 from gemmalocal.backends.mlx import mlx_lm_requests
-from gemmalocal.data.tokenizer import TURN_ENDS
+from gemmalocal.data import tool_rows
+from gemmalocal.data.chat_template import ChatTemplate
+from gemmalocal.data.tokenizer import TURN_ENDS, TemplateRefused, Tokenizer
+from gemmalocal.errors import ModelError
 from gemmalocal.jobs import parent_pipe
-from gemmalocal.serving.engine import EngineLimits, GenerationRequest, GenerationUpdate
+from gemmalocal.serving.engine import EngineLimits, GenerationRequest, GenerationUpdate, Refused
 from gemmalocal.serving.front import Front
 from gemmalocal.serving.loopback import Listener
 from gemmalocal.serving.messages import folded
@@ -37,6 +40,7 @@ class OneModel(server.ModelProvider):
     """Gives the model of the arguments, whatever a request names; `limits` are those of it."""
 
     limits: EngineLimits
+    rendering: Tokenizer | None = None  # ours, for conversations with tools
 
     def load(self, model_path: str, adapter_path: str | None = None, draft_model_path: str | None = None) -> Any:
         """The one model and its tokenizer."""
@@ -46,12 +50,44 @@ class OneModel(server.ModelProvider):
         """Load it; Gemma's turns end answers, also where the base's configuration names the end of text alone."""
         super().load_default()
         vocabulary = self.tokenizer.get_vocab()
-        for end in TURN_ENDS:
+        self.rendering = _rendering(Path(self.cli_args.model), self.tokenizer.chat_template)
+        grammar = self.rendering.grammar if self.rendering else None
+        for end in (*TURN_ENDS, *([grammar.answer_start] if grammar and grammar.within else ())):
             if end in vocabulary:
                 self.tokenizer.add_eos_token(end)
         # As many ids as there are logits: mlx-lm's classes do not all say it.
         logits = self.model(mx.array([[next(iter(self.tokenizer.eos_token_ids))]])).shape[-1]
-        self.limits = EngineLimits(logits, _context_length(Path(self.cli_args.model)), self.tokenizer.has_tool_calling)
+        self.limits = EngineLimits(logits, _context_length(Path(self.cli_args.model)), grammar)
+
+
+def _rendering(folder: Path, template: Any) -> Tokenizer | None:
+    """Our tokenizer with the template that is served; None where that has no place for tools."""
+    if not isinstance(template, str):
+        return None
+    try:
+        tokenizer = Tokenizer(folder, template=ChatTemplate(template, "chat_template"))
+    except ModelError:
+        return None
+    return tokenizer if tokenizer.knows_tools and tokenizer.grammar else None
+
+
+class WithoutCalls:
+    """mlx-lm's tokenizer as one that knows no calls: these stay in the text, and the front reads them."""
+
+    has_tool_calling = False
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        grammar = (tokenizer.tool_call_start, tokenizer.tool_call_end)
+        self.structural_markers = [mark for mark in tokenizer.structural_markers or () if mark not in grammar]
+        self.response_transitions = {
+            state: [edge for edge in edges if edge[1] != "tool"]
+            for state, edges in tokenizer.response_transitions.items()
+            if state != "tool"
+        }
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._tokenizer, name)
 
 
 class PromptCache(LRUPromptCache):
@@ -99,8 +135,15 @@ class ServedGenerator(server.ResponseGenerator):
         self._failures = 0
         return tokenized
 
+    def _make_state_machine(self, model_key: Any, tokenizer: Any, stop_words: list[str]) -> Any:
+        return super()._make_state_machine(model_key, WithoutCalls(tokenizer), stop_words)
+
     def _rendered(self, tokenizer: Any, request: Any, args: Any) -> Any:
         """A template that takes no system's message gets it before the first user's, as rows are written for it."""
+        rendering = self.model_provider.rendering
+        if rendering is not None and (request.tools or any(turn["role"] == "tool" for turn in request.messages)):
+            ids = rendering.encode(_prompt(rendering, request.messages, request.tools or []))
+            return [*ids], [[*ids]], ["assistant"], "normal", None
         try:
             return super()._tokenize(tokenizer, request, args)
         except TemplateError:
@@ -119,6 +162,15 @@ class ServedGenerator(server.ResponseGenerator):
             sink.put(error)
             return
         super()._serve_single(request, stream)
+
+
+def _prompt(tokenizer: Tokenizer, messages: list[dict[str, Any]], tools: list[dict[str, Any]]) -> str:
+    """A conversation with tools as rows of it are written; raises `Refused`."""
+    try:
+        turns = tool_rows.linked(tool_rows.protocol_messages(messages))
+        return tokenizer.render(turns, ask=True, tools=json.dumps(tools, ensure_ascii=False) if tools else "")
+    except TemplateRefused as problem:
+        raise Refused(f"The conversation {problem}.", param="messages") from problem
 
 
 class MlxEngine:

@@ -1,0 +1,1 @@
+"""Calls of tools as models write them: grammars, and parsers that give the calls back."""
