@@ -61,8 +61,8 @@ LAYOUTS: dict[str, tuple[dict[str, Any], list[tuple[str, dict[str, Any]]], list[
                {"role": "tool", "content": "5"}, {"role": "tool", "tool_call_id": "z", "content": {"t": 5}}, ANSWER),
         MANY, ["5", '{"t": 5}'],
     ),
-    "function_call": (openai({"role": "assistant", "content": None, "function_call": {"name": "w", "arguments": "{}"}},
-                             {"role": "function", "name": "w", "content": "r"}, ANSWER), [("w", {})], ["r"]),
+    "function_call": (openai({"role": "assistant", "function_call": {"name": "w", "arguments": '{"c": "P"}'}},
+                             {"role": "function", "name": "w", "content": "r"}, ANSWER), MANY[:1], ["r"]),
     "llama_factory": (
         {"tools": json.dumps([W["function"]]), "conversations": [
             hermes("q", "human"), hermes('{"name": "w", "arguments": {"c": "P"}}', "function_call"),
