@@ -189,8 +189,10 @@ class Run(Handle):
     def export(self, to: str = "adapter", folder: str | Path | None = None, **details: Any) -> Exported:
         """Export it for other programs, and prove that the export kept what was learned.
 
-        `to` is adapter, mlx-adapter, merged, gguf or ollama; `details` are `type` of a GGUF, `dtype` and `bits` of
-        merged weights. Raises `RecipeError`, and what stops it.
+        `to` is adapter, mlx-adapter, gguf-adapter, merged, gguf or ollama; `details` are `type` of a GGUF, `dtype` and
+        `bits` of merged weights, `base` of a gguf-adapter (the GGUF that it will lie over).
+
+        Raises `RecipeError`, and what stops it.
         """
         names = [offer.name for offer in exports.OFFERS]
         if to not in names:
@@ -198,7 +200,7 @@ class Run(Handle):
         try:
             form = ExportForm(to, **details)
         except TypeError as error:
-            raise UsageFault("That is no detail of an export.", "There are type, dtype and bits.") from error
+            raise UsageFault("That is no detail of an export.", "There are type, dtype, bits and base.") from error
         return Exported(errands.waited(exports.start(self.folder, form, None if folder is None else Path(folder))))
 
     def plot(self) -> Any:

@@ -45,17 +45,30 @@ FORMS = [offer.name for offer in exports.OFFERS]
     type=click.Choice([str(bits) for bits in exports.BITS]),
     help="Quantize merged weights to this many bits, for MLX.",
 )
+@click.option(
+    "--base",
+    metavar="FILE",
+    help="For gguf-adapter: the GGUF of the base model, or Ollama's name of it. If left out: the file that the base "
+    "was imported from.",
+)
 @click.option("--folder", type=click.Path(file_okay=False), help="Where to. If left out: exports/ in the run's folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print the proof as one JSON object.")
 def export(
-    run: str, form: exports.Name, kind: str, dtype: str, quantize: str | None, folder: str | None, as_json: bool
+    run: str,
+    form: exports.Name,
+    kind: str,
+    dtype: str,
+    quantize: str | None,
+    base: str | None,
+    folder: str | None,
+    as_json: bool,
 ) -> int:
     """Export a run, and prove that it kept what it learned.
 
     RUN is its name. The export is loaded again, and its loss is measured on the run's held-out rows. If it kept less
     than 90 % of what the run gained, it is marked as failed.
     """
-    chosen = exports.ExportForm(form, dtype, int(quantize) if quantize else None, kind)
+    chosen = exports.ExportForm(form, dtype, int(quantize) if quantize else None, kind, base)
     code, report = follow_for_report(
         exports.start(history.find_run(run), chosen, None if folder is None else targets.resolved(folder))
     )

@@ -96,7 +96,7 @@ def _label(run: Path, form: str | None) -> str | None:
     if label is None:
         exported = exports.labels(run)
         has = f" It has: {', '.join(exported)}." if exported else ""
-        kind = form.partition("-")[0]
+        kind = exports.name_of(form)
         raise RecipeError(f"{run.name} has no export '{form}'.{has}", f"gemmalocal export {run.name} --to {kind}")
     return label
 

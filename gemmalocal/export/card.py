@@ -29,6 +29,8 @@ from transformers import AutoModelForCausalLM
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("{base}"), "PATH_OF_THIS_FOLDER")
 ```""",
     "mlx-adapter": "With mlx-lm: `mlx_lm.generate --model {base} --adapter-path PATH_OF_THIS_FOLDER --prompt ...`",
+    "gguf-adapter": """With llama.cpp, over a GGUF of {base}: `llama-cli -m BASE.gguf --lora {file}`.
+Ollama: name the base's file in the Modelfile's first line, then `ollama create NAME -f Modelfile`.""",
     "merged": """With transformers: `AutoModelForCausalLM.from_pretrained("PATH_OF_THIS_FOLDER")`.
 With mlx-lm: `mlx_lm.generate --model PATH_OF_THIS_FOLDER --prompt ...`""",
     "merged-quantized": "With mlx-lm: `mlx_lm.generate --model PATH_OF_THIS_FOLDER --prompt ...`",

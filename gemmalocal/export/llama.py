@@ -25,7 +25,7 @@ CONTEXT = 8192  # tokens
 PROMPTS_MIB = 1024  # of memory for the prompts of earlier requests; llama.cpp's own is 8192
 
 
-def parameters(file: str, name: str, template: str) -> Any:
+def parameters(file: str, name: str, template: str, adapter: str = "") -> Any:
     """xllamacpp's settings: one slot with `CONTEXT` tokens, on a free port of the loopback.
 
     The keys and values of a whole context are allocated when the model is loaded, by default the model's longest: 11 GB
@@ -38,6 +38,7 @@ def parameters(file: str, name: str, template: str) -> Any:
 
     settings = xllamacpp.CommonParams()
     settings.model.path, settings.model_alias = file, {name}
+    settings.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(adapter, 1.0)] if adapter else []
     settings.hostnames, settings.port = ["127.0.0.1"], 0
     settings.n_ctx, settings.n_parallel, settings.cache_ram_mib = CONTEXT, 1, PROMPTS_MIB
     settings.prefill_assistant = False  # an answer is a new turn, also after one of the assistant's
@@ -74,7 +75,7 @@ def main() -> None:
     import xllamacpp
 
     try:
-        server = xllamacpp.Server(parameters(settings["file"], settings["name"], settings["template"]))
+        server = xllamacpp.Server(parameters(**{key: settings[key] for key in ("file", "name", "template", "adapter")}))
     except RuntimeError:  # "please check the input params": llama.cpp has logged the cause before
         sys.exit(1)
     address = urlsplit(server.listening_address)

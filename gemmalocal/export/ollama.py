@@ -137,13 +137,21 @@ def _quoted(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def modelfile(file: str, template: str, tokenizer: Tokenizer, licence: Licence, parameters: Mapping[str, Any]) -> str:
+def modelfile(
+    weights: str,
+    template: str,
+    tokenizer: Tokenizer,
+    licence: Licence,
+    parameters: Mapping[str, Any],
+    adapter: str | None = None,
+) -> str:
     """The Modelfile's text: weights, template, stop texts, `parameters` (Ollama's names to values), licence.
 
-    `file` is the GGUF's name beside it. Raises `ModelError` for a text that a Modelfile cannot quote.
+    `weights` is a GGUF's path (`./x.gguf` beside it) or a model's name in Ollama, `adapter` one's that lies over it.
+    Raises `ModelError` for a text that a Modelfile cannot quote.
     """
     stops = sorted(tokenizer.decode([end], special=True) for end in tokenizer.stop_ids)
-    lines = [f"FROM ./{file}", f"TEMPLATE {_long(template)}"]
+    lines = [f"FROM {weights}", *([f"ADAPTER {adapter}"] if adapter else []), f"TEMPLATE {_long(template)}"]
     lines += [f"PARAMETER stop {_short(stop)}" for stop in stops if stop]
     lines += [f"PARAMETER {key} {value}" for key, value in parameters.items()]
     lines.append(f"LICENSE {_long(licence.notice)}")

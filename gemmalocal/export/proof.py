@@ -17,6 +17,7 @@ REMEDIES = {  # by a form's label; those of GGUF's types with fewer bits are com
     "gguf-F16": "Take --type BF16, which holds larger numbers, or export it as merged with --dtype float32.",
     "gguf-BF16": "Take --type F16, which keeps more digits, or export it as merged with --dtype float32.",
     "adapter": "Export it again; if that does not help, the base is not the one that it was trained on.",
+    "gguf-adapter": "The base's file is not the model that was trained on, or not nearly: name another (--base).",
     "mlx-adapter": "mlx-lm computes this model otherwise than it was trained; export it as merged.",
 }
 

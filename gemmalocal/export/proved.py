@@ -58,10 +58,9 @@ def _cut(folder: Path) -> str | None:
 
 
 def _not_whole(run: Path, folder: Path, problem: str) -> GemmalocalError:
-    name = folder.name if folder.name.endswith("adapter") else folder.name.partition("-")[0]
     return GemmalocalError(
         f"The export {folder.name} of {run.name} is not whole: {problem}.",
-        f"Make it again: gemmalocal export {run.name} --to {name}",
+        f"Make it again: gemmalocal export {run.name} --to {exports.name_of(folder.name)}",
     )
 
 
@@ -69,10 +68,9 @@ def missing(run: Path, form: str) -> RecipeError:
     """What to say where `find` found nothing."""
     exported = exports.labels(run)
     existing = f" It has: {', '.join(exported)}." if exported else ""
-    kind = form.partition("-")[0]
     return RecipeError(
         f"{run.name} has no export '{form}' of what it made last.{existing}",
-        f"Make it: gemmalocal export {run.name} --to {kind}",
+        f"Make it: gemmalocal export {run.name} --to {exports.name_of(form)}",
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -20,6 +21,7 @@ NEVER = ("job.json", "events.jsonl", "inbox.jsonl", "provenance.json")
 BASES = ("base_model_name_or_path", "_name_or_path", "model")  # keys of a configuration that may hold a folder
 TEXTS = ("*config.json", "proof.json", "README.md", "Modelfile", "*.svg", "*.jinja")  # read for folders of this machine
 FOLDER_PLACEHOLDER = "PATH_OF_THIS_FOLDER"  # what a card says where its reader puts a name
+FROM_FOLDER = re.compile(r"^(FROM )/.*/")  # of the base's file, which stays here
 # Both licences want it told that files were modified; the notice itself goes with every copy.
 MODIFIED = "This is a modified version: it was tuned with gemmalocal."
 
@@ -70,6 +72,8 @@ def _is_paper(path: Path) -> bool:
 def _as_published(path: Path, name: str) -> Path | bytes:
     if path.name == "README.md":
         return path.read_text(encoding="utf-8").replace(FOLDER_PLACEHOLDER, name).encode()
+    if path.name == "Modelfile":
+        return FROM_FOLDER.sub(r"\1./", path.read_text(encoding="utf-8")).encode()
     if fnmatch(path.name, "*config.json"):
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         folder_keys = [key for key in BASES if str(config.get(key) or "").startswith(("/", "~"))]

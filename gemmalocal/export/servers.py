@@ -77,12 +77,15 @@ def mlx(model: Path, adapter: Path | None, name: str, template: str, host: str, 
     return Server("gemmalocal.backends.mlx.serve", arguments, log)
 
 
-def llama(file: Path, name: str, template: str, host: str, port: int, log: Path) -> Server:
-    """Start llama.cpp's server on a GGUF file, by xllamacpp; raises `BackendUnavailable` without that.
+def llama(file: Path, name: str, template: str, host: str, port: int, log: Path, adapter: Path | None = None) -> Server:
+    """Start llama.cpp's server on a GGUF file, with an adapter's over it, by xllamacpp.
+
+    Raises `BackendUnavailable` without that.
 
     One request at a time, of up to 8192 tokens (`gemmalocal.export.llama` says why). `name` and `template` as for mlx.
     """
     if util.find_spec("xllamacpp") is None:
         raise BackendUnavailable("A GGUF is served by llama.cpp.", "pip install xllamacpp")
     settings = {"file": str(file), "name": name, "template": template, "host": host, "port": port}
+    settings["adapter"] = str(adapter or "")
     return Server("gemmalocal.export.llama", [json.dumps(settings)], log)

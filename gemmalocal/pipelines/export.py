@@ -11,7 +11,7 @@ from typing import Any
 from gemmalocal.backends import convert_adapter, open_backend
 from gemmalocal.data import chat_template
 from gemmalocal.errors import GemmalocalError, ModelError
-from gemmalocal.export import forms, gguf_write, ollama
+from gemmalocal.export import forms, gguf_adapter, gguf_write, llama_reader, ollama
 from gemmalocal.export.card import card
 from gemmalocal.export.curve import curve
 from gemmalocal.export.gguf_write import Plan
@@ -25,6 +25,7 @@ from gemmalocal.pipelines.shared.export_proof import prove
 from gemmalocal.pipelines.shared.run_source import open_run
 from gemmalocal.planning import hardware, throughput
 from gemmalocal.records import Tell
+from gemmalocal.weights import gguf_place
 from gemmalocal.weights.tensors import Tensor
 from gemmalocal.workspace import exports
 from gemmalocal.workspace.exports import ExportForm
@@ -34,10 +35,14 @@ BYTES_PER_SECOND = 100e6  # that writing and reading again manage, roughly
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """`spec`: run (its folder), form, and that form's details; into exports/ of the run, unless `to` names a folder."""
-    form = exports.checked_form(ExportForm(spec["form"], spec["dtype"], spec["bits"], spec["type"]))
+    form = exports.checked_form(ExportForm(spec["form"], spec["dtype"], spec["bits"], spec["type"], spec.get("base")))
     try:
         yield Stage("finding the model")
         finished = yield from in_background(lambda tell: open_run(Path(spec["run"]), tell), commands)
+        base_file: Path | None = None
+        if form.name == "gguf-adapter":
+            base_file = yield from in_background(lambda tell: _base_file(form, finished, tell), commands)
+            yield from map(Notice, _about_base(base_file))
         target = exports.target(spec, form.label)
         target.parent.mkdir(parents=True, exist_ok=True)
         model_tensors = finished.tensors() if form.of_weights else []
@@ -50,9 +55,11 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             yield Notice(f"{count} tensors as {stored_as.name}: their rows do not fit {preferred.name}")
         with atomic.new_folder(target, targets.replaceable) as aside:
             yield Stage(f"writing {form.label}")
-            yield from in_background(lambda tell: _write(form, finished, plan or model_tensors, aside, tell), commands)
+            yield from in_background(
+                lambda tell: _write(form, finished, plan or model_tensors, aside, tell, base_file), commands
+            )
             yield Stage("reading it again, for the proof")
-            proof = yield from in_background(lambda tell: prove(form, finished, aside, tell), commands)
+            proof = yield from in_background(lambda tell: prove(form, finished, aside, tell, base_file), commands)
             (aside / exports.PROOF).write_text(json.dumps(proof.as_dict(), indent=2, ensure_ascii=False), "utf-8")
             state = history.read(finished.run)
             (aside / "losses.svg").write_text(curve(state), encoding="utf-8")
@@ -79,7 +86,32 @@ def _time(run: Path, needed: int) -> str:
     return throughput.duration(max(1.0, 3 * needed / BYTES_PER_SECOND + proof))
 
 
-def _write(form: ExportForm, finished: FinishedRun, content: Plan | Sequence[Tensor], aside: Path, tell: Tell) -> None:
+def _base_file(form: ExportForm, finished: FinishedRun, tell: Tell) -> Path | None:
+    """The GGUF that the adapter will lie over; raises `ModelError` for one of another kind of model."""
+    adapter = _adapter(finished)
+    gguf_adapter.check(adapter, finished.base)
+    file = gguf_place.named(form.base) if form.base else gguf_place.origin(finished.base, tell)
+    if file is not None:
+        gguf_adapter.check_base(file, finished.base)
+    return file
+
+
+def _about_base(file: Path | None) -> Iterator[str]:
+    """What a person must know of the base that an adapter will lie over."""
+    if file is None:
+        yield "no GGUF of the base is known here: name yours (--base), and the proof is held over it"
+    elif not llama_reader.installed():
+        yield "llama.cpp is not installed (pip install xllamacpp): the engine reads the file again in its place"
+
+
+def _write(
+    form: ExportForm,
+    finished: FinishedRun,
+    content: Plan | Sequence[Tensor],
+    aside: Path,
+    tell: Tell,
+    base_file: Path | None = None,
+) -> None:
     """`content` is a GGUF's plan, or the tensors of another form."""
     if isinstance(content, Plan):
         tokenizer = finished.tokenizer
@@ -87,11 +119,13 @@ def _write(form: ExportForm, finished: FinishedRun, content: Plan | Sequence[Ten
         template = ollama.template(tokenizer, finished.layout(tokenizer)) if form.name == "ollama" else ""
         file = forms.write_gguf(aside, finished.model_folder, content, finished.run.name, tell, finished.chat_template)
         if form.name == "ollama":
-            text = ollama.modelfile(file.name, template, tokenizer, finished.licence, {"temperature": 0.7})
+            text = ollama.modelfile(f"./{file.name}", template, tokenizer, finished.licence, {"temperature": 0.7})
             (aside / "Modelfile").write_text(text, encoding="utf-8")
     elif form.name == "adapter":
         for path in _adapter(finished).iterdir():
             shutil.copyfile(path, aside / path.name)
+    elif form.name == "gguf-adapter":
+        gguf_adapter.deliver(finished, _adapter(finished), form.base, base_file, aside, tell)
     elif form.name == "mlx-adapter":
         config = json.loads((finished.base / "config.json").read_text(encoding="utf-8"))
         convert_adapter.to_mlx(_adapter(finished), config, aside)

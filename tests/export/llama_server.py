@@ -11,10 +11,11 @@ import xllamacpp
 
 
 class LlamaServer:
-    """One model on a port of this machine; it ends with the object."""
+    """One model, with an adapter over it if given, on a port of this machine; it ends with the object."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, adapter: Path | None = None) -> None:
         settings = xllamacpp.CommonParams()
+        settings.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)] if adapter else []
         settings.model.path, settings.n_ctx, settings.cpuparams.n_threads, settings.verbosity = str(file), 256, 1, 0
         settings.use_jinja = True
         self._server = xllamacpp.Server(settings)

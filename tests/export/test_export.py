@@ -67,12 +67,20 @@ def exported(home: Path, *words: str, name: str = "tune") -> tuple[Path, dict[st
     done = run("export", name, "--json", *words, home=home)
     assert done.returncode == 0, done.stderr
     report: dict[str, Any] = json.loads(done.stdout)
-    return Path(report["path"]), report
+    return Path(report["path"]), {**report, "told": done.stderr}
 
 
 @pytest.mark.parametrize(
     "words",
-    [["adapter"], ["mlx-adapter"], ["merged"], ["merged", "--quantize", "8"], ["gguf"], ["ollama", "--type", "F16"]],
+    [
+        ["adapter"],
+        ["mlx-adapter"],
+        ["gguf-adapter"],
+        ["merged"],
+        ["merged", "--quantize", "8"],
+        ["gguf"],
+        ["ollama", "--type", "F16"],
+    ],
     ids=lambda words: "-".join(words).replace("--", ""),
 )
 def test_every_form_keeps_the_tune_and_says_so(home: Path, words: list[str]) -> None:
@@ -91,11 +99,29 @@ def test_every_form_keeps_the_tune_and_says_so(home: Path, words: list[str]) -> 
     if words[0] == "mlx-adapter":
         assert report["reader"] == "the adapter over its base, by mlx-lm itself"
         assert "--adapter-path" in card
+    if words[0] == "gguf-adapter":
+        assert report["reader"].startswith("the adapter of the GGUF over its base")
+        assert "no GGUF of the base is known here" in report["told"]
     if words[0] == "ollama":
         (file,) = folder.glob("*.gguf")
         written = (folder / "Modelfile").read_text()
         assert f"FROM ./{file.name}" in written
         assert "Gemma Terms of Use" in written
+
+
+def test_an_adapter_as_gguf_is_proved_by_llama_cpp_over_the_bases_file(home: Path, tiny: Path) -> None:
+    base = home / "base.gguf"
+    gguf_write.write(base, tiny, gguf_write.plan(tiny, merge.merged(tiny, None), "Q8_0"), "b", lambda *what: None)
+    folder, report = exported(home, "--to", "gguf-adapter", "--base", str(base))
+    assert report["reader"] == "the adapter over base.gguf, by llama.cpp"
+    assert report["kept"] > 0.97
+    assert report["carried"] == pytest.approx(1, abs=0.1)
+    (file,) = folder.glob("*.gguf")
+    lines = (folder / "Modelfile").read_text().splitlines()
+    assert lines[:2] == [f"FROM {base}", f"ADAPTER ./{file.name}"]
+    refused = run("export", "tune", "--to", "gguf", "--base", str(base), home=home)
+    assert refused.returncode == 2
+    assert "--base is for gguf-adapter" in refused.stderr
 
 
 @pytest.mark.parametrize("method", ["lora", "dora"])

@@ -74,7 +74,7 @@ def read_back(modelfile: str) -> str:
 def test_go_says_what_the_models_own_template_says(own: str, thinking: bool, tiny: Path, tmp_path: Path) -> None:
     assert len(CONVERSATIONS) >= 30
     tokenizer = speaking(tiny, tmp_path, own, thinking)
-    written = ollama.modelfile("x.gguf", ollama.template(tokenizer, CHAT), tokenizer, GEMMA_TERMS, {})
+    written = ollama.modelfile("./x.gguf", ollama.template(tokenizer, CHAT), tokenizer, GEMMA_TERMS, {})
     template = read_back(written)
     assert template == ollama.template(tokenizer, CHAT)
     for messages in CONVERSATIONS:
@@ -99,7 +99,7 @@ MARKS = ('"""', "{{ .System }}", "{{- end -}}", "}}", '"', "\\", "`", "\\n", "é
 def test_no_mark_is_taken_for_an_action_or_ends_the_quotes(mark: str, tiny: Path, tmp_path: Path) -> None:
     own = TURNS.replace("<start_of_turn>", "{{ mark }}").replace("<end_of_turn>", "{{ mark }}")
     tokenizer = speaking(tiny, tmp_path, "{% set mark = " + json.dumps(mark, ensure_ascii=False) + " %}" + own)
-    template = read_back(ollama.modelfile("x", ollama.template(tokenizer, CHAT), tokenizer, GEMMA_TERMS, {}))
+    template = read_back(ollama.modelfile("./x", ollama.template(tokenizer, CHAT), tokenizer, GEMMA_TERMS, {}))
     messages = [Message("system", "s"), Message("user", "a"), Message("assistant", "b"), Message("user", "c")]
     assert mark + "user\ns" in tokenizer.render(messages, ask=True)
     assert tokenizer.bos + filled(template, messages, tmp_path) == tokenizer.render(messages, ask=True)
@@ -134,7 +134,9 @@ def test_a_template_that_gos_cannot_follow_is_refused(own: str, tiny: Path, tmp_
 def test_the_licence_is_the_bases(model_type: str, known: object, tiny: Path, tmp_path: Path) -> None:
     found = licence(model_type)
     assert found is known
-    written = ollama.modelfile("x.gguf", "{{ .Prompt }}", speaking(tiny, tmp_path, TURNS), found, {"temperature": 0.7})
+    written = ollama.modelfile(
+        "./x.gguf", "{{ .Prompt }}", speaking(tiny, tmp_path, TURNS), found, {"temperature": 0.7}
+    )
     assert written.startswith("FROM ./x.gguf\n")
     assert 'PARAMETER stop "<end_of_turn>"\n' in written
     assert 'PARAMETER stop "<eos>"\n' in written
@@ -145,6 +147,6 @@ def test_the_licence_is_the_bases(model_type: str, known: object, tiny: Path, tm
 def test_what_would_end_the_modelfiles_quotes_is_refused(text: str, tiny: Path, tmp_path: Path) -> None:
     tokenizer = speaking(tiny, tmp_path, TURNS)
     with pytest.raises(ModelError, match="cannot quote"):
-        ollama.modelfile("x.gguf", text, tokenizer, GEMMA_TERMS, {})
+        ollama.modelfile("./x.gguf", text, tokenizer, GEMMA_TERMS, {})
     with pytest.raises(ModelError, match="cannot quote"):
-        ollama.modelfile("x.gguf", "{{ .Prompt }}", tokenizer, Licence("x", "x", text), {})
+        ollama.modelfile("./x.gguf", "{{ .Prompt }}", tokenizer, Licence("x", "x", text), {})

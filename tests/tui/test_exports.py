@@ -35,7 +35,7 @@ async def test_export_by_keys_and_find_it_again(recipe_path: Path) -> None:
         await pilot.press("e")
         listed = app.screen.query_one(ExportList)
         await until(pilot, lambda: listed.option_count == len(exports.OFFERS))
-        await pilot.press("down", "down", "right", "right")
+        await pilot.press("down", "down", "down", "right", "right")
         assert "merged-float32" in about(app)
         await pilot.press("enter")
         await until(pilot, lambda: exports.of_run(paths.runs() / "tiny"))
@@ -45,7 +45,7 @@ async def test_export_by_keys_and_find_it_again(recipe_path: Path) -> None:
         listed = app.screen.query_one(ExportList)
         await until(pilot, lambda: listed.option_count)
         assert listed.option_count == len(exports.OFFERS)  # each export once: with its form
-        await pilot.press("down", "down")
+        await pilot.press("down", "down", "down")
         await until(pilot, lambda: "held-out loss" in about(app))
         (made,) = exports.of_run(paths.runs() / "tiny")
         assert made.proof is not None

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,8 @@ from gemmalocal.data.token_store import Examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine import loop, shares
 from gemmalocal.errors import BackendUnavailable, ModelError, OutOfMemory
+from gemmalocal.export import gguf_adapter, llama_reader
+from gemmalocal.export.llama_reader import LlamaReader
 from gemmalocal.export.proof import Proof, ProofAnswer
 from gemmalocal.export.source import FinishedRun
 from gemmalocal.files import staging
@@ -62,18 +64,22 @@ class RunReference:
     tuned: ProofMeasurement
 
 
-def prove(form: ExportForm, finished: FinishedRun, folder: Path, tell: Tell) -> Proof:
-    """The proof of the export in `folder`; it is read by the other engine where that is possible and installed."""
+def prove(form: ExportForm, finished: FinishedRun, folder: Path, tell: Tell, base_file: Path | None = None) -> Proof:
+    """The proof of the export in `folder`; it is read by the other engine where that is possible and installed.
+
+    A gguf-adapter is read by llama.cpp over `base_file`, where both are here.
+    """
     tell("asking the run", 0, 3)
-    reference = ask_run(finished)
+    by_llama = base_file is not None and llama_reader.installed()
+    reference = ask_run(finished, llama_reader.MOST_TOKENS if by_llama else None)
     tell("asking the export", 1, 3)
-    proof = ask_export(form, finished, folder, reference)
+    proof = ask_export(form, finished, folder, reference, base_file)
     tell("asking the export", 3, 3)
     return proof
 
 
-def ask_run(finished: FinishedRun) -> RunReference:
-    """What the base and the tuned model of a run answer, to hold an export against.
+def ask_run(finished: FinishedRun, most_tokens: int | None = None) -> RunReference:
+    """What the base and the tuned model of a run answer, to hold an export against: of about `most_tokens`, if given.
 
     The engine that trained it asks. Raises `ModelError` for a run whose rows are gone, `DatasetError` for damaged ones.
     """
@@ -83,6 +89,7 @@ def ask_run(finished: FinishedRun) -> RunReference:
         raise token_store.damaged_store(damage)
     train, held_out, _ = token_store.load(finished.run / "examples")
     rows = _wanted(held_out.spaced(finished.recipe.train.evaluation_rows) if len(held_out) else train[: shares.ROWS])
+    rows = _spaced(rows, most_tokens) if most_tokens else rows
     questions = ProofQuestions(
         rows, [_prompt(rows[index]) for index in range(min(PROMPTS, len(rows)))], finished.tokenizer
     )
@@ -103,9 +110,24 @@ def _wanted(rows: Examples) -> Sequence[Example]:
     return rows if rows.labels is None else [rows[int(place)] for place in np.flatnonzero(rows.labels)]
 
 
-def ask_export(form: ExportForm, finished: FinishedRun, folder: Path, reference: RunReference) -> Proof:
+def _spaced(rows: Sequence[Example], most_tokens: int) -> Sequence[Example]:
+    """Evenly spaced ones of rows, with about so many supervised tokens; never fewer than are prompts."""
+    every = -(-sum(int(np.count_nonzero(row.weights[1:])) for row in rows) // most_tokens)
+    return [rows[place] for place in range(0, len(rows), max(1, min(every, len(rows) // PROMPTS)))]
+
+
+def ask_export(
+    form: ExportForm, finished: FinishedRun, folder: Path, reference: RunReference, base_file: Path | None = None
+) -> Proof:
     """Ask the export in `folder` what its run was asked; the proof has losses in nats a token."""
-    engine, loaded_as, exported = _read_again(form, finished, folder, _training_engine(finished), reference.questions)
+    if form.name == "gguf-adapter":
+        engine, loaded_as, exported = _read_gguf_adapter(finished, folder, base_file, reference.questions)
+        reference = _as_log_probabilities(reference)
+        exported = replace(exported, logits=[_normalized(logits) for logits in exported.logits])
+    else:
+        engine, loaded_as, exported = _read_again(
+            form, finished, folder, _training_engine(finished), reference.questions
+        )
     tuned, tokens = reference.tuned, reference.tuned.tokens
     texts = zip(reference.questions.prompts, tuned.answers, exported.answers, strict=True)
     differences = [
@@ -163,6 +185,39 @@ def _read_again(
         gguf_file.to_folder(file, opened, lambda *progress: None, {})
         engine, trainer = _opened(engines, opened, plain)
         return engine, "the GGUF, dequantized by gguf", _measure(questions, finished.recipe, trainer)
+
+
+def _read_gguf_adapter(
+    finished: FinishedRun, folder: Path, base_file: Path | None, questions: ProofQuestions
+) -> tuple[str, str, ProofMeasurement]:
+    """By llama.cpp over the base's own file; else by an engine over the base's folder."""
+    with staging.folder(folder / "again") as scratch:
+        file = next(folder.glob("*.gguf"))
+        if base_file is not None and llama_reader.installed():
+            context = max(
+                *(len(row.ids) for row in questions.rows), *(len(prompt) + ANSWER for prompt in questions.prompts)
+            )
+            with closing(LlamaReader(base_file, file, context, scratch)) as reader:
+                return "llama.cpp", f"the adapter over {base_file.name}", _measure(questions, finished.recipe, reader)
+        adapter = gguf_adapter.to_peft(file, finished.recipe.model, scratch / "adapter")
+        recipe = _recipe(finished.recipe, finished.recipe.quantize)
+        others = [name for name in BACKENDS if name != _training_engine(finished) and installed(name)]
+        engine, trainer = _opened([*others, _training_engine(finished)], finished.base, recipe)
+        trainer.load(adapter)
+        return engine, "the adapter of the GGUF over its base", _measure(questions, finished.recipe, trainer)
+
+
+def _as_log_probabilities(reference: RunReference) -> RunReference:
+    """llama.cpp tells nothing else, and models that differ by a constant in their logits say the same."""
+    tuned = replace(reference.tuned, logits=[_normalized(logits) for logits in reference.tuned.logits])
+    return replace(reference, tuned=tuned, base_logits=[_normalized(logits) for logits in reference.base_logits])
+
+
+def _normalized(logits: Logits) -> Logits:
+    """(vocabulary,) to log-probabilities."""
+    above = logits - logits.max()
+    normalized: Logits = above - np.log(np.exp(above.astype(np.float64)).sum()).astype(np.float32)
+    return normalized
 
 
 def _opened(engines: Sequence[str], folder: Path, recipe: Recipe) -> tuple[str, Trainer]:

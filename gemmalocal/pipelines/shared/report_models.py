@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from gemmalocal.backends import convert_adapter, peft_adapter
 from gemmalocal.engine.generation import ChatModel
 from gemmalocal.errors import GemmalocalError, RecipeError
-from gemmalocal.export import proved
+from gemmalocal.export import gguf_adapter, proved
 from gemmalocal.files import hashes
 from gemmalocal.files.manifest import sha256
 from gemmalocal.jobs import history
@@ -153,6 +153,9 @@ def _exported(run: Path, recipe: Recipe, form: str, scratch: Path) -> Named:
     if folder is None:
         raise proved.missing(run, form)
     name = f"{run.name} as {folder.name}"
+    if folder.name == "gguf-adapter":
+        readable = gguf_adapter.to_peft(next(folder.glob("*.gguf")), recipe.model, scratch / "adapter")
+        return Named(name, {"run": str(run), "adapter": str(readable)}, folder)
     if folder.name.endswith("adapter"):
         readable = _as_peft(folder, recipe, scratch / "adapter")
         return Named(name, {"run": str(run), "adapter": str(readable)}, folder)
