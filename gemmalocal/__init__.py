@@ -17,6 +17,7 @@ laws, and the way of a row and of a key press.
     weights/    a model's name     -> a folder of weights
     data/       rows               -> records -> examples (ids, weights) -> micro-batches
     serving/    OpenAI's protocol  -> questions to an engine, and its answers
+    tracking/   a run's events     -> TensorBoard, Weights & Biases, Trackio, MLflow
     backends/   batches or ids     -> numbers, ids, adapter folders   (mlx/ and torch/, equal siblings)
     engine/     a trainer, batches -> events
     export/     a base, a result   -> folders and files for other programs; the proof

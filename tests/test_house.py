@@ -18,6 +18,7 @@ ROOT = Path(__file__).parent.parent
 EVERY_COMMAND = "from gemmalocal.cli import group\nfor name in group.list_commands(None): group.get_command(None, name)"
 ERRORS = {name for name, kind in vars(errors).items() if isinstance(kind, type)} - {"OutputUnwanted"}  # is not told
 HEAVY = {"mlx", "mlx_lm", "torch", "transformers", "numpy", "tokenizers", "datasets", "pydantic"}
+HEAVY |= {"tensorboard", "wandb", "trackio", "mlflow"}
 
 
 def loaded_by(code: str) -> set[str]:
@@ -33,6 +34,14 @@ FROM_PYTHON = "import gemmalocal\nfor name in gemmalocal.__all__: getattr(gemmal
 @pytest.mark.parametrize("code", ["import tui.app", EVERY_COMMAND, "import gemmalocal.jobs.history", FROM_PYTHON])
 def test_watchers_load_nothing_heavy(code: str) -> None:
     assert not loaded_by(code) & HEAVY
+
+
+def test_to_import_gemmalocal_is_to_import_nearly_nothing() -> None:
+    """Modules are counted, which no busy machine changes; `benchmarks.import_time` measures the time."""
+    counted = "import sys\nbare = set(sys.modules)\n{}\nprint(len(set(sys.modules) - bare))"
+    for code, most in (("import gemmalocal", 40), (FROM_PYTHON, 200)):
+        script = [sys.executable, "-c", counted.format(code)]
+        assert int(subprocess.run(script, capture_output=True, check=True, cwd=ROOT).stdout) <= most
 
 
 def test_the_backend_does_arrive_when_asked_for() -> None:

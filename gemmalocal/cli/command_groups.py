@@ -21,6 +21,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {  # by group and name: the modu
         "report": ("report", "Say whether a run helped, on one page."),
         "runs": ("runs", "List the runs, the newest first."),
         "watch": ("runs", "Watch a run, from its beginning to its end."),
+        "track": ("track", "Show a run in TensorBoard, Weights & Biases, Trackio or MLflow."),
         "trash": ("trash", "See what was deleted, and take it back."),
         "log": ("runs", "Print what a run and its libraries wrote."),
     },

@@ -28,7 +28,7 @@ from gemmalocal.planning import macos, model_sizes
 from gemmalocal.recipe.schedule_remarks import schedule_remarks
 from gemmalocal.recipe.schema import Recipe, TrainSpec
 from gemmalocal.records import Message
-from gemmalocal.workspace import reports
+from gemmalocal.workspace import reports, trackings
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
@@ -45,6 +45,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     yield from prepare(recipe, prepared, directory / "examples")
     if group.rank == 0:
         wait(group)  # the others are in `led`
+        yield from map(Notice, trackings.start_beside(directory, recipe.track))
     yield Stage("loading the weights")
     together = judged_together(prepared.train, backend.shapes())
     own_budget = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend, before, together)

@@ -331,6 +331,10 @@ class Recipe(RecipeSection):
     train: TrainSpec
     samples: SampleSpec = Field(default_factory=SampleSpec)
     report: ReportSpec = Field(default_factory=ReportSpec)
+    track: list[Literal["tensorboard", "wandb", "trackio", "mlflow"]] = Field(
+        default_factory=list,
+        description="Trackers that are told of the run as it goes on, each by a process of its own.",
+    )
 
     @property
     def bits(self) -> int | None:
