@@ -27,7 +27,7 @@ def standing(state: JobState, stopping: bool = False) -> str:
     parts = [f"{sign} {'stopping' if stopping else 'starting' if _starts(state) else word}"]
     if state.steps:
         last = state.steps[-1]
-        parts.append(f"step {last.step:>{len(str(last.steps))},} / {last.steps:,}")
+        parts.append(f"step {last.step:>{len(str(last.steps))},} / {last.in_all}")
         if state.status == "live" and last.step < last.steps and not stopping:
             parts.append(f"{throughput.duration(throughput.seconds_left(state.steps)):>6} left")
     return "   ".join(parts)

@@ -90,7 +90,7 @@ RECIPE = [
     Part(
         "train",
         TrainSpec,
-        "How it is trained. Give either `steps` or `epochs`.",
+        "How it is trained. Give one of `steps`, `epochs` and `minutes`.",
         "model: gemma-3-270m-demo\ndata: {path: rows.jsonl}\n"
         "train:\n  epochs: 3\n  batch_size: 2\n  accumulation: 4\n  learning_rate: 1e-4\n  early_stop: 5\n",
     ),

@@ -33,7 +33,7 @@ def of_job(name: str, state: JobState) -> str:
         rows[state.progress.what] = f"{state.progress.done} of {state.progress.total}"
     if state.steps:
         last = state.steps[-1]
-        rows |= {"step": f"{last.step} of {last.steps}", "loss": f"{last.loss:.4f}"}
+        rows |= {"step": f"{last.step} of {last.in_all}", "loss": f"{last.loss:.4f}"}
         rows["left"] = throughput.duration(throughput.seconds_left(state.steps)) if state.alive else ""
     if state.best:
         rows["held-out loss"] = f"{state.evaluations[0].loss:.4f} → {state.best.loss:.4f} (step {state.best.step})"

@@ -75,5 +75,5 @@ def line(event: Event) -> str:
             return f"held-out loss at step {event.step}: {event.loss:.4f}{told and f'; {told}'}"
         case Step() if event.step % LINES == 0 or event.step in (1, event.steps):
             left = throughput.duration(throughput.seconds_left([event]))
-            return f"step {event.step}/{event.steps}  loss {event.loss:.3f}  {left} left"
+            return f"step {event.step}/{event.in_all}  loss {event.loss:.3f}  {left} left"
     return event_words.sentence(event)

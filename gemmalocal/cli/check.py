@@ -105,8 +105,12 @@ def problems(report: dict[str, Any]) -> Iterator[str]:
 def _numbers(report: dict[str, Any]) -> Iterator[str]:
     """Lines that fit a terminal of 80 columns, and a dialog in it."""
     memory, time, long_rows = report["memory"], report["time"], report["long_rows"]
-    steps = f"{report['steps']} {plural(report['steps'], 'step')}"
-    yield _line("model", f"{report['model']}, shape {report['shape']}, {steps}")
+    about = report.get("about", "")  # why the steps of a run of a given time are so many, or not known
+    count = None if report["steps"] is None else f"{'about ' * bool(about)}{report['steps']}"
+    steps = f", {count} {plural(report['steps'], 'step')}" if count else ""
+    yield _line("model", f"{report['model']}, shape {report['shape']}{steps}")
+    if about:
+        yield _line("", about)
     verdict = "it fits" if memory["fits"] else "it may NOT fit"
     peak, machine = (f"{memory[name] / 1e9:.1f}" for name in ("total", "machine"))
     yield _line("memory", f"{peak} of {machine} GB of {memory['of']} at the peak: {verdict}")

@@ -87,7 +87,7 @@ class EventPrinter:
         self._steps = [*self._steps[1 - throughput.RECENT :], event]
         left = throughput.duration(throughput.seconds_left(self._steps))
         text = (
-            f"  {bar(event.step, event.steps)} step {event.step}/{event.steps}  loss {event.loss:.3f}  "
+            f"  {bar(event.step, event.steps)} step {event.step}/{event.in_all}  loss {event.loss:.3f}  "
             f"{event.tokens / max(event.seconds, 1e-9):.0f} tok/s  {event.memory / 2**30:.1f} GB  {left} left"
         )
         if self._live:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -36,6 +36,7 @@ class TrainState:
     factor: float = 1.0  # of the recipe's learning rates; halved by each roll-back
     rollbacks: int = 0
     planned: bool = True  # saved by the recipe's plan; false if only because of a stop on the way
+    time: dict[str, float] = field(default_factory=dict)  # of a run in a box of time: see `Timed.record`
 
 
 def publish(folder: Path, trainer: Trainer, state: TrainState, keep: int) -> Path:
@@ -203,7 +204,7 @@ def go_back(folder: Path, state: TrainState, factor: float) -> str:
         if _step(newer) > _step(path):
             atomic.remove(newer)
     saved, marks = _read(path)
-    record = asdict(replace(saved, bad=0, factor=factor, rollbacks=state.rollbacks + 1))
+    record = asdict(replace(saved, bad=0, factor=factor, rollbacks=state.rollbacks + 1, time=state.time))
     atomic.write_text(path / STATE, json.dumps(record) if marks is None else hashes.seal({**record, FILES: marks}))
     return "".join(notices)
 

@@ -15,25 +15,31 @@ from gemmalocal.engine import checkpoints, divergence
 from gemmalocal.engine.checkpoints import TrainState
 from gemmalocal.engine.pause import PauseControl
 from gemmalocal.engine.preference import Preference
-from gemmalocal.engine.schedule import learning_rate
 from gemmalocal.engine.shares import ROWS, shared, untrained
+from gemmalocal.engine.span import Counted, Span
 from gemmalocal.engine.tally import Figures
 from gemmalocal.errors import TrainingDiverged
 from gemmalocal.jobs.events import Evaluated, Event, Finished, Notice, Saved, Skipped, Step
 from gemmalocal.recipe.schema import TrainSpec
+
+WORSE = (
+    "on the held-out rows no checkpoint is better than the untrained model: lower train.learning_rate, or look at the "
+    "rows"
+)
 
 
 @dataclass(frozen=True)
 class TrainingRun:
     """What a run trains on, how, and where its checkpoints go; `steps` are optimizer steps.
 
+    They are None where a time is given, not a count.
     `preference` is how it learns from judgements of the examples; None: it imitates them.
     """
 
     train: Sequence[Example]
     held_out: Sequence[Example]
     spec: TrainSpec
-    steps: int
+    steps: int | None
     folder: Path
     preference: Preference | None = None
 
@@ -51,30 +57,36 @@ def train(
     state: TrainState,
     pause: PauseControl,
     sample: Callable[[int], Iterator[Event]],
+    span: Span | None = None,
 ) -> Iterator[Event]:
     """Train to the end, to a stop, to an early stop or until the machine is strained; the last event is `Finished`.
 
-    Raises `TrainingDiverged`; the checkpoints are whole then.
+    `span` is how long that is, where it is no count of steps. Raises `TrainingDiverged`; the checkpoints are whole
+    then.
     """
     spec, outcome, reason = run.spec, "", ""
-    if 0 < state.step < run.steps and _is_stalled(spec, state):
+    span = span or Counted(spec, run.steps or 0)
+    is_last = span.is_over(state)
+    if state.step and not is_last and _is_stalled(spec, state):
         outcome = "early"  # it was killed just before it said so
     if state.step == 0:
-        yield from _begin(run, trainer, state)
-    while state.step < run.steps and not outcome:
+        yield from _begin(run, trainer, state, span)
+    while not (is_last or outcome):
         state.step += 1
-        event, problem = _step(run, trainer, state)
+        event, problem = _step(run, trainer, state, span)
         yield event
         state.bad = state.bad + 1 if problem else 0
         if state.bad == divergence.PATIENCE:
+            state.time = span.record()
             state, rollback = divergence.roll_back(run.folder, trainer, state, problem)
             yield rollback
             continue
-        is_last = state.step == run.steps
+        is_last = span.is_last(state.step)
         if not is_last:
-            outcome, reason = yield from pause(trainer.release)
+            with span.pause():
+                outcome, reason = yield from pause(trainer.release)
         if is_last or (state.step % spec.evaluate_every == 0 and outcome != "strained"):
-            yield from _evaluate(run, trainer, state)
+            yield from _evaluate(run, trainer, state, span)
             yield from sample(state.step)
         if not (is_last or outcome) and _is_stalled(spec, state):
             outcome = "early"
@@ -82,14 +94,13 @@ def train(
         ended = is_last or outcome == "early"
         state.planned = ended or improved or (state.step % spec.save_every == 0 and not state.bad)
         if (outcome or state.planned) and trainer.group.rank == 0:
-            path = checkpoints.publish(run.folder, trainer, state, spec.keep)
+            state.time = span.record(ended=is_last)
+            with span.spend("save"):
+                path = checkpoints.publish(run.folder, trainer, state, spec.keep)
             yield Saved(state.step, str(path), improved)
     if state.unimproved and not state.best_step:
-        yield Notice(
-            "on the held-out rows no checkpoint is better than the untrained model: lower train.learning_rate, or look "
-            "at the rows"
-        )
-    yield Finished(outcome or "done", f"{state.step} of {run.steps} steps{reason and f'; {reason}'}")
+        yield Notice(WORSE)
+    yield Finished(outcome or "done", f"{span.sentence(state.step)}{reason and f'; {reason}'}")
 
 
 def _is_stalled(spec: TrainSpec, state: TrainState) -> bool:
@@ -97,9 +108,10 @@ def _is_stalled(spec: TrainSpec, state: TrainState) -> bool:
     return spec.early_stop is not None and state.unimproved >= spec.early_stop
 
 
-def _begin(run: TrainingRun, trainer: Trainer, state: TrainState) -> Iterator[Event]:
+def _begin(run: TrainingRun, trainer: Trainer, state: TrainState, span: Span) -> Iterator[Event]:
     """Look at the untrained model, and keep its adapter: there is always a checkpoint to go back to."""
-    state.start, tokens, figures, _ = _measured(run, trainer)
+    with span.spend("evaluation"):
+        state.start, tokens, figures, _ = _measured(run, trainer)
     if not math.isfinite(state.start):
         raise TrainingDiverged(
             f"The model's loss is {state.start} before any training.",
@@ -109,21 +121,25 @@ def _begin(run: TrainingRun, trainer: Trainer, state: TrainState) -> Iterator[Ev
         state.best_loss = state.start
         yield Evaluated(0, state.start, tokens, figures)
     if trainer.group.rank == 0 and not checkpoints.existing(run.folder):
-        checkpoints.publish(run.folder, trainer, state, run.spec.keep)
+        state.time = span.record()
+        with span.spend("save"):
+            checkpoints.publish(run.folder, trainer, state, run.spec.keep)
 
 
-def _step(run: TrainingRun, trainer: Trainer, state: TrainState) -> tuple[Step | Skipped, str]:
+def _step(run: TrainingRun, trainer: Trainer, state: TrainState, span: Span) -> tuple[Step | Skipped, str]:
     """One optimizer step, and what is wrong with it."""
-    start, spec, step = time.perf_counter(), run.spec, state.step
-    count, figures = _accumulate(run, trainer, step)
-    rate = learning_rate(spec, step, run.steps) * state.factor
-    update = trainer.apply(rate, count)
+    start, step = time.perf_counter(), state.step
+    rate = span.learning_rate(step) * state.factor
+    with span.spend("step"):
+        count, figures = _accumulate(run, trainer, step)
+        update = trainer.apply(rate, count)
     reason = divergence.trouble(update, state.start)
     if not update.finite:
         return Skipped(step, reason), reason
     seconds = round(time.perf_counter() - start, 4)
-    step_event = Step(step, run.steps, update.loss, update.tokens, rate, update.grad_norm, seconds, *trainer.memory())
-    return replace(step_event, preference=figures), reason
+    memory, steps = trainer.memory(), span.steps(step)
+    step_event = Step(step, steps, update.loss, update.tokens, rate, update.grad_norm, seconds, *memory)
+    return replace(step_event, preference=figures, left=span.left()), reason
 
 
 def _accumulate(run: TrainingRun, trainer: Trainer, step: int) -> tuple[int | None, Figures | None]:
@@ -140,11 +156,12 @@ def _accumulate(run: TrainingRun, trainer: Trainer, step: int) -> tuple[int | No
     return int(tally.judged), tally.figures
 
 
-def _evaluate(run: TrainingRun, trainer: Trainer, state: TrainState) -> Iterator[Event]:
+def _evaluate(run: TrainingRun, trainer: Trainer, state: TrainState, span: Span) -> Iterator[Event]:
     """The held-out loss, and whether it is the best so far; one that is not finite is none."""
     if not run.held_out:
         return
-    loss, tokens, figures, warnings = _measured(run, trainer)
+    with span.spend("evaluation"):
+        loss, tokens, figures, warnings = _measured(run, trainer)
     if not math.isfinite(loss):
         yield Notice(f"the held-out loss at step {state.step} is {loss}")
     else:

@@ -64,7 +64,8 @@ class Step(Event):
     In bytes: `memory` is the allocator's peak during the step, `active` what is held after it, `cached` what the
     allocator keeps of freed buffers. With an objective over judged answers `loss` is its mean, over pairs or answers,
     and `preference` has accuracy (0 to 1), margin (between rewards), chosen and rejected (nats gained over the model as
-    the run starts, or log-probability by token).
+    the run starts, or log-probability by token). In a run of a given time `left` is what is left of it, in seconds, and
+    `steps` is as many as there will be by the pace of now.
     """
 
     step: int
@@ -78,6 +79,12 @@ class Step(Event):
     active: int = 0
     cached: int = 0
     preference: dict[str, float] | None = None
+    left: float | None = None
+
+    @property
+    def in_all(self) -> str:
+        """How many steps the run will have, for a person."""
+        return f"{'~' * (self.left is not None and self.step < self.steps)}{self.steps:,}"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.loading import Prepared
 from gemmalocal.pipelines.shared.survey import page, survey
-from gemmalocal.planning import throughput
+from gemmalocal.planning import model_sizes, throughput
+from gemmalocal.recipe import rates
 from gemmalocal.recipe.schedule_remarks import schedule_remarks
 from gemmalocal.recipe.schema import Recipe
 
@@ -29,15 +30,19 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     backend = open_backend(recipe.backend)
     together = judged_together(prepared.train, backend.shapes())
     decided = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend, together=together)
-    estimates = {
-        "steps": recipe.train.steps_over(prepared.train.groups),
+    steps, about = steps_of(recipe, prepared)
+    estimates: dict[str, Any] = {
+        "steps": steps,
+        "about": about,
         "memory": memory(decided),
         "checkpointing": decided.recipe.train.checkpointing,
         "time": duration(recipe, prepared),
         "rows": page(prepared, prepared.train[: SHOWN * prepared.train.group]),
     }
     report["notes"] += schedule_remarks(recipe.train, prepared.train.groups, prepared.held_out.groups)
-    report["notes"] += filter(None, [backend.device_remark()])
+    weights = model_sizes.weights_of(prepared.folder)
+    estimates["learning_rate"] = rates.resolved(recipe, weights).train.learning_rate
+    report["notes"] += filter(None, [rates.sentence(recipe, weights), backend.device_remark()])
     yield Report({**report, **estimates})
     yield Finished("done")
 
@@ -55,16 +60,35 @@ def memory(decided: Budget) -> dict[str, Any]:
     }
 
 
-def duration(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
-    """How long the run will take, if this machine has tuned this model before."""
+def steps_of(recipe: Recipe, prepared: Prepared) -> tuple[int | None, str]:
+    """The steps of a run; where its time is given, as many as fit into it, and by which pace. None: not known yet."""
+    train, rows = recipe.train, prepared.train
+    if train.minutes is None:
+        return train.steps_over(rows.groups), ""
     pace, trained = throughput.pace_of_model(recipe.model)
     if pace is None:
-        untrained = "this model" if trained else "anything"
-        return {"seconds": None, "why": f"no estimate yet: this machine has not trained {untrained}"}
-    count = recipe.train.steps_over(prepared.train.groups)
-    rows = recipe.train.rows_over(prepared.train.groups) or count * recipe.train.rows_per_step
+        return None, f"how many steps {train.minutes:g} min are is not known yet: {_untrained(trained)}"
+    tokens = train.rows_per_step * rows.supervised / rows.groups
+    looked_at = prepared.held_out.spaced(train.evaluation_rows).supervised
+    return pace.steps(60 * train.minutes, tokens, train.evaluate_every, looked_at), f"by the pace of {pace.run}"
+
+
+def duration(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
+    """How long the run will take: as the recipe says, or if this machine has tuned this model before."""
+    train = recipe.train
+    if train.minutes is not None:
+        return {"seconds": 60 * train.minutes, "why": "as the recipe says (train.minutes)"}
+    pace, trained = throughput.pace_of_model(recipe.model)
+    if pace is None:
+        return {"seconds": None, "why": f"no estimate yet: {_untrained(trained)}"}
+    count = train.steps_over(prepared.train.groups) or 1
+    rows = train.rows_over(prepared.train.groups) or count * train.rows_per_step
     tokens = rows / count * prepared.train.supervised / prepared.train.groups
-    looked_at = prepared.held_out.spaced(recipe.train.evaluation_rows)
-    evaluations = 1 + -(-count // recipe.train.evaluate_every)
+    looked_at = prepared.held_out.spaced(train.evaluation_rows)
+    evaluations = 1 + -(-count // train.evaluate_every)
     seconds = pace.estimate(count, tokens, evaluations, looked_at.supervised)
     return {"seconds": round(seconds, 1), "why": f"by the pace of {pace.run}"}
+
+
+def _untrained(anything: bool) -> str:
+    return f"this machine has not trained {'this model' if anything else 'anything'}"

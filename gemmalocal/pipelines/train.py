@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.backends import full_model, open_backend
-from gemmalocal.backends.process_group import wait
-from gemmalocal.backends.protocol import Trainer
+from gemmalocal.backends.process_group import Group, wait
+from gemmalocal.backends.protocol import Backend, Trainer
 from gemmalocal.data.judged_rounds import judged_together
 from gemmalocal.data.token_store import lengths
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.checkpoints import TrainState
 from gemmalocal.engine.pause import PauseControl
 from gemmalocal.engine.schedule import learning_rate
+from gemmalocal.engine.span import Counted, Span, Timed
 from gemmalocal.errors import GemmalocalError, OutOfMemory, RecipeError, TrainingDiverged
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Sample, Stage, Step
@@ -24,7 +25,8 @@ from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import distributed, judging, start_from
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
-from gemmalocal.planning import macos, model_sizes
+from gemmalocal.planning import macos, model_sizes, throughput
+from gemmalocal.recipe import rates
 from gemmalocal.recipe.schedule_remarks import schedule_remarks
 from gemmalocal.recipe.schema import Recipe, TrainSpec
 from gemmalocal.records import Message
@@ -46,18 +48,17 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     if group.rank == 0:
         wait(group)  # the others are in `led`
         yield from map(Notice, trackings.start_beside(directory, recipe.track))
+    weights = model_sizes.weights_of(prepared.folder)
+    yield from map(Notice, filter(None, [rates.sentence(recipe, weights)]))
+    recipe = rates.resolved(recipe, weights, before.get("learning_rate"))
+    timed = Timed(recipe.train, recipe.train.minutes, recipe.samples, group=group) if recipe.train.minutes else None
     yield Stage("loading the weights")
     together = judged_together(prepared.train, backend.shapes())
     own_budget = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend, before, together)
     decided = distributed.agreed_budget(group, own_budget)
     recipe = decided.recipe
-    yield Report({"plan": decided.plan})
-    yield Notice(decided.sentence())
-    if remark := backend.device_remark():
-        yield Notice(remark)
-    if group.size > 1:
-        yield Notice(f"{group.size} processes share each step")
-    yield from _towers_left_out(prepared.folder)
+    yield Report({"plan": decided.plan | {"learning_rate": recipe.train.learning_rate}})
+    yield from map(Notice, _told(decided, backend, group, prepared.folder))
     trainer = backend.trainer(prepared.folder, recipe, group)
     trainer.shapes = decided.shapes
     work = _planned(prepared, recipe.train, directory / "checkpoints")
@@ -71,14 +72,17 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             work, preference=(yield from judging.preference(recipe, prepared.folder, work, trainer, directory))
         )
     standing = loop.resume(work, trainer)
+    if timed:
+        timed.go_on(standing.time)
+    span: Span = timed or Counted(work.spec, work.steps or 0)
     yield from _changed_length(work, standing, past.steps[-1] if past.steps else None)
     wished = distributed.StopWish(list if group.rank else commands)
     brake = distributed.brake(wished, group)
     with macos.awake():
         if group.rank:
-            yield from loop.train(work, trainer, standing, brake, lambda step: iter(()))
+            yield from loop.train(work, trainer, standing, brake, lambda step: iter(()), span)
         else:
-            yield from _lead(decided, prepared, work, trainer, standing, brake, wished, directory)
+            yield from _lead(decided, prepared, work, trainer, standing, span, brake, wished, directory)
 
 
 def _lead(
@@ -87,6 +91,7 @@ def _lead(
     work: loop.TrainingRun,
     trainer: Trainer,
     standing: TrainState,
+    span: Span,
     brake: PauseControl,
     wished: Callable[[], bool],
     directory: Path,
@@ -96,7 +101,8 @@ def _lead(
 
     def answers(step: int, when: str, prompts: list[str]) -> Iterator[Event]:
         for prompt in prompts:
-            reply = answer(trainer, prepared, prompt, recipe.samples.max_tokens, wished)
+            with span.spend("answer"):
+                reply = answer(trainer, prepared, prompt, recipe.samples.max_tokens, wished)
             if reply is None:
                 return
             yield Sample(step, when, prompt, *reply)
@@ -109,7 +115,7 @@ def _lead(
         yield from answers(0, "before", recipe.samples.prompts)
     yield Stage("training")
     ending = yield from _delivered(
-        steps_within(decided, work, trainer, standing, brake, during),
+        steps_within(decided, work, trainer, standing, brake, during, span),
         work.folder,
         lambda checkpoint: deliver(recipe, checkpoint, prepared.folder, directory),
     )
@@ -139,6 +145,7 @@ def steps_within(
     standing: TrainState,
     brake: PauseControl,
     sample: Callable[[int], Iterator[Event]],
+    span: Span | None = None,
 ) -> Iterator[Event]:
     """The loop; where memory runs out and `micro_batch` is auto, again from the last checkpoint, with halved ones.
 
@@ -148,7 +155,7 @@ def steps_within(
     remedy = f"Set data.max_length to {max(8, min(decided.longest_row, longest // 2))} (now up to {longest})"
     try:
         try:
-            yield from loop.train(work, trainer, standing, brake, sample)
+            yield from loop.train(work, trainer, standing, brake, sample, span)
             return
         except OutOfMemory as error:
             rows = work.spec.micro_batch
@@ -161,7 +168,7 @@ def steps_within(
         trainer.shapes = decided.shapes
         yield Report({"plan": decided.plan})
         yield from map(Notice, checkpoints.settle(work.folder)[1])
-        yield from loop.train(work, trainer, loop.resume(work, trainer), brake, sample)
+        yield from loop.train(work, trainer, loop.resume(work, trainer), brake, sample, span)
     except OutOfMemory as error:
         error.hint = f"{remedy}. {error.hint}"
         raise
@@ -181,13 +188,17 @@ def _changed_length(work: loop.TrainingRun, standing: TrainState, last: Step | N
 
     Raises `RecipeError` if it has trained more than that.
     """
+    if work.steps is None:
+        yield from _changed_time(work.spec, standing)
+        return
     if standing.step > work.steps:
         raise RecipeError(
             f"The run has trained {standing.step} steps, and {work.steps} in all were asked for.", "Give it more."
         )
-    if last is None or not standing.step or last.steps == work.steps:
+    if last is None or not standing.step or (last.steps == work.steps and not standing.time):
         return
-    sentence = f"it goes on to {work.steps} steps in all, planned were {last.steps}"
+    planned = f"{standing.time['box'] / 60:g} minutes" if standing.time else last.steps
+    sentence = f"it goes on to {work.steps} steps in all, planned were {planned}"
     if work.spec.schedule == "constant":
         yield Notice(f"{sentence}; the learning rate stays what it was")
         return
@@ -195,6 +206,18 @@ def _changed_length(work: loop.TrainingRun, standing: TrainState, last: Step | N
     yield Notice(
         f"{sentence}; the learning rate was {last.learning_rate:.3g}, and now follows a {work.spec.schedule} of "
         f"{work.steps} steps, from {rate:.3g} down: not the same as if that had been planned from the beginning"
+    )
+
+
+def _changed_time(train: TrainSpec, standing: TrainState) -> Iterator[Notice]:
+    """What it means that a run goes on for another time than it was planned for."""
+    box, spent = standing.time.get("box"), standing.time.get("spent", 0.0)
+    if not standing.step or box == 60 * (train.minutes or 0):
+        return
+    planned = f"{box / 60:g}" if box else "none"
+    yield Notice(
+        f"it goes on to {train.minutes:g} minutes in all, of which {throughput.duration(spent)} are spent; planned "
+        f"were {planned}"
     )
 
 
@@ -214,10 +237,16 @@ def _remarks(prepared: Prepared, run: loop.TrainingRun) -> Iterator[str]:
     yield from schedule_remarks(run.spec, prepared.train.groups, prepared.held_out.groups)
 
 
-def _towers_left_out(folder: Path) -> Iterator[Notice]:
+def _told(decided: Budget, backend: Backend, group: Group, folder: Path) -> Iterator[str]:
+    """What to know before the weights of the model in `folder` are loaded."""
+    yield decided.sentence()
+    if remark := backend.device_remark():
+        yield remark
+    if group.size > 1:
+        yield f"{group.size} processes share each step"
     towers = model_sizes.towers_left_out(json.loads((folder / "config.json").read_text(encoding="utf-8")))
     if towers:
-        yield Notice(f"only the text model is loaded and trained: {' and '.join(towers)} stay as they are")
+        yield f"only the text model is loaded and trained: {' and '.join(towers)} stay as they are"
 
 
 def _delivered(

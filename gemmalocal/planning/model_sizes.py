@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from gemmalocal.errors import GemmalocalError
@@ -132,6 +133,14 @@ def _layer(config: dict[str, Any], index: int, heads: int, keys: int, head: int)
 
 PUBLISHED_SIZES = {model.name: from_config(model.size.config) for model in published.MODELS}
 PUBLISHED_SIZES["gemma-3-270m-demo"] = PUBLISHED_SIZES["google/gemma-3-270m"]
+
+
+def weights_of(folder: Path) -> float | None:
+    """The numbers in a model's weights by its config.json; None where that does not say."""
+    try:
+        return from_config(safe_read.json_object(folder / "config.json")).weights
+    except (GemmalocalError, KeyError):
+        return None
 
 
 def sizes_of(model: str) -> Sizes | None:

@@ -27,15 +27,16 @@ class Outlook:
     longest_row: int = 0  # tokens of a row that would still fit, up to the recipe's limit
     seconds: float | None = None
     run: str = ""  # the past run that told the pace
+    steps: int | None = None  # that fit a given time
 
 
 def outlook(recipe: Recipe) -> Outlook:
     """The outlook if every row had `data.max_length` tokens; reads the newest past runs."""
     room = device_memory.of_engine(recipe.backend)
-    seconds, run = _time(recipe)
+    seconds, steps, run = _time(recipe)
     sizes = model_sizes.sizes_of(recipe.model)
     if sizes is None:
-        return Outlook(None, room, seconds=seconds, run=run)
+        return Outlook(None, room, seconds=seconds, run=run, steps=steps)
     engine = device_memory.engine_of(recipe.backend)
     profile, (width, stream) = device_memory.profile_of(engine), _widths(recipe, engine)
     factors = calibration.corrections(engine, width)
@@ -50,7 +51,7 @@ def outlook(recipe: Recipe) -> Outlook:
         if peak.fits(room.usable):
             break
     longest = memory.most_tokens(lambda tokens: expected(Load(tokens, tokens), checkpointing), room.usable, length)
-    return Outlook(peak, room, checkpointing, rows, longest, seconds, run)
+    return Outlook(peak, room, checkpointing, rows, longest, seconds, run, steps)
 
 
 def _choices(recipe: Recipe) -> list[tuple[bool, int]]:
@@ -81,17 +82,20 @@ def _widths(recipe: Recipe, engine: str) -> tuple[int, int]:
     return width, 4 if mixed else width
 
 
-def _time(recipe: Recipe) -> tuple[float | None, str]:
-    """Seconds by the newest run of this model on the same rows, and its name; None without one."""
+def _time(recipe: Recipe) -> tuple[float | None, int | None, str]:
+    """Seconds, or steps of a given time, by the newest run of this model on the same rows, and its name."""
     pace, _ = throughput.pace_of_model(recipe.model)
-    if pace is None or recipe.train.steps is None:
-        return None, ""
+    if pace is None or recipe.train.epochs is not None:
+        return None, None, ""
     folder = paths.runs() / pace.run
     past, _ = recipe_file.from_tree(history.known_spec(folder), Recipe)
     if past is None:  # a run of another version
-        return None, ""
+        return None, None, ""
     steps = history.read(folder).steps
     if past.data.path != recipe.data.path:
-        return None, ""
+        return None, None, ""
     tokens = sum(step.tokens for step in steps) / len(steps) * recipe.train.rows_per_step / past.train.rows_per_step
-    return pace.estimate(recipe.train.steps, tokens, 0, 0), pace.run
+    train = recipe.train
+    if train.minutes is not None:
+        return 60 * train.minutes, pace.steps(60 * train.minutes, tokens, train.evaluate_every, 0), pace.run
+    return pace.estimate(train.steps or 1, tokens, 0, 0), None, pace.run

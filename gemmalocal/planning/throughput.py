@@ -21,6 +21,11 @@ class Pace:
     model: str
     seconds: float
 
+    def steps(self, seconds: float, tokens_per_step: float, evaluate_every: int, held_out_tokens: int) -> int:
+        """Optimizer steps for which so many seconds are enough, with an evaluation before, after and in between."""
+        evaluation = FORWARD * self.seconds * held_out_tokens
+        return max(1, int((seconds - 2 * evaluation) / (self.seconds * tokens_per_step + evaluation / evaluate_every)))
+
     def estimate(self, steps: int, tokens_per_step: float, evaluations: int, held_out_tokens: int) -> float:
         """Seconds of a run of so many optimizer steps and evaluations; loading and saving are left out.
 
@@ -55,7 +60,12 @@ def pace_of_model(model: str) -> tuple[Pace | None, bool]:
 
 
 def seconds_left(steps: list[Step]) -> float:
-    """Seconds until the last step at the pace of the newest `RECENT`, 0 without any; evaluations are left out."""
+    """Seconds until the last step at the pace of the newest `RECENT`, 0 without any; evaluations are left out.
+
+    Of a run of a given time what is left of that.
+    """
+    if steps and steps[-1].left is not None:
+        return steps[-1].left
     recent = steps[-RECENT:]
     return (recent[-1].steps - recent[-1].step) * sum(step.seconds for step in recent) / len(recent) if recent else 0.0
 

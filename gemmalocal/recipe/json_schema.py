@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gemmalocal.recipe.overrides import LENGTHS
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.recipe.schema import Recipe
 
@@ -25,7 +26,7 @@ def recipe() -> Schema:
     parts["DataSource"] = {"anyOf": [{"type": "string", "minLength": 1}, _reference("DataSourceKeys")]}
     path = parts["DataSpec"]["properties"]["path"]
     path["anyOf"] = [*path.pop("oneOf"), _reference("DataSourceKeys")]
-    parts["TrainSpec"]["oneOf"] = [_with_number("steps"), _with_number("epochs")]
+    parts["TrainSpec"]["oneOf"] = [_with_number(length) for length in LENGTHS]
     return whole
 
 

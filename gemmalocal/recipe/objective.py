@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from gemmalocal.recipe.overrides import LENGTHS
 from gemmalocal.recipe.section import RecipeSection
 
 ObjectiveKind = Literal["sft", "dpo", "ipo", "orpo", "simpo", "kto"]
@@ -95,7 +96,7 @@ def completed(tree: Mapping[str, Any]) -> dict[str, Any]:
         settings["gamma"] = given / 2
     whole = {**tree, "objective": settings | {key: value for key, value in objective.items() if value is not None}}
     if isinstance(train, Mapping):
-        length = {} if {"steps", "epochs"} & train.keys() else {"epochs": EPOCHS}
+        length = {} if {*LENGTHS} & train.keys() else {"epochs": EPOCHS}
         whole["train"] = train_defaults(size) | length | dict(train)
     return whole
 

@@ -35,6 +35,7 @@ _OURS = {
         "iters iterations max_iters max_steps num_steps num_train_steps total_steps train_steps training_steps"
     ),
     "train.epochs": "num_epochs num_train_epochs n_epochs epoch",
+    "train.minutes": "max_time max_minutes time_limit max_duration",
     "train.batch_size": (
         "batch micro_batch_size per_device_batch_size per_device_train_batch_size "
         "per_gpu_train_batch_size train_batch_size"

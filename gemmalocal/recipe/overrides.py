@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import permutations
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
 
@@ -10,7 +11,7 @@ from pydantic import BaseModel
 
 from gemmalocal.recipe import yaml_text
 
-LENGTHS = {"steps": "epochs", "epochs": "steps"}  # of train: one takes the place of the other
+LENGTHS = ("steps", "epochs", "minutes")  # of train: one takes the place of the others
 SHOWN = 60  # characters of what was typed, in a sentence
 
 
@@ -42,8 +43,8 @@ def put(tree: dict[str, Any], values: Mapping[str, Any]) -> list[str]:
 def _without_rivals(tree: dict[str, Any], keys: Collection[str]) -> list[str]:
     """Take out what cannot stand beside the keys that were changed; what is to be told."""
     replaced = []
-    for length, rival in LENGTHS.items():
-        train = tree["train"] if isinstance(tree.get("train"), dict) else {}
+    train = tree["train"] if isinstance(tree.get("train"), dict) else {}
+    for length, rival in permutations(LENGTHS, 2):
         meant = f"train.{length}" in keys and f"train.{rival}" not in keys
         if meant and train.get(length) is not None and train.get(rival) is not None:
             replaced.append(f"train.{length}={train[length]} takes the place of {rival}: {train[rival]}")

@@ -11,7 +11,7 @@ def schedule_remarks(train: TrainSpec, rows: int | None = None, held_out: int | 
     steps = train.steps if rows is None else train.steps_over(rows)
     if steps is not None and train.warmup_over(steps) > steps:
         remarks.append(f"the warm-up takes {train.warmup} steps, and the run has {steps}: it never reaches its rate")
-    if rows and train.steps is not None and train.rows_per_step > rows:
+    if rows and train.epochs is None and train.rows_per_step > rows:
         times = train.rows_per_step / rows
         remarks.append(f"a step takes {train.rows_per_step} rows, and there are {rows}: it sees each {times:.1f} times")
     if train.early_stop is not None and held_out == 0:

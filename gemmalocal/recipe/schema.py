@@ -186,24 +186,31 @@ class LoraSpec(RecipeSection):
 class TrainSpec(RecipeSection):
     """The optimization."""
 
-    steps: int | None = Field(None, ge=1, le=MANY, description="How many optimizer steps. Or give epochs.")
+    steps: int | None = Field(None, ge=1, le=MANY, description="How many optimizer steps. Or give epochs, or minutes.")
     epochs: float | None = Field(
         None,
         gt=0,
         le=1_000_000,
         description="How often to go through the training rows; the last step takes the rows that are left. "
-        "Or give steps.",
+        "Or give steps, or minutes.",
+    )
+    minutes: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        description="How long to train, from when the rows are read to the last answer. The rate falls by the clock, "
+        "and the last evaluation, save and answers end in time. Pauses do not count; a run that goes on has what was "
+        "left. Or give steps.",
     )
     batch_size: int = Field(4, ge=1, le=MOST_ROWS, description="Rows in a batch.")
     accumulation: int = Field(1, ge=1, le=MOST_ROWS, description="Batches whose gradients are summed for one step.")
     micro_batch: Annotated[int, Field(ge=1, le=MOST_ROWS)] | Literal["auto"] = Field(
         "auto", description="Rows computed at once. It changes memory, not results."
     )
-    learning_rate: float = Field(
+    learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
         2e-4,
-        gt=0,
-        description="The highest learning rate. With an objective other than sft, if left out: 5e-5 for small models, "
-        "less for large ones.",
+        description="The highest learning rate. auto: by the method, the model's size and lora.alpha; check says which "
+        "it is, and why. With an objective other than sft, if left out: 5e-5 for small models, less for large ones.",
     )
     prompt_weight: float = Field(
         0,
@@ -245,6 +252,12 @@ class TrainSpec(RecipeSection):
     report: bool = Field(False, description="Report on the run when it has ended: did it help?")
 
     @property
+    def highest_rate(self) -> float:
+        """The learning rate, once it is known what auto means (`rates.resolved`)."""
+        assert self.learning_rate != "auto", "resolve it first"
+        return self.learning_rate
+
+    @property
     def rows_per_step(self) -> int:
         """Rows whose gradients make one optimizer step."""
         return self.batch_size * self.accumulation
@@ -253,9 +266,12 @@ class TrainSpec(RecipeSection):
         """How many rows `epochs` of so many training rows are, repetitions counted; None where `steps` decides."""
         return max(1, round(self.epochs * rows)) if self.epochs is not None else None
 
-    def steps_over(self, rows: int) -> int:
-        """Optimizer steps of a run over so many training rows: `steps`, or as many as `epochs` take."""
-        if self.steps is not None:
+    def steps_over(self, rows: int) -> int | None:
+        """Optimizer steps of a run over so many training rows: `steps`, or as many as `epochs` take.
+
+        None where `minutes` decide.
+        """
+        if self.steps is not None or self.minutes is not None:
             return self.steps
         return math.ceil((self.rows_over(rows) or 1) / self.rows_per_step)
 
@@ -270,8 +286,8 @@ class TrainSpec(RecipeSection):
 
     @model_validator(mode="after")
     def _one_length(self) -> TrainSpec:
-        if (self.steps is None) == (self.epochs is None):
-            raise ValueError("give either steps or epochs, and not both")
+        if sum(length is not None for length in (self.steps, self.epochs, self.minutes)) != 1:
+            raise ValueError("give one of steps, epochs and minutes, and no other beside it")
         return self
 
     @model_validator(mode="after")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # pydantic is only loaded when a recipe is read
     from gemmalocal.recipe.schema import Recipe
 
 MEMORY = ("train.micro_batch", "train.checkpointing")  # change nothing that is learned
-LONGER = ("train.steps", "train.epochs", "train.early_stop")  # also of a run that has finished
+LONGER = ("train.steps", "train.epochs", "train.minutes", "train.early_stop")  # also of a run that has finished
 CHANGEABLE = (*MEMORY, *LONGER)
 
 
@@ -142,7 +142,7 @@ def _check_goes_on(folder: Path, changed: Recipe | None, keys: set[str]) -> None
     longer = changed if changed and keys.intersection(LONGER) else None
     if state.status in ("done", "early") and longer is None:
         result = history.result(folder)
-        more = f"gemmalocal resume {folder.name} --set train.steps={2 * max(1, trained)}"
+        more = f"gemmalocal resume {folder.name} --set {_twice(history.known_spec(folder), trained)}"
         if state.status == "early":
             more = f"gemmalocal resume {folder.name} --set train.early_stop=null"
         raise GemmalocalError(
@@ -156,11 +156,30 @@ def _check_goes_on(folder: Path, changed: Recipe | None, keys: set[str]) -> None
             f"{folder.name} has trained {trained} steps; train.steps={longer.train.steps} is not more.",
             "Give the number of steps in all.",
         )
+    before = _minutes(history.known_spec(folder))
+    if longer.train.minutes is not None and longer.train.minutes <= before and state.status == "done":
+        raise RecipeError(
+            f"{folder.name} has had its {before:g} minutes; train.minutes={longer.train.minutes:g} is not more.",
+            "Give the minutes in all.",
+        )
     if state.status == "early" and "train.early_stop" not in keys:
         raise RecipeError(
             f"{folder.name} stopped early, at step {trained}: nothing was better for long enough.",
             "To go on all the same, give train.early_stop=null, or a larger number, too.",
         )
+
+
+def _minutes(spec: dict[str, Any]) -> float:
+    """The time that a run was given, 0 where its steps were counted."""
+    train = spec.get("train")
+    minutes = train.get("minutes") if isinstance(train, dict) else None
+    return minutes if isinstance(minutes, int | float) else 0.0
+
+
+def _twice(spec: dict[str, Any], trained: int) -> str:
+    """The setting of a run that is to train for twice as long."""
+    minutes = _minutes(spec)
+    return f"train.minutes={2 * minutes:g}" if minutes else f"train.steps={2 * max(1, trained)}"
 
 
 def _keep(recipe: Recipe, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from gemmalocal.jobs.events import Finished, Step, encode
 from gemmalocal.pipelines.train import _changed_length
 from gemmalocal.planning.pressure import Level, Strain
 from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.schema import TrainSpec
 from gemmalocal.workspace.runs import resume
 from tests.engine.test_divergence import attempt, only
 from tests.engine.toy import Toy, work
@@ -66,11 +68,25 @@ def test_what_becomes_of_the_rate_is_said(tmp_path: Path, schedule: str, says: s
         list(_changed_length(job, checkpoints.TrainState(201), last))
 
 
-def ended(workspace: Path, outcome: str) -> Path:
+def test_what_becomes_of_the_time_is_said(tmp_path: Path) -> None:
+    job = work(tmp_path, 1)
+    spec = TrainSpec.model_validate({**job.spec.model_dump(), "steps": None, "minutes": 40})
+    timed = replace(job, spec=spec, steps=None)
+    planned = {"box": 1200.0, "spent": 1140.0}
+    (told,) = _changed_length(timed, checkpoints.TrainState(9, time=planned), None)
+    assert told.text == "it goes on to 40 minutes in all, of which 19 min are spent; planned were 20"
+    assert not list(_changed_length(timed, checkpoints.TrainState(9, time={**planned, "box": 2400.0}), None))
+    counted = work(tmp_path, 50, schedule="linear")
+    last = Step(9, 12, 1.0, 9, 1e-5, 1.0, 0.1, 1, left=60.0)
+    (told,) = _changed_length(counted, checkpoints.TrainState(9, time=planned), last)
+    assert told.text.startswith("it goes on to 50 steps in all, planned were 20 minutes;")
+
+
+def ended(workspace: Path, outcome: str, minutes: float | None = None) -> Path:
     """A run of 100 steps as it lies on the disk."""
     folder = workspace / "runs" / "r"
     folder.mkdir(parents=True)
-    (folder / "job.json").write_text(json.dumps({"kind": "train", "spec": {}}))
+    (folder / "job.json").write_text(json.dumps({"kind": "train", "spec": {"train": {"minutes": minutes}}}))
     recipe = recipe_file.load("quotes", ["train.early_stop=3"])
     (folder / "recipe.yaml").write_text(recipe_file.dump(recipe))
     events = [Step(100, 100, 1.0, 9, 1e-5, 1.0, 0.1, 1), Finished(outcome)]
@@ -90,11 +106,12 @@ def ended(workspace: Path, outcome: str) -> Path:
         ("early", [], "--set train.early_stop=null"),
         ("early", ["train.steps=200"], "stopped early, at step 100"),
         ("stopped", ["train.steps=50"], "trained 100 steps; train.steps=50 is not more"),
+        ("done", ["train.minutes=3"], "has had its 3 minutes; train.minutes=3 is not more"),
     ],
 )
 def test_what_cannot_go_on_says_why_and_how(workspace: Path, outcome: str, items: list[str], says: str) -> None:
     with pytest.raises(GemmalocalError) as caught:
-        resume(ended(workspace, outcome), items)
+        resume(ended(workspace, outcome, 3 if "minutes" in says else None), items)
     assert says in f"{caught.value.message} {caught.value.hint}"
 
 
@@ -103,6 +120,7 @@ def test_what_cannot_go_on_says_why_and_how(workspace: Path, outcome: str, items
     [
         ("done", ["train.steps=200"]),
         ("done", ["train.epochs=9"]),
+        ("done", ["train.minutes=9"]),
         ("early", ["train.early_stop=null"]),
         ("early", ["train.early_stop=9", "train.steps=200"]),
         ("stopped", ["train.steps=150", "train.micro_batch=1"]),

@@ -98,7 +98,7 @@ def test_anchors_aliases_and_merge_keys_mean_what_they_say(tmp_path: Path) -> No
         ("train.epochs=.inf", "must be a number (it is "),
         ("train.epochs=1e300", "must be 1000000 or less"),
         ("train.epochs=.nan", "must be a number (it is "),
-        ("train.learning_rate=.nan", "must be a number (it is "),
+        ("train.learning_rate=.nan", "must be a number, or 'auto' (it is "),
         ("train.learning_rate=-1", "must be more than 0"),
         ("train.gradient_clip=.inf", "must be a number (it is "),
         ("lora.alpha=1e308", "must be 1000000 or less"),
@@ -194,8 +194,11 @@ def test_steps_take_the_place_of_epochs_and_say_so(tmp_path: Path) -> None:
     assert told[1:] == ["train.epochs=2 takes the place of steps: 100"]
     assert recipe_file.load(str(path), ["train.steps=", "train.epochs=2"], told.append).train.epochs == 2
     assert len(told) == 2
-    with pytest.raises(RecipeError, match="either steps or epochs"):
+    with pytest.raises(RecipeError, match="one of steps, epochs and minutes"):
         recipe_file.load(str(path), ["train.steps=5", "train.epochs=2"])
+    timed = recipe_file.load(str(path), ["train.minutes=40"], told.append).train
+    assert (timed.minutes, timed.steps, timed.epochs, timed.steps_over(33)) == (40, None, None, None)
+    assert told[2:] == ["train.minutes=40 takes the place of epochs: 3"]
 
 
 @pytest.mark.parametrize("name", sorted({*other_names.OURS, *other_names.SAID}))

@@ -20,7 +20,7 @@ def recipe(model: str = "gemma-3-270m-it", train: dict[str, Any] | None = None, 
 def test_every_kind_brings_its_settings_and_is_written_as_it_is_read(kind: str) -> None:
     whole = recipe(kind=kind)
     assert whole.objective.settings.keys() == SETTINGS[kind].keys()
-    assert whole.train.learning_rate < PLAIN.train.learning_rate
+    assert whole.train.highest_rate < PLAIN.train.highest_rate
     assert (whole.train.epochs, whole.train.warmup, whole.train.batch_size) == (1, 0.1, 8)
     assert Recipe.model_validate(yaml_text.parse(recipe_file.dump(whole)).value) == whole
 

@@ -38,7 +38,7 @@ def test_all_problems_at_once_with_line_and_nearest_key(tmp_path: Path) -> None:
     assert f"{path}:4: data.max_lenght: there is no such key; did you mean 'max_length'?" in message
     assert f"{path}:6: lora.rank:" in message
     assert "train.rank: there is no such key; did you mean 'lora.rank'?" in message
-    assert "train: give either steps or epochs" not in message or "4 problems" in message
+    assert "train: give one of steps, epochs and minutes" not in message or "4 problems" in message
 
 
 def test_broken_yaml_names_its_line(tmp_path: Path) -> None:

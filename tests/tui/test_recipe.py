@@ -48,7 +48,7 @@ async def test_sections_fold_and_open_for_what_is_wrong(recipe_path: Path) -> No
         await until(pilot, lambda: screen.query(SectionLine))
         hidden = field(screen, "train.warmup")
         assert not hidden.is_on_screen
-        for key in ("tab", *["down"] * 6):
+        for key in ("tab", *["down"] * 7):
             await pilot.press(key)
         assert isinstance(app.focused, SectionLine)  # after the basic fields
         await pilot.press("enter")

@@ -17,7 +17,7 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import paths, safe_read
 from gemmalocal.planning import expected, obstacles, preview, published, throughput
 from gemmalocal.recipe import recipe_file
-from gemmalocal.recipe.schema import Recipe
+from gemmalocal.recipe.schema import Recipe, TrainSpec
 from gemmalocal.workspace import rows
 from tui.background import run_in_background
 from tui.screens.dialog import Dialog
@@ -31,7 +31,11 @@ MEANS = {
     GOOD: "As the recipe says.",
     CAREFUL: "Twice as long, and the held-out rows are looked at twice as often.",
 }
-STEPS, SHORT = 30, 0.2  # of a quick look: steps where the recipe counts them, and epochs where it counts these
+MINUTES, STEPS, SHORT = (
+    3,
+    30,
+    0.2,
+)  # of a quick look: steps where the recipe counts them, and epochs where it counts these
 DEMO = "gemma-3-270m-demo"
 
 
@@ -119,12 +123,20 @@ def changes(recipe: Recipe | None, preset: str) -> dict[str, Any]:
         return {}
     train = recipe.train
     if preset == QUICK:
-        length = {"steps": min(train.steps, STEPS)} if train.steps else {"epochs": min(train.epochs or SHORT, SHORT)}
-        return {"train": length}
-    longer = {"steps": 2 * train.steps} if train.steps else {"epochs": 2 * (train.epochs or 1)}
+        return {"train": _shorter(train)}
+    longer: dict[str, Any] = {"epochs": 2 * (train.epochs or 1)}
+    if train.steps or train.minutes:
+        longer = {"steps": 2 * train.steps} if train.steps else {"minutes": 2 * (train.minutes or 1)}
     if isinstance(train.evaluate_every, int) and train.evaluate_every > 1:
         return {"train": {**longer, "evaluate_every": train.evaluate_every // 2}}
     return {"train": longer}
+
+
+def _shorter(train: TrainSpec) -> dict[str, Any]:
+    """How long a quick look takes."""
+    if train.minutes:
+        return {"minutes": min(train.minutes, MINUTES)}
+    return {"steps": min(train.steps, STEPS)} if train.steps else {"epochs": min(train.epochs or SHORT, SHORT)}
 
 
 def look(card: Card) -> Card:

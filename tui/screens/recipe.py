@@ -44,6 +44,7 @@ PAUSE = 0.15  # seconds without a key before the plan is made again
 BAR = 34  # cells
 BASIC = {  # the fields that come first, and their names there: which model, which rows, how long, how careful
     "model": "model", "data.path": "rows", "train.steps": "steps", "train.epochs": "or epochs",
+    "train.minutes": "or minutes",
     "train.learning_rate": "learning rate", "lora.rank": "rank",
 }  # fmt: skip
 
@@ -250,6 +251,8 @@ def checked(report: dict[str, Any], failed: Failed | None) -> Text:
 
 def plan(recipe: Recipe, outlook: Outlook) -> Content:
     """Memory with its parts, whether it fits, steps and time."""
+    from gemmalocal.planning import model_sizes
+    from gemmalocal.recipe import rates
     from gemmalocal.recipe.schedule_remarks import schedule_remarks
 
     parts: list[Any] = []
@@ -272,11 +275,21 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
             f" This counts {counted(recipe.data.max_length, 'token')} for every row.\n",
         ]
     train = recipe.train
-    steps = counted(train.steps, "step") if train.steps else f"{train.epochs:g} {plural(train.epochs or 0, 'epoch')}"
-    parts += [f"{steps} of {counted(train.rows_per_step, 'row')}; "]
-    if outlook.seconds is not None:
+    if train.minutes is not None:
+        parts += [f"{throughput.duration(60 * train.minutes)}, in steps of {counted(train.rows_per_step, 'row')}; "]
+    else:
+        epochs = train.epochs or 0
+        steps = counted(train.steps, "step") if train.steps else f"{epochs:g} {plural(epochs, 'epoch')}"
+        parts += [f"{steps} of {counted(train.rows_per_step, 'row')}; "]
+    if train.minutes is not None and outlook.steps:
+        parts += [f"about {counted(outlook.steps, 'step')}, at the speed of {outlook.run}."]
+    elif train.minutes is not None:
+        parts += ["how many is known once this machine has trained this model on these rows."]
+    elif outlook.seconds is not None:
         parts += [f"about {throughput.duration(outlook.seconds)}, at the speed of {outlook.run}."]
     else:
         parts += ["the time is known once this machine has trained this model on these rows."]
-    parts += [f"\n{remark[0].upper()}{remark[1:]}." for remark in schedule_remarks(train)]
+    sizes = model_sizes.sizes_of(recipe.model)
+    remarks = [*schedule_remarks(train), rates.sentence(recipe, sizes.weights if sizes else None)]
+    parts += [f"\n{remark[0].upper()}{remark[1:]}." for remark in remarks if remark]
     return Content.assemble(*parts)

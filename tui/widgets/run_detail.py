@@ -65,7 +65,7 @@ def _facts(run: Run, on_disk: int | None) -> Iterator[tuple[str, Content | str]]
     yield "rows", _rows(run)
     if last:
         left = f", {throughput.duration(throughput.seconds_left(now.steps))} left" if now.status == "live" else ""
-        yield "steps", f"{last.step:,} of {last.steps:,}{left}"
+        yield "steps", f"{last.step:,} of {last.in_all}{left}"
     if now.best is not None:
         first = now.evaluations[0].loss
         yield "held-out", f"{first:.3f} to {now.best.loss:.3f} ({change(first, now.best.loss)}) at step {now.best.step}"

@@ -150,7 +150,7 @@ def standing(run: Run) -> tuple[str, str]:
     if now.status == "live" and last is None:
         return f"{sign} {now.stage or 'starting'}", style
     width = len(str(last.steps)) if last and now.status == "live" else 0  # so that it does not jump
-    where = f" {last.step:>{width}}/{last.steps}" if last and now.status != "done" else ""
+    where = f" {last.step:>{width}}/{last.in_all}" if last and now.status != "done" else ""
     return f"{sign} {word}{where}", style
 
 

@@ -15,22 +15,21 @@ from gemmalocal.errors import RecipeError
 from gemmalocal.recipe.schema import TrainSpec
 
 ELEMENTWISE = ("adamw", "lion")  # adafactor needs rows and columns
+RATE = 1e-4  # until a step brings its own
 VECTOR = "vector"  # the one parameter that an elementwise optimizer sees
 
 
 def optimizer(train: TrainSpec) -> Any:
     """The optimizer of a recipe. MLX's AdamW corrects its bias only when asked (unlike torch's)."""
     if train.optimizer == "adamw":
-        return optim.AdamW(train.learning_rate, weight_decay=train.weight_decay, bias_correction=True)
+        return optim.AdamW(RATE, weight_decay=train.weight_decay, bias_correction=True)
     if train.optimizer == "paged_adamw_8bit":
         raise RecipeError(
             "MLX has no paged_adamw_8bit.", "Set train.optimizer to adamw, or to adafactor for less memory."
         )
     if train.optimizer == "lion":
-        return optim.Lion(train.learning_rate, weight_decay=train.weight_decay)
-    return optim.Adafactor(
-        train.learning_rate, weight_decay=train.weight_decay, relative_step=False, scale_parameter=False
-    )
+        return optim.Lion(RATE, weight_decay=train.weight_decay)
+    return optim.Adafactor(RATE, weight_decay=train.weight_decay, relative_step=False, scale_parameter=False)
 
 
 class Updater:

@@ -14,6 +14,7 @@ from gemmalocal.backends.torch import device
 from gemmalocal.errors import BackendUnavailable, RecipeError
 from gemmalocal.recipe.schema import TrainSpec
 
+RATE = 1e-4  # until a step brings its own
 SHARED = {"qmap1", "qmap2"}  # the code books of bitsandbytes' 8-bit numbers
 
 
@@ -39,7 +40,7 @@ class Lion(Optimizer):
 
 def optimizer(weights: list[nn.Parameter], train: TrainSpec) -> Optimizer:
     """The optimizer of a recipe; raises `RecipeError` for one that the device does not have."""
-    rate, decay = train.learning_rate, train.weight_decay
+    rate, decay = RATE, train.weight_decay
     if train.optimizer == "paged_adamw_8bit":
         return _eight_bit(weights, rate, decay)
     if train.optimizer == "adamw":

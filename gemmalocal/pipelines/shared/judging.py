@@ -55,9 +55,9 @@ def preference(
     return Preference(spec, train, measured, reference, rows)
 
 
-def used(examples: Examples, train: TrainSpec, steps: int) -> NDArray[np.int64]:
-    """The places of the examples that are trained on in so many steps."""
-    if steps * train.rows_per_step >= examples.groups:
+def used(examples: Examples, train: TrainSpec, steps: int | None) -> NDArray[np.int64]:
+    """The places of the examples that are trained on in so many steps; None: that is not known."""
+    if steps is None or steps * train.rows_per_step >= examples.groups:
         return np.arange(len(examples))
     end = train.rows_over(examples.groups)
     batches = (

@@ -12,10 +12,17 @@ from gemmalocal import __version__
 from gemmalocal.backends import full_model, peft_adapter
 from gemmalocal.files.manifest import sha256
 from gemmalocal.jobs import history
+from gemmalocal.jobs.history import JobState
 from gemmalocal.pipelines.shared.report_rows import AskedRow
 from gemmalocal.recipe.schema import Recipe
 
 CONTRACT = 1  # of report.json
+
+
+def _highest_rate(recipe: Recipe, state: JobState) -> float | str:
+    """The recipe's; where it leaves that open, what the run came to."""
+    rate = recipe.train.learning_rate
+    return max((step.learning_rate for step in state.steps), default=rate) if rate == "auto" else rate
 
 
 def about(run: Path, recipe: Recipe, rows: Sequence[AskedRow], identity: str) -> dict[str, Any]:
@@ -33,7 +40,7 @@ def about(run: Path, recipe: Recipe, rows: Sequence[AskedRow], identity: str) ->
         "quantize": recipe.quantize,
         "rank": None if recipe.method == "full" else recipe.lora.rank,
         "steps": last.step if last else 0,
-        "learning_rate": recipe.train.learning_rate,
+        "learning_rate": _highest_rate(recipe, state),
         "rows_per_step": recipe.train.rows_per_step,
         "seed": recipe.train.seed,
         "engine": str(state.plan.get("engine", "")),
