@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 from textual.widgets import Button, Static
 
 from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.schema import Recipe
 from tests.tui.recorded import prepared
 from tests.tui.test_app import until
 from tests.tui.test_unsaved import field
 from tui.app import GemmalocalApp
 from tui.screens.recipe import RecipeScreen
+from tui.widgets.choice import Choice
 from tui.widgets.field_section import SectionLine
 
 
@@ -59,6 +62,30 @@ async def test_sections_fold_and_open_for_what_is_wrong(recipe_path: Path) -> No
         line = next(each for each in screen.query(SectionLine) if each._title == "train")
         assert line.changed >= 1
         assert "changed" in line.render().plain
+
+
+async def test_a_field_that_says_nothing_shows_what_the_run_will_take(recipe_path: Path) -> None:
+    tree = recipe_file.parse(recipe_path) | {"model": "google/gemma-3-270m-it"}
+    tree["train"] = {"steps": 5}
+    recipe_path.write_text(json.dumps(tree), encoding="utf-8")
+    async with GemmalocalApp().run_test(size=(120, 60)) as pilot:
+        screen = RecipeScreen(recipe_path)
+        await pilot.app.push_screen(screen)
+        await until(pilot, lambda: screen.query(SectionLine))
+        rate, rows = field(screen, "train.learning_rate"), field(screen, "train.batch_size")
+        assert (rate.placeholder, rows.placeholder) == ("0.0002", "4")
+        kind = next(each for each in screen.query(Choice) if "**objective.kind**" in str(getattr(each, "HELP", "")))
+        kind.value = "dpo"
+        await until(pilot, lambda: rate.placeholder == "5e-05")
+        wanted = Recipe.model_validate(tree | {"objective": {"kind": "dpo"}})
+        assert rows.placeholder == str(wanted.train.batch_size)
+        assert field(screen, "objective.beta").placeholder == str(wanted.objective.beta)
+        assert rate.value == ""  # nothing is written into the recipe
+        rate.value = "3e-6"
+        kind.value = "sft"
+        await until(pilot, lambda: rows.placeholder == "4")
+        assert rate.value == "3e-6"
+        assert field(screen, "objective.beta").placeholder == ""
 
 
 async def test_names_and_paths_are_completed(recipe_path: Path) -> None:

@@ -85,12 +85,13 @@ class RecipeScreen(FormScreen):
 
     def compose(self) -> ComposeResult:
         """Title, plan and buttons, form, the help of the field at hand, keys."""
+        from gemmalocal.recipe.objective import completed
         from gemmalocal.recipe.schema import Recipe
         from tui.widgets.field_form import FieldForm
 
         yield TitleLine(f"Recipe {self.stem}")
         with Vertical(id="body"):
-            yield framed(FieldForm(Recipe, basic=BASIC, completions=_completions()), "Recipe")
+            yield framed(FieldForm(Recipe, basic=BASIC, completions=_completions(), completed=completed), "Recipe")
             with framed(VerticalScroll(id="plan-box", can_focus=False), "What it takes"):
                 yield Static(id="plan")
                 yield Button("Start (Enter)", id="start", variant="primary", compact=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import copy
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -31,7 +31,8 @@ class FieldForm(VerticalScroll):
     """Fields of `schema` but those `without`; holds only what differs from the defaults, as a recipe file does.
 
     The `basic` ones come first, by the names that they are given there; the others are folded, section by section.
-    `completions` are by key.
+    `completions` are by key. What is said in one field may change what another one is by default: `completed` puts such
+    defaults into the nested keys that are written down.
     """
 
     can_focus = False
@@ -49,8 +50,10 @@ class FieldForm(VerticalScroll):
         without: Collection[str] = (),
         basic: Mapping[str, str] | None = None,
         completions: Mapping[str, Suggester] | None = None,
+        completed: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     ) -> None:
         super().__init__()
+        self._completed = completed
         basic, completions = basic or {}, completions or {}
         infos = {key: info for key, info in leaves(schema) if key not in without}
         ordered = [*(key for key in basic if key in infos), *(key for key in infos if key not in basic)]
@@ -97,10 +100,16 @@ class FieldForm(VerticalScroll):
         """Show a recipe's nested keys; says nothing of it."""
         with self.prevent(Input.Changed, Choice.Changed):
             for key, field in self._fields.items():
-                value: Any = tree
-                for part in key.split("."):
-                    value = value.get(part) if isinstance(value, dict) else None
-                field.fill(value)
+                field.fill(_at(tree, key))
+        self._complete()
+
+    def _complete(self) -> None:
+        """Show in the fields that say nothing what they are by default, as the others stand."""
+        tree = self._completed(self.values())
+        with self.prevent(Input.Changed, Choice.Changed):
+            for key, field in self._fields.items():
+                if field.value() is None:
+                    field.assume(_at(tree, key))
 
     def values(self) -> dict[str, Any]:
         """The nested keys, as they stand in a recipe file."""
@@ -137,11 +146,13 @@ class FieldForm(VerticalScroll):
     def on_input_changed(self, event: Input.Changed) -> None:
         """Pass it on."""
         event.stop()
+        self._complete()
         self.post_message(self.Edited())
 
     def on_choice_changed(self, event: Choice.Changed) -> None:
         """Pass it on."""
         event.stop()
+        self._complete()
         self.post_message(self.Edited())
 
 
@@ -155,7 +166,7 @@ class Field(Horizontal):
         self._changed = False
         self._choices = choices(info.annotation)
         default = info.get_default(call_default_factory=True)
-        self._default = None if default is PydanticUndefined else default
+        self._default = self._own_default = None if default is PydanticUndefined else default
         self.editor = Choice(self._choices, self._plain) if self._choices else self._input()
         self.editor.HELP = f"**{key}** {self.help}"  # type: ignore[misc]
         self._problem: Static | None = None
@@ -180,9 +191,12 @@ class Field(Horizontal):
         return " ".join(part for part in (self._info.description, bounds(self._info)) if part)
 
     def _input(self) -> Input:
-        default = "" if self._default in (None, []) else _text(self._default, plain=True)
-        placeholder = default or ("required" if self._info.is_required() else "")
-        return Input(placeholder=placeholder, suggester=self._completion, compact=True)
+        return Input(placeholder=self._placeholder, suggester=self._completion, compact=True)
+
+    @property
+    def _placeholder(self) -> str:
+        default = "" if self._default in (None, []) else self._plain
+        return default or ("required" if self._info.is_required() else "")
 
     def compose(self) -> ComposeResult:
         """Label, editor."""
@@ -206,6 +220,14 @@ class Field(Horizontal):
         else:
             text = _text(self._default if value is None else value, plain=True)
             self.editor.value = text if text in self._choices else self._plain
+
+    def assume(self, default: Any) -> None:
+        """Say nothing, and be this by default; None is the schema's own."""
+        self._default = self._own_default if default is None else default
+        if isinstance(self.editor, Input):
+            self.editor.placeholder = self._placeholder
+        elif self._plain in self._choices:
+            self.editor.value = self._plain
 
     def value(self) -> Any:
         """What stands there; None for the default."""
@@ -245,6 +267,13 @@ def leaves(schema: type[BaseModel], above: str = "") -> Iterator[tuple[str, Fiel
     for key, section, needed in sections:
         for name, info in leaves(section, key):
             yield name, info if needed or not info.is_required() else _optional(info)
+
+
+def _at(tree: Any, key: str) -> Any:
+    """What nested keys say of a whole one; None if nothing."""
+    for part in key.split("."):
+        tree = tree.get(part) if isinstance(tree, dict) else None
+    return tree
 
 
 def _optional(info: FieldInfo) -> FieldInfo:
