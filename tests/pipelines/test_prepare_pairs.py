@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gemmalocal.jobs import processes
+from gemmalocal.jobs.events import Progress, decode
 from gemmalocal.workspace import datasets
 from tests.here import run
 from tests.synthesis.server import Body, Model, running
@@ -75,6 +76,11 @@ def test_a_judge_chooses_in_both_orders(trained: str, tmp_path: Path, server: Mo
     assert code == 0, said
     made = rows()
     assert f"{len(made)} pairs of 12 prompts" in said
+    events = map(decode, (datasets.find("pairs") / "events.jsonl").read_text(encoding="utf-8").splitlines())
+    told = [event.done for event in events if isinstance(event, Progress) and event.what == "prompts answered"]
+    assert told == sorted(set(told))
+    assert told[-1] == len(PROMPTS)
+    assert len(told) > 3  # within a batch of four, too: some answers are ended before others
     assert {row["by"] for row in made} == {"judge"}
     assert {row["chosen_by"] for row in made} == {"mine"}
     for row in made:

@@ -165,7 +165,10 @@ def _answered(
         key = key_of([], stamps, plan.answers, plan.temperature, plan.answer_tokens, plan.seed, prompts)
         if not kept.has(key):
             sampling = Sampling(plan.temperature, seed=int(key, 16) % SEEDS, max_tokens=plan.answer_tokens)
-            kept.add([{"key": key, **_said([*speakers] * len(batch), prompts, sampling, commands)}])
+            said = yield from _said(
+                [*speakers] * len(batch), prompts, sampling, commands, len(answered), len(questions)
+            )
+            kept.add([{"key": key, **said}])
         entry = kept[key]
         for number, question in enumerate(batch):
             pair = slice(2 * number, 2 * number + 2)
@@ -177,12 +180,18 @@ def _answered(
 
 
 def _said(
-    voices: Sequence[ChatModel], prompts: Sequence[str], sampling: Sampling, commands: Commands
-) -> dict[str, list[Any]]:
-    """All answers of a batch; raises `Stopped`."""
+    voices: Sequence[ChatModel],
+    prompts: Sequence[str],
+    sampling: Sampling,
+    commands: Commands,
+    before: int,
+    questions: int,
+) -> Generator[Event, None, dict[str, list[Any]]]:
+    """All answers of a batch, of which each two that ended are told with the questions `before`; raises `Stopped`."""
     said: dict[str, list[Any]] = {
         "texts": [""] * len(voices), "tokens": [0] * len(voices), "ended": [False] * len(voices),
     }  # fmt: skip
+    ended = 0
 
     def go_on() -> bool:
         if stop_asked(commands):
@@ -192,6 +201,9 @@ def _said(
     for step in speak(voices, prompts, sampling, go_on):
         said["texts"][step.voice], said["tokens"][step.voice] = step.answer.strip(), step.tokens
         said["ended"][step.voice] = step.stopped == "end"
+        ended += bool(step.stopped)
+        if step.stopped and ended % 2 == 0 and ended < len(voices):
+            yield Progress("prompts answered", before + ended // 2, questions)
     return said
 
 
