@@ -10,7 +10,7 @@ from gemmalocal.workspace.transcript import Answer, Exchange
 
 COLUMN = 36  # characters that a column should have at least
 GAP = " │ "
-WHY = {"end": "", "length": ", cut at the longest", "asked": ", stopped"}
+WHY = {"end": "", "length": ", cut at the longest", "asked": ", stopped", "idle": ", called nothing"}
 
 
 class ExchangePage:
@@ -50,7 +50,7 @@ class ExchangePage:
     def _column(self, name: str, answer: Answer) -> list[str]:
         lines = [
             f"[{on_line(name, self._width - 2)}]",
-            *wrapped(answer.text.strip("\n") if answer.done else answer.text, self._width),
+            *wrapped(answer.shown.strip("\n") if answer.done else answer.text, self._width),
         ]
         if answer.done is None:
             return lines[:-1] or lines[:1]

@@ -6,7 +6,8 @@ import io
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,11 +20,14 @@ from gemmalocal.cli.output import note, say, say_json_line
 from gemmalocal.errors import USAGE
 from gemmalocal.files import paths
 from gemmalocal.jobs import processes
-from gemmalocal.jobs.events import Cleared, Declined, Event, Failed, Finished, Replied, Report, Voted, decode
-from gemmalocal.workspace import chats, transcript
+from gemmalocal.jobs.events import Asked, Cleared, Declined, Event, Failed, Finished, Replied, Report, Voted, decode
+from gemmalocal.jobs.terminal_text import visible
+from gemmalocal.workspace import chats, tool_table, transcript
+from gemmalocal.workspace.tool_table import OpenCalls, ToolTable
 
 POLL = 0.05  # seconds
 HELP = "/again  /vote NAME|tie|bad  /clear  /system TEXT  /save  /quit; Ctrl-C stops an answer"
+Answering = Callable[[dict[str, Any]], str | None]  # asks a person what a tool answers to a call; None if nothing
 SETTLED: dict[str, type[Event]] = {"vote": Voted, "clear": Cleared, "save": Report}
 
 
@@ -59,9 +63,22 @@ SETTLED: dict[str, type[Event]] = {"vote": Voted, "clear": Cleared, "save": Repo
     "--max-tokens", type=click.IntRange(1), default=256, show_default=True, help="The most tokens of an answer."
 )
 @click.option("--no-base", is_flag=True, help="Do not ask the base model.")
+@click.option(
+    "--tools",
+    "tools_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Tools that may be called, as JSON, perhaps with answers. Nothing is run: you type other answers.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print each question with all its answers as one JSON object.")
 def chat(
-    runs: tuple[str, ...], prompts: tuple[str, ...], system: str, no_base: bool, as_json: bool, **sampling: Any
+    runs: tuple[str, ...],
+    prompts: tuple[str, ...],
+    system: str,
+    no_base: bool,
+    as_json: bool,
+    tools_file: Path | None,
+    **sampling: Any,
 ) -> int:
     """Ask the base model and the tuned one, side by side.
 
@@ -72,12 +89,13 @@ def chat(
     """
     if any(not prompt.strip() for prompt in prompts):
         raise click.UsageError("A --prompt is empty: nothing is asked.")
-    job = chats.start(runs, not no_base, sampling, errand=bool(prompts))
-    dialogue, unread = Dialogue(job, as_json), 0
+    table = tool_table.load(tools_file) if tools_file else tool_table.ToolTable([])
+    job = chats.start(runs, not no_base, sampling, errand=bool(prompts), tools=table.tools)
+    dialogue, unread = Dialogue(job, as_json, table), 0
     try:
         if prompts:
             for prompt in prompts:
-                dialogue.do("ask", text=prompt, system=system)
+                dialogue.ask(prompt, system, _nobody)
         else:
             unread = converse(dialogue, system)
         return dialogue.end() or (USAGE if unread else 0)
@@ -90,8 +108,8 @@ def chat(
 class Dialogue:
     """A chat job, asked one command at a time; what it says is printed as it comes."""
 
-    def __init__(self, job: processes.Job, as_json: bool) -> None:
-        self._job, self._json = job, as_json
+    def __init__(self, job: processes.Job, as_json: bool, table: ToolTable) -> None:
+        self._job, self._json, self._table = job, as_json, table
         self._printer, self._talk = EventPrinter(), transcript.Talk()
         self._page: ExchangePage | None = None
         self._last: Event | None = None
@@ -102,6 +120,25 @@ class Dialogue:
         """The voices; none before they are ready."""
         return self._talk.names
 
+    def ask(self, text: str, system: str, answering: Answering) -> None:
+        """Ask, and go on as long as tools are called and there is an answer to each call."""
+        self.do("ask", text=text, system=system)
+        self.answer_calls(answering)
+
+    def answer_calls(self, answering: Answering) -> None:
+        """Answer what the last exchange calls: by the table, else as a person says."""
+        for _ in range(tool_table.ROUNDS if self._table.tools else 0):
+            if self.over or not self._talk.exchanges or not self._talk.exchanges[-1].whole:
+                return
+            open_calls = OpenCalls.of(self._talk.exchanges[-1], self._table)
+            while (call := open_calls.next) is not None:
+                if (answer := answering(call)) is None:
+                    return
+                open_calls.take(answer)
+            if not open_calls.any:
+                return
+            self.do("answer", answers=open_calls.as_command)
+
     def do(self, command: str, **arguments: Any) -> None:
         """Leave a command and follow the job until it is done, or declined, or the job is over."""
         if self.over:
@@ -111,6 +148,8 @@ class Dialogue:
         answers = 0
         for event in self._news():
             answers += isinstance(event, Replied)
+            if isinstance(event, Asked) and event.answers and not self._json:
+                say(event.text)
             if isinstance(event, Declined) or (command in SETTLED and isinstance(event, SETTLED[command])):
                 return
             if command not in SETTLED and answers and answers == len(self.names):
@@ -199,6 +238,7 @@ def converse(dialogue: Dialogue, system: str) -> int:
                 system = rest
             case "/again":
                 dialogue.do("regenerate")
+                dialogue.answer_calls(_typed)
             case "/clear" | "/save":
                 dialogue.do(word[1:])
             case "/vote":
@@ -211,8 +251,23 @@ def converse(dialogue: Dialogue, system: str) -> int:
             case _ if word.startswith("/"):
                 note(HELP)
             case _:
-                dialogue.do("ask", text=line.strip(), system=system)
+                dialogue.ask(line.strip(), system, _typed)
     return unread
+
+
+def _nobody(call: dict[str, Any]) -> None:
+    """What is called is told: there is nobody to say what it answers."""
+    note(f"--tools has no answer to {transcript.written(call)}")
+
+
+def _typed(call: dict[str, Any]) -> str | None:
+    """What a person types, or the next line of stdin says, that a tool answers; None for nothing."""
+    asked = f"{visible(transcript.written(call))} = "
+    try:
+        line = input(asked) if sys.stdin.isatty() else sys.stdin.readline()
+    except (EOFError, KeyboardInterrupt):
+        return None
+    return line.strip() or None
 
 
 COMMANDS = (chat,)

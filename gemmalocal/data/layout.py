@@ -12,8 +12,10 @@ from gemmalocal.data import token_store
 from gemmalocal.data.chat_template import ChatTemplate, chosen
 from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS, Tokenizer
 from gemmalocal.errors import DatasetError
+from gemmalocal.jobs.plurals import plural
 from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import Message, Record, RowKind
+from gemmalocal.tool_calls.grammars import digest
 
 LayoutForm = Literal["text", "prompt", "chat"]
 
@@ -100,7 +102,9 @@ class Tally:
 
     @property
     def notice(self) -> str | None:
-        """What a person should know of rows that are not alike."""
+        """What a person should know of rows that are not alike, or that have tools."""
+        if self.calling:
+            return self._about_tools
         if self._tokenizer.has_template:
             return None
         if self.turns and self.talks:
@@ -116,6 +120,16 @@ class Tally:
                 f"a chat does as the {many} do"
             )
         return None
+
+    @property
+    def _about_tools(self) -> str:
+        """How tools are written, by which version of a template."""
+        tokenizer, rows = self._tokenizer, plural(self.calling, "row has", "rows have")
+        version = f"template {digest(tokenizer.template.source)}"
+        if not tokenizer.knows_tools:
+            return f"{self.calling} {rows} tools: they are written in the plain layout, since the {version} knows none"
+        name = tokenizer.grammar.name if tokenizer.grammar else "unknown"
+        return f"{self.calling} {rows} tools: they are written by the model's own {version} (the grammar: {name})"
 
 
 def about(layout: Layout, template: ChatTemplate, kind: RowKind = "") -> dict[str, Any]:

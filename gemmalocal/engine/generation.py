@@ -31,16 +31,21 @@ class ChatModel:
     template: RowTemplate = None
 
     def prompt(self, text: str, system: str, history: Sequence[tuple[str, str]]) -> str:
-        """What the model is given: for chat after the questions and answers `before`, else alone."""
-        if self.layout.form != "chat":
-            text, history = as_row_begins(text, self.template), ()
-        messages = [
+        """What the model is given: for chat after the questions and answers of its `history`, else alone."""
+        turns = [
             Message(role, content)
             for pair in history
             for role, content in zip(("user", "assistant"), pair, strict=True)
         ]
+        return self.prompt_of([*turns, Message("user", text)], system)
+
+    def prompt_of(self, turns: Sequence[Message], system: str, tools: str = "") -> str:
+        """The same of turns, the last of a user or a tool; `tools` as a record has them. Alone is the last question."""
+        if self.layout.form != "chat":
+            asked = next((turn.content for turn in reversed(turns) if turn.role == "user"), "")
+            turns, tools = [Message("user", as_row_begins(asked, self.template))], ""
         system_messages = [Message("system", system)] if system else []
-        return self.layout.prompt_text(self.tokenizer, [*system_messages, *messages, Message("user", text)])
+        return self.layout.prompt_text(self.tokenizer, [*system_messages, *turns], tools)
 
 
 def as_row_begins(text: str, template: RowTemplate) -> str:

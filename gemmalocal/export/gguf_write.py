@@ -76,7 +76,7 @@ def write(path: Path, base: Path, plan: Plan, title: str, progress: TellBytes, t
     writer = gguf.GGUFWriter(path, plan.architecture)
     shapes = {name: tensor.shape for name, tensor in plan.tensors.items()}
     _describe(writer, metadata(plan.architecture, plan.config, shapes), plan.form, title)
-    writer.add_license(licence(str(plan.config["model_type"])).key)
+    writer.add_license(licence(str(plan.config["model_type"]), str(base)).key)
     spm.describe(writer, base, plan.architecture, shapes[EMBEDDING][0], template)
     for name, tensor in plan.tensors.items():
         kind = plan.kinds[name]

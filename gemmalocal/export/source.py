@@ -38,7 +38,7 @@ class FinishedRun:
     def licence(self) -> Licence:
         """The licence of the base's weights, which holds for what was made of them."""
         config = json.loads((self.base / "config.json").read_text(encoding="utf-8"))
-        return licence(str(config["model_type"]))
+        return licence(str(config["model_type"]), self.recipe.model)
 
     @property
     def tokenizer(self) -> Tokenizer:

@@ -152,12 +152,17 @@ class Voices(Event):
 
 @dataclass(frozen=True)
 class Asked(Event):
-    """A question to all voices. One with the `turn` of the last is that question again: its answers are replaced."""
+    """A question to all voices. One with the `turn` of the last is that question again: its answers are replaced.
+
+    With `answers` it is what tools answer to the calls of the turn before: of each voice a list of `name`, `id` and
+    `text`.
+    """
 
     turn: int
     text: str
     system: str
     sampling: dict[str, float]
+    answers: list[list[dict[str, str]]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -174,7 +179,9 @@ class Reply(Event):
 class Replied(Event):
     """The whole answer of a voice, its `tokens`, the `seconds` since the question and until its `first` token.
 
-    `stopped` says why it ended: end (the model ended it), length (max_tokens) or asked (somebody stopped it).
+    `stopped` says why it ended: end (the model ended it), length (max_tokens), asked (somebody stopped it) or idle (it
+    had called no tool, and hears no answer). `calls` are the tools that it calls, each with `name`, `arguments` and
+    `id`.
     """
 
     turn: int
@@ -184,6 +191,7 @@ class Replied(Event):
     seconds: float
     first: float
     stopped: str
+    calls: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def rate(self) -> float:

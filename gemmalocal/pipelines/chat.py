@@ -1,16 +1,18 @@
 """A conversation with several voices at once, in a process of its own that takes commands until it is told to end.
 
 Commands, beside what each may carry: ask (text, system, and sampling: temperature, top_p, top_k, seed, max_tokens, all
-kept for the next), regenerate (sampling; the seed moves on), stop (the answers under way), clear, vote (turn; voice, or
-verdict: tie, bad), save, end (once all before it is done). The spec has `voices` (see `load_chat_models`), `sampling`
+kept for the next), answer (answers: what tools answer, by voice, see `events.Asked`), regenerate (sampling; the seed
+moves on), stop (the answers under way), clear, vote (turn; voice, or verdict: tie, bad), save, end (once all before it
+is done). The spec has `voices` (see `load_chat_models`), `sampling`, `tools` that may be called (nothing is ever run),
 and `idle`: seconds without a command after which the process ends by itself: no chat outlives its terminal for long.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,10 @@ from gemmalocal.jobs.events import (
     Voted,
 )
 from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines.shared import tool_turns
 from gemmalocal.pipelines.shared.beside_training import make_way
 from gemmalocal.pipelines.shared.chat_models import load_chat_models
+from gemmalocal.pipelines.shared.tool_turns import ToolAnswers
 from gemmalocal.workspace import chats, transcript
 
 IDLE = 1800.0  # seconds
@@ -45,15 +49,24 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     """Load the voices and talk until told to end; raises `JobBusy` where a run is training on the same GPU."""
     make_way("a chat")
     voices = yield from load_chat_models(spec["voices"])
-    chat = Conversation(voices, directory, commands, changed_sampling(Sampling(), spec.get("sampling", {})))
+    sampling = changed_sampling(Sampling(), spec.get("sampling", {}))
+    chat = Conversation(voices, directory, commands, sampling, spec.get("tools", ()))
     yield from chat.converse(float(spec.get("idle", IDLE)))
 
 
 class Conversation:
     """A chat with loaded models (voices): the transcript so far, and the commands still to be carried out."""
 
-    def __init__(self, voices: list[ChatModel], directory: Path, commands: Commands, sampling: Sampling) -> None:
+    def __init__(
+        self,
+        voices: list[ChatModel],
+        directory: Path,
+        commands: Commands,
+        sampling: Sampling,
+        tools: Sequence[dict[str, Any]] = (),
+    ) -> None:
         self._voices, self._directory, self._commands, self._sampling = voices, directory, commands, sampling
+        self._tools = json.dumps(tools, ensure_ascii=False) if tools else ""
         self._system = ""
         self._waiting: deque[dict[str, Any]] = deque()
         self._talk = transcript.Talk()
@@ -68,6 +81,8 @@ class Conversation:
         yield Voices([voice.name for voice in self._voices], [voice.layout.form for voice in self._voices])
         if alone := [voice.name for voice in self._voices if voice.layout.form != "chat"]:
             yield Notice(f"{', '.join(alone)}: trained on no conversations, so every prompt stands alone")
+        if self._tools and (deaf := [voice.name for voice in self._voices if not tool_turns.hears(voice)]):
+            yield Notice(f"{', '.join(deaf)}: no tools can be told to it")
         last = time.monotonic()
         while time.monotonic() - last < idle:
             self._waiting.extend(self._commands())
@@ -93,6 +108,8 @@ class Conversation:
             match name:
                 case "ask":
                     yield from self._ask(command)
+                case "answer":
+                    yield from self._answer(command)
                 case "regenerate":
                     yield from self._regenerate(command)
                 case "vote":
@@ -124,24 +141,37 @@ class Conversation:
         if sampling == self._sampling and sampling.temperature == 0:
             raise ValueError("at temperature 0 the answer would be the same: raise the temperature")
         self._sampling = sampling._replace(seed=sampling.seed + (sampling.seed == self._sampling.seed))
-        yield from self._answers(question.turn, question.text)
+        yield from self._answers(question.turn, question.text, question.answers)
 
-    def _answers(self, turn: int, text: str) -> Iterator[Event]:
+    def _answer(self, command: dict[str, Any]) -> Iterator[Event]:
+        """Go on from what tools answer to the calls of the last exchange."""
+        if not self._talk.remembered:
+            raise ValueError("no tool was called yet")
+        last = self._talk.remembered[-1]
+        answers = tool_turns.checked(command.get("answers"), last)
+        yield from self._answers(last.asked.turn + 1, tool_turns.as_text(answers, last), answers)
+
+    def _answers(self, turn: int, text: str, tool_answers: ToolAnswers = ()) -> Iterator[Event]:
         make_way("a chat")
         before = [exchange for exchange in self._talk.remembered if exchange.asked.turn != turn]
+        asked = Asked(turn, text, self._system, self._sampling._asdict(), [list(of) for of in tool_answers])
+        active = [index for index in range(len(self._voices)) if not tool_answers or tool_answers[index]]
         prompts = [
-            voice.prompt(
-                text, self._system, [(exchange.asked.text, exchange.answers[index].text) for exchange in before]
-            )
-            for index, voice in enumerate(self._voices)
+            self._voices[index].prompt_of(tool_turns.turns(before, asked, index), self._system, self._tools)
+            for index in active
         ]
-        yield Asked(turn, text, self._system, self._sampling._asdict())
-        for step in speak(self._voices, prompts, self._sampling, self._not_stopped):
-            if step.text:
-                yield Reply(turn, step.voice, step.text, step.tokens)
+        yield asked
+        for index in set(range(len(self._voices))).difference(active):
+            yield Replied(turn, index, "", 0, 0.0, 0.0, "idle")
+        voices = [self._voices[index] for index in active]
+        takers = [tool_turns.CallTaker(voice, turn, bool(self._tools)) for voice in voices]
+        for step in speak(voices, prompts, self._sampling, self._not_stopped):
+            taker, voice = takers[step.voice], active[step.voice]
+            if more := taker.take(step.text, bool(step.stopped)):
+                yield Reply(turn, voice, more, step.tokens)
             if step.stopped:
                 figures = round(step.seconds, 4), round(step.first_seconds, 4), step.stopped
-                yield Replied(turn, step.voice, step.answer, step.tokens, *figures)
+                yield Replied(turn, voice, taker.text(step.answer), step.tokens, *figures, taker.calls)
         self._write_transcript()
 
     def _not_stopped(self) -> bool:

@@ -61,6 +61,7 @@ def _described(model: LocalModel, engine: _Engine) -> dict[str, Any]:
         "size": model.size,
         "estimated": False,
         "licence": _licence(model, namesake),
+        "template": namesake.template if namesake else "",
         "gated": False,  # it is here
         "damaged": False,
     }
@@ -79,7 +80,7 @@ def _described(model: LocalModel, engine: _Engine) -> dict[str, Any]:
 def _licence(model: LocalModel, namesake: Model | None) -> str:
     if namesake:
         return namesake.licence
-    return published.licence(str(model.config.get("model_type", ""))).terms
+    return published.licence(str(model.config.get("model_type", "")), model.name).terms
 
 
 def _published(model: Model, engine: _Engine) -> dict[str, Any]:
@@ -91,6 +92,7 @@ def _published(model: Model, engine: _Engine) -> dict[str, Any]:
         "size": model.download,
         "estimated": model.estimated,
         "licence": model.licence,
+        "template": model.template,
         "gated": model.gated,
         "damaged": False,
         "train": engine.trains(model.size.config, weights),

@@ -24,6 +24,7 @@ from gemmalocal.jobs.events import Event, Finished, Notice, Report, Sample, Stag
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import distributed, judging, start_from
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
+from gemmalocal.pipelines.shared.held_out_calls import held_out_calls
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
 from gemmalocal.planning import macos, model_sizes, throughput
 from gemmalocal.recipe import rates
@@ -108,22 +109,27 @@ def _lead(
             yield Sample(step, when, prompt, *reply)
 
     def during(step: int) -> Iterator[Event]:
-        return answers(step, "during", recipe.samples.prompts[:1] if recipe.samples.during else [])
+        yield from answers(step, "during", recipe.samples.prompts[:1] if recipe.samples.during else [])
+        if recipe.samples.during:
+            yield from held_out_calls(trainer, prepared, recipe.samples.calls, f"at step {step}", wished)
 
     if standing.step == 0:
         yield Stage("answering the prompts before training")
         yield from answers(0, "before", recipe.samples.prompts)
+        yield from held_out_calls(trainer, prepared, recipe.samples.calls, "before training", wished)
     yield Stage("training")
     ending = yield from _delivered(
         steps_within(decided, work, trainer, standing, brake, during, span),
         work.folder,
         lambda checkpoint: deliver(recipe, checkpoint, prepared.folder, directory),
     )
-    if ending.outcome in ("done", "early") and recipe.samples.prompts:
+    asks = bool(recipe.samples.prompts) or (prepared.layout.tools and bool(recipe.samples.calls))
+    if ending.outcome in ("done", "early") and asks:
         chosen, _ = checkpoints.chosen(work.folder)
         yield Stage("answering the prompts after training")
         trainer.restore(chosen)
         yield from answers(int(chosen.name), "after", recipe.samples.prompts)
+        yield from held_out_calls(trainer, prepared, recipe.samples.calls, "after training", wished)
     if ending.outcome in ("done", "early") and recipe.train.report:
         yield _begin_report(directory)
     yield ending

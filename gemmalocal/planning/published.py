@@ -7,7 +7,7 @@ Downloads follow from parameters and bits a weight, so for Gemma 4 and for all c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 GROUP_BITS = 0.5  # MLX keeps a float16 scale and bias for every 64 quantized weights
@@ -33,8 +33,22 @@ APACHE = Licence(
 )
 
 
-def licence(model_type: str) -> Licence:
-    """The licence of a model, by config.json's `model_type`: Gemma 4 is Apache's, earlier ones have Google's terms."""
+# https://developers.google.com/health-ai-developer-foundations/terms, 3.2.4: the notice that goes with every copy.
+HEALTH_TERMS = Licence(
+    "other",
+    "Health AI Developer Foundations Terms of Use, https://developers.google.com/health-ai-developer-foundations/terms",
+    "HAI-DEF is provided under and subject to the Health AI Developer Foundations Terms of Use found at "
+    "https://developers.google.com/health-ai-developer-foundations/terms",
+)
+
+
+def licence(model_type: str, name: str = "") -> Licence:
+    """The licence of a model, by config.json's `model_type` and its name, or the path of its folder.
+
+    Gemma 4 is Apache's, earlier ones have Google's terms, and MedGemma has terms of its own.
+    """
+    if "medgemma" in name.lower():
+        return HEALTH_TERMS
     return APACHE if model_type.startswith("gemma4") else GEMMA_TERMS
 
 
@@ -56,6 +70,7 @@ class Model:
     bits: int
     licence: str
     gated: bool
+    template: str = ""  # what its chat template does that those of its generation do not
 
     @property
     def converted(self) -> bool:
@@ -157,7 +172,7 @@ def _repositories(size: str) -> list[tuple[str, int]]:
     return repositories
 
 
-MODELS: tuple[Model, ...] = tuple(
+GENERAL: tuple[Model, ...] = tuple(
     Model(
         name,
         size,
@@ -167,4 +182,36 @@ MODELS: tuple[Model, ...] = tuple(
     )
     for key, size in SIZES.items()
     for name, bits in _repositories(key)
+)
+CALLS = "Tools are declared in a developer's turn, calls and answers have marks of their own (docs/tools.md)."
+MEDICAL = "That of Gemma 3: it has no place for tools, which are told in the plain layout."
+TRANSLATING = (
+    "It takes a single text with the codes of two languages (source_lang_code, target_lang_code) and refuses all else: "
+    "for rows of your own name a template, data.chat_template."
+)
+MADE_FOR = (  # one purpose: the name, the size, what its template does
+    ("google/functiongemma-270m-it", "3-270m", CALLS),
+    ("google/medgemma-4b-pt", "3-4b", ""),
+    ("google/medgemma-4b-it", "3-4b", MEDICAL),
+    ("google/medgemma-1.5-4b-it", "3-4b", MEDICAL),
+    ("google/medgemma-27b-text-it", "3-27b", MEDICAL),
+    ("google/medgemma-27b-it", "3-27b", MEDICAL),
+    ("google/translategemma-4b-it", "3-4b", TRANSLATING),
+    ("google/translategemma-12b-it", "3-12b", TRANSLATING),
+    ("google/translategemma-27b-it", "3-27b", TRANSLATING),
+)
+TEXT_ALONE = ("google/medgemma-27b-text-it",)
+MODELS: tuple[Model, ...] = (
+    *GENERAL,
+    *(
+        Model(
+            name,
+            replace(SIZES[key], encoders=0) if name in TEXT_ALONE else SIZES[key],
+            16,
+            licence(str(SIZES[key].config["model_type"]), name).terms,
+            gated=True,
+            template=template,
+        )
+        for name, key, template in MADE_FOR
+    ),
 )

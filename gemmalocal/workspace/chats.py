@@ -44,13 +44,20 @@ def setting(name: str, written: str) -> Any:
     return checked_settings({name: value})[name]
 
 
-def start(runs: Sequence[str], base: bool, sampling: dict[str, Any], errand: bool = False) -> processes.Job:
+def start(
+    runs: Sequence[str],
+    base: bool,
+    sampling: dict[str, Any],
+    errand: bool = False,
+    tools: Sequence[dict[str, Any]] = (),
+) -> processes.Job:
     """Start a chat in a folder of its own, among the chats, or as an errand, whose folder the caller removes.
 
     It ends with whoever asked for it. `runs` are names, RUN or RUN@STEP; the newest with a result if there are none.
-    Raises `UnknownRun`.
+    `tools` are those that the voices may call, as OpenAI has them. Raises `UnknownRun`.
     """
     spec = {"voices": voices(runs or [str(newest())], base), "sampling": sampling}
+    spec |= {"tools": list(tools)} if tools else {}
     place = paths.errands() if errand else paths.chats()
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=time.strftime("chat-%Y%m%d-%H%M%S-"), dir=place))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from gemmalocal.jobs.events import Asked, Cleared, Event, Replied, Reply, Voices, Voted
 
@@ -17,6 +18,13 @@ class Answer:
     text: str = ""
     tokens: int = 0
     done: Replied | None = None
+
+    @property
+    def shown(self) -> str:
+        """What it says, and below it what it calls."""
+        calls = self.done.calls if self.done else ()
+        lines = [self.text] if self.text.strip() or not calls else []
+        return "\n".join([*lines, *(f"→ {written(call)}" for call in calls)])
 
 
 @dataclass
@@ -83,10 +91,19 @@ def as_json(talk: Talk, exchange: Exchange) -> str:
     answers = []
     for name, answer in zip(talk.names, exchange.answers, strict=True):
         figures = asdict(answer.done) if answer.done else {"text": answer.text, "tokens": answer.tokens}
-        answers.append({"name": name, **{key: figures[key] for key in figures if key not in ("turn", "voice")}})
+        kept = {key: it for key, it in figures.items() if key not in ("turn", "voice") and (it or key != "calls")}
+        answers.append({"name": name, **kept})
     vote = None if exchange.vote is None else talk.names[exchange.vote]
     said = {"vote": vote, **({"verdict": exchange.verdict} if exchange.verdict else {})}
-    return json.dumps({**asdict(exchange.asked), "answers": answers, **said}, ensure_ascii=False)
+    asked = asdict(exchange.asked)
+    tool_answers = {"tool_answers": asked.pop("answers")} if exchange.asked.answers else {}
+    return json.dumps({**asked, **tool_answers, "answers": answers, **said}, ensure_ascii=False)
+
+
+def written(call: dict[str, Any]) -> str:
+    """A call for a person: get_weather(city="Paris")."""
+    arguments = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in call["arguments"].items())
+    return f"{call['name']}({arguments})"
 
 
 def as_json_lines(talk: Talk) -> str:
@@ -105,7 +122,7 @@ def as_markdown(talk: Talk) -> str:
             parts.append(f"System: {_quoted(exchange.asked.system)}")
         for voice, (name, answer) in enumerate(zip(talk.names, exchange.answers, strict=True)):
             best = " (best)" if exchange.vote == voice else ""
-            parts += [f"### {name}{best}", answer.text.strip() or "(nothing)"]
+            parts += [f"### {name}{best}", answer.shown.strip() or "(nothing)"]
     if any(talk.tally):
         votes = ", ".join(f"{name} {count}" for name, count in zip(talk.names, talk.tally, strict=True))
         parts += ["## Votes", votes]

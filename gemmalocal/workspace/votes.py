@@ -132,6 +132,9 @@ def _votes(chat: Path, talk: Talk, place: int, begins: dict[int, int]) -> Iterat
         return
     memory = talk.exchanges[begins.get(exchange.asked.turn, 0) : place]
     about = {"source": chat.name, "turn": exchange.asked.turn, "by": BY, "sampling": exchange.asked.sampling}
+    if exchange.asked.answers or any(before.asked.answers for before in memory):
+        yield Vote(about, lost="calls a tool, or answers one")
+        return
     texts = dict[str, int]()  # the first voice with each answer
     for voice, answer in enumerate(exchange.answers):
         texts.setdefault(answer.text.strip(), voice)
@@ -181,6 +184,8 @@ def _unusable(answer: Answer, prompt: Sequence[dict[str, Any]]) -> str:
     """Why an answer cannot be learned from; "" if it can."""
     if answer.done is None or answer.done.stopped == "asked":
         return "has an answer that was stopped"
+    if answer.done.calls or answer.done.stopped == "idle":
+        return "calls a tool, or answers one"
     if not answer.text.strip():
         return "has an empty answer"
     return "" if all(turn["content"].strip() for turn in prompt) else "has an empty answer before it"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gemmalocal.planning import device_memory, memory, model_sizes, suitability
-from gemmalocal.planning.published import MODELS, SIZES
+from gemmalocal.planning.published import MODELS, SIZES, licence
 
 MLX = memory.profile("mlx")
 GB = 10**9
@@ -49,6 +49,15 @@ def test_licences_and_gates() -> None:
         fourth = "gemma-4" in model.name
         assert (model.licence == "Apache-2.0") == fourth
         assert model.gated == (model.name.startswith("google/") and not fourth)
+
+
+def test_models_made_for_one_purpose_say_what_their_templates_do() -> None:
+    named = {model.name: model for model in MODELS if model.template}
+    assert "developer's turn" in named["google/functiongemma-270m-it"].template
+    assert "source_lang_code" in named["google/translategemma-12b-it"].template
+    assert named["google/medgemma-4b-it"].licence.startswith("Health AI")
+    assert named["google/functiongemma-270m-it"].download == 2 * 268_098_176
+    assert licence("gemma3", "/cache/models--google--medgemma-4b-it/snapshots/x").key == "other"
 
 
 def usable(gigabytes: int) -> int:

@@ -15,6 +15,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from gemmalocal.errors import UsageFault
 from gemmalocal.files import safe_read
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Declined, Event, Notice, Report, Stage
@@ -30,6 +31,7 @@ from tui.screens.run_screen import AppScreen, PreparationStarted
 from tui.screens.verdict import VerdictScreen
 from tui.style_sheets import sheets
 from tui.theme import framed
+from tui.tool_talk import ToolAnswers, ToolTalk
 from tui.widgets.answers import ExchangeRow
 from tui.widgets.keys import Keys
 from tui.widgets.question import Question
@@ -71,6 +73,7 @@ class CompareScreen(AppScreen):
         self._settings: dict[str, float | str] = dict(START)
         self._whole_at = NEVER  # when the last answer came to its end
         self._system, self._doing, self._differ = "", "starting", False
+        self._tools = ToolTalk()
 
     def compose(self) -> ComposeResult:
         """Title, names and the talk (made when the voices are known), settings, the question, keys."""
@@ -105,7 +108,9 @@ class CompareScreen(AppScreen):
         with self.problem_shown("The chat could not be started"):
             self._runs = self._runs or [str(await asyncio.to_thread(chats.newest))]
             talk = self._talk
-            self._job = job = await asyncio.to_thread(chats.start, self._runs, self._base, self._settings)
+            self._job = job = await asyncio.to_thread(
+                chats.start, self._runs, self._base, self._settings, False, self._tools.table.tools
+            )
             async for event in events_of(job):
                 if talk is not self._talk:  # others are asked meanwhile
                     return
@@ -119,6 +124,7 @@ class CompareScreen(AppScreen):
         transcript.fold(self._talk, event)
         if before and not self._answering:
             self._whole_at = time.monotonic()
+            self._go_on(self._tools.of(self._talk.exchanges[-1]))
         match event:
             case Stage():
                 self._doing = event.name
@@ -132,6 +138,13 @@ class CompareScreen(AppScreen):
             self._doing = "ready"
         await self._sync()
         self._draw()
+
+    def _go_on(self, answers: ToolAnswers | None) -> None:
+        """Hand on what tools answer, once each call has an answer; else say which has none."""
+        if answers is not None and self._job is not None:
+            self._job.ask(do="answer", answers=answers)
+        elif self._tools.asked:
+            self.notify(f"What does {self._tools.asked} answer? Type /answer, and what it says.", markup=False)
 
     async def _sync(self) -> None:
         """A row for each exchange that the voices remember, and none for others; names over the columns."""
@@ -185,6 +198,10 @@ class CompareScreen(AppScreen):
         """Take a setting; False, and why in a notice, if it is none."""
         if name == "system":
             self._system = value
+        elif name == "tools":
+            return self._take_tools(value.strip())
+        elif name == "answer":
+            self._go_on(self._tools.take(value.strip()))
         elif name in chats.LIMITS:
             try:
                 self._settings[name] = chats.setting(name, value.strip())
@@ -192,10 +209,20 @@ class CompareScreen(AppScreen):
                 self.notify(f"/{problem}.", severity="warning")
                 return False
         else:
-            settings = ", ".join(f"/{setting}" for setting in ("system", *chats.LIMITS))
+            settings = ", ".join(f"/{setting}" for setting in ("system", "tools", "answer", *chats.LIMITS))
             self.notify(f"There is no /{name}. There is {settings}.", severity="warning")
             return False
         self._draw()
+        return True
+
+    def _take_tools(self, file: str) -> bool:
+        """Begin anew with the tools of a file; False, and why in a notice, if it has none."""
+        try:
+            self._tools = ToolTalk.of_file(file)
+        except UsageFault as fault:
+            self.notify(f"{fault.message} {fault.hint}", severity="warning", markup=False)
+            return False
+        run_in_background(self, self._anew())
         return True
 
     def on_question_voted(self, event: Question.Voted) -> None:

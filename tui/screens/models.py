@@ -293,6 +293,7 @@ def about(model: dict[str, Any]) -> Content:
             ],
         ),
         ("damaged" if model["damaged"] else "licence", model["licence"]),
+        ("template", model.get("template", "")),
         ("first", gated if model["gated"] else ""),
         ("in", model["path"] or ""),
     ]

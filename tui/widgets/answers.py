@@ -12,7 +12,7 @@ from textual.widgets import Static
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.workspace.transcript import BOTH_BAD, TIE, Answer, Exchange
 
-ENDS = {"end": "complete", "length": "cut off", "asked": "stopped"}
+ENDS = {"end": "complete", "length": "cut off", "asked": "stopped", "idle": "called nothing"}
 BETTER = "★ better"
 VERDICTS = {TIE: "= all are good", BOTH_BAD: "= none is good"}
 
@@ -56,10 +56,10 @@ class ExchangeRow(Vertical):
 
 def answered(exchange: Exchange, voice: int, marked: bool) -> Content:
     """An answer with its figures, and whether it was found better."""
-    answer, text = exchange.answers[voice], exchange.answers[voice].text.strip()
+    answer, text = exchange.answers[voice], exchange.answers[voice].shown.strip()
     content = Content(text)
     if marked and len(exchange.answers) > 1 and exchange.whole:
-        content = differing(text, exchange.answers[1 if voice == 0 else 0].text.strip())
+        content = differing(text, exchange.answers[1 if voice == 0 else 0].shown.strip())
     best = (f"{BETTER} · ", "bold $good") if exchange.vote == voice else ""
     return Content.assemble(content, "\n" * bool(text), best, (figures(answer), "$muted"))
 

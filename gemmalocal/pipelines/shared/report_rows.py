@@ -19,7 +19,9 @@ from gemmalocal.data.token_store import Examples
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.documents.duplicates import NearDuplicates
 from gemmalocal.errors import DatasetError
+from gemmalocal.evaluation.calls import is_marked
 from gemmalocal.jobs.events import Event, Progress
+from gemmalocal.pipelines.shared.held_out_calls import call_span
 from gemmalocal.recipe.schema import Recipe
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 
@@ -93,7 +95,11 @@ def bad_examples(store: Path, count: int, seed: int) -> list[Example]:
 
 def _asked(example: Example, source: str, cluster: str, tokenizer: Tokenizer, form: LayoutForm) -> AskedRow:
     ids: list[int] = example.ids.tolist()
-    start = _reply_start(example) if form != "text" else max(2, len(ids) // SHARE)
+    start, end = _reply_start(example) if form != "text" else max(2, len(ids) // SHARE), len(ids)
+    if form == "chat" and is_marked(tokenizer.decode(ids)):
+        start, end = call_span(example, tokenizer)
+        example = example.part(None, end)
+        ids = ids[:end]
     prompt, reference = tokenizer.decode(ids[:start]), tokenizer.decode(ids[start:])
     return AskedRow(example, source, cluster, ids[:start], prompt, reference.strip(), form != "text")
 
