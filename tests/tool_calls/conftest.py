@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +57,12 @@ def row() -> dict[str, Any]:
     }
 
 
-def train_caller(home: Path) -> None:
-    """A workspace with the model and the run `caller` that was made of it."""
-    (home / "models" / "m").mkdir(parents=True)
-    write_caller(home / "models" / "m")
+def train_caller(home: Path, model: Path) -> None:
+    """A workspace with the run `caller` that was made of a model."""
     rows = [row(), {**row(), "messages": row()["messages"][:2]}]
     (home / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
     (home / "caller.yaml").write_text(
-        f"model: {home / 'models' / 'm'}\nmethod: full\ndata: {{path: {home / 'rows.jsonl'}, max_length: 512, split: 0}}\n"
+        f"model: {model}\nmethod: full\ndata: {{path: {home / 'rows.jsonl'}, max_length: 512, split: 0}}\n"
         "train: {steps: 60, batch_size: 2, learning_rate: 5e-3, warmup: 5}\n"
     )
     spec = recipe_file.load(str(home / "caller.yaml"), []).model_dump(mode="json")
@@ -74,7 +73,9 @@ def train_caller(home: Path) -> None:
 @pytest.fixture(scope="session")
 def caller_home(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The workspace, made once."""
-    return made_once(shared(pytestconfig, tmp_path_factory) / "caller", train_caller)
+    place = shared(pytestconfig, tmp_path_factory)
+    model = made_once(place / "caller-model", write_caller)
+    return made_once(place / "caller", partial(train_caller, model=model))
 
 
 @pytest.fixture

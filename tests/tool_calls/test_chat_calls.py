@@ -1,0 +1,125 @@
+"""A chat in which a tool is called: answered by a table, by hand, or not at all; and calls counted while it trains."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gemmalocal.errors import UsageFault
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Asked, Notice, Replied, decode
+from gemmalocal.recipe import recipe_file
+from gemmalocal.workspace import tool_table
+from gemmalocal.workspace.tool_table import OpenCalls, ToolTable
+from gemmalocal.workspace.transcript import Answer, Exchange, written
+from tests.here import run, work
+from tests.tool_calls.conftest import ANSWER, ASKED, CALL, SAID, TOOL, row
+from tui.tool_talk import ToolTalk
+
+CANNED = {"tools": [TOOL], "answers": [{"name": "heat", "arguments": {"of": "ice"}, "answer": "cold"},
+                                       {"name": "heat", "arguments": {"of": "tea"}, "answer": ANSWER}]}  # fmt: skip
+
+
+def table(folder: Path, content: Any) -> str:
+    file = folder / "tools.json"
+    file.write_text(json.dumps(content) if not isinstance(content, str) else content)
+    return str(file)
+
+
+def test_a_table_answers_and_the_answer_is_gone_on_from(caller: Path, tmp_path: Path) -> None:
+    words = ["--prompt", ASKED, "--no-base", "--tools", table(tmp_path, CANNED)]
+    told = run("chat", "caller", *words)
+    assert told.returncode == 0, told.stderr
+    first, answered, last = (told.stdout.find(text) for text in ("→ heat(of=", 'heat(of="tea") = so', SAID))
+    assert 0 < first < answered < last, told.stdout
+    lines = run("chat", "caller", *words, "--json").stdout.splitlines()
+    called, gone_on = (json.loads(line) for line in lines)
+    assert [dict(call, id="") for call in called["answers"][0]["calls"]] == [{**CALL, "id": ""}]
+    assert gone_on["tool_answers"][0][0]["text"] == ANSWER
+    assert gone_on["answers"][0]["text"] == SAID
+
+
+def test_nobody_answers_where_there_is_nobody(caller: Path, tmp_path: Path) -> None:
+    told = run("chat", "caller", "--prompt", ASKED, "--no-base", "--tools", table(tmp_path, [TOOL]))
+    assert "→ heat(of=" in told.stdout
+    assert SAID not in told.stdout
+    assert 'no answer to heat(of="tea")' in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("{", "not JSON"),
+        ("[]", "no list of tools"),
+        ('[{"description": "x"}]', "a tool without a name"),
+        ('[{"name": "a", "parameters": 3}]', "parameters of a"),
+        ('{"tools": [{"name": "a"}], "answers": [{"answer": 1}]}', "an answer without a name"),
+        ('{"tools": [{"name": "a"}], "answers": 3}', "are no list"),
+        ('{"tools": [{"name": "a"}], "answers": [{"name": "a", "arguments": 3, "answer": 1}]}', "are no object"),
+    ],
+)
+def test_a_file_that_has_no_tools_is_told(content: str, why: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageFault, match=why):
+        tool_table.load(Path(table(tmp_path, content)))
+    assert run("chat", "--tools", str(tmp_path / "none.json")).returncode == 2
+
+
+def exchange(*of_voices: list[dict[str, Any]]) -> Exchange:
+    """An exchange whose voices call these."""
+    replied = [Replied(1, voice, "", 1, 0.1, 0.1, "end", calls) for voice, calls in enumerate(of_voices)]
+    return Exchange(Asked(1, ASKED, "", {}), [Answer("", 1, done) for done in replied])
+
+
+def test_equal_calls_are_answered_once_and_others_by_hand() -> None:
+    one, other = {**CALL, "id": "a"}, {**CALL, "id": "b"}
+    odd = {"name": "heat", "arguments": {"of": "x", "deep": {"list": [1, "y"]}}, "id": "c"}
+    calls = OpenCalls.of(exchange([one, odd], [other], []), ToolTable([TOOL]))
+    assert calls.any
+    assert calls.next == one
+    calls.take("warm")
+    assert calls.next == odd
+    assert written(odd) == 'heat(of="x", deep={"list": [1, "y"]})'
+    calls.take("odd")
+    assert calls.next is None
+    assert [[answer["text"] for answer in of] for of in calls.as_command] == [["warm", "odd"], ["warm"], []]
+    assert not OpenCalls.of(exchange([], []), ToolTable([TOOL])).any
+
+
+def test_the_app_answers_by_the_table_or_asks(tmp_path: Path) -> None:
+    talk = ToolTalk.of_file(table(tmp_path, CANNED))
+    called = exchange([{**CALL, "id": "a"}])
+    answers = talk.of(called)
+    assert answers is not None
+    assert answers[0][0]["text"] == ANSWER
+    unknown = exchange([{"name": "heat", "arguments": {"of": "soup"}, "id": "a"}])
+    assert talk.of(unknown) is None
+    assert talk.asked == 'heat(of="soup")'
+    assert talk.take("hot") == [[{"name": "heat", "id": "a", "text": "hot"}]]
+    assert talk.asked == ""
+    assert ToolTalk().of(called) is None
+
+
+def test_calls_are_counted_while_it_trains(caller_home: Path, workspace: Path, tmp_path: Path) -> None:
+    rows = [{**row(), "messages": [{"role": "user", "content": f"{word}?"}, *row()["messages"][1:]]} for word in "abcd"]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
+    (tmp_path / "r.yaml").write_text(
+        f"model: {caller_home / 'runs' / 'caller' / 'model'}\n"
+        f"data: {{path: {tmp_path / 'rows.jsonl'}, max_length: 512, split: 0.5}}\n"
+        "train: {steps: 2, batch_size: 1, learning_rate: 1e-5, evaluate_every: 1}\nsamples: {calls: 2}\n"
+    )
+    work(workspace / "runs" / "r", "train", recipe_file.load(str(tmp_path / "r.yaml"), []).model_dump(mode="json"))
+    assert history.read(workspace / "runs" / "r").status == "done"
+    events = map(decode, (workspace / "runs" / "r" / "events.jsonl").read_text().splitlines())
+    told = [event.text for event in events if isinstance(event, Notice)]
+    counted = [text for text in told if text.startswith("held-out calls")]
+    assert [text.split(":")[0] for text in counted] == [
+        "held-out calls before training",
+        "held-out calls at step 1",
+        "held-out calls at step 2",
+        "held-out calls after training",
+    ]
+    assert all("2 of 2 calls exact" in text for text in counted)
+    assert any("4 rows have tools: they are written by the model's own template" in text for text in told)
