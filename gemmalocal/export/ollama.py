@@ -77,7 +77,7 @@ def template(tokenizer: Tokenizer, layout: Layout) -> str:
     `ModelError` for a template that changes contents, or writes a turn differently later in a conversation.
     """
     if layout.form == "chat" or tokenizer.has_template:
-        return _marks(tokenizer).as_template()
+        return turn_marks(tokenizer).as_template()
     return "\n".join(
         (
             '{{- if .System -}}{{- .System -}}{{- "\\n\\n" -}}{{- end -}}',
@@ -89,7 +89,7 @@ def template(tokenizer: Tokenizer, layout: Layout) -> str:
     )
 
 
-def _marks(tokenizer: Tokenizer) -> TurnMarks:
+def turn_marks(tokenizer: Tokenizer) -> TurnMarks:
     """Read off what the own template makes of conversations of private characters, whole marker by whole marker."""
     talk = _talk("user", "assistant", "user")
     try:
@@ -144,14 +144,17 @@ def modelfile(
     licence: Licence,
     parameters: Mapping[str, Any],
     adapter: str | None = None,
+    renderer: str = "",
 ) -> str:
     """The Modelfile's text: weights, template, stop texts, `parameters` (Ollama's names to values), licence.
 
     `weights` is a GGUF's path (`./x.gguf` beside it) or a model's name in Ollama, `adapter` one's that lies over it.
-    Raises `ModelError` for a text that a Modelfile cannot quote.
+    With a `renderer` Ollama writes conversations and reads calls by that in place of the template. Raises `ModelError`
+    for a text that a Modelfile cannot quote.
     """
     stops = sorted(tokenizer.decode([end], special=True) for end in tokenizer.stop_ids)
     lines = [f"FROM {weights}", *([f"ADAPTER {adapter}"] if adapter else []), f"TEMPLATE {_long(template)}"]
+    lines += [f"RENDERER {renderer}", f"PARSER {renderer}"] if renderer else []
     lines += [f"PARAMETER stop {_short(stop)}" for stop in stops if stop]
     lines += [f"PARAMETER {key} {value}" for key, value in parameters.items()]
     lines.append(f"LICENSE {_long(licence.notice)}")

@@ -10,8 +10,10 @@ from typing import Any
 
 from gemmalocal.backends import convert_adapter, open_backend
 from gemmalocal.data import chat_template
+from gemmalocal.data.layout import Layout
+from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import GemmalocalError, ModelError
-from gemmalocal.export import forms, gguf_adapter, gguf_write, llama_reader, ollama
+from gemmalocal.export import forms, gguf_adapter, gguf_write, llama_reader, ollama, ollama_tools
 from gemmalocal.export.card import card
 from gemmalocal.export.curve import curve
 from gemmalocal.export.gguf_write import Plan
@@ -116,10 +118,15 @@ def _write(
     if isinstance(content, Plan):
         tokenizer = finished.tokenizer
         # What Ollama's language cannot say is told before the work.
-        template = ollama.template(tokenizer, finished.layout(tokenizer)) if form.name == "ollama" else ""
+        laid_out = finished.layout(tokenizer)
+        renderer = ollama_tools.renderer(tokenizer, laid_out)
+        template = _ollama_template(tokenizer, laid_out, renderer) if form.name == "ollama" else ""
         file = forms.write_gguf(aside, finished.model_folder, content, finished.run.name, tell, finished.chat_template)
         if form.name == "ollama":
-            text = ollama.modelfile(f"./{file.name}", template, tokenizer, finished.licence, {"temperature": 0.7})
+            parameters = {"temperature": 0.7}
+            text = ollama.modelfile(
+                f"./{file.name}", template, tokenizer, finished.licence, parameters, renderer=renderer
+            )
             (aside / "Modelfile").write_text(text, encoding="utf-8")
     elif form.name == "adapter":
         for path in _adapter(finished).iterdir():
@@ -141,6 +148,15 @@ def _write(
     else:
         forms.write_merged(aside, finished.model_folder, content, form.dtype, tell)
         _add_chat_template(finished, aside)
+
+
+def _ollama_template(tokenizer: Tokenizer, laid_out: Layout, renderer: str) -> str:
+    """The template in Go's words; with a renderer, Ollama takes that for conversations, and this for single prompts."""
+    if renderer:
+        return "{{ .Prompt }}"
+    if laid_out.tools:
+        return ollama_tools.template(ollama.turn_marks(tokenizer), tokenizer.folds_system)
+    return ollama.template(tokenizer, laid_out)
 
 
 def _add_chat_template(finished: FinishedRun, folder: Path) -> None:

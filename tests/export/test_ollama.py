@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -12,13 +13,17 @@ from pathlib import Path
 
 import pytest
 
+from gemmalocal.data.findings import Findings
 from gemmalocal.data.layout import Layout
+from gemmalocal.data.remarks import Remarks
+from gemmalocal.data.row_formats import RowFormats
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
 from gemmalocal.errors import ModelError
-from gemmalocal.export import ollama
+from gemmalocal.export import ollama, ollama_tools
 from gemmalocal.planning.published import APACHE, GEMMA_TERMS, Licence, licence
 from gemmalocal.records import Message
 from tests.export import gemma_templates
+from tests.tool_calls import draw, templates
 
 CHAT = Layout("chat")
 GO = shutil.which("tmpl")
@@ -89,6 +94,38 @@ def test_an_empty_systems_text_is_none_and_a_reply_may_be_gone_on_with(tiny: Pat
     assert filled(template, [Message("system", ""), asked], tmp_path) == filled(template, [asked], tmp_path)
     begun = filled(template, [asked, Message("assistant", "Because")], tmp_path)
     assert begun == "<|turn>user\nWhy?<turn|>\n<|turn>model\nBecause"
+
+
+@go
+@pytest.mark.parametrize("own", [gemma_templates.GEMMA2, TURNS], ids=["gemma2", "turns"])
+def test_go_writes_the_plain_layout_of_tools(own: str, tiny: Path, tmp_path: Path) -> None:
+    tokenizer = speaking(tiny, tmp_path, own)
+    written = ollama_tools.template(ollama.turn_marks(tokenizer), tokenizer.folds_system)
+    template = read_back(ollama.modelfile("x", written, tokenizer, GEMMA_TERMS, {}))
+    row = draw.dialogue(random.Random(3), objects=False)
+    record = RowFormats("auto", None, False, Remarks(Findings()))("x", row)
+    functions = [{"Function": json.dumps(tool["function"], ensure_ascii=False)} for tool in json.loads(record.tools)]
+    for end in (place for place, turn in enumerate(record.messages, 1) if turn.role in ("user", "tool")):
+        if end < len(record.messages) and record.messages[end].role == "tool":
+            continue
+        said = [
+            {"Role": turn.role, "Content": turn.content, "ToolCalls": [
+                {"Function": {"Name": call.name, "Arguments": call.arguments}} for call in turn.calls]}
+            for turn in record.messages[:end]
+        ]  # fmt: skip
+        (tmp_path / "data.json").write_text(json.dumps({"Messages": said, "Tools": functions}))
+        (tmp_path / "out.tmpl").write_bytes(template.encode())
+        subprocess.run([str(GO), "-data", "@data.json", "out.tmpl"], cwd=tmp_path, check=True)
+        wanted = tokenizer.render(record.messages[:end], True, record.tools)
+        assert tokenizer.bos + (tmp_path / "out").read_bytes().decode() == wanted
+
+
+def test_models_with_a_grammar_have_ollamas_own_renderer(tiny: Path, tmp_path: Path) -> None:
+    tokenizer = speaking(tiny, tmp_path, templates.FUNCTION_GEMMA)
+    named = ollama_tools.renderer(tokenizer, Layout("chat", tools=True))
+    written = ollama.modelfile("x", "{{ .Prompt }}", tokenizer, GEMMA_TERMS, {}, renderer=named)
+    assert "RENDERER functiongemma\nPARSER functiongemma\n" in written
+    assert ollama_tools.renderer(tokenizer, Layout("chat")) == ""
 
 
 MARKS = ('"""', "{{ .System }}", "{{- end -}}", "}}", '"', "\\", "`", "\\n", "é🦙", "{% endraw %}")
