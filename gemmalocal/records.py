@@ -150,12 +150,11 @@ class Record:
         """
         if not self.messages:
             return hash(self.text.rstrip(LINE_ENDS))
-        turns: list[tuple[object, ...]] = [
-            (turn.role, turn.content.rstrip(LINE_ENDS), turn.learned, *([turn.tool_use] if turn.tool_use else ()))
-            for turn in self.messages + self.rejected
-        ]
+        every = self.messages + self.rejected
+        turns: list[object] = [(turn.role, turn.content.rstrip(LINE_ENDS), turn.learned) for turn in every]
+        turns += [turn.tool_use for turn in every if turn.tool_use]
         if self.tools:
-            turns.append((self.tools,))
+            turns.append(self.tools)
         return hash((*turns, len(self.messages), self.label)) if self.kind else hash(tuple(turns))
 
     @property

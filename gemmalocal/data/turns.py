@@ -75,22 +75,22 @@ def messages(turns: Sequence[Any], remarks: Remarks, learned: bool = True) -> It
         if role == "system" and cells.is_missing(turn.get(name)):
             continue
         weight = weight_of(turn, remarks) if role in REPLYING and learned else 1.0
-        if more := {key for key in turn.keys() - KEYS if not cells.is_missing(turn[key])}:
-            more = _unused(more, role, remarks)
-        if role == "tool" or role in tool_rows.CALLERS or more:
+        more = turn.keys() - KEYS
+        calls = bool(more) and _calls(turn, more, role, remarks)
+        if calls or role == "tool" or role in tool_rows.CALLERS:
             yield tool_rows.message(turn, role, turn.get(name), learned and weight > 0, weight)
             continue
         yield Message(role, cells.content(turn, name), role != "assistant" or (learned and weight > 0), weight)
 
 
-def _unused(keys: set[str], role: str, remarks: Remarks) -> set[str]:
-    """Count the keys of a turn that are not used; those that say what it calls, if it calls something."""
-    calls = {tool_rows.CALLS, tool_rows.CALL} if role == "assistant" else set[str]()
-    used = keys & calls
+def _calls(turn: Columns, more: set[str], role: str, remarks: Remarks) -> bool:
+    """Whether a turn calls tools, by its keys beside role and content; those that are not used are counted."""
+    keys = {key for key in more if not cells.is_missing(turn[key])}
+    used = keys & {tool_rows.CALLS, tool_rows.CALL} if role == "assistant" else set[str]()
     beside = set(tool_rows.THOUGHTS) if used else tool_rows.KEYS | {"id"} if role == "tool" else set[str]()
     for key in sorted(keys - used - beside):
         remarks.unused(f"messages.{key}")
-    return used
+    return bool(used)
 
 
 def weight_of(columns: Columns, remarks: Remarks) -> float:
@@ -122,14 +122,18 @@ def conversation(messages: Sequence[Message], remarks: Remarks, merge: bool) -> 
         raise UnusableRow("has a weight of 0, so that nothing of it is trained on")
     if talk[-1] != "assistant":
         remarks.odd(TRAILS, turns[-1].content)
-    return tool_rows.linked(turns) if any(turn.tool_use for turn in turns) else turns
+    for turn in turns:
+        if turn.tool_use is not None:
+            return tool_rows.linked(turns)
+    return turns
 
 
 def _check_order(roles: Sequence[str]) -> None:
     """Raise `UnusableRow` for a turn that cannot follow the one before it; several tools may answer."""
-    for role, following in pairwise(roles):
-        if role == following != "tool":
-            raise UnusableRow(f"has two {role} messages in a row (data.merge_turns makes one of them)")
+    repeated = (role for role, following in zip(roles, roles[1:], strict=False) if role == following != "tool")
+    if role := next(repeated, None):
+        raise UnusableRow(f"has two {role} messages in a row (data.merge_turns makes one of them)")
+    for role, following in pairwise(roles) if "tool" in roles else ():
         if (role, following) == ("tool", "user"):
             raise UnusableRow("has a tool's answer that the assistant does not go on from")
         if (role, following) == ("user", "tool"):
