@@ -154,7 +154,7 @@ def _check(chosen: Sequence[Message], rejected: Sequence[Message], border: int, 
 
 
 def _same(chosen: Sequence[Message], rejected: Sequence[Message]) -> bool:
-    both = ([(turn.role, turn.content.strip()) for turn in answer] for answer in (chosen, rejected))
+    both = ([(turn.role, turn.said.strip()) for turn in answer] for answer in (chosen, rejected))
     return next(both) == next(both)
 
 

@@ -24,9 +24,10 @@ def chat(record: Record) -> WrittenRow:
     """
     if not record.messages:
         return {"text": record.text}
+    tools = {"tools": record.tools} if record.tools else {}  # as text: a Parquet file would mix their schemas
     if not record.kind:
-        return {"messages": _said(record.messages)}
-    answer, row = _said(record.messages[record.prompt_turns :]), {"prompt": _said(record.prompt)}
+        return {**tools, "messages": _said(record.messages)}
+    answer, row = _said(record.messages[record.prompt_turns :]), {**tools, "prompt": _said(record.prompt)}
     if record.kind == "rated":
         return {**row, "completion": answer, "label": record.label}
     return {**row, "chosen": answer, "rejected": _said(record.rejected)}
@@ -36,6 +37,7 @@ def sharegpt(record: Record) -> WrittenRow:
     """`conversations` of human and gpt, judged answers as LLaMA-Factory has them; raises `UnusableRow` for text."""
     if not record.messages:
         raise UnusableRow("is plain text, not a conversation")
+    _check_tools(record)
     if record.kind == "pairs":
         chosen, rejected = (_sent(turns)[0] for turns in _single_answers(record))
         return {"conversations": _sent(record.prompt), "chosen": chosen, "rejected": rejected}
@@ -61,11 +63,27 @@ def text(record: Record) -> WrittenRow:
     """`text`; of a conversation its turns, with an empty line between; raises `UnusableRow` for judged answers."""
     if record.kind:
         raise UnusableRow("judges answers, which plain text cannot tell")
+    _check_tools(record)
     return {"text": record.text or "\n\n".join(turn.content for turn in record.messages)}
 
 
-def _said(turns: Sequence[Message]) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": turn.content} for turn in turns]
+def _said(turns: Sequence[Message]) -> list[dict[str, Any]]:
+    return [{"role": turn.role, "content": turn.content, **_tool_keys(turn)} for turn in turns]
+
+
+def _tool_keys(turn: Message) -> dict[str, Any]:
+    """What a turn calls, or which call it answers, as OpenAI has it."""
+    if turn.tool_use is None:
+        return {}
+    if turn.role == "tool":
+        return {"name": turn.tool_use.name, "tool_call_id": turn.tool_use.call_id}
+    return {"tool_calls": [call.as_protocol for call in turn.calls]}
+
+
+def _check_tools(record: Record) -> None:
+    """Raise `UnusableRow` for a row with tools, which only the form chat can hold."""
+    if record.tools or any(turn.tool_use for turn in record.messages):
+        raise UnusableRow("calls tools, or may: the form chat holds that")
 
 
 def _sent(turns: Sequence[Message]) -> list[dict[str, str]]:
@@ -122,6 +140,7 @@ def card(name: str, sides: dict[str, tuple[str, int]], about: dict[str, Any]) ->
 
 def _question(record: Record) -> list[str]:
     """The prompt of a single exchange, a system message in front, and its answer, or the two that are compared."""
+    _check_tools(record)
     turns = list(record.messages)
     system = turns.pop(0).content + "\n\n" if turns and turns[0].role == "system" else ""
     if [turn.role for turn in turns] != ["user", "assistant"] or len(record.rejected) > 1:
@@ -142,11 +161,16 @@ def _parquet(rows: Iterable[WrittenRow], file: Path) -> int:
     import pyarrow
     import pyarrow.parquet
 
-    turns = pyarrow.list_(pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())]))
-    types = dict.fromkeys(("messages", "prompt", "chosen", "rejected", "completion"), turns)
-    types |= {"label": pyarrow.bool_(), "text": pyarrow.string()}
-    blocks = _blocks(rows)
+    text, blocks = pyarrow.string(), _blocks(rows)
     first = next(blocks, [])
+    turn = [("role", text), ("content", text)]
+    if any("tools" in row for row in first):
+        called = pyarrow.struct([("name", text), ("arguments", text)])
+        call = pyarrow.struct([("id", text), ("type", text), ("function", called)])
+        turn += [("tool_calls", pyarrow.list_(call)), ("name", text), ("tool_call_id", text)]
+    turns = pyarrow.list_(pyarrow.struct(turn))
+    types = dict.fromkeys(("messages", "prompt", "chosen", "rejected", "completion"), turns)
+    types |= {"label": pyarrow.bool_(), "text": text, "tools": text}
     names = {name for row in first for name in row} or {"messages", "text"}
     schema = pyarrow.schema([(name, kind) for name, kind in types.items() if name in names])
     count = 0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmalocal.data import tool_lint
+from gemmalocal.data import row_writers, tool_lint
 from gemmalocal.data.cells import UnusableRow
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.findings import Findings
@@ -160,6 +160,34 @@ def test_what_is_taken_otherwise_is_told() -> None:
     assert any("unknown type, which is taken for text" in sentence for sentence in said)
     assert any("id (1)" in sentence for sentence in said)
     assert any("tells how to write calls" in sentence for sentence in record(LAYOUTS["hermes"][0])[1])
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_row_that_is_written_is_read_again(name: str) -> None:
+    made, _ = record(LAYOUTS[name][0])
+    again, _ = record(json.loads(json.dumps(row_writers.chat(made))))
+    assert (again.tools, again.key) == (made.tools, made.key)
+    assert [turn.calls for turn in again.messages] == [turn.calls for turn in made.messages]
+    for form in (row_writers.sharegpt, row_writers.alpaca, row_writers.prompt, row_writers.text):
+        with pytest.raises(UnusableRow, match="calls tools"):
+            form(made)
+
+
+def test_a_parquet_file_keeps_calls(tmp_path: Path) -> None:
+    made = [record(LAYOUTS[name][0])[0] for name in ("object", "several")]
+    assert row_writers.write(map(row_writers.chat, made), tmp_path / "rows.parquet") == 2
+    again = list(Records(DataSpec(path=str(tmp_path / "rows.parquet"))))
+    assert [[turn.calls for turn in row.messages] for row in again] == [[t.calls for t in row.messages] for row in made]
+    assert [row.tools for row in again] == [row.tools for row in made]
+
+
+def test_two_calls_are_compared() -> None:
+    chosen, rejected = (calling(call({"c": word})) for word in ("x", "y"))
+    made, _ = record({"tools": [W], "prompt": [ASK], "chosen": [chosen], "rejected": [rejected]})
+    assert (made.kind, json.loads(made.tools)[0]["function"]["name"]) == ("pairs", "w")
+    assert [answer.reply for answer in made.answers] == [
+        json.dumps({"tool_calls": [{"name": "w", "arguments": {"c": word}}]}) for word in ("x", "y")
+    ]
 
 
 def test_metadata_is_the_split(tmp_path: Path) -> None:
