@@ -46,7 +46,7 @@ def test_downloads_are_as_large_as_known_files() -> None:
 
 def test_licences_and_gates() -> None:
     for model in MODELS:
-        fourth = "gemma-4" in model.name
+        fourth = "/gemma-4" in model.name
         assert (model.licence == "Apache-2.0") == fourth
         assert model.gated == (model.name.startswith("google/") and not fourth)
 
