@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 
 from gemmalocal.backends import peft_adapter
 from gemmalocal.errors import ModelError
-from gemmalocal.export import ollama
+from gemmalocal.export import ollama, ollama_tools
 from gemmalocal.export.merge import Adapted, read_adapter
 from gemmalocal.export.source import FinishedRun
 from gemmalocal.files import paths
@@ -51,9 +51,9 @@ def deliver(
     if base_name and not paths.expanded(base_name).exists():
         base = base_name
     with suppress(ModelError):
-        template = ollama.template(tokenizer, finished.layout(tokenizer))
+        template, renderer = ollama_tools.written(tokenizer, finished.layout(tokenizer))
         parameters = {"temperature": TEMPERATURE}
-        text = ollama.modelfile(base, template, tokenizer, finished.licence, parameters, f"./{path.name}")
+        text = ollama.modelfile(base, template, tokenizer, finished.licence, parameters, f"./{path.name}", renderer)
         (folder / "Modelfile").write_text(text, encoding="utf-8")
 
 

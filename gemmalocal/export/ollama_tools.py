@@ -10,6 +10,7 @@ import json
 
 from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.export import ollama
 from gemmalocal.export.ollama import TurnMarks
 from gemmalocal.tool_calls.grammars import FUNCTION_GEMMA, GEMMA_4
 
@@ -26,6 +27,18 @@ def renderer(tokenizer: Tokenizer, layout: Layout) -> str:
     if not layout.tools or tokenizer.grammar is None or not tokenizer.knows_tools:
         return ""
     return RENDERERS.get(tokenizer.grammar, "")
+
+
+def written(tokenizer: Tokenizer, layout: Layout) -> tuple[str, str]:
+    """The template of a Modelfile for a run's rows, and the renderer that stands for it in conversations, if any.
+
+    Raises `ModelError` as `ollama.template`.
+    """
+    if named := renderer(tokenizer, layout):
+        return "{{ .Prompt }}", named
+    if layout.tools:
+        return template(ollama.turn_marks(tokenizer), tokenizer.folds_system), ""
+    return ollama.template(tokenizer, layout), ""
 
 
 def template(marks: TurnMarks, folds: bool) -> str:

@@ -10,8 +10,6 @@ from typing import Any
 
 from gemmalocal.backends import convert_adapter, open_backend
 from gemmalocal.data import chat_template
-from gemmalocal.data.layout import Layout
-from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import GemmalocalError, ModelError
 from gemmalocal.export import forms, gguf_adapter, gguf_write, llama_reader, ollama, ollama_tools
 from gemmalocal.export.card import card
@@ -118,9 +116,9 @@ def _write(
     if isinstance(content, Plan):
         tokenizer = finished.tokenizer
         # What Ollama's language cannot say is told before the work.
-        laid_out = finished.layout(tokenizer)
-        renderer = ollama_tools.renderer(tokenizer, laid_out)
-        template = _ollama_template(tokenizer, laid_out, renderer) if form.name == "ollama" else ""
+        template, renderer = "", ""
+        if form.name == "ollama":
+            template, renderer = ollama_tools.written(tokenizer, finished.layout(tokenizer))
         file = forms.write_gguf(aside, finished.model_folder, content, finished.run.name, tell, finished.chat_template)
         if form.name == "ollama":
             parameters = {"temperature": 0.7}
@@ -148,15 +146,6 @@ def _write(
     else:
         forms.write_merged(aside, finished.model_folder, content, form.dtype, tell)
         _add_chat_template(finished, aside)
-
-
-def _ollama_template(tokenizer: Tokenizer, laid_out: Layout, renderer: str) -> str:
-    """The template in Go's words; with a renderer, Ollama takes that for conversations, and this for single prompts."""
-    if renderer:
-        return "{{ .Prompt }}"
-    if laid_out.tools:
-        return ollama_tools.template(ollama.turn_marks(tokenizer), tokenizer.folds_system)
-    return ollama.template(tokenizer, laid_out)
 
 
 def _add_chat_template(finished: FinishedRun, folder: Path) -> None:
