@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gemmalocal import cli
 from gemmalocal.errors import UsageFault
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Asked, Notice, Replied, decode
@@ -15,7 +19,7 @@ from gemmalocal.recipe import recipe_file
 from gemmalocal.workspace import tool_table
 from gemmalocal.workspace.tool_table import OpenCalls, ToolTable
 from gemmalocal.workspace.transcript import Answer, Exchange, written
-from tests.here import run, work
+from tests.here import work
 from tests.tool_calls.conftest import ANSWER, ASKED, CALL, SAID, TOOL, row
 from tui.tool_talk import ToolTalk
 
@@ -29,13 +33,19 @@ def table(folder: Path, content: Any) -> str:
     return str(file)
 
 
+def asked(*words: str) -> tuple[str, str]:
+    """What `gemmalocal chat` says on stdout and on stderr; the chat itself is a process of its own."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.setattr(sys, "argv", ["gemmalocal", "chat", "caller", "--prompt", ASKED, "--no-base", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+    assert ended.value.code == 0, err.getvalue()
+    return out.getvalue(), err.getvalue()
+
+
 def test_a_table_answers_and_the_answer_is_gone_on_from(caller: Path, tmp_path: Path) -> None:
-    words = ["--prompt", ASKED, "--no-base", "--tools", table(tmp_path, CANNED)]
-    told = run("chat", "caller", *words)
-    assert told.returncode == 0, told.stderr
-    first, answered, last = (told.stdout.find(text) for text in ("→ heat(of=", 'heat(of="tea") = so', SAID))
-    assert 0 < first < answered < last, told.stdout
-    lines = run("chat", "caller", *words, "--json").stdout.splitlines()
+    lines = asked("--tools", table(tmp_path, CANNED), "--json")[0].splitlines()
     called, gone_on = (json.loads(line) for line in lines)
     assert [dict(call, id="") for call in called["answers"][0]["calls"]] == [{**CALL, "id": ""}]
     assert gone_on["tool_answers"][0][0]["text"] == ANSWER
@@ -43,10 +53,10 @@ def test_a_table_answers_and_the_answer_is_gone_on_from(caller: Path, tmp_path: 
 
 
 def test_nobody_answers_where_there_is_nobody(caller: Path, tmp_path: Path) -> None:
-    told = run("chat", "caller", "--prompt", ASKED, "--no-base", "--tools", table(tmp_path, [TOOL]))
-    assert "→ heat(of=" in told.stdout
-    assert SAID not in told.stdout
-    assert 'no answer to heat(of="tea")' in told.stderr
+    out, err = asked("--tools", table(tmp_path, [TOOL]))
+    assert "→ heat(of=" in out
+    assert SAID not in out
+    assert 'no answer to heat(of="tea")' in err
 
 
 @pytest.mark.parametrize(
@@ -64,7 +74,8 @@ def test_nobody_answers_where_there_is_nobody(caller: Path, tmp_path: Path) -> N
 def test_a_file_that_has_no_tools_is_told(content: str, why: str, tmp_path: Path) -> None:
     with pytest.raises(UsageFault, match=why):
         tool_table.load(Path(table(tmp_path, content)))
-    assert run("chat", "--tools", str(tmp_path / "none.json")).returncode == 2
+    with pytest.raises(UsageFault, match="cannot be read"):
+        tool_table.load(tmp_path / "none.json")
 
 
 def exchange(*of_voices: list[dict[str, Any]]) -> Exchange:
