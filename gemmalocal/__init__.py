@@ -5,6 +5,7 @@ laws, and the way of a row and of a key press.
 
     errors.py   what can go wrong, as a sentence, a remedy and an exit code
     records.py  what a training record is
+    tool_calls/ text that calls tools  -> the calls, and back
     files/      files written whole, read within bounds; where things are kept
     jobs/       what a job directory is: its events, its history, its process
     evaluation/ what was measured  -> intervals, tests, a verdict, a page; texts and numbers alone
