@@ -50,7 +50,7 @@ class ExchangePage:
     def _column(self, name: str, answer: Answer) -> list[str]:
         lines = [
             f"[{on_line(name, self._width - 2)}]",
-            *wrapped(answer.shown.strip("\n") if answer.done else answer.text, self._width),
+            *wrapped((answer.shown if answer.done else answer.text).strip("\n"), self._width),
         ]
         if answer.done is None:
             return lines[:-1] or lines[:1]
