@@ -153,6 +153,8 @@ class Answering:
         body = {**self._settings(), "messages": messages, "max_tokens": ask.max_tokens}
         body |= {"stream_options": {"include_usage": True}}
         body |= {"tools": ask.tools, "tool_choice": ask.tool_choice} if ask.tools else {}
+        if ask.tools and (grammar := self._limits.grammar) is not None and grammar.within:
+            body["stop"] = [grammar.answer_start]  # what follows is for a tool to say
         body |= {"response_format": ask.schema} if ask.schema else {}
         body |= {} if ask.thinking is None else {"chat_template_kwargs": {"enable_thinking": ask.thinking}}
         body |= {} if ask.top is None else {"logprobs": True, "top_logprobs": max(1, ask.top)}

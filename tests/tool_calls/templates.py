@@ -42,7 +42,8 @@ ANSWERresponse:{{ name }}{
 }RESPONDED
 {%- endmacro -%}
 {%- macro call(it) -%}
-CALLcall:{{ it['function']['name'] }}{ {{- pairs(it['function']['arguments']) -}} }CALLED
+{%- set given = it['function']['arguments'] -%}
+CALLcall:{{ it['function']['name'] }}{ {{- pairs(given) if given is mapping else given -}} }CALLED
 {%- endmacro -%}
 """
 FUNCTION_GEMMA_TURNS = """\
