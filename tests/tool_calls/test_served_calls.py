@@ -72,6 +72,8 @@ def test_llama_cpp_writes_the_plain_layout_as_we_do(asked: int, tiny: Path, tmp_
     tokenizer = Tokenizer(tiny)
     with started("gguf", tiny, tokenizer.tools_template, tmp_path) as server:
         messages = tokenizer.tool_form.messages(TALK[:asked])
+        for turn, message in zip(TALK, messages, strict=False):
+            message |= {"tool_calls": [call.as_protocol for call in turn.calls]} if turn.calls else {}
         told = server.post("/chat/completions", messages=messages, tools=[TOOL], max_tokens=2)
         assert told.status_code == 200, told.text
         count = told.json()["usage"]["prompt_tokens"]
