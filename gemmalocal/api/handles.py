@@ -15,7 +15,7 @@ from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Evaluated, Event, Sample
 from gemmalocal.jobs.history import JobState
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.workspace import datasets, exports, reports
+from gemmalocal.workspace import datasets, exports, reports, trackings
 from gemmalocal.workspace.dataset_rows import DatasetRow
 from gemmalocal.workspace.exports import ExportForm
 from gemmalocal.workspace.reports import Judge, Wish
@@ -202,6 +202,11 @@ class Run(Handle):
         except TypeError as error:
             raise UsageFault("That is no detail of an export.", "There are type, dtype, bits and base.") from error
         return Exported(errands.waited(exports.start(self.folder, form, None if folder is None else Path(folder))))
+
+    def track(self, *names: str) -> list[str]:
+        """Tell trackers (tensorboard, wandb, trackio, mlflow) of it, to its end if it lives; the commands to look."""
+        jobs = [trackings.start(self.folder, name) for name in names]
+        return [str(errands.waited(job)["look"]) for job in jobs]
 
     def plot(self) -> Any:
         """Losses by step as a matplotlib figure; raises `UsageFault` if that is not installed."""

@@ -23,9 +23,9 @@ from gemmalocal.tracking.tracker import TrackedRun, Tracker, TrackerFailed, expl
 from gemmalocal.workspace import reports
 
 LOOK = 1.0  # seconds between two looks at the run
-PATIENCE = 60.0  # seconds without an answer of the tracker, once the run has ended
+PATIENCE = 180.0  # seconds without an answer, once the run has ended: a busy machine takes one to import mlflow
 DIES = 10.0  # seconds until a process ends in which the tracker never came back
-AT_ONCE = 2000  # items that a tracker is given
+AT_ONCE = 200  # items that a tracker is given
 
 
 class Watch:
@@ -41,7 +41,7 @@ class Watch:
         run = _tracked(self.run, self.folder)
         self._job = Job(self.run)
         tracker = opened(self.name, run)
-        self.look = tracker.look
+        self.look, self._answered = tracker.look, time.monotonic()
         sent, lines = Sent.read(self.folder, run.id, tracker.place, tracker.fresh), list[str]()
         status = "live"
         try:

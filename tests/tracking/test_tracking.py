@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+import gemmalocal as gemmalocal_api
 from gemmalocal.files import paths
 from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Event, Finished, Rollback, Sample, Skipped, Started, Step, encode
@@ -189,6 +190,8 @@ def test_the_command_says_where_to_look_and_what_is_missing(monkeypatch: pytest.
     assert f"tensorboard --logdir '{paths.runs()}'" in done.stdout
     again = gemmalocal("track", "quotes", "--to", "tensorboard", "--json")
     assert json.loads(again.stdout)["items"] == 0
+    monkeypatch.setattr(processes, "start", work)
+    assert gemmalocal_api.run("quotes").track("tensorboard") == [f"tensorboard --logdir '{paths.runs()}'"]
     monkeypatch.setitem(trackings.PACKAGES, "wandb", ("a_package_that_is_not_here",))
     missing = gemmalocal("track", "quotes", "--to", "wandb")
     assert missing.returncode == 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import Static
 
+from gemmalocal.export import gguf_write, merge
 from gemmalocal.files import paths
 from gemmalocal.jobs.events import Progress
 from gemmalocal.workspace import trash
@@ -19,6 +20,7 @@ from tui.app import GemmalocalApp
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.home import HomeScreen
 from tui.screens.models import ModelsScreen, ModelTable, progress
+from tui.screens.pick import PickScreen
 from tui.screens.problem import ProblemScreen
 
 
@@ -82,3 +84,25 @@ def test_how_far_a_download_is() -> None:
     words = progress("google/gemma", Progress("downloading", 500_000_000, 2_000_000_000), 10e6).plain
     assert "google/gemma · 0.50 of 2.00 GB · 10.0 MB/s · 2 min left" in words
     assert "left" not in progress("x", Progress("downloading", 0, 0), 0.0).plain
+
+
+async def test_a_gguf_is_imported_where_it_lies(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "ggufs"
+    folder.mkdir()
+    plan = gguf_write.plan(tiny, merge.merged(tiny, None), "F16")
+    gguf_write.write(folder / "mine.gguf", tiny, plan, "mine", lambda *progress: None)
+    monkeypatch.setenv("GEMMALOCAL_MODELS", str(folder))
+    app = GemmalocalApp()
+    async with app.run_test(size=(110, 40)) as pilot:
+        await app.push_screen(screen := ModelsScreen())
+        await until(pilot, lambda: screen.ready and screen.model and screen.model["train"] == "import")
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: (paths.models() / "mine" / "config.json").is_file())
+        await until(pilot, lambda: "mine" in {model["name"] for model in screen._models.values()})
+        await until(pilot, lambda: not screen._working)
+        await pilot.press("i")
+        await until(pilot, lambda: isinstance(app.screen, PickScreen))
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ProblemScreen))  # it is there already
