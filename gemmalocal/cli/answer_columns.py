@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.jobs.terminal_text import on_line, visible
 from gemmalocal.workspace.transcript import Answer, Exchange
 
@@ -67,4 +68,4 @@ def figures(answer: Answer) -> str:
     done = answer.done
     assert done is not None
     rate = f", {done.rate:.1f} tok/s" if done.tokens > 1 else ""
-    return f"({done.tokens} tokens{rate}, first after {done.first:.2f} s{WHY.get(done.stopped, '')})"
+    return f"({counted(done.tokens, 'token')}{rate}, first after {done.first:.2f} s{WHY.get(done.stopped, '')})"

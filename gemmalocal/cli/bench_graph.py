@@ -6,6 +6,7 @@ from typing import Any
 
 from gemmalocal.cli.output import page, say, say_json
 from gemmalocal.cli.report_jobs import run_for_report
+from gemmalocal.jobs.plurals import counted
 
 
 def compare_graphs(model: str | None, dtype: str, as_json: bool) -> int:
@@ -30,7 +31,7 @@ def table(report: dict[str, Any]) -> list[str]:
     for name, key in (("of the base", "base"), ("of an adapter", "adapted")):
         lines.append(_line(f"  {name}", token[key]["ours"]["launches"], token[key]["stock"]["launches"]))
     for count, several in token["several"].items():
-        lines.append(_line(f"  {count} answers, base and adapters", several["launches"]))
+        lines.append(_line(f"  {counted(int(count), 'answer')}, base and adapters", several["launches"]))
     waits = [token["base"]["ours"], token["adapted"]["ours"], *token["several"].values()]
     return [*lines, _line("  waits, at most", max(each["waits"] for each in waits), token["base"]["stock"]["waits"])]
 

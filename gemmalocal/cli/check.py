@@ -14,7 +14,7 @@ from gemmalocal.cli.output import StyledText, joined, note, page, say, say_json,
 from gemmalocal.cli.quality import quality_of
 from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import RecipeError
-from gemmalocal.jobs.plurals import plural
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.jobs.terminal_text import on_line, printable
 from gemmalocal.planning.throughput import duration
 
@@ -90,7 +90,9 @@ def lines(report: dict[str, Any], colour: bool = True) -> Iterator[str]:
         yield joined(*(_piece(text, supervised, colour) for text, supervised in row["pieces"]))
         if "rejected" in row:
             rejected = row["rejected"]
-            yield styled(f"rejected, {rejected['supervised']} tokens (chosen {row['supervised']})", bold=True)
+            yield styled(
+                f"rejected, {counted(rejected['supervised'], 'token')} (chosen {row['supervised']})", bold=True
+            )
             yield joined(*(_piece(text, supervised, colour) for text, supervised in rejected["pieces"]))
 
 

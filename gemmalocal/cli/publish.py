@@ -14,6 +14,7 @@ from gemmalocal.cli.output import page, say, say_json
 from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import RecipeError
 from gemmalocal.jobs import history
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.jobs.terminal_text import on_line
 from gemmalocal.workspace import datasets
 
@@ -67,7 +68,7 @@ def file_table(report: dict[str, Any]) -> list[str]:
     names = [on_line(file["name"]) for file in files]
     width = max(map(len, names))
     lines = [f"{name:<{width}}  {_size(file['bytes'])}" for name, file in zip(names, files, strict=True)]
-    total = f"{len(files)} files, {_size(sum(file['bytes'] for file in files)).strip()}"
+    total = f"{counted(len(files), 'file')}, {_size(sum(file['bytes'] for file in files)).strip()}"
     if report["dry"]:
         seen = "private" if report["private"] else "public"
         return [*lines, f"{total}. They would go to the {report['kind']} {report['repository']}, {seen} if it is new."]

@@ -8,6 +8,7 @@ from typing import Any
 from gemmalocal.cli.output import page, say, say_json
 from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import RecipeError
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.jobs.terminal_text import on_line, printable
 from gemmalocal.workspace import preparations
 
@@ -45,7 +46,7 @@ def _spec(dataset: str, asked: Mapping[str, str | None]) -> dict[str, Any]:
 
 def lines(report: dict[str, Any]) -> Iterator[str]:
     """The report for a person: all rows, then by document, then the first rows of each kind of fault."""
-    yield f"{report['rows']} rows, {report['near_copies']} of them near copies of others" + (
+    yield f"{counted(report['rows'], 'row')}, {report['near_copies']} of them near copies of others" + (
         f"; {report['left_out']} could not be read" if report["left_out"] else ""
     )
     how = "agree with their evidence when asked again" if report["asked_again"] else "have their answer's words in it"
@@ -61,7 +62,7 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
         figures = (str(document["rows"]), *shares, str(document["near_copies"]))
         yield f"{_name(document['document']):<{NAME}}" + "".join(f"{figure:>{WIDE}}" for figure in figures)
     if report["more_documents"]:
-        yield f"and {report['more_documents']} more documents"
+        yield f"and {report['more_documents']} more {plural(report['more_documents'], 'document')}"
     for name, rows in report["faults"].items():
         yield from _faults(FINDINGS[name], rows)
 

@@ -15,6 +15,7 @@ from gemmalocal.cli.report_jobs import follow_for_report
 from gemmalocal.errors import JobBusy, RecipeError
 from gemmalocal.files import safe_read
 from gemmalocal.jobs import history
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.workspace import exports, reports
 from gemmalocal.workspace.reports import Judge, Wish
 
@@ -138,7 +139,10 @@ def summary(figures: dict[str, Any]) -> list[str]:
         lines.append(f"Of right answers only changes over {100 * gain:.0f} points would be seen.")
     lines.append(f"Of the loss only changes over {figures['limits']['loss']:.3f} would be seen.")
     if leaks := figures["leakage"]["rows"]:
-        lines.append(f"{len(leaks)} held-out rows nearly copy one that was trained on.")
+        lines.append(
+            f"{len(leaks)} held-out {plural(len(leaks), 'row nearly copies', 'rows nearly copy')} one "
+            "that was trained on."
+        )
     return lines
 
 
@@ -159,7 +163,7 @@ def _compare(folders: list[Path], rows: int | None, as_json: bool) -> int:
 
 def table(figures: dict[str, Any]) -> list[str]:
     """The runs, the one with the lowest loss first."""
-    lines = [f"held-out loss on {figures['rows']} rows of {figures['rows_of']}; p after Holm"]
+    lines = [f"held-out loss on {counted(figures['rows'], 'row')} of {figures['rows_of']}; p after Holm"]
     for line in figures["runs"]:
         gain = line["difference"]
         interval = f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"

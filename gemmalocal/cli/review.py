@@ -16,6 +16,7 @@ import click
 
 from gemmalocal.cli.output import note, say, say_json, styled
 from gemmalocal.errors import DatasetError
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.jobs.terminal_text import on_line, printable
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import dataset_rows, datasets, preparations, ratings
@@ -51,7 +52,7 @@ def _ask(folder: Path, state: Review, next_key: NextKey) -> None:
         state = ratings.opened(folder)
     left = len(state.waiting)
     if left:
-        note(f"{left} rows are left. The same command goes on with them.")
+        note(f"{counted(left, 'row is', 'rows are')} left. The same command goes on with {plural(left, 'it', 'them')}.")
     if state.standing.rated:
         low, high = state.standing.interval
         say(f"{state.standing.sentence} (of all rows, {low:.0%} to {high:.0%} at 95 %)")
@@ -152,7 +153,7 @@ def _offer(folder: Path, state: Review, next_key: NextKey) -> None:
         note("Nothing was changed.")
         return
     back, gone = ratings.choose(folder, proposal.threshold)
-    say(f"{back} rows were taken back, and {gone} rejected.")
+    say(f"{counted(back, 'row was', 'rows were')} taken back, and {gone} rejected.")
 
 
 def standing(state: Review) -> dict[str, Any]:
@@ -181,7 +182,7 @@ def list_datasets(as_json: bool) -> None:
     if not found:
         note("No datasets yet. Make one with: gemmalocal prepare FOLDER --to NAME")
     for each in found:
-        rows = f"{each['train']:>7} rows to train on, {each['held_out']} held out"
+        rows = f"{each['train']:>7} {plural(each['train'], 'row')} to train on, {each['held_out']} held out"
         say(f"{on_line(each['name'], NAME):<24} {rows}  {each['rated']}".rstrip())
 
 

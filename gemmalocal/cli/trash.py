@@ -66,7 +66,7 @@ def empty(name: str | None, yes: bool) -> None:
         note("The trash is empty.")
         return
     count = sum(entry.bytes for entry in entries) / 1e6
-    what = on_line(entries[0].name, NAME) if len(entries) == 1 else f"{len(entries)} runs and datasets"
+    what = on_line(entries[0].name, NAME) if len(entries) == 1 else f"{len(entries):,} runs and datasets"
     if not yes:
         note(f"Remove {what} ({count:,.1f} MB) for ever? Write yes, or anything else to keep it.")
         if sys.stdin.readline().strip().casefold() not in ("y", "yes"):

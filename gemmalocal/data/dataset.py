@@ -20,7 +20,7 @@ from gemmalocal.data.row_formats import RowFormats
 from gemmalocal.data.sources import RowSource, SourceListing
 from gemmalocal.documents import splits
 from gemmalocal.errors import DatasetError
-from gemmalocal.jobs.plurals import plural
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.recipe.schema import DataSource, DataSpec
 from gemmalocal.records import Record, Rejected, RowKind
 
@@ -39,7 +39,7 @@ class _SourceEntry:
     @property
     def sentence(self) -> str:
         """What became of its weight and its limit; "" if it has neither."""
-        parts = [f"{self.taken} rows taken"] if self.full else []
+        parts = [f"{counted(self.taken, 'row')} taken"] if self.full else []
         parts += [f"each {self.spec.weight:g} times in an epoch"] if self.spec.weight != 1 else []
         return f"{self.spec.path}: {', '.join(parts)}" if parts else ""
 

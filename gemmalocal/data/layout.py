@@ -12,7 +12,11 @@ from gemmalocal.data import token_store
 from gemmalocal.data.chat_template import ChatTemplate, chosen
 from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS, Tokenizer
 from gemmalocal.errors import DatasetError
+<<<<<<< HEAD
 from gemmalocal.jobs.plurals import plural
+=======
+from gemmalocal.jobs.plurals import counted
+>>>>>>> 915b9fc (One row is said as one: in the command line, reports, preparations and notices, held by the test of all rooms)
 from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import Message, Record, RowKind
 from gemmalocal.tool_calls.grammars import digest
@@ -109,7 +113,8 @@ class Tally:
             return None
         if self.turns and self.talks:
             return (
-                f"the model has no chat template, and {self.talks} rows are conversations: "
+                "the model has no chat template, and "
+                f"{counted(self.talks, 'row is a conversation', 'rows are conversations')}: "
                 f"all are written in turns, also the {self.pairs} with a single exchange"
             )
         if len(self.betweens) > 1 and self.layout.form == "prompt":

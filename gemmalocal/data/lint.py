@@ -10,6 +10,7 @@ from gemmalocal.data import tool_lint
 from gemmalocal.data.examples import Example, RecordExamples
 from gemmalocal.data.findings import Findings
 from gemmalocal.data.tokenizer import MARK
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.records import Record
 
 FEW = 2  # supervised tokens: a word and the end of the turn
@@ -112,7 +113,10 @@ class Lint:
         for example in examples:
             if isinstance(example, Example):
                 if self._positions is not None and len(example.ids) > self._positions:
-                    yield f"is longer than the {self._positions} positions of the model", f"{len(example.ids)} tokens"
+                    yield (
+                        f"is longer than the {self._positions} positions of the model",
+                        counted(len(example.ids), "token"),
+                    )
                 prompt = len(example.ids) - example.supervised
                 if example.cut and record.messages and prompt > ROOM * self._max_length:
                     yield "has a prompt that leaves its reply little room", f"{prompt} of {self._max_length} tokens"

@@ -10,6 +10,7 @@ from typing import Any
 
 from gemmalocal.data.cells import UnusableRow
 from gemmalocal.errors import DatasetError
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.records import Message, Record
 
 WrittenRow = dict[str, Any]
@@ -132,7 +133,7 @@ def card(name: str, sides: dict[str, tuple[str, int]], about: dict[str, Any]) ->
         configs=[{"config_name": "default", "data_files": files}],
     )
     lines = [f"---\n{head.to_yaml()}\n---\n\n# {name}\n"]
-    lines += [f"- {split}: {rows} rows" for split, (_, rows) in sides.items()]
+    lines += [f"- {split}: {counted(rows, 'row')}" for split, (_, rows) in sides.items()]
     labels = {"task": "Task", "author": "Written by", "documents": "Documents", "split": "Held out", "rated": "Quality"}
     lines += [f"- {label}: {about[key]}" for key, label in labels.items() if about.get(key)]
     return "\n".join([*lines, "\nThe documents' licence holds for their words. Made with gemmalocal.\n"])

@@ -11,6 +11,7 @@ from typing import BinaryIO
 from gemmalocal.documents import lines
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.lines import LONGEST, OnProgress, SourceRows
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.records import Rejected
 
 SEPARATORS = ",;\t|"
@@ -53,7 +54,9 @@ def _rows(file: Path, table_lines: _TableLines, names: Sequence[str], delimiter:
                         del columns[""]
                     yield f"{name}:{table_lines.first}", columns
                 elif any(values):
-                    reason = f"does not have the {len(names)} columns that the header names: it has {len(values)}"
+                    reason = (
+                        f"does not have the {counted(len(names), 'column')} that the header names: it has {len(values)}"
+                    )
                     yield Rejected(f"{name}:{table_lines.first}", reason, delimiter.join(values)[:80])
                 table_lines.begin_row()
             return

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from gemmalocal.jobs.plurals import counted
+
 BETWEEN = " > "  # the headings of a path
 
 
@@ -66,8 +68,8 @@ class Hidden(NamedTuple):
         """A sentence about it, or none."""
         if not self.pieces:
             return ()
-        number = "1 piece" if self.pieces == 1 else f"{self.pieces} pieces"
-        return (f"Hidden text was left out: {number}, {self.characters} characters.",)
+        number = counted(self.pieces, "piece")
+        return (f"Hidden text was left out: {number}, {counted(self.characters, 'character')}.",)
 
 
 class Unreadable(Exception):

@@ -14,6 +14,7 @@ from gemmalocal.documents.html import body
 from gemmalocal.documents.markup import bounded
 from gemmalocal.documents.packed import check
 from gemmalocal.documents.text import decode
+from gemmalocal.jobs.plurals import counted
 
 PAGES = ("application/xhtml+xml", "text/html")
 
@@ -40,7 +41,7 @@ def read_epub(file: Path, password: str | None = None) -> Content:
                 continue
     if not sections:
         raise Unreadable("is empty: there is no text in its chapters", "Leave it out.")
-    where = "1 chapter" if hidden == 1 else f"{hidden} chapters"
+    where = counted(hidden, "chapter")
     return Content(title, sections, (f"Hidden text was left out of {where}.",) if hidden else ())
 
 

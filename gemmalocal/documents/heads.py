@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from gemmalocal.jobs.plurals import counted
+
 EDGE = 2  # lines at the top and at the foot of a page that may be running
 FEWEST = 4  # pages; of fewer nothing can be said to return
 MOST = 0.5  # a line on more of the pages than this (or of the odd, or of the even ones) returns
@@ -88,7 +90,7 @@ def _notice(lines: Sequence[str]) -> str:
     kinds = dict.fromkeys(_masked(line) for line in lines)
     first = {_masked(line): line for line in reversed(lines)}
     shown = ", ".join(f"'{first[kind]}'" for kind in list(kinds)[:SHOWN])
-    number = f"{len(lines)} lines" if len(lines) > 1 else "1 line"
+    number = counted(len(lines), "line")
     return f"Left out as running heads and page numbers: {number} at the edges of pages, such as {shown}."
 
 

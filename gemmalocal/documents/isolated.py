@@ -20,6 +20,7 @@ from gemmalocal.documents.limits import PATIENCE, Limits
 from gemmalocal.documents.read import is_remote, read_each
 from gemmalocal.documents.reader_child import MEMORY, RESTART, TIME, Child, size_of
 from gemmalocal.errors import DocumentError, WorkKilled
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.records import Rejected
 
 Items = Iterator[Document | Rejected]
@@ -205,7 +206,7 @@ class IsolatedReader:
 
     def _lost(self, source: str, why: str, count: int) -> DocumentError:
         """The sentence about a document that ended its reader, after `count` rows of it."""
-        progress = f" The {count} rows before that were read." if count else ""
+        progress = f" The {counted(count, 'row before that was', 'rows before that were')} read." if count else ""
         if why == MEMORY:
             memory = f"{self._limits.memory / (1 << 30):.1f} GB"
             problem, hint = (

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from gemmalocal.documents import clean, heads, hyphens, pdf_forms, quality
 from gemmalocal.documents.document import Content, SectionBuilder, Unreadable
 from gemmalocal.documents.pdf_text import Line, lines_of
+from gemmalocal.jobs.plurals import plural
 
 SCANNED = 20  # characters; a page with fewer, and an image, is a picture of text
 SHOWN = 8  # numbers of pages that a warning names
@@ -231,4 +232,4 @@ def _key(text: str) -> str:
 def _numbers(pages: Sequence[int]) -> str:
     shown = ", ".join(map(str, pages[:SHOWN]))
     more = f" and {len(pages) - SHOWN} more" if len(pages) > SHOWN else ""
-    return f"page{'s' if len(pages) > 1 else ''} {shown}{more}"
+    return f"{plural(len(pages), 'page')} {shown}{more}"

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 from gemmalocal.backends.process_group import ALONE, Group
 from gemmalocal.engine.checkpoints import TrainState
 from gemmalocal.engine.schedule import learning_rate, timed_learning_rate
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.planning.throughput import duration
 from gemmalocal.recipe.schema import SampleSpec, TrainSpec
 
@@ -93,7 +94,7 @@ class Counted:
 
     def sentence(self, step: int) -> str:
         """Steps of all."""
-        return f"{step} of {self._steps} steps"
+        return f"{step} of {counted(self._steps, 'step')}"
 
 
 class Timed:
@@ -216,4 +217,4 @@ class Timed:
 
     def sentence(self, step: int) -> str:
         """Steps, and their time."""
-        return f"{step} steps in {duration(self._spent)}"
+        return f"{counted(step, 'step')} in {duration(self._spent)}"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from gemmalocal.evaluation.statistics import direction, mcnemar, wilson
+from gemmalocal.jobs.plurals import counted
 
 Choice = Literal["first", "second", "tie", ""]  # of the two answers as they stood; "" could not be read
 Outcome = Literal["tuned", "base", "tie", "flip", "unread"]
@@ -59,11 +60,12 @@ def judged(choices: Sequence[tuple[Choice, Choice]], same: int, against: str) ->
 def _why_not(readable: int, flips: int, unread: int, places: Counter[Choice]) -> str:
     """Why a judge gives no verdict; empty if it gives one."""
     if unread > UNREAD * (readable + unread):
-        return f"What it said of {unread} of {readable + unread} rows could not be read as a choice."
+        return f"What it said of {unread} of {counted(readable + unread, 'row')} could not be read as a choice."
     if readable and flips > FLIPS * readable:
         where: Choice = "first" if places["first"] >= places["second"] else "second"
         return (
-            f"Of {readable} rows it changed its choice in {flips} when the two answers changed places; {places[where]} "
+            f"Of {counted(readable, 'row')} it changed its choice in {flips} when the two answers "
+            f"changed places; {places[where]} "
             f"times it chose the one that stood {where}. It goes by the place and not by the answer."
         )
     return ""
@@ -79,4 +81,4 @@ def sentence(figures: dict[str, Any]) -> str:
     if figures["verdict"] is None:
         return f"No verdict of the judge {by}: {figures['why']}"
     counts = f"{figures['won']} won, {figures['lost']} lost, {figures['ties']} ties, {figures['flips']} undecided"
-    return f"The judge {by}: {figures['verdict']}; {counts} of {figures['rows']} rows."
+    return f"The judge {by}: {figures['verdict']}; {counts} of {counted(figures['rows'], 'row')}."

@@ -7,6 +7,7 @@ from typing import Literal
 
 from gemmalocal.evaluation.preferred import Preferred, Rated
 from gemmalocal.evaluation.statistics import ALPHA, Interval, direction, mcnemar
+from gemmalocal.jobs.plurals import counted
 
 Effect = Literal["helps", "no difference", "hurts"]
 Word = Literal[Effect, "helps but forgets", "no difference but forgets", "hurts and forgets"]
@@ -110,22 +111,26 @@ def sentence(evidence: Evidence) -> str:
     opening = word(evidence).capitalize()
     if _effect(evidence) == "no difference":
         lower = only_form(evidence) and evidence.loss.high < -NEGLIGIBLE
-        opening = "No difference" + (" but in form" if lower else f" that {evidence.rows} rows can show")
+        opening = "No difference" + (" but in form" if lower else f" that {counted(evidence.rows, 'row')} can show")
         opening += ", but it forgets" if forgets(evidence) else ""
     if evidence.against != "base":
         opening += f", against {evidence.against}"
     loss = f"held-out loss {evidence.base:.2f} -> {evidence.tuned:.2f}, {interval(evidence.loss)}"
-    parts = [loss, f"{evidence.better} of {evidence.rows} rows better"]
+    parts = [loss, f"{evidence.better} of {counted(evidence.rows, 'row')} better"]
     if pairs := evidence.pairs:
-        won = f"{pairs.won} of {pairs.pairs} pairs won, p = {p_value(pairs.p)}"
+        won = f"{pairs.won} of {counted(pairs.pairs, 'pair')} won, p = {p_value(pairs.p)}"
         parts = [won, f"chosen answers {pairs.chosen:+.1f} nats, rejected {pairs.rejected:+.1f}", loss]
     if rated := evidence.rated:
-        won = f"{rated.right} of {rated.good + rated.bad} answers moved the right way, p = {p_value(rated.p)}"
+        won = (
+            f"{rated.right} of {counted(rated.good + rated.bad, 'answer')} moved the right way, p = {p_value(rated.p)}"
+        )
         parts = [won, f"good ones {rated.good_gain:+.1f} nats, bad ones {rated.bad_gain:+.1f}", loss]
     if " in form" in opening:
         parts.append("answers of other rows would do as well: it learned how answers look, not what they say")
     if table := evidence.table:
-        parts.append(f"of {table.rows} answers {table.fixed} fixed, {table.broken} broken, p = {p_value(table.p)}")
+        parts.append(
+            f"of {counted(table.rows, 'answer')} {table.fixed} fixed, {table.broken} broken, p = {p_value(table.p)}"
+        )
     if questions := evidence.questions:
         parts.append(f"forgot {questions.broken} of {questions.rows}")
     if evidence.neutral is not None:

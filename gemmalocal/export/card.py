@@ -15,6 +15,7 @@ from gemmalocal.export.source import FinishedRun
 from gemmalocal.files import paths
 from gemmalocal.jobs import judged
 from gemmalocal.jobs.history import JobState
+from gemmalocal.jobs.plurals import plural
 from gemmalocal.recipe import recipe_file
 from gemmalocal.workspace import datasets, ratings, reports
 from gemmalocal.workspace.exports import ExportForm
@@ -97,7 +98,8 @@ def _base(finished: FinishedRun) -> str:
 def _proof(proof: Proof) -> str:
     share = "no gain to keep" if proof.kept is None else f"{100 * proof.kept:.1f} %"
     rows = [
-        f"Read again ({proof.reader}), over the {proof.tokens} supervised tokens of the held-out rows:",
+        f"Read again ({proof.reader}), over the {proof.tokens} supervised "
+        f"{plural(proof.tokens, 'token')} of the held-out rows:",
         "| | loss, nats a token |\n| --- | --- |\n"
         f"| base | {proof.base:.4f} |\n| tuned, before the export | {proof.tuned:.4f} |\n"
         f"| this export | {proof.exported:.4f} |",

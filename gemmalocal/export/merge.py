@@ -14,6 +14,7 @@ import numpy as np
 
 from gemmalocal.backends import peft_adapter
 from gemmalocal.errors import ModelError
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.weights.tensors import Floats, Stored, Tensor, stored
 
 # Where a text model's parts may be: plain, inside a multimodal wrapper of transformers 4, and of 5.
@@ -67,7 +68,8 @@ def merged(base: Path, adapter: Path | None) -> list[Tensor]:
         tensors.append(Tensor(name, tuple(shape), read))
     if changes:
         raise ModelError(
-            f"The adapter changes {len(changes)} weights that {base.name} does not have, such as {min(changes)}.",
+            f"The adapter changes {counted(len(changes), 'weight')} that {base.name} does not have, such "
+            f"as {min(changes)}.",
             OTHER_BASE,
         )
     return tensors

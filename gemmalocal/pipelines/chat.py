@@ -33,6 +33,7 @@ from gemmalocal.jobs.events import (
     Voices,
     Voted,
 )
+from gemmalocal.jobs.plurals import plural
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import tool_turns
 from gemmalocal.pipelines.shared.beside_training import make_way
@@ -95,7 +96,7 @@ class Conversation:
                 return
             yield from self._execute(command)
             last = time.monotonic()
-        yield from self._finish(f"nobody asked anything for {idle / 60:.0f} minutes")
+        yield from self._finish(f"nobody asked anything for {idle / 60:.0f} {plural(round(idle / 60), 'minute')}")
 
     def _finish(self, reason: str) -> Iterator[Event]:
         if self._talk.exchanges:

@@ -21,6 +21,7 @@ from gemmalocal.export.curve import curve
 from gemmalocal.files import atomic, staging
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.jobs.processes import Job
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import (
@@ -105,7 +106,7 @@ def _several(folders: Sequence[Path], wish: Wish, directory: Path, commands: Com
         )
     among = yield from report_models.several(folders)
     asked = yield from report_ask.asked(among, folders[0], wish.rows)
-    yield Notice(f"all are asked the {len(asked.rows)} held-out rows of {folders[0].name}")
+    yield Notice(f"all are asked the {counted(len(asked.rows), 'held-out row')} of {folders[0].name}")
     yield from _trained_on(asked, folders)
     yield Stage("measuring losses")
     examples = [row.example for row in asked.rows]

@@ -21,6 +21,7 @@ from gemmalocal.engine.span import Counted, Span, Timed
 from gemmalocal.errors import GemmalocalError, OutOfMemory, RecipeError, TrainingDiverged
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Sample, Stage, Step
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import distributed, judging, start_from
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
@@ -199,19 +200,23 @@ def _changed_length(work: loop.TrainingRun, standing: TrainState, last: Step | N
         return
     if standing.step > work.steps:
         raise RecipeError(
-            f"The run has trained {standing.step} steps, and {work.steps} in all were asked for.", "Give it more."
+            f"The run has trained {counted(standing.step, 'step')}, and {work.steps} in all were asked for.",
+            "Give it more.",
         )
     if last is None or not standing.step or (last.steps == work.steps and not standing.time):
         return
-    planned = f"{standing.time['box'] / 60:g} minutes" if standing.time else last.steps
-    sentence = f"it goes on to {work.steps} steps in all, planned were {planned}"
+    planned = (
+        f"{standing.time['box'] / 60:g} {plural(standing.time['box'] / 60, 'minute')}" if standing.time else last.steps
+    )
+    sentence = f"it goes on to {counted(work.steps, 'step')} in all, planned were {planned}"
     if work.spec.schedule == "constant":
         yield Notice(f"{sentence}; the learning rate stays what it was")
         return
     rate = learning_rate(work.spec, standing.step + 1, work.steps) * standing.factor
     yield Notice(
         f"{sentence}; the learning rate was {last.learning_rate:.3g}, and now follows a {work.spec.schedule} of "
-        f"{work.steps} steps, from {rate:.3g} down: not the same as if that had been planned from the beginning"
+        f"{counted(work.steps, 'step')}, from {rate:.3g} down: not the same as if that had been planned "
+        "from the beginning"
     )
 
 
@@ -239,7 +244,7 @@ def _remarks(prepared: Prepared, run: loop.TrainingRun) -> Iterator[str]:
     if not rows:
         yield "no rows are held out: nothing will tell whether the model learns or memorizes"
     elif rows < all_rows:
-        yield f"{rows:,} of {all_rows:,} held-out rows are looked at (evaluation_rows)"
+        yield f"{rows:,} of {counted(all_rows, 'held-out row')} {plural(rows, 'is', 'are')} looked at (evaluation_rows)"
     yield from schedule_remarks(run.spec, prepared.train.groups, prepared.held_out.groups)
 
 

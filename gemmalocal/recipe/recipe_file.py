@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from gemmalocal.errors import RecipeError
 from gemmalocal.files import paths, safe_read
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.recipe import objective, other_names, overrides, yaml_text
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.recipe.schema import NO_TEMPLATE, Recipe
@@ -123,7 +124,7 @@ def _whole(tree: Any, schema: type[Whole], path: Path, lines: dict[Place, int], 
     except ValidationError as error:
         sentences += [_sentence(*problem, lines, path) for problem in _problems(error, schema).items()]
     if sentences:
-        count = "1 problem" if len(sentences) == 1 else f"{len(sentences)} problems"
+        count = counted(len(sentences), "problem")
         raise RecipeError(f"{path} has {count}:\n" + "\n".join(f"  {problem}" for problem in sentences))
     return whole
 

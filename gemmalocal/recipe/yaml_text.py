@@ -22,6 +22,8 @@ from ruamel.yaml.events import (
 from ruamel.yaml.nodes import ScalarNode
 from ruamel.yaml.reader import ReaderError
 
+from gemmalocal.jobs.plurals import counted
+
 LONGEST = 1 << 18  # characters
 DEEPEST = 24  # levels
 MOST = 20_000  # values, those of aliases counted wherever they stand
@@ -226,7 +228,7 @@ class _Builder:
         if kind not in ("int", "float", "bool", "null"):
             return event.value
         if kind in ("int", "float") and len(event.value) > DIGITS:
-            raise NotUnderstood(line, f"a number of {len(event.value):,} characters")
+            raise NotUnderstood(line, f"a number of {counted(len(event.value), 'character')}")
         return getattr(self._yaml.constructor, f"construct_yaml_{kind}")(node)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.synthesis import agreement, ground
 from gemmalocal.synthesis.kinds import FOLLOW_UP, UNANSWERABLE, WRONG_PREMISE
 from gemmalocal.synthesis.language import english, script, sentences
@@ -73,7 +74,7 @@ def _rewritten(question: str, original: str) -> str | None:
 def _summary(summary: str, passage: str) -> str | None:
     """What is wrong with a summary."""
     if len(summary) >= len(passage):
-        return f"is no shorter than its passage: {len(summary)} characters"
+        return f"is no shorter than its passage: {counted(len(summary), 'character')}"
     return _made_up(summary, "", passage)
 
 
@@ -128,7 +129,7 @@ def _text(text: str, limit: int, part: str, passage: str, refusing: bool = False
     if not any(mark.isalnum() for mark in text) or (part == "question" and len(text.strip()) < 8):
         return f"has a {part} that is too short: {text.strip()}"
     if len(text) > limit:
-        return f"has a {part} that is too long: {len(text)} characters"
+        return f"has a {part} that is too long: {counted(len(text), 'character')}"
     if not refusing and (refusal := REFUSAL.search(text.lower())):
         return f"refuses to answer: “{refusal[0]}”"
     if leak := LEAK.search(text):

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from statistics import median
 
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.create import Rejection
 from gemmalocal.synthesis.piece import Candidate, passage_key
@@ -56,7 +57,7 @@ def balanced(
     for indices in by_file.values():
         indices.sort(key=lambda index: (-(candidates[index].score or 0) * by_score, candidates[index].record.key))
         dropped.update(indices[limit:])
-    reason = f"is beyond its file's share: {limit} rows (--balance)"
+    reason = f"is beyond its file's share: {counted(limit, 'row')} (--balance)"
     return (
         [candidate for index, candidate in enumerate(candidates) if index not in dropped],
         [(candidates[index], reason) for index in sorted(dropped)],
@@ -86,7 +87,10 @@ def capped(candidates: Sequence[Candidate]) -> tuple[list[Candidate], list[Rejec
         for index in sorted(indices, key=lambda index: candidates[index].record.key):
             place = passage_key(candidates[index].piece)
             if surplus > 0 and (of_passage[place] > 1 or kind == "heading"):
-                dropped[index] = f"is beyond its kind's share: {limit} rows that ask for a {kind}"
+                dropped[index] = (
+                    f"is beyond its kind's share: {counted(limit, 'row')} that "
+                    f"{plural(limit, 'asks', 'ask')} for a {kind}"
+                )
                 of_passage[place] -= 1
                 surplus -= 1
     return (

@@ -17,6 +17,7 @@ from typing import Any
 import httpx2
 
 from gemmalocal.errors import EndpointError
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.synthesis.asking import Answer, Prompt, Unanswered, Usage
 from gemmalocal.synthesis.secret import Secret
 
@@ -94,7 +95,7 @@ class Endpoint:
                         if failed >= IN_A_ROW:
                             hint = "Answers so far are kept: the same command goes on from here."
                             raise EndpointError(
-                                f"{trouble} {failed} prompts in a row got no answer.", hint
+                                f"{trouble} {counted(failed, 'prompt')} in a row got no answer.", hint
                             ) from trouble
                     yield index, answer
 

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from gemmalocal.documents.document import BETWEEN
 from gemmalocal.documents.duplicates import nearly_repeats
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.synthesis.piece import Piece, passage_key
 from gemmalocal.synthesis.rarity import Rarity
 from gemmalocal.synthesis.terms import names, terms, terms_of, tokens
@@ -101,7 +102,7 @@ class Ambiguity:
     @property
     def fault(self) -> str:
         """What is wrong with the question, as a verb's phrase."""
-        return "names too little" if self.passages is None else f"could be asked of {self.passages} passages"
+        return "names too little" if self.passages is None else f"could be asked of {counted(self.passages, 'passage')}"
 
     @property
     def told(self) -> str:

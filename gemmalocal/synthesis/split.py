@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.synthesis.piece import Candidate, PassageKey, Piece, passage_key
 
 LOW, HIGH = 0.9, 1.1  # times the rows that are wanted: between them no more is taken, and none beyond
@@ -223,7 +224,7 @@ def _sentence(choice: _Choice, places: set[PassageKey]) -> str:
             sides[document].add((document, passage) in places)
     whole = sum(side == {True} for side in sides.values())
     divided = {document for document, side in sides.items() if len(side) > 1}
-    parts = [f"{whole} of {len(sides)} documents"] * bool(whole or not divided)
+    parts = [f"{whole} of {counted(len(sides), 'document')}"] * bool(whole or not divided)
     if divided:
         others = "one" if len(divided) == 1 else f"{len(divided)}"
         what = "the only document" if len(sides) == 1 else f"{others} that could not be held out whole"
@@ -241,5 +242,5 @@ def _of_parts(choice: _Choice, places: set[PassageKey], divided: set[str]) -> st
     for piece in pieces:
         sides[_section(piece)].add(passage_key(piece) in places)
     if all(len(side) == 1 for side in sides.values()):
-        return f"{sum(side == {True} for side in sides.values())} of {len(sides)} sections"
-    return f"{sum(passage_key(piece) in places for piece in pieces)} of {len(pieces)} passages"
+        return f"{sum(side == {True} for side in sides.values())} of {counted(len(sides), 'section')}"
+    return f"{sum(passage_key(piece) in places for piece in pieces)} of {counted(len(pieces), 'passage')}"

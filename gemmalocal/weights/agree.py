@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.errors import ModelError
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.planning.model_sizes import FAMILIES, FULL, SLIDING
 from gemmalocal.weights import safe_header
 
@@ -89,8 +90,8 @@ def _structure(text: dict[str, Any], source: str) -> None:
     """The layers' kinds are as many as the layers, and heads share keys evenly."""
     layers, kinds = text["num_hidden_layers"], text.get("layer_types")
     if kinds is not None and (not isinstance(kinds, list) or len(kinds) != layers):
-        count = len(kinds) if isinstance(kinds, list) else "no"
-        raise _contradiction(source, f"num_hidden_layers is {layers}, and layer_types has {count} layers")
+        count = counted(len(kinds), "layer") if isinstance(kinds, list) else "no layers"
+        raise _contradiction(source, f"num_hidden_layers is {layers}, and layer_types has {count}")
     if unknown_kinds := [kind for kind in kinds or () if kind not in (FULL, SLIDING)]:
         raise _contradiction(source, f"layer_types names {_short(unknown_kinds[0])}, and there is no such kind")
     heads, keys = text.get("num_attention_heads"), text.get("num_key_value_heads")
@@ -170,7 +171,9 @@ def _layers(text: dict[str, Any], shapes: Iterable[str], source: str) -> None:
     layer_numbers = {int(match[1]) for name in shapes if (match := LAYER.fullmatch(name))}
     layers = text["num_hidden_layers"]
     if layer_numbers and layer_numbers != set(range(layers)):
-        raise _contradiction(source, f"num_hidden_layers is {layers}, and the weights have {len(layer_numbers)} layers")
+        raise _contradiction(
+            source, f"num_hidden_layers is {layers}, and the weights have {counted(len(layer_numbers), 'layer')}"
+        )
 
 
 def _embedding(text: dict[str, Any], shapes: TensorShapes, source: str) -> None:

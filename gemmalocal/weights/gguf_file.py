@@ -18,6 +18,7 @@ import numpy as np
 
 from gemmalocal.errors import ModelError
 from gemmalocal.files import atomic, staging
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.planning import hardware
 from gemmalocal.planning.published import licence
 from gemmalocal.records import Tell
@@ -100,7 +101,7 @@ def _check_vocabulary(reader: gguf.GGUFReader, name: str, rows: int) -> None:
         field = reader.fields[key]
         if len(field.types) != 2 or field.types[-1] not in kind or len(field.data) < rows:
             raise ModelError(
-                f"{key} of {name} must hold a fitting value for each of the {rows} tokens of the embedding.",
+                f"{key} of {name} must hold a fitting value for each of the {counted(rows, 'token')} of the embedding.",
                 "Take another GGUF of the same model.",
             )
     for key in (key for key in reader.fields if key.startswith("tokenizer.ggml.") and key.endswith("_token_id")):
@@ -202,7 +203,7 @@ def _write_tokenizer(reader: gguf.GGUFReader, folder: Path, rows: int, progress:
         for role, (name, key) in usual_tokens.items()
     }
     if bad_role := next((role for role, number in ids.items() if number >= len(pieces)), None):
-        message = f"The file's {bad_role} is number {ids[bad_role]} of {len(pieces)} tokens."
+        message = f"The file's {bad_role} is number {ids[bad_role]} of {counted(len(pieces), 'token')}."
         raise ModelError(message, "Take another GGUF.")
     names = {role: pieces[number] for role, number in ids.items()}
     types = [int(kinds.parts[index][0]) for index in kinds.data[:rows]]

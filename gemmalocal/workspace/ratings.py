@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from gemmalocal.errors import DatasetError
 from gemmalocal.files import atomic
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import dataset_rows, datasets
 from gemmalocal.workspace.dataset_rows import DatasetRow
@@ -63,7 +64,10 @@ class Proposal(NamedTuple):
     @property
     def sentence(self) -> str:
         """What is proposed, and how sure that is."""
-        reached = f"{self.good[0]} of {self.good[1]} good rows reach it, {self.bad[0]} of {self.bad[1]} bad ones"
+        reached = (
+            f"{self.good[0]} of {counted(self.good[1], 'good row')} "
+            f"{plural(self.good[0], 'reaches', 'reach')} it, {self.bad[0]} of {self.bad[1]} bad ones"
+        )
         lies = f"lies from {self.lowest} to {self.highest}" if self.lowest < self.highest else "is the same"
         sure = f"in nine of ten resamples it {lies}"
         few = "; so few ratings tell little" if self.highest - self.lowest > 2 else ""

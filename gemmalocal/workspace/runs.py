@@ -13,6 +13,7 @@ from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
 from gemmalocal.files import atomic, paths, staging, targets
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.history import JobState
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.workspace import exports, preparations, reports, trash
 from gemmalocal.workspace.labels import Labels
 
@@ -153,7 +154,7 @@ def _check_goes_on(folder: Path, changed: Recipe | None, keys: set[str]) -> None
         return
     if longer.train.steps is not None and longer.train.steps <= trained and state.status != "early":
         raise RecipeError(
-            f"{folder.name} has trained {trained} steps; train.steps={longer.train.steps} is not more.",
+            f"{folder.name} has trained {counted(trained, 'step')}; train.steps={longer.train.steps} is not more.",
             "Give the number of steps in all.",
         )
     before = _minutes(history.known_spec(folder))

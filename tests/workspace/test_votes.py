@@ -209,7 +209,7 @@ def test_where_nothing_was_voted_for_it_is_said(workspace: Path) -> None:
     chat("chat-1", TALK)
     with pytest.raises(DatasetError, match="There is no chat 'nowhere'"):
         votes.chats(["nowhere"])
-    with pytest.raises(DatasetError, match="No vote that can be learned from was found in 1 chats"):
+    with pytest.raises(DatasetError, match="No vote that can be learned from was found in 1 chat"):
         make(paths.datasets() / "votes")
 
 

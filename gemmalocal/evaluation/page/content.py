@@ -8,6 +8,7 @@ from typing import Any
 
 from gemmalocal.evaluation.statistics import Interval
 from gemmalocal.evaluation.verdict import interval, p_value
+from gemmalocal.jobs.plurals import counted, plural
 
 SHOWN = 1500  # characters of a text
 LISTED = 20  # leaked rows
@@ -181,7 +182,8 @@ def _loss(figures: Mapping[str, Any]) -> Iterator[Block]:
     yield Table(["nats a token", ""], rows)
     drawn = f"over {figures['documents']} documents" if 1 < figures["documents"] < figures["rows"] else "over the rows"
     yield Paragraph(
-        f"Both models read the same {figures['rows']} rows ({loss['tokens']:,} tokens that are to be said). The "
+        f"Both models read the same {counted(figures['rows'], 'row')} "
+        f"({counted(loss['tokens'], 'token that is', 'tokens that are')} to be said). The "
         f"interval is a paired bootstrap {drawn}, 10,000 times with a fixed seed."
     )
 
@@ -193,7 +195,8 @@ def _answers(figures: Mapping[str, Any]) -> Iterator[Block]:
         yield Paragraph("No row was answered.")
         return
     yield Paragraph(
-        f"{answers['rows']} rows were answered greedily by both. Metric: {metric['name']}, {metric['about']}."
+        f"{counted(answers['rows'], 'row was', 'rows were')} answered greedily by both. Metric: "
+        f"{metric['name']}, {metric['about']}."
     )
     if metric["decides"]:
         table = answers["table"]
@@ -228,7 +231,7 @@ def _regressions(figures: Mapping[str, Any]) -> Iterator[Block]:
     if not worst:
         yield Paragraph("No row got worse.")
         return
-    yield Paragraph(f"The {len(worst)} rows that got worse most: broken answers first, then by the loss.")
+    yield Paragraph(f"The {counted(len(worst), 'row')} that got worse most: broken answers first, then by the loss.")
     for line in worst:
         losses = f"loss {line['base_loss']:.2f} -> {line['tuned_loss']:.2f}"
         texts = [("asked", line["prompt"]), ("should be", line["reference"])]
@@ -247,7 +250,8 @@ def _forgetting(figures: Mapping[str, Any]) -> Iterator[Block]:
         base, tuned = table["both"] + table["broken"], table["both"] + table["fixed"]
         count = sum(table[name] for name in ("both", "fixed", "broken", "neither"))
         yield Paragraph(
-            f"Of {count} general questions {_the(figures)} answered {base} and the tuned model {tuned}: "
+            f"Of {count} general {plural(count, 'question')} {_the(figures)} answered {base} and the "
+            f"tuned model {tuned}: "
             f"{table['broken']} lost, {table['fixed']} won, p = {p_value(table['p'])}."
         )
         for lost in questions["lost"][:LISTED]:
@@ -256,7 +260,8 @@ def _forgetting(figures: Mapping[str, Any]) -> Iterator[Block]:
         kl = forgetting["kl"]
         divergence = f"; KL({against(figures)} || tuned) {kl:.4f}" if kl is not None else ""
         yield Paragraph(
-            f"{sum(line['tokens'] for line in forgetting['registers']):,} tokens of text that has nothing to do with "
+            f"{counted(sum(line['tokens'] for line in forgetting['registers']), 'token')} of text that "
+            "has nothing to do with "
             f"the task: loss {interval(_interval(forgetting['neutral']), 4)}"
             f"{divergence}, nats a token."
         )
@@ -275,7 +280,10 @@ def _leakage(figures: Mapping[str, Any]) -> Iterator[Block]:
         yield Paragraph("No held-out row nearly copies one that was trained on.")
         return
     count = len(leakage["rows"])
-    yield Paragraph(f"{count} of the {figures['rows']} held-out rows nearly copy one that was trained on.")
+    yield Paragraph(
+        f"{count} of {counted(figures['rows'], 'held-out row')} nearly {plural(count, 'copies', 'copy')} "
+        "one that was trained on."
+    )
     if leakage["without"]:
         yield Paragraph(f"Without them: {leakage['without']['sentence']}")
     yield Table(
@@ -332,7 +340,11 @@ def _share(value: Interval) -> str:
 
 def _cut(text: str, most: int = SHOWN) -> str:
     """A text that is not endless."""
-    return text if len(text) <= most else f"{text[:most]} ... ({len(text) - most:,} more characters)"
+    return (
+        text
+        if len(text) <= most
+        else f"{text[:most]} ... ({len(text) - most:,} more {plural(len(text) - most, 'character')})"
+    )
 
 
 def inert(text: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.errors import RecipeError
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines.shared.authors import Author, open_author
 from gemmalocal.pipelines.shared.background import Teller
 from gemmalocal.recipe.prepare_schema import Preparation
@@ -114,4 +115,5 @@ def told(report: dict[str, Any] | None) -> Iterator[str]:
     yield f"judged by {by}; a score of {report['threshold']} is needed{why}"
     if report["same_model"]:
         yield "a model is lenient with itself: rate rows yourself (--review), or name another judge (--judge-model)"
-    yield f"scores: {', '.join(f'{rows} rows of {score}' for score, rows in report['scores'].items()) or 'none'}"
+    scores = (f"{counted(rows, 'row')} of {score}" for score, rows in report["scores"].items())
+    yield f"scores: {', '.join(scores) or 'none'}"

@@ -22,6 +22,7 @@ from gemmalocal.data.tokenizer import Tokenizer, broken
 from gemmalocal.errors import DatasetError, GemmalocalError
 from gemmalocal.files import atomic, hashes
 from gemmalocal.jobs.events import Event, Notice, Progress, Stage
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines.shared.background import in_background
 from gemmalocal.recipe.objective import ObjectiveSpec
 from gemmalocal.recipe.schema import DataSpec, Recipe
@@ -91,11 +92,11 @@ def prepare(
     into.layout = layout.remembered(store, recipe.data, into.tokenizer)
     max_positions = positions(into.folder) or 2**62
     if beyond := int((into.train.lengths > max_positions).sum() + (into.held_out.lengths > max_positions).sum()):
-        subject = "1 row is" if beyond == 1 else f"{beyond} rows are"
+        subject = counted(beyond, "row is", "rows are")
         yield Notice(f"{subject} longer than the {max_positions} positions that the model was made to read")
     cut = into.train.cut + into.held_out.cut
     if cut:
-        yield Notice(f"{cut} rows cut at {recipe.data.max_length} tokens")
+        yield Notice(f"{counted(cut, 'row')} cut at {recipe.data.max_length} tokens")
 
 
 def row_use(objective: ObjectiveSpec) -> RowKind:
@@ -228,7 +229,7 @@ def _check_labels(labels: NDArray[np.int8]) -> None:
     if len(np.unique(labels)) < 2:
         rated, other = ("good", "bad") if labels.all() else ("bad", "good")
         raise DatasetError(
-            f"All {len(labels)} rows to train on are rated {rated}: kto learns what makes them differ.",
+            f"All {counted(len(labels), 'row')} to train on are rated {rated}: kto learns what makes them differ.",
             f"Add some that are rated {other}, or imitate the good ones: objective.kind=sft.",
         )
 
@@ -249,5 +250,5 @@ def _none_left(findings: Findings, tokenizer: Tokenizer) -> GemmalocalError:
 def _notices(records: Records, into: Prepared, data: DataSpec) -> Iterator[str]:
     yield from records.notes()
     if into.split:
-        yield f"{into.split} rows of more than {data.max_length} tokens split"
+        yield f"{counted(into.split, 'row')} of more than {data.max_length} tokens split"
     yield from into.findings.notices()

@@ -22,6 +22,7 @@ from gemmalocal.evaluation import metrics
 from gemmalocal.files import hashes
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Progress, Report, Stage
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines import Commands, stop_asked
 from gemmalocal.pipelines.shared import choices, compared_rows
 from gemmalocal.pipelines.shared.authors import Author, open_author
@@ -79,7 +80,7 @@ def _make(plan: Preparation, directory: Path, commands: Commands) -> Iterator[Ev
     yield Stage("reading the rows")
     questions, lost = yield from in_background(lambda tell: _questions(plan, tell), commands)
     speakers = yield from _speakers(plan, run)
-    yield Stage(f"answering {len(questions)} prompts")
+    yield Stage(f"answering {counted(len(questions), 'prompt')}")
     answered = yield from _answered(plan, run, speakers, questions, directory, commands)
     names, form = [speaker.name for speaker in speakers], speakers[0].layout.form
     del speakers  # a judge may need the memory
@@ -99,12 +100,15 @@ def _make(plan: Preparation, directory: Path, commands: Commands) -> Iterator[Ev
         else:
             rows.append(_row(answers, winner, names, run, form, "reference" if judge is None else "judge"))
     if not rows:
-        why = "; ".join(f"{count} prompts: the row {reason}" for reason, count in lost.most_common())
+        why = "; ".join(f"{counted(count, 'prompt')}: the row {reason}" for reason, count in lost.most_common())
         raise DatasetError("No two answers were told apart, so there is no pair.", f"Why: {why}.")
     about = {"author": run.name, "documents": len({row["source"] for row in rows}), "decided_by": by}
     report = compared_rows.deliver(plan, directory, rows, lost, about)
-    yield Notice(f"{len(rows)} pairs of {len(questions)} prompts, decided by {by}")
-    yield from (Notice(f"{count} prompts give no pair: the row {reason}") for reason, count in lost.most_common())
+    yield Notice(f"{counted(len(rows), 'pair')} of {counted(len(questions), 'prompt')}, decided by {by}")
+    yield from (
+        Notice(f"{counted(count, 'prompt gives', 'prompts give')} no pair: the row {reason}")
+        for reason, count in lost.most_common()
+    )
     yield Report(report)
     yield Finished("done", counts(report))
 

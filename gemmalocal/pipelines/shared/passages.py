@@ -17,6 +17,7 @@ from gemmalocal.documents.isolated import IsolatedReader, Items
 from gemmalocal.documents.passages import Cutter
 from gemmalocal.errors import DocumentError, GemmalocalError
 from gemmalocal.jobs.events import Notice, Read
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.pipelines.shared.background import Teller
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.recipe.schema import DataSpec
@@ -153,7 +154,7 @@ class _Cutting:
         """One more near copy."""
         self._copies += 1
         if self._copies == MANY and 2 * self._copies > self._passages:
-            sentence = f"{self._copies} of the first {self._passages} passages nearly repeat others"
+            sentence = f"{self._copies} of the first {counted(self._passages, 'passage')} nearly repeat others"
             self._tell.say(Notice(f"{sentence} and are left out, as more may be; {KEEP}"))
 
 
@@ -174,14 +175,14 @@ def _read_event(source: str, source_pieces: GatheredPieces) -> Read:
     """What came of one source, as an event: rows that were refused beside others are a warning."""
     warnings = [warning for _, warning in source_pieces.warnings[:TOLD_WARNINGS]]
     if (untold := len(source_pieces.warnings) - TOLD_WARNINGS) > 0:
-        warnings.append(f"{untold} more warnings.")
+        warnings.append(f"{untold} more {plural(untold, 'warning')}.")
     reason = source_pieces.refused[0][1] if source_pieces.refused else ""
     if not source_pieces.documents:
         return Read(
             source, 0, reason or (f"It is the same as {source_pieces.same[0]}." if source_pieces.same else ""), warnings
         )
     if reason:
-        warnings.append(f"{len(source_pieces.refused)} rows were refused, the first: {reason}")
+        warnings.append(f"{counted(len(source_pieces.refused), 'row was', 'rows were')} refused, the first: {reason}")
     return Read(source, len(source_pieces.pieces), warnings=warnings)
 
 
@@ -230,9 +231,11 @@ def of_sources(gathered: GatheredPieces) -> Iterator[str]:
     for source, warning in gathered.warnings[:NAMED]:
         yield f"{source}: {warning}"
     if (more := len(gathered.warnings) - NAMED) > 0:
-        yield f"{more} more warnings, see {WARNINGS}"
+        yield f"{more} more {plural(more, 'warning')}, see {WARNINGS}"
     if gathered.same:
-        yield f"{len(gathered.same)} documents are the same as others and were left out"
+        one, several = "document is the same as another and was", "documents are the same as others and were"
+        yield f"{counted(len(gathered.same), one, several)} left out"
     if gathered.copies:
-        yield f"{gathered.copies} passages nearly repeat others and were left out; {KEEP}"
-    yield f"{len(gathered.pieces)} passages of {gathered.documents} documents"
+        one, several = "passage nearly repeats another and was", "passages nearly repeat others and were"
+        yield f"{counted(gathered.copies, one, several)} left out; {KEEP}"
+    yield f"{counted(len(gathered.pieces), 'passage')} of {counted(gathered.documents, 'document')}"

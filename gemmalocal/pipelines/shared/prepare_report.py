@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.pipelines.shared.judges import about, told
 from gemmalocal.pipelines.shared.passages import NAMED, GatheredPieces
 from gemmalocal.pipelines.shared.prepared_rows import PreparedRows
@@ -22,7 +23,7 @@ LISTED = 100  # refused sources, and warnings, that the report lists beside thei
 
 def counts(report: dict[str, Any]) -> str:
     """How many rows stand in which file."""
-    return f"{report['train']['rows']} rows in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
+    return f"{counted(report['train']['rows'], 'row')} in {TRAIN_FILE}, {report['held_out']['rows']} in {HELD_OUT_FILE}"
 
 
 def of_kept(kept: Sequence[Candidate], rejected: Sequence[Rejection], prepared: PreparedRows) -> dict[str, Any]:
@@ -59,7 +60,10 @@ def of_making(preparation: Preparation, gathered: GatheredPieces, prepared: Prep
 
 def of_rows(report: dict[str, Any]) -> Iterator[str]:
     """What became of the rows, as sentences."""
-    yield f"written by {report['author']}; {report['asked']} prompts asked, {report['answers_known']} answers known"
+    yield (
+        f"written by {report['author']}; {counted(report['asked'], 'prompt')} asked, "
+        f"{counted(report['answers_known'], 'answer')} known"
+    )
     if (tokens := report["tokens"])["completion"]:
         cached = f", {tokens['cached']} of them cached" if tokens["cached"] else ""
         cost = f"{tokens['prompt']} of prompts{cached}, {tokens['completion']} of answers"
@@ -70,11 +74,17 @@ def of_rows(report: dict[str, Any]) -> Iterator[str]:
     yield from checked.lines(report["quality"])
     for side in ("train", "held_out"):
         numbers = report[side]
-        counts = f"{numbers['rows']} rows, {numbers['tokens']} tokens, of {numbers['documents']} documents"
+        counts = (
+            f"{counted(numbers['rows'], 'row')}, {counted(numbers['tokens'], 'token')}, of "
+            f"{counted(numbers['documents'], 'document')}"
+        )
         yield f"{side.replace('_', '-')}: {counts}"
     yield from told(report["judge"])
     if report["not_made_again"]:
-        yield f"{report['not_made_again']} rows that you edited, accepted or dropped are not made any more; they stay"
+        yield (
+            f"{counted(report['not_made_again'], 'row')} that you edited, accepted or dropped "
+            f"{plural(report['not_made_again'], 'is not made any more; it stays', 'are not made any more; they stay')}"
+        )
     yield f"held out: {report['split']}"
     if (covered := report.get("coverage")) and covered["passages"]:
         yield f"covered: {covered_line(covered)}"
@@ -82,7 +92,10 @@ def of_rows(report: dict[str, Any]) -> Iterator[str]:
         kinds = (f"{report['unanswerable'][kind]} {kind.replace('_', ' ')}" for kind in unanswerable.KINDS)
         yield f"questions without an answer: {', '.join(kinds)}, of {wanted} that were wanted"
     if (wanted := report["rows_wanted"]) and (rows := report["train"]["rows"] + report["held_out"]["rows"]) < wanted:
-        yield f"{rows} of the {wanted} rows that were wanted: the other questions were rejected, or none was found"
+        yield (
+            f"{rows} of the {counted(wanted, 'row that was', 'rows that were')} wanted: the other questions "
+            "were rejected, or none was found"
+        )
     if report["kinds"]:
         yield f"kinds of question: {', '.join(f'{count} {kind}' for kind, count in report['kinds'].items())}"
 
@@ -92,12 +105,14 @@ def _most_frequent(counts: dict[str, int], sentence: str) -> Iterator[str]:
     for reason, count in list(counts.items())[:NAMED]:
         yield sentence.format(count, reason)
     if unnamed := list(counts.values())[NAMED:]:
-        yield sentence.format(sum(unnamed), f"... ({len(unnamed)} more reasons, see {datasets.REPORT})")
+        yield sentence.format(
+            sum(unnamed), f"... ({len(unnamed)} more {plural(len(unnamed), 'reason')}, see {datasets.REPORT})"
+        )
 
 
 def why_no_row(report: dict[str, Any]) -> str:
     """What helps where no row is left to train on."""
-    if reasons := [f"{count} rows: {reason}" for reason, count in list(report["rejected"].items())[:3]]:
+    if reasons := [f"{counted(count, 'row')}: {reason}" for reason, count in list(report["rejected"].items())[:3]]:
         return "; ".join(reasons)
-    silent = "; ".join(f"{count} passages {reason}" for reason, count in report["without_rows"].items())
+    silent = "; ".join(f"{counted(count, 'passage')} {reason}" for reason, count in report["without_rows"].items())
     return f"{silent or 'There was nothing to ask about'}. Name a model, or an endpoint, that can."

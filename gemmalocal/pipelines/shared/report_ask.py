@@ -21,6 +21,7 @@ from gemmalocal.evaluation.general import Question, Text
 from gemmalocal.evaluation.measured import Answer, Loss, Measured, MeasuredQuestion, MeasuredRow, MeasuredText
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Notice, Stage
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import report_measure, report_rows
 from gemmalocal.pipelines.shared.chat_models import engine_of
@@ -187,7 +188,10 @@ def _answers(
     """What all models answer to the first rows; to one that was cut at its end there is no right answer."""
     chosen = [number for number, row in enumerate(asked.rows) if not row.example.cut][: rows or ANSWERS]
     if len(chosen) < len(asked.rows):
-        yield Notice(f"{len(chosen)} of the {len(asked.rows)} rows are answered; the loss of all is measured")
+        yield Notice(
+            f"{len(chosen)} of {counted(len(asked.rows), 'row')} {plural(len(chosen), 'is', 'are')} "
+            "answered; the loss of all is measured"
+        )
     limit = answer_limit([len(asked.rows[number].reply_ids) for number in chosen])
     prompts = [asked.rows[number].prompt_ids for number in chosen]
     texts = yield from report_measure.answer(asked.models, prompts, limit, kept, commands, "answers to held-out rows")

@@ -16,6 +16,7 @@ from gemmalocal.evaluation.measured import Measured
 from gemmalocal.files import paths
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Notice, Stage
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import choices
 from gemmalocal.pipelines.shared.authors import Author, open_author
@@ -90,7 +91,7 @@ def ask(
         if row.answers
     ]
     differing = [two for two in compared if two.answers[0].strip() != two.answers[1].strip()]
-    yield Stage(f"the judge reads {len(differing)} rows in both orders")
+    yield Stage(f"the judge reads {counted(len(differing), 'row')} in both orders")
     if chosen.same:
         yield Notice("the judge is the model that was tuned, without its tune: it may like its own answers")
     by, chosen_by = yield from in_background(lambda tell: _choices(chosen, differing, directory, tell), commands)

@@ -11,6 +11,7 @@ from typing import Any
 
 from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines.shared import compared_rows
 from gemmalocal.pipelines.shared.prepare_report import counts
 from gemmalocal.recipe.prepare_schema import Preparation
@@ -32,8 +33,10 @@ def make(preparation: Preparation, directory: Path) -> Iterator[Event]:
             known.add(dataset_rows.key(row))
             rows.append(row)
     if not rows:
-        why = "; ".join(f"{count} votes: the row {reason}" for reason, count in lost.items())
-        raise DatasetError(f"No vote that can be learned from was found in {len(chats)} chats.", why or votes.VOTE)
+        why = "; ".join(f"{counted(count, 'vote')}: the row {reason}" for reason, count in lost.items())
+        raise DatasetError(
+            f"No vote that can be learned from was found in {counted(len(chats), 'chat')}.", why or votes.VOTE
+        )
     about = {"author": "votes", "documents": len(chats)}
     report = compared_rows.deliver(preparation, directory, rows, lost, about)
     yield from map(Notice, _sentences(rows, report, len(chats)))
@@ -52,11 +55,14 @@ def _as_met(vote: votes.Vote, chat: Path) -> list[dict[str, str]]:
 
 def _sentences(rows: Sequence[DatasetRow], report: dict[str, Any], chats: int) -> Iterator[str]:
     pairs = [row for row in rows if "chosen" in row]
-    yield f"votes of {chats} chats: {len(pairs)} pairs, {len(rows) - len(pairs)} answers that are rated good or bad"
+    yield (
+        f"votes of {counted(chats, 'chat')}: {counted(len(pairs), 'pair')}, "
+        f"{counted(len(rows) - len(pairs), 'answer that is', 'answers that are')} rated good or bad"
+    )
     if best := Counter(row["chosen_by"] for row in pairs).most_common():
         yield f"best: {', '.join(f'{name} {count}' for name, count in best)}"
     for reason, count in report["rejected"].items():
-        yield f"{count} votes give no row: it {reason}"
+        yield f"{counted(count, 'vote gives', 'votes give')} no row: it {reason}"
 
 
 def _command(dataset: Path, run: Path) -> str:
