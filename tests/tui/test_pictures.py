@@ -200,7 +200,7 @@ async def test_export(stage: Stage) -> None:
     await check("export-passed", export(run))
     await check("export-failed", export(run, "end", "up"))
     exporting(run, "gguf-Q8_0")
-    await check("export-killed", export(run, "down", "down", "down"))
+    await check("export-killed", export(run, "down", "down", "down", "down"))
     stage.live(exporting(run, "merged-bfloat16"))
     await check("export-live", export(run, "down"))
 
