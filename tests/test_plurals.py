@@ -21,7 +21,7 @@ NOUNS = (
     "|problems|prompts|questions|reasons|rounds|rows|runs|sections|sentences|settings|steps|tokens|turns|votes|warnings"
     "|weights|words"
 )
-BEFORE = re.compile(rf" (?:[a-z-]+ )?(?:{NOUNS})\b")
+BEFORE = re.compile(rf" (?:(?![bm]illion)[a-z-]+ )?(?:{NOUNS})\b")
 PLURAL_BY_HAND = re.compile(r"'s' ?\*|\"s\" ?\*|'s' if|\"s\" if")
 
 

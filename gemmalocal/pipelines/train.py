@@ -227,8 +227,8 @@ def _changed_time(train: TrainSpec, standing: TrainState) -> Iterator[Notice]:
         return
     planned = f"{box / 60:g}" if box else "none"
     yield Notice(
-        f"it goes on to {train.minutes:g} minutes in all, of which {throughput.duration(spent)} are spent; planned "
-        f"were {planned}"
+        f"it goes on to {train.minutes:g} {plural(train.minutes or 0, 'minute')} in all, of which "
+        f"{throughput.duration(spent)} are spent; planned were {planned}"
     )
 
 

@@ -13,7 +13,7 @@ from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
 from gemmalocal.files import atomic, paths, staging, targets
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.history import JobState
-from gemmalocal.jobs.plurals import counted
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.workspace import exports, preparations, reports, trash
 from gemmalocal.workspace.labels import Labels
 
@@ -160,7 +160,8 @@ def _check_goes_on(folder: Path, changed: Recipe | None, keys: set[str]) -> None
     before = _minutes(history.known_spec(folder))
     if longer.train.minutes is not None and longer.train.minutes <= before and state.status == "done":
         raise RecipeError(
-            f"{folder.name} has had its {before:g} minutes; train.minutes={longer.train.minutes:g} is not more.",
+            f"{folder.name} has had its {before:g} {plural(before, 'minute')}; "
+            f"train.minutes={longer.train.minutes:g} is not more.",
             "Give the minutes in all.",
         )
     if state.status == "early" and "train.early_stop" not in keys:
