@@ -12,11 +12,7 @@ from gemmalocal.data import token_store
 from gemmalocal.data.chat_template import ChatTemplate, chosen
 from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS, Tokenizer
 from gemmalocal.errors import DatasetError
-<<<<<<< HEAD
-from gemmalocal.jobs.plurals import plural
-=======
-from gemmalocal.jobs.plurals import counted
->>>>>>> 915b9fc (One row is said as one: in the command line, reports, preparations and notices, held by the test of all rooms)
+from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import Message, Record, RowKind
 from gemmalocal.tool_calls.grammars import digest

@@ -12,7 +12,7 @@ from gemmalocal.jobs.plurals import counted
 Choice = Literal["first", "second", "tie", ""]  # of the two answers as they stood; "" could not be read
 Outcome = Literal["tuned", "base", "tie", "flip", "unread"]
 FLIPS, UNREAD = 0.3, 0.5  # shares above which a judge gives no verdict
-PREFERS = {1: "prefers the tuned model", -1: "prefers {against}", 0: "no difference that {rows} rows can show"}
+PREFERS = {1: "prefers the tuned model", -1: "prefers {against}", 0: "no difference that {rows} can show"}
 SWAPPED: dict[Choice, Choice] = {"first": "second", "second": "first", "tie": "tie", "": ""}
 
 
@@ -39,7 +39,7 @@ def judged(choices: Sequence[tuple[Choice, Choice]], same: int, against: str) ->
     readable, rows = len(choices) - unread, len(choices) + same
     places = Counter(choice for pair in choices for choice in pair)
     why = _why_not(readable, flips, unread, places)
-    word = PREFERS[direction(won, lost)].format(against=_named(against), rows=rows)
+    word = PREFERS[direction(won, lost)].format(against=_named(against), rows=counted(rows, "row"))
     return {
         "rows": rows,
         "won": won,

@@ -8,6 +8,7 @@ import pytest
 from gemmalocal.evaluation.conclude import compared, conclude
 from gemmalocal.evaluation.measured import Answer, Loss, Measured, MeasuredQuestion, MeasuredRow, MeasuredText
 from gemmalocal.evaluation.metrics import metric
+from gemmalocal.jobs.plurals import counted
 
 FREE = metric("rouge", [])
 
@@ -70,7 +71,11 @@ def test_planted_cases(word: str, measured: Measured) -> None:
     figures = conclude(measured, FREE)
     assert figures["verdict"] == word
     only_form = word == "no difference" and measured.rows[0].swapped is not None
-    opening = "No difference but in form" if only_form else f"No difference that {len(measured.rows)} rows can show"
+    opening = (
+        "No difference but in form"
+        if only_form
+        else f"No difference that {counted(len(measured.rows), 'row')} can show"
+    )
     forgets = ", but it forgets" if "forgets" in word else ""
     opening = f"{opening}{forgets}" if word.startswith("no difference") else word.capitalize()
     assert figures["sentence"].startswith(f"{opening}: held-out loss")

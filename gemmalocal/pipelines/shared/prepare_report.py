@@ -68,9 +68,9 @@ def of_rows(report: dict[str, Any]) -> Iterator[str]:
         cached = f", {tokens['cached']} of them cached" if tokens["cached"] else ""
         cost = f"{tokens['prompt']} of prompts{cached}, {tokens['completion']} of answers"
         yield f"tokens: {cost}; {tokens['a_row']:.0f} a kept row"
-    yield from _most_frequent(report["left_to_rules"], "{} passages left to the rules: {}")
-    yield from _most_frequent(report["without_rows"], "{} passages gave no row: they {}")
-    yield from _most_frequent(report["rejected"], "{} rows rejected: the row {}")
+    yield from _most_frequent(report["left_to_rules"], "passage", "left to the rules:")
+    yield from _most_frequent(report["without_rows"], "passage", "gave no row: they")
+    yield from _most_frequent(report["rejected"], "row", "rejected: the row")
     yield from checked.lines(report["quality"])
     for side in ("train", "held_out"):
         numbers = report[side]
@@ -100,14 +100,13 @@ def of_rows(report: dict[str, Any]) -> Iterator[str]:
         yield f"kinds of question: {', '.join(f'{count} {kind}' for kind, count in report['kinds'].items())}"
 
 
-def _most_frequent(counts: dict[str, int], sentence: str) -> Iterator[str]:
-    """The most frequent reasons, and how many more there are."""
+def _most_frequent(counts: dict[str, int], noun: str, outcome: str) -> Iterator[str]:
+    """The most frequent reasons for an outcome of things, and how many more there are."""
     for reason, count in list(counts.items())[:NAMED]:
-        yield sentence.format(count, reason)
+        yield f"{counted(count, noun)} {outcome} {reason}"
     if unnamed := list(counts.values())[NAMED:]:
-        yield sentence.format(
-            sum(unnamed), f"... ({len(unnamed)} more {plural(len(unnamed), 'reason')}, see {datasets.REPORT})"
-        )
+        others = f"... ({len(unnamed)} more {plural(len(unnamed), 'reason')}, see {datasets.REPORT})"
+        yield f"{counted(sum(unnamed), noun)} {outcome} {others}"
 
 
 def why_no_row(report: dict[str, Any]) -> str:
