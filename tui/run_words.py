@@ -97,6 +97,8 @@ def numbers(state: JobState, memory: int) -> Content:
         judged = now.preference or {}
         rows += [("judged right", f"{judged['accuracy']:.0%}")] if "accuracy" in judged else []
         rows += [(f"{side} gained", f"{judged[side]:+.1f} nats") for side in ("chosen", "rejected") if side in judged]
+        rows += [("as its teacher", f"{judged['agreement']:.0%}")] if "agreement" in judged else []
+        rows += [("KL to teacher", f"{judged['kl']:.3f} nats")] if "kl" in judged else []
     if state.steps:
         last = state.steps[-1]
         rows += [

@@ -20,7 +20,7 @@ class Series(NamedTuple):
 
 
 def _judged(name: str, figure: str, form: Callable[[float], str]) -> Series:
-    """One of the figures of answers that are judged."""
+    """One of the figures of answers that are judged, or of a teacher."""
 
     def of(event: Step | Evaluated) -> float:
         return (event.preference or {}).get(figure, math.nan)
@@ -42,12 +42,19 @@ JUDGED = (  # of runs that learn from judgements, beside the others
     _judged("rejected", "rejected", "{:+.1f}".format),
 )
 
+TAUGHT = (  # of runs with a teacher
+    _judged("KL", "kl", "{:.3f}".format),
+    _judged("as teacher", "agreement", "{:.0%}".format),
+    _judged("rows", "cross_entropy", "{:.2f}".format),
+)
+
 
 def series_of(spec: Mapping[str, Any]) -> tuple[Series, ...]:
     """What there is to draw of a run, by what it was asked to do."""
     objective = spec.get("objective")
-    judges = isinstance(objective, Mapping) and objective.get("kind", "sft") != "sft"
-    return (SERIES[0], *JUDGED, *SERIES[1:]) if judges else SERIES
+    kind = objective.get("kind", "sft") if isinstance(objective, Mapping) else "sft"
+    told = () if kind == "sft" else TAUGHT if kind == "distill" else JUDGED
+    return (SERIES[0], *told, *SERIES[1:])
 
 
 class RunCurves:

@@ -22,6 +22,7 @@ from gemmalocal.recipe.schema import (
     SampleSpec,
     TrainSpec,
 )
+from gemmalocal.recipe.teacher import TeacherSpec
 
 Tree = dict[str, Any]
 
@@ -72,13 +73,22 @@ RECIPE = [
     Part(
         "objective",
         ObjectiveSpec,
-        "What is learned from the rows. Without it, answers are imitated (`sft`). The others learn which answer is "
-        "better: dpo (https://arxiv.org/abs/2305.18290), ipo (https://arxiv.org/abs/2310.12036), orpo "
+        "What is learned from the rows. Without it, answers are imitated (`sft`), or with a teacher what that says of "
+        "them (`distill`, https://arxiv.org/abs/2306.13649). The others learn which answer is better: dpo "
+        "(https://arxiv.org/abs/2305.18290), ipo (https://arxiv.org/abs/2310.12036), orpo "
         "(https://arxiv.org/abs/2403.07691), simpo (https://arxiv.org/abs/2405.14734), kto "
-        "(https://arxiv.org/abs/2402.01306). With one of these, `train` has other defaults: a lower learning rate, a "
-        "warm-up of a tenth, one epoch, 8 pairs in a batch.",
+        "(https://arxiv.org/abs/2402.01306). With one of these five, `train` has other defaults: a lower learning "
+        "rate, a warm-up of a tenth, one epoch, 8 pairs in a batch.",
         "model: google/gemma-3-1b-it\nstart_from: my-run\ndata: {path: pairs.jsonl}\n"
         "objective: {kind: dpo, beta: 0.1}\ntrain: {epochs: 1}\n",
+    ),
+    Part(
+        "teacher",
+        TeacherSpec,
+        "A larger model, or a run, that reads the rows once before training: [a teacher at home](teach.md).",
+        "model: google/gemma-3-1b-it\ndata: {path: rows.jsonl}\n"
+        "teacher: {model: google/gemma-3-12b-it, quantize: 4bit}\n"
+        "objective: {kind: distill, mix: 0.1}\ntrain: {epochs: 2}\n",
     ),
     Part(
         "lora",

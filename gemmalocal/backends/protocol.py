@@ -76,6 +76,20 @@ class InferenceModel(Protocol):
         """Answer greedily, at most `max_tokens` ids; a stop id ends it and is the last one yielded."""
 
 
+class Sampling(NamedTuple):
+    """How the next token is chosen: the likeliest at temperature 0, else drawn.
+
+    Logits are divided by `temperature`; then only the `top_k` likeliest stay (0: all), and of these the likeliest that
+    together reach the probability `top_p`. `seed` is not negative.
+    """
+
+    temperature: float = 0
+    top_p: float = 1
+    top_k: int = 0
+    seed: int = 0
+    max_tokens: int = 256
+
+
 class Trainer(InferenceModel, Protocol):
     """A model with an adapter and an optimizer; the same, step by step, on all ranks of its `group`."""
 
@@ -89,7 +103,8 @@ class Trainer(InferenceModel, Protocol):
 
         The loss is in nats, a token's by its weight, or that of an `objective` over the log-probabilities of these
         parts, which knows no weights. These are the supervised tokens' own, (n,), or, with `choices` for each part,
-        those of the k ids that were chosen for each of them, (n, k); so are the slopes.
+        those of the k ids that were chosen for each of them, (n, k); so are the slopes. With `choices` the softmax is
+        that at the recipe's `teacher.temperature`.
 
         Dropout depends on the count of micro-batches of all updates before and on a
         part's `number`, not on who computes it. Raises `OutOfMemory`.
@@ -115,6 +130,11 @@ class Trainer(InferenceModel, Protocol):
         With `dropout`, masks are those that `accumulate` will draw for these parts before the next `apply`. Raises
         `OutOfMemory`.
         """
+
+    def answer(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, stops: set[int]
+    ) -> Iterator[list[int | None]]:
+        """Answer all prompts at once, without dropout, as `Generator.stream` does with one voice."""
 
     def save(self, directory: Path) -> None:
         """Write what is trained, the optimizer and the random state into an existing folder.
@@ -144,20 +164,6 @@ class Trainer(InferenceModel, Protocol):
         """Give the allocator's freed buffers back to the system."""
 
 
-class Sampling(NamedTuple):
-    """How the next token is chosen: the likeliest at temperature 0, else drawn.
-
-    Logits are divided by `temperature`; then only the `top_k` likeliest stay (0: all), and of these the likeliest that
-    together reach the probability `top_p`. `seed` is not negative.
-    """
-
-    temperature: float = 0
-    top_p: float = 1
-    top_k: int = 0
-    seed: int = 0
-    max_tokens: int = 256
-
-
 class Scores(NamedTuple):
     """What voices make of examples, in nats, summed over an example's supervised tokens; (examples, voices), float64.
 
@@ -166,6 +172,17 @@ class Scores(NamedTuple):
 
     nats: NDArray[np.float64]
     kl: NDArray[np.float64]
+
+
+class Likeliest(NamedTuple):
+    """Of n tokens to be predicted a voice's k likeliest ids, the likeliest first, and what it gives them, in nats.
+
+    `ids` and `log_probabilities` are (n, k); `rest` (n,) is the log-probability of all other ids together.
+    """
+
+    ids: TokenIds
+    log_probabilities: TokenValues
+    rest: TokenValues
 
 
 class Generator(Protocol):
@@ -191,6 +208,18 @@ class Generator(Protocol):
         """A voice's logits (n, vocabulary) of the tokens to be predicted, by `scoring.parts`; whoever gets them may
         write on them. Raises `OutOfMemory`.
         """
+
+    def likeliest(
+        self, examples: Sequence[Example], voice: int, keep: int, temperature: float, vocabulary: int
+    ) -> Likeliest:
+        """What a voice says of the tokens to be predicted, example by example; whoever calls keeps them few.
+
+        Logits are divided by `temperature`; only ids below `vocabulary` count, of which `keep` are kept. Raises
+        `OutOfMemory`.
+        """
+
+    def close(self) -> None:
+        """Give back the memory of the weights, and that of freed buffers; it is not asked any more."""
 
 
 class Backend(Protocol):

@@ -5,13 +5,13 @@ Models that share no weights, or no engine, read the same parts in step, so that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gemmalocal.backends.protocol import Scores
+from gemmalocal.backends.protocol import Likeliest, Scores
 from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
 
@@ -52,6 +52,11 @@ def parts(tokens: Predicted, size: int = APART) -> Iterator[Predicted]:
     for start in range(0, len(tokens.rows), size):
         here = slice(start, start + size)
         yield Predicted(tokens.rows[here], tokens.places[here], tokens.targets[here])
+
+
+def joined(of_parts: Iterable[Likeliest]) -> Likeliest:
+    """Those of several parts, one after the other."""
+    return Likeliest(*map(np.concatenate, zip(*of_parts, strict=True)))
 
 
 def across(examples: Sequence[Example], models: Sequence[Iterator[Floats]]) -> Scores:

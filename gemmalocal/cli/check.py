@@ -122,6 +122,8 @@ def _numbers(report: dict[str, Any]) -> Iterator[str]:
     yield _line("", f"rows of up to {longest} would fit, one at a time")
     took = f"about {duration(time['seconds'])}, " if time["seconds"] is not None else ""
     yield _line("time", f"{took}{time['why']}")
+    if scoring := report.get("scoring"):
+        yield _line("teacher", printable(scoring["sentence"]))
     for side in ("train", "held_out"):
         yield from _side(side.replace("_", "-"), report[side])
     left_out, duplicates = report["left_out"], report["duplicates"]

@@ -29,6 +29,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {  # by group and name: the modu
         "prepare": ("prepare", "Make rows to train on, out of documents or other rows."),
         "datasets": ("review", "List the datasets, the newest first."),
         "accept": ("prepare", "Take rejected rows into a dataset after all."),
+        "score": ("score", "Let a teacher read rows, and keep what it says."),
         "convert": ("prepare", "Write rows in the form that another program reads."),
     },
     "Take away": {

@@ -37,11 +37,12 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
 )
 @click.option(
     "--task",
-    type=click.Choice(["qa", "cot", "summary", "rewrite", "text", "pairs"]),
+    type=click.Choice(["qa", "cot", "summary", "rewrite", "text", "pairs", "answers"]),
     help="What to make: questions and answers (qa, the default), the same with reasoning (cot), summaries, "
     "other words for the questions of rows (rewrite), or plain text. pairs: two answers to each prompt of rows, of "
-    "which one is better.",
+    "which one is better. answers: what a teacher (--model) answers to each prompt of rows.",
 )
+@click.option("--tries", type=int, help="With --task answers: how often a prompt is answered. The best is kept.")
 @click.option("--run", metavar="RUN", shell_complete=completion.runs, help="With --task pairs: the run that answers.")
 @click.option(
     "--answers",
@@ -138,7 +139,8 @@ def prepare(
     command line win over its keys.
 
     With --task pairs, SOURCE holds rows, and a run answers their prompts. A judge (--judge-model, --judge-endpoint)
-    sees both answers in both orders. Without one, the answer that the row has decides.
+    sees both answers in both orders. Without one, the answer that the row has decides. With --task answers, a model
+    or a run (--model) answers them several times, and the same decide which answer is learned.
 
     With --review, twenty rows of the dataset SOURCE are shown one by one, and you say of each whether it is good.
     The share of good ones is told wherever the dataset is. If a judge scored the rows, a threshold for it is proposed.

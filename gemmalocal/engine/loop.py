@@ -13,11 +13,10 @@ from gemmalocal.data.batches import batch, batch_indices
 from gemmalocal.data.examples import Example
 from gemmalocal.engine import checkpoints, divergence
 from gemmalocal.engine.checkpoints import TrainState
+from gemmalocal.engine.guide import Figures, Guide
 from gemmalocal.engine.pause import PauseControl
-from gemmalocal.engine.preference import Preference
 from gemmalocal.engine.shares import ROWS, shared, untrained
 from gemmalocal.engine.span import Counted, Span
-from gemmalocal.engine.tally import Figures
 from gemmalocal.errors import TrainingDiverged
 from gemmalocal.jobs.events import Evaluated, Event, Finished, Notice, Saved, Skipped, Step
 from gemmalocal.recipe.schema import TrainSpec
@@ -33,7 +32,7 @@ class TrainingRun:
     """What a run trains on, how, and where its checkpoints go; `steps` are optimizer steps.
 
     They are None where a time is given, not a count.
-    `preference` is how it learns from judgements of the examples; None: it imitates them.
+    `guide` is how it learns from judgements of the examples, or from a teacher; None: it imitates them.
     """
 
     train: Sequence[Example]
@@ -41,7 +40,7 @@ class TrainingRun:
     spec: TrainSpec
     steps: int | None
     folder: Path
-    preference: Preference | None = None
+    guide: Guide | None = None
 
 
 def resume(run: TrainingRun, trainer: Trainer) -> TrainState:
@@ -72,7 +71,7 @@ def train(
     if state.step == 0:
         yield from _begin(run, trainer, state, span)
     while not (is_last or outcome):
-        state.step += 1
+        yield from _next(run, trainer, state)
         event, problem = _step(run, trainer, state, span)
         yield event
         state.bad = state.bad + 1 if problem else 0
@@ -101,6 +100,13 @@ def train(
     if state.unimproved and not state.best_step:
         yield Notice(WORSE)
     yield Finished(outcome or "done", f"{span.sentence(state.step)}{reason and f'; {reason}'}")
+
+
+def _next(run: TrainingRun, trainer: Trainer, state: TrainState) -> Iterator[Event]:
+    """Count on to the next step, and have what that needs."""
+    state.step += 1
+    if run.guide is not None:
+        yield from run.guide.before(state.step, trainer)
 
 
 def _is_stalled(spec: TrainSpec, state: TrainState) -> bool:
@@ -142,18 +148,18 @@ def _step(run: TrainingRun, trainer: Trainer, state: TrainState, span: Span) -> 
     return replace(step_event, preference=figures, left=span.left()), reason
 
 
-def _accumulate(run: TrainingRun, trainer: Trainer, step: int) -> tuple[int | None, Figures | None]:
+def _accumulate(run: TrainingRun, trainer: Trainer, step: int) -> tuple[float | None, Figures | None]:
     """Take in the batch of a step; what its sums are divided by (see `Trainer.apply`), and what was judged."""
-    spec, preference = run.spec, run.preference
-    if preference is None:
+    spec, guide = run.spec, run.guide
+    if guide is None:
         examples = batch(run.train, spec.rows_per_step, spec.seed, step - 1, spec.rows_over(len(run.train)))
         for micro_batches in shared(examples, spec.rows_at_once, trainer):
             trainer.accumulate(micro_batches)
         return None, None
-    group, rows = preference.group, len(run.train)
+    group, rows = guide.group, len(run.train)
     end = spec.rows_over(rows // group)
-    tally = preference.accumulate(batch_indices(rows, spec.rows_per_step, spec.seed, step - 1, end, group), trainer)
-    return int(tally.judged), tally.figures
+    told = guide.accumulate(batch_indices(rows, spec.rows_per_step, spec.seed, step - 1, end, group), trainer)
+    return told.judged, told.figures
 
 
 def _evaluate(run: TrainingRun, trainer: Trainer, state: TrainState, span: Span) -> Iterator[Event]:
@@ -178,11 +184,11 @@ def _measured(run: TrainingRun, trainer: Trainer) -> tuple[float, int, Figures |
 
     And what looks wrong in that.
     """
-    if run.preference is None:
+    if run.guide is None:
         total, weight = summed_loss(run.held_out or run.train[:ROWS], run.spec, trainer)
         return total / weight, round(weight), None, []
-    tally = run.preference.measure(trainer)
-    return tally.loss / tally.judged, run.preference.tokens, tally.figures, list(run.preference.warnings(tally))
+    told = run.guide.measure(trainer)
+    return told.loss / told.judged, run.guide.tokens, told.figures, list(run.guide.warnings(told))
 
 
 def summed_loss(examples: Sequence[Example], spec: TrainSpec, trainer: InferenceModel) -> tuple[float, float]:

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.judged_rounds import judged_rounds, share_rounds
 from gemmalocal.engine import objectives
+from gemmalocal.engine.guide import Told
 from gemmalocal.engine.judged_batch import JudgedBatch
 from gemmalocal.engine.judged_side import JudgedSide
 from gemmalocal.engine.objectives.answers import Answers, Judged
 from gemmalocal.engine.reference import Reference
 from gemmalocal.engine.shares import log_probabilities
 from gemmalocal.engine.tally import Tally
+from gemmalocal.jobs.events import Event
 from gemmalocal.recipe.objective import ObjectiveSpec
 
 FALLEN = 0.05  # of a chosen answer's log-probability: by so much less it is told
@@ -42,6 +44,10 @@ class Preference:
         self._first_chosen = None if reference is None else 0.0  # gained over itself; else what is measured first
         self._told: set[str] = set()
 
+    def before(self, step: int, trainer: Trainer) -> Iterator[Event]:
+        """All is there from the beginning."""
+        return iter(())
+
     def accumulate(self, places: NDArray[np.int64], trainer: Trainer) -> Tally:
         """Let a trainer take in a batch, the training examples at these places; what was judged, over all ranks."""
         batch, group = self._batch(self._train, places, trainer), trainer.group
@@ -64,7 +70,7 @@ class Preference:
         """Supervised tokens of what is measured."""
         return self._measured.examples.supervised
 
-    def warnings(self, measured: Tally) -> Iterator[str]:
+    def warnings(self, measured: Told) -> Iterator[str]:
         """What looks wrong in what was measured; each is said once."""
         figures = measured.figures
         chosen = figures.get("chosen")

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gemmalocal.engine.guide import Figures
 from gemmalocal.engine.objectives.answers import Answers, Judged, lead
-
-Figures = dict[str, float]  # what a person reads, by name: see `Tally.figures`
 
 
 class Tally(NamedTuple):

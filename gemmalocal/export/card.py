@@ -17,6 +17,7 @@ from gemmalocal.jobs import judged
 from gemmalocal.jobs.history import JobState
 from gemmalocal.jobs.plurals import plural
 from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.teacher import SELF
 from gemmalocal.workspace import datasets, ratings, reports
 from gemmalocal.workspace.exports import ExportForm
 
@@ -78,6 +79,13 @@ def _learned(finished: FinishedRun) -> str:
     if objective.kind == "sft":
         return ""
     settings = ", ".join(f"{name} {value:g}" for name, value in objective.settings.items())
+    teacher = finished.recipe.teacher
+    if teacher.model is not None:
+        name = f"{_base(finished)} itself, shown each row," if teacher.model == SELF else Path(teacher.model).name
+        return (
+            f" It learned what {name} says of each token of the rows ({settings}, its "
+            f"{teacher.keep} likeliest ids kept, temperature {teacher.temperature:g})."
+        )
     answers = "pairs of a better and a worse answer" if objective.paired else "answers that were rated good or bad"
     start = finished.recipe.start_from
     before = f", from where {Path(start).name} had ended" if start else ""
@@ -132,8 +140,9 @@ def _samples(state: JobState) -> str:
 
 def _provenance(finished: FinishedRun) -> str:
     shown = finished.recipe.model_dump(mode="json")
-    for section, key in ((shown, "model"), (shown["data"], "path")):
-        section[key] = Path(section[key]).name if Path(section[key]).is_absolute() else section[key]
+    for section, key in ((shown, "model"), (shown["data"], "path"), (shown["teacher"], "model")):
+        if isinstance(section[key], str) and Path(section[key]).is_absolute():
+            section[key] = Path(section[key]).name
     recipe = type(finished.recipe).model_validate(shown)
     store = finished.run / "examples"
     return (

@@ -24,12 +24,17 @@ def write_text(path: Path, text: str, shared: bool = False) -> None:
 
     A new file is the user's alone, unless `shared`; an older one keeps its mode.
     """
+    write_bytes(path, text.encode("utf-8"), shared)
+
+
+def write_bytes(path: Path, content: bytes, shared: bool = False) -> None:
+    """The same of any content."""
     aside = staging.path_of(path)
     try:
-        with open(aside, "w", encoding="utf-8", opener=None if shared else private) as file:
+        with open(aside, "wb", opener=None if shared else private) as file:
             with suppress(OSError):
                 os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
-            file.write(text)
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

@@ -76,6 +76,11 @@ def trash() -> Path:
     return workspace() / "trash"
 
 
+def teachers() -> Path:
+    """What teachers said of rows, one folder for each teacher."""
+    return workspace() / "teachers"
+
+
 def errands() -> Path:
     """Short-lived job directories: checks, probes, benchmarks."""
     return workspace() / "errands"

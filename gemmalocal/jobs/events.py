@@ -64,8 +64,10 @@ class Step(Event):
     In bytes: `memory` is the allocator's peak during the step, `active` what is held after it, `cached` what the
     allocator keeps of freed buffers. With an objective over judged answers `loss` is its mean, over pairs or answers,
     and `preference` has accuracy (0 to 1), margin (between rewards), chosen and rejected (nats gained over the model as
-    the run starts, or log-probability by token). In a run of a given time `left` is what is left of it, in seconds, and
-    `steps` is as many as there will be by the pace of now.
+    the run starts, or log-probability by token). With a teacher it has kl (to the teacher, nats a token), agreement (0
+    to 1, how often the teacher's likeliest id is the model's too) and cross_entropy (of the rows' own tokens). In a
+    run of a given time `left` is what is left of it, in seconds, and `steps` is as many as there will be by the pace
+    of now.
     """
 
     step: int

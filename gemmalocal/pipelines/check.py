@@ -11,6 +11,7 @@ from gemmalocal.backends import open_backend
 from gemmalocal.data.judged_rounds import judged_together
 from gemmalocal.jobs.events import Event, Finished, Report
 from gemmalocal.pipelines import Commands
+from gemmalocal.pipelines.shared import teaching
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.loading import Prepared
 from gemmalocal.pipelines.shared.survey import page, survey
@@ -39,6 +40,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         "time": duration(recipe, prepared),
         "rows": page(prepared, prepared.train[: SHOWN * prepared.train.group]),
     }
+    if recipe.teacher.model is not None:
+        estimates["scoring"] = yield from teaching.expected(recipe, prepared)
     report["notes"] += schedule_remarks(recipe.train, prepared.train.groups, prepared.held_out.groups)
     weights = model_sizes.weights_of(prepared.folder)
     estimates["learning_rate"] = rates.resolved(recipe, weights).train.learning_rate

@@ -18,7 +18,7 @@ from gemmalocal.errors import DatasetError, RecipeError
 from gemmalocal.files import atomic, paths
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared import pair_rows, voted_rows
+from gemmalocal.pipelines.shared import answer_rows, pair_rows, voted_rows
 from gemmalocal.pipelines.shared.authors import open_author, usage_of
 from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
 from gemmalocal.pipelines.shared.judges import Judge, check_judge, open_judge
@@ -60,6 +60,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         return
     if preparation.task == "pairs":
         yield from pair_rows.make(preparation, directory, commands)
+        return
+    if preparation.task == "answers":
+        yield from answer_rows.make(preparation, directory, commands)
         return
     try:
         yield Stage("finding the model")

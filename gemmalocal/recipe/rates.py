@@ -35,7 +35,7 @@ def learning_rate(recipe: Recipe, weights: float | None = None) -> tuple[float, 
     The rate has two digits, as a person would write it.
     """
     size = parameters(recipe.model) if weights is None else weights
-    if recipe.objective.kind != "sft":
+    if recipe.objective.judging:
         rate = float(train_defaults(size)["learning_rate"])
         return rate, f"{recipe.objective.kind} with a model {_sized(size)}"
     rate, why = next((rate, why) for most, rate, why in TABLE[recipe.method] if (size or 0) <= most)

@@ -197,7 +197,7 @@ def scalar(text: str) -> Any:
 def dump(recipe: Recipe) -> str:
     """A recipe as YAML, defaults left out, but for those that another objective than imitation has of its own."""
     text, tree = io.StringIO(), recipe.model_dump(exclude_defaults=True)
-    if recipe.objective.kind != "sft":
+    if recipe.objective.judging:
         own = objective.train_defaults(None)
         tree["train"] |= recipe.train.model_dump(include=set(own))
     YAML().dump(tree, text)

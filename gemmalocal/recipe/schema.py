@@ -18,9 +18,10 @@ from pydantic import (
     model_validator,
 )
 
-from gemmalocal.recipe import objective
+from gemmalocal.recipe import objective, teacher
 from gemmalocal.recipe.objective import ObjectiveSpec
 from gemmalocal.recipe.section import RecipeSection
+from gemmalocal.recipe.teacher import TeacherSpec
 
 MANY = 1_000_000_000
 MOST_ROWS = 65_536  # in a step
@@ -350,6 +351,7 @@ class Recipe(RecipeSection):
     )
     data: DataSpec
     objective: ObjectiveSpec = Field(default_factory=ObjectiveSpec)
+    teacher: TeacherSpec = Field(default_factory=TeacherSpec)
     lora: LoraSpec = Field(default_factory=LoraSpec)
     train: TrainSpec
     samples: SampleSpec = Field(default_factory=SampleSpec)
@@ -377,8 +379,10 @@ class Recipe(RecipeSection):
     @model_validator(mode="after")
     def _compared_as_answers(self) -> Recipe:
         """Answers are compared as a whole, and nothing else of a row."""
-        if self.objective.kind != "sft" and (self.train.prompt_weight or self.data.train_on != "replies"):
+        if self.objective.judging and (self.train.prompt_weight or self.data.train_on != "replies"):
             raise ValueError(f"{self.objective.kind} compares answers: leave train.prompt_weight and data.train_on out")
+        if problem := teacher.misfit(self.teacher, self.objective, self.train.minutes):
+            raise ValueError(problem)
         return self
 
     @model_validator(mode="after")

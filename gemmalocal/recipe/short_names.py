@@ -31,6 +31,8 @@ def full_name(name: str) -> str:
         return whole
     keys = _nested_keys()
     matches = [key for key in keys if key.rpartition(".")[2] == whole]
+    if len(matches) > 1:  # what a teacher has too is meant without it
+        matches = [key for key in matches if not key.startswith("teacher.")]
     if len(matches) == 1:
         return matches[0]
     if matches:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # pydantic is only loaded when a preparation is described
     from gemmalocal.recipe.prepare_schema import Preparation
 
 PASSWORD = "GEMMALOCAL_PASSWORD"
-OF_ROWS = ("rewrite", "pairs")  # tasks whose sources hold rows
+OF_ROWS = ("rewrite", "pairs", "answers")  # tasks whose sources hold rows
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gemmalocal.errors import GemmalocalError, JobBusy, RecipeError
-from gemmalocal.files import atomic, paths, staging, targets
+from gemmalocal.files import atomic, paths, safe_read, staging, targets
 from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.history import JobState
 from gemmalocal.jobs.plurals import counted, plural
@@ -113,6 +113,24 @@ def rename(folder: Path, name: str) -> Path:
     _check_idle(folder)
     folder.rename(target)
     return target
+
+
+def tuned_by(name: str) -> tuple[Path, int | None] | None:
+    """The run, and the step, that NAME or NAME@STEP means where a model may stand; None where it means a model."""
+    before, _, step = name.rpartition("@")
+    names: list[tuple[str, int | None]] = [(name, None)]
+    names += [(before, int(step))] if before and step.isdecimal() else []
+    for run, number in names:
+        folder = paths.runs() / run
+        if run and safe_read.is_file(folder / "job.json") and history.kind(folder) == "train":
+            return folder, number
+    return None
+
+
+def base_of(name: str) -> str:
+    """The model that a model or a run is, or tuned."""
+    tuned = tuned_by(name)
+    return name if tuned is None else str(history.spec(tuned[0])["model"])
 
 
 def _check_idle(folder: Path) -> None:

@@ -21,7 +21,7 @@ from gemmalocal.data.judged_rounds import Round, judged_rounds
 from gemmalocal.engine.shares import log_probabilities
 from gemmalocal.planning.device_memory import MLX_PATH
 from gemmalocal.recipe import recipe_file
-from gemmalocal.recipe.objective import SETTINGS
+from gemmalocal.recipe.objective import JUDGING
 from gemmalocal.recipe.schema import LoraSpec
 from gemmalocal.weights.tensors import Floats
 from tests.backends.judged import batch_of, reference, some_pairs, spec, step
@@ -124,7 +124,7 @@ def test_several_passes_are_what_one_is_with_dropout(
 
 
 @pytest.mark.parametrize("overrides", [("lora.dropout=0",), FULL], ids=["adapter", "full"])
-@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("kind", ["sft", *JUDGING])
 def test_engines_take_the_same_steps(
     kind: str, overrides: Sequence[str], tiny: Path, recipe_path: Path, tmp_path: Path
 ) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal.backends.protocol import Sampling, Scores
+from gemmalocal.backends.protocol import Likeliest, Sampling, Scores
 from gemmalocal.data.examples import Example
 from gemmalocal.data.layout import Layout, layout_form
 from gemmalocal.data.tokenizer import Tokenizer
@@ -37,6 +37,14 @@ class Parrot:
 
     def logits(self, examples: Sequence[Example], voice: int) -> Iterator[Floats]:
         raise NotImplementedError("a parrot reads nothing")
+
+    def likeliest(
+        self, examples: Sequence[Example], voice: int, keep: int, temperature: float, vocabulary: int
+    ) -> Likeliest:
+        raise NotImplementedError("a parrot reads nothing")
+
+    def close(self) -> None:
+        pass
 
 
 @pytest.fixture

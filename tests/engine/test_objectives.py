@@ -12,7 +12,7 @@ import pytest
 from gemmalocal.engine import objectives
 from gemmalocal.engine.objectives.answers import Answers
 from gemmalocal.engine.tally import tally
-from gemmalocal.recipe.objective import SETTINGS, ObjectiveSpec, completed
+from gemmalocal.recipe.objective import JUDGING, ObjectiveSpec, completed
 
 GOLDENS = np.load(Path(__file__).parent / "goldens" / "objectives.npz", allow_pickle=False)
 DIVERGENCE = 0.7
@@ -42,7 +42,7 @@ def test_losses_and_slopes_equal_trl(name: str) -> None:
     np.testing.assert_allclose(judged.slopes, GOLDENS[f"{name} slopes"], rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("kind", ["sft", *JUDGING])
 def test_slopes_are_those_of_the_summed_losses(kind: str) -> None:
     judge, given, step = objectives.of(spec({"kind": kind})), answers(slice(40)), 1e-5
     slopes = judge(given).slopes
@@ -56,7 +56,7 @@ def test_slopes_are_those_of_the_summed_losses(kind: str) -> None:
         assert slopes[place] == pytest.approx((above - below) / (2 * step), rel=1e-5, abs=1e-8)
 
 
-@pytest.mark.parametrize("kind", SETTINGS)
+@pytest.mark.parametrize("kind", ["sft", *JUDGING])
 @pytest.mark.parametrize("logp", [-1e4, -1e-9, 0.0])
 def test_no_answer_is_too_sure_or_too_unlikely(kind: str, logp: float) -> None:
     extreme = Answers(np.array([logp, -5.0]), np.ones(2), np.array([-5.0, logp]), np.array([True, False]), 0.0)
@@ -65,7 +65,7 @@ def test_no_answer_is_too_sure_or_too_unlikely(kind: str, logp: float) -> None:
     assert all(np.isfinite(values).all() for values in judged)
 
 
-@pytest.mark.parametrize("kind", sorted(SETTINGS.keys() - {"sft"}))
+@pytest.mark.parametrize("kind", JUDGING)
 def test_a_step_down_the_slopes_lifts_the_chosen_over_the_rejected(kind: str) -> None:
     judge, before = objectives.of(spec({"kind": kind})), answers()
     after = before._replace(log_probabilities=before.log_probabilities - 0.5 * judge(before).slopes)
@@ -75,6 +75,6 @@ def test_a_step_down_the_slopes_lifts_the_chosen_over_the_rejected(kind: str) ->
     assert is_now["accuracy"] >= was["accuracy"]
 
 
-def test_a_kind_that_is_in_the_recipe_is_in_the_table() -> None:
-    assert objectives.OBJECTIVES.keys() == SETTINGS.keys()
+def test_a_kind_that_judges_answers_is_in_the_table() -> None:
+    assert objectives.OBJECTIVES.keys() == {"sft", *JUDGING}
     assert isinstance(objectives.of(spec({"kind": "dpo"})), partial)

@@ -104,6 +104,11 @@ class Toy:
             if token in stops:
                 return
 
+    def answer(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, stops: set[int]
+    ) -> Iterator[list[int | None]]:
+        yield [prompt[0] for prompt in prompts]
+
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
         return self.loss()
 

@@ -11,11 +11,11 @@ import pytest
 from gemmalocal.engine import reference
 from gemmalocal.jobs.events import Failed
 from gemmalocal.jobs.history import JobState
-from gemmalocal.recipe.objective import SETTINGS
+from gemmalocal.recipe.objective import JUDGING
 from tests import here
 from tests.pipelines.test_damaged_run import killed, learned, same, work
 
-KINDS = sorted(SETTINGS.keys() - {"sft"})
+KINDS = sorted(JUDGING)
 QUICK = ("samples.prompts=[]", "train.epochs=", "train.steps=12", "train.keep=9", "train.batch_size=4")
 
 

@@ -13,7 +13,7 @@ from gemmalocal.recipe.schema import Recipe
 GB = 10**9
 # What each recipe's first comment says, in GB; any machine is one with 4.
 PROMISES = {"quotes": 4, "english-quotes": 16, "instruct": 8, "m-series-4b": 16, "t4-qlora": 16, "docs-qa": 8,
-    "function-calling": 8, "prefer-pairs": 8, "prefer-votes": 8,
+    "function-calling": 8, "prefer-pairs": 8, "prefer-votes": 8, "teach": 16,
 }  # fmt: skip
 
 

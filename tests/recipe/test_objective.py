@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from gemmalocal.recipe import recipe_file, yaml_text
-from gemmalocal.recipe.objective import SETTINGS, parameters
+from gemmalocal.recipe.objective import JUDGING, SETTINGS, parameters
 from gemmalocal.recipe.schema import Recipe
 
 PLAIN = Recipe.model_validate({"model": "m", "data": {"path": "a"}, "train": {"steps": 1}})
@@ -16,7 +17,7 @@ def recipe(model: str = "gemma-3-270m-it", train: dict[str, Any] | None = None, 
     return Recipe.model_validate(tree)
 
 
-@pytest.mark.parametrize("kind", sorted(SETTINGS.keys() - {"sft"}))
+@pytest.mark.parametrize("kind", JUDGING)
 def test_every_kind_brings_its_settings_and_is_written_as_it_is_read(kind: str) -> None:
     whole = recipe(kind=kind)
     assert whole.objective.settings.keys() == SETTINGS[kind].keys()
@@ -67,3 +68,32 @@ def test_a_name_says_how_large_a_model_is(model: str, size: float | None) -> Non
 def test_imitation_has_no_settings_of_preferences() -> None:
     _, problems = recipe_file.from_tree({**PLAIN.model_dump(), "objective": {"kind": "sft", "beta": 0.1}}, Recipe)
     assert problems == {"objective": "sft has no beta: it has no settings"}
+
+
+def test_a_teacher_alone_is_learned_from() -> None:
+    tree = {"model": "m", "data": {"path": "x"}, "train": {"steps": 1}, "teacher": {"model": "t"}}
+    recipe = Recipe.model_validate(tree)
+    assert (recipe.objective.kind, recipe.objective.beta, recipe.objective.mix) == ("distill", 0, 0)
+    assert recipe.train.learning_rate == 2e-4  # as for imitation
+    assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
+
+
+@pytest.mark.parametrize(
+    ("objective", "teacher", "says"),
+    [
+        ({"kind": "distill"}, {}, "set teacher.model"),
+        ({"kind": "dpo"}, {"model": "t"}, "dpo has no teacher"),
+        ({"kind": "sft"}, {"model": "t"}, "sft has no teacher"),
+        ({"mix": 0.5}, {"model": "t", "temperature": 2}, "cannot be mixed"),
+        ({"mix": 0.5}, {"model": "t", "rounds": 2}, "its own answers"),
+        ({"beta": 2}, {"model": "t"}, "from 0 to 1"),
+        ({"kind": "dpo", "beta": 0}, {}, "more than 0"),
+        ({"gamma": 1}, {"model": "t"}, "distill has no gamma"),
+        ({}, {"keep": 8}, "names no model"),
+    ],
+    ids=str,
+)
+def test_teachers_that_cannot_be_are_refused(objective: Any, teacher: Any, says: str) -> None:
+    tree = {"model": "m", "data": {"path": "x"}, "train": {"steps": 1}, "teacher": teacher, "objective": objective}
+    with pytest.raises(ValidationError, match=says):
+        Recipe.model_validate(tree)

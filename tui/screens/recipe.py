@@ -229,6 +229,7 @@ def _completions() -> dict[str, Suggester]:
         "data.path": Completion(datasets_here),
         "data.chat_template": Completion(),
         "start_from": Completion(runs_here),
+        "teacher.model": Completion(lambda: [*runs_here(), *expected.models()]),
     }
 
 
@@ -275,6 +276,9 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
             "." if fits else f"; rows of up to {counted(outlook.longest_row, 'token')} would.",
             f" This counts {counted(recipe.data.max_length, 'token')} for every row.\n",
         ]
+    if outlook.teacher is not None:
+        much = f"{outlook.teacher / 1e9:.1f} of {limit / 1e9:.1f} GB"
+        parts += [f"The teacher reads the rows first, with {much} at most, and is gone before training.\n"]
     train = recipe.train
     if train.minutes is not None:
         parts += [f"{throughput.duration(60 * train.minutes)}, in steps of {counted(train.rows_per_step, 'row')}; "]

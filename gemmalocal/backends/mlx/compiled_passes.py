@@ -131,12 +131,14 @@ class CompiledPasses:
     def _built_nats(
         self, arrays: list[mx.array], ids: mx.array, positions: mx.array, targets: mx.array, weights: mx.array
     ) -> mx.array:
-        return self._network.head.nats(self._hidden(arrays, ids, positions), targets)
+        hidden = self._network.tempered(self._hidden(arrays, ids, positions), targets)
+        return self._network.head_of(targets).nats(hidden, targets)
 
     def _built(
         self, arrays: list[mx.array], ids: mx.array, positions: mx.array, targets: mx.array, weights: mx.array
     ) -> mx.array:
-        return self._network.head.summed_loss(self._hidden(arrays, ids, positions), targets, weights)
+        hidden = self._network.tempered(self._hidden(arrays, ids, positions), targets)
+        return self._network.head_of(targets).summed_loss(hidden, targets, weights)
 
     def _hidden(self, arrays: list[mx.array], ids: mx.array, positions: mx.array) -> mx.array:
         """The hidden states (n, width) of the supervised tokens, filled up."""

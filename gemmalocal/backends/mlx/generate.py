@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ import numpy as np
 from mlx_lm.models.cache import BatchKVCache, BatchRotatingKVCache, RotatingKVCache, make_prompt_cache
 
 from gemmalocal.backends import decoding
-from gemmalocal.backends.mlx import model, multi_lora, score
+from gemmalocal.backends.mlx import device, model, multi_lora, score
 from gemmalocal.backends.mlx.errors import translated
 from gemmalocal.backends.mlx.loss import Head
-from gemmalocal.backends.protocol import Sampling, Scores
+from gemmalocal.backends.protocol import Likeliest, Sampling, Scores
 from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
 
@@ -57,6 +58,21 @@ class MlxGenerator:
         """A voice's logits (n, vocabulary) of the tokens to be predicted, some at a time."""
         with translated():
             yield from score.logits(self._language_model, self._head, self._layers, examples, voice)
+
+    def likeliest(
+        self, examples: Sequence[Example], voice: int, keep: int, temperature: float, vocabulary: int
+    ) -> Likeliest:
+        """The ids that a voice finds likeliest of the tokens to be predicted, and what it gives them."""
+        model, head, layers = self._language_model, self._head, self._layers
+        with translated():
+            return score.likeliest(model, head, layers, examples, voice, keep, temperature, vocabulary)
+
+    def close(self) -> None:
+        """Give back the memory of the weights."""
+        del self._language_model, self._head, self._layers
+        gc.collect()  # layers and what they are called by refer to each other
+        mx.clear_cache()
+        mx.set_cache_limit(device.CACHE_LIMIT)
 
 
 class MlxRows:

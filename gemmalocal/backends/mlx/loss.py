@@ -13,6 +13,7 @@ whose first product is made with the loss and needs no slopes.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
@@ -60,6 +61,15 @@ class Head:
         self._softcap = getattr(language_model.args, "final_logit_softcapping", None)
         quantized = isinstance(self._module, nn.QuantizedEmbedding | nn.QuantizedLinear)
         self._in_tiles = compute_path.current().tiled_head and not quantized and self._module.weight.dtype == mx.float32
+
+    def tempered(self, temperature: float) -> Head:
+        """Over hidden states that are divided by it: its logits are then those of this one, divided by it too.
+
+        That is so of the softcap as well: c tanh(x / c) / t is c' tanh((x / t) / c') with c' = c / t.
+        """
+        head = copy.copy(self)
+        head._softcap = self._softcap and self._softcap / temperature
+        return head
 
     def logits(self, hidden: mx.array) -> mx.array:
         """(n, width) to (n, vocabulary), in the head's own type."""

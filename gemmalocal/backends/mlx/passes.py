@@ -19,12 +19,24 @@ from gemmalocal.weights.tensors import Floats
 
 
 class Network(NamedTuple):
-    """A language model, its head, its adapters in order (none if all is trained), and what of it is trained."""
+    """A language model, its head, its adapters in order (none if all is trained), and what of it is trained.
+
+    `temperature` is that of the softmax where each token is asked for several ids.
+    """
 
     language_model: Any
     head: Head
     adapters: Sequence[LoraLinear]
     trainable: Trainable
+    temperature: float = 1.0
+
+    def tempered(self, hidden: mx.array, targets: mx.array) -> mx.array:
+        """Hidden states as the head of these targets, (n,) or (n, k), takes them."""
+        return hidden if targets.ndim == 1 or self.temperature == 1 else hidden / self.temperature
+
+    def head_of(self, targets: mx.array) -> Head:
+        """The head for these targets, over what `tempered` gives."""
+        return self.head if targets.ndim == 1 or self.temperature == 1 else self.head.tempered(self.temperature)
 
     @property
     def width(self) -> int:
@@ -101,9 +113,9 @@ class EagerPasses:
         self, passes: Sequence[_Passes], objective: Objective | None
     ) -> tuple[float, mx.array, mx.array | None]:
         """Summed loss, and its gradients by hidden states (n, width) and by the head's weights, if it is trained."""
-        head = self._network.head
         hidden = mx.concatenate([batch.hidden for batch in passes])
         targets = mx.concatenate([batch.targets for batch in passes])
+        head = self._network.head_of(targets)
         if objective is None:
             weights = np.concatenate([batch.weights for batch in passes])
             loss = head.loss(hidden, targets, weights=weights)
@@ -134,7 +146,7 @@ class EagerPasses:
 
         def forward(*arrays: mx.array) -> mx.array:
             network.trainable.update(list(arrays))
-            return network.hidden(batch, positions).astype(mx.float32)
+            return network.tempered(network.hidden(batch, positions).astype(mx.float32), targets)
 
         cotangent = mx.zeros((len(targets), network.width))
         mx.eval(cotangent)
@@ -164,7 +176,9 @@ class EagerPasses:
         positions, targets = zip(*of_parts, strict=True)
         hidden = self._streams.map(self._hidden, parts, positions, of_each(parts, keys))
         self._streams.evaluate(*hidden)
-        nats = self._network.head.loss(mx.concatenate(hidden), mx.concatenate(list(targets)), gradient=False).nats
+        joined = mx.concatenate(list(targets))
+        states = self._network.tempered(mx.concatenate(hidden), joined)
+        nats = self._network.head_of(joined).loss(states, joined, gradient=False).nats
         return np.split(nats, np.cumsum([len(ids) for ids in targets])[:-1])
 
     def _hidden(self, part: MicroBatch, positions: mx.array, keys: mx.array | None) -> mx.array:

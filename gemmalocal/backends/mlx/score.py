@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from gemmalocal.backends.mlx import compute_path, device, multi_lora
 from gemmalocal.backends.mlx.loss import Head
-from gemmalocal.backends.protocol import Scores
-from gemmalocal.backends.scoring import Predicted, parts, predicted, summed
+from gemmalocal.backends.protocol import Likeliest, Scores
+from gemmalocal.backends.scoring import TOKENS, Predicted, joined, parts, predicted, summed
 from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
 
@@ -48,6 +48,57 @@ def logits(
     states = _states(language_model, layers, examples, [voice])[0]
     for part in parts(predicted(examples)):
         yield np.array(head.logits(states[mx.array(part.rows), mx.array(part.places)]).astype(mx.float32))
+
+
+def likeliest(
+    language_model: Any,
+    head: Head,
+    layers: Sequence[multi_lora.MultiLoraLinear],
+    examples: Sequence[Example],
+    voice: int,
+    keep: int,
+    temperature: float,
+    vocabulary: int,
+) -> Likeliest:
+    """What `Generator.likeliest` promises."""
+    states = _states(language_model, layers, examples, [voice])[0]
+
+    def of_part(part: Predicted) -> Likeliest:
+        logits = head.logits(states[mx.array(part.rows), mx.array(part.places)]).astype(mx.float32)
+        return _likeliest(logits[:, :vocabulary] / temperature, keep)
+
+    return joined(of_part(part) for part in parts(predicted(examples), TOKENS))
+
+
+def _likeliest(logits: mx.array, keep: int) -> Likeliest:
+    """Of logits (n, vocabulary) the highest, in order, as log-probabilities, and the rest."""
+    if compute_path.current().tiled_head:
+        with ThreadPoolExecutor(device.blas_threads()) as threads:
+            whole = np.array(logits, copy=False)  # MLX's own memory
+            of_rows = list(threads.map(lambda row: _likeliest_of(row, keep), whole))
+        return Likeliest(*(np.stack(of_kind) for of_kind in zip(*of_rows, strict=True)))
+    chosen = mx.argpartition(-logits, keep - 1, axis=-1)[:, :keep] if keep < logits.shape[1] else mx.argsort(-logits)
+    order = mx.argsort(-mx.take_along_axis(logits, chosen, axis=-1), axis=-1)
+    chosen = mx.take_along_axis(chosen, order, axis=-1)
+    normalizer = mx.logsumexp(logits, axis=-1, keepdims=True)
+    others = mx.put_along_axis(logits, chosen, mx.array(-mx.inf), axis=-1)
+    rest = (mx.logsumexp(others, axis=-1, keepdims=True) - normalizer)[:, 0]
+    kept = mx.take_along_axis(logits, chosen, axis=-1) - normalizer
+    return Likeliest(np.array(chosen).astype(np.int32), np.array(kept), np.array(rest))
+
+
+def _likeliest_of(logits: Floats, keep: int) -> tuple[NDArray[np.int32], Floats, np.float32]:
+    """The same of one token's logits (vocabulary,), which are overwritten, in numpy: MLX's CPU `exp` is slow."""
+    some = np.argpartition(-logits, keep - 1)[:keep] if keep < len(logits) else np.arange(len(logits))
+    chosen: NDArray[np.int32] = some[np.argsort(-logits[some], kind="stable")].astype(np.int32)
+    kept, highest = logits[chosen], float(logits[chosen[0]])
+    weights = np.exp(np.subtract(logits, highest, out=logits), out=logits)
+    of_kept = float(np.exp(kept - highest).sum(dtype=np.float64))
+    weights[chosen] = 0
+    of_others = float(weights.sum(dtype=np.float64))
+    total = of_kept + of_others
+    rest = math.log(of_others) - math.log(total) if of_others else -math.inf
+    return chosen, (kept - highest - math.log(total)).astype(np.float32), np.float32(rest)
 
 
 def _states(

@@ -52,7 +52,7 @@ class MlxTrainer:
         self._layers, self._adapters = self._prepare_layers(flat and path.grouped)
         self._trainable = Trainable(self._model, by_kind=flat)
         self._head = Head(self._model, self._full)
-        self._network = Network(self._model, self._head, self._adapters, self._trainable)
+        self._network = Network(self._model, self._head, self._adapters, self._trainable, recipe.teacher.temperature)
         arrays = self._trainable.arrays
         self._updater = optimizers.Updater(recipe.train, self._trainable.names, arrays, flat, path.compiled)
         self._passes: EagerPasses | CompiledPasses = EagerPasses(self._network, streams)
@@ -164,11 +164,17 @@ class MlxTrainer:
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
-        self._network.switch_dropout_off()
-        sampling = Sampling(max_tokens=max_tokens)
-        for (token_id,) in decoding.decode(MlxRows(self._model, self._head), [ids], [0], sampling, stops):
+        for (token_id,) in self.answer([ids], Sampling(max_tokens=max_tokens), stops):
             assert token_id is not None
             yield token_id
+
+    def answer(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, stops: set[int]
+    ) -> Iterator[list[int | None]]:
+        """Answer all prompts at once, without dropout."""
+        self._network.switch_dropout_off()
+        voices = [0] * len(prompts)
+        yield from decoding.decode(MlxRows(self._model, self._head, (), voices), prompts, voices, sampling, stops)
 
     def save(self, directory: Path) -> None:
         """Write what is trained, the optimizer and the random state."""

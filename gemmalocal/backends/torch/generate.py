@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,8 @@ import torch
 from torch import Tensor
 
 from gemmalocal.backends import decoding
-from gemmalocal.backends.protocol import Sampling, Scores
-from gemmalocal.backends.torch import device, frozen_linear, model, multi_lora, score
+from gemmalocal.backends.protocol import Likeliest, Sampling, Scores
+from gemmalocal.backends.torch import cpu_memory, device, frozen_linear, model, multi_lora, score
 from gemmalocal.backends.torch.errors import translated
 from gemmalocal.backends.torch.kv_cache import RowCache
 from gemmalocal.backends.torch.loss import Head
@@ -55,6 +56,24 @@ class TorchGenerator:
         """A voice's logits (n, vocabulary) of the tokens to be predicted, some at a time."""
         with translated():
             yield from score.logits(self._language_model, self._head, self._layers, examples, voice)
+
+    def likeliest(
+        self, examples: Sequence[Example], voice: int, keep: int, temperature: float, vocabulary: int
+    ) -> Likeliest:
+        """The ids that a voice finds likeliest of the tokens to be predicted, and what it gives them."""
+        model, head, layers = self._language_model, self._head, self._layers
+        with translated():
+            return score.likeliest(model, head, layers, examples, voice, keep, temperature, vocabulary)
+
+    def close(self) -> None:
+        """Give back the memory of the weights."""
+        del self._language_model, self._head, self._layers
+        gc.collect()  # layers and what they are called by refer to each other
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        elif torch.backends.mps.is_available():
+            torch.mps.empty_cache()
+        cpu_memory.release()
 
 
 class TorchRows:

@@ -14,6 +14,7 @@ whose first product is made with the loss and needs no slopes.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -82,6 +83,15 @@ class Head:
         self._weight: Tensor = model.lm_head.weight
         self.trained = trained
         self._softcap: float | None = getattr(model.config, "final_logit_softcapping", None)
+
+    def tempered(self, temperature: float) -> Head:
+        """Over hidden states that are divided by it: its logits are then those of this one, divided by it too.
+
+        That is so of the softcap as well: c tanh(x / c) / t is c' tanh((x / t) / c') with c' = c / t.
+        """
+        head = copy.copy(self)
+        head._softcap = self._softcap and self._softcap / temperature
+        return head
 
     @torch.no_grad()
     def logits(self, hidden: Tensor) -> Tensor:

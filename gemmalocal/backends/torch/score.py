@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gemmalocal.backends.protocol import Scores
-from gemmalocal.backends.scoring import Predicted, parts, predicted, summed
+from gemmalocal.backends.protocol import Likeliest, Scores
+from gemmalocal.backends.scoring import TOKENS, Predicted, joined, parts, predicted, summed
 from gemmalocal.backends.torch import multi_lora
 from gemmalocal.backends.torch.loss import Head
 from gemmalocal.data.examples import Example
@@ -55,6 +55,35 @@ def logits(
         with torch.no_grad():
             of_part: Floats = head.logits(states[flat].float()).float().cpu().numpy()
         yield of_part
+
+
+@torch.no_grad()
+def likeliest(
+    language_model: Any,
+    head: Head,
+    layers: Sequence[multi_lora.MultiLoraLinear],
+    examples: Sequence[Example],
+    voice: int,
+    keep: int,
+    temperature: float,
+    vocabulary: int,
+) -> Likeliest:
+    """What `Generator.likeliest` promises."""
+    states = _states(language_model, layers, examples, [voice])[0]
+    starts = np.cumsum([0, *(len(example.ids) - 1 for example in examples)])
+
+    def of_part(part: Predicted) -> Likeliest:
+        flat = torch.from_numpy(starts[part.rows] + part.places).to(states.device)
+        logits = head.logits(states[flat].float())[:, :vocabulary].div_(temperature)
+        normalizer = logits.logsumexp(1, keepdim=True)
+        kept, ids = logits.topk(keep, 1)
+        # What is left is summed up by itself: as 1 less the others it would be rounded away where it is little.
+        rest = logits.scatter_(1, ids, -torch.inf).logsumexp(1, keepdim=True) - normalizer
+        return Likeliest(
+            ids.cpu().numpy().astype(np.int32), (kept - normalizer).cpu().numpy(), rest[:, 0].cpu().numpy()
+        )
+
+    return joined(of_part(part) for part in parts(predicted(examples), TOKENS))
 
 
 def _states(

@@ -75,6 +75,8 @@ class TorchTrainer:
             model.checkpoint_layers(list(adapted.values()))
             cpu_memory.free_at_once()
         self._head = Head(self._model, self._full)
+        self._temperature = recipe.teacher.temperature
+        self._tempered = self._head.tempered(self._temperature)
         trainable = [(name, weight) for name, weight in self._model.named_parameters() if weight.requires_grad]
         self._names: list[str] = [name for name, _ in trainable]
         self._weights: list[nn.Parameter] = [weight for _, weight in trainable]
@@ -108,13 +110,14 @@ class TorchTrainer:
         """The forward passes of all parts are kept until the slopes are known."""
         forward = [self._forward(part, ids) for part, ids in zip(parts, of_each(parts, choices), strict=True)]
         # A trained head's own gradient is a sum over rows, which must be weighted first: it is asked twice.
-        trained = self._head.trained
-        scores = [self._head.scores(hidden.detach(), part.targets, gradient=not trained) for hidden, part in forward]
+        head = self._head if choices is None else self._tempered
+        trained = head.trained
+        scores = [head.scores(hidden.detach(), part.targets, gradient=not trained) for hidden, part in forward]
         total, slopes = objective([-of_part.nats.cpu().numpy() for of_part in scores])
         for (hidden, part), of_part, slope in zip(forward, scores, slopes, strict=True):
             weights = device.placed(-slope.astype(np.float32), self._device)
             if trained:
-                hidden.backward(self._head.loss(hidden.detach(), part.targets, weights=weights).hidden_gradient)
+                hidden.backward(head.loss(hidden.detach(), part.targets, weights=weights).hidden_gradient)
             else:
                 hidden.backward(of_part.gradient(weights))
         self._nats.append(torch.tensor([total], dtype=torch.float64))
@@ -154,12 +157,13 @@ class TorchTrainer:
         return _Packed(ids[None], positions[None], lengths, places, targets, weights)
 
     def _hidden(self, packed: _Packed) -> Tensor:
-        """The hidden states (n, width), float32, where the next token is supervised."""
+        """The hidden states (n, width), float32, where the next token is supervised; as `_tempered` takes them."""
         with device.trained_products() if self._full else nullcontext():
             states: Tensor = self._model.model(
                 input_ids=packed.ids, position_ids=packed.positions, use_cache=False, row_lengths=packed.row_lengths
             ).last_hidden_state
-        return states[0].index_select(0, packed.places).float()
+        hidden = states[0].index_select(0, packed.places).float()
+        return hidden if packed.targets.ndim == 1 or self._temperature == 1 else hidden / self._temperature
 
     def apply(self, learning_rate: float, count: float | None = None) -> Update:
         """Divide by `count` (None: the tokens' weights), clip, step, forget; only forget if it is not `finite`.
@@ -223,23 +227,29 @@ class TorchTrainer:
         self, parts: Sequence[MicroBatch], dropout: bool, choices: Sequence[TokenIds] | None = None
     ) -> list[Tensor]:
         """The loss of each supervised token, (n,), or of the ids chosen for it, (n, k), of each part."""
-        nats = []
+        nats, head = [], self._head if choices is None else self._tempered
         for part, ids in zip(parts, of_each(parts, choices), strict=True):
             if dropout:
                 self._set_dropout_seeds(part.number)
             else:
                 self._switch_dropout_off()
             packed = self._packed(part, ids)
-            nats.append(self._head.loss(self._hidden(packed), packed.targets, gradient=False).nats)
+            nats.append(head.loss(self._hidden(packed), packed.targets, gradient=False).nats)
         return nats
 
     def stream(self, ids: Sequence[int], max_tokens: int, stops: set[int]) -> Iterator[int]:
         """Answer greedily, id by id; a stop id ends it and is the last one yielded."""
-        self._switch_dropout_off()
-        sampling = Sampling(max_tokens=max_tokens)
-        for (token_id,) in decoding.decode(TorchRows(self._model, self._head), [ids], [0], sampling, stops):
+        for (token_id,) in self.answer([ids], Sampling(max_tokens=max_tokens), stops):
             assert token_id is not None
             yield token_id
+
+    def answer(
+        self, prompts: Sequence[Sequence[int]], sampling: Sampling, stops: set[int]
+    ) -> Iterator[list[int | None]]:
+        """Answer all prompts at once, without dropout."""
+        self._switch_dropout_off()
+        voices = [0] * len(prompts)
+        yield from decoding.decode(TorchRows(self._model, self._head, (), voices), prompts, voices, sampling, stops)
 
     def save(self, directory: Path) -> None:
         """Write what is trained, the optimizer and the random state."""

@@ -79,7 +79,7 @@ def _plan(entry: dict[str, Any]) -> Generator[Event, None, ChatModelPlan]:
         if entry.get("base"):
             adapter = None
         else:
-            adapter = Path(entry["adapter"]) if "adapter" in entry else _result(run, entry.get("step"), recipe)
+            adapter = Path(entry["adapter"]) if "adapter" in entry else learned(run, entry.get("step"), recipe)
         if adapter and recipe.method == "full":
             folder, adapter = adapter, None
         tokenizer = layout.tokenizer(folder, recipe.data, rows)
@@ -88,7 +88,7 @@ def _plan(entry: dict[str, Any]) -> Generator[Event, None, ChatModelPlan]:
     return ChatModelPlan(entry["name"], weights, adapter, tokenizer, laid_out, recipe.data.template)
 
 
-def _result(run: Path, step: int | None, recipe: Recipe) -> Path:
+def learned(run: Path, step: int | None, recipe: Recipe) -> Path:
     """What a run has learned: its adapter, or its whole model; of a `step` or of a run under way, a checkpoint's."""
     full = recipe.method == "full"
     result = run / ("model" if full else "adapter")

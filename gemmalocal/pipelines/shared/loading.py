@@ -77,7 +77,7 @@ def prepare(
         yield Stage("finding the model")
         into.folder = yield from in_background(lambda tell: locate(recipe.model, tell, weights))
         into.tokenizer = layout.tokenizer(into.folder, recipe.data, store)
-    vocabulary = _vocabulary(into.folder)
+    vocabulary = vocabulary_size(into.folder)
     if not token_store.exists(store):
         if (store.parent / "checkpoints").is_dir():
             yield Notice("the run's examples are gone: they are made again from the rows as these are now")
@@ -117,7 +117,7 @@ def _changed_since(data: DataSpec, store: Path) -> Iterator[Notice]:
             )
 
 
-def _vocabulary(folder: Path) -> int | None:
+def vocabulary_size(folder: Path) -> int | None:
     """How many ids a model knows; None where its configuration does not say."""
     return _size(folder, "vocab_size")
 

@@ -5,51 +5,41 @@ What was answered is kept by content: a job that was stopped asks only what it h
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 from gemmalocal.backends.protocol import Sampling
-from gemmalocal.data.cells import UnusableRow
-from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.engine.generation import ChatModel, as_row_begins, speak
+from gemmalocal.engine.generation import ChatModel
 from gemmalocal.errors import DatasetError
 from gemmalocal.evaluation import metrics
 from gemmalocal.files import hashes
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Progress, Report, Stage
 from gemmalocal.jobs.plurals import counted
-from gemmalocal.pipelines import Commands, stop_asked
+from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import choices, compared_rows
-from gemmalocal.pipelines.shared.authors import Author, open_author
+from gemmalocal.pipelines.shared.asked_rows import (
+    ANSWERED,
+    JUDGED,
+    SEEDS,
+    Question,
+    opened,
+    prompt_of,
+    questions_of,
+    said,
+)
 from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
 from gemmalocal.pipelines.shared.chat_models import load_chat_models
-from gemmalocal.pipelines.shared.judges import check_instructed, judge_alone
+from gemmalocal.pipelines.shared.judges import judge_alone
 from gemmalocal.pipelines.shared.prepare_report import counts
 from gemmalocal.pipelines.shared.report_measure import Kept, key_of
-from gemmalocal.pipelines.shared.row_records import read_rows
 from gemmalocal.pipelines.shared.run_source import check_made
 from gemmalocal.recipe.prepare_schema import Preparation
-from gemmalocal.records import Message, Record
-from gemmalocal.weights.locate import locate
 from gemmalocal.workspace.dataset_rows import DatasetRow
 
-ANSWERED, JUDGED = "answered.jsonl", "judged.jsonl"  # in the dataset's folder
 TOGETHER = 4  # prompts that are answered at once
-SEEDS = 2**31
-
-
-@dataclass(frozen=True)
-class Question:
-    """What is asked, after what was said before, and the answer that its row has."""
-
-    source: str
-    prompt: tuple[Message, ...]
-    reference: str
 
 
 @dataclass(frozen=True)
@@ -76,9 +66,9 @@ def _make(plan: Preparation, directory: Path, commands: Commands) -> Iterator[Ev
     judge = judge_alone(plan)
     if judge is not None:
         yield Stage("finding the judge")
-        yield from in_background(lambda tell: _opened(judge, tell).close(), commands)
+        yield from in_background(lambda tell: opened(judge, tell).close(), commands)
     yield Stage("reading the rows")
-    questions, lost = yield from in_background(lambda tell: _questions(plan, tell), commands)
+    questions, lost = yield from in_background(lambda tell: questions_of(plan, tell), commands)
     speakers = yield from _speakers(plan, run)
     yield Stage(f"answering {counted(len(questions), 'prompt')}")
     answered = yield from _answered(plan, run, speakers, questions, directory, commands)
@@ -113,36 +103,6 @@ def _make(plan: Preparation, directory: Path, commands: Commands) -> Iterator[Ev
     yield Finished("done", counts(report))
 
 
-def _questions(plan: Preparation, tell: Teller) -> tuple[list[Question], Counter[str]]:
-    """The prompts of all rows, each once, or so many of them as are wanted, and why others are none."""
-    questions, lost = dict[int, Question](), Counter[str]()
-    for row in chain.from_iterable(read_rows(path, tell) for path in plan.sources):
-        try:
-            if isinstance(row, UnusableRow):
-                raise row
-            questions.setdefault(*_question(row[0]))
-        except UnusableRow as error:
-            lost[str(error).partition(": ")[0]] += 1
-    if not questions:
-        raise DatasetError(
-            f"There is no row with a prompt at {', '.join(plan.sources)}.", "gemmalocal check shows how rows are read."
-        )
-    chosen = list(questions.values())
-    if plan.rows is not None and plan.rows < len(chosen):
-        places = sorted(random.Random(plan.seed).sample(range(len(chosen)), plan.rows))
-        chosen = [chosen[place] for place in places]
-    return chosen, lost
-
-
-def _question(record: Record) -> tuple[int, Question]:
-    """A row's prompt by its content; raises `UnusableRow` for one that has none. Of two answers the good one counts."""
-    first = record.answers[0]
-    if not first.messages or first.messages[-1].role != "assistant" or len(first.messages) < 2:
-        raise UnusableRow("has no prompt of its own")
-    prompt = first.messages[:-1]
-    return Record("", messages=prompt).key, Question(record.source, prompt, first.messages[-1].content)
-
-
 def _speakers(plan: Preparation, run: Path) -> Generator[Event, None, list[ChatModel]]:
     """Who gives the first answer, and who the second."""
     tuned = {"name": run.name, "run": str(run)}
@@ -165,14 +125,14 @@ def _answered(
     stamps = hashes.weight_stamps(history.result(run))
     for start in range(0, len(questions), TOGETHER):
         batch = questions[start : start + TOGETHER]
-        prompts = [_prompt(speaker, question) for question in batch for speaker in speakers]
+        prompts = [prompt_of(speaker, question) for question in batch for speaker in speakers]
         key = key_of([], stamps, plan.answers, plan.temperature, plan.answer_tokens, plan.seed, prompts)
         if not kept.has(key):
             sampling = Sampling(plan.temperature, seed=int(key, 16) % SEEDS, max_tokens=plan.answer_tokens)
-            said = yield from _said(
-                [*speakers] * len(batch), prompts, sampling, commands, len(answered), len(questions)
+            batch_said = yield from said(
+                [*speakers] * len(batch), prompts, sampling, commands, len(answered), len(questions), 2
             )
-            kept.add([{"key": key, **said}])
+            kept.add([{"key": key, **batch_said}])
         entry = kept[key]
         for number, question in enumerate(batch):
             pair = slice(2 * number, 2 * number + 2)
@@ -181,42 +141,6 @@ def _answered(
             answered.append(Answers(question, (texts[0], texts[1]), tokens, (ended[0], ended[1])))
         yield Progress("prompts answered", len(answered), len(questions))
     return answered
-
-
-def _said(
-    voices: Sequence[ChatModel],
-    prompts: Sequence[str],
-    sampling: Sampling,
-    commands: Commands,
-    before: int,
-    questions: int,
-) -> Generator[Event, None, dict[str, list[Any]]]:
-    """All answers of a batch, of which each two that ended are told with the questions `before`; raises `Stopped`."""
-    said: dict[str, list[Any]] = {
-        "texts": [""] * len(voices), "tokens": [0] * len(voices), "ended": [False] * len(voices),
-    }  # fmt: skip
-    ended = 0
-
-    def go_on() -> bool:
-        if stop_asked(commands):
-            raise Stopped
-        return True
-
-    for step in speak(voices, prompts, sampling, go_on):
-        said["texts"][step.voice], said["tokens"][step.voice] = step.answer.strip(), step.tokens
-        said["ended"][step.voice] = step.stopped == "end"
-        ended += bool(step.stopped)
-        if step.stopped and ended % 2 == 0 and ended < len(voices):
-            yield Progress("prompts answered", before + ended // 2, questions)
-    return said
-
-
-def _prompt(speaker: ChatModel, question: Question) -> str:
-    """What a model is given; one that was trained on no chats meets the last turn alone."""
-    if speaker.layout.form == "chat":
-        return speaker.layout.prompt_text(speaker.tokenizer, question.prompt)
-    text = as_row_begins(question.prompt[-1].content, speaker.template)
-    return speaker.layout.prompt_text(speaker.tokenizer, [Message("user", text)])
 
 
 def _usable(answered: Sequence[Answers], lost: Counter[str]) -> Iterator[Answers]:
@@ -230,20 +154,10 @@ def _usable(answered: Sequence[Answers], lost: Counter[str]) -> Iterator[Answers
             yield answers
 
 
-def _opened(judge: Preparation, tell: Teller) -> Author:
-    """The judge, loaded or looked for; raises what finding it raises."""
-    if judge.endpoint is not None:
-        return open_author(judge, None, None)
-    folder = locate(judge.model, tell)
-    tokenizer = Tokenizer(folder)
-    check_instructed(judge.model, tokenizer)
-    return open_author(judge, folder, tokenizer)
-
-
 def _judged(
     judge: Preparation, usable: Sequence[Answers], directory: Path, tell: Teller
 ) -> tuple[str, list[choices.Winner]]:
-    voice = _opened(judge, tell)
+    voice = opened(judge, tell)
     try:
         return voice.title, choices.by_judge(voice, usable, directory / JUDGED, tell)
     finally:

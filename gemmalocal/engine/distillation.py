@@ -1,0 +1,173 @@
+"""Learning from a teacher: what it said of each token, looked up on disk, becomes the slopes of a batch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gemmalocal.backends.protocol import TokenIds, TokenValues, Trainer
+from gemmalocal.data.batches import MicroBatch
+from gemmalocal.data.examples import Example
+from gemmalocal.data.taught_store import TaughtStore, row_key
+from gemmalocal.data.token_store import Examples
+from gemmalocal.engine.guide import Figures
+from gemmalocal.engine.objectives.distill import Distilled, Taught, distill
+from gemmalocal.engine.shares import shared, untrained
+from gemmalocal.jobs.events import Event
+
+
+class Lesson(NamedTuple):
+    """Sums over tokens by their weights, of which `judged` is the sum.
+
+    `divergence` is KL(teacher || student) over what was kept, `agreed` those whose likeliest kept id is the teacher's
+    likeliest, `imitation` the loss of the rows' own tokens (NaN where logits are divided by a temperature).
+    """
+
+    loss: float = 0.0
+    judged: float = 0.0
+    divergence: float = 0.0
+    agreed: float = 0.0
+    imitation: float = 0.0
+
+    def plus(self, other: Lesson) -> Lesson:
+        """Both together."""
+        return Lesson(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
+
+    @property
+    def figures(self) -> Figures:
+        """Means: kl and cross_entropy (nats a token), agreement (from 0 to 1)."""
+        means = {"kl": self.divergence / self.judged, "agreement": self.agreed / self.judged}
+        return means if math.isnan(self.imitation) else means | {"cross_entropy": self.imitation / self.judged}
+
+
+Reads = Callable[[Example], Example]  # a row as the teacher reads it
+
+
+class Lessons:
+    """Examples with what a teacher said of them, by their place."""
+
+    def __init__(self, store: TaughtStore, example: Callable[[int], Example], key: Callable[[int], str]) -> None:
+        self._store, self.example, self._key = store, example, key
+
+    @classmethod
+    def of(cls, examples: Examples, store: TaughtStore, reads: Reads) -> Lessons:
+        """Of rows; those that are trained on several times are looked at once."""
+        _, first, inverse = np.unique(examples.indices, return_index=True, return_inverse=True)
+        keys = [row_key(reads(examples[int(place)])) for place in first]
+        rows = inverse.tolist()
+        return cls(store, lambda place: examples[place], lambda place: keys[rows[place]])
+
+    def of_part(self, part: MicroBatch, places: NDArray[np.int64]) -> _PartLesson:
+        """Of a micro-batch, whose rows are some of the examples at these places."""
+        tokens = np.concatenate([self._store[self._key(int(places[row]))] for row in part.rows])
+        return _PartLesson(tokens, _targets(part), part.token_weights.astype(np.float64))
+
+
+class _PartLesson(NamedTuple):
+    """What a teacher said of a micro-batch's n supervised tokens, their own ids and their weights, (n,) each."""
+
+    tokens: NDArray[np.void]
+    targets: NDArray[np.int32]
+    weights: NDArray[np.float64]
+
+    @property
+    def choices(self) -> TokenIds:
+        """(n, k + 1): the ids that the teacher finds likeliest, and the row's own."""
+        return np.concatenate([self.tokens["ids"].astype(np.int32), self.targets[:, None]], axis=1)
+
+    def judged(self, values: TokenValues, settings: Settings) -> tuple[Lesson, TokenValues]:
+        """What the objective makes of the student's log-probabilities (n, k + 1), and its slopes by them."""
+        student, target = values[:, :-1].astype(np.float64), values[:, -1].astype(np.float64)
+        rest = None if settings.whole else self.tokens["rest"].astype(np.float64)
+        taught = Taught(self.tokens["logp"].astype(np.float64), rest)
+        given = distill(student, target, taught, settings.beta, settings.mix)
+        slopes = np.concatenate([given.slopes, given.target_slopes[:, None]], axis=1) * self.weights[:, None]
+        return self._summed(given, student, target * (math.nan if settings.tempered else 1)), slopes.astype(np.float32)
+
+    def _summed(self, given: Distilled, student: NDArray[np.float64], target: NDArray[np.float64]) -> Lesson:
+        weights = self.weights
+        return Lesson(
+            loss=float(given.losses @ weights),
+            judged=float(weights.sum()),
+            divergence=float(given.divergences @ weights),
+            agreed=float((student.argmax(1) == 0) @ weights),
+            imitation=float(-target @ weights),
+        )
+
+
+class Settings(NamedTuple):
+    """Of the objective; `whole` says that every id was kept, `tempered` that logits are divided by a temperature."""
+
+    beta: float
+    mix: float
+    whole: bool = False
+    tempered: bool = False
+
+
+class Distillation:
+    """The objective over examples that are trained on and examples, `held_out`, that are measured.
+
+    At most `rows` rows stand in a micro-batch.
+    """
+
+    group = 1
+
+    def __init__(
+        self, settings: Settings, train: Lessons, measured: Lessons, held_out: Examples, rows: int | None
+    ) -> None:
+        self._settings, self._rows = settings, rows
+        self._train, self._measured, self._held_out = train, measured, held_out
+
+    def before(self, step: int, trainer: Trainer) -> Iterator[Event]:
+        """All is there from the beginning."""
+        return iter(())
+
+    def accumulate(self, places: NDArray[np.int64], trainer: Trainer) -> Lesson:
+        """Let a trainer take in a batch, the training examples at these places; what came of it, over all ranks."""
+        total = Lesson()
+        examples = [self._train.example(int(place)) for place in places]
+        for parts in shared(examples, self._rows, trainer):
+            lessons = [self._train.of_part(part, places) for part in parts]
+
+            def objective(
+                values: Sequence[TokenValues], lessons: Sequence[_PartLesson] = lessons
+            ) -> tuple[float, Sequence[TokenValues]]:
+                nonlocal total
+                loss, slopes = 0.0, []
+                for lesson, of_part in zip(lessons, values, strict=True):
+                    told, slope = lesson.judged(of_part, self._settings)
+                    total, loss = total.plus(told), loss + told.loss
+                    slopes.append(slope)
+                return loss, slopes
+
+            trainer.accumulate(parts, objective, [lesson.choices for lesson in lessons])
+        return Lesson(*trainer.group.sum(list(total)))
+
+    def measure(self, model: Trainer) -> Lesson:
+        """The same of what is measured, without dropout or a gradient."""
+        total = Lesson()
+        for places, parts in untrained(self._held_out, self._rows, model):
+            lessons = [self._measured.of_part(part, np.array(places)) for part in parts]
+            values = model.log_probabilities(parts, choices=[lesson.choices for lesson in lessons])
+            for lesson, of_part in zip(lessons, values, strict=True):
+                total = total.plus(lesson.judged(of_part, self._settings)[0])
+        return Lesson(*model.group.sum(list(total)))
+
+    @property
+    def tokens(self) -> int:
+        """Supervised tokens of what is measured."""
+        return self._held_out.supervised
+
+    def warnings(self, measured: object) -> Iterator[str]:
+        """Nothing is known that looks wrong."""
+        return iter(())
+
+
+def _targets(part: MicroBatch) -> NDArray[np.int32]:
+    """The ids of the supervised tokens, (n,), row by row."""
+    targets: NDArray[np.int32] = part.ids[:, 1:][part.weights[:, 1:] > 0]
+    return targets
