@@ -15,12 +15,26 @@ import os
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 LETTERS = "abcdefgh"
-LENGTH, FEW, MANY = 24, 200, 3000
+LENGTH = 24
+
+
+class Sizes(NamedTuple):
+    """Rows of the student and the teacher, steps of both, and rows in a batch."""
+
+    few: int = 200
+    many: int = 3000
+    steps: int = 200
+    teacher_steps: int = 400
+    batch: int = 16
+
+
+USUAL = Sizes()
+
 CONFIG: dict[str, Any] = {
     "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "num_key_value_heads": 1, "head_dim": 16,
     "query_pre_attn_scalar": 16, "rms_norm_eps": 1e-6, "rope_theta": 1e6, "rope_local_base_freq": 1e4,
@@ -66,7 +80,7 @@ def write_rows(file: Path, count: int, seed: int, draw_seed: int) -> None:
     file.write_text("\n".join(rows) + "\n")
 
 
-def train(model: Path, rows: Path, into: Path, steps: int, **more: Any) -> list[Any]:
+def train(model: Path, rows: Path, into: Path, steps: int, batch: int, **more: Any) -> list[Any]:
     """A full fine-tune of a model; its events."""
     from gemmalocal.pipelines import train as pipeline
     from gemmalocal.recipe.schema import Recipe
@@ -78,7 +92,7 @@ def train(model: Path, rows: Path, into: Path, steps: int, **more: Any) -> list[
         "data": {"path": str(rows), "duplicates": "keep", "max_length": 64},
         "train": {
             "steps": steps,
-            "batch_size": 16,
+            "batch_size": batch,
             "learning_rate": 3e-3,
             "evaluate_every": steps,
             "save_every": steps,
@@ -107,9 +121,9 @@ def right(run: Path, rows: Path) -> float:
     return sum(hits) / len(hits)
 
 
-def compare(folder: Path, seed: int, steps: int = 200, teacher_steps: int = 400, many: int = MANY) -> dict[str, Any]:
+def compare(folder: Path, seed: int, sizes: Sizes = USUAL) -> dict[str, Any]:
     """KL to the teacher and accuracy of both students, and the teacher's own accuracy, on rows that nobody had."""
-    for name, count, draw in (("many", many, 1), ("few", FEW, 2), ("other", FEW, 3)):
+    for name, count, draw in (("many", sizes.many, 1), ("few", sizes.few, 2), ("other", sizes.few, 3)):
         (folder / name).mkdir(parents=True, exist_ok=True)
         write_rows(folder / name / "train.jsonl", count, seed, draw)
     rows = folder / "students"
@@ -118,12 +132,12 @@ def compare(folder: Path, seed: int, steps: int = 200, teacher_steps: int = 400,
         (rows / f"{side}.jsonl").write_text((folder / name / "train.jsonl").read_text())
     write_model(folder / "large", 64, 2, seed)
     write_model(folder / "small", 32, 1, seed)
-    train(folder / "large", folder / "many", folder / "teacher", teacher_steps)
+    train(folder / "large", folder / "many", folder / "teacher", sizes.teacher_steps, sizes.batch)
     other = rows / "valid.jsonl"
     came: dict[str, Any] = {"seed": seed, "teacher": {"right": round(right(folder / "teacher", other), 4)}}
     for name, mix in (("plain", 1.0), ("taught", 0.0)):  # the rows' own letters alone are plain training
         taught = {"teacher": {"model": str(folder / "teacher" / "model")}, "objective": {"kind": "distill", "mix": mix}}
-        events = train(folder / "small", rows, folder / name, steps, **taught)
+        events = train(folder / "small", rows, folder / name, sizes.steps, sizes.batch, **taught)
         last = [event for event in events if type(event).__name__ == "Evaluated"][-1]
         came[name] = {"kl": round(last.preference["kl"], 4), "right": round(right(folder / name, other), 4)}
     return came
