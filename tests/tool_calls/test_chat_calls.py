@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.widgets import Static
 
 from gemmalocal import cli
 from gemmalocal.errors import UsageFault
@@ -21,7 +22,11 @@ from gemmalocal.workspace.tool_table import OpenCalls, ToolTable
 from gemmalocal.workspace.transcript import Answer, Exchange, written
 from tests.here import work
 from tests.tool_calls.conftest import ANSWER, ASKED, CALL, SAID, TOOL, row
+from tests.tui.test_app import until
+from tui.app import GemmalocalApp
+from tui.screens.compare import CompareScreen
 from tui.tool_talk import ToolTalk
+from tui.widgets.question import Question
 
 CANNED = {"tools": [TOOL], "answers": [{"name": "heat", "arguments": {"of": "ice"}, "answer": "cold"},
                                        {"name": "heat", "arguments": {"of": "tea"}, "answer": ANSWER}]}  # fmt: skip
@@ -111,6 +116,29 @@ def test_the_app_answers_by_the_table_or_asks(tmp_path: Path) -> None:
     assert talk.take("hot") == [[{"name": "heat", "id": "a", "text": "hot"}]]
     assert talk.asked == ""
     assert ToolTalk().of(called) is None
+
+
+async def test_the_app_takes_tools_and_an_answer_that_is_typed(caller: Path, tmp_path: Path) -> None:
+    app = GemmalocalApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        screen = CompareScreen([str(caller)])
+        await app.push_screen(screen)
+
+        async def typed(text: str) -> None:
+            screen.query_one(Question).value = text
+            await pilot.press("enter")
+
+        await until(pilot, lambda: screen._doing == "ready")
+        await typed(f"/tools {tmp_path / 'none.json'}")
+        assert screen.query_one(Question).value  # to be corrected
+        await typed(f"/tools {table(tmp_path, [TOOL])}")
+        await until(pilot, lambda: screen._tools.table.tools and screen._doing == "ready" and screen._talk.names)
+        await typed(ASKED)
+        await until(pilot, lambda: screen._tools.asked == 'heat(of="tea")')
+        assert "→ heat(of=" in str(screen.query(".said").last(Static).content)
+        await typed(f"/answer {ANSWER}")
+        await until(pilot, lambda: len(screen._talk.exchanges) == 2 and screen._talk.exchanges[-1].whole)
+        assert screen._talk.exchanges[-1].answers[1].text == SAID
 
 
 def test_calls_are_counted_while_it_trains(caller_home: Path, workspace: Path, tmp_path: Path) -> None:
