@@ -142,7 +142,9 @@ async def test_the_app_takes_tools_and_an_answer_that_is_typed(caller: Path, tmp
 
 
 def test_calls_are_counted_while_it_trains(caller_home: Path, workspace: Path, tmp_path: Path) -> None:
-    rows = [{**row(), "messages": [{"role": "user", "content": f"{word}?"}, *row()["messages"][1:]]} for word in "abcd"]
+    asked, called, _, said = row()["messages"]
+    answers = [{"role": "tool", "content": f"so {word}"} for word in "abcd"]
+    rows = [{**row(), "messages": [asked, called, answer, said]} for answer in answers]
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(each) + "\n" for each in rows))
     (tmp_path / "r.yaml").write_text(
         f"model: {caller_home / 'runs' / 'caller' / 'model'}\n"
