@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -27,12 +28,11 @@ class Mlflow:
         home = paths.workspace()
         address = os.environ.get(SERVER) or f"sqlite:///{home / 'mlflow.db'}"
         self.place, self._client = USER.sub("//", address), (client := MlflowClient(tracking_uri=address))
-        self.look = f"mlflow server --backend-store-uri '{self.place}'"
+        self.look = f"mlflow server --backend-store-uri {quote(self.place)}"
         known = client.get_experiment_by_name(PROJECT)
         files = None if os.environ.get(SERVER) else (home / "mlflow-files").as_uri()
         experiment = known.experiment_id if known else client.create_experiment(PROJECT, files)
-        same = client.search_runs([experiment], f"tags.`{ID}` = '{run.id}'")
-        self.fresh = not same
+        self.fresh = not (same := client.search_runs([experiment], f"tags.`{ID}` = '{run.id}'"))
         self._run = (same[0] if same else client.create_run(experiment, None, {ID: run.id}, run.name)).info.run_id
         client.update_run(self._run, status="RUNNING")
         params = [Param(key, str(value)[:LONGEST]) for key, value in flat(run.config).items()] if self.fresh else []

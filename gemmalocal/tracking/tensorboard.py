@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class TensorBoard:
     def __init__(self, run: TrackedRun) -> None:
         folder = run.folder / "events"
         self.fresh = not any(folder.glob("*tfevents*"))
-        self.place, self.look = BESIDE, f"tensorboard --logdir '{run.folder.parent.parent.parent}'"
+        self.place, self.look = BESIDE, f"tensorboard --logdir {quote(str(run.folder.parent.parent.parent))}"
         self._writer = EventFileWriter(str(folder))
         if self.fresh:
             self.log([Text("recipe", 0, 0.0, f"```\n{json.dumps(run.config, indent=2)}\n```")])
@@ -36,11 +37,10 @@ class TensorBoard:
         """Numbers as scalars, samples as texts."""
         for item in items:
             if isinstance(item, Text):
-                text = np.array([item.text.encode()], dtype=object)
-                self._add(item.name, item.step, item.at, make_tensor_proto(text), TEXT)
+                self._add(item, item.name, make_tensor_proto(np.array([item.text.encode()], object)), TEXT)
             else:
                 for name, value in item.values.items():
-                    self._add(name, item.step, item.at, make_tensor_proto(np.float64(value)), SCALAR)
+                    self._add(item, name, make_tensor_proto(np.float64(value)), SCALAR)
         self._writer.flush()
 
     def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -52,9 +52,9 @@ class TensorBoard:
         """TensorBoard knows no end of a run."""
         self._writer.close()
 
-    def _add(self, name: str, step: int, at: float, tensor: Any, about: Any) -> None:
+    def _add(self, item: Point | Text, name: str, tensor: Any, about: Any) -> None:
         summary = Summary(value=[Summary.Value(tag=name, tensor=tensor, metadata=about)])
-        self._writer.add_event(Event(wall_time=at or time.time(), step=step, summary=summary))
+        self._writer.add_event(Event(wall_time=item.at or time.time(), step=item.step, summary=summary))
 
 
 open_run = TensorBoard

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from shlex import quote
 from typing import Any
 
 OFFLINE = os.environ.setdefault("WANDB_MODE", "offline") == "offline"
@@ -36,7 +37,7 @@ class Wandb:
             settings=wandb.Settings(**QUIET, **MACHINE, **FILES),
         )
         folders = run.folder / "wandb" / f"offline-run-*-{run.id}"
-        self.look = f"wandb sync '{folders.parent}'/{folders.name}" if OFFLINE else str(self._run.url)
+        self.look = f"wandb sync {quote(str(folders.parent))}/{folders.name}" if OFFLINE else str(self._run.url)
 
     def log(self, items: Sequence[Point | Text]) -> None:
         """Numbers and texts under their step."""

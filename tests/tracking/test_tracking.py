@@ -17,7 +17,7 @@ from gemmalocal.files import paths
 from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Event, Finished, Rollback, Sample, Skipped, Started, Step, encode
 from gemmalocal.pipelines import track
-from gemmalocal.workspace import trackings
+from gemmalocal.workspace import runs, trackings
 from tests.children import HANGS
 from tests.here import run as gemmalocal
 from tests.here import work
@@ -173,6 +173,16 @@ def test_what_a_roll_back_takes_back_is_not_told_afterwards() -> None:
     assert "half" in texts["notices/rollback"][0][1] or "0.5" in texts["notices/rollback"][0][1]
 
 
+def test_a_run_with_a_new_name_is_the_same_run() -> None:
+    run = record("quotes", EVENTS)
+    Told(run, "tensorboard").end()
+    renamed = runs.rename(run, "other")
+    told = Told(renamed, "tensorboard")
+    told.end()
+    assert told.watch.told == 0
+    assert kept(renamed, "tensorboard")[0] == said(renamed)
+
+
 def test_the_recipe_and_the_report_go_along() -> None:
     run = record("quotes", EVENTS)
     (run / "report").mkdir()
@@ -187,11 +197,11 @@ def test_the_command_says_where_to_look_and_what_is_missing(monkeypatch: pytest.
     record("quotes", EVENTS)
     done = gemmalocal("track", "quotes", "--to", "tensorboard")
     assert done.returncode == 0, done.stderr
-    assert f"tensorboard --logdir '{paths.runs()}'" in done.stdout
+    assert f"tensorboard --logdir {paths.runs()}" in done.stdout
     again = gemmalocal("track", "quotes", "--to", "tensorboard", "--json")
     assert json.loads(again.stdout)["items"] == 0
     monkeypatch.setattr(processes, "start", work)
-    assert gemmalocal_api.run("quotes").track("tensorboard") == [f"tensorboard --logdir '{paths.runs()}'"]
+    assert gemmalocal_api.run("quotes").track("tensorboard") == [f"tensorboard --logdir {paths.runs()}"]
     monkeypatch.setitem(trackings.PACKAGES, "wandb", ("a_package_that_is_not_here",))
     missing = gemmalocal("track", "quotes", "--to", "wandb")
     assert missing.returncode == 3
