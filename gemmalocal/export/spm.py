@@ -13,9 +13,11 @@ from gguf import TokenType
 from gemmalocal.data.chat_template import of_model
 from gemmalocal.data.tokenizer import TURN_ENDS
 from gemmalocal.errors import ModelError
+from gemmalocal.tool_calls.grammars import FUNCTION_GEMMA
 from gemmalocal.weights.vocabulary import SHOWN
 
 BYTE = re.compile(r"<0x[0-9A-F]{2}>")
+CALLED = {*FUNCTION_GEMMA.marks, FUNCTION_GEMMA.answer_start}  # who reads calls must see them, special or not
 MARKED = -1000.0  # the score of tokens that are never made by merging; as Google's own files have it
 
 
@@ -51,7 +53,7 @@ def pieces(base: Path, count: int) -> VocabularyPieces:
         vocabulary.kinds[number] = int(TokenType.BYTE if byte else TokenType.NORMAL)
     for token in tokenizer["added_tokens"]:
         if (number := token["id"]) < count:
-            hidden = token["special"] and token["content"] not in SHOWN
+            hidden = token["special"] and token["content"] not in SHOWN | CALLED
             vocabulary.texts[number] = token["content"].replace("▁", " ")
             vocabulary.scores[number] = MARKED
             vocabulary.kinds[number] = int(TokenType.CONTROL if hidden else TokenType.USER_DEFINED)
