@@ -41,6 +41,7 @@ class OneModel(server.ModelProvider):
 
     limits: EngineLimits
     rendering: Tokenizer | None = None  # ours, for conversations with tools
+    _thinking: Tokenizer | None = None
 
     def load(self, model_path: str, adapter_path: str | None = None, draft_model_path: str | None = None) -> Any:
         """The one model and its tokenizer."""
@@ -58,6 +59,13 @@ class OneModel(server.ModelProvider):
         # As many ids as there are logits: mlx-lm's classes do not all say it.
         logits = self.model(mx.array([[next(iter(self.tokenizer.eos_token_ids))]])).shape[-1]
         self.limits = EngineLimits(logits, _context_length(Path(self.cli_args.model)), grammar)
+
+    def rendering_for(self, thinking: bool) -> Tokenizer | None:
+        """Our tokenizer for conversations with tools, the model thinking or not."""
+        if not thinking or self.rendering is None:
+            return self.rendering
+        self._thinking = self._thinking or Tokenizer(Path(self.cli_args.model), True, self.rendering.template)
+        return self._thinking
 
 
 def _rendering(folder: Path, template: Any) -> Tokenizer | None:
@@ -140,7 +148,8 @@ class ServedGenerator(server.ResponseGenerator):
 
     def _rendered(self, tokenizer: Any, request: Any, args: Any) -> Any:
         """A template that takes no system's message gets it before the first user's, as rows are written for it."""
-        rendering = self.model_provider.rendering
+        thinking = bool((args.chat_template_kwargs or {}).get("enable_thinking"))
+        rendering = self.model_provider.rendering_for(thinking)
         if rendering is not None and (request.tools or any(turn["role"] == "tool" for turn in request.messages)):
             ids = rendering.encode(_prompt(rendering, request.messages, request.tools or []))
             return [*ids], [[*ids]], ["assistant"], "normal", None
