@@ -132,6 +132,11 @@ REPLACED: dict[str, tuple[str, str, str]] = {
         "serve.py",
         "ServedGenerator._tokenize gives the same five",
     ),
+    "mlx_lm.server.ResponseGenerator._make_state_machine": (
+        "659a2f7b08e3",
+        "serve.py",
+        "ServedGenerator gives it WithoutCalls: what it reads of a tokenizer is there, without calls",
+    ),
     "mlx_lm.server.ResponseGenerator._serve_single": (
         "90f0dd097553",
         "serve.py",
