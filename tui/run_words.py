@@ -10,6 +10,7 @@ from gemmalocal.jobs.history import JobState
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
 from tui.theme import state as look_of
+from tui.trial_lines import trial_figures
 from tui.widgets.marks import bar, change
 
 PANEL = 26  # cells of the numbers' panel
@@ -99,6 +100,7 @@ def numbers(state: JobState, memory: int) -> Content:
         rows += [(f"{side} gained", f"{judged[side]:+.1f} nats") for side in ("chosen", "rejected") if side in judged]
         rows += [("as its teacher", f"{judged['agreement']:.0%}")] if "agreement" in judged else []
         rows += [("KL to teacher", f"{judged['kl']:.3f} nats")] if "kl" in judged else []
+    rows += trial_figures(state) if not state.steps else []
     if state.steps:
         last = state.steps[-1]
         rows += [

@@ -133,6 +133,8 @@ def _copy(state: JobState) -> JobState:
         steps=list(state.steps),
         evaluations=list(state.evaluations),
         samples=list(state.samples),
+        trials=list(state.trials),
+        tried=list(state.tried),
         skipped=list(state.skipped),
         rollbacks=list(state.rollbacks),
         notices=list(state.notices),

@@ -36,6 +36,8 @@ from gemmalocal.jobs.events import (
     Stage,
     Started,
     Step,
+    Trial,
+    Tried,
     Voices,
     Voted,
     encode,
@@ -75,6 +77,8 @@ GROUPS = [
             Rollback(
                 60, 50, 0.5, "3 bad steps in a row; at the last its loss of 9.1 is far above the 3.9 before training"
             ),
+            Trial(0, 1, "learning_rate 0.0004", 5, 40, 3.1),
+            Tried(0, 1, "learning_rate 0.0004", 40, 2.61),
             Evaluated(25, 2.56, 10_240),
             Saved(25, "/home/me/gemmalocal/runs/quotes-1/checkpoints/000025", True),
             Sample(25, "during", "Quote: Imagination is more", " important than money.\nAuthor: Thomas Edison", True),
@@ -115,6 +119,8 @@ WORDS = {  # fields that are words for people, or that each job fills in its own
     "notice": ("text",),
     "skipped": ("why",),
     "rollback": ("why",),
+    "trial": ("words",),
+    "tried": ("words",),
     "declined": ("why",),
     "read": ("refused", "warnings"),
     "counted": ("rejected",),

@@ -22,6 +22,7 @@ from gemmalocal.recipe.schema import (
     SampleSpec,
     TrainSpec,
 )
+from gemmalocal.recipe.search import SearchSpec
 from gemmalocal.recipe.teacher import TeacherSpec
 
 Tree = dict[str, Any]
@@ -116,6 +117,13 @@ RECIPE = [
         "How `gemmalocal report` judges the answers to held-out rows: [did it help?](guide.md#did-it-help)",
         DATA + "data: {path: sums.jsonl}\nreport:\n  metric: number\n",
     ),
+    Part(
+        "search",
+        SearchSpec,
+        "What is tried on short runs first: [forty minutes](guide.md#forty-minutes). `gemmalocal tune` sets it.",
+        "model: gemma-3-270m-demo\ndata: {path: rows.jsonl}\ntrain: {minutes: 40}\n"
+        "search:\n  trials: 4\n  over: ['train.learning_rate=1e-4,4e-4', 'lora.rank=8,32']\n",
+    ),
 ]
 PREPARATION = [
     Part(
@@ -135,6 +143,7 @@ SMALL = "model: m\ndata: {path: rows.jsonl}\n"
 REFUSED: list[tuple[type[BaseModel], str]] = [  # what does not go together, with what is said
     (Recipe, SMALL + "train: {}"),
     (Recipe, SMALL + "train: {steps: 10, epochs: 1}"),
+    (Recipe, SMALL + "train: {steps: 10}\nsearch: {trials: 2, over: ['data.path=a,b']}"),
     (Recipe, SMALL + "train: {steps: 10, batch_size: 512, accumulation: 512}"),
     (Recipe, SMALL + "train: {steps: 10}\nmethod: full\nlora: {rank: 4}"),
     (Recipe, SMALL + "train: {steps: 10}\nmethod: full\nquantize: 4bit"),

@@ -151,6 +151,12 @@ class Trainer(InferenceModel, Protocol):
         Raises `ModelError` for one of other projections than are trained.
         """
 
+    def renew(self, recipe: Recipe) -> bool:
+        """Begin anew over the same weights, as if just opened by `recipe`, which trains the same model.
+
+        False, and nothing is changed, where its adapter lies at other places: then another trainer must be opened.
+        """
+
     def full_logits_loss(self, parts: Sequence[MicroBatch]) -> float:
         """The mean loss (nats a token) of a batch with a fresh adapter, by whole logits: the truth for `bench`."""
 

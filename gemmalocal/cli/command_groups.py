@@ -12,6 +12,7 @@ import click
 GROUPS: dict[str, dict[str, tuple[str, str]]] = {  # by group and name: the module, and a sentence
     "Train": {
         "train": ("training", "Train a model by a recipe."),
+        "tune": ("tune", "Try settings on short runs, and train by the best."),
         "resume": ("training", "Go on with a run, or a dataset, that ended too soon."),
         "stop": ("runs", "Ask a run to finish its step, save, and end."),
     },

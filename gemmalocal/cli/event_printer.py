@@ -22,6 +22,8 @@ from gemmalocal.jobs.events import (
     Stage,
     Started,
     Step,
+    Trial,
+    Tried,
 )
 from gemmalocal.jobs.terminal_text import on_line, visible
 from gemmalocal.planning import throughput
@@ -47,7 +49,10 @@ class EventPrinter:
                 self._line(event_words.sentence(event), dim=True)
             case Progress():
                 self._progress(event)
-            case Notice() | Skipped() | Rollback():
+            case Trial() if self._live:
+                where = f"{event.words}: step {event.step}/{event.steps}"
+                self._show(f"  {bar(event.step, event.steps)} {where}  loss {event.loss:.3f}")
+            case Notice() | Skipped() | Rollback() | Tried():
                 self._line(event_words.sentence(event))
             case Step():
                 self._step(event)

@@ -25,6 +25,7 @@ from gemmalocal.recipe.schema import DataSource, DataSpec
 from gemmalocal.records import Record, Rejected, RowKind
 
 Mask = NDArray[np.bool_]
+SET_ASIDE = 0.1  # of the rows, for a search, where none are held out by their hashes
 OFF = 0.2  # of the rows that are to be held out: how many more or fewer there may be
 
 
@@ -187,6 +188,13 @@ class Records:
             return np.arange(len(used)) < self._brought
         side = np.zeros(len(used), np.bool_)
         side[used] = held_out_mask(np.array(self.keys, np.uint64)[used], self._spec.split)
+        return side
+
+    def set_aside(self, held_out: Mask, used: Mask) -> Mask:
+        """Which records a search measures with, (records,) bool: about as many as are held out, by the next hashes."""
+        side, left = np.zeros(len(used), np.bool_), used & ~held_out
+        share = self._spec.split or SET_ASIDE
+        side[left] = held_out_mask(np.array(self.keys, np.uint64)[left], min(0.5, share / (1 - share)))
         return side
 
     def times(self) -> NDArray[np.int64]:

@@ -124,9 +124,7 @@ class Examples(Sequence[Example]):
 
     def spaced(self, count: int) -> Examples:
         """At most so many of them (or pairs), evenly spaced, so that a file's every part is there."""
-        if self.groups <= count:
-            return self
-        return self._groups_at(np.arange(count) * self.groups // count)
+        return self if self.groups <= count else self._groups_at(np.arange(count) * self.groups // count)
 
     def drawn(self, count: int, seed: int) -> Examples:
         """At most so many of them (or pairs), drawn by a seed, in their order; the others are not read."""
@@ -148,7 +146,11 @@ class Examples(Sequence[Example]):
         return self._at((numbers[:, None] * self.group + np.arange(self.group)).ravel())
 
     def _at(self, places: NDArray[np.int64]) -> Examples:
-        return Examples(self._folder, self._stored, self._chosen[places])
+        return self.stored_at(self._chosen[places])
+
+    def stored_at(self, rows: NDArray[np.int64]) -> Examples:
+        """The examples of these rows, (examples,) int64, of the same store."""
+        return Examples(self._folder, self._stored, rows)
 
     def sources(self, count: int) -> list[str]:
         """Where the first `count` examples came from."""

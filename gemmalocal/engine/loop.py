@@ -72,7 +72,7 @@ def train(
         yield from _begin(run, trainer, state, span)
     while not (is_last or outcome):
         yield from _next(run, trainer, state)
-        event, problem = _step(run, trainer, state, span)
+        event, problem = step(run, trainer, state, span)
         yield event
         state.bad = state.bad + 1 if problem else 0
         if state.bad == divergence.PATIENCE:
@@ -117,7 +117,7 @@ def _is_stalled(spec: TrainSpec, state: TrainState) -> bool:
 def _begin(run: TrainingRun, trainer: Trainer, state: TrainState, span: Span) -> Iterator[Event]:
     """Look at the untrained model, and keep its adapter: there is always a checkpoint to go back to."""
     with span.spend("evaluation"):
-        state.start, tokens, figures, _ = _measured(run, trainer)
+        state.start, tokens, figures, _ = measured(run, trainer)
     if not math.isfinite(state.start):
         raise TrainingDiverged(
             f"The model's loss is {state.start} before any training.",
@@ -132,19 +132,19 @@ def _begin(run: TrainingRun, trainer: Trainer, state: TrainState, span: Span) ->
             checkpoints.publish(run.folder, trainer, state, run.spec.keep)
 
 
-def _step(run: TrainingRun, trainer: Trainer, state: TrainState, span: Span) -> tuple[Step | Skipped, str]:
+def step(run: TrainingRun, trainer: Trainer, state: TrainState, span: Span) -> tuple[Step | Skipped, str]:
     """One optimizer step, and what is wrong with it."""
-    start, step = time.perf_counter(), state.step
-    rate = span.learning_rate(step) * state.factor
+    start, number = time.perf_counter(), state.step
+    rate = span.learning_rate(number) * state.factor
     with span.spend("step"):
-        count, figures = _accumulate(run, trainer, step)
+        count, figures = _accumulate(run, trainer, number)
         update = trainer.apply(rate, count)
     reason = divergence.trouble(update, state.start)
     if not update.finite:
-        return Skipped(step, reason), reason
+        return Skipped(number, reason), reason
     seconds = round(time.perf_counter() - start, 4)
-    memory, steps = trainer.memory(), span.steps(step)
-    step_event = Step(step, steps, update.loss, update.tokens, rate, update.grad_norm, seconds, *memory)
+    memory, steps = trainer.memory(), span.steps(number)
+    step_event = Step(number, steps, update.loss, update.tokens, rate, update.grad_norm, seconds, *memory)
     return replace(step_event, preference=figures, left=span.left()), reason
 
 
@@ -167,7 +167,7 @@ def _evaluate(run: TrainingRun, trainer: Trainer, state: TrainState, span: Span)
     if not run.held_out:
         return
     with span.spend("evaluation"):
-        loss, tokens, figures, warnings = _measured(run, trainer)
+        loss, tokens, figures, warnings = measured(run, trainer)
     if not math.isfinite(loss):
         yield Notice(f"the held-out loss at step {state.step} is {loss}")
     else:
@@ -179,7 +179,7 @@ def _evaluate(run: TrainingRun, trainer: Trainer, state: TrainState, span: Span)
         state.unimproved += 1
 
 
-def _measured(run: TrainingRun, trainer: Trainer) -> tuple[float, int, Figures | None, list[str]]:
+def measured(run: TrainingRun, trainer: Trainer) -> tuple[float, int, Figures | None, list[str]]:
     """Of the held-out rows (if there are none, of the first ones to train on): mean loss, tokens, what was judged.
 
     And what looks wrong in that.

@@ -17,9 +17,15 @@ from gemmalocal.planning.throughput import duration
 from gemmalocal.recipe.schema import SampleSpec, TrainSpec
 
 Clock = Callable[[], float]  # seconds since anything
-Cost = Literal["step", "evaluation", "save", "answer"]  # what takes time, each once
-COSTS: tuple[Cost, ...] = ("step", "evaluation", "save", "answer")
-LATELY = {"step": 8, "evaluation": 3, "save": 3, "answer": 8}  # how many of each tell what the next one takes
+Cost = Literal["step", "evaluation", "save", "answer", "calls"]  # what takes time, each once; calls: all of them
+COSTS: tuple[Cost, ...] = ("step", "evaluation", "save", "answer", "calls")
+LATELY = {
+    "step": 8,
+    "evaluation": 3,
+    "save": 3,
+    "answer": 8,
+    "calls": 3,
+}  # how many of each tell what the next one takes
 SETTLED = 3  # steps from which their pace is known: the first one also compiles
 
 
@@ -97,10 +103,15 @@ class Counted:
         return f"{step} of {counted(self._steps, 'step')}"
 
 
+def box(train: TrainSpec, samples: SampleSpec, group: Group = ALONE) -> Timed | None:
+    """The time that a recipe gives, which begins now; None where it counts steps."""
+    return None if train.minutes is None else Timed(train, train.minutes, samples, group=group)
+
+
 class Timed:
     """A run in a box of time, in which the last evaluation, save and answers end too.
 
-    What they will take is known by what they took, as often as the steps have become slower since. The rate falls by
+    What they will take is known by what they took, and by how much slower steps have become since. The rate falls by
     the share of the time that is left for steps. Rank 0's clock counts.
     """
 
@@ -108,7 +119,7 @@ class Timed:
         self, train: TrainSpec, minutes: float, samples: SampleSpec, clock: Clock = time.monotonic, group: Group = ALONE
     ) -> None:
         self._train, self._box, self._clock, self._group = train, 60 * minutes, clock, group
-        self._prompts, self._during = len(samples.prompts), bool(samples.prompts and samples.during)
+        self._prompts, self._during = len(samples.prompts), samples.during
         self._begun, self._past = clock(), 0.0  # of this attempt, and seconds of those before
         self._first: float | None = None  # seconds that were spent when the first step began
         self._steps = 0  # of this attempt
@@ -122,6 +133,15 @@ class Timed:
         for what in COSTS:
             if what in record:
                 self._taken[what].append((record[what], record.get("step")))
+
+    def train_by(self, train: TrainSpec) -> None:
+        """Let the rates be those of another schedule from now on, such as that of a search's winner."""
+        self._train = train
+
+    @property
+    def share(self) -> float:
+        """How much of the box is spent."""
+        return self._spent / self._box
 
     @property
     def _spent(self) -> float:
@@ -144,17 +164,19 @@ class Timed:
     @property
     def _evaluation(self) -> float:
         """Seconds of one on the way."""
-        return self._cost("evaluation") + self._cost("answer") * self._during
+        asked = self._cost("answer") * bool(self._prompts) + self._cost("calls")
+        return self._cost("evaluation") + asked * self._during
 
     @property
     def _end(self) -> float:
         """Seconds that are kept for what comes after the last step: the adapter is saved and then delivered."""
-        return self._evaluation + 2 * self._cost("save") + self._cost("answer") * self._prompts
+        return self._evaluation + 2 * self._cost("save") + self._cost("answer") * self._prompts + self._cost("calls")
 
     def _cost(self, what: Cost) -> float:
-        """Seconds that one more takes: the most of the last ones, as much slower as steps have become since."""
+        """Seconds that one more takes: as the last ones, as much slower as steps have become since."""
         pace = self._pace
-        return max((seconds * max(1.0, pace / (then or pace)) for seconds, then in self._taken[what]), default=0.0)
+        costs = [seconds * max(1.0, pace / (then or pace)) for seconds, then in self._taken[what]]
+        return median(costs) if costs else 0.0
 
     @property
     def _pace(self) -> float:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from gemmalocal.jobs.events import Event, Notice, Rollback, Skipped, Stage
+from gemmalocal.jobs.events import Event, Notice, Rollback, Skipped, Stage, Tried
+from gemmalocal.jobs.plurals import counted
 
 
 def sentence(event: Event) -> str:
-    """Of a stage, a notice, a step that was skipped or taken back; empty for others, which are drawn by figures."""
+    """Of a stage, a notice, a step that was skipped or taken back, a trial; empty for others, drawn by figures."""
     match event:
         case Stage():
             return f"{event.name} ..."
         case Notice():
             return event.text
+        case Tried():
+            loss = "it diverged" if event.loss is None else f"loss {event.loss:.4f} on the rows to choose by"
+            return f"tried {event.words}, {counted(event.steps, 'step')}: {loss}"
         case Skipped():
             return f"step {event.step} was skipped: {event.why}"
         case Rollback():

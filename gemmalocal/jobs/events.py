@@ -111,6 +111,29 @@ class Rollback(Event):
 
 
 @dataclass(frozen=True)
+class Trial(Event):
+    """A step of a trial of a search, which tries `words`; the other fields are those of `Step`. Rungs count from 0."""
+
+    rung: int
+    trial: int
+    words: str
+    step: int
+    steps: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class Tried(Event):
+    """A trial has ended after so many `steps`: its loss on the rows that are set aside, or None if it diverged."""
+
+    rung: int
+    trial: int
+    words: str
+    steps: int
+    loss: float | None
+
+
+@dataclass(frozen=True)
 class Evaluated(Event):
     """Held-out loss, the mean over `tokens` supervised tokens, after `step` steps; `preference` as in `Step`."""
 
@@ -304,6 +327,8 @@ KINDS: dict[str, type[Event]] = {
         Step,
         Skipped,
         Rollback,
+        Trial,
+        Tried,
         Evaluated,
         Saved,
         Sample,

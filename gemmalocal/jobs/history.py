@@ -25,6 +25,8 @@ from gemmalocal.jobs.events import (
     Stage,
     Started,
     Step,
+    Trial,
+    Tried,
     decode,
 )
 from gemmalocal.jobs.processes import Job
@@ -41,6 +43,8 @@ class JobState:
     steps: list[Step] = field(default_factory=list)
     evaluations: list[Evaluated] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)  # steps of a search's, one trial after the other
+    tried: list[Tried] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)  # as they happened: never taken back, like the roll-backs
     rollbacks: list[Rollback] = field(default_factory=list)
     saved: Saved | None = None
@@ -75,6 +79,8 @@ def fold(state: JobState, event: Event) -> JobState:
         case Started():
             state.kind, state.attempt, state.last_word = event.kind, event.attempt, None
             _take_back(state, event.step if event.step else -1)  # a run from step 0 looks at the untrained model again
+            ended = {(trial.rung, trial.trial) for trial in state.tried}
+            state.trials = [trial for trial in state.trials if (trial.rung, trial.trial) in ended]
         case Stage():
             state.stage, state.progress = event.name, None
         case Progress():
@@ -95,6 +101,10 @@ def fold(state: JobState, event: Event) -> JobState:
             state.evaluations.append(event)
         case Sample():
             state.samples.append(event)
+        case Trial():
+            state.trials.append(event)
+        case Tried():
+            state.tried.append(event)
         case Saved():
             state.saved = event
         case Finished() | Failed():

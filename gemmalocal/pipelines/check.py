@@ -9,14 +9,16 @@ from typing import Any
 
 from gemmalocal.backends import open_backend
 from gemmalocal.data.judged_rounds import judged_together
+from gemmalocal.engine import halving
 from gemmalocal.jobs.events import Event, Finished, Report
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import teaching
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.loading import Prepared
 from gemmalocal.pipelines.shared.survey import page, survey
 from gemmalocal.planning import model_sizes, throughput
-from gemmalocal.recipe import rates
+from gemmalocal.recipe import rates, search
 from gemmalocal.recipe.schedule_remarks import schedule_remarks
 from gemmalocal.recipe.schema import Recipe
 
@@ -44,6 +46,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         estimates["scoring"] = yield from teaching.expected(recipe, prepared)
     report["notes"] += schedule_remarks(recipe.train, prepared.train.groups, prepared.held_out.groups)
     weights = model_sizes.weights_of(prepared.folder)
+    report["notes"] += _searched(recipe, prepared, weights, steps)
     estimates["learning_rate"] = rates.resolved(recipe, weights).train.learning_rate
     report["notes"] += filter(None, [rates.sentence(recipe, weights), backend.device_remark()])
     yield Report({**report, **estimates})
@@ -91,6 +94,19 @@ def duration(recipe: Recipe, prepared: Prepared) -> dict[str, Any]:
     evaluations = 1 + -(-count // train.evaluate_every)
     seconds = pace.estimate(count, tokens, evaluations, looked_at.supervised)
     return {"seconds": round(seconds, 1), "why": f"by the pace of {pace.run}"}
+
+
+def _searched(recipe: Recipe, prepared: Prepared, weights: float | None, steps: int | None) -> list[str]:
+    """What is tried before the run, for how long, and by which rows."""
+    if not recipe.search.on:
+        return []
+    tried = search.candidates(recipe, weights)
+    aside = 0 if prepared.tune is None else prepared.tune.groups
+    notes = [f"tried first: {'; '.join(map(search.words, tried))}", f"{counted(aside, 'row')} set aside to choose by"]
+    if steps is not None and not recipe.search.learning_curve:
+        rungs = halving.rungs(len(tried), max(len(tried), int(recipe.search.share * steps)))
+        notes.append("trials: " + ", then ".join(f"{rung.trials} for {counted(rung.steps, 'step')}" for rung in rungs))
+    return notes
 
 
 def _untrained(anything: bool) -> str:

@@ -13,12 +13,12 @@ from gemmalocal.backends.process_group import Group, wait
 from gemmalocal.backends.protocol import Backend, Trainer
 from gemmalocal.data.judged_rounds import judged_together
 from gemmalocal.data.taught_store import TaughtStore
-from gemmalocal.data.token_store import lengths
-from gemmalocal.engine import checkpoints, loop
+from gemmalocal.data.token_store import Examples, lengths
+from gemmalocal.engine import checkpoints, loop, span
 from gemmalocal.engine.checkpoints import TrainState
 from gemmalocal.engine.pause import PauseControl
 from gemmalocal.engine.schedule import learning_rate
-from gemmalocal.engine.span import Counted, Span, Timed
+from gemmalocal.engine.span import Counted, Span
 from gemmalocal.errors import GemmalocalError, OutOfMemory, RecipeError, TrainingDiverged
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Sample, Stage, Step
@@ -30,8 +30,9 @@ from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.held_out_calls import held_out_calls
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
 from gemmalocal.pipelines.shared.on_policy import OnPolicy
+from gemmalocal.pipelines.shared.searching import Bench, search_first
 from gemmalocal.planning import macos, model_sizes, throughput
-from gemmalocal.recipe import rates
+from gemmalocal.recipe import rates, search
 from gemmalocal.recipe.schedule_remarks import schedule_remarks
 from gemmalocal.recipe.schema import Recipe, TrainSpec
 from gemmalocal.records import Message
@@ -61,38 +62,78 @@ def _run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[
         wait(group)  # the others are in `led`
         yield from map(Notice, trackings.start_beside(directory, recipe.track))
     weights = model_sizes.weights_of(prepared.folder)
-    yield from map(Notice, filter(None, [rates.sentence(recipe, weights)]))
-    recipe = rates.resolved(recipe, weights, before.get("learning_rate"))
+    as_written, recipe = recipe, rates.resolved(recipe, weights, before.get("learning_rate"))
     work = _planned(prepared, recipe.train, directory / "checkpoints")
     store = yield from teaching.taught(recipe, prepared, work, directory, group, commands)
-    timed = Timed(recipe.train, recipe.train.minutes, recipe.samples, group=group) if recipe.train.minutes else None
+    timed = span.box(recipe.train, recipe.samples, group)  # from now on
     yield Stage("loading the weights")
     together = judged_together(prepared.train, backend.shapes())
-    own_budget = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend, before, together)
-    decided = distributed.agreed_budget(group, own_budget)
-    recipe = decided.recipe
+    sized = search.widest(as_written, weights)
+    own_budget = budget(sized, prepared.folder, load_of(prepared.train, sized), backend, before, together)
+    decided = distributed.agreed_budget(group, own_budget).of(recipe)
     yield Report({"plan": decided.plan | {"learning_rate": recipe.train.learning_rate}})
-    yield from map(Notice, _told(decided, backend, group, prepared.folder))
-    trainer = backend.trainer(prepared.folder, recipe, group)
-    trainer.shapes = decided.shapes
-    yield from map(Notice, _remarks(prepared, work))
+    yield from map(Notice, _told(rates.sentence(as_written, weights), decided, backend, group, prepared.folder))
+
+    def opened(recipe: Recipe) -> Trainer:
+        trainer = backend.trainer(prepared.folder, recipe, group)
+        trainer.shapes = decided.shapes
+        return trainer
+
+    wished = distributed.StopWish(list if group.rank else commands)
+    bench = Bench(
+        as_written, replace(work, spec=decided.recipe.train), opened(decided.recipe), opened,
+        distributed.brake(wished, group), directory, timed, weights, prepared.folder,
+    )  # fmt: skip
     if past.saved and not checkpoints.existing(work.folder):
         yield Notice("none of the run's checkpoints is left: training begins again")
-    if recipe.start_from is not None and not checkpoints.existing(work.folder):
-        yield Notice(start_from.load_adapter(trainer, recipe, prepared.folder))
-    work = yield from _guided(recipe, prepared, work, store, trainer, directory, commands)
-    standing = loop.resume(work, trainer)
-    if timed:
-        timed.go_on(standing.time)
-    span: Span = timed or Counted(work.spec, work.steps or 0)
-    yield from _changed_length(work, standing, past.steps[-1] if past.steps else None)
-    wished = distributed.StopWish(list if group.rank else commands)
-    brake = distributed.brake(wished, group)
+    yield from map(Notice, _remarks(prepared, work))
+    if (chosen := (yield from _begun(bench, decided, prepared, store, commands))) is None:
+        return
+    standing = loop.resume(bench.work, bench.trainer)
+    yield from _changed_length(bench.work, standing, past.steps[-1] if past.steps else None)
+    length = _span(bench, standing)
     with macos.awake():
         if group.rank:
-            yield from loop.train(work, trainer, standing, brake, lambda step: iter(()), span)
+            yield from loop.train(bench.work, bench.trainer, standing, bench.pause, lambda step: iter(()), length)
         else:
-            yield from _lead(decided, prepared, work, trainer, standing, span, brake, wished, directory)
+            yield from _lead(decided.of(chosen), prepared, bench, standing, length, wished)
+
+
+def _begun(
+    bench: Bench, decided: Budget, prepared: Prepared, store: TaughtStore | None, commands: Commands
+) -> Generator[Event, None, Recipe | None]:
+    """What is done before the first step: the adapter to start from, what guides it, the search.
+
+    The recipe to train by; None where it was stopped before.
+    """
+    recipe, resumed = decided.recipe, bool(checkpoints.existing(bench.work.folder))
+    if recipe.start_from is not None and not resumed:
+        yield Notice(start_from.load_adapter(bench.trainer, recipe, prepared.folder))
+    bench.work = yield from _guided(recipe, prepared, bench.work, store, bench.trainer, bench.directory, commands)
+    if not recipe.search.on or resumed:
+        return recipe
+    if bench.trainer.group.size > 1:
+        raise RecipeError("A search is made by one process.", "Start it without a launcher, or leave search out.")
+    if recipe.teacher.rounds:
+        raise RecipeError("A search needs rows that stay as they are.", "Set teacher.rounds to 0, or leave search out.")
+    record, decision = yield from search_first(bench)
+    if decision.outcome:
+        tried = f"{counted(len(record.results), 'trial')} of the search done"
+        yield Finished(decision.outcome, f"{tried}{decision.reason and f'; {decision.reason}'}")
+        return None
+    chosen = yield from bench.settle(record)
+    yield Report({"plan": decided.plan | {"learning_rate": chosen.train.learning_rate}})
+    return chosen
+
+
+def _span(bench: Bench, standing: TrainState) -> Span:
+    """How long the run is, of which an attempt before may have spent some."""
+    if bench.box is None:
+        return Counted(bench.work.spec, bench.work.steps or 0)
+    if standing.time:
+        bench.box.go_on(standing.time)
+    bench.box.train_by(bench.work.spec)
+    return bench.box
 
 
 def _guided(
@@ -118,37 +159,38 @@ def _guided(
 def _lead(
     decided: Budget,
     prepared: Prepared,
-    work: loop.TrainingRun,
-    trainer: Trainer,
+    bench: Bench,
     standing: TrainState,
-    span: Span,
-    brake: PauseControl,
+    length: Span,
     wished: Callable[[], bool],
-    directory: Path,
 ) -> Iterator[Event]:
     """Train, answer the prompts on the way, and deliver the result; once a stop is wished, no prompt is answered."""
-    recipe = decided.recipe
+    recipe, directory, work, trainer = decided.recipe, bench.directory, bench.work, bench.trainer
 
     def answers(step: int, when: str, prompts: list[str]) -> Iterator[Event]:
         for prompt in prompts:
-            with span.spend("answer"):
+            with length.spend("answer"):
                 reply = answer(trainer, prepared, prompt, recipe.samples.max_tokens, wished)
             if reply is None:
                 return
             yield Sample(step, when, prompt, *reply)
 
+    def calls(when: str) -> Iterator[Event]:
+        with length.spend("calls"):
+            yield from held_out_calls(trainer, prepared, recipe.samples.calls, when, wished)
+
     def during(step: int) -> Iterator[Event]:
         yield from answers(step, "during", recipe.samples.prompts[:1] if recipe.samples.during else [])
         if recipe.samples.during:
-            yield from held_out_calls(trainer, prepared, recipe.samples.calls, f"at step {step}", wished)
+            yield from calls(f"at step {step}")
 
     if standing.step == 0:
         yield Stage("answering the prompts before training")
         yield from answers(0, "before", recipe.samples.prompts)
-        yield from held_out_calls(trainer, prepared, recipe.samples.calls, "before training", wished)
+        yield from calls("before training")
     yield Stage("training")
     ending = yield from _delivered(
-        steps_within(decided, work, trainer, standing, brake, during, span),
+        steps_within(decided, work, trainer, standing, bench.pause, during, length),
         work.folder,
         lambda checkpoint: deliver(recipe, checkpoint, prepared.folder, directory),
     )
@@ -158,7 +200,7 @@ def _lead(
         yield Stage("answering the prompts after training")
         trainer.restore(chosen)
         yield from answers(int(chosen.name), "after", recipe.samples.prompts)
-        yield from held_out_calls(trainer, prepared, recipe.samples.calls, "after training", wished)
+        yield from calls("after training")
     if ending.outcome in ("done", "early") and recipe.train.report:
         yield _begin_report(directory)
     yield ending
@@ -180,7 +222,7 @@ def steps_within(
     standing: TrainState,
     brake: PauseControl,
     sample: Callable[[int], Iterator[Event]],
-    span: Span | None = None,
+    length: Span | None = None,
 ) -> Iterator[Event]:
     """The loop; where memory runs out and `micro_batch` is auto, again from the last checkpoint, with halved ones.
 
@@ -190,7 +232,7 @@ def steps_within(
     remedy = f"Set data.max_length to {max(8, min(decided.longest_row, longest // 2))} (now up to {longest})"
     try:
         try:
-            yield from loop.train(work, trainer, standing, brake, sample, span)
+            yield from loop.train(work, trainer, standing, brake, sample, length)
             return
         except OutOfMemory as error:
             rows = work.spec.micro_batch
@@ -203,7 +245,7 @@ def steps_within(
         trainer.shapes = decided.shapes
         yield Report({"plan": decided.plan})
         yield from map(Notice, checkpoints.settle(work.folder)[1])
-        yield from loop.train(work, trainer, loop.resume(work, trainer), brake, sample, span)
+        yield from loop.train(work, trainer, loop.resume(work, trainer), brake, sample, length)
     except OutOfMemory as error:
         error.hint = f"{remedy}. {error.hint}"
         raise
@@ -260,15 +302,28 @@ def _changed_time(train: TrainSpec, standing: TrainState) -> Iterator[Notice]:
     )
 
 
+def _measured(prepared: Prepared) -> Examples:
+    return prepared.held_out if prepared.tune is None else prepared.tune
+
+
 def _planned(prepared: Prepared, train: TrainSpec, folder: Path) -> loop.TrainingRun:
-    """The run over the rows that were prepared; of those held out, as many as are to be measured."""
-    held_out = prepared.held_out.spaced(train.evaluation_rows)
+    """The run over the rows that were prepared; of those held out, as many as are to be measured.
+
+    A run with a search is measured by what was set aside: no report may have chosen its checkpoint.
+    """
+    if prepared.searches and prepared.tune is None:
+        raise RecipeError(
+            "There are too few rows to set some aside for a search.", "Add rows, or set search.trials to 0."
+        )
+    held_out = _measured(prepared).spaced(train.evaluation_rows)
     return loop.TrainingRun(prepared.train, held_out, train, train.steps_over(prepared.train.groups), folder)
 
 
 def _remarks(prepared: Prepared, run: loop.TrainingRun) -> Iterator[str]:
     """What to know of the rows that are measured, and of the run's length."""
-    rows, all_rows = len(run.held_out), len(prepared.held_out)
+    rows, all_rows = len(run.held_out), len(_measured(prepared))
+    if prepared.tune is not None:
+        yield f"{counted(prepared.tune.groups, 'row')} set aside to choose by: the run is measured with these"
     if not rows:
         yield "no rows are held out: nothing will tell whether the model learns or memorizes"
     elif rows < all_rows:
@@ -276,8 +331,10 @@ def _remarks(prepared: Prepared, run: loop.TrainingRun) -> Iterator[str]:
     yield from schedule_remarks(run.spec, prepared.train.groups, prepared.held_out.groups)
 
 
-def _told(decided: Budget, backend: Backend, group: Group, folder: Path) -> Iterator[str]:
-    """What to know before the weights of the model in `folder` are loaded."""
+def _told(rate: str, decided: Budget, backend: Backend, group: Group, folder: Path) -> Iterator[str]:
+    """What to know before the weights of the model in `folder` are loaded; `rate` is what auto means."""
+    if rate:
+        yield rate
     yield decided.sentence()
     if remark := backend.device_remark():
         yield remark

@@ -20,6 +20,7 @@ from pydantic import (
 
 from gemmalocal.recipe import objective, teacher
 from gemmalocal.recipe.objective import ObjectiveSpec
+from gemmalocal.recipe.search import SearchSpec
 from gemmalocal.recipe.section import RecipeSection
 from gemmalocal.recipe.teacher import TeacherSpec
 
@@ -268,10 +269,7 @@ class TrainSpec(RecipeSection):
         return max(1, round(self.epochs * rows)) if self.epochs is not None else None
 
     def steps_over(self, rows: int) -> int | None:
-        """Optimizer steps of a run over so many training rows: `steps`, or as many as `epochs` take.
-
-        None where `minutes` decide.
-        """
+        """Optimizer steps over so many training rows: `steps`, or what `epochs` take; None where `minutes` decide."""
         if self.steps is not None or self.minutes is not None:
             return self.steps
         return math.ceil((self.rows_over(rows) or 1) / self.rows_per_step)
@@ -360,6 +358,7 @@ class Recipe(RecipeSection):
         default_factory=list,
         description="Trackers that are told of the run as it goes on, each by a process of its own.",
     )
+    search: SearchSpec = Field(default_factory=SearchSpec)
 
     @property
     def bits(self) -> int | None:

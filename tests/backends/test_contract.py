@@ -116,6 +116,31 @@ def test_a_restored_trainer_goes_on_bit_for_bit_with_dropout(make: Make, tmp_pat
     assert losses(again, 3) == losses(made, 3)
 
 
+CHANGES = ["lora.rank=2", "lora.alpha=4", "train.seed=7", "train.weight_decay=0.1"]
+
+
+def test_a_renewed_trainer_is_like_one_just_opened(make: Make, tiny: Path, recipe_path: Path, tmp_path: Path) -> None:
+    recipe = recipe_file.load(str(recipe_path), CHANGES)
+    fresh, renewed = make(*CHANGES), make()
+    losses(renewed, 2)
+    feed(renewed)  # forgotten
+    assert renewed.renew(recipe)
+    assert losses(renewed, 3) == losses(fresh, 3)
+    for name, made in (("fresh", fresh), ("renewed", renewed)):
+        (tmp_path / name).mkdir()
+        made.save(tmp_path / name)
+    for file in (tmp_path / "fresh").iterdir():
+        assert (tmp_path / "renewed" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_another_place_wants_another_trainer(make: Make, recipe_path: Path) -> None:
+    made = make()
+    if isinstance(made, Toy):
+        return
+    for change in ("lora.layers=1", "lora.target_modules=[q_proj]", "lora.dropout=0", "method=dora"):
+        assert not made.renew(recipe_file.load(str(recipe_path), [change]))
+
+
 def test_restoring_forgets_what_was_accumulated(make: Make, tmp_path: Path) -> None:
     made = make("lora.dropout=0")
     saved(made, tmp_path / "start")

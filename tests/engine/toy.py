@@ -18,7 +18,7 @@ from gemmalocal.backends.protocol import Memory, Objective, Sampling, TokenIds, 
 from gemmalocal.data.batches import BatchShape, MicroBatch
 from gemmalocal.data.examples import Example
 from gemmalocal.engine.loop import TrainingRun
-from gemmalocal.recipe.schema import TrainSpec
+from gemmalocal.recipe.schema import Recipe, TrainSpec
 from gemmalocal.weights.tensors import Floats
 
 LEAST = 1.0  # nats a token where the weight is 0
@@ -94,6 +94,10 @@ class Toy:
 
     def load(self, directory: Path) -> None:
         raise NotImplementedError("a toy has no adapter of PEFT's")
+
+    def renew(self, recipe: Recipe) -> bool:
+        self.weight, self.momentum, self.draws, self.seen, self.tokens = 2.0, 0.0, 0, [], 0
+        return True
 
     def logits(self, ids: Sequence[int]) -> Any:
         return np.array([self.weight])

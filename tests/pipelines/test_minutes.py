@@ -23,7 +23,8 @@ def test_a_run_of_a_time_ends_with_all_that_belongs_to_it(recipe_path: Path, wor
     assert (workspace / "runs" / "timed" / "adapter").is_dir()
     again = run("resume", "timed")
     assert "--set train.minutes=0.04" in again.stderr
+    assert run("train", str(recipe_path), "--set", "train.steps=3", "--name", "counted").returncode == 0
     report = json.loads(run("check", str(recipe_path), "--set", "train.minutes=40", "--json").stdout)
-    assert (report["steps"] > 12, report["about"]) == (True, "by the pace of timed")
+    assert (report["steps"] > 12, report["about"]) == (True, "by the pace of counted")
     assert report["time"]["seconds"] == 2400
     assert "about " in run("check", str(recipe_path), "--set", "train.minutes=40").stdout

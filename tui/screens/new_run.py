@@ -17,7 +17,8 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import paths, safe_read
 from gemmalocal.planning import expected, obstacles, preview, published, throughput
 from gemmalocal.recipe import recipe_file
-from gemmalocal.recipe.schema import Recipe, TrainSpec
+from gemmalocal.recipe.schema import Recipe
+from gemmalocal.recipe.search import TRIALS, SearchSpec
 from gemmalocal.workspace import rows
 from tui.background import run_in_background
 from tui.screens.dialog import Dialog
@@ -27,15 +28,11 @@ from tui.widgets.choice import Choice
 
 QUICK, GOOD, CAREFUL = PRESETS = ("quick look", "good", "careful")
 MEANS = {
-    QUICK: "A few steps, to see that it works and what it is like.",
+    QUICK: "Three minutes at most, to see that it works and what it is like.",
     GOOD: "As the recipe says.",
-    CAREFUL: "Twice as long, and the held-out rows are looked at twice as often.",
+    CAREFUL: "Four learning rates are tried first; the best trains twice as long.",
 }
-MINUTES, STEPS, SHORT = (
-    3,
-    30,
-    0.2,
-)  # of a quick look: steps where the recipe counts them, and epochs where it counts these
+MINUTES = 3  # of a quick look
 DEMO = "gemma-3-270m-demo"
 
 
@@ -123,20 +120,14 @@ def changes(recipe: Recipe | None, preset: str) -> dict[str, Any]:
         return {}
     train = recipe.train
     if preset == QUICK:
-        return {"train": _shorter(train)}
+        return {"train": {"steps": None, "epochs": None, "minutes": min(train.minutes or MINUTES, MINUTES)}}
     longer: dict[str, Any] = {"epochs": 2 * (train.epochs or 1)}
     if train.steps or train.minutes:
         longer = {"steps": 2 * train.steps} if train.steps else {"minutes": 2 * (train.minutes or 1)}
-    if isinstance(train.evaluate_every, int) and train.evaluate_every > 1:
-        return {"train": {**longer, "evaluate_every": train.evaluate_every // 2}}
-    return {"train": longer}
-
-
-def _shorter(train: TrainSpec) -> dict[str, Any]:
-    """How long a quick look takes."""
-    if train.minutes:
-        return {"minutes": min(train.minutes, MINUTES)}
-    return {"steps": min(train.steps, STEPS)} if train.steps else {"epochs": min(train.epochs or SHORT, SHORT)}
+    if train.evaluate_every > 1:
+        longer["evaluate_every"] = train.evaluate_every // 2
+    search = recipe.search if recipe.search.on else SearchSpec(trials=TRIALS)
+    return {"train": longer, "search": search.model_dump(exclude_defaults=True)}
 
 
 def look(card: Card) -> Card:

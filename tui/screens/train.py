@@ -27,6 +27,7 @@ from tui.screens.verdict import VerdictScreen
 from tui.series import RunCurves, Series, series_of
 from tui.style_sheets import sheets
 from tui.theme import framed, told
+from tui.trial_lines import trial_lines
 from tui.widgets.chart_grid import ZOOMS
 from tui.widgets.choice import Choice
 from tui.widgets.keys import Keys
@@ -70,6 +71,7 @@ class TrainScreen(OneRunScreen):
         self._curves: dict[Path, RunCurves] = {}
         self._runs: list[Run] = []
         self._others: list[Path] = []  # runs that are laid over
+        self._chart_lines: list[ChartLine] = []
 
     def compose(self) -> ComposeResult:
         """Title, what it does, chart and numbers, samples, keys."""
@@ -137,6 +139,10 @@ class TrainScreen(OneRunScreen):
         beside = [other for other in self._runs if other.folder in self._others]
         lines = [self._line(series, each) for each in (run, *beside)]
         steps = run.state.steps[-1].steps if run.state.steps else 1
+        if not run.state.steps and run.state.trials:  # a search comes first
+            lines = trial_lines(run.state) if series is self._all_series[0] else []
+            steps = max(trial.steps for trial in run.state.trials)
+        self._chart_lines = lines
         self.query_one(SeriesChart).show(lines, steps, series.form)
         self._draw_legend()
 
@@ -151,12 +157,10 @@ class TrainScreen(OneRunScreen):
         if chart.cursor is not None:
             self._tell("#legend", chart.reading(), layout=False)
             return
-        parts: list[Content | tuple[str, str] | str] = [
-            ("⠒ ", "$accent"),
-            self._folder.name if self._others else "mean",
-        ]
-        for style, folder in zip(OTHER_STYLES, self._others, strict=False):
-            parts += ["  ", ("⠒ ", style), folder.name]
+        first, *others = [line.name for line in self._chart_lines] or [self._folder.name]
+        parts: list[Content | tuple[str, str] | str] = [("⠒ ", "$accent"), first if others else "mean"]
+        for style, name in zip(OTHER_STYLES, others, strict=False):
+            parts += ["  ", ("⠒ ", style), name]
         if self._series.held_out is not None:
             parts += ["  ", (f"{HELD_OUT} ", "$warning"), "held-out"]
         parts.append((f"   {chart.zoom}{', log scale' * chart.logarithmic}", "$muted"))

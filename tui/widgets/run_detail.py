@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from textual.content import Content
 
 from gemmalocal.jobs import history
-from gemmalocal.jobs.events import Sample
+from gemmalocal.jobs.events import Sample, Tried
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
@@ -66,6 +66,8 @@ def _facts(run: Run, on_disk: int | None) -> Iterator[tuple[str, Content | str]]
     if last:
         left = f", {throughput.duration(throughput.seconds_left(now.steps))} left" if now.status == "live" else ""
         yield "steps", f"{last.step:,} of {last.in_all}{left}"
+    if now.tried:
+        yield "search", _search(now.tried)
     if now.best is not None:
         first = now.evaluations[0].loss
         yield "held-out", f"{first:.3f} to {now.best.loss:.3f} ({change(first, now.best.loss)}) at step {now.best.step}"
@@ -81,6 +83,13 @@ def _facts(run: Run, on_disk: int | None) -> Iterator[tuple[str, Content | str]]
         yield "tags", Content.styled(" ".join(f"#{tag}" for tag in run.labels.tags), "$secondary")
     if run.labels.note:
         yield "note", run.labels.note
+
+
+def _search(tried: Sequence[Tried]) -> str:
+    """How many trials ended, and what is best so far."""
+    last = max(trial.rung for trial in tried)
+    ended = [(trial.loss, trial.words) for trial in tried if trial.rung == last and trial.loss is not None]
+    return f"{counted(len(tried), 'trial')}{f', best {min(ended)[1]}' if ended else ''}"
 
 
 def _samples(run: Run) -> Iterator[Any]:

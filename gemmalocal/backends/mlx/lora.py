@@ -10,6 +10,7 @@ from typing import Any, cast
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
+from numpy.typing import NDArray
 
 from gemmalocal.backends import lora_init
 from gemmalocal.backends.mlx import compute_path, merged_linear
@@ -41,6 +42,7 @@ class LoraLinear(nn.Module):
         super().__init__()
         self.linear = linear
         self.lora_a = lora_a
+        self.paths: tuple[str, ...] = ()  # of the projections, in the model
         self.outputs = tuple(outputs) or (linear.weight.shape[0],)
         self.lora_b = mx.zeros((sum(self.outputs), len(lora_a) // len(self.outputs)))
         self.scale, self._dropout = scale, dropout
@@ -49,6 +51,13 @@ class LoraLinear(nn.Module):
         self._block_diagonal, self._adapted = _block_diagonal(self.outputs), _adapted(linear)
         self._input: mx.array | None = None  # of the projections under way
         self._pending: dict[int, mx.array] = {}  # their outputs that nobody has asked for yet
+
+    def renew(self, spec: LoraSpec, seed: int) -> None:
+        """Begin anew, of another rank and scale."""
+        columns = self.lora_a.shape[1]
+        self.lora_a = mx.array(_first_a(self.paths, [columns] * len(self.paths), spec.rank, seed))
+        self.lora_b = mx.zeros((sum(self.outputs), spec.rank))
+        self.scale, self._dropout = spec.alpha / spec.rank, spec.dropout
 
     def set_dropout_key(self, key: mx.array | None) -> None:
         """Draw the dropout mask by `key` from now on; None switches dropout off."""
@@ -126,6 +135,11 @@ class DoraLinear(LoraLinear):
         self._squared_norm = mx.sum(mx.square(weight.astype(mx.float32)), axis=1)  # of the rows of W, (out,)
         self.magnitude = mx.sqrt(self._squared_norm)
         mx.eval(self.magnitude)
+
+    def renew(self, spec: LoraSpec, seed: int) -> None:
+        """Begin anew, of another rank and scale."""
+        super().renew(spec, seed)
+        self.magnitude = mx.sqrt(self._squared_norm)
 
     def _norm(self) -> mx.array:
         """Lengths of the rows of `W + scale * B A` (out,), without making it: the product with A suffices.
@@ -229,21 +243,24 @@ def _groups(names: Sequence[str], together: bool) -> list[tuple[str, ...]]:
     return [group for group in groups if group] + [(name,) for name in names if not any(name in g for g in groups)]
 
 
+def _first_a(paths: Sequence[str], columns: Sequence[int], rank: int, seed: int) -> NDArray[np.float32]:
+    """A of some projections, one below the other, (projections * rank, in)."""
+    parts = [lora_init.lora_a(path, rank, width, seed) for path, width in zip(paths, columns, strict=True)]
+    return np.concatenate(parts)
+
+
 def _attach(block: Any, names: Sequence[str], path: str, spec: LoraSpec, seed: int, dora: bool) -> list[LoraLinear]:
     """Adapt some projections of a block: as one where their weights can be joined, else each alone."""
     linears = [block[name] for name in names]
     if len(names) > 1 and (spec.dropout or not merged_linear.can_merge(linears)):
         return [adapter for name in names for adapter in _attach(block, [name], path, spec, seed, dora)]
-    lora_a = np.concatenate(
-        [
-            lora_init.lora_a(f"{path}.{name}", spec.rank, linear_shape(linear)[1], seed)
-            for name, linear in zip(names, linears, strict=True)
-        ]
-    )
+    paths = [f"{path}.{name}" for name in names]
+    lora_a = _first_a(paths, [linear_shape(linear)[1] for linear in linears], spec.rank, seed)
     outputs = [linear_shape(linear)[0] for linear in linears]
     linear = merged_linear.merge(linears)
     adapter_class = DoraLinear if dora else LoraLinear
     adapter = adapter_class(linear, spec.alpha / spec.rank, spec.dropout, mx.array(lora_a), outputs)
+    adapter.paths = tuple(paths)
     block[AND.join(names)] = adapter
     if len(names) > 1:
         for number, name in enumerate(names):

@@ -38,18 +38,30 @@ def trainer(folder: Path, recipe: Recipe, group: Group = ALONE) -> MlxTrainer:
         return MlxTrainer(folder, recipe, group)
 
 
+def _flat(recipe: Recipe) -> bool:
+    """Whether all that is trained is one vector.
+
+    A full fine-tune goes array by array: so its weights and gradients are not in memory twice.
+    """
+    elementwise = recipe.train.optimizer in optimizers.ELEMENTWISE
+    return compute_path.current().compiled and recipe.method != "full" and elementwise
+
+
 class MlxTrainer:
     """A Gemma, of which an adapter or all is trained, and an optimizer."""
 
     def __init__(self, folder: Path, recipe: Recipe, group: Group) -> None:
         self.shapes, self.group = device.shapes(), group
-        path = compute_path.current()
         self._recipe, self._full = recipe, recipe.method == "full"
         self._model, self._wrapped = model.load(folder, recipe.weight_dtype, recipe.bits)
+        self._layers, self._adapters = self._prepare_layers(_flat(recipe) and compute_path.current().grouped)
+        self._begin()
+        self._cache = BufferCache()
+
+    def _begin(self) -> None:
+        """What is trained as it lies there now, an optimizer of its own, and the passes over both."""
+        recipe, flat, path = self._recipe, _flat(self._recipe), compute_path.current()
         streams = Streams(self.shapes.streams)
-        # A full fine-tune goes array by array: as one vector its weights and gradients would be in memory twice.
-        flat = path.compiled and not self._full and recipe.train.optimizer in optimizers.ELEMENTWISE
-        self._layers, self._adapters = self._prepare_layers(flat and path.grouped)
         self._trainable = Trainable(self._model, by_kind=flat)
         self._head = Head(self._model, self._full)
         self._network = Network(self._model, self._head, self._adapters, self._trainable, recipe.teacher.temperature)
@@ -61,7 +73,17 @@ class MlxTrainer:
         self._batch_count = 0  # micro-batches of all steps so far: with the seed, the whole random state
         self._forget()
         mx.eval(self._model.parameters())
-        self._cache = BufferCache()
+
+    def renew(self, recipe: Recipe) -> bool:
+        """Begin anew over the same weights, if the adapter lies at the same places."""
+        if not lora_init.same_places(self._recipe, recipe) or _flat(self._recipe) != _flat(recipe):
+            return False
+        with translated():
+            self._recipe = recipe
+            for adapter in self._adapters:
+                adapter.renew(recipe.lora, recipe.train.seed)
+            self._begin()
+        return True
 
     def _prepare_layers(self, together: bool) -> tuple[list[int], list[lora.LoraLinear]]:
         """Unfreeze what is trained; the numbers of the adapted layers, and their adapters."""

@@ -23,10 +23,18 @@ class LoraLinear(nn.Module):
     def __init__(self, linear: Linear, scale: float, dropout: float, lora_a: Tensor) -> None:
         super().__init__()
         self.linear = linear
+        self.path = ""  # of the projection, in the model
         self.lora_a = nn.Parameter(lora_a)
         self.lora_b = nn.Parameter(lora_a.new_zeros(linear.out_features, len(lora_a)))
         self.scale, self._dropout = scale, dropout
         self._dropout_seed: int | None = None
+
+    def renew(self, spec: LoraSpec, seed: int) -> None:
+        """Begin anew, of another rank and scale."""
+        first = torch.from_numpy(lora_init.lora_a(self.path, spec.rank, self.linear.in_features, seed))
+        self.lora_a = nn.Parameter(first.to(self.lora_a.device))
+        self.lora_b = nn.Parameter(self.lora_a.new_zeros(self.linear.out_features, spec.rank))
+        self.scale, self._dropout = spec.alpha / spec.rank, spec.dropout
 
     def set_dropout_seed(self, seed: int | None) -> None:
         """Draw the dropout mask by `seed` from now on; None switches dropout off."""
@@ -60,6 +68,11 @@ class DoraLinear(LoraLinear):
         squared_norm = self._weight().float().square().sum(1)
         self.register_buffer("_squared_norm", squared_norm, persistent=False)
         self.magnitude = nn.Parameter(squared_norm.sqrt())
+
+    def renew(self, spec: LoraSpec, seed: int) -> None:
+        """Begin anew, of another rank and scale."""
+        super().renew(spec, seed)
+        self.magnitude = nn.Parameter(self._squared_norm.sqrt())
 
     def _weight(self) -> Tensor:
         """The frozen weights W, (out, in)."""
@@ -109,5 +122,6 @@ def attach_lora(layers: dict[int, nn.Module], spec: LoraSpec, seed: int, dora: b
                 weight = next(linear.parameters(), None)
                 weight = next(linear.buffers()) if weight is None else weight
                 adapters.append(adapter_class(linear, spec.alpha / spec.rank, spec.dropout, lora_a.to(weight.device)))
+                adapters[-1].path = path
                 setattr(block, name, adapters[-1])
     return adapters

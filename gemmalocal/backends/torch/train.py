@@ -77,12 +77,27 @@ class TorchTrainer:
         self._head = Head(self._model, self._full)
         self._temperature = recipe.teacher.temperature
         self._tempered = self._head.tempered(self._temperature)
+        self._begin()
+
+    def _begin(self) -> None:
+        """What is trained as it lies there now, and an optimizer of its own."""
         trainable = [(name, weight) for name, weight in self._model.named_parameters() if weight.requires_grad]
         self._names: list[str] = [name for name, _ in trainable]
         self._weights: list[nn.Parameter] = [weight for _, weight in trainable]
-        self._optimizer = optimizers.optimizer(self._weights, recipe.train)
+        self._optimizer = optimizers.optimizer(self._weights, self._recipe.train)
         self._batch_count = 0  # micro-batches of all steps so far: with the seed, the whole random state
         self._nats, self._tokens, self._weight, self._parts = list[Tensor](), 0, 0.0, 0
+
+    def renew(self, recipe: Recipe) -> bool:
+        """Begin anew over the same weights, if the adapter lies at the same places."""
+        if not lora_init.same_places(self._recipe, recipe):
+            return False
+        with translated():
+            self._recipe = recipe
+            for adapter in self._adapters:
+                adapter.renew(recipe.lora, recipe.train.seed)
+            self._begin()
+        return True
 
     def accumulate(
         self,

@@ -39,6 +39,11 @@ class Budget:
         """Whether the peak is within what a run may take."""
         return self.expected.fits(self.memory.usable)
 
+    def of(self, recipe: Recipe) -> Budget:
+        """Of another recipe, that takes no more: what was decided for this one."""
+        train = recipe.train.model_copy(update={"checkpointing": self.recipe.train.checkpointing})
+        return replace(self, recipe=recipe.model_copy(update={"train": train}))
+
     def halved(self) -> Budget:
         """With half the tokens in a micro-batch; a row that is longer still goes alone."""
         limit = max(self.shapes.multiple, self.shapes.limit // 2)

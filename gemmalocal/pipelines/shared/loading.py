@@ -42,13 +42,16 @@ class Prepared:
     contrast: bool = False  # whether both good and bad ones must be there to train on
     records: Records | None = None  # None where the store was there already
     split: int = 0  # rows that became several examples
+    searches: bool = False  # whether rows are set aside to choose settings by
     train: Examples = field(init=False)
     held_out: Examples = field(init=False)
+    tune: Examples | None = None  # those that were set aside
     layout: Layout = field(init=False)
     remark: str = ""  # on rows that are not laid out alike
 
 
 RecordCheck = Callable[[Record, RecordExamples], None]
+TUNE = "tune"  # of what a store knows: the rows that are set aside
 FILES = 10_000  # of a folder of rows that are looked at
 Looker = Callable[[bool], RecordCheck]  # begins anew; whether single exchanges are put in turns
 
@@ -70,6 +73,7 @@ def prepare(
     into.use = row_use(recipe.objective) if use is None else use
     into.supervision = Supervision(recipe.data.train_on, recipe.train.prompt_weight)
     into.contrast = recipe.objective.kind == "kto"
+    into.searches = recipe.search.on
     if into.tokenizer is None:
         if not token_store.exists(store):  # before a model is fetched in vain
             for source in recipe.data.sources:
@@ -88,7 +92,9 @@ def prepare(
             yield from _rebuild(recipe.data, into, into.tokenizer, store, damage)
         token_store.check_ids(store, vocabulary)
         yield from _changed_since(recipe.data, store)
-    into.train, into.held_out, _ = token_store.load(store)
+    into.train, into.held_out, known = token_store.load(store)
+    if tune := known.get(TUNE):
+        into.tune = into.train.stored_at(np.array(tune, np.int64))
     into.layout = layout.remembered(store, recipe.data, into.tokenizer)
     max_positions = positions(into.folder) or 2**62
     if beyond := int((into.train.lengths > max_positions).sum() + (into.held_out.lengths > max_positions).sum()):
@@ -147,7 +153,9 @@ def _rebuild(
     rebuilt = store.with_name(f"{store.name}-again")
     shutil.rmtree(rebuilt, ignore_errors=True)
     yield Stage("reading the rows again")
-    afresh = Prepared(tokenizer=tokenizer, use=prepared.use, supervision=prepared.supervision)
+    afresh = Prepared(
+        tokenizer=tokenizer, use=prepared.use, supervision=prepared.supervision, searches=prepared.searches
+    )
     try:
         for event in _store_rows(data, afresh, tokenizer, rebuilt, None, None):
             if not isinstance(event, Notice):
@@ -210,9 +218,11 @@ def _write_examples(
                 told_percent = percent
                 yield Progress("reading the rows", records.done, records.total)
         counts = np.array(examples)
-        held_out = np.repeat(records.held_out(counts > 0), counts)
+        held_out_records = records.held_out(counts > 0)
+        held_out, times = np.repeat(held_out_records, counts), np.repeat(records.times(), counts)
         yield from map(Notice, _notices(records, into, data))
-        times = np.repeat(records.times(), counts)
+        tune = np.repeat(records.set_aside(held_out_records, counts > 0) & into.searches, counts)
+        times[tune] = 0
         if (held_out | (times == 0)).all():
             raise _none_left(into.findings, tokenizer)
         if into.contrast:
@@ -221,6 +231,7 @@ def _write_examples(
         if into.remark:
             yield Notice(into.remark)
         layout_record = layout.about(tally.layout, tokenizer.template, into.use)
+        layout_record |= {TUNE: np.flatnonzero(tune).tolist()} if into.searches else {}
         writer.close(held_out, layout_record, vocabulary, times if (times != 1).any() else None)
 
 

@@ -1,0 +1,155 @@
+"""What is tried before a run: which keys, which values of them, and what a trial is called."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from itertools import product
+from random import Random
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gemmalocal.errors import RecipeError
+from gemmalocal.recipe import overrides, rates, yaml_text
+from gemmalocal.recipe.section import RecipeSection
+
+if TYPE_CHECKING:
+    from gemmalocal.recipe.schema import Recipe
+
+RATE = "train.learning_rate"
+LOOP_KEYS = (RATE, "train.schedule", "train.warmup", "train.batch_size", "train.accumulation")  # of the loop alone
+TRAINER_KEYS = (  # these want an adapter, or an optimizer, of their own
+    "lora.rank", "lora.alpha", "lora.dropout", "lora.target_modules", "lora.layers",
+    "train.optimizer", "train.weight_decay", "train.gradient_clip", "train.seed",
+)  # fmt: skip
+KEYS = (*LOOP_KEYS, *TRAINER_KEYS)
+ROWS = "data.share"  # of the rows to train on, in a learning curve; no key of a recipe
+SHARES = {0.25: "a quarter of the rows", 0.5: "half of the rows", 1.0: "all rows"}
+MOST = 64  # trials
+TRIALS = 4  # of rates, where nothing else is said
+LOWEST, HIGHEST = 0.5, 4.0  # of the rates that are tried by default, times auto
+
+Values = dict[str, Any]  # of a trial, by whole key
+
+
+def _axis(text: str) -> str:
+    """`KEY=VALUE,VALUE`."""
+    axis(text)
+    return text
+
+
+def axis(text: str) -> tuple[str, list[Any]]:
+    """The key and the values of `KEY=VALUE,VALUE`; raises `ValueError`."""
+    key, equals, listed = (part.strip() for part in text.partition("="))
+    if not equals or not listed:
+        raise ValueError(f"write {overrides.short(text)} as KEY=VALUE,VALUE, such as train.learning_rate=1e-4,4e-4")
+    if key not in KEYS:
+        raise ValueError(f"{overrides.short(key)} cannot be searched; these can: {', '.join(KEYS)}")
+    try:
+        values = yaml_text.parse(f"[{listed}]").value
+    except yaml_text.NotUnderstood as error:
+        raise ValueError(f"{overrides.short(text)}: {error.why}") from error
+    if any(values.count(value) > 1 for value in values):
+        raise ValueError(f"{overrides.short(text)} has a value twice")
+    return key, values
+
+
+class SearchSpec(RecipeSection):
+    """What is tried on short runs first; the best trains for the rest, on its own."""
+
+    trials: int = Field(
+        0,
+        ge=0,
+        le=MOST,
+        description="How many settings are tried; the better half goes on, twice as long, until one is left. 0: none.",
+    )
+    over: list[Annotated[str, AfterValidator(_axis)]] = Field(
+        default_factory=list,
+        description="What is tried: KEY=VALUE,VALUE, one for each key. If left out: learning rates from half of auto "
+        "to four times it.",
+    )
+    learning_curve: bool = Field(
+        False,
+        description="Try a quarter, a half and all of the rows in place of settings, to see whether more would help.",
+    )
+    share: float = Field(
+        0.4,
+        gt=0,
+        lt=1,
+        description="How much the trials take: of the run's minutes; where it has steps or epochs, that many more.",
+    )
+
+    @property
+    def on(self) -> bool:
+        """Whether anything is tried."""
+        return self.trials > 0 or self.learning_curve
+
+    @model_validator(mode="after")
+    def _one_question(self) -> SearchSpec:
+        if self.learning_curve and (self.over or self.trials):
+            raise ValueError("learning_curve tries rows, not settings: leave trials and over out")
+        return self
+
+
+def axes(recipe: Recipe, weights: float | None = None) -> dict[str, list[Any]]:
+    """The values that are tried of each key; raises `RecipeError` for a key that is named twice."""
+    given = [axis(text) for text in recipe.search.over]
+    if twice := next((key for key, _ in given if [other for other, _ in given].count(key) > 1), ""):
+        raise RecipeError(f"search.over names {twice} twice.", "Give all its values at once: KEY=VALUE,VALUE.")
+    return dict(given) or {RATE: around(rates.learning_rate(recipe, weights)[0], recipe.search.trials)}
+
+
+def around(rate: float, count: int) -> list[float]:
+    """So many rates, each as many times the one before, from half of `rate` to four times it."""
+    step = (HIGHEST / LOWEST) ** (1 / max(1, count - 1))
+    lowest = rate * (LOWEST if count > 1 else 1)
+    return [float(f"{lowest * step**number:.2g}") for number in range(count)]
+
+
+def candidates(recipe: Recipe, weights: float | None = None) -> list[Values]:
+    """The settings that are tried, in a fixed order; where there are more than `trials`, as many drawn by the seed.
+
+    Raises `RecipeError` for a setting that no recipe can have.
+    """
+    if recipe.search.learning_curve:
+        return [{ROWS: share} for share in SHARES]
+    named = axes(recipe, weights)
+    settings = [dict(zip(named, values, strict=True)) for values in product(*named.values())]
+    if len(settings) > recipe.search.trials:
+        places = sorted(Random(recipe.train.seed).sample(range(len(settings)), recipe.search.trials))
+        settings = [settings[place] for place in places]
+    for values in settings:
+        applied(recipe, values)
+    return settings
+
+
+def applied(recipe: Recipe, values: Values) -> Recipe:
+    """The recipe with a trial's values; raises `RecipeError` for what no recipe can have."""
+    from gemmalocal.recipe import recipe_file
+    from gemmalocal.recipe.schema import Recipe
+
+    tree = copy.deepcopy(recipe.model_dump(mode="json", exclude_unset=True))
+    overrides.put(tree, {key: value for key, value in values.items() if key != ROWS})
+    return recipe_file.checked(tree, Recipe, f"{words(values)} cannot be tried:", "All keys: docs/recipes.md.")
+
+
+def widest(recipe: Recipe, weights: float | None = None) -> Recipe:
+    """The recipe with the widest adapter that a search tries: what fits that fits all."""
+    if not recipe.search.on:
+        return rates.resolved(recipe, weights)
+    tried = [applied(recipe, values) for values in candidates(recipe, weights)]
+    return rates.resolved(max([recipe, *tried], key=lambda one: one.lora.rank), weights)
+
+
+def words(values: Values) -> str:
+    """What a trial is called: `learning_rate 0.0004, rank 8`."""
+    if ROWS in values:
+        return SHARES[values[ROWS]]
+    return ", ".join(f"{key.rpartition('.')[2]} {_word(value)}" for key, value in values.items())
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:g}"
+    return " ".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else str(value)

@@ -1,0 +1,166 @@
+"""A search before a run: the same winner however it is stopped or killed; rows that chose are in no report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gemmalocal.data import token_store
+from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Evaluated, Trial, Tried
+from gemmalocal.pipelines import train
+from gemmalocal.recipe import recipe_file
+from tests.here import run, work
+
+RATES = "train.learning_rate=1e-4,3e-2,1e2"
+
+
+def described(recipe: Path, *items: str) -> dict[str, Any]:
+    return recipe_file.load(str(recipe), ["search.trials=3", *items]).model_dump(mode="json")
+
+
+def searched(folder: Path) -> dict[str, Any]:
+    known: dict[str, Any] = json.loads((folder / "search.json").read_text())
+    return known
+
+
+def losses(folder: Path) -> list[Any]:
+    return [(result["rung"], result["trial"], result["loss"]) for result in searched(folder)["results"]]
+
+
+def test_tune_tries_rates_and_trains_by_the_best(recipe_path: Path, workspace: Path) -> None:
+    done = run("tune", str(recipe_path), "--over", RATES, "--set", "train.steps=50", "--name", "one")
+    assert done.returncode == 0, done.stderr
+    folder = workspace / "runs" / "one"
+    state = history.read(folder)
+    assert (state.kind, state.status, state.steps[-1].step) == ("train", "done", 50)
+    assert [trial.loss is None for trial in state.tried] == [False, False, True]
+    assert (searched(folder)["winner"], state.steps[0].learning_rate) == (1, 3e-2)
+    assert "the search chose learning_rate 0.03" in done.stderr
+    assert "learning_rate 100                diverged" in done.stderr
+    assert "| learning_rate 0.03 |" in (folder / "search.md").read_text()
+    kept = history.spec(folder)["train"]
+    assert (kept["learning_rate"], kept["checkpointing"]) == (3e-2, "auto")
+    assert not (folder / "search").exists()
+    (behind,) = [row["behind"] for row in searched(folder)["table"] if row["trial"] == "learning_rate 0.0001"]
+    assert 0 < behind[1] < behind[0] < behind[2]
+
+
+def test_the_rows_that_choose_are_neither_trained_on_nor_in_a_report(recipe_path: Path, workspace: Path) -> None:
+    folder = work(workspace / "runs" / "one", "train", described(recipe_path, "train.steps=8")).directory
+    plain = work(workspace / "runs" / "two", "train", described(recipe_path, "search.trials=0")).directory
+    train_rows, held_out, known = token_store.load(folder / "examples")
+    sides = [set(side.tolist()) for side in (train_rows.indices, held_out.indices, np.array(known["tune"]))]
+    assert sum(map(len, sides)) == len(set().union(*sides)) == 40
+    assert sides[1] == set(token_store.load(plain / "examples")[1].indices.tolist())  # a report's rows stay the same
+    tune = train_rows.stored_at(np.array(known["tune"]))
+    assert history.read(folder).evaluations[-1].tokens == tune.supervised
+
+
+def test_other_adapters_are_tried_over_the_same_rows(recipe_path: Path, workspace: Path) -> None:
+    over = 'search.over=["lora.rank=2,8", "train.learning_rate=3e-2,1e-4"]'
+    folder = workspace / "runs" / "one"
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(recipe_path.read_text())
+    work(folder, "train", described(recipe_path, over, "search.trials=4"))
+    state = history.read(folder)
+    assert state.status == "done"
+    assert "rank" in state.tried[0].words
+    assert (folder / "events.jsonl").read_text().count('"loading the weights"') == 1
+    config = json.loads((folder / "adapter" / "adapter_config.json").read_text())
+    best = searched(folder)["trials"][searched(folder)["winner"]]
+    assert (config["r"], best["train.learning_rate"]) == (best["lora.rank"], 3e-2)
+    kept = recipe_file.load(str(folder / "recipe.yaml"))
+    assert (kept.lora.rank, kept.train.learning_rate) == (config["r"], 3e-2)
+
+
+def killed(folder: Path, spec: dict[str, Any], after: int) -> Path:
+    """A run that ends in the midst of the trial after so many; after the last one, before its own first step."""
+    folder.mkdir(parents=True)
+    (folder / "events.jsonl").touch()
+    (folder / "job.json").write_text(json.dumps({"kind": "train", "spec": spec}))
+    tried = 0
+    for event in train.run(spec, folder, list):
+        tried += isinstance(event, Tried)
+        if tried == after and isinstance(event, Trial | Evaluated):
+            break
+    return folder
+
+
+def test_killed_at_any_point_it_comes_to_the_same_end(recipe_path: Path, workspace: Path) -> None:
+    spec = described(recipe_path, f'search.over=["{RATES}"]', "train.steps=20")
+    whole = work(workspace / "runs" / "whole", "train", spec).directory
+    same = [(step.step, step.loss, step.learning_rate) for step in history.read(whole).steps]
+    for after in (0, 2, 3):
+        folder = killed(workspace / "runs" / f"killed-{after}", spec, after)
+        work(folder, "train", history.spec(folder))
+        assert losses(folder) == losses(whole)
+        assert [(step.step, step.loss, step.learning_rate) for step in history.read(folder).steps] == same
+
+
+def test_a_stop_in_a_trial_is_gone_on_from(recipe_path: Path, workspace: Path) -> None:
+    folder = workspace / "runs" / "one"
+    folder.mkdir(parents=True)
+    spec = described(recipe_path)
+    (folder / "job.json").write_text(json.dumps({"kind": "train", "spec": spec}))
+    (folder / "events.jsonl").touch()
+    (ending,) = list(train.run(spec, folder, lambda: [{"do": "stop"}]))[-1:]
+    assert getattr(ending, "message", "") == "0 trials of the search done"
+    assert history.read(work(folder, "train", spec).directory).status == "done"
+
+
+def test_a_search_by_time_has_its_share_and_the_run_the_rest(recipe_path: Path, workspace: Path) -> None:
+    done = run("tune", str(recipe_path), "--minutes", "0.05", "--trials", "2", "--name", "one", "--json")
+    assert done.returncode == 0, done.stderr
+    folder = workspace / "runs" / "one"
+    state = history.read(folder)
+    assert (state.status, state.steps[-1].left is not None) == ("done", True)
+    told = " ".join(state.notices)
+    if searched(folder)["cut"]:  # on a machine that is busy
+        assert "too short to try anything" in told or "ends before its plan" in told
+    else:
+        assert [len(searched(folder)["rungs"]), len(state.tried)] == [1, 2]
+        assert searched(folder)["spent"] > 0
+        kinds = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+        assert kinds.index("trial") < kinds.index("tried") < kinds.index("step")
+
+
+def test_where_the_time_is_too_short_nothing_is_tried(recipe_path: Path, workspace: Path) -> None:
+    done = run("tune", str(recipe_path), "--minutes", "0.001", "--name", "one")
+    assert done.returncode == 0, done.stderr
+    assert "0.001 min are too short to try anything: the recipe is trained as it is" in done.stderr
+    assert len(history.read(workspace / "runs" / "one").steps) == 1
+
+
+def test_a_learning_curve_says_whether_more_rows_would_help(recipe_path: Path, workspace: Path) -> None:
+    done = run("tune", str(recipe_path), "--learning-curve", "--set", "train.steps=20", "--name", "one")
+    assert done.returncode == 0, done.stderr
+    folder = workspace / "runs" / "one"
+    assert [trial.words for trial in history.read(folder).tried] == [
+        "a quarter of the rows", "half of the rows", "all rows",
+    ]  # fmt: skip
+    assert history.read(folder).status == "done"
+    assert "a trial sees 16 of" in done.stderr
+    assert "each doubling took" in done.stderr
+    quarter, half, whole = searched(folder)["table"]
+    assert (whole["chosen"], len(quarter["behind"]), len(half["behind"])) == (True, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--over", "data.path=a,b"], "data.path cannot be searched; these can"),
+        (["--over", "lora.rank=0,4"], "rank 0 cannot be tried"),
+        (["--learning-curve", "--trials", "3"], "--learning-curve tries rows, not settings"),
+        (["--minutes", "0"], "train.minutes: must be more than 0"),
+    ],
+)
+def test_what_cannot_be_tried_begins_nothing(recipe_path: Path, workspace: Path, words: list[str], says: str) -> None:
+    done = run("tune", str(recipe_path), *words)
+    assert done.returncode == 2
+    assert says in done.stderr
+    assert not (workspace / "runs").exists()

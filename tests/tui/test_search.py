@@ -1,0 +1,56 @@
+"""A search as it is seen: a line for each trial, a figure for each that has ended; and what the presets mean."""
+
+from __future__ import annotations
+
+from gemmalocal.jobs.events import Started, Trial, Tried
+from gemmalocal.jobs.history import JobState, fold
+from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.schema import Recipe
+from tui.screens.new_run import CAREFUL, GOOD, QUICK, changes
+from tui.screens.recipe import overlaid
+from tui.trial_lines import trial_figures, trial_lines
+from tui.widgets.run_detail import _search
+
+
+def searching() -> JobState:
+    state = JobState()
+    for trial, end in enumerate([2.5, None, 2.25]):
+        words = f"learning_rate {10**trial:g}"
+        for step in range(1, 4):
+            fold(state, Trial(0, trial, words, step, 3, 4.0 - step / 2))
+        fold(state, Tried(0, trial, words, 3, end))
+    fold(state, Trial(1, 2, "learning_rate 100", 1, 6, 3.5))
+    return state
+
+
+def test_each_trial_is_a_line_that_ends_and_the_newest_comes_first() -> None:
+    lines = trial_lines(searching())
+    assert [line.name for line in lines] == [
+        "rate 100, 6 steps", "rate 100, 3 steps", "rate 10, 3 steps", "rate 1, 3 steps",
+    ]  # fmt: skip
+    assert [list(line.held_out) for line in lines] == [[], [(3, 2.25)], [], [(3, 2.5)]]
+    assert [line.curve.buckets[-1].last for line in lines] == [1, 3, 3, 3]
+    assert trial_figures(searching()) == [("rate 1", "2.500"), ("rate 10", "diverged"), ("rate 100", "2.250")]
+
+
+def test_the_panel_says_what_is_best_so_far() -> None:
+    assert _search(searching().tried) == "3 trials, best learning_rate 100"
+    assert _search([Tried(0, 0, "rank 8", 4, None)]) == "1 trial"
+
+
+def test_a_trial_that_was_cut_short_is_forgotten_when_it_begins_again() -> None:
+    state = fold(searching(), Started("train", 1, 2))
+    assert [line.curve.buckets[-1].last for line in trial_lines(state)] == [3, 3, 3]
+
+
+def test_a_quick_look_takes_three_minutes_and_careful_searches() -> None:
+    recipe = recipe_file.load("quotes")
+    assert changes(recipe, GOOD) == {}
+    quick = Recipe.model_validate(overlaid(recipe.model_dump(), changes(recipe, QUICK)))
+    assert (quick.train.minutes, quick.train.steps, quick.search.on) == (3, None, False)
+    careful = Recipe.model_validate(overlaid(recipe.model_dump(), changes(recipe, CAREFUL)))
+    assert recipe.train.steps is not None
+    assert (careful.train.steps, careful.search.trials) == (2 * recipe.train.steps, 4)
+    timed = recipe_file.load("quotes", ["train.minutes=2"])
+    assert changes(timed, QUICK)["train"]["minutes"] == 2
+    assert changes(timed, CAREFUL)["train"]["minutes"] == 4
