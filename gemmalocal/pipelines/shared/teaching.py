@@ -161,7 +161,8 @@ def read(
             "Free some of the disk, or set teacher.keep or data.rows lower.",
         )
     yield Stage("the teacher reads the rows")
-    yield from _read(teacher, rows, unread[group.rank :: group.size], store, commands)
+    if own := unread[group.rank :: group.size]:
+        yield from _read(teacher, rows, own, store, commands)
     wait(group)
     store.refresh()
     return store
