@@ -175,7 +175,7 @@ def test_in_rounds_the_students_own_answers_are_learned_and_resumed_is_the_same(
     assert kept.keys() == {"1.json", "2.json"}
     for content in kept.values():
         assert all(0 < len(ids) <= 6 for ids in json.loads(content).values() if isinstance(ids, list))
-    for step, lost in ((3, "2.json"), (6, "")):
+    for step, lost in ((3, "2.json"), (6, ""))[: 1 + (name == "teacher")]:
         again = killed(whole, f"after {step}", step=step)
         if lost:  # it was killed before the second round began
             (again / "rounds" / lost).unlink()
