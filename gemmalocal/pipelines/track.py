@@ -33,7 +33,7 @@ class Watch:
 
     def __init__(self, run: Path, name: str, folder: Path, patience: float = PATIENCE) -> None:
         self.run, self.name, self.folder, self.patience = run, name, folder, patience
-        self.look, self.told, self.hangs = "", 0, False
+        self.look, self.told = "", 0
         self._job, self._answered = Job(run), time.monotonic()
 
     def tell(self, progress: Tell) -> None:
@@ -94,8 +94,7 @@ class Watch:
     def overdue(self) -> bool:
         """Whether the run has ended, and the tracker has not answered for long; asked while `tell` works."""
         silent = time.monotonic() - self._answered > self.patience
-        self.hangs = self.hangs or (silent and not self._job.alive and not reports.busy(self.run))
-        return self.hangs
+        return silent and not self._job.alive and not reports.busy(self.run)
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
@@ -104,17 +103,17 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     yield Stage(f"telling {watch.name} of {watch.run.name}")
 
     def asked() -> list[dict[str, Any]]:
-        return [{"do": "stop"}] if watch.overdue() else commands()
+        if watch.overdue():  # its thread is left where it is
+            _end_at_all_costs()
+            hint = f"The run itself is whole. Later: gemmalocal track {watch.run.name} --to {watch.name}"
+            raise TrackerFailed(f"{watch.name} did not answer for {watch.patience:.0f} s.", hint)
+        return commands()
 
     try:
         yield from in_background(watch.tell, asked, final=True)
         while watch.live:  # it goes on: whoever began that found us still here
             yield from in_background(watch.tell, asked, final=True)
     except Stopped:
-        if watch.hangs:
-            _end_at_all_costs()
-            hint = f"The run itself is whole. Later: gemmalocal track {watch.run.name} --to {watch.name}"
-            raise TrackerFailed(f"{watch.name} did not answer for {watch.patience:.0f} s.", hint) from None
         yield Finished("stopped", f"{watch.told} items told; the same command goes on")
         return
     yield Report({"run": watch.run.name, "tracker": watch.name, "items": watch.told, "look": watch.look})
