@@ -22,7 +22,7 @@ from gemmalocal.recipe.schema import (
     SampleSpec,
     TrainSpec,
 )
-from gemmalocal.recipe.search import SearchSpec
+from gemmalocal.recipe.search_spec import SearchSpec
 from gemmalocal.recipe.teacher import TeacherSpec
 
 Tree = dict[str, Any]

@@ -80,13 +80,13 @@ def tune(
 
 def _trials(over: tuple[str, ...]) -> int:
     """As many as there are of what is named, up to `MOST`; what is wrong with it is said where it is read."""
-    from gemmalocal.recipe import search
+    from gemmalocal.recipe import search_spec
 
     try:
-        counts = [len(search.axis(text)[1]) for text in over]
+        counts = [len(search_spec.axis(text)[1]) for text in over]
     except ValueError:
-        return search.TRIALS
-    return min(MOST, max(2, prod(counts))) if over else search.TRIALS
+        return search_spec.TRIALS
+    return min(MOST, max(2, prod(counts))) if over else search_spec.TRIALS
 
 
 def _show(run: Path) -> None:

@@ -20,7 +20,7 @@ from pydantic import (
 
 from gemmalocal.recipe import objective, teacher
 from gemmalocal.recipe.objective import ObjectiveSpec
-from gemmalocal.recipe.search import SearchSpec
+from gemmalocal.recipe.search_spec import SearchSpec
 from gemmalocal.recipe.section import RecipeSection
 from gemmalocal.recipe.teacher import TeacherSpec
 
@@ -211,8 +211,9 @@ class TrainSpec(RecipeSection):
     )
     learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
         2e-4,
-        description="The highest learning rate. auto: by the method, the model's size and lora.alpha; check says which "
-        "it is, and why. With an objective other than sft, if left out: 5e-5 for small models, less for large ones.",
+        description="The highest learning rate. auto: by the method, the model's size, lora.alpha and lora.rank; check "
+        "says which it is, and why. With an objective other than sft, if left out: 5e-5 for small models, less for "
+        "large ones.",
     )
     prompt_weight: float = Field(
         0,

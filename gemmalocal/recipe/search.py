@@ -1,4 +1,4 @@
-"""What is tried before a run: which keys, which values of them, and what a trial is called."""
+"""What is tried before a run: which settings, and what a trial is called."""
 
 from __future__ import annotations
 
@@ -6,90 +6,18 @@ import copy
 from collections.abc import Sequence
 from itertools import product
 from random import Random
-from typing import TYPE_CHECKING, Annotated, Any
-
-from pydantic import AfterValidator, Field, model_validator
+from typing import Any
 
 from gemmalocal.errors import RecipeError
-from gemmalocal.recipe import overrides, rates, yaml_text
-from gemmalocal.recipe.section import RecipeSection
+from gemmalocal.recipe import overrides, rates, recipe_file
+from gemmalocal.recipe.schema import Recipe
+from gemmalocal.recipe.search_spec import RATE, axis
 
-if TYPE_CHECKING:
-    from gemmalocal.recipe.schema import Recipe
-
-RATE = "train.learning_rate"
-LOOP_KEYS = (RATE, "train.schedule", "train.warmup", "train.batch_size", "train.accumulation")  # of the loop alone
-TRAINER_KEYS = (  # these want an adapter, or an optimizer, of their own
-    "lora.rank", "lora.alpha", "lora.dropout", "lora.target_modules", "lora.layers",
-    "train.optimizer", "train.weight_decay", "train.gradient_clip", "train.seed",
-)  # fmt: skip
-KEYS = (*LOOP_KEYS, *TRAINER_KEYS)
 ROWS = "data.share"  # of the rows to train on, in a learning curve; no key of a recipe
 SHARES = {0.25: "a quarter of the rows", 0.5: "half of the rows", 1.0: "all rows"}
-MOST = 64  # trials
-TRIALS = 4  # of rates, where nothing else is said
 LOWEST, HIGHEST = 0.5, 4.0  # of the rates that are tried by default, times auto
 
 Values = dict[str, Any]  # of a trial, by whole key
-
-
-def _axis(text: str) -> str:
-    """`KEY=VALUE,VALUE`."""
-    axis(text)
-    return text
-
-
-def axis(text: str) -> tuple[str, list[Any]]:
-    """The key and the values of `KEY=VALUE,VALUE`; raises `ValueError`."""
-    key, equals, listed = (part.strip() for part in text.partition("="))
-    if not equals or not listed:
-        raise ValueError(f"write {overrides.short(text)} as KEY=VALUE,VALUE, such as train.learning_rate=1e-4,4e-4")
-    if key not in KEYS:
-        raise ValueError(f"{overrides.short(key)} cannot be searched; these can: {', '.join(KEYS)}")
-    try:
-        values = yaml_text.parse(f"[{listed}]").value
-    except yaml_text.NotUnderstood as error:
-        raise ValueError(f"{overrides.short(text)}: {error.why}") from error
-    if any(values.count(value) > 1 for value in values):
-        raise ValueError(f"{overrides.short(text)} has a value twice")
-    return key, values
-
-
-class SearchSpec(RecipeSection):
-    """What is tried on short runs first; the best trains for the rest, on its own."""
-
-    trials: int = Field(
-        0,
-        ge=0,
-        le=MOST,
-        description="How many settings are tried; the better half goes on, twice as long, until one is left. 0: none.",
-    )
-    over: list[Annotated[str, AfterValidator(_axis)]] = Field(
-        default_factory=list,
-        description="What is tried: KEY=VALUE,VALUE, one for each key. If left out: learning rates from half of auto "
-        "to four times it.",
-    )
-    learning_curve: bool = Field(
-        False,
-        description="Try a quarter, a half and all of the rows in place of settings, to see whether more would help.",
-    )
-    share: float = Field(
-        0.4,
-        gt=0,
-        lt=1,
-        description="How much the trials take: of the run's minutes; where it has steps or epochs, that many more.",
-    )
-
-    @property
-    def on(self) -> bool:
-        """Whether anything is tried."""
-        return self.trials > 0 or self.learning_curve
-
-    @model_validator(mode="after")
-    def _one_question(self) -> SearchSpec:
-        if self.learning_curve and (self.over or self.trials):
-            raise ValueError("learning_curve tries rows, not settings: leave trials and over out")
-        return self
 
 
 def axes(recipe: Recipe, weights: float | None = None) -> dict[str, list[Any]]:
@@ -126,9 +54,6 @@ def candidates(recipe: Recipe, weights: float | None = None) -> list[Values]:
 
 def applied(recipe: Recipe, values: Values) -> Recipe:
     """The recipe with a trial's values; raises `RecipeError` for what no recipe can have."""
-    from gemmalocal.recipe import recipe_file
-    from gemmalocal.recipe.schema import Recipe
-
     tree = copy.deepcopy(recipe.model_dump(mode="json", exclude_unset=True))
     overrides.put(tree, {key: value for key, value in values.items() if key != ROWS})
     return recipe_file.checked(tree, Recipe, f"{words(values)} cannot be tried:", "All keys: docs/recipes.md.")

@@ -12,7 +12,8 @@ from gemmalocal.engine.halving import Rung
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.pipelines.shared import search_record
 from gemmalocal.pipelines.shared.search_record import Result, SearchRecord
-from gemmalocal.recipe.search import RATE, ROWS
+from gemmalocal.recipe.search import ROWS
+from gemmalocal.recipe.search_spec import RATE
 
 TOKENS = [4, 5, 6, 5, 4, 6, 5, 5]
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from gemmalocal.errors import RecipeError
-from gemmalocal.recipe import search
+from gemmalocal.recipe import search, search_spec
 from gemmalocal.recipe.schema import Recipe
 
 
@@ -18,8 +18,8 @@ def recipe(*over: str, trials: int = 4, **keys: Any) -> Recipe:
 
 
 def test_rates_around_auto_are_tried_where_nothing_is_named() -> None:
-    assert search.candidates(recipe()) == [{search.RATE: rate} for rate in (1e-4, 2e-4, 4e-4, 8e-4)]
-    assert search.candidates(recipe(lora={"alpha": 32}))[1] == {search.RATE: 1e-4}
+    assert search.candidates(recipe()) == [{search_spec.RATE: rate} for rate in (2.5e-4, 5e-4, 1e-3, 2e-3)]
+    assert search.candidates(recipe(lora={"alpha": 32}))[1] == {search_spec.RATE: 2.5e-4}
     assert search.around(2e-4, 1) == [2e-4]
     assert search.around(2e-4, 2) == [1e-4, 8e-4]
 

@@ -202,7 +202,7 @@ async def test_the_app_opens_all_of_it(home: Path) -> None:
         await app.push_screen(ExportScreen(home / "runs" / "finished"))
         listed = app.screen.query_one(ExportList)
         await until(pilot, lambda: "kept" in shown(listed))
-        await pilot.press("down", "down")
+        await pilot.press("down", "down", "down")  # below the adapter in its forms
         await until(pilot, lambda: "held-out loss" in str(app.screen.query_one("#about", Static).content))
         assert isinstance(app.screen, ExportScreen)
         assert app.screen._at_hand is not None

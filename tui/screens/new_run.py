@@ -18,7 +18,7 @@ from gemmalocal.files import paths, safe_read
 from gemmalocal.planning import expected, obstacles, preview, published, throughput
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import Recipe
-from gemmalocal.recipe.search import TRIALS, SearchSpec
+from gemmalocal.recipe.search_spec import TRIALS, SearchSpec
 from gemmalocal.workspace import rows
 from tui.background import run_in_background
 from tui.screens.dialog import Dialog

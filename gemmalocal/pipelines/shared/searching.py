@@ -24,7 +24,7 @@ from gemmalocal.jobs.events import Event, Notice, Report, Stage, Step, Trial, Tr
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines.shared import search_record, start_from
 from gemmalocal.pipelines.shared.search_record import Result, SearchRecord
-from gemmalocal.recipe import rates, recipe_file, search
+from gemmalocal.recipe import rates, recipe_file, search, search_spec
 from gemmalocal.recipe.schema import Recipe
 
 SHORTEST = 4  # steps of a trial, below which nothing is tried in a box of time
@@ -97,7 +97,7 @@ class Bench:
 
 def trainer_settings(values: search.Values) -> tuple[tuple[str, str], ...]:
     """What of a trial's values a trainer of its own is needed for."""
-    return tuple((key, json.dumps(value)) for key, value in values.items() if key in search.TRAINER_KEYS)
+    return tuple((key, json.dumps(value)) for key, value in values.items() if key in search_spec.TRAINER_KEYS)
 
 
 def hash_of(wanted: tuple[tuple[str, str], ...]) -> int:
