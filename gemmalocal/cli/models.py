@@ -18,8 +18,8 @@ from gemmalocal.jobs.terminal_text import on_line
 
 TRAIN = {"yes": "yes", "checkpointing": "yes*", "no": "no", "import": "import", "unknown": "?"}
 CHAT = {True: "yes", False: "no", None: "-"}
-LICENCE, WHY = 60, 300  # cells at most
-FIXED = 9 + 6 + 4 + 12 + 4 * 2  # columns beside the name, and the gaps
+LICENCE, WHY = 12, 300  # cells of a licence at least, of a fault at most
+BESIDE = 9 + 6 + 4 + 4 * 2  # columns between the name and the licence, and the gaps
 
 
 @click.command()
@@ -48,13 +48,13 @@ def models(folders: tuple[str, ...], as_json: bool) -> int:
 
 def _show(report: dict[str, Any]) -> None:
     columns = max(80, shutil.get_terminal_size((100, 24)).columns)
-    width = min(columns - FIXED, max(len(on_line(_name(entry))) for entry in report["models"]))
+    width = min(columns - BESIDE - LICENCE, max(len(on_line(_name(entry))) for entry in report["models"]))
     say(f"{'name':<{width}}  {'size':>9}  train   chat  licence")
     place = ""
     for entry in report["models"]:
         if place != (place := entry["place"] or "to download"):
             say(styled(place, bold=True))
-        say(_row(entry, width))
+        say(_row(entry, width, columns - BESIDE - width))
     for entry in report["models"]:
         if entry["damaged"]:
             why = f"Damaged: {on_line(_name(entry))}: {on_line(entry['licence'], WHY)}"
@@ -68,13 +68,14 @@ def _show(report: dict[str, Any]) -> None:
     )
 
 
-def _row(entry: dict[str, Any], width: int) -> str:
+def _row(entry: dict[str, Any], width: int, room: int) -> str:
     name = on_line(_name(entry))
     if len(name) > width:
         name = "…" + name[1 - width :]
     size = f"{'~' if entry['estimated'] else ''}{entry['size'] / 1e9:.2f} GB"
-    licence = "Gemma" if entry["licence"].startswith("Gemma") else on_line(entry["licence"], LICENCE)
-    licence += ", gated" if entry["gated"] else ""
+    gated = ", gated" if entry["gated"] else ""
+    known = str(entry["licence"]).partition(", ")[0]  # without its address
+    licence = ("Gemma" if known.startswith("Gemma") else on_line(known, room - len(gated))) + gated
     if entry["damaged"]:
         licence = "DAMAGED"
     return f"{name:<{width}}  {size:>9}  {TRAIN[entry['train']]:<6}  {CHAT[entry['chat']]:<4}  {licence}"

@@ -53,7 +53,7 @@ ROWS: dict[str, tuple[str, bytes, str, str, int]] = {
     "messages is text": ("x.jsonl", lines('{"messages": "hi"}'), "x.jsonl:1", "no list of messages", 0),
     "messages is empty": ("x.jsonl", lines('{"messages": []}'), "x.jsonl:1", "no list of messages", 0),
     "nested null": ("x.jsonl", lines(chat(None)), "x.jsonl:1", "message that is not an object", 0),
-    "unknown role": ("x.jsonl", lines(chat(("tool", "x"))), "x.jsonl:1", "unknown role: 'tool'", 0),
+    "unknown role": ("x.jsonl", lines(chat(("robot", "x"))), "x.jsonl:1", "unknown role: 'robot'", 0),
     "null role": ("x.jsonl", lines(chat((None, "x"))), "x.jsonl:1", "unknown role", 0),
     "null content": ("x.jsonl", lines(chat(("user", None))), "x.jsonl:1", "no text in 'content'", 0),
     "empty content": ("x.jsonl", lines(chat(("user", "a"), ("assistant", ""))), "x.jsonl:1", "has nothing in", 0),

@@ -12,6 +12,7 @@ import pytest
 
 from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Progress, decode
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.workspace import datasets
 from tests.here import run
 from tests.synthesis.server import Body, Model, running
@@ -75,7 +76,7 @@ def test_a_judge_chooses_in_both_orders(trained: str, tmp_path: Path, server: Mo
     code, said = prepare(tmp_path, *words)
     assert code == 0, said
     made = rows()
-    assert f"{len(made)} pairs of 12 prompts" in said
+    assert f"{counted(len(made), 'pair')} of 12 prompts" in said
     events = map(decode, (datasets.find("pairs") / "events.jsonl").read_text(encoding="utf-8").splitlines())
     told = [event.done for event in events if isinstance(event, Progress) and event.what == "prompts answered"]
     assert told == sorted(set(told))

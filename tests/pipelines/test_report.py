@@ -90,7 +90,7 @@ def test_rows_are_drawn_and_those_without_an_answer_are_told(run: Path, monkeypa
     events = list(report.run(reports.spec([run]), folder, list))
     figures = next(event.data for event in events if isinstance(event, Report))
     assert figures["answers"]["rows"] == 3
-    assert any(isinstance(event, Notice) and event.text.startswith("3 of the") for event in events)
+    assert any(isinstance(event, Notice) and event.text.startswith("3 of ") for event in events)
     assert reported(run, "--rows", "5", "--metric", "rouge")["rows"] == 5
     assert not reported(run, "--rows", "5", "--metric", "rouge")["metric"]["decides"]
 

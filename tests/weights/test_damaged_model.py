@@ -42,7 +42,7 @@ CONFIGS: dict[str, tuple[Any, str]] = {  # a change of config.json, and what is 
     "another inner width": ({"intermediate_size": 64}, "mlp.down_proj.weight to be 64 x 64"),
     "other heads": ({"num_attention_heads": 2}, "self_attn.o_proj.weight to be 64 x 32"),
     "another head's size": ({"head_dim": 8}, "self_attn.k_proj.weight to be 8 x 64"),
-    "layer types of others": ({"layer_types": ["full_attention"]}, "layer_types has 1 layers"),
+    "layer types of others": ({"layer_types": ["full_attention"]}, "layer_types has 1 layer"),
     "a text_config that is a list": ({"text_config": [1]}, "text_config is not an object"),
     "layers of a kind that is not": (
         {"layer_types": ["full_attention", "round"]},
