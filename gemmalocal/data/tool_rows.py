@@ -38,15 +38,21 @@ def column(columns: Columns) -> str:
 
 def declared(value: Any, remarks: Remarks) -> str:
     """The tools of a cell, a list or its text, as the text of a list as OpenAI has it; raises `UnusableRow`."""
+    tools = [_tool(tool, remarks) for tool in _listed(value, "tools")]
+    return json.dumps(tools, ensure_ascii=False) if tools else ""
+
+
+def _listed(value: Any, what: str) -> list[Any]:
+    """What a cell lists: a list, one thing of it, or either as text; raises `UnusableRow`."""
     if isinstance(value, str):
         try:
             value = decode(value)
         except Unreadable as problem:
-            raise UnusableRow(f"has tools as text: it {problem}") from problem
+            raise UnusableRow(f"has {what} as text: it {problem}") from problem
     value = [value] if isinstance(value, dict) else value
     if not isinstance(value, list):
-        raise UnusableRow(f"has tools that are no list: it is {kind(value)}")
-    return json.dumps([_tool(tool, remarks) for tool in value], ensure_ascii=False) if value else ""
+        raise UnusableRow(f"has {what} that are no list: it is {kind(value)}")
+    return value
 
 
 def _tool(tool: Any, remarks: Remarks) -> dict[str, Any]:
@@ -126,16 +132,9 @@ def _check_types(schema: Any, name: str, depth: int = 0) -> None:
 
 def calls_in(value: Any) -> tuple[ToolCall, ...]:
     """The calls of a cell: a list of them, one, or either as text; raises `UnusableRow`."""
-    if isinstance(value, str):
-        try:
-            value = decode(value)
-        except Unreadable as problem:
-            raise UnusableRow(f"has calls as text: it {problem}") from problem
-    value = [value] if isinstance(value, dict) else value
-    if not isinstance(value, list):
-        raise UnusableRow(f"has calls that are no list: it is {kind(value)}")
+    listed = _listed(value, "calls")
     try:
-        return tuple(parser.call_of(call) for call in value)
+        return tuple(parser.call_of(call) for call in listed)
     except parser.Broken as problem:
         raise UnusableRow(str(problem)) from problem
 

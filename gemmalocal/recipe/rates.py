@@ -29,7 +29,6 @@ TABLE: dict[str, tuple[tuple[float, float, str], ...]] = {
     # Every weight moves by the rate itself: a tenth of LoRA's (https://arxiv.org/abs/2602.04998 has such a factor).
     "full": ((ANY, 2e-5, "a tenth of LoRA's, since every weight moves"),),
 }
-AROUND = (0.5, 1.0, 2.0, 4.0)  # times auto: what a search tries by default; what was measured so far lies above auto
 
 
 def learning_rate(recipe: Recipe, weights: float | None = None) -> tuple[float, str]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from gemmalocal.backends.protocol import Likeliest, Scores
@@ -27,7 +28,7 @@ def score(
 ) -> Scores:
     """What `Generator.score` promises."""
     states = _states(language_model, layers, examples, voices)  # (voices, tokens, width)
-    starts = np.cumsum([0, *(len(example.ids) - 1 for example in examples)])
+    starts = _starts(examples)
 
     def figures(part: Predicted) -> tuple[Floats, Floats]:
         flat, targets = starts[part.rows] + part.places, part.targets.astype(np.int64)
@@ -49,12 +50,17 @@ def logits(
     """What `Generator.logits` promises."""
     with torch.no_grad():
         states = _states(language_model, layers, examples, [voice])[0]
-    starts = np.cumsum([0, *(len(example.ids) - 1 for example in examples)])
+    starts = _starts(examples)
     for part in parts(predicted(examples)):
         flat = torch.from_numpy(starts[part.rows] + part.places).to(states.device)
         with torch.no_grad():
             of_part: Floats = head.logits(states[flat].float()).float().cpu().numpy()
         yield of_part
+
+
+def _starts(examples: Sequence[Example]) -> NDArray[np.int64]:
+    """Where the states of each example begin, laid end to end, (examples + 1,)."""
+    return np.cumsum([0, *(len(example.ids) - 1 for example in examples)])
 
 
 @torch.no_grad()
@@ -70,7 +76,7 @@ def likeliest(
 ) -> Likeliest:
     """What `Generator.likeliest` promises."""
     states = _states(language_model, layers, examples, [voice])[0]
-    starts = np.cumsum([0, *(len(example.ids) - 1 for example in examples)])
+    starts = _starts(examples)
 
     def of_part(part: Predicted) -> Likeliest:
         flat = torch.from_numpy(starts[part.rows] + part.places).to(states.device)

@@ -34,9 +34,11 @@ from gemmalocal.pipelines.shared.asked_rows import (
     opened,
     prompt_of,
     questions_of,
+    reasons,
     said,
+    until_stopped,
 )
-from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
+from gemmalocal.pipelines.shared.background import Teller, in_background
 from gemmalocal.pipelines.shared.chat_models import load_chat_models
 from gemmalocal.pipelines.shared.judges import judge_alone
 from gemmalocal.pipelines.shared.prepare_report import counts
@@ -80,10 +82,7 @@ class _Two:
 
 def make(preparation: Preparation, directory: Path, commands: Commands) -> Iterator[Event]:
     """Write the dataset; raises `DatasetError` where no row is left, and what finding teacher and judge raises."""
-    try:
-        yield from _make(preparation, directory, commands)
-    except Stopped:
-        yield Finished("stopped", "answers so far are kept: the same command goes on from here")
+    yield from until_stopped(_make(preparation, directory, commands))
 
 
 def _make(plan: Preparation, directory: Path, commands: Commands) -> Iterator[Event]:
@@ -112,8 +111,7 @@ def _make(plan: Preparation, directory: Path, commands: Commands) -> Iterator[Ev
         else:
             rows.append(_row(tries, place, teacher))
     if not rows:
-        why = "; ".join(f"{counted(count, 'prompt')}: the row {reason}" for reason, count in lost.most_common())
-        raise DatasetError("No answer is left to learn from.", f"Why: {why}.")
+        raise DatasetError("No answer is left to learn from.", f"Why: {reasons(lost)}.")
     yield from _delivered(plan, directory, rows, lost, teacher, by, len(questions))
 
 

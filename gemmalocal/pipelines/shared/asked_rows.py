@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -14,7 +14,8 @@ from gemmalocal.data.cells import UnusableRow
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine.generation import ChatModel, as_row_begins, speak
 from gemmalocal.errors import DatasetError
-from gemmalocal.jobs.events import Event, Progress
+from gemmalocal.jobs.events import Event, Finished, Progress
+from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines import Commands, stop_asked
 from gemmalocal.pipelines.shared.authors import Author, open_author
 from gemmalocal.pipelines.shared.background import Stopped, Teller
@@ -35,6 +36,19 @@ class Question:
     source: str
     prompt: tuple[Message, ...]
     reference: str
+
+
+def until_stopped(events: Iterator[Event]) -> Iterator[Event]:
+    """What making a dataset tells; a stop is its end, as what was answered is kept."""
+    try:
+        yield from events
+    except Stopped:
+        yield Finished("stopped", "answers so far are kept: the same command goes on from here")
+
+
+def reasons(lost: Counter[str]) -> str:
+    """Why prompts became no rows, the most frequent reason first."""
+    return "; ".join(f"{counted(count, 'prompt')}: the row {reason}" for reason, count in lost.most_common())
 
 
 def questions_of(plan: Preparation, tell: Teller) -> tuple[list[Question], Counter[str]]:

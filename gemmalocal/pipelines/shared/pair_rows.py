@@ -28,9 +28,11 @@ from gemmalocal.pipelines.shared.asked_rows import (
     opened,
     prompt_of,
     questions_of,
+    reasons,
     said,
+    until_stopped,
 )
-from gemmalocal.pipelines.shared.background import Stopped, Teller, in_background
+from gemmalocal.pipelines.shared.background import Teller, in_background
 from gemmalocal.pipelines.shared.chat_models import load_chat_models
 from gemmalocal.pipelines.shared.judges import judge_alone
 from gemmalocal.pipelines.shared.prepare_report import counts
@@ -54,10 +56,7 @@ class Answers:
 
 def make(preparation: Preparation, directory: Path, commands: Commands) -> Iterator[Event]:
     """Write the dataset; raises `DatasetError` where no pair is left, and what finding run and judge raises."""
-    try:
-        yield from _make(preparation, directory, commands)
-    except Stopped:
-        yield Finished("stopped", "answers so far are kept: the same command goes on from here")
+    yield from until_stopped(_make(preparation, directory, commands))
 
 
 def _make(plan: Preparation, directory: Path, commands: Commands) -> Iterator[Event]:
@@ -90,8 +89,7 @@ def _make(plan: Preparation, directory: Path, commands: Commands) -> Iterator[Ev
         else:
             rows.append(_row(answers, winner, names, run, form, "reference" if judge is None else "judge"))
     if not rows:
-        why = "; ".join(f"{counted(count, 'prompt')}: the row {reason}" for reason, count in lost.most_common())
-        raise DatasetError("No two answers were told apart, so there is no pair.", f"Why: {why}.")
+        raise DatasetError("No two answers were told apart, so there is no pair.", f"Why: {reasons(lost)}.")
     about = {"author": run.name, "documents": len({row["source"] for row in rows}), "decided_by": by}
     report = compared_rows.deliver(plan, directory, rows, lost, about)
     yield Notice(f"{counted(len(rows), 'pair')} of {counted(len(questions), 'prompt')}, decided by {by}")
