@@ -176,7 +176,7 @@ def main() -> None:
     if model == "rows":
         return
     began, name = time.monotonic(), f"tools-{int(time.time())}"
-    given = (f"model={model}", f"data.path={file}", "samples.calls=1000", "samples.during=false", *TRAIN)
+    given = (f"model={model}", f"data.path={file}", "samples.calls=1000", "samples.calls_during=false", *TRAIN)
     gemmalocal("train", "function-calling", "--name", name, *(word for each in given for word in ("--set", each)))
     trained = time.monotonic() - began
     run = history.find_run(name)

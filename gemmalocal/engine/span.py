@@ -119,7 +119,7 @@ class Timed:
         self, train: TrainSpec, minutes: float, samples: SampleSpec, clock: Clock = time.monotonic, group: Group = ALONE
     ) -> None:
         self._train, self._box, self._clock, self._group = train, 60 * minutes, clock, group
-        self._prompts, self._during = len(samples.prompts), samples.during
+        self._prompts, self._samples = len(samples.prompts), samples
         self._begun, self._past = clock(), 0.0  # of this attempt, and seconds of those before
         self._first: float | None = None  # seconds that were spent when the first step began
         self._steps = 0  # of this attempt
@@ -164,8 +164,8 @@ class Timed:
     @property
     def _evaluation(self) -> float:
         """Seconds of one on the way."""
-        asked = self._cost("answer") * bool(self._prompts) + self._cost("calls")
-        return self._cost("evaluation") + asked * self._during
+        answers = self._cost("answer") * (self._samples.during and bool(self._prompts))
+        return self._cost("evaluation") + answers + self._cost("calls") * self._samples.calls_during
 
     @property
     def _end(self) -> float:

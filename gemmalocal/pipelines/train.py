@@ -181,7 +181,7 @@ def _lead(
 
     def during(step: int) -> Iterator[Event]:
         yield from answers(step, "during", recipe.samples.prompts[:1] if recipe.samples.during else [])
-        if recipe.samples.during:
+        if recipe.samples.calls_during:
             yield from calls(f"at step {step}")
 
     if standing.step == 0:

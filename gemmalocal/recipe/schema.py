@@ -304,12 +304,13 @@ class SampleSpec(RecipeSection):
     max_tokens: int = Field(48, ge=1, le=4096, description="The most tokens of an answer.")
     during: bool = Field(True, description="Answer the first prompt at every evaluation too.")
     calls: int = Field(
-        0,
+        8,
         ge=0,
         le=1000,
-        description="Where rows have tools: how many held-out rows are answered before, during and after training, to "
-        "tell how many calls are right.",
+        description="Where rows have tools: how many held-out rows are answered before and after training, to tell how "
+        "many calls are right.",
     )
+    calls_during: bool = Field(False, description="Answer these rows at every evaluation too.")
 
 
 class ReportSpec(RecipeSection):

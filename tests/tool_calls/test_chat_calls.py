@@ -141,7 +141,8 @@ async def test_the_app_takes_tools_and_an_answer_that_is_typed(caller: Path, tmp
         assert screen._talk.exchanges[-1].answers[1].text == SAID
 
 
-def test_calls_are_counted_while_it_trains(caller_home: Path, workspace: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("samples", ["calls: 2, calls_during: true", "during: true", "calls: 0, calls_during: true"])
+def test_calls_are_counted_while_it_trains(caller_home: Path, workspace: Path, tmp_path: Path, samples: str) -> None:
     asked, called, _, said = row()["messages"]
     answers = [{"role": "tool", "content": f"so {word}"} for word in "abcd"]
     rows = [{**row(), "messages": [asked, called, answer, said]} for answer in answers]
@@ -149,18 +150,16 @@ def test_calls_are_counted_while_it_trains(caller_home: Path, workspace: Path, t
     (tmp_path / "r.yaml").write_text(
         f"model: {caller_home / 'runs' / 'caller' / 'model'}\n"
         f"data: {{path: {tmp_path / 'rows.jsonl'}, max_length: 512, split: 0.5}}\n"
-        "train: {steps: 2, batch_size: 1, learning_rate: 1e-5, evaluate_every: 1}\nsamples: {calls: 2}\n"
+        "train: {steps: 2, batch_size: 1, learning_rate: 1e-5, evaluate_every: 1}\n"
+        f"samples: {{{samples}}}\n"
     )
     work(workspace / "runs" / "r", "train", recipe_file.load(str(tmp_path / "r.yaml"), []).model_dump(mode="json"))
     assert history.read(workspace / "runs" / "r").status == "done"
     events = map(decode, (workspace / "runs" / "r" / "events.jsonl").read_text().splitlines())
     told = [event.text for event in events if isinstance(event, Notice)]
     counted = [text for text in told if text.startswith("held-out calls")]
-    assert [text.split(":")[0] for text in counted] == [
-        "held-out calls before training",
-        "held-out calls at step 1",
-        "held-out calls at step 2",
-        "held-out calls after training",
-    ]
+    times = ["before training", "at step 1", "at step 2", "after training"]
+    due = [] if "calls: 0" in samples else times if "calls_during" in samples else [times[0], times[-1]]
+    assert [text.split(":")[0] for text in counted] == [f"held-out calls {when}" for when in due]
     assert all("2 of 2 calls exact" in text for text in counted)
     assert any("4 rows have tools: they are written by the model's own template" in text for text in told)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
-from gemmalocal.backends.protocol import Trainer
+from gemmalocal.backends.protocol import Sampling, Trainer
 from gemmalocal.data.examples import Example
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.evaluation.calls import calls, figures
 from gemmalocal.jobs.events import Event, Notice
+from gemmalocal.pipelines.shared.answer_batches import ROWS, batches
 from gemmalocal.pipelines.shared.loading import Prepared
 
 ROOM = 1.5  # of the tokens of a right answer, how many one may have
@@ -26,6 +28,46 @@ def call_span(example: Example, tokenizer: Tokenizer) -> tuple[int, int]:
     return (with_calls or spans or [(1, len(ids))])[-1]
 
 
+class Due(NamedTuple):
+    """What is asked of a held-out row: the ids to go on from, those of the right answer, the most that one may have."""
+
+    prompt: list[int]
+    right: list[int]
+    limit: int
+
+
+def asked_calls(rows: Sequence[Example], tokenizer: Tokenizer) -> list[Due]:
+    """What is asked of rows; of those that were cut nothing."""
+    due = []
+    for example in rows:
+        if not example.cut:
+            start, end = call_span(example, tokenizer)
+            ids: list[int] = example.ids.tolist()
+            due.append(Due(ids[:start], ids[start:end], int(ROOM * (end - start)) + 8))
+    return due
+
+
+def answered(
+    trainer: Trainer, asked: Sequence[Due], stops: set[int], wished: Callable[[], bool]
+) -> list[list[int]] | None:
+    """The likeliest ids after each prompt, several prompts at once, each up to its own limit; None once stopped."""
+    tokens = [len(due.prompt) + due.limit for due in asked]
+    answers: list[list[int]] = [[] for _ in asked]
+    for batch in batches(sorted(range(len(asked)), key=tokens.__getitem__), tokens, ROWS):
+        sampling = Sampling(max_tokens=max(asked[number].limit for number in batch))
+        for step in trainer.answer([asked[number].prompt for number in batch], sampling, stops):
+            if wished():
+                return None
+            open_rows = 0
+            for number, token in zip(batch, step, strict=True):
+                if token is not None and len(answers[number]) < asked[number].limit:
+                    answers[number].append(token)
+                    open_rows += token not in stops and len(answers[number]) < asked[number].limit
+            if not open_rows:
+                break
+    return answers
+
+
 def held_out_calls(
     trainer: Trainer, prepared: Prepared, count: int, when: str, wished: Callable[[], bool]
 ) -> Iterator[Event]:
@@ -34,19 +76,8 @@ def held_out_calls(
     if not prepared.layout.tools or not count or not len(rows) or tokenizer is None or rows.kind:
         return
     chosen = rows.spaced(count)
-    answers, references = list[str](), list[str]()
-    for place in range(len(chosen)):
-        example = chosen[place]
-        if example.cut:
-            continue
-        start, end = call_span(example, tokenizer)
-        ids: list[int] = example.ids.tolist()
-        said = list[int]()
-        for number in trainer.stream(ids[:start], int(ROOM * (end - start)) + 8, tokenizer.stop_ids):
-            if wished():
-                return
-            said.append(number)
-        answers.append(tokenizer.decode(said))
-        references.append(tokenizer.decode(ids[start:end]))
+    asked = asked_calls([chosen[place] for place in range(len(chosen))], tokenizer)
+    answers = answered(trainer, asked, tokenizer.stop_ids, wished)
     if answers:
-        yield Notice(f"held-out calls {when}: {figures(answers, references)}")
+        said, right = map(tokenizer.decode, answers), (tokenizer.decode(due.right) for due in asked)
+        yield Notice(f"held-out calls {when}: {figures(list(said), list(right))}")

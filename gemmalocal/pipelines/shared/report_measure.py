@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +20,9 @@ from gemmalocal.evaluation.measured import Answer
 from gemmalocal.files import atomic, json_lines
 from gemmalocal.jobs.events import Event, Progress
 from gemmalocal.pipelines import Commands, stop_asked
+from gemmalocal.pipelines.shared.answer_batches import ROWS, batches
 from gemmalocal.pipelines.shared.background import Stopped
 
-TOKENS = 2048  # of all models together that are read at once, as a chat reads them
-ROWS = 16  # that are answered at once
 QUIET = 2.0  # seconds without a word about the progress
 Entry = dict[str, Any]
 
@@ -88,7 +87,7 @@ def score(
         (number for number, key in enumerate(keys) if not kept.has(key)), key=lambda number: len(examples[number].ids)
     )
     progress = TimedProgress(what, len(examples), len(examples) - len(missing))
-    for batch in _batches(missing, [len(example.ids) * len(models) for example in examples], len(missing)):
+    for batch in batches(missing, [len(example.ids) * len(models) for example in examples], len(missing)):
         scored = _scored(models, [examples[number] for number in batch])
         kept.add(
             [
@@ -129,7 +128,7 @@ def answer(
     )
     progress = TimedProgress(what, len(prompts), len(prompts) - len(missing))
     groups = _sharing(models)
-    for batch in _batches(missing, [(len(prompt) + limit) * len(models) for prompt in prompts], ROWS):
+    for batch in batches(missing, [(len(prompt) + limit) * len(models) for prompt in prompts], ROWS):
         entries: list[Entry] = []
         for group, places in enumerate(groups):
             asked = [prompts[number] for number in batch]
@@ -193,18 +192,6 @@ def _sharing(models: Sequence[Model]) -> list[list[int]]:
     for place, model in enumerate(models):
         places.setdefault(id(model.speaker.generator), []).append(place)
     return list(places.values())
-
-
-def _batches(numbers: Sequence[int], tokens: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Numbers in ascending length, as many at once as `TOKENS` allows once all are as long as the last."""
-    batch: list[int] = []
-    for number in numbers:
-        if batch and ((len(batch) + 1) * tokens[number] > TOKENS or len(batch) == most):
-            yield batch
-            batch = []
-        batch.append(number)
-    if batch:
-        yield batch
 
 
 def check_stop(commands: Commands) -> None:

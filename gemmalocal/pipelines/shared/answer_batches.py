@@ -1,0 +1,20 @@
+"""Which rows are read or answered at once, so that their keys and values fit in little memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+TOKENS = 2048  # of all models together that are read at once, as a chat reads them
+ROWS = 16  # that are answered at once
+
+
+def batches(numbers: Sequence[int], tokens: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Numbers in ascending length, as many at once as `TOKENS` allows once all are as long as the last."""
+    batch: list[int] = []
+    for number in numbers:
+        if batch and ((len(batch) + 1) * tokens[number] > TOKENS or len(batch) == most):
+            yield batch
+            batch = []
+        batch.append(number)
+    if batch:
+        yield batch
