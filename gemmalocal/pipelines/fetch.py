@@ -1,4 +1,4 @@
-"""A Hub name to a folder in the Hub's cache."""
+"""A model's name to a folder on this disk: a Hub name to one in the Hub's cache, the demo's to what its package holds."""
 
 from __future__ import annotations
 
@@ -6,20 +6,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from gemmalocal.files import paths
 from gemmalocal.jobs.events import Event, Finished, Report, Stage
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.background import Stopped, in_background
+from gemmalocal.records import Tell
 from gemmalocal.weights import hub
+from gemmalocal.weights.locate import locate
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
-    """Download the model `spec["model"]`, or only its file `spec["gguf"]`; report where it is."""
-    name = spec["model"]
+    """Bring the model `spec["model"]` here, or only its file `spec["gguf"]`; report where it is."""
+    name, gguf = spec["model"], spec.get("gguf")
     yield Stage(f"downloading {name}")
     try:
-        path = yield from in_background(lambda tell: hub.fetch(name, tell, gguf=spec.get("gguf")), commands, final=True)
+        path = yield from in_background(lambda tell: _bring(name, gguf, tell), commands, final=True)
     except Stopped:
         yield Finished("stopped", "files that were finished are kept; the same command goes on")
         return
     yield Report({"model": name, "path": str(path)})
     yield Finished("done")
+
+
+def _bring(name: str, gguf: str | None, tell: Tell) -> Path:
+    """What has a Hub name is asked of the Hub also where it is cached: its newest version is wanted."""
+    if gguf is None and (name.count("/") != 1 or paths.expanded(name).is_dir()):
+        return locate(name, tell)
+    return hub.fetch(name, tell, gguf=gguf)

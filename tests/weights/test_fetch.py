@@ -191,6 +191,15 @@ def test_a_connection_that_breaks_is_said(hub: Hub) -> None:
     assert run("fetch", "someone/tiny").returncode == 0
 
 
+def test_what_is_no_hub_name_takes_no_network(hub: Hub, tiny: Path) -> None:
+    here = run("fetch", str(tiny))
+    assert (here.returncode, Path(here.stdout.strip())) == (0, tiny.resolve())
+    nothing = run("fetch", "nonesuch")
+    assert nothing.returncode == 3
+    assert "There is no model 'nonesuch'." in nothing.stderr
+    assert hub.requests == []
+
+
 def test_what_a_killed_download_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from huggingface_hub import constants
 
