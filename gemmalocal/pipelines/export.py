@@ -31,6 +31,7 @@ from gemmalocal.workspace import exports
 from gemmalocal.workspace.exports import ExportForm
 
 BYTES_PER_SECOND = 100e6  # that writing and reading again manage, roughly
+WEIGHTS_PER_SECOND = 6e9  # bytes of weights that llama.cpp reads while it answers token by token, roughly
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
@@ -50,7 +51,8 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         needed = plan.size if plan else forms.needed(form, model_tensors, finished.adapter)
         remedy = "Make room, or name a folder on another disk (--folder)."
         hardware.check_room(target.parent, needed, "The export takes about", remedy)
-        yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {_time(finished.run, needed)} or so, with the proof")
+        duration = throughput.duration(_seconds(finished.run, needed, base_file))
+        yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {duration} or so, with the proof")
         for (preferred, stored_as), count in plan.fallbacks.items() if plan else ():
             yield Notice(f"{count} tensors as {stored_as.name}: their rows do not fit {preferred.name}")
         with atomic.new_folder(target, targets.replaceable) as aside:
@@ -78,12 +80,18 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     yield Finished("done", f"{form.label} in {target}")
 
 
-def _time(run: Path, needed: int) -> str:
-    """How long writing `needed` bytes will take, and asking base, tuned and exported for all held-out rows."""
+def _seconds(run: Path, needed: int, base_file: Path | None) -> float:
+    """How long writing `needed` bytes will take, and asking base, tuned and exported for all held-out rows.
+
+    An adapter over a `base_file` is asked by llama.cpp, which is told each token alone and reads the weights each time.
+    """
     state = history.read(run)
     looked_at = state.evaluations[-1].tokens if state.evaluations else 0
     proof = throughput.Pace(run.name, "", throughput.seconds_per_token(state.steps) or 0.0).estimate(0, 0, 3, looked_at)
-    return throughput.duration(max(1.0, 3 * needed / BYTES_PER_SECOND + proof))
+    if base_file is not None and llama_reader.installed():
+        alone = min(looked_at, llama_reader.MOST_TOKENS)
+        proof += alone * base_file.stat().st_size / WEIGHTS_PER_SECOND
+    return max(1.0, 3 * needed / BYTES_PER_SECOND + proof)
 
 
 def _base_file(form: ExportForm, finished: FinishedRun, tell: Tell) -> Path | None:

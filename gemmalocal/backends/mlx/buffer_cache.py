@@ -17,6 +17,8 @@ class BufferCache:
 
     def __init__(self) -> None:
         self._usable = device.device_memory().usable
+        mx.set_cache_limit(device.CACHE_LIMIT)
+        mx.clear_cache()  # what reading the weights took
         self.forget()
 
     def forget(self) -> None:

@@ -26,7 +26,7 @@ from gemmalocal.planning.memory import EngineProfile
 MAX_STREAMS = 4  # on the CPU: the activations of each are in memory
 SLOW_GFLOPS = 20  # a reference BLAS reaches 2, OpenBLAS on two cores over 100
 BREADTH_FIRST = "MLX_BFS_MAX_WIDTH"
-CACHE_LIMIT = 1 << 30  # bytes of freed buffers that MLX keeps at least; training keeps more (buffer_cache.py)
+CACHE_LIMIT = 1 << 28  # bytes of freed buffers that MLX keeps until a step was measured (buffer_cache.py), and at least
 
 
 def prepare() -> None:
