@@ -53,6 +53,8 @@ def problem(candidate: Candidate) -> str | None:
             return reason
     if question and candidate.piece.row is None and (lean := LEANS_ON_TEXT.search(question)):
         return f"has a question that only makes sense beside its text: “{lean[0]}”"
+    if answer and candidate.piece.row is None and (lean := _lean(answer, passage)):
+        return f"has an answer that speaks of its text, which nobody who asks will see: “{lean}”"
     if question and answer and ground.normal(question).strip(" ?") == ground.normal(answer).strip(" ."):
         return "answers with the question"
     known = f"{passage}\n{question}" if candidate.kind == WRONG_PREMISE else passage
@@ -61,6 +63,12 @@ def problem(candidate: Candidate) -> str | None:
     if candidate.piece.row is not None:
         return _rewritten(question, instruction(candidate.piece))
     return _made_up(agreement.conclusion(answer), question, known) if question else _summary(answer, passage)
+
+
+def _lean(answer: str, passage: str) -> str | None:
+    """What an answer calls its text ("The text states that"); a passage may itself speak of a document or an author."""
+    said = ground.normal(passage)
+    return next((lean[0] for lean in LEANS_ON_TEXT.finditer(answer) if ground.normal(lean[0]) not in said), None)
 
 
 def _rewritten(question: str, original: str) -> str | None:

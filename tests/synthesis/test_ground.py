@@ -58,6 +58,8 @@ def problem_of(question: str, answer: str, evidence: str = "The keepers cheered.
         ("Who cheered when the Pharos came?", "The keepers cheered.", None),
         ("What does this passage say about the keepers?", "They cheered.", "only makes sense beside its text"),
         ("According to the text, who cheered?", "The keepers.", "only makes sense beside its text"),
+        ("Who cheered at the relief?", "The text states that the keepers cheered.", "speaks of its text"),
+        ("Who cheered at the relief?", "According to it, the keepers cheered.", "speaks of its text"),
         ("Who cheered at the relief?", "I'm sorry, I cannot answer.", "refuses"),
         ("Who cheered at the relief?", '{"question": "Who"}', "repeats its prompt"),
         ("Who cheered at the relief?", "cheered " * 30, "over and over"),
@@ -81,3 +83,9 @@ def problem_of(question: str, answer: str, evidence: str = "The keepers cheered.
 def test_rules_of_thumb(question: str, answer: str, says: str | None) -> None:
     problem = problem_of(question, answer)
     assert problem is None if says is None else says in str(problem)
+
+
+def test_an_answer_may_speak_of_a_document_that_its_passage_speaks_of() -> None:
+    text = "The master signs the document before the ship leaves the harbour, and keeps it."
+    assert problem_of("What does the master sign?", "The master signs the document.", text, text) is None
+    assert "“the section”" in str(problem_of("What does the master sign?", "What the section says.", text, text))
