@@ -1,4 +1,4 @@
-"""A model's name to a folder on this disk: a Hub name to one in the Hub's cache, the demo's to what its package holds."""
+"""A model's name to a folder on this disk: a Hub name to one in its cache, the demo's to what its package holds."""
 
 from __future__ import annotations
 
