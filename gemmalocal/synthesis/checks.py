@@ -53,8 +53,8 @@ def problem(candidate: Candidate) -> str | None:
             return reason
     if question and candidate.piece.row is None and (lean := LEANS_ON_TEXT.search(question)):
         return f"has a question that only makes sense beside its text: “{lean[0]}”"
-    if answer and candidate.piece.row is None and (lean := _lean(answer, passage)):
-        return f"has an answer that speaks of its text, which nobody who asks will see: “{lean}”"
+    if answer and candidate.piece.row is None and (called := _lean(answer, passage)):
+        return f"has an answer that speaks of its text, which nobody who asks will see: “{called}”"
     if question and answer and ground.normal(question).strip(" ?") == ground.normal(answer).strip(" ."):
         return "answers with the question"
     known = f"{passage}\n{question}" if candidate.kind == WRONG_PREMISE else passage
