@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -21,22 +22,34 @@ if TYPE_CHECKING:  # every test process imports this file: a test of recipes tak
 signal.signal(signal.SIGINT, signal.default_int_handler)  # `nohup make test &` ignores it, as children then would
 os.environ["HF_HUB_OFFLINE"] = "1"  # for all tests: huggingface_hub looks once, when an engine brings it in
 
-# Given out first where several processes share the suite, so that none works on a long one alone at the end.
+# Half a minute and more. Given out first where several processes share the suite, so that none works on a long one
+# alone at the end.
 LONGEST_FILES = (
     "tests/pipelines/test_processes.py",
-    "tests/backends/test_fit_plan.py",
-    "tests/backends/test_torch_fit.py",
-    "tests/export/test_push.py",
-    "tests/faults/test_faults.py",
     "tests/export/test_serve.py",
-    "tests/tui/test_pictures.py",
+    "tests/backends/test_fit_plan.py",
+    "tests/faults/test_faults.py",
     "tests/tui/test_app.py",
-    "tests/tui/test_pictures_rows.py",
-    "tests/export/test_llama_cpp.py",
-    "tests/weights/test_fetch.py",
-    "tests/synthesis/test_endpoint.py",
-    "tests/backends/test_multi_lora.py",
+    "tests/backends/test_torch_fit.py",
+    "tests/tui/test_pictures.py",
     "tests/pipelines/test_torch_runs.py",
+    "tests/tui/test_pictures_rows.py",
+    "tests/export/test_push.py",
+    "tests/api/test_examples.py",
+    "tests/backends/test_generations.py",
+    "tests/export/test_llama_cpp.py",
+    "tests/backends/test_multi_lora.py",
+    "tests/test_house.py",
+    "tests/pipelines/test_runs.py",
+    "tests/tui/test_walk.py",
+    "tests/tui/test_exports.py",
+    "tests/tui/test_recipe.py",
+    "tests/export/test_export.py",
+    "tests/weights/test_fetch.py",
+    "tests/pipelines/test_bench.py",
+    "tests/tui/test_unsaved.py",
+    "tests/documents/test_isolated.py",
+    "tests/backends/test_compiled.py",
 )
 SPECIAL = ["<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"]
 LETTERS = "▁abcdefghijklmnopqrstuvwxyz\n.,:;?!"
@@ -70,6 +83,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """The longest files come first; the rest keep their order."""
     ranks = {config.rootpath / file: rank for rank, file in enumerate(LONGEST_FILES)}
     items.sort(key=lambda item: ranks.get(item.path, len(ranks)))
+
+
+def pytest_collection_finish() -> None:
+    """Modules and tests are here to stay: looking through them again would take up to a second each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ from gemmalocal.export.merge import plain_name
 from gemmalocal.planning.model_sizes import FULL
 from gemmalocal.planning.published import licence
 from gemmalocal.weights import gguf_names
+from gemmalocal.weights.gguf_arrays import QuickWriter
 from gemmalocal.weights.gguf_names import EMBEDDING, OUTPUT, ROPE
 from gemmalocal.weights.tensors import Floats, Tensor
 
@@ -73,7 +74,7 @@ def plan(base: Path, tensors: Sequence[Tensor], form: str) -> Plan:
 
 def write(path: Path, base: Path, plan: Plan, title: str, progress: TellBytes, template: str | None = None) -> None:
     """Write what was planned, with the tokenizer of `base`, and a chat `template` in place of its own."""
-    writer = gguf.GGUFWriter(path, plan.architecture)
+    writer = QuickWriter(path, plan.architecture)
     shapes = {name: tensor.shape for name, tensor in plan.tensors.items()}
     _describe(writer, metadata(plan.architecture, plan.config, shapes), plan.form, title)
     writer.add_license(licence(str(plan.config["model_type"]), str(base)).key)

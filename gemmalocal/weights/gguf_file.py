@@ -23,6 +23,7 @@ from gemmalocal.planning import hardware
 from gemmalocal.planning.published import licence
 from gemmalocal.records import Tell
 from gemmalocal.weights import agree, gguf_gemma, gguf_header, gguf_names, tensors, vocabulary
+from gemmalocal.weights.gguf_arrays import QuickReader
 from gemmalocal.weights.tensors import Tensor
 
 SHARD = 2_000_000_000  # bytes of one safetensors file
@@ -128,24 +129,11 @@ def _architecture(reader: gguf.GGUFReader, name: str) -> str:
     return architecture
 
 
-class _PlainReader(gguf.GGUFReader):  # type: ignore[misc]
-    """Sees the mapped file as a plain array: of a memmap, the million views of a vocabulary take thrice as long."""
-
-    @property
-    def data(self) -> np.ndarray[Any, Any]:
-        """The bytes of the file."""
-        return self._data
-
-    @data.setter
-    def data(self, mapped: np.ndarray[Any, Any]) -> None:
-        self._data = np.asarray(mapped)
-
-
 def _open(source: Path, progress: Tell) -> gguf.GGUFReader:
     progress("reading the file", 0, 1)
     gguf_header.check(source)
     try:
-        return _PlainReader(source)
+        return QuickReader(source)
     except (ValueError, OSError, IndexError, KeyError, OverflowError) as error:  # as it meets garbage or the file's end
         raise ModelError(f"{source} cannot be read as GGUF: {error}", "Download the file again.") from error
 

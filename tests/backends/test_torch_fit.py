@@ -16,8 +16,8 @@ from tests.children import HANGS
 from tests.conftest import CONFIG, random_weights
 
 SIZES = {
-    "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 8, "head_dim": 128,
-    "query_pre_attn_scalar": 128, "sliding_window": 512, "sliding_window_pattern": 6, "vocab_size": 16_384,
+    "hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 4, "head_dim": 128,
+    "query_pre_attn_scalar": 128, "sliding_window": 512, "sliding_window_pattern": 3, "vocab_size": 16_384,
 }  # fmt: skip
 MEASURE = """
 import sys
@@ -40,9 +40,13 @@ print(made.memory().peak)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("middling")
-    (made / "config.json").write_text(json.dumps(CONFIG | SIZES))
-    save_file(random_weights(CONFIG | SIZES), made / "model.safetensors", metadata={"format": "pt"})
+    return write(tmp_path_factory.mktemp("middling"), SIZES)
+
+
+def write(made: Path, sizes: dict[str, int]) -> Path:
+    """A Gemma 3 of these sizes, with random weights."""
+    (made / "config.json").write_text(json.dumps(CONFIG | sizes))
+    save_file(random_weights(CONFIG | sizes), made / "model.safetensors", metadata={"format": "pt"})
     return made
 
 
@@ -76,7 +80,8 @@ print(found.peak, found.active)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process its peak")
-def test_a_file_never_counts_beside_the_weights_made_of_it(folder: Path) -> None:
+def test_a_file_never_counts_beside_the_weights_made_of_it(tmp_path: Path) -> None:
+    folder = write(tmp_path, SIZES | {"num_hidden_layers": 8})
     command = [sys.executable, "-c", LOADING, str(folder), "bfloat16"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=HANGS)
     assert done.returncode == 0, done.stderr

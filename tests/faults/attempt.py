@@ -7,6 +7,7 @@ attempt takes a third of a second, where a new interpreter takes three. So this 
 from __future__ import annotations
 
 import fcntl
+import gc
 import json
 import os
 import signal
@@ -30,7 +31,6 @@ IMPORTED = (  # before any fork, since each attempt would take seconds to do it
     *(f"gemmalocal.pipelines.{kind}" for kind in worker.kinds()),
     "gemmalocal.backends.torch.train",
     "transformers.models.gemma3.modeling_gemma3",
-    "peft",  # transformers does, to load any model
 )
 for name in IMPORTED:
     import_module(name)
@@ -41,6 +41,8 @@ transformers.conversion_mapping.get_checkpoint_conversion_mapping(
 export_proof.ANSWER = 4  # tokens that an export's proof asks for: no fault is in them
 
 LIMIT = 300.0  # seconds that an attempt may take; one that hangs is a fault of ours
+gc.collect()
+gc.freeze()
 NOTHING = Injection("nothing")
 ASKED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 BUSY = 2  # the exit code of an attempt that found another at work, as of `JobBusy`

@@ -1,12 +1,14 @@
 """The MLX sibling: Metal on Apple Silicon, and the CPU build elsewhere."""
 
+from importlib import import_module
+from typing import Any
+
 from gemmalocal.backends.mlx import device
 from gemmalocal.backends.transformers_import import without_torch
 
 device.prepare()  # before anything imports mlx.core
 
 with without_torch():
-    from gemmalocal.backends.mlx.baseline import train_baseline
     from gemmalocal.backends.mlx.device import (
         activation_bytes,
         at_home,
@@ -19,7 +21,6 @@ with without_torch():
     )
     from gemmalocal.backends.mlx.distributed import group
     from gemmalocal.backends.mlx.generate import generator
-    from gemmalocal.backends.mlx.mlx_lm_reader import load_with_mlx_lm
     from gemmalocal.backends.mlx.quantize_model import quantize
     from gemmalocal.backends.mlx.train import trainer
 
@@ -42,3 +43,13 @@ __all__ = [
 ]
 
 name = "mlx"
+# By mlx-lm's own trainer, which brings wandb where that is installed: half a second that few jobs need.
+LATER = {"train_baseline": "baseline", "load_with_mlx_lm": "mlx_lm_reader"}
+
+
+def __getattr__(later: str) -> Any:
+    """What is imported when it is first asked for."""
+    if later not in LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {later!r}")
+    with without_torch():
+        return getattr(import_module(f"{__name__}.{LATER[later]}"), later)

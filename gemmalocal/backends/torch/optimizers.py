@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
-from transformers.optimization import Adafactor
 
 from gemmalocal.backends.torch import device
 from gemmalocal.errors import BackendUnavailable, RecipeError
@@ -47,6 +46,8 @@ def optimizer(weights: list[nn.Parameter], train: TrainSpec) -> Optimizer:
         return AdamW(weights, lr=rate, weight_decay=decay)
     if train.optimizer == "lion":
         return Lion(weights, lr=rate, weight_decay=decay)
+    from transformers.optimization import Adafactor  # brings PEFT and bitsandbytes where they are: 1.5 s
+
     adafactor: Optimizer = Adafactor(weights, lr=rate, weight_decay=decay, relative_step=False, scale_parameter=False)
     return adafactor
 
