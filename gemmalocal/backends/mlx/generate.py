@@ -20,6 +20,7 @@ from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
 
 PREFILL = 2048  # tokens of all prompts that are read at once
+CACHE_STEP = 64  # tokens that a row's caches grow by; with mlx-lm's 256 most of it lies empty under short answers
 CACHE_LIMIT = 1 << 26  # bytes of freed buffers that MLX keeps: an answer's tokens take little, and all alike
 
 
@@ -127,10 +128,13 @@ def _padded_cache(language_model: Any, prompts: Sequence[Sequence[int]]) -> list
     """mlx-lm's key-value caches for rows of different length, which are padded on the left."""
     longest = max(map(len, prompts))
     padding = [longest - len(prompt) for prompt in prompts]
-    return [
+    caches = [
         BatchRotatingKVCache(layer.max_size, padding) if isinstance(layer, RotatingKVCache) else BatchKVCache(padding)
         for layer in make_prompt_cache(language_model)
     ]
+    for layer in caches:
+        layer.step = CACHE_STEP
+    return caches
 
 
 def _prefill(language_model: Any, cache: list[Any], prompts: Sequence[Sequence[int]]) -> mx.array:
