@@ -135,9 +135,10 @@ def test_loss_and_gradient_equal_full_logits(
     folders: dict[str, Path], recipe_path: Path, name: str, method: str
 ) -> None:
     (batch,) = plan(some_rows(), BatchShape(8, 10_000, 10_000))
-    for checkpointing in ("true", "false"):
-        made = trainer(folders[name], recipe_path, f"method={method}", f"train.checkpointing={checkpointing}")
-        value, slopes = reference(made, batch)
+    choices = [(f"method={method}", f"train.checkpointing={checkpointing}") for checkpointing in ("true", "false")]
+    trainers = [trainer(folders[name], recipe_path, *choice) for choice in choices]
+    value, slopes = reference(trainers[0], batch)
+    for made in trainers:
         made.accumulate([batch])
         assert float(made._loss) == pytest.approx(value, rel=1e-5)
         close(gradient(made), slopes, 1e-3)

@@ -116,17 +116,17 @@ def test_each_voice_says_what_the_trained_model_says_alone(
     small = adapter(backend, folder, recipe_path, both[0], *few)
     large = adapter(backend, folder, recipe_path, both[1], "method=dora", "lora.layers=2")
     together, prompts = backend.generator(folder, both), some_prompts(6)
-    found = answers(together, prompts, [0, 1, 2, 1, 2, 0], Sampling(max_tokens=24))
+    found = answers(together, prompts, [0, 1, 2, 1, 2, 0], Sampling(max_tokens=18))
     wanted = [
-        list(small.stream(prompts[1], 24, STOPS)),
-        list(large.stream(prompts[2], 24, STOPS)),
-        list(small.stream(prompts[3], 24, STOPS)),
-        list(large.stream(prompts[4], 24, STOPS)),
+        list(small.stream(prompts[1], 18, STOPS)),
+        list(large.stream(prompts[2], 18, STOPS)),
+        list(small.stream(prompts[3], 18, STOPS)),
+        list(large.stream(prompts[4], 18, STOPS)),
     ]
     assert found[1:5] == wanted
     base = backend.generator(folder)
     for row in (0, 5):
-        assert [found[row]] == answers(base, prompts[row : row + 1], [0], Sampling(max_tokens=24))
+        assert [found[row]] == answers(base, prompts[row : row + 1], [0], Sampling(max_tokens=18))
     assert len({len(row) for row in found}) > 1  # some have left the batch before others
 
 

@@ -117,12 +117,12 @@ def same(monkeypatch: pytest.MonkeyPatch, folder: Path, told: Callable[[], Path]
 
 async def still(pilot: Pilot[None]) -> Picture:
     """The picture, once it no longer changes."""
-    before, same = taken(pilot.app.screen), 0
+    before, same = pilot.app.screen._compositor.render_strips(), 0
     while same < STEADY:
         await pilot.pause(GLANCE)
-        now = taken(pilot.app.screen)
+        now = pilot.app.screen._compositor.render_strips()
         before, same = now, same + 1 if now == before else 0
-    return before
+    return taken(before)
 
 
 async def draw(arrive: Arrive, sizes: Sequence[Size], theme: str = "") -> Drawn:

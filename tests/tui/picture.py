@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from string import ascii_letters
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.screen import Screen
+from textual.strip import Strip
 
 Line = tuple[tuple[str, str], ...]  # texts with their styles
 Picture = tuple[Line, ...]
@@ -23,9 +23,8 @@ PLAIN = "none"
 HEAD = re.compile(r"=== (\d+x\d+)")
 
 
-def taken(screen: Screen[object]) -> Picture:
-    """Of the screen in front, with what is seen of those below."""
-    strips = screen._compositor.render_strips()
+def taken(strips: Iterable[Strip]) -> Picture:
+    """Of what a screen's compositor has rendered: the screen in front, with what is seen of those below."""
     return tuple(
         tuple((text, str(style or PLAIN)) for text, style, _ in Segment.simplify(_without_meta(strip._segments)))
         for strip in strips

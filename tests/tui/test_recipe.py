@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import pytest
+from textual.dom import DOMNode
 from textual.widgets import Button, Static
 
 from gemmalocal.recipe import recipe_file
@@ -15,7 +18,9 @@ from tests.tui.test_app import until
 from tests.tui.test_unsaved import field
 from tui.app import GemmalocalApp
 from tui.screens.recipe import RecipeScreen
+from tui.style_sheets import KeptStylesheet
 from tui.widgets.choice import Choice
+from tui.widgets.field_form import FieldForm
 from tui.widgets.field_section import SectionLine
 
 
@@ -62,6 +67,29 @@ async def test_sections_fold_and_open_for_what_is_wrong(recipe_path: Path) -> No
         line = next(each for each in screen.query(SectionLine) if each._title == "train")
         assert line.changed >= 1
         assert "changed" in line.render().plain
+
+
+async def test_the_focus_moves_without_a_look_at_every_field(
+    recipe_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with GemmalocalApp().run_test(size=(100, 40)) as pilot:
+        screen = RecipeScreen(recipe_path)
+        await pilot.app.push_screen(screen)
+        form, start = screen.query_one(FieldForm), screen.query_one("#start")
+        await until(pilot, lambda: start.has_focus and "Fits" in str(screen.query_one("#plan", Static).content))
+        before, styled, apply = form.styles.border_top, list[DOMNode](), KeptStylesheet.apply
+
+        def counted(sheet: KeptStylesheet, node: DOMNode, **how: Any) -> None:
+            styled.append(node)
+            apply(sheet, node, **how)
+
+        monkeypatch.setattr(KeptStylesheet, "apply", counted)
+        await pilot.press("tab")
+        await until(pilot, lambda: form.has_focus_within and form.styles.border_top != before)
+        assert len(list(form.walk_children())) > 200
+        assert 0 < len(styled) < 100
+        await pilot.press("shift+tab")
+        await until(pilot, lambda: start.has_focus and form.styles.border_top == before)
 
 
 async def test_a_field_that_says_nothing_shows_what_the_run_will_take(recipe_path: Path) -> None:

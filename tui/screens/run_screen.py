@@ -20,6 +20,8 @@ from tui.background import Forbearing, run_in_background
 from tui.screens.leave import leave
 
 if TYPE_CHECKING:  # what a key needs is imported after the first frame: see LATER in tui.app
+    from textual.widget import Widget
+
     from gemmalocal.jobs.processes import Job
     from gemmalocal.workspace.runs import Run
     from gemmalocal.workspace.trash import Entry
@@ -80,6 +82,12 @@ class AppScreen(Forbearing, Screen[None]):
     def __init__(self) -> None:
         super().__init__()
         self._waiting: list[Screen[Any]] = []  # dialogs, for when the screen is in front again
+
+    def _update_focus_styles(self, focused: Widget | None = None, blurred: Widget | None = None) -> None:
+        """Of panels alone, whose frames tell where the focus is: Textual looks at all that is in them, a whole form."""
+        ends = [end for end in (focused, blurred) if end is not None]
+        panels = {widget for end in ends for widget in end.ancestors_with_self if widget._has_focus_within}
+        self.app.stylesheet.update_nodes(panels, animate=True)
 
     def on_screen_resume(self) -> None:
         """Ask for the runs; and show a dialog that has waited."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
-from copy import copy
+from copy import copy, deepcopy
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -164,6 +164,7 @@ class Field(Horizontal):
         self._key, self._info, self._completion = key, info, completion
         self._label = label or key.rpartition(".")[2].replace("_", " ")
         self._changed = False
+        self._read: tuple[str, Any] = ("", None)  # a text, and what it means
         self._choices = choices(info.annotation)
         default = info.get_default(call_default_factory=True)
         self._default = self._own_default = None if default is PydanticUndefined else default
@@ -236,12 +237,19 @@ class Field(Horizontal):
             if not text.strip():
                 return None
             text = text.strip()
-            return (
-                text
-                if self._is_text and not (text.startswith(LIST) and self._may_be_list)
-                else _parsed(text, self._info.annotation)
-            )
-        return None if text == self._plain else recipe_file.scalar(text)
+            return text if self._is_text and not (text.startswith(LIST) and self._may_be_list) else self._meant(text)
+        return None if text == self._plain else self._meant(text)
+
+    def _meant(self, text: str) -> Any:
+        """What a text means as YAML: parsed once, since all fields are asked after each key."""
+        if text != self._read[0]:
+            self._read = text, _parsed(text, self._info.annotation) if self._is_line else recipe_file.scalar(text)
+        return deepcopy(self._read[1])
+
+    @property
+    def _is_line(self) -> bool:
+        """Whether it is written in, and not chosen."""
+        return isinstance(self.editor, Input)
 
     def show(self, problem: str) -> None:
         """A problem, or none."""
