@@ -22,6 +22,7 @@ from gemmalocal.recipe.schema import (
     SampleSpec,
     TrainSpec,
 )
+from gemmalocal.recipe.search_keys import KEYS
 from gemmalocal.recipe.search_spec import SearchSpec
 from gemmalocal.recipe.teacher import TeacherSpec
 
@@ -120,7 +121,8 @@ RECIPE = [
     Part(
         "search",
         SearchSpec,
-        "What is tried on short runs first: [forty minutes](guide.md#forty-minutes). `gemmalocal tune` sets it.",
+        "What is tried on short runs first: [forty minutes](guide.md#forty-minutes). `gemmalocal tune` sets it. `over` "
+        f"takes {', '.join(f'`{key}`' for key in KEYS)}; another key is refused, with what to do instead.",
         "model: gemma-3-270m-demo\ndata: {path: rows.jsonl}\ntrain: {minutes: 40}\n"
         "search:\n  trials: 4\n  over: ['train.learning_rate=1e-4,4e-4', 'lora.rank=8,32']\n",
     ),

@@ -50,7 +50,7 @@ def train(recipe: str, overrides: tuple[str, ...], name: str | None, as_json: bo
     from gemmalocal.recipe import recipe_file
 
     loaded = recipe_file.load(recipe, overrides, note)
-    _follow_if_launched(paths.runs() / runs.checked(name) if name else None, loaded.model_dump(mode="json"), detach)
+    follow_if_launched(paths.runs() / runs.checked(name) if name else None, loaded.model_dump(mode="json"), detach)
     return print_until_end(runs.begin(loaded, name, Path(recipe).stem), as_json, detach)
 
 
@@ -73,11 +73,11 @@ def resume(run: str, overrides: tuple[str, ...], as_json: bool, detach: bool) ->
     RUN is its name. It goes on from its newest checkpoint, and ends as if nothing had come in between.
     """
     folder = history.find_run(run)
-    _follow_if_launched(folder, history.spec(folder), detach, history.kind(folder))
+    follow_if_launched(folder, history.spec(folder), detach, history.kind(folder))
     return print_until_end(runs.resume(folder, overrides), as_json, detach)
 
 
-def _follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool, kind: str = "train") -> None:
+def follow_if_launched(folder: Path | None, spec: dict[str, Any], detach: bool, kind: str = "train") -> None:
     """One process of a launcher's comes back to start the job in `folder`; the others follow it and do not."""
     launched = launcher.launched()
     if launched is None:

@@ -11,10 +11,9 @@ import click
 
 from gemmalocal.cli import completion
 from gemmalocal.cli.output import note
-from gemmalocal.cli.training import DETACH, JSON, SET, print_until_end
+from gemmalocal.cli.training import DETACH, JSON, SET, follow_if_launched, print_until_end
 from gemmalocal.errors import RecipeError
-from gemmalocal.files import safe_read
-from gemmalocal.jobs import launcher
+from gemmalocal.files import paths, safe_read
 from gemmalocal.jobs.terminal_text import printable
 from gemmalocal.workspace import runs
 
@@ -57,12 +56,13 @@ def tune(
     Each trial trains anew for a few steps, down to a rate of nearly 0. The better half goes on, twice as long. The best
     one trains for what is left of the time, and is a run like any other. Rows that no report uses decide.
 
+    --over takes method, all of lora, the numbers of objective, and of train what changes how it learns: the rate,
+    schedule, warmup, batch, optimizer, seed, prompt_weight. Other keys are refused, with what to do instead.
+
     Without --minutes the run has the recipe's steps, and the search takes two fifths as many before.
     """
     from gemmalocal.recipe import recipe_file, search
 
-    if launcher.launched():
-        raise RecipeError("A search is made by one process.", "Start it without a launcher in front.")
     if learning_curve and (over or trials):
         raise RecipeError("--learning-curve tries rows, not settings.", "Leave --over and --trials out.")
     items = [f"search.trials={trials or _trials(over)}", f"search.over={json.dumps(list(over))}"]
@@ -71,6 +71,7 @@ def tune(
     items += [f"train.minutes={minutes:g}"] if minutes is not None else []
     loaded = recipe_file.load(recipe, [*overrides, *items], note)
     search.candidates(loaded)  # what cannot be tried is said before anything begins
+    follow_if_launched(paths.runs() / runs.checked(name) if name else None, loaded.model_dump(mode="json"), detach)
     job = runs.begin(loaded, name, Path(recipe).stem)
     code = print_until_end(job, as_json, detach)
     if not as_json and not detach:

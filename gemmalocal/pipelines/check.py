@@ -32,7 +32,9 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     report = yield from survey(recipe, prepared, directory / "examples")
     backend = open_backend(recipe.backend)
     together = judged_together(prepared.train, backend.shapes())
-    decided = budget(recipe, prepared.folder, load_of(prepared.train, recipe), backend, together=together)
+    weights = model_sizes.weights_of(prepared.folder)
+    sized = search.widest(recipe, weights)
+    decided = budget(sized, prepared.folder, load_of(prepared.train, sized), backend, together=together)
     steps, about = steps_of(recipe, prepared)
     estimates: dict[str, Any] = {
         "steps": steps,
@@ -45,7 +47,6 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     if recipe.teacher.model is not None:
         estimates["scoring"] = yield from teaching.expected(recipe, prepared)
     report["notes"] += schedule_remarks(recipe.train, prepared.train.groups, prepared.held_out.groups)
-    weights = model_sizes.weights_of(prepared.folder)
     report["notes"] += _searched(recipe, prepared, weights, steps)
     estimates["learning_rate"] = rates.resolved(recipe, weights).train.learning_rate
     report["notes"] += filter(None, [rates.sentence(recipe, weights), backend.device_remark()])

@@ -13,7 +13,7 @@ from gemmalocal.backends.process_group import Group, wait
 from gemmalocal.backends.protocol import Backend, Trainer
 from gemmalocal.data.judged_rounds import judged_together
 from gemmalocal.data.taught_store import TaughtStore
-from gemmalocal.data.token_store import Examples, lengths
+from gemmalocal.data.token_store import lengths
 from gemmalocal.engine import checkpoints, loop, span
 from gemmalocal.engine.checkpoints import TrainState
 from gemmalocal.engine.pause import PauseControl
@@ -24,13 +24,15 @@ from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Sample, Stage, Step
 from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.pipelines import Commands
-from gemmalocal.pipelines.shared import distributed, judging, start_from, teaching
+from gemmalocal.pipelines.shared import distributed, start_from, teaching, trial_rows
 from gemmalocal.pipelines.shared.background import Stopped
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
+from gemmalocal.pipelines.shared.guides import guides
 from gemmalocal.pipelines.shared.held_out_calls import held_out_calls
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
-from gemmalocal.pipelines.shared.on_policy import OnPolicy
-from gemmalocal.pipelines.shared.searching import Bench, search_first
+from gemmalocal.pipelines.shared.search_bench import Bench
+from gemmalocal.pipelines.shared.searching import search_first
+from gemmalocal.pipelines.shared.trial_rows import EXAMPLES
 from gemmalocal.planning import macos, model_sizes, throughput
 from gemmalocal.recipe import rates, search
 from gemmalocal.recipe.schedule_remarks import schedule_remarks
@@ -57,7 +59,8 @@ def _run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[
     if group.rank:
         recipe = distributed.recipe_of_leader(group, directory)
     prepared = Prepared()
-    yield from prepare(recipe, prepared, directory / "examples")
+    yield from prepare(recipe, prepared, directory / EXAMPLES)
+    rows = yield from trial_rows.weighed(recipe, prepared, directory)
     if group.rank == 0:
         wait(group)  # the others are in `led`
         yield from map(Notice, trackings.start_beside(directory, recipe.track))
@@ -82,12 +85,12 @@ def _run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[
     wished = distributed.StopWish(list if group.rank else commands)
     bench = Bench(
         as_written, replace(work, spec=decided.recipe.train), opened(decided.recipe), opened,
-        distributed.brake(wished, group), directory, timed, weights, prepared.folder,
+        distributed.brake(wished, group), directory, timed, weights, prepared, rows,
     )  # fmt: skip
     if past.saved and not checkpoints.existing(work.folder):
         yield Notice("none of the run's checkpoints is left: training begins again")
     yield from map(Notice, _remarks(prepared, work))
-    if (chosen := (yield from _begun(bench, decided, prepared, store, commands))) is None:
+    if (chosen := (yield from _begun(bench, decided, store, commands))) is None:
         return
     standing = loop.resume(bench.work, bench.trainer)
     yield from _changed_length(bench.work, standing, past.steps[-1] if past.steps else None)
@@ -100,22 +103,19 @@ def _run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[
 
 
 def _begun(
-    bench: Bench, decided: Budget, prepared: Prepared, store: TaughtStore | None, commands: Commands
+    bench: Bench, decided: Budget, store: TaughtStore | None, commands: Commands
 ) -> Generator[Event, None, Recipe | None]:
     """What is done before the first step: the adapter to start from, what guides it, the search.
 
     The recipe to train by; None where it was stopped before.
     """
-    recipe, resumed = decided.recipe, bool(checkpoints.existing(bench.work.folder))
+    recipe, resumed, prepared = decided.recipe, bool(checkpoints.existing(bench.work.folder)), bench.prepared
     if recipe.start_from is not None and not resumed:
         yield Notice(start_from.load_adapter(bench.trainer, recipe, prepared.folder))
-    bench.work = yield from _guided(recipe, prepared, bench.work, store, bench.trainer, bench.directory, commands)
+    bench.guide_of = yield from guides(recipe, prepared, bench.work, store, bench.trainer, bench.directory, commands)
+    bench.work = replace(bench.work, guide=bench.guide_of(recipe, bench.work))
     if not recipe.search.on or resumed:
         return recipe
-    if bench.trainer.group.size > 1:
-        raise RecipeError("A search is made by one process.", "Start it without a launcher, or leave search out.")
-    if recipe.teacher.rounds:
-        raise RecipeError("A search needs rows that stay as they are.", "Set teacher.rounds to 0, or leave search out.")
     record, decision = yield from search_first(bench)
     if decision.outcome:
         tried = f"{counted(len(record.results), 'trial')} of the search done"
@@ -134,26 +134,6 @@ def _span(bench: Bench, standing: TrainState) -> Span:
         bench.box.go_on(standing.time)
     bench.box.train_by(bench.work.spec)
     return bench.box
-
-
-def _guided(
-    recipe: Recipe,
-    prepared: Prepared,
-    work: loop.TrainingRun,
-    store: TaughtStore | None,
-    trainer: Trainer,
-    directory: Path,
-    commands: Commands,
-) -> Generator[Event, None, loop.TrainingRun]:
-    """The run with what tells it more than the rows: judgements of them, or what a teacher said of them."""
-    if recipe.objective.judging:
-        return replace(work, guide=(yield from judging.preference(recipe, prepared.folder, work, trainer, directory)))
-    if store is not None and recipe.teacher.rounds:
-        rounds = OnPolicy(recipe, prepared, work, store, directory, commands)
-        return replace(work, guide=rounds)
-    if store is not None:
-        return replace(work, guide=teaching.guide(recipe, work, store, prepared))
-    return work
 
 
 def _lead(
@@ -302,10 +282,6 @@ def _changed_time(train: TrainSpec, standing: TrainState) -> Iterator[Notice]:
     )
 
 
-def _measured(prepared: Prepared) -> Examples:
-    return prepared.held_out if prepared.tune is None else prepared.tune
-
-
 def _planned(prepared: Prepared, train: TrainSpec, folder: Path) -> loop.TrainingRun:
     """The run over the rows that were prepared; of those held out, as many as are to be measured.
 
@@ -315,13 +291,13 @@ def _planned(prepared: Prepared, train: TrainSpec, folder: Path) -> loop.Trainin
         raise RecipeError(
             "There are too few rows to set some aside for a search.", "Add rows, or set search.trials to 0."
         )
-    held_out = _measured(prepared).spaced(train.evaluation_rows)
+    held_out = trial_rows.measured(prepared).spaced(train.evaluation_rows)
     return loop.TrainingRun(prepared.train, held_out, train, train.steps_over(prepared.train.groups), folder)
 
 
 def _remarks(prepared: Prepared, run: loop.TrainingRun) -> Iterator[str]:
     """What to know of the rows that are measured, and of the run's length."""
-    rows, all_rows = len(run.held_out), len(_measured(prepared))
+    rows, all_rows = len(run.held_out), len(trial_rows.measured(prepared))
     if prepared.tune is not None:
         yield f"{counted(prepared.tune.groups, 'row')} set aside to choose by: the run is measured with these"
     if not rows:

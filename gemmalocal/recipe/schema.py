@@ -382,7 +382,7 @@ class Recipe(RecipeSection):
         """Answers are compared as a whole, and nothing else of a row."""
         if self.objective.judging and (self.train.prompt_weight or self.data.train_on != "replies"):
             raise ValueError(f"{self.objective.kind} compares answers: leave train.prompt_weight and data.train_on out")
-        if problem := teacher.misfit(self.teacher, self.objective, self.train.minutes):
+        if problem := teacher.misfit(self.teacher, self.objective, self.train.minutes, self.search):
             raise ValueError(problem)
         return self
 

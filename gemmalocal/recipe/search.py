@@ -11,10 +11,12 @@ from typing import Any
 from gemmalocal.errors import RecipeError
 from gemmalocal.recipe import overrides, rates, recipe_file
 from gemmalocal.recipe.schema import Recipe
-from gemmalocal.recipe.search_spec import RATE, axis
+from gemmalocal.recipe.search_keys import RATE
+from gemmalocal.recipe.search_spec import axis
 
 ROWS = "data.share"  # of the rows to train on, in a learning curve; no key of a recipe
 SHARES = {0.25: "a quarter of the rows", 0.5: "half of the rows", 1.0: "all rows"}
+METHODS = ("lora", "dora", "full")  # in ascending memory
 LOWEST, HIGHEST = 0.5, 4.0  # of the rates that are tried by default, times auto
 
 Values = dict[str, Any]  # of a trial, by whole key
@@ -60,11 +62,19 @@ def applied(recipe: Recipe, values: Values) -> Recipe:
 
 
 def widest(recipe: Recipe, weights: float | None = None) -> Recipe:
-    """The recipe with the widest adapter that a search tries: what fits that fits all."""
-    if not recipe.search.on:
-        return rates.resolved(recipe, weights)
-    tried = [applied(recipe, values) for values in candidates(recipe, weights)]
-    return rates.resolved(max([recipe, *tried], key=lambda one: one.lora.rank), weights)
+    """The recipe with the widest adapter and the largest batch that a search tries: what fits that fits all."""
+    every = tried(recipe, weights)
+    most = max((each.train for each in every), key=lambda train: train.rows_per_step)
+    wide = max(every, key=lambda each: (METHODS.index(each.method), each.lora.rank))
+    batch = {"batch_size": most.batch_size, "accumulation": most.accumulation}
+    return rates.resolved(wide.model_copy(update={"train": wide.train.model_copy(update=batch)}), weights)
+
+
+def tried(recipe: Recipe, weights: float | None = None) -> list[Recipe]:
+    """A recipe, and that of each setting that it tries."""
+    if not recipe.search.on or recipe.search.learning_curve:
+        return [recipe]
+    return [recipe, *(applied(recipe, values) for values in candidates(recipe, weights))]
 
 
 def words(values: Values) -> str:

@@ -6,16 +6,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, model_validator
 
-from gemmalocal.recipe import overrides, yaml_text
+from gemmalocal.recipe import overrides, search_keys, yaml_text
 from gemmalocal.recipe.section import RecipeSection
 
-RATE = "train.learning_rate"
-LOOP_KEYS = (RATE, "train.schedule", "train.warmup", "train.batch_size", "train.accumulation")  # of the loop alone
-TRAINER_KEYS = (  # these want an adapter, or an optimizer, of their own
-    "lora.rank", "lora.alpha", "lora.dropout", "lora.target_modules", "lora.layers",
-    "train.optimizer", "train.weight_decay", "train.gradient_clip", "train.seed",
-)  # fmt: skip
-KEYS = (*LOOP_KEYS, *TRAINER_KEYS)
 MOST = 64  # trials
 TRIALS = 4  # of rates, where nothing else is said
 
@@ -31,8 +24,8 @@ def axis(text: str) -> tuple[str, list[Any]]:
     key, equals, listed = (part.strip() for part in text.partition("="))
     if not equals or not listed:
         raise ValueError(f"write {overrides.short(text)} as KEY=VALUE,VALUE, such as train.learning_rate=1e-4,4e-4")
-    if key not in KEYS:
-        raise ValueError(f"{overrides.short(key)} cannot be searched; these can: {', '.join(KEYS)}")
+    if refused := search_keys.refusal(key):
+        raise ValueError(refused)
     try:
         values = yaml_text.parse(f"[{listed}]").value
     except yaml_text.NotUnderstood as error:
@@ -71,6 +64,11 @@ class SearchSpec(RecipeSection):
     def on(self) -> bool:
         """Whether anything is tried."""
         return self.trials > 0 or self.learning_curve
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys that are named in `over`."""
+        return [axis(text)[0] for text in self.over]
 
     @model_validator(mode="after")
     def _one_question(self) -> SearchSpec:

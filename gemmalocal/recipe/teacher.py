@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from gemmalocal.recipe.objective import ObjectiveSpec
+from gemmalocal.recipe.search_keys import PROMPT_WEIGHT
+from gemmalocal.recipe.search_spec import SearchSpec
 from gemmalocal.recipe.section import RecipeSection
 
 KEEP = 32
@@ -69,7 +71,7 @@ class TeacherSpec(RecipeSection):
         return self
 
 
-def misfit(teacher: TeacherSpec, objective: ObjectiveSpec, minutes: float | None) -> str:
+def misfit(teacher: TeacherSpec, objective: ObjectiveSpec, minutes: float | None, search: SearchSpec) -> str:
     """Why a teacher does not go with the rest of a recipe; empty if it does."""
     distills = objective.kind == "distill"
     if distills and teacher.model is None:
@@ -82,4 +84,8 @@ def misfit(teacher: TeacherSpec, objective: ObjectiveSpec, minutes: float | None
         return "rounds are shares of the steps: give train.steps or train.epochs, and no minutes"
     if teacher.rounds and objective.mix:
         return "in rounds the student learns from its own answers: leave objective.mix out"
+    if teacher.rounds and search.on:
+        return "a search needs rows that stay as they are: set teacher.rounds to 0, or leave search out"
+    if teacher.model is not None and PROMPT_WEIGHT in search.keys:
+        return f"a teacher reads what one weight makes of the rows: leave {PROMPT_WEIGHT} out of search.over"
     return ""

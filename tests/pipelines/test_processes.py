@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,7 +19,9 @@ import pytest
 
 from gemmalocal.backends import open_backend
 from gemmalocal.errors import BackendUnavailable
+from gemmalocal.files import paths
 from gemmalocal.jobs import history, launcher, processes
+from gemmalocal.recipe.objective import JUDGING
 from tests.children import HANGS, until
 from tests.here import run
 from tests.pipelines.test_runs import same, steps_seen, weights
@@ -98,17 +102,27 @@ def assert_close(left: dict[str, Any], right: dict[str, Any]) -> None:
 ENGINES = [("mlx", 2), ("mlx", 3), ("torch", 2)]
 
 
-@pytest.mark.parametrize(
-    ("backend", "count", "kind"), [*((*engine, "sft") for engine in ENGINES), ("mlx", 2, "kto"), ("mlx", 3, "dpo")]
-)
+KINDS = [
+    *((*engine, "sft") for engine in ENGINES),
+    ("mlx", 2, "kto"),
+    ("mlx", 3, "dpo"),
+    ("mlx", 2, "a teacher"),
+    ("mlx", 2, "self"),
+]
+
+
+@pytest.mark.parametrize(("backend", "count", "kind"), KINDS)
 def test_several_processes_equal_one(
     recipe_path: Path, workspace: Path, pairs: Path, backend: str, count: int, kind: str
 ) -> None:
     choice = ["--set", f"backend={backend}", "--set", "lora.dropout=0"]
-    if kind != "sft":
+    if kind in JUDGING:
         choice += ["--set", f"objective.kind={kind}", "--set", f"data.path={pairs}"]
+    elif kind != "sft":
+        choice += ["--set", f"teacher.model={taught_by(kind, recipe_path)}", "--set", "teacher.keep=8"]
     alone = run("train", str(recipe_path), "--name", "alone", *choice)
     assert alone.returncode == 0, alone.stderr
+    shutil.rmtree(paths.teachers(), ignore_errors=True)  # the processes read themselves what the teacher says
     code, said = together(backend, count, "train", str(recipe_path), "--name", "many", *choice)
     assert code == 0, said
     one, many = workspace / "runs" / "alone", workspace / "runs" / "many"
@@ -122,6 +136,35 @@ def test_several_processes_equal_one(
     assert [look.loss for look in first.evaluations] == pytest.approx(
         [look.loss for look in second.evaluations], rel=1e-4
     )
+    assert_close(weights(one), weights(many))
+
+
+def taught_by(kind: str, recipe_path: Path) -> str:
+    """A teacher's name: the model itself, or a run that has learned the rows."""
+    if kind == "self":
+        return kind
+    taught = run("train", str(recipe_path), "--name", "teacher", "--set", "lora.rank=8", "--set", "samples.prompts=[]")
+    assert taught.returncode == 0, taught.stderr
+    return "teacher"
+
+
+@pytest.mark.parametrize(("backend", "count"), [ENGINES[0], ENGINES[2]])
+def test_several_processes_search_as_one(recipe_path: Path, workspace: Path, backend: str, count: int) -> None:
+    over = ["--over", "train.learning_rate=1e-4,3e-2", "--over", "lora.layers=1,all"]
+    choice = [*over, "--set", f"backend={backend}", "--set", "lora.dropout=0", "--set", "train.prompt_weight=0.5"]
+    alone = run("tune", str(recipe_path), "--name", "alone", *choice)
+    assert alone.returncode == 0, alone.stderr
+    code, said = together(backend, count, "tune", str(recipe_path), "--name", "many", *choice)
+    assert code == 0, said
+    one, many = workspace / "runs" / "alone", workspace / "runs" / "many"
+    first, second = (json.loads((folder / "search.json").read_text()) for folder in (one, many))
+    assert [second[name] for name in ("trials", "rungs", "winner")] == [
+        first[name] for name in ("trials", "rungs", "winner")
+    ]
+    assert [result["loss"] for result in second["results"]] == pytest.approx(
+        [result["loss"] for result in first["results"]], rel=1e-4
+    )
+    assert history.read(many).status == "done", said
     assert_close(weights(one), weights(many))
 
 

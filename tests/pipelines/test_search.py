@@ -153,7 +153,7 @@ def test_a_learning_curve_says_whether_more_rows_would_help(recipe_path: Path, w
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--over", "data.path=a,b"], "data.path cannot be searched; these can"),
+        (["--over", "data.path=a,b"], "data.path cannot be searched, for it changes the rows"),
         (["--over", "lora.rank=0,4"], "rank 0 cannot be tried"),
         (["--learning-curve", "--trials", "3"], "--learning-curve tries rows, not settings"),
         (["--minutes", "0"], "train.minutes: must be more than 0"),

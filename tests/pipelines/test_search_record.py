@@ -13,7 +13,7 @@ from gemmalocal.errors import GemmalocalError
 from gemmalocal.pipelines.shared import search_record
 from gemmalocal.pipelines.shared.search_record import Result, SearchRecord
 from gemmalocal.recipe.search import ROWS
-from gemmalocal.recipe.search_spec import RATE
+from gemmalocal.recipe.search_keys import RATE
 
 TOKENS = [4, 5, 6, 5, 4, 6, 5, 5]
 

@@ -20,44 +20,66 @@ from gemmalocal.engine.reference import Reference
 from gemmalocal.engine.shares import ROWS
 from gemmalocal.jobs.events import Event, Notice, Stage
 from gemmalocal.pipelines.shared import start_from
+from gemmalocal.recipe import search
 from gemmalocal.recipe.schema import Recipe, TrainSpec
 
 LONGER = 0.7  # of the chosen answers: if more are longer than the rejected ones, it is told
 
 
-def preference(
-    recipe: Recipe, base: Path, run: TrainingRun, trainer: Trainer, directory: Path
-) -> Generator[Event, None, Preference]:
-    """How a run learns from judgements; `trainer`, of the model in `base`, has not been trained yet.
+def preference(recipe: Recipe, run: TrainingRun, reference: Reference | None) -> Preference:
+    """How a run learns from judgements, with what `asked` gave."""
+    spec = recipe.objective
+    return Preference(spec, *_sides(recipe, run), reference, recipe.train.rows_at_once)
 
-    So it gives the reference. What is known of that is kept in `directory`: a run that goes on has the same.
-    """
+
+def _sides(recipe: Recipe, run: TrainingRun) -> tuple[JudgedSide, JudgedSide]:
+    """What a run trains on, and what it measures."""
     assert isinstance(run.train, Examples)
     assert isinstance(run.held_out, Examples)
-    spec, rows = recipe.objective, recipe.train.rows_at_once
-    train = JudgedSide.of(spec, run.train)
-    measured = JudgedSide.of(spec, run.held_out if len(run.held_out) else run.train[:ROWS])
+    measured = run.held_out if len(run.held_out) else run.train[:ROWS]
+    return JudgedSide.of(recipe.objective, run.train), JudgedSide.of(recipe.objective, measured)
+
+
+def asked(
+    recipe: Recipe, base: Path, run: TrainingRun, trainer: Trainer, directory: Path
+) -> Generator[Event, None, Reference | None]:
+    """The reference, if the objective needs one: `trainer`, of the model in `base`, has not been trained yet.
+
+    It is asked for all that a run, and each trial of its search, may train on. What is known is kept in `directory`: a
+    run that goes on has the same.
+    """
+    assert isinstance(run.train, Examples)
+    rows = recipe.train.rows_at_once
     yield from _lengths(run.train)
     yield from _parted(run.train, recipe.train, trainer)
-    if not spec.referring:
-        return Preference(spec, train, measured, None, rows)
+    if not recipe.objective.referring:
+        return None
+    train, measured = _sides(recipe, run)
     stored = 1 + max(int(side.examples.indices.max()) for side in (train, measured))
     reference = Reference(directory, stored, trainer.group)
     if reference.damage:
         yield Notice(reference.damage)
-    places = [(train, used(run.train, recipe.train, run.steps)), (measured, np.arange(len(measured.examples)))]
+    places = [(train, used(recipe, run.train, run.steps)), (measured, np.arange(len(measured.examples)))]
     missing = [(side, at) for side, at in places if reference.lacks(side, at)]
     if missing and recipe.start_from is not None and checkpoints.existing(run.folder):
         start_from.load_adapter(trainer, recipe, base)  # what it has learned since is restored later
     for side, at in missing:
         yield Stage("asking the model as it starts, whose answers are compared with")
         yield from reference.fill(side, at, rows, trainer)
-    return Preference(spec, train, measured, reference, rows)
+    return reference
 
 
-def used(examples: Examples, train: TrainSpec, steps: int | None) -> NDArray[np.int64]:
-    """The places of the examples that are trained on in so many steps; None: that is not known."""
-    if steps is None or steps * train.rows_per_step >= examples.groups:
+def used(recipe: Recipe, examples: Examples, steps: int | None) -> NDArray[np.int64]:
+    """The places of the examples that a run of so many steps (None: not known), and its search, may train on."""
+    if steps is None or recipe.search.learning_curve:
+        return np.arange(len(examples))
+    order = {(each.train.rows_per_step, each.train.seed): each.train for each in search.tried(recipe)}
+    return np.unique(np.concatenate([_used(examples, train, steps) for train in order.values()]))
+
+
+def _used(examples: Examples, train: TrainSpec, steps: int) -> NDArray[np.int64]:
+    steps = max(steps, train.steps_over(examples.groups) or 0)
+    if steps * train.rows_per_step >= examples.groups:
         return np.arange(len(examples))
     end = train.rows_over(examples.groups)
     batches = (

@@ -2,107 +2,30 @@
 
 from __future__ import annotations
 
-import gc
-import json
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from zlib import crc32
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import replace
 
-from gemmalocal.backends.protocol import Trainer
+from gemmalocal.backends.process_group import wait
 from gemmalocal.data.examples import Example
 from gemmalocal.data.token_store import Examples
-from gemmalocal.engine import divergence, halving, loop, shares
+from gemmalocal.engine import divergence, halving, loop
 from gemmalocal.engine.checkpoints import TrainState
-from gemmalocal.engine.pause import PauseControl, PauseDecision
-from gemmalocal.engine.span import Counted, Timed
+from gemmalocal.engine.pause import PauseDecision
+from gemmalocal.engine.span import Counted
 from gemmalocal.errors import OutOfMemory
-from gemmalocal.files import atomic
 from gemmalocal.jobs.events import Event, Notice, Report, Stage, Step, Trial, Tried
 from gemmalocal.jobs.plurals import counted
-from gemmalocal.pipelines.shared import search_record, start_from
+from gemmalocal.pipelines.shared import search_record
+from gemmalocal.pipelines.shared.search_bench import Bench, trainer_settings
 from gemmalocal.pipelines.shared.search_record import Result, SearchRecord
-from gemmalocal.recipe import rates, recipe_file, search, search_spec
-from gemmalocal.recipe.schema import Recipe
+from gemmalocal.recipe import search
 
 SHORTEST = 4  # steps of a trial, below which nothing is tried in a box of time
 PROBE_SHARE = 0.03  # of the box
 PROBE = 6  # steps that tell the pace; the first also compiles
 OVER = 0.25  # of the box: how much more than its share a search may take on a machine that has become slower
-FOLDER = "search"  # in a run's folder: fresh adapters to begin each trial with
-
-
-@dataclass
-class Bench:
-    """What trials are made with: `open_trainer` gives a fresh adapter by a recipe over weights that it loads."""
-
-    recipe: Recipe  # as it is written
-    work: loop.TrainingRun  # over rows that are set aside in the place of held-out ones
-    trainer: Trainer
-    open_trainer: Callable[[Recipe], Trainer]
-    pause: PauseControl
-    directory: Path
-    box: Timed | None
-    weights: float | None
-    base: Path  # the folder of the model
-    opened: tuple[tuple[str, str], ...] = ()  # what the trainer at hand has other than the recipe
-
-    def fresh(self, values: search.Values) -> Iterator[Stage]:
-        """Begin with an untrained adapter for a trial: the weights stay, unless it lies at other places of them."""
-        wanted = trainer_settings(values)
-        folder = self.directory / FOLDER / f"fresh-{hash_of(wanted)}"
-        if wanted != self.opened:
-            recipe = self.recipe_of(values)
-            if not self.trainer.renew(recipe):
-                yield Stage("loading the weights")
-                del self.trainer
-                gc.collect()
-                self.trainer = self.open_trainer(recipe)
-            if recipe.start_from is not None:
-                start_from.load_adapter(self.trainer, recipe, self.base)
-            self.opened = wanted
-        if folder.is_dir():
-            self.trainer.restore(folder)
-        else:
-            with atomic.new_folder(folder) as aside:
-                self.trainer.save(aside)
-
-    def recipe_of(self, values: search.Values) -> Recipe:
-        """The recipe with a trial's values, its rate a number."""
-        recipe = rates.resolved(search.applied(self.recipe, values), self.weights)
-        train = recipe.train.model_copy(update={"checkpointing": self.work.spec.checkpointing})  # as was decided
-        return recipe.model_copy(update={"train": train})
-
-    def settle(self, record: SearchRecord) -> Generator[Event, None, Recipe]:
-        """Begin anew by what was chosen, which is what the run is from now on; gives its recipe."""
-        values = {} if record.winner is None else record.trials[record.winner]
-        yield from self.fresh(values)
-        atomic.remove(self.directory / FOLDER)
-        put(search.applied(self.recipe, values), self.directory)
-        recipe = self.recipe_of(values)
-        self.work = replace(self.work, spec=recipe.train)
-        return recipe
-
-    def measure(self) -> tuple[float, list[float], list[int]]:
-        """Of the rows that are set aside: the mean loss; the loss and the supervised tokens of each, if known."""
-        if self.work.guide is not None:
-            return loop.measured(self.work, self.trainer)[0], [], []
-        rows = self.work.held_out
-        nats = -shares.log_probabilities(rows, self.work.spec.rows_at_once, self.trainer)
-        tokens = [shares.predicted(example) for example in rows]
-        return float(nats.sum()) / sum(tokens), [round(float(value), 4) for value in nats], tokens
-
-
-def trainer_settings(values: search.Values) -> tuple[tuple[str, str], ...]:
-    """What of a trial's values a trainer of its own is needed for."""
-    return tuple((key, json.dumps(value)) for key, value in values.items() if key in search_spec.TRAINER_KEYS)
-
-
-def hash_of(wanted: tuple[tuple[str, str], ...]) -> int:
-    """A number for a trainer's settings, the same in each process; 0 for the recipe's own."""
-    return crc32(json.dumps(wanted).encode()) if wanted else 0
 
 
 def search_first(bench: Bench) -> Generator[Event, None, tuple[SearchRecord, PauseDecision]]:
@@ -111,6 +34,7 @@ def search_first(bench: Bench) -> Generator[Event, None, tuple[SearchRecord, Pau
     The decision is whether it was stopped.
     """
     record = search_record.read(bench.directory)
+    wait(bench.trainer.group)  # all have read the same
     if bench.box:
         bench.box.go_on({"spent": record.spent})
     if not (record.rungs or record.cut):
@@ -125,7 +49,7 @@ def search_first(bench: Bench) -> Generator[Event, None, tuple[SearchRecord, Pau
             decision = yield from _tried(bench, record, number, trial, rung.steps)
             if decision.outcome:
                 return record, decision
-    record.save(bench.directory)
+    _save(bench, record)
     if record.cut and record.results:
         yield Notice("the search ends before its plan: this machine has become slower, and the time is for the run")
     if not record.results:
@@ -135,8 +59,13 @@ def search_first(bench: Bench) -> Generator[Event, None, tuple[SearchRecord, Pau
     return record, PauseDecision("")
 
 
+def _save(bench: Bench, record: SearchRecord) -> None:
+    if bench.leads:
+        record.save(bench.directory)
+
+
 def _late(bench: Bench) -> bool:
-    return bench.box is not None and bench.box.share > bench.recipe.search.share + OVER
+    return bench.box is not None and bench.agreed(bench.box.share) > bench.recipe.search.share + OVER
 
 
 def _planned(bench: Bench, record: SearchRecord) -> Iterator[Event]:
@@ -151,14 +80,15 @@ def _planned(bench: Bench, record: SearchRecord) -> Iterator[Event]:
     if minutes is None:
         steps = int(share * (bench.work.steps or 0))
     else:
-        steps = int((60 * minutes * share - 2 * count * measuring) / _pace(bench, 60 * minutes))
+        pace = _pace(bench, 60 * minutes)
+        steps = int(bench.agreed((60 * minutes * share - 2 * count * measuring) / pace))
     if minutes is not None and steps < count * SHORTEST:
         record.trials, record.cut = [], True
         yield Notice(f"{minutes:g} min are too short to try anything: the recipe is trained as it is")
     else:
         record.rungs = halving.rungs(count, max(count, steps))
         yield from _announced(bench, record, steps)
-    record.save(bench.directory)
+    _save(bench, record)
 
 
 def _announced(bench: Bench, record: SearchRecord, steps: int) -> Iterator[Notice]:
@@ -185,7 +115,7 @@ def _pace(bench: Bench, box: float) -> float:
         begun = time.monotonic()
         loop.step(bench.work, bench.trainer, state, span)
         seconds.append(time.monotonic() - begun)
-        if len(seconds) > 1 and sum(seconds) > PROBE_SHARE * box:
+        if len(seconds) > 1 and bench.agreed(sum(seconds)) > PROBE_SHARE * box:
             break
     return sum(seconds[1:]) / len(seconds[1:])
 
@@ -198,20 +128,17 @@ def _tried(
     words, begun = search.words(values), time.monotonic()
     yield from bench.fresh(values)
     yield Stage(f"searching: {words}")
-    rows = bench.work.train
-    if isinstance(rows, Examples) and search.ROWS in values:
-        rows = rows.spaced(max(1, round(values[search.ROWS] * rows.groups)))
-    work = replace(bench.work, train=rows, spec=bench.recipe_of(values).train, steps=steps)
-    loss, nats = math.inf, list[float]()
-    decision, diverged = yield from _steps(bench, work, record.start, Trial(rung, trial, words, 0, steps, 0.0))
+    work, loss, nats = bench.work_of(values, steps), math.inf, list[float]()
+    start = bench.start_of(work, record.start)
+    decision, diverged = yield from _steps(bench, work, start, Trial(rung, trial, words, 0, steps, 0.0))
     if decision.outcome:
         return decision
     if not diverged:
         loss, nats, _ = bench.measure()
         loss = loss if loss <= divergence.ceiling(record.start) else math.inf
     record.results.append(Result(rung, trial, loss, nats, round(time.monotonic() - begun, 2)))
-    record.spent = bench.box.record()["spent"] if bench.box else 0.0
-    record.save(bench.directory)
+    record.spent = bench.agreed(bench.box.record()["spent"]) if bench.box else 0.0
+    _save(bench, record)
     yield Tried(rung, trial, words, steps, loss if math.isfinite(loss) else None)
     return decision
 
@@ -237,11 +164,3 @@ def _steps(
         if decision.outcome:
             return decision, False
     return PauseDecision(""), bool(state.bad)
-
-
-def put(recipe: Recipe, directory: Path) -> None:
-    """Make a recipe that of the run in `directory`, from now on."""
-    spec = recipe.model_dump(mode="json")
-    atomic.write_text(directory / "job.json", json.dumps({"kind": "train", "spec": spec}, indent=2))
-    if (directory / "recipe.yaml").exists():
-        atomic.write_text(directory / "recipe.yaml", recipe_file.dump(recipe))

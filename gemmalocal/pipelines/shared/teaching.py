@@ -102,7 +102,7 @@ def _rows(work: TrainingRun, recipe: Recipe) -> list[Example]:
     measured = list(work.held_out or work.train[:ROWS])
     if recipe.teacher.rounds:  # the student's own answers are read when they are there
         return measured
-    places = used(work.train, recipe.train, work.steps)
+    places = used(recipe, work.train, work.steps)
     _, first = np.unique(work.train.indices[places], return_index=True)
     return [work.train[int(place)] for place in places[first]] + measured
 
@@ -120,7 +120,8 @@ def _linked(directory: Path, rows: Sequence[Example]) -> TaughtStore | None:
 def expected(recipe: Recipe, prepared: Prepared) -> Generator[Event, None, dict[str, Any]]:
     """What the teacher's reading will take, for `check`: weights are not loaded, nor fetched."""
     teacher = yield from found(recipe, prepared, weights=False)
-    rows = list(map(reads_of(recipe, prepared), [*prepared.train, *prepared.held_out]))
+    measured = prepared.held_out if prepared.tune is None else prepared.tune
+    rows = list(map(reads_of(recipe, prepared), [*prepared.train, *measured]))
     store = TaughtStore(paths.teachers() / teacher.identity, teacher.keep)
     unread = {key: row for row in rows if (key := row_key(row)) not in store}
     return _told(teacher, planned(teacher, recipe, list(unread.values())))
