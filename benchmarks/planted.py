@@ -67,7 +67,7 @@ def measured(run: Path) -> tuple[Measured, Metric]:
             if isinstance(event := next(events), Stage):
                 print(event.name, file=sys.stderr)
         except StopIteration as end:
-            asked, (of_base,) = end.value
+            asked, (of_base,), _ = end.value
             name = "rouge" if asked.speaker.layout.form == "text" else "auto"
             return of_base, metric(name, [row.reference for row in of_base.rows])
 

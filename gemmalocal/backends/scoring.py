@@ -66,7 +66,7 @@ def across(examples: Sequence[Example], models: Sequence[Iterator[Floats]]) -> S
     for part, *of_models in zip(parts(tokens), *models, strict=True):
         first: Floats | None = None
         for model, logits in enumerate(of_models):
-            scores = _log_softmax(logits)
+            scores = log_softmax(logits)
             first = scores if first is None else first
             np.add.at(nats[:, model], part.rows, -scores[np.arange(len(scores)), part.targets])
             if model:
@@ -74,7 +74,7 @@ def across(examples: Sequence[Example], models: Sequence[Iterator[Floats]]) -> S
     return Scores(nats, kl)
 
 
-def _log_softmax(logits: Floats) -> Floats:
+def log_softmax(logits: Floats) -> Floats:
     """Log-probabilities (n, vocabulary) by logits of the same shape, which are overwritten."""
     logits -= logits.max(-1, keepdims=True)
     logits -= np.log(np.exp(logits).sum(-1, keepdims=True, dtype=np.float64)).astype(np.float32)

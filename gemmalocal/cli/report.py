@@ -131,8 +131,7 @@ def summary(figures: dict[str, Any]) -> list[str]:
     if figures["form"]:
         lines.append(f"Asked was the export {figures['form']}.")
     lines += [f"Beside that, against {beside['against']}: {beside['sentence']}" for beside in figures["beside"]]
-    if figures["judge"]:
-        lines.append(figures["judge"]["sentence"])
+    lines += [figures[part]["sentence"] for part in ("judge", "teacher") if figures.get(part)]
     lines.append(f"Metric: {figures['metric']['name']}, {figures['metric']['about']}.")
     gain = figures["limits"].get("gain")
     if gain is not None:

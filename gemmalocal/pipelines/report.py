@@ -30,6 +30,7 @@ from gemmalocal.pipelines.shared import (
     report_measure,
     report_models,
     report_settings,
+    report_teacher,
 )
 from gemmalocal.pipelines.shared.background import Stopped
 from gemmalocal.pipelines.shared.beside_training import make_way
@@ -58,7 +59,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
 def _one(folders: Sequence[Path], wish: Wish, directory: Path, commands: Commands) -> Iterator[Event]:
     (folder,) = folders
     judge = yield from report_judge.checked(wish.judge, folder, commands)  # before an hour's work
-    asked, measured = yield from measurements(folder, wish, directory, commands)
+    asked, measured, teacher = yield from measurements(folder, wish, directory, commands)
     name = wish.metric or asked.recipe.report.metric
     if asked.speaker.layout.form == "text" and name == "auto":
         name = "rouge"
@@ -67,7 +68,7 @@ def _one(folders: Sequence[Path], wish: Wish, directory: Path, commands: Command
     figures |= {"form": wish.form, "beside": [brief(other, metric) for other in measured[1:]]}
     figures |= report_settings.about(folder, asked.recipe, asked.rows, asked.models[1].identity)
     del asked  # a judge's weights need not stand beside theirs
-    figures["judge"] = None
+    figures |= {"judge": None, "teacher": teacher}
     if judge is not None:
         figures["judge"] = yield from report_judge.ask(judge, measured[0], directory, commands)
     _write(directory, figures, folder)
@@ -77,15 +78,20 @@ def _one(folders: Sequence[Path], wish: Wish, directory: Path, commands: Command
 
 def measurements(
     folder: Path, wish: Wish, directory: Path, commands: Commands
-) -> Generator[Event, None, tuple[Asked, list[Measured]]]:
-    """What was measured of a run, held against each of those that it is held against; kept in `directory`."""
+) -> Generator[Event, None, tuple[Asked, list[Measured], dict[str, Any] | None]]:
+    """What was measured of a run, held against each of those that it is held against; kept in `directory`.
+
+    And what its teacher says of the same rows, if it has one.
+    """
     kept = Kept(directory / reports.MEASURED)
     with staging.folder(directory / "again") as scratch:
         among = yield from report_models.of_run(folder, wish, scratch)
         asked = yield from report_ask.asked(among, folder, wish.rows)
         gathered = yield from report_ask.gather(asked, folder, wish, kept, commands)
+        names = {place: name for name, place in among.against} | {1: folder.name}
+        teacher = yield from report_teacher.figures(asked, folder, names, kept, commands)
     kept.tidy()
-    return asked, [report_ask.measured(asked, gathered, *against) for against in among.against]
+    return asked, [report_ask.measured(asked, gathered, *against) for against in among.against], teacher
 
 
 def _write(directory: Path, figures: dict[str, Any], run: Path) -> None:

@@ -37,6 +37,8 @@ def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"beside {beside['against']}"[: LABEL - 1], beside["sentence"]
     if judge := figures.get("judge"):
         yield "a judge", judge["sentence"]
+    if teacher := figures.get("teacher"):
+        yield "its teacher", teacher["sentence"]
     yield "held-out loss", f"{name} {loss['base']:.4f}   tuned {loss['tuned']:.4f}   {_interval(loss['difference'])}"
     yield "rows", f"{loss['better']} of {figures['rows']} better"
     if answers is not None:

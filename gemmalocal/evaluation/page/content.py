@@ -62,6 +62,7 @@ def blocks(figures: Mapping[str, Any]) -> Iterator[Block]:
     yield from _pairs(figures)
     yield from _rated(figures)
     yield from _loss(figures)
+    yield from _teacher(figures)
     yield Curve()
     yield from _answers(figures)
     yield from _judge(figures)
@@ -185,6 +186,26 @@ def _loss(figures: Mapping[str, Any]) -> Iterator[Block]:
         f"Both models read the same {counted(figures['rows'], 'row')} "
         f"({counted(loss['tokens'], 'token that is', 'tokens that are')} to be said). The "
         f"interval is a paired bootstrap {drawn}, 10,000 times with a fixed seed."
+    )
+
+
+def _teacher(figures: Mapping[str, Any]) -> Iterator[Block]:
+    teacher = figures.get("teacher")  # older reports have none
+    if not teacher:
+        return
+    yield Heading("Beside the teacher")
+    own = "" if teacher["loss_at_least"] is None else f"{teacher['loss_at_least']:.4f} or more"
+    rows = [["the teacher", "", "", own]] + [
+        [of["name"], f"{100 * of['agreement']:.0f} %", f"{of['kl']:.4f}", f"{of['loss']:.4f}"]
+        for of in teacher["models"]
+    ]
+    yield Table(["", "as the teacher", "KL(teacher || it)", "loss"], rows)
+    yield Paragraph(
+        f"What the teacher ({teacher['name']}) said of {counted(teacher['rows'], 'row')} of these, "
+        f"{counted(teacher['tokens'], 'token')}, as it was kept: its likeliest ids, and all others as one share, so that "
+        "KL is at least this. As the teacher: the likeliest of these ids is its likeliest. The row's own word is the "
+        f"teacher's likeliest at {100 * teacher['right']:.0f} % of the tokens, and among those kept at "
+        f"{100 * teacher['kept']:.0f} %."
     )
 
 
