@@ -15,7 +15,7 @@ from gemmalocal.jobs import history, processes
 from gemmalocal.jobs.events import Evaluated, Event, Sample
 from gemmalocal.jobs.history import JobState
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
-from gemmalocal.workspace import datasets, exports, reports, trackings
+from gemmalocal.workspace import datasets, exports, reports, runs, trackings
 from gemmalocal.workspace.dataset_rows import DatasetRow
 from gemmalocal.workspace.exports import ExportForm
 from gemmalocal.workspace.reports import Judge, Wish
@@ -109,8 +109,15 @@ class Run(Handle):
 
     @property
     def recipe(self) -> dict[str, Any]:
-        """All keys of its recipe."""
-        return history.spec(self.folder)
+        """All keys of its recipe; after a search the winner's, without the search."""
+        spec = history.spec(self.folder)
+        return spec if self.searched is None else {**spec, "search": {}}
+
+    @property
+    def searched(self) -> Path | None:
+        """The recipe with the search, as it was begun, to search again; None if no search has chosen its recipe."""
+        path = self.folder / runs.SEARCHED
+        return path if path.is_file() else None
 
     @property
     def loss(self) -> float | None:

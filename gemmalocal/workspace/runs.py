@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # pydantic is only loaded when a recipe is read
 MEMORY = ("train.micro_batch", "train.checkpointing")  # change nothing that is learned
 LONGER = ("train.steps", "train.epochs", "train.minutes", "train.early_stop")  # also of a run that has finished
 CHANGEABLE = (*MEMORY, *LONGER)
+RECIPE = "recipe.yaml"  # in a run's folder: what it trains by, to begin another by; after a search the winner's alone
+SEARCHED = "searched.yaml"  # beside that, once a search has chosen: the recipe with the search, as it was begun
 
 
 @dataclass(frozen=True)
@@ -145,13 +147,13 @@ def _changed(folder: Path, overrides: Sequence[str]) -> Recipe | None:
             raise RecipeError(
                 f"{key} cannot change in the middle of a run.",
                 f"Only {', '.join(CHANGEABLE)} can. For anything else begin a new run: "
-                f"gemmalocal train {folder / 'recipe.yaml'} --set {item}",
+                f"gemmalocal train {folder / RECIPE} --set {item}",
             )
     if not overrides:
         return None
     from gemmalocal.recipe import recipe_file
 
-    return recipe_file.load(str(folder / "recipe.yaml"), overrides)
+    return recipe_file.load(str(folder / RECIPE), overrides)
 
 
 def _check_goes_on(folder: Path, changed: Recipe | None, keys: set[str]) -> None:
@@ -205,7 +207,7 @@ def _twice(spec: dict[str, Any], trained: int) -> str:
 def _keep(recipe: Recipe, folder: Path) -> None:
     from gemmalocal.recipe import recipe_file
 
-    atomic.write_text(folder / "recipe.yaml", recipe_file.dump(recipe))
+    atomic.write_text(folder / RECIPE, recipe_file.dump(recipe))
 
 
 def checked(name: str) -> str:

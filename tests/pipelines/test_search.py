@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gemmalocal.api.handles import Run
 from gemmalocal.data import token_store
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Evaluated, Trial, Tried
 from gemmalocal.pipelines import train
 from gemmalocal.recipe import recipe_file
+from gemmalocal.workspace import runs
 from tests.here import run, work
 
 RATES = "train.learning_rate=1e-4,3e-2,1e2"
@@ -74,8 +76,12 @@ def test_other_adapters_are_tried_over_the_same_rows(recipe_path: Path, workspac
     config = json.loads((folder / "adapter" / "adapter_config.json").read_text())
     best = searched(folder)["trials"][searched(folder)["winner"]]
     assert (config["r"], best["train.learning_rate"]) == (best["lora.rank"], 3e-2)
-    kept = recipe_file.load(str(folder / "recipe.yaml"))
-    assert (kept.lora.rank, kept.train.learning_rate) == (config["r"], 3e-2)
+    kept, again = (recipe_file.load(str(folder / name)) for name in (runs.RECIPE, runs.SEARCHED))
+    assert (kept.lora.rank, kept.train.learning_rate, kept.search.on) == (config["r"], 3e-2, False)
+    assert (again.lora.rank, again.search.over) == (4, ["lora.rank=2,8", "train.learning_rate=3e-2,1e-4"])
+    run_of = Run(folder)
+    assert (run_of.searched, run_of.recipe["search"]) == (folder / runs.SEARCHED, {})
+    assert recipe_file.changed(run_of.recipe, {}).lora.rank == config["r"]
 
 
 def killed(folder: Path, spec: dict[str, Any], after: int) -> Path:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from gemmalocal.jobs.events import Started, Trial, Tried
 from gemmalocal.jobs.history import JobState, fold
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import Recipe
+from gemmalocal.workspace import runs
+from tests.tui.recorded import RUNS, record
+from tests.tui.test_app import until
+from tests.tui.test_unsaved import field
+from tui.app import GemmalocalApp
 from tui.screens.new_run import CAREFUL, GOOD, QUICK, changes
-from tui.screens.recipe import overlaid
+from tui.screens.pick import PickScreen
+from tui.screens.recipe import RecipeScreen, overlaid
 from tui.trial_lines import trial_figures, trial_lines
 from tui.widgets.run_detail import _search
 
@@ -54,3 +64,23 @@ def test_a_quick_look_takes_three_minutes_and_careful_searches() -> None:
     timed = recipe_file.load("quotes", ["train.minutes=2"])
     assert changes(timed, QUICK)["train"]["minutes"] == 2
     assert changes(timed, CAREFUL)["train"]["minutes"] == 4
+
+
+@pytest.mark.parametrize(("keys", "searches"), [(("enter",), False), (("down", "enter"), True)])
+async def test_again_is_without_the_search_and_searching_again_a_choice_of_its_own(
+    recipe_path: Path, keys: tuple[str, ...], searches: bool
+) -> None:
+    folder = record("quotes-1", RUNS["finished"])
+    (folder / runs.RECIPE).write_text(recipe_path.read_text())
+    (folder / runs.SEARCHED).write_text(recipe_path.read_text() + "search: {trials: 4}\n")
+    app = GemmalocalApp()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await until(pilot, lambda: app.screen.check_action("again", ()))
+        await pilot.press("a")
+        await until(pilot, lambda: isinstance(app.screen, PickScreen) and app.screen.ready)
+        await pilot.press(*keys)
+        await until(pilot, lambda: isinstance(app.screen, RecipeScreen))
+        screen = app.screen
+        assert isinstance(screen, RecipeScreen)
+        await until(pilot, lambda: field(screen, "lora.rank").value == "4")
+        assert (field(screen, "search.trials").value == "4") == searches

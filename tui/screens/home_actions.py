@@ -119,8 +119,10 @@ class HomeActions(RunScreen):
 
     def action_again(self) -> None:
         """The recipe of the run at hand, to be changed and begun anew."""
+        from tui.screens.next_steps import again
+
         if self.run is not None:
-            self._open_recipe(self.run.folder / "recipe.yaml")
+            again(self.app, self.run.folder)
 
     def action_compare(self) -> None:
         """Ask the base and the run at hand the same; never another run."""

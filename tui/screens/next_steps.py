@@ -6,11 +6,17 @@ import re
 from pathlib import Path
 from typing import Any
 
+from textual.app import App
+from textual.content import Content
+
 from gemmalocal.errors import RecipeError
-from gemmalocal.workspace import votes
+from gemmalocal.files import safe_read
+from gemmalocal.workspace import runs, votes
+from tui.screens.pick import PickScreen
 from tui.screens.recipe import RecipeScreen
 
 ON_ROWS, ON_VOTES = "docs-qa", "prefer-votes"  # the shipped recipes for datasets that were made here
+WIDTH = 14  # cells of a choice
 KEY = re.compile(r"\b(?:data|train|lora|samples)\.[a-z_]+")  # of a recipe, as a remedy names it
 
 
@@ -31,7 +37,26 @@ def train_on(name: str, path: str, model: str = "") -> RecipeScreen:
     return RecipeScreen(shipped.get(recipe) or next(iter(shipped.values())), changes, name)
 
 
-def again(run: Path, remedy: str = "") -> RecipeScreen:
-    """The form of a run's recipe; the focus is on the field that a remedy names, if it does."""
+def again(app: App[Any], run: Path, remedy: str = "") -> None:
+    """Open the form of a run's recipe; the focus is on the field that a remedy names, if it does.
+
+    Where a search has chosen it, it is asked whether to search again.
+    """
     key = KEY.search(remedy)
-    return RecipeScreen(run / "recipe.yaml", at=key[0] if key else "")
+    at = key[0] if key else ""
+    if not safe_read.is_file(run / runs.SEARCHED):
+        app.push_screen(RecipeScreen(run / runs.RECIPE, at=at))
+        return
+    offers = [
+        (Content.assemble((words.ljust(WIDTH), "bold"), means), file)
+        for file, words, means in (
+            (runs.RECIPE, "train again", "by what the search chose, without the search"),
+            (runs.SEARCHED, "search again", "try settings first, as this run did"),
+        )
+    ]
+
+    def picked(file: str | None) -> None:
+        if file is not None:
+            app.push_screen(RecipeScreen(run / file, at=at))
+
+    app.push_screen(PickScreen(f"{run.name}, once more", lambda: offers), picked)

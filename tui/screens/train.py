@@ -242,7 +242,7 @@ class TrainScreen(OneRunScreen):
     def action_again(self) -> None:
         """Its recipe as a form: change it, and begin another run."""
         remedy = self._run.trouble.hint if self._run is not None and self._run.trouble is not None else ""
-        self.app.push_screen(again(self._folder, remedy))
+        again(self.app, self._folder, remedy)
 
     def action_changes(self) -> None:
         """What its recipe says otherwise than another run's, and how both came out."""

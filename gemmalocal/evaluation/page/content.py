@@ -202,9 +202,9 @@ def _teacher(figures: Mapping[str, Any]) -> Iterator[Block]:
     yield Table(["", "as the teacher", "KL(teacher || it)", "loss"], rows)
     yield Paragraph(
         f"What the teacher ({teacher['name']}) said of {counted(teacher['rows'], 'row')} of these, "
-        f"{counted(teacher['tokens'], 'token')}, as it was kept: its likeliest ids, and all others as one share, so that "
-        "KL is at least this. As the teacher: the likeliest of these ids is its likeliest. The row's own word is the "
-        f"teacher's likeliest at {100 * teacher['right']:.0f} % of the tokens, and among those kept at "
+        f"{counted(teacher['tokens'], 'token')}, as it was kept: its likeliest ids, and all others as one share, so "
+        "that KL is at least this. As the teacher: the likeliest of these ids is its likeliest. The row's own word is "
+        f"the teacher's likeliest at {100 * teacher['right']:.0f} % of the tokens, and among those kept at "
         f"{100 * teacher['kept']:.0f} %."
     )
 

@@ -25,6 +25,8 @@ from gemmalocal.pipelines.shared.trial_rows import Weighed
 from gemmalocal.recipe import rates, recipe_file, search
 from gemmalocal.recipe.schema import Recipe
 from gemmalocal.recipe.search_keys import OBJECTIVE_KEYS, TRAINER_KEYS
+from gemmalocal.recipe.search_spec import SearchSpec
+from gemmalocal.workspace import runs
 
 
 @dataclass
@@ -110,7 +112,7 @@ class Bench:
             wait(self.trainer.group)
             trial_rows.take_up(recipe, self.prepared, self.directory)
         if self.leads:
-            put(search.applied(self.recipe, values), self.directory)
+            put(search.applied(self.recipe, values), self.recipe, self.directory)
             atomic.remove(self.directory / trial_rows.FOLDER)
         work = trial_rows.over(self.work, self.prepared, recipe.train)
         self.work = replace(work, guide=self.guide_of(recipe, work))
@@ -139,9 +141,16 @@ def hash_of(wanted: tuple[tuple[str, str], ...]) -> int:
     return crc32(json.dumps(wanted).encode()) if wanted else 0
 
 
-def put(recipe: Recipe, directory: Path) -> None:
-    """Make a recipe that of the run in `directory`, from now on."""
+def put(recipe: Recipe, written: Recipe, directory: Path) -> None:
+    """Make a recipe that of the run in `directory`, from now on; a person finds it without the search.
+
+    That one, as it was `written`, lies beside it. The job keeps its search, which it then knows to have ended.
+    """
     spec = recipe.model_dump(mode="json")
     atomic.write_text(directory / "job.json", json.dumps({"kind": "train", "spec": spec}, indent=2))
-    if (directory / "recipe.yaml").exists():
-        atomic.write_text(directory / "recipe.yaml", recipe_file.dump(recipe))
+    if not (directory / runs.RECIPE).exists():
+        return
+    if not (directory / runs.SEARCHED).exists():  # else it was killed right after this, and `written` is the winner's
+        atomic.write_text(directory / runs.SEARCHED, recipe_file.dump(written))
+    plain = recipe.model_copy(update={"search": SearchSpec()})
+    atomic.write_text(directory / runs.RECIPE, recipe_file.dump(plain))
