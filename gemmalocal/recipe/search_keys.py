@@ -28,7 +28,10 @@ ROWS, SHAPE, TOLD = (
 LOADED, LENGTH = "the weights are loaded once, as they are in all trials", "the search decides how long a trial is"
 # Why not, and what to do instead, by key; of a key that is not named, by its section.
 REFUSED = {
-    "model": ("the weights are loaded once, and losses over two vocabularies do not compare", EACH),
+    "model": (
+        "the weights are loaded once, and losses over two vocabularies do not compare",
+        "begin a run of each, and look at what each has gained: gemmalocal report RUN",
+    ),
     "backend": (LOADED, EACH),
     "dtype": (LOADED, EACH),
     "quantize": (LOADED, EACH),

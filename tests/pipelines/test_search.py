@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 from gemmalocal.api.handles import Run
 from gemmalocal.data import token_store
 from gemmalocal.jobs import history
-from gemmalocal.jobs.events import Evaluated, Trial, Tried
+from gemmalocal.jobs.events import Evaluated, Report, Trial, Tried
+from gemmalocal.jobs.processes import Job
 from gemmalocal.pipelines import train
 from gemmalocal.recipe import recipe_file
 from gemmalocal.workspace import runs
+from tests.children import killed_at
 from tests.here import run, work
 
 RATES = "train.learning_rate=1e-4,3e-2,1e2"
@@ -97,14 +100,34 @@ def killed(folder: Path, spec: dict[str, Any], after: int) -> Path:
     return folder
 
 
+def drawn_points(whole: Path) -> list[tuple[str, int]]:
+    """Events of a whole search right after which one dies: drawn in each rung, between trials, and from there on."""
+    random, events = Random(20), Job(whole).poll()
+    trials = [event for event in events if isinstance(event, Trial)]
+    first = sum(trial.rung == 0 for trial in trials)
+    tried = sum(isinstance(event, Tried) for event in events)
+    reports = [event for event in events if isinstance(event, Report)]
+    chosen = next(number for number, told in enumerate(reports, 1) if "search" in told.data)
+    return [
+        ("Trial", random.randint(1, first)),
+        ("Trial", random.randint(first + 1, len(trials))),
+        ("Tried", random.randint(1, tried)),
+        ("Report", chosen + 1),  # the run has the winner's recipe, and no checkpoint yet
+    ]
+
+
 def test_killed_at_any_point_it_comes_to_the_same_end(recipe_path: Path, workspace: Path) -> None:
-    spec = described(recipe_path, f'search.over=["{RATES}"]', "train.steps=20")
+    over = 'search.over=["train.learning_rate=1e-4,1e-3,3e-2", "lora.rank=4"]'
+    spec = described(recipe_path, over, "search.share=0.9", "train.steps=63", "samples.prompts=[]")
     whole = work(workspace / "runs" / "whole", "train", spec).directory
+    assert [rung[0] for rung in searched(whole)["rungs"]] == [3, 2]
     same = [(step.step, step.loss, step.learning_rate) for step in history.read(whole).steps]
-    for after in (0, 2, 3):
-        folder = killed(workspace / "runs" / f"killed-{after}", spec, after)
+    for number, (event, count) in enumerate(drawn_points(whole)):
+        folder = workspace / "runs" / f"killed-{number}"
+        killed_at(folder, "train", spec, event, count)
         work(folder, "train", history.spec(folder))
-        assert losses(folder) == losses(whole)
+        assert losses(folder) == losses(whole), (event, count)
+        assert searched(folder)["winner"] == searched(whole)["winner"]
         assert [(step.step, step.loss, step.learning_rate) for step in history.read(folder).steps] == same
 
 

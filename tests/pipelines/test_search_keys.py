@@ -22,7 +22,7 @@ PAIRS = ("data.path=PAIRS", "train.epochs=", *SHORT)
 GROUPS: dict[str, tuple[list[str], tuple[str, ...]]] = {
     "loop": (
         ["train.learning_rate=1e-3,auto", "train.schedule=constant,linear", "train.warmup=0,0.5",
-         "train.batch_size=2,8", "train.accumulation=1,2"], SHORT,
+         "train.batch_size=2,8", "train.accumulation=1,2"], (*SHORT, "search.share=0.9", "train.steps=24"),
     ),
     "adapter": (
         ["method=lora,dora", "lora.rank=2,4", "lora.alpha=4,8", "lora.dropout=0,0.2", "lora.layers=1,all",
@@ -69,7 +69,7 @@ def test_each_key_is_tried_and_the_winner_is_what_is_trained(
     for key, value in values.items():
         section, _, name = key.rpartition(".")
         assert (kept[section] if section else kept)[name] == value
-    assert state.steps[-1].step == 8
+    assert state.steps[-1].step == kept["train"]["steps"]
 
 
 def test_a_prompt_weight_that_wins_has_the_rows_of_a_run_with_it(
