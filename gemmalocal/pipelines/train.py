@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.backends import full_model, open_backend
 from gemmalocal.backends.process_group import Group, wait
 from gemmalocal.backends.protocol import Backend, Trainer
+from gemmalocal.data.batches import BatchShape
 from gemmalocal.data.judged_rounds import judged_together
 from gemmalocal.data.taught_store import TaughtStore
 from gemmalocal.data.token_store import lengths
@@ -76,12 +78,7 @@ def _run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[
     decided = distributed.agreed_budget(group, own_budget).of(recipe)
     yield Report({"plan": decided.plan | {"learning_rate": recipe.train.learning_rate}})
     yield from map(Notice, _told(rates.sentence(as_written, weights), decided, backend, group, prepared.folder))
-
-    def opened(recipe: Recipe) -> Trainer:
-        trainer = backend.trainer(prepared.folder, recipe, group)
-        trainer.shapes = decided.shapes
-        return trainer
-
+    opened = partial(_opened, backend, prepared.folder, group, decided.shapes)
     wished = distributed.StopWish(list if group.rank else commands)
     bench = Bench(
         as_written, replace(work, spec=decided.recipe.train), opened(decided.recipe), opened,
@@ -100,6 +97,12 @@ def _run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[
             yield from loop.train(bench.work, bench.trainer, standing, bench.pause, lambda step: iter(()), length)
         else:
             yield from _lead(decided.of(chosen), prepared, bench, standing, length, wished)
+
+
+def _opened(backend: Backend, folder: Path, group: Group, shapes: BatchShape, recipe: Recipe) -> Trainer:
+    trainer = backend.trainer(folder, recipe, group)
+    trainer.shapes = shapes
+    return trainer
 
 
 def _begun(

@@ -182,7 +182,9 @@ def checked(tree: dict[str, Any], schema: type[Whole], opening: str, hint: str) 
     """The same; raises `RecipeError` with all problems, a line each below an opening."""
     whole, problems = from_tree(tree, schema)
     if whole is None:
-        raise RecipeError("\n  ".join([opening, *(f"{key}: {why}" for key, why in problems.items())]), hint)
+        raise RecipeError(
+            "\n  ".join([opening, *(f"{key}: {why}" if key else why for key, why in problems.items())]), hint
+        )
     return whole
 
 
@@ -230,6 +232,8 @@ def _parsed(path: Path) -> yaml_text.Parsed:
 
 
 def _sentence(place: Place, message: str, lines: dict[Place, int], path: Path) -> str:
+    if not place:  # of several keys together
+        return f"{path}: {message}"
     line = next((lines[place[:depth]] for depth in range(len(place), 0, -1) if place[:depth] in lines), 1)
     return f"{path}:{line}: {overrides.short('.'.join(map(str, place)))}: {message}"
 

@@ -107,7 +107,10 @@ def test_epochs_are_counted_by_the_winners_batch(recipe_path: Path, pairs: Path,
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["--set", "teacher.model=self", "--set", "teacher.rounds=2"], "a search needs rows that stay as they are"),
+        (
+            ["--set", "teacher.model=self", "--set", "teacher.rounds=2"],
+            "tiny.yaml: a search needs rows that stay",
+        ),
         (["--set", "teacher.model=self", "--over", "train.prompt_weight=0,1"], "leave train.prompt_weight out"),
         (["--over", "objective.beta=0,1"], "sft has no beta"),
         (["--over", "method=lora,full"], "leave the lora section out"),
