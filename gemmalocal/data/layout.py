@@ -15,7 +15,7 @@ from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import Message, Record, RowKind
-from gemmalocal.tool_calls.grammars import digest
+from gemmalocal.tool_calls.known_templates import remark
 
 LayoutForm = Literal["text", "prompt", "chat"]
 
@@ -126,11 +126,12 @@ class Tally:
     def _about_tools(self) -> str:
         """How tools are written, by which version of a template."""
         tokenizer, rows = self._tokenizer, plural(self.calling, "row has", "rows have")
-        version = f"template {digest(tokenizer.template.source)}"
-        if not tokenizer.knows_tools:
-            return f"{self.calling} {rows} tools: they are written in the plain layout, since the {version} knows none"
-        name = tokenizer.grammar.name if tokenizer.grammar else "unknown"
-        return f"{self.calling} {rows} tools: they are written by the model's own {version} (the grammar: {name})"
+        if tokenizer.knows_tools:
+            name = tokenizer.grammar.name if tokenizer.grammar else "unknown"
+            how = f"by the model's own template, in the grammar {name}"
+        else:
+            how = "in the plain layout, since the model's own template knows none"
+        return f"{self.calling} {rows} tools: they are written {how}; {remark(tokenizer.template.source)}"
 
 
 def about(layout: Layout, template: ChatTemplate, kind: RowKind = "") -> dict[str, Any]:

@@ -53,8 +53,11 @@ def of_template(source: str) -> Grammar | None:
 
 
 def digest(source: str) -> str:
-    """A template's version: the first digits of its SHA-256."""
-    return hashlib.sha256(source.encode()).hexdigest()[:12]
+    """A template's version: the first digits of the SHA-256 of its text, whose line ends and last lines do not count.
+
+    Copies differ in these, and Jinja leaves a last line end out.
+    """
+    return hashlib.sha256(source.replace("\r\n", "\n").rstrip().encode(errors="surrogatepass")).hexdigest()[:12]
 
 
 def written(calls: Sequence[ToolCall], grammar: Grammar) -> str:
