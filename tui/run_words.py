@@ -132,7 +132,7 @@ def samples(state: JobState) -> Content:
     shown = mine if len(mine) == 1 else [mine[0], mine[-1]]
     parts: list[Any] = []
     for sample in shown:
-        text = f"{sample.text.strip()}{'' if sample.stopped else ' …'}".replace("\n", " ⏎ ")
+        text = f"{sample.shown.strip()}{'' if sample.stopped else ' …'}".replace("\n", " ⏎ ")
         where = f"step {sample.step}"
         parts += [(f"{where:<10}", "$muted"), (f"{sample.prompt.strip()} ", "$muted"), text, "\n"]
     return Content.assemble(*parts[:-1])

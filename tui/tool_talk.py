@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from gemmalocal.tool_calls.shown import written
 from gemmalocal.workspace import tool_table, transcript
 from gemmalocal.workspace.tool_table import OpenCalls, ToolTable
 
@@ -27,7 +28,7 @@ class ToolTalk:
     def asked(self) -> str:
         """The call that somebody has to answer; "" if there is none."""
         call = self._open.next if self._open else None
-        return transcript.written(call) if call else ""
+        return written(call) if call else ""
 
     def of(self, exchange: transcript.Exchange) -> ToolAnswers | None:
         """What is answered to an exchange that has just come to its end; None where that is for somebody to say."""

@@ -22,6 +22,7 @@ from gemmalocal.files import paths
 from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Asked, Cleared, Declined, Event, Failed, Finished, Replied, Report, Voted, decode
 from gemmalocal.jobs.terminal_text import visible
+from gemmalocal.tool_calls.shown import written
 from gemmalocal.workspace import chats, tool_table, transcript
 from gemmalocal.workspace.tool_table import OpenCalls, ToolTable
 
@@ -257,12 +258,12 @@ def converse(dialogue: Dialogue, system: str) -> int:
 
 def _nobody(call: dict[str, Any]) -> None:
     """What is called is told: there is nobody to say what it answers."""
-    note(f"--tools has no answer to {transcript.written(call)}")
+    note(f"--tools has no answer to {written(call)}")
 
 
 def _typed(call: dict[str, Any]) -> str | None:
     """What a person types, or the next line of stdin says, that a tool answers; None for nothing."""
-    asked = f"{visible(transcript.written(call))} = "
+    asked = f"{visible(written(call))} = "
     try:
         line = input(asked) if sys.stdin.isatty() else sys.stdin.readline()
     except (EOFError, KeyboardInterrupt):

@@ -102,7 +102,8 @@ class EventPrinter:
 
     def _sample(self, event: Sample) -> None:
         width = max(30, min(shutil.get_terminal_size().columns, 110) - 12)
-        text = visible(event.prompt + event.text).strip() + ("" if event.stopped else " ...")
+        between = "\n" if event.calls else ""
+        text = visible(event.prompt + between + event.shown).strip() + ("" if event.stopped else " ...")
         lines = [part for line in text.split("\n") for part in textwrap.wrap(line, width)]
         self._line(
             "\n".join(f"  {'' if number else on_line(event.when, 6):>6} │ {line}" for number, line in enumerate(lines))

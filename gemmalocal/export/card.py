@@ -130,7 +130,7 @@ def _losses(state: JobState) -> str:
 def _samples(state: JobState) -> str:
     answers: dict[str, dict[str, str]] = {}
     for sample in state.samples:
-        answers.setdefault(sample.prompt, {})[sample.when] = sample.text
+        answers.setdefault(sample.prompt, {})[sample.when] = sample.shown
     sections = [
         f"Prompt: `{prompt!r}`\n\n- before: `{texts.get('before', '')!r}`\n- after: `{texts.get('after', '')!r}`"
         for prompt, texts in answers.items()

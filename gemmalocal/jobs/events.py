@@ -12,6 +12,7 @@ from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from gemmalocal.jobs.terminal_text import as_json
+from gemmalocal.tool_calls.shown import CallingText
 
 CONTRACT = 1
 
@@ -153,7 +154,7 @@ class Saved(Event):
 
 
 @dataclass(frozen=True)
-class Sample(Event):
+class Sample(Event, CallingText):
     """A prompt answered greedily; `when` is before, during or after; `stopped` if the model ended by itself."""
 
     step: int

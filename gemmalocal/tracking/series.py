@@ -44,7 +44,7 @@ def item(event: Event, at: float, prompts: Sequence[str]) -> Point | Text | None
         case Sample():
             known = event.prompt in prompts
             number = prompts.index(event.prompt) + 1 if known else crc32(event.prompt.encode("utf-8", "replace"))
-            return Text(f"samples/{event.when}/{number}", event.step, at, f"{event.prompt}\n\n{event.text}")
+            return Text(f"samples/{event.when}/{number}", event.step, at, f"{event.prompt}\n\n{event.shown}")
         case Skipped():
             return Text("notices/skipped", event.step, at, event_words.sentence(event))
         case Rollback():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from gemmalocal.jobs.events import Asked, Cleared, Event, Replied, Reply, Voices, Voted
+from gemmalocal.tool_calls.shown import with_calls
 
 TIE, BOTH_BAD = "tie", "bad"  # what may be said of the answers where none is best: all are good, or none is
 
@@ -22,9 +22,7 @@ class Answer:
     @property
     def shown(self) -> str:
         """What it says, and below it what it calls."""
-        calls = self.done.calls if self.done else ()
-        lines = [self.text] if self.text.strip() or not calls else []
-        return "\n".join([*lines, *(f"→ {written(call)}" for call in calls)])
+        return with_calls(self.text, self.done.calls if self.done else ())
 
 
 @dataclass
@@ -98,12 +96,6 @@ def as_json(talk: Talk, exchange: Exchange) -> str:
     asked = asdict(exchange.asked)
     tool_answers = {"tool_answers": asked.pop("answers")} if exchange.asked.answers else {}
     return json.dumps({**asked, **tool_answers, "answers": answers, **said}, ensure_ascii=False)
-
-
-def written(call: dict[str, Any]) -> str:
-    """A call for a person: get_weather(city="Paris")."""
-    arguments = ", ".join(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in call["arguments"].items())
-    return f"{call['name']}({arguments})"
 
 
 def as_json_lines(talk: Talk) -> str:

@@ -17,9 +17,10 @@ from gemmalocal.errors import UsageFault
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Asked, Notice, Replied, decode
 from gemmalocal.recipe import recipe_file
+from gemmalocal.tool_calls.shown import written
 from gemmalocal.workspace import tool_table
 from gemmalocal.workspace.tool_table import OpenCalls, ToolTable
-from gemmalocal.workspace.transcript import Answer, Exchange, written
+from gemmalocal.workspace.transcript import Answer, Exchange
 from tests.here import work
 from tests.tool_calls.conftest import ANSWER, ASKED, CALL, SAID, TOOL, row
 from tests.tui.test_app import until

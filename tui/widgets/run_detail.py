@@ -102,7 +102,7 @@ def _samples(run: Run) -> Iterator[Any]:
     yield (f"{_on_line(prompt)}\n", "$muted")
     for sample in mine[:1] if len(mine) == 1 else (mine[0], mine[-1]):
         yield (_when(sample).ljust(LABEL), "$muted")
-        yield f"{_on_line(sample.text)}\n"
+        yield f"{_on_line(sample.shown)}\n"
 
 
 def _when(sample: Sample) -> str:

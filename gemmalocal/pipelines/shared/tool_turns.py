@@ -9,7 +9,8 @@ from gemmalocal.engine.generation import ChatModel
 from gemmalocal.jobs.events import Asked
 from gemmalocal.records import Message, ToolCall, ToolUse
 from gemmalocal.tool_calls import parser
-from gemmalocal.workspace.transcript import Exchange, written
+from gemmalocal.tool_calls.shown import written
+from gemmalocal.workspace.transcript import Exchange
 
 ToolAnswers = Sequence[Sequence[dict[str, str]]]  # by voice; each has the tool's name, the call's id, and a text
 
