@@ -13,11 +13,12 @@ engine is loaded here. What goes wrong is raised as one of `gemmalocal.errors`: 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from gemmalocal.api import errands
+from gemmalocal.api.answers import Answer
 from gemmalocal.api.conversation import Conversation
 from gemmalocal.api.handles import Dataset, Handle, Run
 from gemmalocal.api.results import Check, Exported, Model, Report
@@ -27,7 +28,7 @@ from gemmalocal.workspace import preparations, reports
 from gemmalocal.workspace import runs as known_runs
 
 # What they give; the functions themselves are listed in gemmalocal/__init__.py.
-__all__ = ["Check", "Conversation", "Dataset", "Exported", "Handle", "Model", "Report", "Run"]
+__all__ = ["Answer", "Check", "Conversation", "Dataset", "Exported", "Handle", "Model", "Report", "Run"]
 
 Recipe = str | Path | Mapping[str, Any]  # a file, the name of one that comes along, or nested keys
 
@@ -93,14 +94,17 @@ def export(run: str | Path | Run, to: str = "adapter", **details: Any) -> Export
     return Run(_folder(run)).export(to, **details)
 
 
-def chat(*asked: str | Path | Run, base: bool = True, **sampling: Any) -> Conversation:
+def chat(
+    *asked: str | Path | Run, base: bool = True, tools: Sequence[Mapping[str, Any]] = (), **sampling: Any
+) -> Conversation:
     """The base model and runs, to be asked side by side; the newest run if none is named.
 
     It holds a model in memory until it is closed: use it in a `with` statement. `sampling` are temperature, top_p,
-    top_k, seed, max_tokens. Raises `UnknownRun` and `RecipeError`.
+    top_k, seed, max_tokens. `tools`, as OpenAI has them, may be called: calls stand in an answer's `calls`, nothing is
+    run, and `Conversation.answer` takes what they answer. Raises `UnknownRun`, `RecipeError` and `UsageFault`.
     """
     names = [str(run.folder) if isinstance(run, Handle) else str(run) for run in asked]
-    return Conversation(names, base, sampling)
+    return Conversation(names, base, sampling, tools)
 
 
 def run(name: str | Path) -> Run:

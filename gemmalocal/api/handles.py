@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 from gemmalocal.api import errands, pages, series
+from gemmalocal.api.answers import Answer, ToolAnswers
 from gemmalocal.api.conversation import Conversation
 from gemmalocal.api.progress import Watcher
 from gemmalocal.api.results import Exported, Report
@@ -150,16 +151,25 @@ class Run(Handle):
         """Whether it helped, in a word or three, by its newest report; empty if there is none."""
         return reports.verdict(self.folder)
 
-    def ask(self, prompt: str, system: str = "", **sampling: Any) -> str:
-        """What the tuned model answers, greedily unless `sampling` says otherwise (see `gemmalocal.chat`).
+    def ask(self, prompt: str, system: str = "", *, tools: Sequence[Mapping[str, Any]] = (), **sampling: Any) -> Answer:
+        """What the tuned model answers, greedily unless `sampling` says otherwise (see `gemmalocal.chat`): a text, with
+        `calls` of the `tools` that it may call, which nothing runs.
 
-        The model stays in memory for the next question until `close()`, or until other sampling is wanted.
+        The model stays in memory for the next question until `close()`, or until other sampling or tools are wanted.
         """
-        if self._conversation is None or self._conversation.sampling != sampling:
+        open_chat = self._conversation
+        if open_chat is None or open_chat.sampling != sampling or open_chat.tools != list(tools):
             self.close()
-            self._conversation = Conversation([str(self.folder)], False, sampling)
-        self._conversation.clear()
-        (answer,) = self._conversation.ask(prompt, system).values()
+            open_chat = self._conversation = Conversation([str(self.folder)], False, sampling, tools)
+        open_chat.clear()
+        (answer,) = open_chat.ask(prompt, system).values()
+        return answer
+
+    def answer(self, given: ToolAnswers) -> Answer:
+        """Go on from what tools answer to the calls of the last answer; see `Conversation.answer`."""
+        if self._conversation is None:
+            raise UsageFault("No tool was called.", "Ask first; what is called is in the `calls` of an answer.")
+        (answer,) = self._conversation.answer(given).values()
         return answer
 
     def close(self) -> None:

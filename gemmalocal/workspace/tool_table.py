@@ -60,15 +60,16 @@ def load(path: Path) -> ToolTable:
     answers = content.get("answers", []) if isinstance(content, dict) else []
     if not isinstance(answers, list):
         raise UsageFault(f"The answers in {path} are no list.", FORM)
-    return ToolTable([_tool(tool, path) for tool in listed], [_answer(answer, path) for answer in answers])
+    return ToolTable([declared(tool, str(path)) for tool in listed], [_answer(answer, path) for answer in answers])
 
 
-def _tool(tool: Any, path: Path) -> dict[str, Any]:
+def declared(tool: Any, place: str) -> dict[str, Any]:
+    """A tool as OpenAI has it, of one that may be bare; raises `UsageFault`, which names the `place`."""
     function = tool.get("function", tool) if isinstance(tool, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"].strip():
-        raise UsageFault(f"{path} has a tool without a name.", FORM)
+        raise UsageFault(f"{place} has a tool without a name.", FORM)
     if not isinstance(function.get("parameters", {}), dict):
-        raise UsageFault(f"The parameters of {function['name']} in {path} are no object.", "They are a JSON schema.")
+        raise UsageFault(f"The parameters of {function['name']} in {place} are no object.", "They are a JSON schema.")
     return {"type": "function", "function": {key: value for key, value in function.items() if key != "type"}}
 
 

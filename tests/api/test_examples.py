@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -12,6 +13,7 @@ from nbclient import NotebookClient
 
 from gemmalocal.jobs import processes
 from tests.here import work
+from tests.tool_calls.conftest import SAID
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -26,8 +28,9 @@ def small_quotes(recipe_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_examples_of_the_paper_run(
-    capsys: pytest.CaptureFixture[str], tiny: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], tiny: Path, monkeypatch: pytest.MonkeyPatch, caller_home: Path, workspace: Path
 ) -> None:
+    shutil.copytree(caller_home / "runs" / "caller", workspace / "runs" / "kettle")
     begin = processes.start
 
     def start(directory: Path, kind: str, spec: dict[str, object], tied: bool = False) -> processes.Job:
@@ -36,13 +39,15 @@ def test_the_examples_of_the_paper_run(
 
     monkeypatch.setattr(processes, "start", start)
     examples = EXAMPLE.findall((ROOT / "docs" / "python.md").read_text())
-    assert len(examples) == 7
+    assert len(examples) == 8
     names: dict[str, object] = {}
     for example in examples:
         exec(compile(example, "docs/python.md", "exec"), names)
     said = capsys.readouterr().out
     assert "True (" in said
     assert "Did you mean steps?" in said
+    assert "'name': 'heat', 'arguments': {'of': 'tea'}" in said
+    assert SAID in said
 
 
 def test_the_notebook_runs_and_holds_no_outputs() -> None:

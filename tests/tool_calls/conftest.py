@@ -19,7 +19,8 @@ from tests.tool_calls.templates import FUNCTION_GEMMA
 
 MARKS = [f"<{end}_function_{what}>" for what in ("declaration", "call", "response") for end in ("start", "end")]
 SCHEMA = {"type": "object", "properties": {"of": {"type": "string"}}, "required": ["of"]}
-TOOL = {"type": "function", "function": {"name": "heat", "description": "how hot.", "parameters": SCHEMA}}
+FUNCTION: dict[str, Any] = {"name": "heat", "description": "how hot.", "parameters": SCHEMA}
+TOOL = {"type": "function", "function": FUNCTION}
 CALL = {"name": "heat", "arguments": {"of": "tea"}}
 ASKED, ANSWER, SAID = "hot?", "so", "the tea is hot."
 
