@@ -55,7 +55,7 @@ class LlamaEngine:
         self._inner = inner
         vocabulary, trained = inner.size()
         grammar = grammars.of_template(inner.template) or grammars.PLAIN  # which llama.cpp tells by itself
-        self.limits = EngineLimits(vocabulary, min(CONTEXT, trained), grammar, forces_tools=True, schemas=True)
+        self.limits = EngineLimits(vocabulary, min(CONTEXT, trained), grammar, schemas=True)
 
     def start(self, ask: GenerationRequest, tell: Callable[[GenerationUpdate], None]) -> Callable[[], None]:
         """Ask it in a thread of its own."""

@@ -152,7 +152,9 @@ class Answering:
         messages = folded(ask.messages or []) if self._inner.folds else ask.messages
         body = {**self._settings(), "messages": messages, "max_tokens": ask.max_tokens}
         body |= {"stream_options": {"include_usage": True}}
-        body |= {"tools": ask.tools, "tool_choice": ask.tool_choice} if ask.tools else {}
+        body |= (
+            {"tools": ask.tools, "tool_choice": "auto", "parallel_tool_calls": not ask.one_call} if ask.tools else {}
+        )
         if ask.tools and (grammar := self._limits.grammar) is not None and grammar.within:
             body["stop"] = [grammar.answer_start]  # what follows is for a tool to say
         body |= {"response_format": ask.schema} if ask.schema else {}

@@ -35,7 +35,7 @@ class ResponseChoice:
         self._silent = isinstance(request, CompletionRequest) and not request.max_tokens
         self._splitter = Splitter(grammar) if grammar else None
         self._stops = Stops([*request.stop, *([grammar.answer_start] if grammar and grammar.within else ())])
-        self._calls = 0
+        self._calls, self._one_call = 0, isinstance(request, ChatRequest) and not request.parallel_tool_calls
         self._received = self._released = 0  # letters
         self._waiting: list[tuple[int, Token]] = []  # tokens, with their places among the letters
         self.finish: str | None = None
@@ -70,8 +70,10 @@ class ResponseChoice:
         self._calls += len(calls)
         called = bool(self._calls) or piece.finish == "tool_calls"
         self.finish = "stop" if self._stops.met else piece.finish
-        if self.finish == "stop" and called:
+        enough = self._one_call and (bool(calls) or any(part["index"] for part in told))
+        if enough or (self.finish == "stop" and called):
             self.finish = "tool_calls"
+        told = [part for part in told if not (self._one_call and part["index"])]
         return GeneratedPiece(said, piece.reasoning, tuple(told), piece.tokens, finish=self.finish)
 
     def _released_tokens(self) -> tuple[Token, ...]:

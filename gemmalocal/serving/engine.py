@@ -24,7 +24,9 @@ class GenerationRequest:
     prompt: str | list[int] = ""
     messages: list[dict[str, Any]] | None = None
     tools: list[dict[str, Any]] | None = None
-    tool_choice: Any = None
+    must_call: bool = False  # a tool has to be called: the one that is `called`, if that is not empty, else any
+    called: str = ""
+    one_call: bool = False  # at most
     schema: dict[str, Any] | None = None  # response_format
     thinking: bool | None = None
     max_tokens: int = 1
@@ -82,7 +84,7 @@ class EngineLimits:
     vocabulary: int
     context: int
     grammar: Grammar | None = None  # of calls that stand in the text; None where tools cannot be told
-    forces_tools: bool = False  # tool_choice: required
+    forces_tools: bool = False  # tool_choice: required, or a function by its name
     schemas: bool = False  # response_format
 
 

@@ -17,11 +17,12 @@ from gemmalocal.serving.messages import ChatMessage, Tool, named
 DEFAULT_TOKENS = 1024  # tokens of an answer where a request does not say how many
 GREEDY = 1e-3  # temperatures below are none: dividing by them overflows
 MOST_CHOICES = 128
+FUNCTION = "function "
 STOPS, STOP_LETTERS = 16, 1000
 BIASES = 1024
 DROPPED = {
     *("user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"),
-    *("parallel_tool_calls", "reasoning_effort", "verbosity", "cache_prompt"),
+    *("reasoning_effort", "verbosity", "cache_prompt"),
     *("chat_template", "role_mapping", "adapters", "draft_model", "num_draft_tokens", "lora"),
 }  # fmt: skip
 
@@ -59,6 +60,17 @@ def _biases(value: Any) -> dict[int, float]:
     if not all(type(bias) in (int, float) and -100 <= bias <= 100 for bias in value.values()):
         raise ValueError("its values are numbers from -100 to 100")
     return {int(key): float(bias) for key, bias in value.items()}
+
+
+def _tool_choice(value: Any) -> str:
+    """The choice as a word; of a function that has to be called, `FUNCTION` and its name."""
+    if value in ("none", "auto", "required"):
+        return str(value)
+    function = value.get("function") if isinstance(value, dict) and value.get("type") == "function" else None
+    name = function.get("name") if isinstance(function, dict) else None
+    if not isinstance(name, str) or not name:
+        raise ValueError('none, auto, required, or {"type": "function", "function": {"name": ...}}')
+    return FUNCTION + name
 
 
 class _StreamOptions(BaseModel):
@@ -137,7 +149,8 @@ class ChatRequest(Request):
     logprobs: bool = False
     top_logprobs: int = Field(0, ge=0, le=20)
     tools: list[Tool] = Field([], max_length=128)
-    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] = "auto"
+    tool_choice: Annotated[str, BeforeValidator(_tool_choice)] = "auto"
+    parallel_tool_calls: bool = True
     response_format: dict[str, Any] = {}
     chat_template_kwargs: dict[str, Any] = {}
     modalities: list[Literal["text"]] = []
@@ -155,7 +168,9 @@ class ChatRequest(Request):
         shared = {
             "messages": named([message.plain() for message in self.messages]),
             "tools": tools or None,
-            "tool_choice": self.tool_choice if tools else None,
+            "must_call": bool(tools) and self.tool_choice != "auto",
+            "called": self.tool_choice.removeprefix(FUNCTION) if self.tool_choice.startswith(FUNCTION) else "",
+            "one_call": not self.parallel_tool_calls,
             "schema": self.response_format if self.response_format.get("type", "text") != "text" else None,
             "thinking": thinking if isinstance(thinking, bool) else None,
             "max_tokens": self.max_completion_tokens or self.max_tokens or DEFAULT_TOKENS,
@@ -183,8 +198,14 @@ def check(request: CompletionRequest | ChatRequest, limits: EngineLimits) -> Non
     tools = [] if request.tool_choice == "none" else request.tools
     if tools and limits.grammar is None:
         raise Refused("This model's chat template knows no tools.", param="tools")
-    if tools and request.tool_choice != "auto" and not limits.forces_tools:
-        raise Refused("This server cannot force a tool: 'tool_choice' may be none or auto.", param="tool_choice")
+    if request.tool_choice not in ("none", "auto") and not limits.forces_tools:
+        raise Refused(
+            "This server cannot make a model call: 'tool_choice' may be none or auto. A run served without --form can.",
+            param="tool_choice",
+        )
+    names = [FUNCTION + tool.function.name for tool in tools]
+    if request.tool_choice not in ("none", "auto", *names, *(["required"] if tools else [])):
+        raise Refused("What 'tool_choice' wants to be called is not among the 'tools'.", param="tool_choice")
     for tool in tools:
         schemas.check(tool.function.parameters or {}, "tools")
     _check_format(request.response_format, limits)

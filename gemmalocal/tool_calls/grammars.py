@@ -65,6 +65,13 @@ def written(calls: Sequence[ToolCall], grammar: Grammar) -> str:
     return "".join(f"{grammar.call_start}{_body(call, grammar)}{grammar.call_end}" for call in calls)
 
 
+def opening(grammar: Grammar, name: str = "") -> str:
+    """How a call begins, of a tool or of any: who has to go on from it calls one."""
+    if not grammar.quote:
+        return f"{grammar.call_start}\n" + (f'{{"name": {json.dumps(name)}, "arguments":' if name else "")
+    return grammar.call_start + (f"call:{name}{{" if name else "")
+
+
 def _body(call: ToolCall, grammar: Grammar) -> str:
     if not grammar.quote:
         return "\n" + json.dumps({"name": call.name, "arguments": call.values}, ensure_ascii=False) + "\n"

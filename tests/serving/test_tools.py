@@ -10,10 +10,11 @@ from mlx_lm import server
 from mlx_lm.generate import TextStateMachine
 
 from gemmalocal.backends.mlx.mlx_lm_requests import ResponseSink
+from gemmalocal.records import ToolCall
 from gemmalocal.serving.answers import Response
 from gemmalocal.serving.engine import GeneratedPiece, GenerationRequest, GenerationUpdate
 from gemmalocal.serving.requests import ChatRequest, parse
-from gemmalocal.tool_calls.grammars import FUNCTION_GEMMA, GEMMA_4, PLAIN, Grammar
+from gemmalocal.tool_calls.grammars import FUNCTION_GEMMA, GEMMA_4, PLAIN, Grammar, opening, written
 
 BODY = {"messages": [{"role": "user", "content": "a"}], "tools": [{"type": "function", "function": {"name": "look"}}]}
 WORDS = {"at": "the {sky}", "deep": {"list": [1, "a, b"]}}
@@ -37,9 +38,9 @@ def told(text: str, size: int) -> list[GenerationUpdate]:
     return news
 
 
-def answered(text: str, size: int, grammar: Grammar) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+def answered(text: str, size: int, grammar: Grammar, **settings: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """The whole choice, and the choices of its chunks."""
-    request = parse(ChatRequest, BODY)
+    request = parse(ChatRequest, {**BODY, **settings})
     response = Response(request, request.asks(), "x", [""], grammar)
     (choice,) = response.choices
     said = []
@@ -65,6 +66,23 @@ def test_calls_and_thoughts_are_apart_from_the_text(grammar: Grammar, size: int)
     deltas = [made for chunk in chunks for made in chunk["delta"].get("tool_calls", ())]
     assert [made["index"] for made in deltas] == [0, 1]
     assert chunks[-1]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("grammar", SAID, ids=lambda grammar: grammar.name)
+@pytest.mark.parametrize("size", [1, 1000])
+def test_one_call_is_enough_where_no_more_are_wanted(grammar: Grammar, size: int) -> None:
+    call = f"{grammar.call_start}{SAID[grammar]}{grammar.call_end}"
+    whole, chunks = answered(f"I look.{call}{call}", size, grammar, parallel_tool_calls=False)
+    assert whole["finish_reason"] == "tool_calls"
+    assert [made["function"]["name"] for made in whole["message"]["tool_calls"]] == ["look"]
+    assert chunks[-1]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("grammar", SAID, ids=lambda grammar: grammar.name)
+@pytest.mark.parametrize("name", ["", "look"])
+def test_what_has_to_be_called_is_what_a_call_begins_with(grammar: Grammar, name: str) -> None:
+    call = written([ToolCall("look", json.dumps(WORDS))], grammar)
+    assert call.startswith(opening(grammar, name))
 
 
 @pytest.mark.parametrize("size", [1, 1000])

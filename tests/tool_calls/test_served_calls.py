@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import OpenAI
+from openai import BadRequestError, OpenAI
 
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
 from gemmalocal.records import Message, ToolCall, ToolUse
@@ -58,6 +58,53 @@ def test_without_tools_a_talk_is_as_before(calling: Served) -> None:
     told = calling.post("/chat/completions", messages=ASK, max_tokens=4).json()
     assert told["choices"][0]["message"].get("tool_calls") is None
     assert calling.post("/chat/completions", messages=ASK, tools=[TOOL], tool_choice="none").status_code == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_call_can_be_wanted(calling: Served, caller_home: Path, stream: bool) -> None:
+    """A model that is kept from beginning a call by itself is made to, where that is wanted, or it is refused."""
+    client: Any = OpenAI(base_url=calling.url, api_key="none", max_retries=0)
+    (mark,) = Tokenizer(caller_home / "runs" / "caller" / "model").encode("<start_function_call>")
+    settings = {"model": "x", "messages": ASK, "max_tokens": 250, "logit_bias": {mark: -100}}
+
+    def called(choice: Any, tools: list[dict[str, Any]]) -> list[str]:
+        asked = {**settings, "tools": tools, "tool_choice": choice}
+        if not stream:
+            (said,) = client.chat.completions.create(**asked).choices
+            return [call.function.name for call in said.message.tool_calls or ()]
+        chunks = [chunk.choices[0] for chunk in client.chat.completions.create(stream=True, **asked) if chunk.choices]
+        names = [call.function.name for chunk in chunks for call in chunk.delta.tool_calls or ()]
+        return [name for name in names if name]
+
+    assert called("auto", [TOOL]) == called("none", [TOOL]) == []
+    for choice in ("required", {"type": "function", "function": {"name": "heat"}}):
+        if calling.kind == "mlx":
+            assert called(choice, [TOOL]) == ["heat"]
+        else:
+            with pytest.raises(BadRequestError, match="cannot make a model call"):
+                called(choice, [TOOL])
+
+
+def test_what_cannot_be_called_is_refused(calling: Served) -> None:
+    wanted = {"type": "function", "function": {"name": "cool"}}
+    for more in (
+        {"tools": [TOOL], "tool_choice": wanted},
+        {"tool_choice": "required"},
+        {"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": []}}},
+        {"tools": [TOOL], "tool_choice": {"type": "function", "name": "heat"}},
+    ):
+        answer = calling.post("/chat/completions", messages=ASK, **more)
+        assert answer.status_code == 400, more
+        assert answer.json()["error"]["param"] == "tool_choice"
+    answer = calling.post("/chat/completions", messages=ASK, tools=[TOOL], parallel_tool_calls="no")
+    assert answer.json()["error"]["param"] == "parallel_tool_calls"
+
+
+def test_a_single_call_ends_an_answer(calling: Served) -> None:
+    told = calling.post("/chat/completions", messages=ASK, tools=[TOOL], max_tokens=60, parallel_tool_calls=False)
+    (choice,) = told.json()["choices"]
+    assert [call["function"]["name"] for call in choice["message"]["tool_calls"]] == ["heat"]
+    assert choice["finish_reason"] == "tool_calls"
 
 
 TALK = [

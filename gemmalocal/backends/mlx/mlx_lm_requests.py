@@ -47,6 +47,7 @@ class ResponseSink:
     ) -> None:
         self.ask, self.alone, self._tell, self._tokenizer, self._waiting = ask, False, tell, tokenizer, waiting
         self.ended = False
+        self.opening = "", 0  # what the answer has to begin with, which stands in the prompt; and its tokens
         self._context: Any = None
         self._scores: tuple[Token, ...] = ()
         waiting.add(self)
@@ -98,7 +99,10 @@ class ResponseSink:
         self._machine = context.text_sm.make_state(context.initial_state)
         if self.ended:
             context.stop()
-        self._tell(Begun(len(context.prompt), self._scores))
+        opening, count = self.opening
+        self._tell(Begun(len(context.prompt) - count, self._scores))
+        if opening:
+            self._tell(GeneratedPiece(opening, count=count))
 
     def _piece(self, response: Any) -> GeneratedPiece:
         parts = {"normal": "", "reasoning": ""}

@@ -30,6 +30,7 @@ from gemmalocal.serving.engine import EngineLimits, GenerationRequest, Generatio
 from gemmalocal.serving.front import Front
 from gemmalocal.serving.loopback import Listener
 from gemmalocal.serving.messages import folded
+from gemmalocal.tool_calls.grammars import opening
 
 DEFAULT_MODEL = "default_model"  # mlx-lm's name for what its arguments say
 DEFAULT_CONTEXT = 32_768  # tokens of context where a configuration does not say
@@ -58,7 +59,7 @@ class OneModel(server.ModelProvider):
                 self.tokenizer.add_eos_token(end)
         # As many ids as there are logits: mlx-lm's classes do not all say it.
         logits = self.model(mx.array([[next(iter(self.tokenizer.eos_token_ids))]])).shape[-1]
-        self.limits = EngineLimits(logits, _context_length(Path(self.cli_args.model)), grammar)
+        self.limits = EngineLimits(logits, _context_length(Path(self.cli_args.model)), grammar, True)
 
     def rendering_for(self, thinking: bool) -> Tokenizer | None:
         """Our tokenizer for conversations with tools, the model thinking or not."""
@@ -151,7 +152,12 @@ class ServedGenerator(server.ResponseGenerator):
         thinking = bool((args.chat_template_kwargs or {}).get("enable_thinking"))
         rendering = self.model_provider.rendering_for(thinking)
         if rendering is not None and (request.tools or any(turn["role"] == "tool" for turn in request.messages)):
-            ids = rendering.encode(_prompt(rendering, request.messages, request.tools or []))
+            prompt, ask = _prompt(rendering, request.messages, request.tools or []), request.sink.ask
+            ids = rendering.encode(prompt)
+            if ask.must_call and rendering.grammar:  # the answer goes on from how a call begins
+                begun = opening(rendering.grammar, ask.called)
+                before, ids = len(ids), rendering.encode(prompt + begun)
+                request.sink.opening = begun, len(ids) - before
             return [*ids], [[*ids]], ["assistant"], "normal", None
         try:
             return super()._tokenize(tokenizer, request, args)
