@@ -13,7 +13,10 @@ from gemmalocal.backends import BACKENDS, open_backend
 from gemmalocal.pipelines.shared import answer_batches
 from gemmalocal.pipelines.shared.held_out_calls import Due, answered
 from gemmalocal.recipe import recipe_file
+from tests import with_torch
 from tests.backends.test_generations import saved
+
+__all__ = ["with_torch"]  # before test_generations takes transformers
 
 NAMES = ["gemma3", "gemma4"]
 STOPS = set(range(0, 320, 29))
