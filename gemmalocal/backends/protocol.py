@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -21,6 +22,9 @@ TokenValues = NDArray[np.float32]  # (n,) or (n, k), for each supervised token o
 TokenIds = NDArray[np.int32]  # (n, k), of the vocabulary, for each of these tokens
 # Of several micro-batches: log-probabilities of their supervised tokens, in nats, to a loss and its slopes by these.
 Objective = Callable[[Sequence[TokenValues]], tuple[float, Sequence[TokenValues]]]
+# By the functions of numpy, or of a library that names them alike, and values (n, k) of one part with its constants,
+# (n, ...) each, arrays of that library: losses (n,), and the slopes of their sum by the values, (n, k).
+Formula = Callable[..., tuple[Any, Any]]
 
 Given = TypeVar("Given")
 
@@ -28,6 +32,24 @@ Given = TypeVar("Given")
 def of_each(parts: Sequence[MicroBatch], given: Sequence[Given] | None) -> list[Given | None]:
     """What was given for each part, or None for each."""
     return [None] * len(parts) if given is None else list(given)
+
+
+@dataclass(frozen=True)
+class ByToken:
+    """An objective whose slopes at a token depend on that token's values alone.
+
+    So an engine may compute them where the values are, by `formula`, which must be hashable, and by the `constants` of
+    each part, (n, ...) float32. Constants of zeros, for no token, must give slopes of 0. The objective is called with
+    the values in any case.
+    """
+
+    objective: Objective
+    formula: Formula
+    constants: Sequence[Sequence[TokenValues]]
+
+    def __call__(self, values: Sequence[TokenValues]) -> tuple[float, Sequence[TokenValues]]:
+        """As any objective."""
+        return self.objective(values)
 
 
 class Update(NamedTuple):

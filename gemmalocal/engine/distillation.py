@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gemmalocal.backends.protocol import TokenIds, TokenValues, Trainer
+from gemmalocal.backends.protocol import ByToken, TokenIds, TokenValues, Trainer
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.data.examples import Example
 from gemmalocal.data.taught_store import TaughtStore, row_key
@@ -79,14 +80,18 @@ class _PartLesson(NamedTuple):
         """(n, k + 1): the ids that the teacher finds likeliest, and the row's own."""
         return np.concatenate([self.tokens["ids"].astype(np.int32), self.targets[:, None]], axis=1)
 
+    @property
+    def constants(self) -> list[TokenValues]:
+        """What `TokenFormula` takes beside the student's values, float32."""
+        return [array.astype(np.float32) for array in (self.tokens["logp"], self.tokens["rest"], self.weights)]
+
     def judged(self, values: TokenValues, settings: Settings) -> tuple[Lesson, TokenValues]:
         """What the objective makes of the student's log-probabilities (n, k + 1), and its slopes by them."""
-        student, target = values[:, :-1].astype(np.float64), values[:, -1].astype(np.float64)
-        rest = None if settings.whole else self.tokens["rest"].astype(np.float64)
-        taught = Taught(self.tokens["logp"].astype(np.float64), rest)
-        given = distill(student, target, taught, settings.beta, settings.mix)
-        slopes = np.concatenate([given.slopes, given.target_slopes[:, None]], axis=1) * self.weights[:, None]
-        return self._summed(given, student, target * (math.nan if settings.tempered else 1)), slopes.astype(np.float32)
+        student = values.astype(np.float64)
+        logp, rest = (self.tokens[name].astype(np.float64) for name in ("logp", "rest"))
+        given, slopes = TokenFormula(settings).distilled(np, student, logp, rest, self.weights)
+        target = student[:, -1] * (math.nan if settings.tempered else 1)
+        return self._summed(given, student[:, :-1], target), slopes.astype(np.float32)
 
     def _summed(self, given: Distilled, student: NDArray[np.float64], target: NDArray[np.float64]) -> Lesson:
         weights = self.weights
@@ -106,6 +111,25 @@ class Settings(NamedTuple):
     mix: float
     whole: bool = False
     tempered: bool = False
+
+
+@dataclass(frozen=True)
+class TokenFormula:
+    """The objective at each token, in any library's arrays: see `ByToken`."""
+
+    settings: Settings
+
+    def __call__(self, by: Any, values: Any, logp: Any, rest: Any, weights: Any) -> tuple[Any, Any]:
+        """Losses (n,), and their slopes by the student's log-probabilities, `values` (n, k + 1)."""
+        given, slopes = self.distilled(by, values, logp, rest, weights)
+        return given.losses * weights, slopes
+
+    def distilled(self, by: Any, values: Any, logp: Any, rest: Any, weights: Any) -> tuple[Distilled, Any]:
+        """The same before it is weighed, and the slopes."""
+        settings, taught = self.settings, Taught(logp, None if self.settings.whole else rest)
+        given = distill(values[:, :-1], values[:, -1], taught, settings.beta, settings.mix, by)
+        slopes = by.concatenate([given.slopes, given.target_slopes[:, None]], axis=1)
+        return given, slopes * weights[:, None]
 
 
 class Distillation:
@@ -144,7 +168,9 @@ class Distillation:
                     slopes.append(slope)
                 return loss, slopes
 
-            trainer.accumulate(parts, objective, [lesson.choices for lesson in lessons])
+            formula, constants = TokenFormula(self._settings), [lesson.constants for lesson in lessons]
+            by_token = ByToken(objective, formula, constants)
+            trainer.accumulate(parts, by_token, [lesson.choices for lesson in lessons])
         return Lesson(*trainer.group.sum(list(total)))
 
     def measure(self, model: Trainer) -> Lesson:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,12 @@ from numpy.typing import NDArray
 
 from gemmalocal.backends import BACKENDS, open_backend
 from gemmalocal.backends.mlx import compute_path
-from gemmalocal.backends.protocol import Likeliest, Update
+from gemmalocal.backends.mlx.compiled_passes import CompiledPasses
+from gemmalocal.backends.mlx.train import MlxTrainer
+from gemmalocal.backends.protocol import ByToken, Likeliest, TokenIds, TokenValues, Update
 from gemmalocal.backends.scoring import predicted
-from gemmalocal.data.batches import BatchShape, plan
+from gemmalocal.data.batches import BatchShape, MicroBatch, plan
+from gemmalocal.engine.distillation import Settings, TokenFormula
 from gemmalocal.weights.tensors import Floats
 from tests.backends.conftest import path
 from tests.backends.judged import some_pairs
@@ -93,3 +96,41 @@ def test_the_softmax_of_chosen_ids_has_the_teachers_temperature(
             results.append((made.apply(3e-3, 1.0), trained(made, tmp_path / f"{of_engine} {len(results)}")))
     assert results[1][0] == pytest.approx(results[0][0], rel=1e-3)
     alike(results[1][1], results[0][1], 2e-3)
+
+
+def taught_by_formula(part: MicroBatch, settings: Settings) -> tuple[list[TokenIds], ByToken]:
+    """Five ids for each supervised token, and what a drawn teacher says of four of them."""
+    random = np.random.default_rng(1)
+    (choices,), _ = chosen_slopes([part])
+    said = random.dirichlet([1.0] * 5, part.supervised)
+    constants = [np.log(said[:, :4]), np.log(said[:, 4]), part.token_weights]
+    formula = TokenFormula(settings)
+
+    def objective(values: Sequence[TokenValues]) -> tuple[float, Sequence[TokenValues]]:
+        losses, slopes = formula(np, values[0].astype(np.float64), *constants)
+        return float(losses.sum()), [slopes.astype(np.float32)]
+
+    return [choices], ByToken(objective, formula, [[array.astype(np.float32) for array in constants]])
+
+
+@pytest.mark.parametrize("settings", [Settings(0, 0), Settings(0.3, 0.5), Settings(1, 0.2)])
+@pytest.mark.parametrize("name", ENGINES)
+def test_an_objective_by_token_is_the_same_step_wherever_its_slopes_are_computed(
+    name: str, settings: Settings, tiny: Path, recipe_path: Path, tmp_path: Path
+) -> None:
+    results: list[tuple[Update, dict[str, Floats]]] = []
+    (part,) = plan(some_pairs(1), BatchShape(8, 10_000, 10_000))
+    with engine(name):
+        for number in range(2):
+            made = trainer(name, tiny, recipe_path, "lora.dropout=0.1", "teacher.model=any")
+            choices, judge = taught_by_formula(part, settings)
+            for _ in range(2):
+                made.accumulate([part], judge if number else judge.objective, choices)
+                update = made.apply(3e-3, 4.0)
+            results.append((update, trained(made, tmp_path / str(number))))
+            if name == GPU_PATH and number:  # one pass: no log-probabilities come first
+                assert isinstance(made, MlxTrainer)
+                assert isinstance(made._passes, CompiledPasses)
+                assert {key[0] for key in made._passes._compiled} == {"judged"}
+    assert results[1][0] == pytest.approx(results[0][0], rel=1e-4)
+    alike(results[1][1], results[0][1], 1e-3)

@@ -7,7 +7,7 @@ of micro-batch, of which batches.py makes few.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from gemmalocal.backends.mlx import attention, lora
 from gemmalocal.backends.mlx.flat import FlatLayout
 from gemmalocal.backends.mlx.passes import Network, supervised
-from gemmalocal.backends.protocol import Objective, TokenIds, of_each
+from gemmalocal.backends.protocol import ByToken, Formula, Objective, TokenIds, TokenValues, of_each
 from gemmalocal.data.batches import MicroBatch
 from gemmalocal.planning.memory import HEAD_ROWS
 from gemmalocal.weights.tensors import Floats
@@ -46,8 +46,11 @@ class CompiledPasses:
         """Summed loss (nats, or that of the objective), and its gradient, a vector (size,) of float32.
 
         `keys` are (adapters, 2), for each part, and `choices` (n, k). Without an objective nothing is waited for. With
-        one the log-probabilities come first: its slopes are an input of the same function.
+        one the log-probabilities come first: its slopes are an input of the same function. One that goes token by token
+        is a part of the graph instead.
         """
+        if isinstance(objective, ByToken):
+            return self._judged(parts, keys, objective, choices)
         vector, total = self._vector(), None
         slopes: list[Floats | None] = [None] * len(parts)
         if objective is not None:
@@ -59,6 +62,21 @@ class CompiledPasses:
         ]
         losses, gradients = zip(*passes, strict=True)
         return sum(losses[1:], losses[0]) if total is None else total, [sum(gradients[1:], gradients[0])]
+
+    def _judged(
+        self, parts: Sequence[MicroBatch], keys: Sequence[mx.array], judge: ByToken, choices: Sequence[TokenIds] | None
+    ) -> tuple[float, list[mx.array]]:
+        """One pass, in which the slopes are computed; its log-probabilities tell the rest."""
+        vector = self._vector()
+        passes = [
+            self._function("judged", part, judge.formula)(vector, key, *_inputs(part, choices=ids), *_filled(own, part))
+            for part, key, ids, own in zip(parts, keys, of_each(parts, choices), judge.constants, strict=True)
+        ]
+        nats, gradients = zip(*passes, strict=True)
+        gradient = sum(gradients[1:], gradients[0])
+        mx.async_eval(nats, gradient)
+        total, _ = judge([-np.array(padded)[: part.supervised] for padded, part in zip(nats, parts, strict=True)])
+        return total, [gradient]
 
     def loss(self, parts: Sequence[MicroBatch]) -> float:
         """Summed loss (nats), a token's by its weight, without dropout."""
@@ -84,15 +102,16 @@ class CompiledPasses:
                 nats.append(self._function("nats with dropout", part)(vector, key, *_inputs(part, choices=ids)))
         return [np.array(padded)[: part.supervised] for padded, part in zip(nats, parts, strict=True)]
 
-    def _function(self, what: str, batch: MicroBatch) -> Callable[..., Any]:
-        """What is compiled, for rows of certain segments, which are no input of it."""
-        key = what, batch.segments, batch.prefixes
+    def _function(self, what: str, batch: MicroBatch, formula: Formula | None = None) -> Callable[..., Any]:
+        """What is compiled, for rows of certain segments, which are no input of it; nor is a formula."""
+        key = what, batch.segments, batch.prefixes, formula
         if key not in self._compiled:
             builders: dict[str, Callable[..., Any]] = {
                 "gradient": self._gradient,
                 "loss": self._loss,
                 "nats": self._nats,
                 "nats with dropout": self._nats_with_dropout,
+                "judged": lambda *inputs: self._judged_gradient(cast("Formula", formula), *inputs),
             }
             build = builders[what]
 
@@ -115,6 +134,32 @@ class CompiledPasses:
 
         total, gradients = mx.value_and_grad(loss, argnums=list(range(len(arrays))))(*arrays)
         return total, self._joined(gradients)
+
+    def _judged_gradient(
+        self,
+        formula: Formula,
+        vector: mx.array,
+        keys: mx.array,
+        ids: mx.array,
+        positions: mx.array,
+        targets: mx.array,
+        weights: mx.array,
+        *constants: mx.array,
+    ) -> tuple[mx.array, mx.array]:
+        """The loss at each id, and the gradient of the sum of what the formula makes of them."""
+        self._network.set_dropout_keys(list(keys))
+        arrays = self._arrays(vector)
+
+        def judge(nats: mx.array, rows: slice) -> tuple[mx.array, mx.array]:
+            losses, slopes = formula(mx, -nats, *(constant[rows] for constant in constants))
+            return losses, -slopes
+
+        def loss(*arrays: mx.array) -> tuple[mx.array, mx.array]:
+            hidden = self._network.tempered(self._hidden(list(arrays), ids, positions), targets)
+            return self._network.head_of(targets).judged_loss(hidden, targets, judge)
+
+        (_, nats), gradients = mx.value_and_grad(loss, argnums=list(range(len(arrays))))(*arrays)
+        return nats, self._joined(gradients)
 
     def _loss(self, vector: mx.array, *inputs: mx.array) -> mx.array:
         self._network.switch_dropout_off()
@@ -171,8 +216,7 @@ def _inputs(
     which are the targets then, all of these are (n, k).
     """
     positions, targets = supervised(batch, choices)
-    step = SUPERVISED_STEP if positions.size <= HEAD_ROWS else HEAD_ROWS
-    missing = -positions.size % step
+    missing = _missing(positions.size)
     counted = batch.token_weights if weights is None else weights
     filled = [(0, missing), *[(0, 0)] * (targets.ndim - 1)]
     return (
@@ -181,3 +225,14 @@ def _inputs(
         mx.pad(targets, filled),
         mx.array(np.pad(counted, filled[: counted.ndim]).astype(np.float32)),
     )
+
+
+def _missing(count: int) -> int:
+    """How many places fill up so many."""
+    return -count % (SUPERVISED_STEP if count <= HEAD_ROWS else HEAD_ROWS)
+
+
+def _filled(constants: Sequence[TokenValues], batch: MicroBatch) -> list[mx.array]:
+    """Constants (n, ...) of the supervised tokens, filled up with zeros as these are."""
+    missing = _missing(batch.supervised)
+    return [mx.array(np.pad(constant, [(0, missing), *[(0, 0)] * (constant.ndim - 1)])) for constant in constants]

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
@@ -27,6 +28,9 @@ from gemmalocal.backends.mlx.tiled_cross_entropy import Scored
 from gemmalocal.backends.protocol import TokenIds
 from gemmalocal.planning.memory import HEAD_ROWS
 from gemmalocal.weights.tensors import Floats
+
+# Of losses at ids (n, ...), in nats, and which `rows` they are: what is summed up, and the slopes of its sum by them.
+Judge = Callable[..., tuple[mx.array, mx.array]]
 
 
 class Loss(NamedTuple):
@@ -88,36 +92,46 @@ class Head:
         `targets` are ids (n,) or (n, k); each counts as often as `weights`, alike and float32, say: 0 for one that
         fills up a shape.
         """
+        return self.judged_loss(hidden, targets, lambda nats, rows: (nats * weights[rows], weights[rows]))[0]
+
+    def judged_loss(self, hidden: mx.array, targets: mx.array, judge: Judge) -> tuple[mx.array, mx.array]:
+        """The sum of what `judge` makes of the loss at each id, as such a graph; and these losses, as the ids."""
 
         @mx.custom_function
-        def forward(hidden: mx.array) -> tuple[mx.array, mx.array]:
+        def forward(hidden: mx.array) -> tuple[mx.array, mx.array, mx.array]:
             totals: list[mx.array] = []
             slopes: list[mx.array] = []
+            every: list[mx.array] = []
             for start in range(0, hidden.shape[0], HEAD_ROWS):
                 rows = slice(start, start + HEAD_ROWS)
                 # A chunk waits for slope and total of the one before it: else the logits of all are there at once.
                 (chunk,) = order_after([hidden[rows]], [*slopes[-1:], *totals[-1:]])
-                nats, slope = self._slope(chunk, targets[rows], weights[rows])
-                totals.append(mx.sum(nats * weights[rows]))
+                nats, losses, slope = self._slope(chunk, targets[rows], partial(judge, rows=rows))
+                totals.append(mx.sum(losses))
                 slopes.append(slope)
-            return sum(totals[1:], totals[0]), slopes[0] if len(slopes) == 1 else mx.concatenate(slopes)
+                every.append(nats)
+            return sum(totals[1:], totals[0]), _joined(slopes), _joined(every)
 
         @forward.vjp
         def backward(primal: mx.array, cotangents: Any, outputs: Any) -> mx.array:
             return outputs[1] * cotangents[0].astype(primal.dtype)
 
-        return cast("tuple[mx.array, mx.array]", forward(hidden))[0]
+        total, _, nats = cast("tuple[mx.array, mx.array, mx.array]", forward(hidden))
+        return total, nats
 
-    def _slope(self, hidden: mx.array, targets: mx.array, weights: mx.array) -> tuple[mx.array, mx.array]:
-        """The loss at each id, and the gradient (n, width) of their sum by `weights`, in `hidden`'s dtype.
+    def _slope(
+        self, hidden: mx.array, targets: mx.array, judge: Callable[[mx.array], tuple[mx.array, mx.array]]
+    ) -> tuple[mx.array, mx.array, mx.array]:
+        """The loss at each id, what `judge` makes of these, and the gradient (n, width) of that, in `hidden`'s dtype.
 
-        That is softmax less one, times the head's weights. All but `hidden` are (n,) or (n, k).
+        That is softmax less one, times the head's weights. The loss at each id is as `targets`, (n,) or (n, k).
         """
         logits = self._project(self._cast(hidden))
         capped = self._capped(logits.astype(mx.float32))
         log_sums = mx.logsumexp(capped, axis=-1, keepdims=True)
         ids = targets.reshape(len(targets), -1)
         nats = (log_sums - mx.take_along_axis(capped, ids, axis=-1)).reshape(targets.shape)
+        losses, weights = judge(nats)
         softmax = mx.exp(capped - log_sums)
         if targets.ndim == 1:
             slope = (softmax - (mx.arange(capped.shape[-1]) == ids)) * weights[:, None]
@@ -127,7 +141,7 @@ class Head:
         if self._softcap:  # c tanh(x / c), whose derivative is 1 - tanh^2
             slope = slope * (1 - mx.square(capped / self._softcap))
         _, (gradient,) = mx.vjp(self._project, [self._cast(hidden)], [slope.astype(logits.dtype)])
-        return nats, gradient.astype(hidden.dtype)
+        return nats, losses, gradient.astype(hidden.dtype)
 
     def nats(self, hidden: mx.array, targets: mx.array) -> mx.array:
         """The loss at each id, float32, as a graph that holds the logits of a chunk at a time."""
@@ -170,7 +184,8 @@ class Head:
             return Loss(np.array(_cross_entropy(self.logits(hidden), targets)), None, None)
         if self.trained:
             return self._trained_chunk(hidden, targets, mx.array(weights))
-        nats, hidden_gradient = self._slope(hidden, targets, mx.array(weights))
+        counted = mx.array(weights)
+        nats, _, hidden_gradient = self._slope(hidden, targets, lambda nats: (nats * counted, counted))
         mx.eval(nats, hidden_gradient)
         return Loss(np.array(nats), hidden_gradient, None)
 
@@ -211,6 +226,10 @@ class Head:
             for rows, (ids, of_chunk) in zip(chunks, scored, strict=True)
         ]
         return Loss(nats, mx.concatenate(gradients), None)
+
+
+def _joined(chunks: list[mx.array]) -> mx.array:
+    return chunks[0] if len(chunks) == 1 else mx.concatenate(chunks)
 
 
 def _chunks(count: int, tiled: bool) -> list[slice]:

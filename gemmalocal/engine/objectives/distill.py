@@ -6,7 +6,8 @@ log-probabilities and that of the rest, and a divergence between two of them is 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,55 +39,57 @@ class Distilled(NamedTuple):
     divergences: Numbers
 
 
-def distill(student: Numbers, target: Numbers, taught: Taught, beta: float, mix: float) -> Distilled:
+def distill(student: Numbers, target: Numbers, taught: Taught, beta: float, mix: float, by: Any = np) -> Distilled:
     """`(1 - mix) JSD(teacher, student) - mix target` of each token.
 
     `student` (n, k) are its log-probabilities at the teacher's kept ids, `target` (n,) that of the row's own token.
-    `beta` 0 is KL(teacher || student), 1 is KL(student || teacher).
+    `beta` 0 is KL(teacher || student), 1 is KL(student || teacher). All are arrays of the library `by`, whose functions
+    are named as numpy's.
     """
-    buckets, tail = _with_rest(student, taught.rest is not None)
-    teacher = _teacher(taught)
-    divergences = _forward(buckets, teacher)
-    losses, by_bucket = _jsd(buckets, teacher, beta)
+    buckets, tail = _with_rest(student, taught.rest is not None, by)
+    teacher = _teacher(taught, by)
+    divergences = _forward(buckets, teacher, by)
+    losses, by_bucket = _jsd(buckets, teacher, beta, by)
     slopes = by_bucket[:, : student.shape[1]]
     if tail is not None:  # the rest is 1 less what the ids have
-        slopes = slopes - by_bucket[:, -1:] * np.exp(student) / tail[:, None]
+        slopes = slopes - by_bucket[:, -1:] * by.exp(student) / tail[:, None]
     return Distilled(
-        (1 - mix) * losses - mix * target, (1 - mix) * slopes, np.full(target.shape, -float(mix)), divergences
+        (1 - mix) * losses - mix * target, (1 - mix) * slopes, by.full(target.shape, -float(mix)), divergences
     )
 
 
-def _jsd(student: Numbers, teacher: Numbers, beta: float) -> tuple[Numbers, Numbers]:
+def _jsd(student: Numbers, teacher: Numbers, beta: float, by: Any) -> tuple[Numbers, Numbers]:
     """The divergence (n,) between log-probabilities (n, buckets), and its slopes by the student's."""
     if beta == 0:
-        return _forward(student, teacher), -np.exp(teacher)
+        return _forward(student, teacher, by), -by.exp(teacher)
     if beta == 1:
         ratios = student - teacher
-        return (np.exp(student) * ratios).sum(1), np.exp(student) * (ratios + 1)
-    mixture = np.logaddexp(student + np.log1p(-beta), teacher + np.log(beta))
-    of_student = (1 - beta) * np.exp(student) * (student - mixture)
-    losses = beta * (np.exp(teacher) * (teacher - mixture)).sum(1) + of_student.sum(1)
+        return (by.exp(student) * ratios).sum(1), by.exp(student) * (ratios + 1)
+    mixture = by.logaddexp(student + math.log1p(-beta), teacher + math.log(beta))
+    of_student = (1 - beta) * by.exp(student) * (student - mixture)
+    losses = beta * (by.exp(teacher) * (teacher - mixture)).sum(1) + of_student.sum(1)
     return losses, of_student  # what the mixture adds to the slopes cancels out
 
 
-def _forward(student: Numbers, teacher: Numbers) -> Numbers:
+def _forward(student: Numbers, teacher: Numbers, by: Any) -> Numbers:
     """KL(teacher || student), (n,)."""
-    kl: Numbers = (np.exp(teacher) * (teacher - student)).sum(1)
+    kl: Numbers = (by.exp(teacher) * (teacher - student)).sum(1)
     return kl
 
 
-def _with_rest(logp: Numbers, has_rest: bool) -> tuple[Numbers, Numbers | None]:
+def _with_rest(logp: Numbers, has_rest: bool, by: Any) -> tuple[Numbers, Numbers | None]:
     """Log-probabilities (n, k) with that of the rest behind them, and the rest's probability (n,)."""
     if not has_rest:
         return logp, None
-    rest = np.maximum(1 - np.exp(logp).sum(1), LEAST)
-    return np.concatenate([logp, np.log(rest)[:, None]], axis=1), rest
+    rest = by.maximum(1 - by.exp(logp).sum(1), LEAST)
+    return by.concatenate([logp, by.log(rest)[:, None]], axis=1), rest
 
 
-def _teacher(taught: Taught) -> Numbers:
+def _teacher(taught: Taught, by: Any) -> Numbers:
     """The teacher's buckets (n, k or k + 1), which sum up to 1 again, however they were rounded."""
     buckets = taught.kept
     if taught.rest is not None:
-        buckets = np.concatenate([buckets, np.maximum(taught.rest, np.log(LEAST))[:, None]], axis=1)
-    whole: Numbers = buckets - np.logaddexp.reduce(buckets, axis=1, keepdims=True)
+        buckets = by.concatenate([buckets, by.maximum(taught.rest, math.log(LEAST))[:, None]], axis=1)
+    highest = buckets.max(axis=1, keepdims=True)
+    whole: Numbers = buckets - highest - by.log(by.exp(buckets - highest).sum(axis=1, keepdims=True))
     return whole
