@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import io
 import json
+import os
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -23,14 +24,19 @@ from gemmalocal.jobs import processes
 from tests.children import HANGS
 
 
-def work(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -> processes.Job:
+def work(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False, secret: str = "") -> processes.Job:
     """As `processes.start`, but the job is over when this returns."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (directory / "lock").open("a+") as lock, (directory / "log.txt").open("a") as log:
+    with (
+        (directory / "lock").open("a+") as lock,
+        (directory / "log.txt").open("a") as log,
+        processes.handed_over(secret) as handed,
+    ):
         try:
             fcntl.flock(lock.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise JobBusy(f"{directory.name} is already running.") from error
+        spec = spec | {name: os.dup(descriptor) for name, descriptor in handed.items()}  # whoever reads it closes it
         (directory / "job.json").write_text(json.dumps({"kind": kind, "spec": spec}))
         (directory / "inbox.jsonl").write_text("")
         log.write(processes.ATTEMPT.decode() + "here\n")

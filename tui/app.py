@@ -77,6 +77,11 @@ LATER = (
         "tui.widgets.field_form",
     ),
 )
+ACCOUNT = (  # what the palette says, and the function of tui.screens.login
+    ("Log in to Hugging Face", "Give a token: gated models want one.", "log_in"),
+    ("Log out of Hugging Face", "Forget the tokens on this machine.", "log_out"),
+    ("Who am I on Hugging Face?", "Ask the Hub whose token is here.", "who"),
+)
 COLLECT = (2000, 10, 100)  # objects until the young are looked through, times until the older, and until all are
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
 
@@ -274,8 +279,16 @@ class GemmalocalApp(TypeAhead):
 
         yield Command("Theme", "Choose the colours: dark, light, high contrast, none.", self.action_change_theme)
         yield Command("Light or dark", "Switch between gemmalocal's dark and light colours.", self._other_theme)
+        for words, about, name in ACCOUNT:
+            yield Command(words, about, partial(self._account, name))
         yield Command("Jump to a field", "Show a letter at every place; it leads there.", self.action_jump, "f2")
         yield Command("Picture of the screen", "Save what is shown as an SVG file.", self.deliver_screenshot)
+
+    def _account(self, name: str) -> None:
+        """Log in, log out, or ask who we are."""
+        from tui.screens import login  # see LATER
+
+        getattr(login, name)(self)
 
     def _openable(self) -> Iterator[Command]:
         """Runs and recipes; their names are plain text."""

@@ -26,9 +26,9 @@ async def events_of(job: Job) -> AsyncIterator[Event]:
 
 
 @asynccontextmanager
-async def errand(kind: str, spec: dict[str, Any]) -> AsyncIterator[Job]:
-    """A job that ends with the block, and whose folder goes with it."""
-    job = await asyncio.to_thread(processes.errand, kind, spec)
+async def errand(kind: str, spec: dict[str, Any], secret: str = "") -> AsyncIterator[Job]:
+    """A job that ends with the block, and whose folder goes with it; a `secret` is handed over unwritten."""
+    job = await asyncio.to_thread(processes.errand, kind, spec, secret)
     try:
         yield job
     finally:

@@ -9,6 +9,7 @@ from textual.content import Content
 from gemmalocal.jobs.history import JobState
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
+from tui.remedies import in_app
 from tui.theme import state as look_of
 from tui.trial_lines import trial_figures
 from tui.widgets.marks import bar, change
@@ -18,7 +19,7 @@ LONG = 2.0  # seconds of silence from which they are told
 EVALUATE_EVERY = 25  # steps, where a recipe does not say
 NEXT = "c compares it with its base · v says whether it helped · e exports it · a trains again"
 TRY_AGAIN = "a edits its recipe, to try again"
-GOES_ON = "r goes on from where it saved"
+GOES_ON, ANEW = "r goes on from where it saved", "r begins it anew"
 STOPPING = "stopping: it finishes this step and saves"
 
 
@@ -44,14 +45,14 @@ def doing(run: Run, now: float) -> str:
     if not state.alive:
         if state.status in ("done", "early"):
             return NEXT
-        return " · ".join([GOES_ON] * run.resumable + [TRY_AGAIN, "g shows its log"])
+        return " · ".join([GOES_ON if state.saved else ANEW] * run.resumable + [TRY_AGAIN, "g shows its log"])
     words = [STOPPING if run.stopping else activity(run)]
     if (silent := now - run.at) > LONG:
         words.append(throughput.duration(silent))
     if state.progress:
         words.append(f"{bar(state.progress.done / max(1, state.progress.total), 16)} {state.progress.what}")
     elif state.notices:
-        words.append(state.notices[-1])
+        words.append(in_app(state.notices[-1]))
     return " · ".join(words)
 
 

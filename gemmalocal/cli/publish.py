@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from gemmalocal.jobs import history
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.jobs.terminal_text import on_line
 from gemmalocal.workspace import datasets
-
-TOKEN = "GEMMALOCAL_TOKEN"  # the job inherits it, and its directory does not hold it
 
 
 @click.command()
@@ -94,11 +91,10 @@ def login(token_stdin: bool, browser: bool) -> int:
     if not browser:
         typed = sys.stdin.isatty() and not token_stdin
         token = click.prompt("Token (it is not shown)", hide_input=True, err=True) if typed else sys.stdin.readline()
-        os.environ[TOKEN] = token.strip()
-    code, report = run_for_report("account", {"do": "login", "variable": None if browser else TOKEN})
-    os.environ.pop(TOKEN, None)
+    do = "browser" if browser else "login"
+    code, report = run_for_report("account", {"do": do}, "" if browser else token.strip())
     if report:
-        say(page(_known(report)))
+        say(page(owner(report)))
     return code
 
 
@@ -115,11 +111,12 @@ def whoami(as_json: bool) -> int:
     """Say whose token is here, and what it may do."""
     code, report = run_for_report("account", {"do": "whoami"})
     if report:
-        say_json(report) if as_json else say(page(_known(report)))
+        say_json(report) if as_json else say(page(owner(report)))
     return code
 
 
-def _known(report: dict[str, Any]) -> list[str]:
+def owner(report: dict[str, Any]) -> list[str]:
+    """Whose token is here, what it may do, and where it is kept."""
     may = {"read": "may only read", "write": "may write", "fineGrained": "has chosen rights"}
     lines = [report["name"], f"token: {may.get(report['role'], 'of a login by browser')}, from {report['source']}"]
     if report["organizations"]:

@@ -11,9 +11,9 @@ from gemmalocal.jobs import processes
 from gemmalocal.jobs.events import Event, Finished, Report
 
 
-def run_for_report(kind: str, spec: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-    """Run an errand in a child process: its exit code, and its report."""
-    job = processes.errand(kind, spec)
+def run_for_report(kind: str, spec: dict[str, Any], secret: str = "") -> tuple[int, dict[str, Any]]:
+    """Run an errand in a child process: its exit code, and its report; a `secret` is handed over unwritten."""
+    job = processes.errand(kind, spec, secret)
     try:
         return follow_for_report(job)
     finally:

@@ -276,7 +276,7 @@ class Found(Event):
 class Read(Event):
     """A document was looked at: it gave so many `passages`, or was `refused`, and why (in sentences).
 
-    `warnings` say what looks wrong in its text.
+    `warnings` say what looks wrong in it. Of votes it is a chat and its votes, of pairs and answers rows and prompts.
     """
 
     source: str

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -36,13 +37,15 @@ UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM
 TAIL = 16_384  # bytes of a log's end
 PRIVATE = 0o077  # what jobs make is the user's alone: it holds what people wrote
 BY_PERSON = "killed"  # the file that says that a person killed the job
+SECRET = "secret"  # where a spec says which descriptor holds it
 SHARED = ("fetch", "import_gguf", "adapter", "convert")  # these make what others may use, as do exports to a folder
 
 
-def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) -> Job:
+def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False, secret: str = "") -> Job:
     """Start a child process for the job in `directory`; raises `JobBusy` if one lives there already.
 
-    One that is `tied` ends with the returned object, or with this process, however that ends.
+    One that is `tied` ends with the returned object, or with this process, however that ends. A `secret` is written
+    down nowhere: the job reads it, once, from the descriptor that its spec calls `SECRET`.
     """
     for folder in (directory.parent, directory):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -50,7 +53,8 @@ def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) 
     if not _acquire(lock.fileno(), directory / "lock"):
         lock.close()
         raise JobBusy(f"{directory.name} is already running.", f"Watch it with: gemmalocal watch {directory.name}")
-    with lock:
+    with lock, handed_over(secret) as handed:
+        spec = spec | handed
         atomic.write_text(directory / "job.json", json.dumps({"kind": kind, "spec": spec}, indent=2))
         open(directory / "inbox.jsonl", "w", opener=atomic.private).close()
         (directory / BY_PERSON).unlink(missing_ok=True)
@@ -64,10 +68,25 @@ def start(directory: Path, kind: str, spec: dict[str, Any], tied: bool = False) 
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                pass_fds=[lock.fileno()],
+                pass_fds=[lock.fileno(), *handed.values()],
                 umask=-1 if kind in SHARED or spec.get("to") else PRIVATE,
             )
     return Job(directory, process)
+
+
+@contextmanager
+def handed_over(secret: str) -> Iterator[dict[str, int]]:
+    """What a spec says of a secret: the descriptor to read it from, closed here at the end; nothing of an empty one."""
+    if not secret:
+        yield {}
+        return
+    reading, writing = os.pipe()
+    try:
+        with open(writing, "wb") as file:
+            file.write(secret.encode("utf-8", "replace")[: select.PIPE_BUF])  # more would wait for a reader
+        yield {SECRET: reading}
+    finally:
+        os.close(reading)
 
 
 def follow(directory: Path, kind: str, spec: dict[str, Any]) -> NoReturn:
@@ -82,7 +101,7 @@ def follow(directory: Path, kind: str, spec: dict[str, Any]) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", "gemmalocal.worker", str(directory), job])
 
 
-def errand(kind: str, spec: dict[str, Any]) -> Job:
+def errand(kind: str, spec: dict[str, Any], secret: str = "") -> Job:
     """Start a short-lived job, tied to us, in a folder of its own, which is the caller's to remove.
 
     Where the workspace cannot be written, as on a full disk, among the system's temporary files.
@@ -91,17 +110,17 @@ def errand(kind: str, spec: dict[str, Any]) -> Job:
         paths.errands().mkdir(parents=True, exist_ok=True)
         for folder in dead_errands():
             settle_errand(folder)
-        return _errand(paths.errands(), kind, spec)
+        return _errand(paths.errands(), kind, spec, secret)
     except OSError as error:
         if error.errno not in UNWRITABLE:
             raise
-        return _errand(Path(tempfile.gettempdir()), kind, spec)
+        return _errand(Path(tempfile.gettempdir()), kind, spec, secret)
 
 
-def _errand(place: Path, kind: str, spec: dict[str, Any]) -> Job:
+def _errand(place: Path, kind: str, spec: dict[str, Any], secret: str) -> Job:
     folder = Path(tempfile.mkdtemp(prefix=f"{kind}-", dir=place))
     try:
-        return start(folder, kind, spec, tied=True)
+        return start(folder, kind, spec, tied=True, secret=secret)
     except OSError:
         shutil.rmtree(folder, ignore_errors=True)
         raise

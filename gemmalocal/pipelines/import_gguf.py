@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.errors import RecipeError
-from gemmalocal.files import paths
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.background import Stopped, in_background
 from gemmalocal.records import Tell
 from gemmalocal.weights import gguf_file, gguf_header, gguf_place, inventory
+from gemmalocal.workspace import model_names
 
 
 def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[Event]:
     """Dequantize `spec["file"]` (a file, its folder, or Ollama's name of it) as `spec["name"]`, which may be None."""
     source = gguf_place.named(spec["file"])
     name = spec.get("name") or _name(source)
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise RecipeError(f"'{name}' cannot be a model's name.", "Use letters, digits, '-', '_' and '.'.")
-    target = paths.models() / name
-    if target.exists():
-        raise RecipeError(f"There is a model '{name}' already.", f"Give another --name, or delete {target}.")
+    target = model_names.free(name)
     target.parent.mkdir(parents=True, exist_ok=True)
 
     def work(tell: Tell) -> Path:
@@ -53,4 +47,4 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
 def _name(source: Path) -> str:
     """A name for recipes: Ollama's own for one of its blobs, else the file's."""
     model_name = next((name for name, blob in inventory.ollama() if blob.resolve() == source), source.stem)
-    return re.sub(r"[^\w.-]+", "-", model_name).strip("-.")
+    return model_names.proposed(model_name)

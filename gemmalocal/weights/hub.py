@@ -12,6 +12,7 @@ from gemmalocal.errors import FAILED, ModelError
 from gemmalocal.files import atomic, staging
 from gemmalocal.planning import hardware
 from gemmalocal.records import Tell
+from gemmalocal.workspace import model_names
 
 SETTINGS = ("*.json", "*.jinja", "tokenizer.model")
 PAPERS = ("README.md", "LICENSE*", "NOTICE*")
@@ -24,6 +25,14 @@ class FetchFailed(ModelError):
     """A download that broke off, or that has no room: the model itself may well be there."""
 
     code = FAILED
+
+
+class LoginWanted(ModelError):
+    """A gated model without a token, or with one that the Hub does not take."""
+
+
+class TermsWanted(ModelError):
+    """A gated model whose terms the owner of the token has not accepted."""
 
 
 def fetch(name: str, progress: Tell, weights: bool = True, gguf: str | None = None) -> Path:
@@ -156,12 +165,12 @@ def _explained(name: str) -> Iterator[None]:
             "Unset HF_HUB_OFFLINE, or give a folder. What is here: gemmalocal models",
         ) from error
     except errors.GatedRepoError as error:
-        page = f"https://huggingface.co/{name}"
+        page = model_names.page(name)
         if get_token() is None:
-            raise ModelError(
+            raise LoginWanted(
                 f"{name} is gated, and no token is here.", f"Accept its terms at {page}, then: gemmalocal login"
             ) from error
-        raise ModelError(
+        raise TermsWanted(
             f"{name} is gated, and the owner of your token has not accepted its terms.",
             f"Accept them at {page}, logged in as the owner of the token (gemmalocal whoami), and try again.",
         ) from error
@@ -181,7 +190,7 @@ def _explained(name: str) -> Iterator[None]:
 
 def _refused(name: str, error: Any) -> ModelError:
     if error.response.status_code == 401:
-        return ModelError("The Hub does not take your token.", "Get a new one: gemmalocal login")
+        return LoginWanted("The Hub does not take your token.", "Get a new one: gemmalocal login")
     return FetchFailed(
         f"The Hub answered {error.response.status_code} for {name}.",
         "Try again later: files that were finished are kept.",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from gemmalocal.jobs import processes
-from gemmalocal.jobs.events import Progress, decode
+from gemmalocal.jobs.events import Progress, Read, decode
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.workspace import datasets
 from tests.here import run
@@ -77,7 +77,10 @@ def test_a_judge_chooses_in_both_orders(trained: str, tmp_path: Path, server: Mo
     assert code == 0, said
     made = rows()
     assert f"{counted(len(made), 'pair')} of 12 prompts" in said
-    events = map(decode, (datasets.find("pairs") / "events.jsonl").read_text(encoding="utf-8").splitlines())
+    events = list(map(decode, (datasets.find("pairs") / "events.jsonl").read_text(encoding="utf-8").splitlines()))
+    assert [(Path(event.source).name, event.passages) for event in events if isinstance(event, Read)] == [
+        ("prompts.jsonl", len(PROMPTS))
+    ]
     told = [event.done for event in events if isinstance(event, Progress) and event.what == "prompts answered"]
     assert told == sorted(set(told))
     assert told[-1] == len(PROMPTS)

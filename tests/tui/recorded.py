@@ -136,6 +136,22 @@ def preparing(folder: Path) -> Path:
     return folder
 
 
+def voted(chats: Sequence[tuple[str, int]], older: bool = False) -> Path:
+    """A dataset's directory, as a preparation of votes in these chats would have left it; an `older` one told less."""
+    folder = paths.datasets() / "votes"
+    folder.mkdir(parents=True)
+    spec = {"sources": [f"/chats/{chat}" for chat, _ in chats], "task": "votes", "model": "gemma-3-270m-demo"}
+    (folder / "job.json").write_text(json.dumps({"kind": "prepare", "spec": spec}))
+    rows = sum(count for _, count in chats)
+    counts = {"rows": rows, "tokens": 20, "documents": 1}
+    report = {"train": counts, "held_out": {**counts, "rows": 0}, "rejected": {"has answers that are equal": 1}}
+    told = [Read(f"/chats/{chat}", count) for chat, count in chats if not older]
+    ending = [Report(report), Finished("done", f"{rows} rows in train.jsonl, 0 in held_out.jsonl")]
+    events = [Started("prepare", 1, 1), Stage("reading the votes"), *told, *ending]
+    (folder / "events.jsonl").write_text("".join(encode(event, 1e9) + "\n" for event in events))
+    return folder
+
+
 def exported(run: Path, label: str, passed: bool = True) -> Path:
     """The export of a recorded run, with its proof and its job, as old as the run."""
     share = 0.994 if passed else 0.41

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from gemmalocal.jobs.events import Finished, encode
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets
 from tests.pipelines.preparations import BEES, LIGHT
-from tests.tui.recorded import hold, preparing
+from tests.tui.picture import taken
+from tests.tui.recorded import hold, preparing, voted
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
 from tui.screens.browse import BrowseScreen, MarkTree
@@ -173,3 +175,24 @@ async def test_a_name_that_leads_elsewhere_is_refused_where_it_is_typed(name: st
         screen.query_one("#name", Input).value = name
         await until(pilot, lambda: screen.query_one("#start", Button).disabled is wrong)
         assert screen.query_one("#name-problem").display is wrong
+
+
+def drawn(app: GemmalocalApp) -> str:
+    return "\n".join("".join(text for text, _ in line) for line in taken(app.screen._compositor.render_strips()))
+
+
+@pytest.mark.parametrize("older", [False, True])
+async def test_a_preparation_of_votes_shows_its_chats_and_no_documents(older: bool) -> None:
+    """One that an older version made told nothing of its chats: then there is no empty panel."""
+    folder = voted([("chat-1", 3), ("chat-2", 0)], older)
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.push_screen(PreparingScreen(folder))
+        await until(pilot, lambda: isinstance(app.screen, PreparingScreen) and app.screen.run)
+        await until(pilot, lambda: "3 rows kept" in drawn(app))
+        assert "ocument" not in drawn(app)
+        assert ("╭─ Chats ─" in drawn(app)) is not older
+        assert ("2 chats read" in drawn(app)) is not older
+        if not older:
+            assert re.search(r"✓ chat-1 +3 ", drawn(app))
+            assert re.search(r"✓ chat-2 +0 ", drawn(app))

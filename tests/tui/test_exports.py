@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import socket
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from gemmalocal.errors import JobBusy
 from gemmalocal.files import paths
@@ -16,7 +19,7 @@ from tests.tui.recorded import RUNS, exported, exporting, hold, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
 from tui.screens.errand_screen import ErrandScreen
-from tui.screens.export import ExportScreen
+from tui.screens.export import HOST, PORT, PORTS, ExportScreen, _free_port
 from tui.screens.problem import ProblemScreen
 from tui.widgets.export_list import ExportList
 from tui.widgets.run_table import RunTable
@@ -163,3 +166,48 @@ async def test_a_server_lives_as_long_as_its_screen_and_says_why_it_cannot() -> 
         assert app.screen._doing not in ("", "starting")  # the recorded run has no weights: it says so
         await pilot.press("escape")
         await until(pilot, lambda: not [*paths.errands().glob("serve-*")])
+
+
+async def test_an_export_goes_to_a_folder_that_is_named_and_over_a_base_that_is_named(tmp_path: Path) -> None:
+    run = record("quotes", RUNS["finished"])
+    (run / "adapter").mkdir()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("mine")
+    app = GemmalocalApp()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await app.push_screen(screen := ExportScreen(run))
+        listed = app.screen.query_one(ExportList)
+        await until(pilot, lambda: listed.option_count)
+        assert not screen.check_action("over_base", ())  # the cursor is on the adapter
+        await pilot.press("o")
+        line = app.screen.query_one(Input)
+        line.value = str(tmp_path / "full")
+        await pilot.press("enter")
+        assert "holds other files: letter.txt" in str(app.screen.query_one("#warning", Static).content)
+        line.value = str(tmp_path / "other")
+        await pilot.press("enter")
+        job = run / exports.JOBS / "adapter" / "job.json"
+        await until(pilot, job.is_file)
+        assert json.loads(job.read_text())["spec"]["to"] == str(tmp_path / "other")
+        await pilot.press("down", "down")
+        await until(pilot, lambda: screen.check_action("over_base", ()))
+        await pilot.press("b")
+        line = app.screen.query_one(Input)
+        line.value = str(tmp_path / "base.gguf")
+        await pilot.press("enter")
+        assert "There is no file" in str(app.screen.query_one("#warning", Static).content)
+        (tmp_path / "base.gguf").write_bytes(b"GGUF")
+        await pilot.press("enter")
+        job = run / exports.JOBS / "gguf-adapter" / "job.json"
+        await until(pilot, job.is_file)
+        assert json.loads(job.read_text())["spec"]["base"] == str(tmp_path / "base.gguf")
+        await until(pilot, lambda: not any(export.live for export in exports.of_run(run)))
+
+
+def test_a_server_takes_the_first_port_that_is_free() -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # somebody else's: all the same
+            taken.bind((HOST, PORT))
+            taken.listen()
+        assert PORT < _free_port() < PORT + PORTS

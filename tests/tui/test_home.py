@@ -17,7 +17,7 @@ from tests.tui.recorded import RUNS, prepared, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
 from tui.screens.dataset import DatasetScreen
-from tui.screens.home import HomeScreen
+from tui.screens.home import HomeScreen, machine_line
 from tui.screens.label import LabelScreen
 from tui.screens.palette import Palette
 from tui.screens.problem import ProblemScreen
@@ -195,3 +195,16 @@ def test_columns_that_find_no_room_are_left_out(room: int, count: int) -> None:
     widths = shelf_columns([30, 7, 11, 6], room)
     assert len(widths) == count
     assert sum(widths) + 2 * count == room
+
+
+@pytest.mark.parametrize(
+    ("chip", "shown"),
+    [
+        ("Intel(R) Xeon(R) Processor @ 2.80GHz", "Intel Xeon ·"),
+        ("AMD EPYC 7763 64-Core Processor", "AMD EPYC 7763 64 ·"),
+        ("Apple M2 Pro", "Apple M2 Pro ·"),
+        ("13th Gen Intel(R) Core(TM) i7-1360P", "13th Gen Intel Core i7-1360P ·"),
+    ],
+)
+def test_the_machine_in_a_line_leaves_room_for_the_rest(chip: str, shown: str) -> None:
+    assert machine_line({"chip": chip, "memory": 2**34, "memory_free": 2**33}).startswith(shown)

@@ -13,6 +13,8 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from rich.cells import cell_len
@@ -22,6 +24,7 @@ from tests.tui.recorded import RUNS, record
 from tui.lean_output import ESCAPE, PLAIN, VISIBLE, Look, Shortener, after
 
 COLUMNS, LINES = 40, 12
+STRETCH = 45  # bytes of a place and of two colours, told as red, green and blue
 TEXTS = ["word", "   ", " " * 15, "日本", "x", "\u2500" * 9]
 
 
@@ -122,18 +125,18 @@ def test_codes_that_are_not_known_and_pieces_of_codes_pass_as_they_are() -> None
         assert data in shortener.short(data)
 
 
-def read(terminal: int, seconds: float) -> int:
-    """Bytes that come within so long; a cursor that blinks never ends."""
-    count, end = 0, time.monotonic() + seconds
+def read(terminal: int, seconds: float) -> bytes:
+    """What comes within so long; a cursor that blinks never ends."""
+    parts, end = [], time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         if select.select([terminal], [], [], left)[0]:
-            count += len(os.read(terminal, 1 << 16))
-    return count
+            parts.append(os.read(terminal, 1 << 16))
+    return b"".join(parts)
 
 
-def test_a_key_and_a_dialog_take_few_bytes_in_a_real_terminal() -> None:
-    for name in ("first", "second", "third"):
-        record(name, RUNS["finished"])
+@contextmanager
+def opened() -> Iterator[tuple[int, bytes]]:
+    """The app in a real terminal of 160x50, and what it sent until it was still."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(ours, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 160, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"}
@@ -147,20 +150,54 @@ def test_a_key_and_a_dialog_take_few_bytes_in_a_real_terminal() -> None:
     )
     try:
         assert select.select([ours], [], [], 60)[0]
-        while read(ours, 1.0) > 100:  # it opens
-            pass
-        sizes: dict[str, int] = {}
-        keys = {"down": "j", "help": "?", "close": "\x1b", "search": "/", "letter": "f"}
-        keys |= {"palette": "\x10", "first": "r", "second": "u", "back": "\x7f", "all": "\x7f"}
-        for name, key in keys.items():
-            os.write(ours, key.encode())
-            assert select.select([ours], [], [], 60)[0]
-            sizes[name] = read(ours, 0.6)
+        sent = [read(ours, 1.0)]
+        while len(sent[-1]) > 100:  # it opens
+            sent.append(read(ours, 1.0))
+        yield ours, b"".join(sent)
     finally:
         app.kill()
         app.wait()
         os.close(ours)
         os.close(theirs)
+
+
+def pressed(terminal: int, key: str) -> bytes:
+    os.write(terminal, key.encode())
+    assert select.select([terminal], [], [], 60)[0]
+    return read(terminal, 0.6)
+
+
+def test_a_key_and_a_dialog_take_few_bytes_in_a_real_terminal() -> None:
+    for name in ("first", "second", "third"):
+        record(name, RUNS["finished"])
+    keys = {"down": "j", "help": "?", "close": "\x1b", "search": "/", "letter": "f"}
+    keys |= {"palette": "\x10", "first": "r", "second": "u", "back": "\x7f", "all": "\x7f"}
+    with opened() as (terminal, _):
+        sizes = {name: len(pressed(terminal, key)) for name, key in keys.items()}
     dialogs = {name: sizes.pop(name) for name in ("help", "close", "search", "palette")}
     assert max(sizes.values()) <= 2_000, sizes
     assert max(dialogs.values()) <= 40_000, dialogs
+
+
+def test_another_list_takes_little_more_than_the_cells_that_are_others_in_it() -> None:
+    """The floor: each cell that changes is sent, in three bytes where it is of a curve, with the style of its stretch.
+
+    Another order of 40 runs changes most letters of most lines: that is more than the 2 kB of other keys, and no
+    terminal has a way to say "these lines in another order". Where few lines change, few bytes go.
+    """
+    for number in range(40):
+        record(f"run-{number:02}", RUNS[sorted(RUNS)[number % len(RUNS)]])
+    shown = Terminal()
+    with opened() as (terminal, sent):
+        shown.write(sent.decode())
+        for key in ("o", "o", "f", "f", "f", "f", "f", "/", "3"):
+            before = dict(shown.cells)
+            sent = pressed(terminal, key)
+            shown.write(sent.decode())
+            others = {at: cell for at, cell in shown.cells.items() if before.get(at) != cell}
+            letters = sum(len(letter.encode()) for letter, _ in others.values())
+            stretches = sum(
+                (row, column - 1) not in others or others[row, column - 1][1] != look
+                for (row, column), (_, look) in others.items()
+            )
+            assert len(sent) <= letters + STRETCH * stretches + 600, (key, len(sent), letters, stretches)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from gemmalocal.export import gguf_write, merge
 from gemmalocal.files import paths
@@ -17,9 +17,11 @@ from tests.tui.test_app import until
 from tests.weights import hub_server
 from tests.weights.hub_server import Hub, Repository
 from tui.app import GemmalocalApp
+from tui.screens.ask_line import AskLineScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.home import HomeScreen
-from tui.screens.models import ModelsScreen, ModelTable, progress
+from tui.screens.model_work import progress
+from tui.screens.models import ModelsScreen, ModelTable
 from tui.screens.pick import PickScreen
 from tui.screens.problem import ProblemScreen
 
@@ -86,6 +88,10 @@ def test_how_far_a_download_is() -> None:
     assert "left" not in progress("x", Progress("downloading", 0, 0), 0.0).plain
 
 
+def warned(app: GemmalocalApp) -> str:
+    return str(app.screen.query_one("#warning", Static).content)
+
+
 async def test_a_gguf_is_imported_where_it_lies(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "ggufs"
     folder.mkdir()
@@ -99,10 +105,37 @@ async def test_a_gguf_is_imported_where_it_lies(tiny: Path, tmp_path: Path, monk
         await pilot.press("i")
         await until(pilot, lambda: isinstance(app.screen, PickScreen))
         await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, AskLineScreen) and app.screen.query_one(Input).value)
+        assert app.screen.query_one(Input).value == "mine"
+        await pilot.press("enter")
         await until(pilot, lambda: (paths.models() / "mine" / "config.json").is_file())
         await until(pilot, lambda: "mine" in {model["name"] for model in screen._models.values()})
         await until(pilot, lambda: not screen._working)
         await pilot.press("i")
         await until(pilot, lambda: isinstance(app.screen, PickScreen))
         await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, ProblemScreen))  # it is there already
+        await until(pilot, lambda: "There is a model 'mine' already." in warned(app))
+        await pilot.press("enter")
+        assert isinstance(app.screen, AskLineScreen)  # the question stays
+        await pilot.press("end", "slash")
+        await until(pilot, lambda: "cannot be a model's name" in warned(app))
+        await pilot.press("backspace", "2", "enter")
+        await until(pilot, lambda: (paths.models() / "mine2" / "config.json").is_file())
+
+
+async def test_any_model_of_the_hub_is_fetched_by_its_name(hub: Hub, tiny: Path, tmp_path: Path) -> None:
+    files = {path.name: path.read_bytes() for path in tiny.iterdir()}
+    hub.repositories["someone/own"] = Repository({**files, "small.gguf": b"GGUF"})
+    cache = tmp_path / "hf" / "hub" / "models--someone--own"
+    app = GemmalocalApp()
+    async with app.run_test(size=(110, 40)) as pilot:
+        await app.push_screen(screen := ModelsScreen())
+        await until(pilot, lambda: screen.ready)
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(app.screen, AskLineScreen))
+        await pilot.press(*"someone", "enter")
+        assert "cannot be a name on the Hub" in str(app.screen.query_one("#warning", Static).content)
+        assert hub.requests == []
+        await pilot.press("slash", *"own", "space", *"small.gguf", "enter")
+        await until(pilot, lambda: any(cache.glob("snapshots/*/small.gguf")) and not screen._working)
+        assert not any(cache.glob("snapshots/*/config.json"))

@@ -8,14 +8,17 @@ import sys
 import pytest
 
 from gemmalocal.jobs import exit_causes, history, holder, processes
+from gemmalocal.jobs.events import Saved, Started
 from gemmalocal.workspace import runs
 from tests.tui.recorded import RUNS, record
 from tests.tui.test_app import until
 from tui.app import GemmalocalApp
 from tui.remedies import in_app
+from tui.run_words import doing
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.train import TrainScreen
+from tui.watch import Watcher
 
 HOLDER = (
     "import fcntl, sys; from pathlib import Path; from gemmalocal.jobs import holder; "
@@ -72,6 +75,15 @@ async def test_a_run_that_we_killed_says_so_and_leads_to_its_recipe() -> None:
         await pilot.press("a")
         await until(pilot, lambda: isinstance(app.screen, RecipeScreen))
     assert history.death(processes.Job(folder)).message == "It was killed by hand."
+
+
+def test_a_run_that_has_saved_nothing_does_not_go_on_from_there() -> None:
+    failed = RUNS["failed"][-1]
+    record("early", [Started("train", 1, 1), failed])
+    record("later", [Started("train", 1, 1), Saved(20, "checkpoints/20", True), failed])
+    said = {run.name: doing(run, 0.0) for run in Watcher().look()}
+    assert said["early"].startswith("r begins it anew · a edits")
+    assert said["later"].startswith("r goes on from where it saved · a edits")
 
 
 async def test_after_a_failure_the_field_that_the_remedy_names_has_the_focus() -> None:

@@ -14,7 +14,7 @@ from gemmalocal.data import token_store
 from gemmalocal.data.dataset import Records
 from gemmalocal.errors import DatasetError
 from gemmalocal.files import paths
-from gemmalocal.jobs.events import Asked, Cleared, Event, Finished, Notice, Replied, Report, Voices, Voted, encode
+from gemmalocal.jobs.events import Asked, Cleared, Event, Finished, Notice, Read, Replied, Report, Voices, Voted, encode
 from gemmalocal.pipelines import prepare
 from gemmalocal.pipelines.shared import compared_rows
 from gemmalocal.recipe.schema import DataSpec
@@ -140,6 +140,8 @@ def test_a_dataset_is_made_and_listed_and_read(workspace: Path) -> None:
     notices = [event.text for event in events if isinstance(event, Notice)]
     assert notices[0] == "votes of 12 chats: 12 pairs, 24 answers that are rated good or bad"
     assert notices[1] == "best: mine 12"
+    told = [(Path(event.source).name, event.passages) for event in events if isinstance(event, Read)]
+    assert sorted(told) == sorted((f"chat-{number}", 3) for number in range(12))
     assert report["train"]["pairs"] + report["held_out"]["pairs"] == 12
     assert preparations.list_all() == [folder]
     assert datasets.find("votes") == folder

@@ -24,6 +24,7 @@ from gemmalocal.jobs.processes import Job
 from gemmalocal.workspace import chats, transcript, votes
 from tui.background import run_in_background
 from tui.errand import events_of
+from tui.remedies import in_app
 from tui.screens.pick import Offers, PickScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
@@ -129,7 +130,7 @@ class CompareScreen(AppScreen):
             case Stage():
                 self._doing = event.name
             case Notice():
-                self.notify(event.text, markup=False)
+                self.notify(in_app(event.text), markup=False)
             case Declined():
                 self.notify(event.why, severity="warning", markup=False)
             case Report() if "transcript" in event.data:
@@ -220,7 +221,7 @@ class CompareScreen(AppScreen):
         try:
             self._tools = ToolTalk.of_file(file)
         except UsageFault as fault:
-            self.notify(f"{fault.message} {fault.hint}", severity="warning", markup=False)
+            self.notify(f"{fault.message} {in_app(fault.hint)}", severity="warning", markup=False)
             return False
         run_in_background(self, self._anew())
         return True

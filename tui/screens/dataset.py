@@ -22,6 +22,7 @@ from gemmalocal.workspace import covered, datasets, ratings, rows
 from gemmalocal.workspace.dataset_rows import DatasetRow
 from tui.background import run_in_background
 from tui.errand import errand, events_of
+from tui.remedies import in_app
 from tui.screens.ask_line import AskLineScreen
 from tui.screens.ask_number import AskNumberScreen
 from tui.screens.confirm import ConfirmScreen
@@ -229,7 +230,7 @@ class DatasetScreen(RowChanges):
         if text := self._rows.sought.text:
             body = with_marks(body, text)
         if ours and "reason" in ours:
-            body = Content.assemble((f"{ours['reason']}\n", "$text-error"), body)
+            body = Content.assemble((f"{in_app(ours['reason'])}\n", "$text-error"), body)
         if ours and ours.get("evidence"):
             body = Content.assemble(body, (f"\nevidence: {ours['evidence']}", "italic $muted"))
         return head, right, body

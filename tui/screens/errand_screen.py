@@ -76,7 +76,7 @@ class ErrandScreen(Dialog[None]):
             case Progress():
                 self._doing = progress(event)
             case Notice():
-                self._lines = [*self._lines, event.text]
+                self._lines = [*self._lines, in_app(event.text)]
             case Report():
                 self._lines, self._doing = [line.rstrip() for line in self._work.lines(event.data)], self._idle
             case Failed():

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,11 +16,14 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
+from gemmalocal.errors import UsageFault
+from gemmalocal.files import paths, targets
 from gemmalocal.jobs import history
 from gemmalocal.jobs.processes import Job
 from gemmalocal.planning import hardware, throughput
 from gemmalocal.workspace import exports
 from gemmalocal.workspace.exports import Contents, Export, Offer
+from gemmalocal.workspace.model_names import on_hub
 from tui.background import follow, run_in_background
 from tui.remedies import in_app
 from tui.screens.ask_line import AskLineScreen
@@ -33,7 +39,7 @@ from tui.widgets.marks import bar
 from tui.widgets.title_line import TitleLine
 
 POLL = 0.25  # seconds
-PORT = 8080  # where a server answers
+HOST, PORT, PORTS = "127.0.0.1", 8080, 20  # where a server answers: the first of so many ports that is free
 
 
 class RunContents(NamedTuple):
@@ -54,6 +60,8 @@ class ExportScreen(MadeOfRunScreen):
     BINDINGS = [
         Binding("v", "serve", "Serve"),
         Binding("p", "push", "Push to the Hub"),
+        Binding("o", "to_folder", "To a folder"),
+        Binding("b", "over_base", "Over a GGUF of the base"),
         *MadeOfRunScreen.MAKING_KEYS,
     ]
 
@@ -125,12 +133,30 @@ class ExportScreen(MadeOfRunScreen):
         if not self._contents.trained:
             self.notify(NOTHING.format(self._folder.name), severity="warning", markup=False)
             return
-        run_in_background(self, self._start(offer.forms[0]))
+        self._start(offer.forms[0])
 
-    async def _start(self, form: exports.ExportForm) -> None:
+    def _start(self, form: exports.ExportForm, to: Path | None = None) -> None:
+        run_in_background(self, self._begin(form, to))
+
+    async def _begin(self, form: exports.ExportForm, to: Path | None) -> None:
         with self.problem_shown("The run could not be exported"):
-            await asyncio.to_thread(exports.start, self._folder, form)
+            await asyncio.to_thread(exports.start, self._folder, form, to)
             self.notify(f"{form.label} is being made. You may leave this screen or the app; it goes on.", markup=False)
+
+    def action_to_folder(self) -> None:
+        """Export in the form under the cursor into a folder elsewhere, as on another disk."""
+        if (offer := self.query_one(ExportList).offer) is not None:
+            form = offer.forms[0]
+            place = str(Path.home() / f"{self._folder.name}-{form.label}")
+            ask = AskLineScreen(f"Export {form.label} into which folder?", place, check=_new_folder)
+            self.app.push_screen(ask, lambda to: self._start(form, _new_folder(to)) if to else None)
+
+    def action_over_base(self) -> None:
+        """Export the adapter for llama.cpp over a GGUF of the base that you name: the proof is held over it."""
+        if (offer := self.query_one(ExportList).offer) is not None:
+            form = offer.forms[0]
+            ask = AskLineScreen("Over which GGUF of the base?", placeholder="the path of a file", check=_gguf)
+            self.app.push_screen(ask, lambda file: self._start(replace(form, base=_gguf(file))) if file else None)
 
     @property
     def _at_hand(self) -> Export | None:
@@ -143,14 +169,20 @@ class ExportScreen(MadeOfRunScreen):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether the export at hand can be stopped, has a log, has a path; what there is to serve or push."""
-        if action in ("serve", "push"):
-            return self._contents is not None and self._contents.trained
+        if action in ("serve", "push", "to_folder", "over_base"):
+            return self._contents is not None and self._contents.trained and self._is_offered(action)
         if action not in ("stop", "log", "copy"):
             return True
         export = self._at_hand if self.is_mounted else None
         if export is None:
             return False
         return {"stop": export.live, "log": export.job.is_dir(), "copy": export.proof is not None}[action]
+
+    def _is_offered(self, action: str) -> bool:
+        offer = self.query_one(ExportList).offer if self.is_mounted else None
+        if action in ("to_folder", "over_base"):
+            return offer is not None and (action == "to_folder" or offer.name == "gguf-adapter")
+        return True
 
     @property
     def _whole(self) -> str | None:
@@ -163,14 +195,16 @@ class ExportScreen(MadeOfRunScreen):
         from gemmalocal.cli.serve import how_to_ask
 
         form = self._whole if self._whole and not self._whole.endswith("adapter") else None
-        spec = {"run": str(self._folder), "form": form, "host": "127.0.0.1", "port": PORT}
+        spec = {"run": str(self._folder), "form": form, "host": HOST, "port": _free_port()}
         title = f"Serve {self._folder.name}{f' as {form}' if form else ''}"
         idle = "It answers at this address, for as long as this is open. Escape ends it."
         self.app.push_screen(ErrandScreen(title, Errand("serve", spec, how_to_ask), idle))
 
     def action_push(self) -> None:
         """Send the export at hand, or else the adapter, to the Hub; first it is shown what would be sent."""
-        ask = AskLineScreen("Push to which repository of the Hub?", placeholder="owner/name; nothing is sent yet")
+        ask = AskLineScreen(
+            "Push to which repository of the Hub?", placeholder="owner/name; nothing is sent yet", check=on_hub
+        )
         self.app.push_screen(ask, self._push)
 
     def _push(self, name: str | None) -> None:
@@ -197,6 +231,27 @@ class ExportScreen(MadeOfRunScreen):
         if (export := self._at_hand) is not None:
             self.app.copy_to_clipboard(str(export.folder))
             self.notify(f"Copied: {export.folder}", markup=False)
+
+
+def _new_folder(written: str) -> Path:
+    return targets.checked_target(paths.expanded(written).absolute(), targets.replaceable)
+
+
+def _gguf(written: str) -> str:
+    file = paths.expanded(written).absolute()
+    if not file.is_file():
+        raise UsageFault(f"There is no file {file}.", "Write the path of a GGUF file.")
+    return str(file)
+
+
+def _free_port() -> int:
+    """The first that nobody listens at; the first of all if somebody does at each."""
+    for port in range(PORT, PORT + PORTS):
+        with suppress(OSError), socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((HOST, port))
+            return port
+    return PORT
 
 
 NOTHING = "{} has nothing to export yet. Let it finish, or stop it: a stop saves what it has learned."
@@ -242,7 +297,7 @@ def of_export(export: Export) -> Content:
         if progress:
             left = f"  {throughput.duration(progress.left)} left" if progress.left else ""
             parts.append(f"{bar(progress.done / max(1, progress.total), 24)} {progress.what}{left}\n")
-        parts += [(f"{notice}\n", "$muted") for notice in export.state.notices[-1:]]
+        parts += [(f"{in_app(notice)}\n", "$muted") for notice in export.state.notices[-1:]]
         return Content.assemble(*parts)
     if export.trouble is not None:
         parts += [(export.trouble.message, "bold $bad"), f" {in_app(export.trouble.hint)}\n\n"]

@@ -7,6 +7,7 @@ from typing import Any
 from textual.binding import Binding
 
 from gemmalocal.jobs.plurals import counted
+from tui.remedies import in_app
 from tui.screens.run_screen import AppScreen
 from tui.style_sheets import sheets
 from tui.widgets.title_line import TitleLine
@@ -49,7 +50,7 @@ class FormScreen(AppScreen):
 
     def _show_problems(self, problems: dict[str, str], otherwise: str) -> None:
         """Each at its field; how many, or what is said `otherwise`, in the title."""
-        self._form.show(problems)
+        self._form.show({key: in_app(message) for key, message in problems.items()})
         self._form.mark()
         count = counted(len(problems), "problem")
         self.query_one(TitleLine).right = count if problems else otherwise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import re
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # the first frame does not wait for these: see LATER in tui.a
 
 MACHINE = 5.0  # seconds between two looks at the free memory
 ENGINES = {"mlx": "MLX"}
+CHIP = re.compile(r"\((?:R|TM)\)| Processor| CPU| @ .*", re.IGNORECASE)  # what tells no chip from another
 PAUSE = 0.2  # seconds on a run until its bytes are counted
 TABS = ("Runs", "Datasets", "Models", "Recipes", "Trash")
 ORDER = "home.order"  # the setting
@@ -301,7 +303,7 @@ def _lines(item: Item, width: int) -> list[str]:
 def machine_line(machine: dict[str, Any]) -> str:
     """Chip, memory, engines, free memory."""
     engines = [name for module, name in ENGINES.items() if importlib.util.find_spec(module)] or ["no engine"]
-    chip = str(machine["chip"]).split("-Core")[0].removesuffix(" Processor")
+    chip = CHIP.sub("", str(machine["chip"]).split("-Core")[0])
     gigabytes = machine["memory"] / 2**30, machine["memory_free"] / 2**30
     return f"{chip} · {gigabytes[0]:.0f} GB · {', '.join(engines)} · {gigabytes[1]:5.1f} GB free"
 

@@ -12,6 +12,7 @@ from textual.widgets import Input, Label, Static
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.workspace import labels, runs
 from gemmalocal.workspace.labels import Labels
+from tui.remedies import in_app
 from tui.screens.dialog import Dialog
 
 
@@ -69,6 +70,6 @@ class LabelScreen(Dialog[Said | None]):
                 name, Labels(labels.tags_of(tags), before.note if note == before.note.replace("\n", " ") else note)
             )
         except GemmalocalError as error:
-            self.query_one("#warning", Static).update(f"{error.message} {error.hint}")
+            self.query_one("#warning", Static).update(f"{error.message} {in_app(error.hint)}")
             return
         self.dismiss(said if said != self._before else None)

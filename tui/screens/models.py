@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,16 @@ from textual.widgets import DataTable, Static
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import paths, staging
-from gemmalocal.jobs.events import Failed, Progress, Report, Stage
-from gemmalocal.jobs.processes import Job
-from gemmalocal.planning import throughput
+from gemmalocal.jobs.events import Failed, Report
 from gemmalocal.workspace import trash
 from tui.background import run_in_background
 from tui.errand import errand, events_of
 from tui.screens.confirm import ConfirmScreen
-from tui.screens.pick import PickScreen
-from tui.screens.run_screen import AppScreen, Deleted
+from tui.screens.model_work import ModelWork
+from tui.screens.run_screen import Deleted
 from tui.style_sheets import sheets
 from tui.theme import framed
 from tui.widgets.keys import Keys
-from tui.widgets.marks import bar
 from tui.widgets.shelf_table import Item, ShelfTable
 from tui.widgets.title_line import TitleLine
 
@@ -47,8 +43,7 @@ MEANS = {
     "unknown": "Whether it fits is not known.",
 }
 CHATS = {True: "✓ fits", False: "✗ too large", None: "–"}
-VERBS = {"fetch": "fetched", "import_gguf": "imported"}
-LABEL, BAR = 11, 24  # cells
+LABEL = 11  # cells
 WORKSPACE, HUB = "workspace", "Hub cache"  # whose models may be deleted from here
 LOST = {
     WORKSPACE: f"It goes to the trash, whole, for {trash.KEPT} days: ^z at home brings it back.",
@@ -62,20 +57,18 @@ class ModelTable(ShelfTable):
     HELP = """\
 The models on this disk, then those that can be fetched. *Trains* and *Chats* say whether they fit this machine's
 memory.
-**f** fetches the one under the cursor; what is gated wants its terms accepted on its page, and a login. **i** makes a
-model that can be tuned of a GGUF file.
+**f** fetches the one under the cursor, **n** any other of the Hub by its name; where a model is gated, what to do is
+said, and a token asked for. **i** makes a model that can be tuned of a GGUF file.
 """
 
 
-class ModelsScreen(AppScreen):
+class ModelsScreen(ModelWork):
     """Asks a child process what there is; a fetch goes on while the screen is open, and keeps what is finished."""
 
     CSS_PATH = sheets("models")
 
     BINDINGS = [
-        Binding("f", "fetch", "Fetch"),
-        Binding("i", "import", "Import a GGUF"),
-        Binding("s", "stop", "Stop"),
+        *ModelWork.WORK_KEYS,
         Binding("y", "copy", "Copy name"),
         Binding("r", "look", "Look again"),
         Binding("delete,ctrl+d", "delete", "Delete", key_display="del"),
@@ -84,10 +77,7 @@ class ModelsScreen(AppScreen):
 
     def __init__(self) -> None:
         super().__init__()
-        self._models: dict[str, dict[str, Any]] = {}
         self._memory = 0
-        self._working: Job | None = None  # a fetch or an import
-        self._lost = ""  # by leaving while it works
 
     def compose(self) -> ComposeResult:
         """Title, list, what is said of the one under the cursor, keys."""
@@ -108,11 +98,6 @@ class ModelsScreen(AppScreen):
     def ready(self) -> bool:
         """The models were seen."""
         return bool(self._models)
-
-    @property
-    def unsaved(self) -> str:
-        """What is being fetched."""
-        return "" if self._working is None else self._lost
 
     @property
     def model(self) -> dict[str, Any] | None:
@@ -166,73 +151,11 @@ class ModelsScreen(AppScreen):
         model = self.model
         if action == "fetch":
             return model is not None and model["place"] is None and self._working is None
-        if action in ("stop", "import"):
+        if action in ("stop", "import", "fetch_by_name"):
             return (self._working is not None) == (action == "stop")
         if action == "delete":
             return model is not None and model["place"] in LOST and folder_of(model) is not None
         return model is not None if action == "copy" else True
-
-    def action_fetch(self) -> None:
-        """Download the one under the cursor into the Hub's cache."""
-        if (model := self.model) is not None:
-            self._lost = "A model is being fetched. Files that are finished are kept; it stops."
-            self._work("fetch", {"model": model["name"], "gguf": None}, f"Fetching {model['name']}: asking the Hub ...")
-
-    def action_import(self) -> None:
-        """Make a model that can be tuned of a GGUF file: of the one under the cursor, or of one that is named."""
-        known = [model for model in self._models.values() if model["train"] == "import"]
-        known.sort(key=lambda model: model is not self.model)
-        offers = [(Content(f"{model['name']}  {model['size'] / 1e9:.2f} GB"), str(model["path"])) for model in known]
-        pick = PickScreen("Import which GGUF file?", lambda: offers, "or the path of a GGUF file")
-        self.app.push_screen(pick, self._import)
-
-    def _import(self, file: str | None) -> None:
-        if file is not None:
-            self._lost = "A file is being imported. Nothing of it is kept if it stops."
-            path = str(paths.expanded(file).absolute())
-            self._work("import_gguf", {"file": path, "name": None}, f"Importing {Path(file).name} ...")
-
-    def _work(self, kind: str, spec: dict[str, Any], words: str) -> None:
-        run_in_background(self, self._worked(kind, spec, words), group="work", exclusive=True)
-
-    async def _worked(self, kind: str, spec: dict[str, Any], words: str) -> None:
-        name = str(spec.get("model") or Path(spec["file"]).name)
-        with self.problem_shown(f"{name} could not be {VERBS[kind]}"):
-            try:
-                async with errand(kind, spec) as job:
-                    self._working = job
-                    self._tell(Content(words))
-                    await self._follow(name, kind, job)
-            finally:
-                self._working = None
-                if self.is_attached:
-                    self._tell(Content(""))
-                    self.action_look()
-
-    async def _follow(self, name: str, kind: str, job: Job) -> None:
-        begun, first = time.monotonic(), None
-        async for event in events_of(job):
-            match event:
-                case Stage():
-                    self._tell(Content(f"{event.name} ..."))
-                case Progress():
-                    first = event.done if first is None else first
-                    pace = (event.done - first) / max(0.1, time.monotonic() - begun)
-                    self._tell(progress(name, event, pace))
-                case Report():
-                    self.notify(f"{event.data.get('model', name)} is here.")
-                case Failed():
-                    self.show_problem(f"{name} could not be {VERBS[kind]}", GemmalocalError(event.message, event.hint))
-
-    def _tell(self, words: Content) -> None:
-        self.query_one("#fetching", Static).update(words)
-        self.refresh_bindings()
-
-    def action_stop(self) -> None:
-        """Stop fetching, which keeps files that are whole, or importing, which keeps nothing."""
-        if self._working is not None:
-            self._working.ask(do="stop")
-            self._tell(Content("Stopping ..."))
 
     def action_copy(self) -> None:
         """What a recipe calls it."""
@@ -283,7 +206,7 @@ def cells(model: dict[str, Any]) -> tuple[str, ...]:
 
 def about(model: dict[str, Any]) -> Content:
     """All that is known of one."""
-    gated = "It is gated: accept its terms on its page at huggingface.co, and log in (gemmalocal login)."
+    gated = "It is gated: f says where to accept its terms, and asks for a token."
     rows = [
         ("training", MEANS[model["train"]]),
         (
@@ -299,12 +222,3 @@ def about(model: dict[str, Any]) -> Content:
     ]
     parts = [part for label, words in rows if words for part in ((label.ljust(LABEL), "$muted"), f"{words}\n")]
     return Content.assemble(*parts)
-
-
-def progress(name: str, event: Progress, pace: float) -> Content:
-    """How far a download is: share, what it does, how fast, what is left."""
-    share = event.done / max(1, event.total)
-    left = f" · {throughput.duration((event.total - event.done) / pace)} left" if pace > 0 else ""
-    speed = f" · {pace / 1e6:.1f} MB/s" if pace > 0 else ""
-    size = f"{event.done / 1e9:.2f} of {event.total / 1e9:.2f} GB"
-    return Content.assemble((bar(share, BAR), "$accent"), f" {name} · {size}{speed}{left}")

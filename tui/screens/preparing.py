@@ -22,6 +22,7 @@ from gemmalocal.workspace import checked, preparations
 from gemmalocal.workspace.preparations import Preparing
 from gemmalocal.workspace.runs import Run
 from tui.background import follow, run_in_background
+from tui.remedies import in_app
 from tui.screens.dataset import DatasetScreen
 from tui.screens.next_steps import train_on
 from tui.screens.run_screen import ChangePreparation, OneRunScreen
@@ -33,6 +34,13 @@ from tui.widgets.title_line import TitleLine
 
 POLL = 0.25  # seconds
 NAME, COUNT = 26, 8  # cells of the table's columns, the name's at least; the reason has the rest
+READ = {  # by task: what it reads, what one of them is called, what they give
+    "votes": ("Chats", "chat", "Votes"),
+    "pairs": ("Rows that are asked again", "source", "Prompts"),
+    "answers": ("Rows that are asked again", "source", "Prompts"),
+    "rewrite": ("Rows", "source", "Rows"),
+}
+DOCUMENTS = "Documents", "document", "Passages"
 REASONS = 5  # reasons of rejection that are shown
 
 
@@ -61,7 +69,7 @@ class PreparingScreen(OneRunScreen):
         """Title, what goes on, the documents, the one under the cursor in words, the rows counted, keys."""
         yield TitleLine()
         yield Static(id="doing", markup=False)
-        yield framed(DataTable[Text](cursor_type="row"), "Documents")
+        yield framed(DataTable[Text](cursor_type="row"), DOCUMENTS[0])
         yield Static(id="detail", markup=False)
         with framed(VerticalScroll(id="counts-box", can_focus=False), "Rows"):
             yield Static(id="counts")
@@ -116,17 +124,25 @@ class PreparingScreen(OneRunScreen):
         title.right = "● stopping" if self._run.stopping else told(state.job.status).plain
         self.query_one("#doing", Static).update(doing(state, self._run.stopping))
         self._fill(state.documents)
-        self.query_one("#counts", Static).update(counts(state))
+        self.query_one("#counts", Static).update(counts(state, self._read[1]))
         self._show_trouble(self._run)
         self.refresh_bindings()
 
+    @property
+    def _read(self) -> tuple[str, str, str]:
+        """What it reads, what one of them is called, what they give."""
+        return READ.get(history.word(self._run.spec, "task") if self._run else "", DOCUMENTS)
+
     def _fill(self, documents: list[Read]) -> None:
         table = self.query_one(DataTable)
+        panel, one, given = self._read
+        table.border_title = panel
+        table.display = bool(documents) or panel == DOCUMENTS[0] or self._state.job.alive  # older ones tell of none
         if len(documents) < self._drawn or not table.columns:  # a new attempt, or another width
             table.clear(columns=True)
             name = max(NAME, table.size.width // 3)
             rest = max(10, table.size.width - name - COUNT - 8)
-            for label, width in (("Document", name), ("Passages", COUNT), ("", rest)):
+            for label, width in ((one.capitalize(), name), (given, COUNT), ("", rest)):
                 table.add_column(Text(label, justify="right" if width == COUNT else "left"), width=width)
             self._drawn = 0
         for document in documents[self._drawn :]:
@@ -147,7 +163,7 @@ class PreparingScreen(OneRunScreen):
         if event.cursor_row < len(self._state.documents):
             document = self._state.documents[event.cursor_row]
             words = [document.refused, *document.warnings] if document.refused else document.warnings
-            self.query_one("#detail", Static).update("\n".join([document.source, *words]))
+            self.query_one("#detail", Static).update("\n".join([document.source, *map(in_app, words)]))
 
     def on_data_table_row_selected(self) -> None:
         """Enter."""
@@ -205,7 +221,7 @@ def doing(state: Preparing, stopping: bool = False) -> str:
 def cells(document: Read) -> list[Text]:
     """A document's row of the table."""
     name = f"{mark('failed' if document.refused else 'done')} {Path(document.source).name or document.source}"
-    words = document.refused.removeprefix(document.source).strip() or "; ".join(document.warnings)
+    words = in_app(document.refused.removeprefix(document.source).strip() or "; ".join(document.warnings))
     return [
         Text(name, no_wrap=True, overflow="ellipsis"),
         Text("" if document.refused else f"{document.passages:,}", justify="right"),
@@ -213,14 +229,14 @@ def cells(document: Read) -> list[Text]:
     ]
 
 
-def counts(state: Preparing) -> Content:
+def counts(state: Preparing, one: str = DOCUMENTS[1]) -> Content:
     """Documents and rows in numbers; once it has ended, also on which side they are."""
     refused = sum(bool(document.refused) for document in state.documents)
     read = len(state.documents) - refused
-    parts: list[Any] = [
-        (f"{read:>7,}", "bold"), f" {plural(read, 'document')} read  ", (f"{refused:,}", "bold"), " left out\n",
-        (f"{state.kept:>7,}", "bold"), f" {plural(state.kept, 'row')} kept",
-    ]  # fmt: skip
+    parts: list[Any] = []
+    if state.documents or one == DOCUMENTS[1]:
+        parts += [(f"{read:>7,}", "bold"), f" {plural(read, one)} read  ", (f"{refused:,}", "bold"), " left out\n"]
+    parts += [(f"{state.kept:>7,}", "bold"), f" {plural(state.kept, 'row')} kept"]
     if report := state.report:
         train, held_out = report["train"], report["held_out"]
         parts.append(
@@ -229,7 +245,7 @@ def counts(state: Preparing) -> Content:
     rejected = sum(state.rejected.values())
     parts += ["\n", (f"{rejected:>7,}", "bold"), f" {plural(rejected, 'row')} rejected"]
     for reason, count in list(state.rejected.items())[:REASONS]:
-        parts += ["\n", (f"{count:>9,} ", "$muted"), (f"the row {reason}", "$muted")]
+        parts += ["\n", (f"{count:>9,} ", "$muted"), (f"the row {in_app(reason)}", "$muted")]
     if (more := len(state.rejected) - REASONS) > 0:
         parts.append((f"\n{'':>10}and {more} more {plural(more, 'reason')}", "$muted"))
     if silent := sum(state.report.get("without_rows", {}).values()):

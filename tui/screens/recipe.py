@@ -23,8 +23,10 @@ from gemmalocal.planning import throughput
 from gemmalocal.workspace import preparations, runs
 from tui.background import run_in_background
 from tui.errand import errand, events_of
+from tui.remedies import in_app
 from tui.screens.ask_path import AskPathScreen
 from tui.screens.form_screen import FIELD_KEYS, FormScreen
+from tui.screens.login import WANTED, LoginScreen
 from tui.screens.problem import ProblemScreen
 from tui.screens.report import ReportScreen
 from tui.screens.run_screen import JobStarted, OpenRun
@@ -126,7 +128,7 @@ class RecipeScreen(FormScreen):
         self.query_one("#start", Button).disabled = bool(problems)
         if self._recipe is None:
             self.workers.cancel_group(self, "plan")  # or one on its way would be put over the problems
-            words = [f"{key}: {message}" for key, message in problems.items()]
+            words = [f"{key}: {in_app(message)}" for key, message in problems.items()]
             self.query_one("#plan", Static).update(Content("\n".join(words)))
         else:
             run_in_background(self, self._plan(self._recipe), group="plan", exclusive=True)
@@ -140,7 +142,7 @@ class RecipeScreen(FormScreen):
         self._wrong = wrong
         self.query_one("#start", Button).disabled = bool(wrong)
         outlook = await asyncio.to_thread(preview.outlook, recipe)
-        words = [Content.styled(f"{key}: {message}", "$bad") for key, message in wrong.items()]
+        words = [Content.styled(f"{key}: {in_app(message)}", "$bad") for key, message in wrong.items()]
         words += [Content.styled(line, "$warning") for line in remarks]
         self.query_one("#plan", Static).update(Content("\n").join([*words, plan(recipe, outlook)]))
 
@@ -184,7 +186,10 @@ class RecipeScreen(FormScreen):
                             failed = event
         finally:
             self._checking, title.right = False, ""
-        if report or failed:
+        if failed and failed.error in WANTED:
+            is_here = failed.error == "TermsWanted"
+            self.show_dialog(LoginScreen(self.action_check, failed.message, recipe.model, is_here))
+        elif report or failed:
             self.show_dialog(ReportScreen(f"Check of {self.stem}", checked(report, failed)))
 
     def action_save(self) -> None:
@@ -248,7 +253,7 @@ def checked(report: dict[str, Any], failed: Failed | None) -> Text:
     found = Text.from_ansi(page(lines(report))) if report else Text()
     if failed is None:
         return found
-    return Text.assemble((failed.message, "bold"), f" {failed.hint}\n\n", found)
+    return Text.assemble((failed.message, "bold"), f" {in_app(failed.hint)}\n\n", found)
 
 
 def plan(recipe: Recipe, outlook: Outlook) -> Content:

@@ -60,6 +60,7 @@ class TrainScreen(OneRunScreen):
         Binding("left", "cursor(-1)", "Read values", show=False),
         Binding("m", "others", "Other runs", show=False),
         Binding("w", "changes", "What changed", show=False),
+        Binding("t", "track", "Show in a tracker", show=False),
         *OneRunScreen.JOB_KEYS,
         Binding("escape", "back", "Home"),
     ]
@@ -248,6 +249,12 @@ class TrainScreen(OneRunScreen):
         """What its recipe says otherwise than another run's, and how both came out."""
         if self._run is not None:
             ask_changes(self.app, self._run, self._runs)
+
+    def action_track(self) -> None:
+        """Show this run in TensorBoard, Weights & Biases, Trackio or MLflow."""
+        from tui.screens.track import ask_tracker
+
+        ask_tracker(self, self._folder)
 
     def action_verdict(self) -> None:
         """Did it help?"""

@@ -13,6 +13,7 @@ from gemmalocal.jobs.events import Sample, Tried
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
+from tui.remedies import in_app
 from tui.theme import state, told
 from tui.widgets.marks import area, change, size
 from tui.widgets.run_table import VERDICTS
@@ -34,7 +35,7 @@ def detail(run: Run, width: int, on_disk: int | None) -> Content:
         ]
         parts.append("\n\n")
     if run.trouble is not None:
-        parts += [(run.trouble.message, "$bad"), " ", run.trouble.hint, "\n\n"]
+        parts += [(run.trouble.message, "$bad"), " ", in_app(run.trouble.hint), "\n\n"]
     for label, words in _facts(run, on_disk):
         parts += [(label.ljust(LABEL), "$muted"), words, "\n"]
     parts += _samples(run)
@@ -44,11 +45,11 @@ def detail(run: Run, width: int, on_disk: int | None) -> Content:
 def line(run: Run) -> Content:
     """The same in a line or two, where there is no room for a panel."""
     if run.trouble is not None:
-        return Content.assemble((run.trouble.message, "$bad"), " ", run.trouble.hint)
+        return Content.assemble((run.trouble.message, "$bad"), " ", in_app(run.trouble.hint))
     now = run.state
     words = [f"{_model(run)} on {_rows(run)}"]
     if now.status == "live":
-        words += [now.stage or "starting", *now.notices[-1:]]
+        words += [now.stage or "starting", *map(in_app, now.notices[-1:])]
     else:
         words += [state(now.status).word, f"{throughput.duration(_trained(run))} of training"]
         words += [f"saved at step {now.saved.step}"] if now.saved else []

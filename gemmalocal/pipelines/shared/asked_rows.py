@@ -6,15 +6,15 @@ import random
 from collections import Counter
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from gemmalocal.backends.protocol import Sampling
 from gemmalocal.data.cells import UnusableRow
 from gemmalocal.data.tokenizer import Tokenizer
+from gemmalocal.documents.find import printable
 from gemmalocal.engine.generation import ChatModel, as_row_begins, speak
 from gemmalocal.errors import DatasetError
-from gemmalocal.jobs.events import Event, Finished, Progress
+from gemmalocal.jobs.events import Event, Finished, Progress, Read
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines import Commands, stop_asked
 from gemmalocal.pipelines.shared.authors import Author, open_author
@@ -54,13 +54,16 @@ def reasons(lost: Counter[str]) -> str:
 def questions_of(plan: Preparation, tell: Teller) -> tuple[list[Question], Counter[str]]:
     """The prompts of all rows, each once, or so many of them as are wanted, and why others are none."""
     questions, lost = dict[int, Question](), Counter[str]()
-    for row in chain.from_iterable(read_rows(path, tell) for path in plan.sources):
-        try:
-            if isinstance(row, UnusableRow):
-                raise row
-            questions.setdefault(*_question(row[0]))
-        except UnusableRow as error:
-            lost[str(error).partition(": ")[0]] += 1
+    for path in plan.sources:
+        before = len(questions)
+        for row in read_rows(path, tell):
+            try:
+                if isinstance(row, UnusableRow):
+                    raise row
+                questions.setdefault(*_question(row[0]))
+            except UnusableRow as error:
+                lost[str(error).partition(": ")[0]] += 1
+        tell.say(Read(printable(path), len(questions) - before))
     if not questions:
         raise DatasetError(
             f"There is no row with a prompt at {', '.join(plan.sources)}.", "gemmalocal check shows how rows are read."

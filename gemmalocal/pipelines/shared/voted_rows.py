@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.errors import DatasetError
-from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
+from gemmalocal.jobs.events import Event, Finished, Notice, Read, Report, Stage
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines.shared import compared_rows
 from gemmalocal.pipelines.shared.prepare_report import counts
@@ -25,6 +25,7 @@ def make(preparation: Preparation, directory: Path) -> Iterator[Event]:
     chats, rows, lost = votes.chats(preparation.sources), list[DatasetRow](), Counter[str]()
     known = set[int]()
     for chat in chats:
+        before = len(rows)
         for vote in votes.of_chat(chat):
             row = vote.row if vote.lost else {**vote.row, "prompt": _as_met(vote, chat)}
             if vote.lost or dataset_rows.key(row) in known:
@@ -32,6 +33,7 @@ def make(preparation: Preparation, directory: Path) -> Iterator[Event]:
                 continue
             known.add(dataset_rows.key(row))
             rows.append(row)
+        yield Read(str(chat), len(rows) - before)
     if not rows:
         why = "; ".join(f"{counted(count, 'vote')}: the row {reason}" for reason, count in lost.items())
         raise DatasetError(
