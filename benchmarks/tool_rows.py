@@ -155,7 +155,7 @@ def exported(run: Path, file: Path) -> str:
     tokenizer = tokenizer_of(folder, recipe.data, run / "examples")
     parameters = xllamacpp.CommonParams()
     parameters.model.path, parameters.n_ctx, parameters.cpuparams.n_threads = str(file), 2048, 2
-    parameters.verbosity = 0
+    parameters.verbosity, parameters.n_parallel = 0, 1  # all of the context for one request
     server = xllamacpp.Server(parameters)
     _, held_out, _ = load(run / "examples")
     answers, references = [], []
@@ -164,7 +164,10 @@ def exported(run: Path, file: Path) -> str:
         start, end = call_span(example, tokenizer)
         ids = example.ids.tolist()
         asked = {"prompt": ids[:start], "n_predict": 2 * (end - start), "temperature": 0, "stop": ["<end_of_turn>"]}
-        answers.append(server.handle_completions(asked)["choices"][0]["text"])
+        answer = server.handle_completions(asked)
+        if "choices" not in answer:
+            raise SystemExit(f"llama.cpp refused a row of {start} tokens: {answer}")
+        answers.append(answer["choices"][0]["text"])
         references.append(tokenizer.decode(ids[start:end]))
     return str(figures(answers, references))
 
