@@ -30,6 +30,6 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
 
 def _bring(name: str, gguf: str | None, tell: Tell) -> Path:
     """What has a Hub name is asked of the Hub also where it is cached: its newest version is wanted."""
-    if gguf is None and (name.count("/") != 1 or paths.expanded(name).is_dir()):
+    if gguf is None and ("/" not in name or paths.expanded(name).is_dir()):
         return locate(name, tell)
     return hub.fetch(name, tell, gguf=gguf)

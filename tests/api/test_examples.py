@@ -33,9 +33,11 @@ def test_the_examples_of_the_paper_run(
     shutil.copytree(caller_home / "runs" / "caller", workspace / "runs" / "kettle")
     begin = processes.start
 
-    def start(directory: Path, kind: str, spec: dict[str, object], tied: bool = False) -> processes.Job:
+    def start(
+        directory: Path, kind: str, spec: dict[str, object], tied: bool = False, secret: str = ""
+    ) -> processes.Job:
         model = {"model": str(tiny)} if kind == "prepare" else {}
-        return begin(directory, kind, spec, tied) if tied else work(directory, kind, {**spec, **model})
+        return begin(directory, kind, spec, tied, secret) if tied else work(directory, kind, {**spec, **model})
 
     monkeypatch.setattr(processes, "start", start)
     examples = EXAMPLE.findall((ROOT / "docs" / "python.md").read_text())

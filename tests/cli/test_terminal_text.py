@@ -138,7 +138,7 @@ def test_no_report_is_printed_raw(
 ) -> None:
     said = [one for one in EVENTS.values() if not isinstance(one, Report | Failed)]
     job = planted.folder(tmp_path, [*said, Report(ERRANDS[words]), Finished("done", EVIL)], name="errand")
-    monkeypatch.setattr(processes, "errand", lambda kind, spec: processes.Job(job))
+    monkeypatch.setattr(processes, "errand", lambda kind, spec, secret="": processes.Job(job))
     assert called((*words, *["--json"] * json_too), places, monkeypatch) == 0
     out = judged(capsys)
     assert "evil" in out

@@ -76,7 +76,7 @@ def world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Path]:
     (paths.models() / NAME).mkdir(parents=True)
     (paths.models() / NAME / "config.json").write_text("{}")
     read = planted.folder(folder, [Report(CHECK), Rows("train", 0, [ROW]), *said], "rows", "rows")
-    monkeypatch.setattr(processes, "errand", lambda kind, spec: processes.Job(read))
+    monkeypatch.setattr(processes, "errand", lambda kind, spec, secret="": processes.Job(read))
     talk = planted.folder(folder, TALK, "chat", "talk")
     monkeypatch.setattr(chats, "start", lambda *words: processes.Job(talk))
     monkeypatch.setattr("tui.errand.shutil.rmtree", lambda *words, **more: None)

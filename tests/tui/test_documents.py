@@ -191,7 +191,7 @@ async def test_a_preparation_of_votes_shows_its_chats_and_no_documents(older: bo
         await until(pilot, lambda: isinstance(app.screen, PreparingScreen) and app.screen.run)
         await until(pilot, lambda: "3 rows kept" in drawn(app))
         assert "ocument" not in drawn(app)
-        assert ("╭─ Chats ─" in drawn(app)) is not older
+        await until(pilot, lambda: ("╭─ Chats ─" in drawn(app)) is not older)
         assert ("2 chats read" in drawn(app)) is not older
         if not older:
             assert re.search(r"✓ chat-1 +3 ", drawn(app))
