@@ -24,13 +24,12 @@ from gemmalocal.engine.loop import TrainingRun
 from gemmalocal.files import atomic, hashes
 from gemmalocal.jobs.events import Event, Progress, Stage
 from gemmalocal.pipelines import Commands, stop_asked
-from gemmalocal.pipelines.shared import teaching
+from gemmalocal.pipelines.shared import answer_batches, teaching
 from gemmalocal.pipelines.shared.background import Stopped
 from gemmalocal.pipelines.shared.loading import Prepared
 from gemmalocal.recipe.schema import Recipe
 from gemmalocal.recipe.teacher import SELF
 
-TOGETHER = 16  # prompts that are answered at once
 FOLDER = "rounds"  # in a run: what the student answered, a file for each round
 SEEDS = 2**31
 
@@ -121,15 +120,17 @@ class OnPolicy:
         tokenizer, seed = self._prepared.tokenizer, self._recipe.train.seed * 1_000_003 + number * 1009
         assert tokenizer is not None
         answers: dict[int, list[int]] = {place: [] for place in places}
-        for start in range(0, len(ordered), TOGETHER):
-            batch = ordered[start : start + TOGETHER]
-            sampling = Sampling(1, seed=(seed + start) % SEEDS, max_tokens=self._recipe.teacher.answer_tokens)
+        limit = self._recipe.teacher.answer_tokens
+        lengths = [len(prompts[place]) + limit for place in ordered]
+        for numbers in answer_batches.batches(range(len(ordered)), lengths, answer_batches.ROWS):
+            batch = [ordered[number] for number in numbers]
+            sampling = Sampling(1, seed=(seed + numbers[0]) % SEEDS, max_tokens=limit)
             for step in trainer.answer([prompts[place].tolist() for place in batch], sampling, tokenizer.stop_ids):
                 for place, token in zip(batch, step, strict=True):
                     answers[place] += [] if token is None else [token]
             if stop_asked(self._commands):
                 raise Stopped
-            yield Progress("prompts answered by the student", start + len(batch), len(ordered))
+            yield Progress("prompts answered by the student", numbers[-1] + 1, len(ordered))
         self._folder.mkdir(exist_ok=True)
         kept = {str(place): ids for place, ids in answers.items()}
         atomic.write_text(self._folder / f"{number + 1}.json", hashes.seal(kept))
