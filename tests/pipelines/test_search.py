@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,11 +13,14 @@ import pytest
 
 from gemmalocal.api.handles import Run
 from gemmalocal.data import token_store
+from gemmalocal.files import atomic
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Evaluated, Report, Trial, Tried
 from gemmalocal.jobs.processes import Job
 from gemmalocal.pipelines import train
-from gemmalocal.recipe import recipe_file
+from gemmalocal.pipelines.shared import search_bench
+from gemmalocal.recipe import recipe_file, search
+from gemmalocal.recipe.schema import Recipe
 from gemmalocal.workspace import runs
 from tests.children import killed_at
 from tests.here import run, work
@@ -53,6 +57,33 @@ def test_tune_tries_rates_and_trains_by_the_best(recipe_path: Path, workspace: P
     assert not (folder / "search").exists()
     (behind,) = [row["behind"] for row in searched(folder)["table"] if row["trial"] == "learning_rate 0.0001"]
     assert 0 < behind[1] < behind[0] < behind[2]
+
+
+@pytest.mark.parametrize("last", range(4))
+def test_what_searches_again_is_kept_wherever_the_choice_is_cut(
+    recipe_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    """So many files are written before the end; who goes on reads the recipe that the job has then."""
+    written = Recipe.model_validate(described(recipe_path))
+    chosen = search.applied(written, {"train.learning_rate": 3e-2})
+    job, write, left = tmp_path / "job.json", atomic.write_text, [last]
+    job.write_text(json.dumps({"kind": "train", "spec": written.model_dump(mode="json")}))
+    (tmp_path / runs.RECIPE).write_text(recipe_file.dump(written))
+
+    def cut(path: Path, text: str) -> None:
+        if not left[0]:
+            raise KeyboardInterrupt
+        left[0] -= 1
+        write(path, text)
+
+    monkeypatch.setattr(atomic, "write_text", cut)
+    with suppress(KeyboardInterrupt):
+        search_bench.put(chosen, written, tmp_path)
+    monkeypatch.undo()
+    search_bench.put(chosen, Recipe.model_validate(history.spec(tmp_path)), tmp_path)
+    assert recipe_file.load(str(tmp_path / runs.SEARCHED), []) == written
+    plain = recipe_file.load(str(tmp_path / runs.RECIPE), [])
+    assert (plain.search.on, plain.train.learning_rate) == (False, 3e-2)
 
 
 def test_the_rows_that_choose_are_neither_trained_on_nor_in_a_report(recipe_path: Path, workspace: Path) -> None:

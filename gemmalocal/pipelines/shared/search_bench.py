@@ -144,13 +144,14 @@ def hash_of(wanted: tuple[tuple[str, str], ...]) -> int:
 def put(recipe: Recipe, written: Recipe, directory: Path) -> None:
     """Make a recipe that of the run in `directory`, from now on; a person finds it without the search.
 
-    That one, as it was `written`, lies beside it. The job keeps its search, which it then knows to have ended.
+    That one, as it was `written`, is put beside it first: of a job that is killed after this, it is the winner's. The
+    job keeps its search, which it then knows to have ended.
     """
+    listed, searched = (directory / runs.RECIPE).exists(), directory / runs.SEARCHED
+    if listed and not searched.exists():
+        atomic.write_text(searched, recipe_file.dump(written))
     spec = recipe.model_dump(mode="json")
     atomic.write_text(directory / "job.json", json.dumps({"kind": "train", "spec": spec}, indent=2))
-    if not (directory / runs.RECIPE).exists():
-        return
-    if not (directory / runs.SEARCHED).exists():  # else it was killed right after this, and `written` is the winner's
-        atomic.write_text(directory / runs.SEARCHED, recipe_file.dump(written))
-    plain = recipe.model_copy(update={"search": SearchSpec()})
-    atomic.write_text(directory / runs.RECIPE, recipe_file.dump(plain))
+    if listed:
+        plain = recipe.model_copy(update={"search": SearchSpec()})
+        atomic.write_text(directory / runs.RECIPE, recipe_file.dump(plain))
