@@ -294,13 +294,13 @@ def _planned(prepared: Prepared, train: TrainSpec, folder: Path) -> loop.Trainin
         raise RecipeError(
             "There are too few rows to set some aside for a search.", "Add rows, or set search.trials to 0."
         )
-    held_out = trial_rows.measured(prepared).spaced(train.evaluation_rows)
+    held_out = prepared.measured.spaced(train.evaluation_rows)
     return loop.TrainingRun(prepared.train, held_out, train, train.steps_over(prepared.train.groups), folder)
 
 
 def _remarks(prepared: Prepared, run: loop.TrainingRun) -> Iterator[str]:
     """What to know of the rows that are measured, and of the run's length."""
-    rows, all_rows = len(run.held_out), len(trial_rows.measured(prepared))
+    rows, all_rows = len(run.held_out), len(prepared.measured)
     if prepared.tune is not None:
         yield f"{counted(prepared.tune.groups, 'row')} set aside to choose by: the run is measured with these"
     if not rows:

@@ -52,6 +52,6 @@ def known(source: str) -> KnownTemplate | None:
 
 def remark(source: str) -> str:
     """A template's hash, and what is known of it."""
-    found = known(source)
-    about = "not known to this version: asked what it can do" if found is None else f"known: {found}"
+    template = known(source)
+    about = "not known to this version: asked what it can do" if template is None else f"known: {template}"
     return f"template {digest(source)} ({about})"

@@ -23,7 +23,7 @@ from gemmalocal.jobs.events import Event, Failed, Finished
 from gemmalocal.workspace import datasets
 from tests import here
 from tests.children import HANGS, until, until_ended
-from tests.weights import hub_writes
+from tests.weights import hub_server, hub_writes
 from tests.weights.hub_writes import ACCOUNTS, Published
 
 PUSHED = {
@@ -52,13 +52,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, tiny: Path) -> Path:
 def hub(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Published]:
     """An empty hub, and an environment whose client knows no other; it is logged in as a writer."""
     with hub_writes.running() as found:
-        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
-            monkeypatch.delenv(name, raising=False)
+        hub_server.only(found.url, tmp_path / "hf", monkeypatch)
         monkeypatch.setenv("GEMMALOCAL_HOME", str(trained))
-        monkeypatch.setenv("HF_ENDPOINT", found.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")  # with hf_xet the client asks another server than this one
-        monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
         (tmp_path / "hf").mkdir()
         (tmp_path / "hf" / "token").write_text("hf_writer")
         yield found

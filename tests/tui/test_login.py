@@ -14,7 +14,7 @@ from gemmalocal.files import paths
 from gemmalocal.jobs import processes
 from tests.children import until_ended
 from tests.tui.test_app import until
-from tests.weights import hub_writes
+from tests.weights import hub_server, hub_writes
 from tests.weights.hub_server import Repository
 from tests.weights.hub_writes import Published
 from tui.app import GemmalocalApp
@@ -37,12 +37,7 @@ def hub(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     with hub_writes.running() as found:
         files = {path.name: path.read_bytes() for path in tiny.iterdir()}
         found.repositories["google/gated"] = Repository(files, gated=True)
-        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HF_ENDPOINT", found.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")
-        monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+        hub_server.only(found.url, tmp_path / "hf", monkeypatch)
         yield found
 
 

@@ -13,8 +13,11 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
+
+import pytest
 
 COMMIT = "a" * 40
 TOKENS = {"hf_accepted": True, "hf_stranger": False}  # whether its owner has accepted the terms of the gated models
@@ -48,6 +51,16 @@ class Hub:
     def downloads(self) -> list[str]:
         """The files that were asked for with GET."""
         return [path.rpartition("/")[2] for method, path in self.requests if method == "GET" and "/resolve/" in path]
+
+
+def only(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the client know no hub but that at `url`, and keep what it keeps in `home`; nobody is logged in."""
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", url)
+    monkeypatch.setenv("HF_HOME", str(home))
+    monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")  # with hf_xet the client asks another server than this one
+    monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
 
 
 @contextmanager

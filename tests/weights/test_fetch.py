@@ -32,12 +32,7 @@ def hub(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
     with hub_server.running(Hub()) as found:
         found.repositories["someone/tiny"] = Repository(files)
         found.repositories["google/gated"] = Repository(files, gated=True)
-        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_HUB_OFFLINE"):
-            monkeypatch.delenv(name, raising=False)
-        monkeypatch.setenv("HF_ENDPOINT", found.url)
-        monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
-        monkeypatch.setenv("HF_HUB_DISABLE_XET", "1")  # with hf_xet the client asks another server than this one
-        monkeypatch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+        hub_server.only(found.url, tmp_path / "hf", monkeypatch)
         yield found
 
 

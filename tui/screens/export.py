@@ -170,19 +170,17 @@ class ExportScreen(MadeOfRunScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether the export at hand can be stopped, has a log, has a path; what there is to serve or push."""
         if action in ("serve", "push", "to_folder", "over_base"):
-            return self._contents is not None and self._contents.trained and self._is_offered(action)
+            if self._contents is None or not self._contents.trained:
+                return False
+            offer = self.query_one(ExportList).offer if self.is_mounted else None
+            forms = {"to_folder": offer is not None, "over_base": offer is not None and offer.name == "gguf-adapter"}
+            return forms.get(action, True)
         if action not in ("stop", "log", "copy"):
             return True
         export = self._at_hand if self.is_mounted else None
         if export is None:
             return False
         return {"stop": export.live, "log": export.job.is_dir(), "copy": export.proof is not None}[action]
-
-    def _is_offered(self, action: str) -> bool:
-        offer = self.query_one(ExportList).offer if self.is_mounted else None
-        if action in ("to_folder", "over_base"):
-            return offer is not None and (action == "to_folder" or offer.name == "gguf-adapter")
-        return True
 
     @property
     def _whole(self) -> str | None:

@@ -49,6 +49,11 @@ class Prepared:
     layout: Layout = field(init=False)
     remark: str = ""  # on rows that are not laid out alike
 
+    @property
+    def measured(self) -> Examples:
+        """The rows that a run looks at on its way: with a search those that were set aside to choose by."""
+        return self.held_out if self.tune is None else self.tune
+
 
 RecordCheck = Callable[[Record, RecordExamples], None]
 TUNE = "tune"  # of what a store knows: the rows that are set aside

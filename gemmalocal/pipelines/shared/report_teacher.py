@@ -5,7 +5,6 @@ The teacher is not asked: it has read the rows that a run looks at on its way, a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,13 +17,12 @@ from gemmalocal.data.examples import Example
 from gemmalocal.data.shown import between, shown
 from gemmalocal.data.taught_store import TaughtStore, described, row_key
 from gemmalocal.engine.objectives.distill import Taught, distill
-from gemmalocal.files import paths
 from gemmalocal.jobs.events import Event, Notice, Stage
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.report_ask import Asked
 from gemmalocal.pipelines.shared.report_measure import Kept, Model, TimedProgress, check_stop, key_of
-from gemmalocal.pipelines.shared.teaching import LINK
+from gemmalocal.pipelines.shared.teaching import linked
 from gemmalocal.recipe.teacher import SELF
 
 FIGURES = ("agreement", "kl", "loss")  # of a model beside a teacher: likeliest kept ids, KL(teacher || it), nats
@@ -47,7 +45,7 @@ def figures(
     """
     if asked.recipe.teacher.model is None:
         return None
-    store = _store(folder)
+    store = linked(folder)
     read = [] if store is None else list(_read(asked, store))
     if store is None or not read:
         yield Notice("what the teacher said of the held-out rows is not kept: the report has nothing of it")
@@ -78,16 +76,6 @@ def _sentence(figures: Mapping[str, Any]) -> str:
     )
 
 
-def _store(run: Path) -> TaughtStore | None:
-    """What the run's teacher said, if that is there."""
-    try:
-        link = json.loads((run / LINK).read_text(encoding="utf-8"))
-        folder, keep = paths.teachers() / str(link["folder"]), int(link["keep"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return TaughtStore(folder, keep) if folder.is_dir() else None
-
-
 def _read(asked: Asked, store: TaughtStore) -> Iterator[Read]:
     """The held-out rows that are known there."""
     itself, tokenizer = asked.recipe.teacher.model == SELF, asked.tokenizer
@@ -102,13 +90,13 @@ def _own(read: Sequence[Read], temperature: float) -> dict[str, Any]:
     """How right the teacher is itself; its loss is at least this where a row's word is not among those kept."""
     tokens = np.concatenate([row.tokens for row in read])
     targets = predicted([row.example for row in read]).targets
-    found = tokens["ids"] == targets[:, None]
-    known = found.any(1)
-    at_most = np.where(known, (tokens["logp"].astype(np.float64) * found).sum(1), tokens["rest"].astype(np.float64))
+    hits = tokens["ids"] == targets[:, None]
+    known = hits.any(1)
+    at_most = np.where(known, (tokens["logp"].astype(np.float64) * hits).sum(1), tokens["rest"].astype(np.float64))
     return {
         "rows": len(read),
         "tokens": len(tokens),
-        "right": float(found[:, 0].mean()),
+        "right": float(hits[:, 0].mean()),
         "kept": float(known.mean()),
         "loss_at_least": float(-at_most.mean()) if temperature == 1 else None,
     }

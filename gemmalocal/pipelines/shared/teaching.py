@@ -53,7 +53,8 @@ def taught(
     if recipe.teacher.rounds and group.size > 1:
         raise RecipeError("Rounds of own answers are of one process.", "Start it alone, or set teacher.rounds to 0.")
     rows = list(map(reads_of(recipe, prepared), _rows(work, recipe)))
-    if (known := _linked(directory, rows)) is not None:
+    known = linked(directory)
+    if known is not None and all(row_key(row) in known for row in rows):
         return known
     teacher = yield from found(recipe, prepared)
     store = yield from read(teacher, recipe, rows, group, commands if group.size == 1 else list)
@@ -107,21 +108,19 @@ def _rows(work: TrainingRun, recipe: Recipe) -> list[Example]:
     return [work.train[int(place)] for place in places[first]] + measured
 
 
-def _linked(directory: Path, rows: Sequence[Example]) -> TaughtStore | None:
-    """What a run began with, if it is all there."""
+def linked(run: Path) -> TaughtStore | None:
+    """What the teacher of a run said, of which rows may be gone; None if that is not known."""
     try:
-        link = json.loads((directory / LINK).read_text(encoding="utf-8"))
-        store = TaughtStore(paths.teachers() / str(link["folder"]), int(link["keep"]))
+        link = json.loads((run / LINK).read_text(encoding="utf-8"))
+        return TaughtStore(paths.teachers() / str(link["folder"]), int(link["keep"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return store if all(row_key(row) in store for row in rows) else None
 
 
 def expected(recipe: Recipe, prepared: Prepared) -> Generator[Event, None, dict[str, Any]]:
     """What the teacher's reading will take, for `check`: weights are not loaded, nor fetched."""
     teacher = yield from found(recipe, prepared, weights=False)
-    measured = prepared.held_out if prepared.tune is None else prepared.tune
-    rows = list(map(reads_of(recipe, prepared), [*prepared.train, *measured]))
+    rows = list(map(reads_of(recipe, prepared), [*prepared.train, *prepared.measured]))
     store = TaughtStore(paths.teachers() / teacher.identity, teacher.keep)
     unread = {key: row for row in rows if (key := row_key(row)) not in store}
     return _told(teacher, planned(teacher, recipe, list(unread.values())))

@@ -6,7 +6,6 @@ from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
-from gemmalocal.data.token_store import Examples
 from gemmalocal.engine import checkpoints
 from gemmalocal.engine.loop import TrainingRun
 from gemmalocal.files import atomic
@@ -21,25 +20,20 @@ FOLDER = "search"  # in a run's folder: what is of its trials alone
 Weighed = dict[float, Prepared]  # by prompt_weight
 
 
-def measured(prepared: Prepared) -> Examples:
-    """The rows that a run looks at on its way: with a search those that were set aside to choose by."""
-    return prepared.held_out if prepared.tune is None else prepared.tune
-
-
 def weighed(recipe: Recipe, prepared: Prepared, directory: Path) -> Generator[Event, None, Weighed]:
     """The rows as other weights of what the model is given, which a search tries, make them; read before any trial."""
     if PROMPT_WEIGHT not in recipe.search.keys or checkpoints.existing(directory / "checkpoints"):
         return {}
-    found: Weighed = {}
+    by_weight: Weighed = {}
     for each in search.tried(recipe):
         weight = each.train.prompt_weight
-        if weight in found or weight == recipe.train.prompt_weight:
+        if weight in by_weight or weight == recipe.train.prompt_weight:
             continue
-        found[weight] = Prepared(folder=prepared.folder, tokenizer=prepared.tokenizer)
-        for event in prepare(each, found[weight], _place(directory, weight)):
+        by_weight[weight] = Prepared(folder=prepared.folder, tokenizer=prepared.tokenizer)
+        for event in prepare(each, by_weight[weight], _place(directory, weight)):
             if not isinstance(event, Notice):  # they were told of the recipe's own
                 yield event
-    return found
+    return by_weight
 
 
 def _place(directory: Path, weight: float) -> Path:
@@ -48,7 +42,7 @@ def _place(directory: Path, weight: float) -> Path:
 
 def over(work: TrainingRun, prepared: Prepared, train: TrainSpec) -> TrainingRun:
     """A run over these rows, by `train`."""
-    held_out, steps = measured(prepared).spaced(train.evaluation_rows), train.steps_over(prepared.train.groups)
+    held_out, steps = prepared.measured.spaced(train.evaluation_rows), train.steps_over(prepared.train.groups)
     return replace(work, train=prepared.train, held_out=held_out, spec=train, steps=steps)
 
 
