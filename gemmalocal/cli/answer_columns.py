@@ -68,4 +68,5 @@ def figures(answer: Answer) -> str:
     done = answer.done
     assert done is not None
     rate = f", {done.rate:.1f} tok/s" if done.tokens > 1 else ""
-    return f"({counted(done.tokens, 'token')}{rate}, first after {done.first:.2f} s{WHY.get(done.stopped, '')})"
+    first = f", first after {done.first:.2f} s" if done.tokens else ""
+    return f"({counted(done.tokens, 'token')}{rate}{first}{WHY.get(done.stopped, '')})"

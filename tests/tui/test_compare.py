@@ -10,9 +10,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
+from gemmalocal.cli import answer_columns
 from gemmalocal.files import paths
 from gemmalocal.jobs import processes
-from gemmalocal.jobs.events import Finished
+from gemmalocal.jobs.events import Finished, Replied
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import chats, transcript
 from tests.here import run
@@ -27,6 +28,7 @@ from tui.screens.problem import ProblemScreen
 from tui.screens.recipe import RecipeScreen
 from tui.screens.report import ReportScreen
 from tui.screens.train import TrainScreen
+from tui.widgets import answers
 from tui.widgets.answers import ExchangeRow, differing
 from tui.widgets.field_form import FieldForm
 from tui.widgets.question import Question
@@ -217,3 +219,21 @@ def test_words_that_differ_are_marked() -> None:
     content = differing("the old cat sat", "the cat sat down")
     assert str(content) == "the old cat sat"
     assert [content.plain[span.start : span.end] for span in content.spans if "bold" in str(span.style)] == ["old"]
+
+
+@pytest.mark.parametrize(
+    ("tokens", "stopped", "said", "printed"),
+    [
+        (0, "idle", "0 tokens · called nothing", "(0 tokens, called nothing)"),
+        (1, "end", "1 token · first after 0.50 s · complete", "(1 token, first after 0.50 s)"),
+        (
+            3, "length", "3 tokens · 2.0 tok/s · first after 0.50 s · cut off",
+            "(3 tokens, 2.0 tok/s, first after 0.50 s, cut at the longest)",
+        ),
+    ],
+)  # fmt: skip
+def test_a_speed_is_told_of_what_has_one(tokens: int, stopped: str, said: str, printed: str) -> None:
+    seconds = 1.5 if tokens else 0.0
+    done = Replied(turn=0, voice=0, text="", tokens=tokens, seconds=seconds, first=min(0.5, seconds), stopped=stopped)
+    answer = transcript.Answer("", tokens, done)
+    assert (answers.figures(answer), answer_columns.figures(answer)) == (said, printed)

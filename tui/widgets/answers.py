@@ -70,8 +70,9 @@ def figures(answer: Answer) -> str:
         return f"{counted(answer.tokens, 'token')} …"
     done = answer.done
     end = ENDS.get(done.stopped, done.stopped)
-    count = counted(done.tokens, "token")
-    return f"{count} · {done.rate:.1f} tok/s · first after {done.first:.2f} s · {end}"
+    rate = [f"{done.rate:.1f} tok/s"] if done.tokens > 1 else []
+    first = [f"first after {done.first:.2f} s"] if done.tokens else []  # a voice that called nothing says nothing
+    return " · ".join([counted(done.tokens, "token"), *rate, *first, end])
 
 
 def differing(text: str, other: str) -> Content:
