@@ -174,14 +174,14 @@ def standing(state: Review) -> dict[str, Any]:
 @click.option("--json", "as_json", is_flag=True, help="Print each dataset as one JSON object.")
 def list_datasets(as_json: bool) -> None:
     """List the datasets, the newest first."""
-    found = [_summary(folder) for folder in preparations.list_all() if (folder / TRAIN_FILE).is_file()]
+    summaries = [_summary(folder) for folder in preparations.list_all() if (folder / TRAIN_FILE).is_file()]
     if as_json:
-        for each in found:
+        for each in summaries:
             say_json(each)
         return
-    if not found:
+    if not summaries:
         note("No datasets yet. Make one with: gemmalocal prepare FOLDER --to NAME")
-    for each in found:
+    for each in summaries:
         rows = f"{each['train']:>7} {plural(each['train'], 'row')} to train on, {each['held_out']} held out"
         say(f"{on_line(each['name'], NAME):<24} {rows}  {each['rated']}".rstrip())
 

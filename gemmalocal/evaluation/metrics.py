@@ -46,7 +46,7 @@ def normal(text: str) -> str:
     return plain.strip(QUOTES + " ").rstrip(".!;,。 ").strip(QUOTES + " ")
 
 
-def found(references: Sequence[str]) -> str:
+def metric_name(references: Sequence[str]) -> str:
     """The name of the metric that answers like these call for."""
     filled = [reference for reference in references if reference.strip()]
     if not filled:
@@ -70,7 +70,7 @@ def found(references: Sequence[str]) -> str:
 
 def metric(name: str, references: Sequence[str]) -> Metric:
     """The metric of a name (`auto`: the one that is found), for a dataset with these answers."""
-    name = found(references) if name == "auto" else name
+    name = metric_name(references) if name == "auto" else name
     if name == "exact":
         return Metric(name, f"the same text, once both are written alike: {NORMALIZED}", same_text)
     if name == "number":

@@ -23,7 +23,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
     rows = list(map(teaching.reads_of(recipe, prepared), [*prepared.train, *prepared.held_out]))
     try:
         with macos.awake():
-            teacher = yield from teaching.found(recipe, prepared)
+            teacher = yield from teaching.teacher_of(recipe, prepared)
             store = yield from teaching.read(teacher, recipe, rows, commands=commands)
     except Stopped:
         yield Finished("stopped", "what the teacher has read so far is kept; the same command goes on")

@@ -38,10 +38,10 @@ def chats(names: Sequence[str]) -> list[Path]:
     Raises `DatasetError` for one that is not there.
     """
     if not names:
-        found = [folder for folder in history.list_jobs(paths.chats()) if _is_chat(folder)][::-1]
-        if not found:
+        chats = [folder for folder in history.list_jobs(paths.chats()) if _is_chat(folder)][::-1]
+        if not chats:
             raise DatasetError("There is no chat yet, and so no vote.", VOTE)
-        return found
+        return chats
     folders = []
     for name in names:
         folder = next((place for place in (paths.chats() / name, paths.expanded(name)) if _is_chat(place)), None)

@@ -10,7 +10,7 @@ import pytest
 from gemmalocal.cli.report import METRICS
 from gemmalocal.evaluation.calls import figures
 from gemmalocal.evaluation.conclude import repeats
-from gemmalocal.evaluation.metrics import NAMES, found, metric, normal
+from gemmalocal.evaluation.metrics import NAMES, metric, metric_name, normal
 from gemmalocal.evaluation.overlap import chrf, rouge_l
 from gemmalocal.recipe.schema import ReportSpec
 from tests.evaluation.goldens import FILE, TEXTS
@@ -43,7 +43,7 @@ LONG = "It is said that a long answer in prose has no single form, and this sent
     ],
 )
 def test_the_metric_is_found(name: str, references: list[str]) -> None:
-    assert found(references) == name
+    assert metric_name(references) == name
 
 
 @pytest.mark.parametrize(

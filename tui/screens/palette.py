@@ -67,14 +67,14 @@ class Palette(Dialog[Command | None]):
 
     def _ranked(self, query: str, commands: Sequence[Command]) -> list[tuple[Command, Sequence[int]]]:
         """The commands that have the letters, the best first, with where these are."""
-        found: list[tuple[float, Command, Sequence[int]]] = []
+        matches: list[tuple[float, Command, Sequence[int]]] = []
         for command in commands:
             score, offsets = self._search.match(query, command.words)
             if not score and query.casefold() in command.about.casefold():
                 score, offsets = 0.001, ()
             if score:
-                found.append((score, command, offsets))
-        return [(command, offsets) for _, command, offsets in sorted(found, key=lambda each: -each[0])]
+                matches.append((score, command, offsets))
+        return [(command, offsets) for _, command, offsets in sorted(matches, key=lambda each: -each[0])]
 
     def action_move(self, by: int) -> None:
         """The cursor, that far, and not over an end."""

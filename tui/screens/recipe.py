@@ -250,10 +250,10 @@ def checked(report: dict[str, Any], failed: Failed | None) -> Text:
     from gemmalocal.cli.check import lines
     from gemmalocal.cli.output import page
 
-    found = Text.from_ansi(page(lines(report))) if report else Text()
+    report_text = Text.from_ansi(page(lines(report))) if report else Text()
     if failed is None:
-        return found
-    return Text.assemble((failed.message, "bold"), f" {in_app(failed.hint)}\n\n", found)
+        return report_text
+    return Text.assemble((failed.message, "bold"), f" {in_app(failed.hint)}\n\n", report_text)
 
 
 def plan(recipe: Recipe, outlook: Outlook) -> Content:

@@ -72,7 +72,7 @@ class OnPolicy:
             trainer.release()
         examples = {place: self._example(place, ids) for place, ids in answers.items()}
         readings = {place: self._reading(place, example) for place, example in examples.items()}
-        teacher = yield from teaching.found(self._recipe, self._prepared)
+        teacher = yield from teaching.teacher_of(self._recipe, self._prepared)
         store = yield from teaching.read(teacher, self._recipe, list(readings.values()), commands=self._commands)
         keys = {place: row_key(reading) for place, reading in readings.items()}
         self._guide = self._over(Lessons(store, examples.__getitem__, keys.__getitem__))

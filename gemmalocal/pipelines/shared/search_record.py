@@ -83,7 +83,7 @@ class SearchRecord:
         In nats a token; None where it diverged, or where rows were not measured one by one.
         """
         nats = {(result.rung, result.trial): result for result in self.results}
-        winner, found = self.winner, dict[int, tuple[int, Interval | None]]()
+        winner, by_trial = self.winner, dict[int, tuple[int, Interval | None]]()
         for result in self.results:
             best = nats.get((result.rung, -1 if winner is None else winner))
             if best is None or result.trial == winner:
@@ -92,8 +92,8 @@ class SearchRecord:
             interval = (
                 ratio_interval([one - other for one, other in pairs], self.tokens, range(len(pairs))) if pairs else None
             )
-            found[result.trial] = (result.rung, interval)
-        return found
+            by_trial[result.trial] = (result.rung, interval)
+        return by_trial
 
     def sentence(self) -> str:
         """What the search says, for a person."""

@@ -56,7 +56,7 @@ def taught(
     known = linked(directory)
     if known is not None and all(row_key(row) in known for row in rows):
         return known
-    teacher = yield from found(recipe, prepared)
+    teacher = yield from teacher_of(recipe, prepared)
     store = yield from read(teacher, recipe, rows, group, commands if group.size == 1 else list)
     if group.rank == 0:
         atomic.write_text(directory / LINK, json.dumps({"folder": store.folder.name, "keep": teacher.keep}))
@@ -119,7 +119,7 @@ def linked(run: Path) -> TaughtStore | None:
 
 def expected(recipe: Recipe, prepared: Prepared) -> Generator[Event, None, dict[str, Any]]:
     """What the teacher's reading will take, for `check`: weights are not loaded, nor fetched."""
-    teacher = yield from found(recipe, prepared, weights=False)
+    teacher = yield from teacher_of(recipe, prepared, weights=False)
     rows = list(map(reads_of(recipe, prepared), [*prepared.train, *prepared.measured]))
     store = TaughtStore(paths.teachers() / teacher.identity, teacher.keep)
     unread = {key: row for row in rows if (key := row_key(row)) not in store}
@@ -130,7 +130,7 @@ def _told(teacher: Teacher, plan: ScoringPlan) -> dict[str, Any]:
     return {"teacher": teacher.name, **asdict(plan), "sentence": plan.sentence(teacher.name)}
 
 
-def found(recipe: Recipe, prepared: Prepared, weights: bool = True) -> Generator[Event, None, Teacher]:
+def teacher_of(recipe: Recipe, prepared: Prepared, weights: bool = True) -> Generator[Event, None, Teacher]:
     """The teacher of a recipe, whose rows were prepared; without `weights` they need not be here."""
     yield Stage("finding the teacher")
     tokenizer = prepared.tokenizer
