@@ -37,8 +37,8 @@ a = np.ones((512, 512), np.float32)
 while True: a @ a
 """
 EVENTS = 0.1  # seconds between two events
-DIALOG, ASKED, NO, AWAY = b"k", b"No (n)", b"n", b"\x1b"  # what opens it, what it says, and what closes it
-PAUSE = 0.25  # seconds between two keys
+DIALOG, ASKED, NO, AWAY = b"\x0b", b"Yes, ", b"n", b"\x1b"  # what opens it, what it says, and what closes it
+PAUSE, TOO_LONG = 0.25, 5.0  # seconds between two keys, and until a frame
 LETTER = b"Z"  # in no word of the screen, and in no command to the terminal
 
 
@@ -66,9 +66,9 @@ def answered(descriptor: int, key: bytes, mark: bytes) -> float:
     start = time.perf_counter()
     os.write(descriptor, key)
     drawn = b""
-    while mark not in drawn:
-        if not select.select([descriptor], [], [], 5)[0]:
-            raise TimeoutError("no frame came")
+    while mark not in drawn:  # other frames come all the time
+        if time.perf_counter() - start > TOO_LONG or not select.select([descriptor], [], [], TOO_LONG)[0]:
+            raise TimeoutError(f"{key!r} brought no {mark!r}, but {drawn[-2000:]!r}")
         drawn += os.read(descriptor, 65_536)
     return 1000 * (time.perf_counter() - start)
 
@@ -84,12 +84,10 @@ def dialogs(descriptor: int, keys: int) -> list[float]:
 
 
 def letters(descriptor: int, keys: int) -> list[float]:
-    """In the field of home's list of rows."""
+    """In the field that home searches by."""
     os.write(descriptor, AWAY)
     time.sleep(1)
-    os.write(descriptor, b"t")
-    time.sleep(1)
-    os.write(descriptor, b"\t")
+    os.write(descriptor, b"/")
     time.sleep(1)
     found = []
     for _ in range(keys):
