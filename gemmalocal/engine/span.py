@@ -26,6 +26,7 @@ LATELY = {
     "answer": 8,
     "calls": 3,
 }  # how many of each tell what the next one takes
+ANSWERED = 0.15  # of the box, at most, for answers before training, and as much after it
 SETTLED = 3  # steps from which their pace is known: the first one also compiles
 
 
@@ -46,6 +47,12 @@ class Span(Protocol):
 
     def left(self) -> float | None:
         """Seconds until all is done; None where only steps are counted."""
+
+    def answers(self, prompts: int) -> int:
+        """How many of so many prompts there is time for, before training and after it."""
+
+    def is_used_up(self) -> bool:
+        """Whether no time is left."""
 
     def spend(self, what: Cost) -> AbstractContextManager[None]:
         """Something of the run is done within."""
@@ -85,6 +92,14 @@ class Counted:
     def left(self) -> float | None:
         """It has no box."""
         return None
+
+    def answers(self, prompts: int) -> int:
+        """All of them."""
+        return prompts
+
+    def is_used_up(self) -> bool:
+        """Never."""
+        return False
 
     def spend(self, what: Cost) -> AbstractContextManager[None]:
         """Nothing is measured."""
@@ -170,7 +185,8 @@ class Timed:
     @property
     def _end(self) -> float:
         """Seconds that are kept for what comes after the last step: the adapter is saved and then delivered."""
-        return self._evaluation + 2 * self._cost("save") + self._cost("answer") * self._prompts + self._cost("calls")
+        answers = self._cost("answer") * self.answers(self._prompts)
+        return self._evaluation + 2 * self._cost("save") + answers + self._cost("calls")
 
     def _cost(self, what: Cost) -> float:
         """Seconds that one more takes: as the last ones, as much slower as steps have become since."""
@@ -205,6 +221,15 @@ class Timed:
     def left(self) -> float | None:
         """What is left of the box."""
         return round(max(0.0, self._box - self._spent), 1)
+
+    def answers(self, prompts: int) -> int:
+        """One at least, and no more than `ANSWERED` of the box is enough for; all while none has told what it takes."""
+        cost = self._cost("answer")
+        return min(prompts, max(1, int(ANSWERED * self._box / cost))) if cost else prompts
+
+    def is_used_up(self) -> bool:
+        """Whether the box is spent."""
+        return self._spent >= self._box
 
     @contextmanager
     def spend(self, what: Cost) -> Iterator[None]:

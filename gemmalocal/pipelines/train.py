@@ -23,15 +23,15 @@ from gemmalocal.engine.schedule import learning_rate
 from gemmalocal.engine.span import Counted, Span
 from gemmalocal.errors import GemmalocalError, OutOfMemory, RecipeError, TrainingDiverged
 from gemmalocal.jobs import history
-from gemmalocal.jobs.events import Event, Finished, Notice, Report, Sample, Stage, Step
+from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage, Step
 from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared import distributed, start_from, teaching, trial_rows
 from gemmalocal.pipelines.shared.background import Stopped
 from gemmalocal.pipelines.shared.budget import Budget, budget, load_of
 from gemmalocal.pipelines.shared.guides import guides
-from gemmalocal.pipelines.shared.held_out_calls import held_out_calls
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
+from gemmalocal.pipelines.shared.samples import Samples
 from gemmalocal.pipelines.shared.search_bench import Bench
 from gemmalocal.pipelines.shared.searching import search_first
 from gemmalocal.pipelines.shared.trial_rows import EXAMPLES
@@ -39,7 +39,6 @@ from gemmalocal.planning import macos, model_sizes, throughput
 from gemmalocal.recipe import rates, search
 from gemmalocal.recipe.schedule_remarks import schedule_remarks
 from gemmalocal.recipe.schema import Recipe, TrainSpec
-from gemmalocal.records import Message
 from gemmalocal.workspace import reports, trackings
 
 
@@ -150,30 +149,14 @@ def _lead(
     """Train, answer the prompts on the way, and deliver the result; once a stop is wished, no prompt is answered."""
     recipe, directory, work, trainer = decided.recipe, bench.directory, bench.work, bench.trainer
 
-    def answers(step: int, when: str, prompts: list[str]) -> Iterator[Event]:
-        for prompt in prompts:
-            with length.spend("answer"):
-                reply = answer(trainer, prepared, prompt, recipe.samples.max_tokens, wished)
-            if reply is None:
-                return
-            yield Sample(step, when, prompt, *reply)
-
-    def calls(when: str) -> Iterator[Event]:
-        with length.spend("calls"):
-            yield from held_out_calls(trainer, prepared, recipe.samples.calls, when, wished)
-
-    def during(step: int) -> Iterator[Event]:
-        yield from answers(step, "during", recipe.samples.prompts[:1] if recipe.samples.during else [])
-        if recipe.samples.calls_during:
-            yield from calls(f"at step {step}")
-
+    samples = Samples(trainer, prepared, recipe.samples, length, wished)
     if standing.step == 0:
         yield Stage("answering the prompts before training")
-        yield from answers(0, "before", recipe.samples.prompts)
-        yield from calls("before training")
+        yield from samples.answers(0, "before")
+        yield from samples.calls("before training")
     yield Stage("training")
     ending = yield from _delivered(
-        steps_within(decided, work, trainer, standing, bench.pause, during, length),
+        steps_within(decided, work, trainer, standing, bench.pause, samples.during, length),
         work.folder,
         lambda checkpoint: deliver(recipe, checkpoint, prepared.folder, directory),
     )
@@ -182,8 +165,8 @@ def _lead(
         chosen, _ = checkpoints.chosen(work.folder)
         yield Stage("answering the prompts after training")
         trainer.restore(chosen)
-        yield from answers(int(chosen.name), "after", recipe.samples.prompts)
-        yield from calls("after training")
+        yield from samples.answers(int(chosen.name), "after")
+        yield from samples.calls("after training")
     if ending.outcome in ("done", "early") and recipe.train.report:
         yield _begin_report(directory)
     yield ending
@@ -346,21 +329,3 @@ def _delivered(
     result = put_result(chosen)
     location = f"the {result.name} of step {int(chosen.name)} is in {result.name}/"
     return Finished(ending.outcome, f"{ending.message}; {location}")
-
-
-def answer(
-    trainer: Trainer, prepared: Prepared, prompt: str, max_tokens: int, wished: Callable[[], bool]
-) -> tuple[str, bool] | None:
-    """Answer a prompt in the shape of the rows: plain text goes on, a conversation is replied to. None if stopped.
-
-    The text, and whether the model ended it by itself.
-    """
-    tokenizer = prepared.tokenizer
-    assert tokenizer is not None
-    text = prepared.layout.prompt_text(tokenizer, [Message("user", prompt)])
-    ids = []
-    for number in trainer.stream(tokenizer.encode(text), max_tokens, tokenizer.stop_ids):
-        if wished():
-            return None
-        ids.append(number)
-    return tokenizer.decode(ids), ids[-1] in tokenizer.stop_ids

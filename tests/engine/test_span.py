@@ -66,6 +66,8 @@ class Boxed:
     toy: Slow
     prompts: int = 0
     paused: float = 0.0  # seconds after the third step
+    answer: float = ANSWER
+    answered: int = 0  # after training
     events: list[Event] = field(default_factory=list)
     begun: float = 0.0
 
@@ -87,14 +89,18 @@ class Boxed:
         def sample(step: int) -> Iterator[Event]:
             for _ in range(bool(self.prompts)):
                 with span.spend("answer"):
-                    self.toy.spend(ANSWER)
+                    self.toy.spend(self.answer)
             yield from ()
 
         for event in loop.train(self.job, self.toy, standing, brake, sample, span):
             self.events.append(event)
             if kill_at and isinstance(event, Step) and event.step == kill_at:
                 return self
-        self.toy.spend(2 + ANSWER * self.prompts)  # the adapter is put in its place, and the prompts are answered
+        self.toy.spend(2)  # the adapter is put in its place, and the prompts are answered
+        while self.answered < span.answers(self.prompts) and not span.is_used_up():
+            with span.spend("answer"):
+                self.toy.spend(self.answer)
+            self.answered += 1
         return self
 
     def wait(self, seconds: float) -> None:
@@ -136,6 +142,16 @@ def test_it_ends_in_time_where_all_becomes_three_times_slower(tmp_path: Path, sl
     assert run.took <= max(1.05 * 60 * BOX, slow_from + 3 * (at_once + 4 * 6))
     rates = [step.learning_rate for step in only(Step, run.events)]
     assert rates[-1] < 0.3 * 0.05 or (prompts and slow_from > 200)  # else the end came too soon to be annealed
+
+
+@pytest.mark.parametrize(("answer", "answered"), [(20.0, 4), (40.0, 2), (100.0, 1)])
+def test_answers_take_a_small_part_of_the_time(tmp_path: Path, answer: float, answered: int) -> None:
+    run = boxed(tmp_path, prompts=4)
+    run.answer = answer
+    run.run()
+    assert run.answered == answered
+    assert run.took <= 60 * BOX
+    assert len(only(Step, run.events)) > 20
 
 
 @pytest.mark.parametrize("killed_at", [1, 15, 40])

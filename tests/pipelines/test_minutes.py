@@ -18,7 +18,8 @@ def test_a_run_of_a_time_ends_with_all_that_belongs_to_it(recipe_path: Path, wor
     state = history.read(workspace / "runs" / "timed")
     assert state.status == "done"
     last = state.steps[-1]
-    assert (state.evaluations[-1].step, state.samples[-1].when, last.in_all) == (last.step, "after", str(last.step))
+    assert (state.evaluations[-1].step, last.in_all) == (last.step, str(last.step))
+    assert state.samples[-1].when == "after" or "were answered, to keep to the time" in done.stderr
     assert last.left is not None
     assert (workspace / "runs" / "timed" / "adapter").is_dir()
     again = run("resume", "timed")
