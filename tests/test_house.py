@@ -53,7 +53,7 @@ def test_the_backend_does_arrive_when_asked_for() -> None:
 
 def test_mlx_brings_no_torch_and_torch_comes_whole_after_it() -> None:
     both = "from gemmalocal.backends import open_backend\nopen_backend('mlx')"
-    assert not loaded_by(both) & {"torch", *OTHERS}
+    assert not loaded_by(both) & {"torch", "transformers", *OTHERS}
     both += "\nopen_backend('torch')\nimport mlx_lm.server, torch\nfrom transformers import Gemma3ForCausalLM"
     both += "\nassert issubclass(Gemma3ForCausalLM, torch.nn.Module)"
     assert loaded_by(both) & {"torch", *OTHERS} == {"torch"}

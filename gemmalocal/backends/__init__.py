@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from gemmalocal.backends.protocol import Backend, GraphCounter
+from gemmalocal.backends.transformers_import import put_off
 from gemmalocal.errors import BackendUnavailable
 from gemmalocal.jobs import launcher
 
@@ -42,7 +43,8 @@ def open_backend(name: str) -> Backend:
 def open_graph_counter() -> GraphCounter:
     """What counts a step of MLX without computing it; raises `BackendUnavailable`."""
     _imported("mlx")
-    return cast(GraphCounter, import_module("gemmalocal.backends.mlx.graph.count"))
+    with put_off():  # mlx-lm's trainer wants transformers again
+        return cast(GraphCounter, import_module("gemmalocal.backends.mlx.graph.count"))
 
 
 def installed(name: str) -> bool:

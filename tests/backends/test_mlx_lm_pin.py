@@ -21,6 +21,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from gemmalocal.backends.mlx import attention, geglu, mlx_lm_fixes
+from gemmalocal.backends.transformers_import import PUT_OFF, TRANSFORMERS
 
 ROOT = Path(__file__).parents[2]
 OURS = ROOT / "gemmalocal" / "backends" / "mlx"
@@ -265,6 +266,19 @@ def test_nothing_that_we_replace_is_missing_from_the_table() -> None:
     replaced |= {f"mlx_lm.models.{family}.Attention.__call__" for family in CHUNKED}
     covered = {name for name in replaced if any(name == key or name.startswith(f"{key}.") for key in REPLACED)}
     assert replaced - covered == set(), "add them to REPLACED, with what to look at"
+
+
+def test_what_mlx_lm_imports_of_transformers_is_put_off() -> None:
+    imported = set()
+    for path in Path(resolved("mlx_lm").__file__).parent.rglob("*.py"):
+        if path.parent.name == "chat_templates":  # imported by name, for models that are no Gemma
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == TRANSFORMERS:
+                imported |= {(node.module, alias.name) for alias in node.names}
+            elif isinstance(node, ast.Import):
+                imported |= {(alias.name, "") for alias in node.names if alias.name.split(".")[0] == TRANSFORMERS}
+    assert imported == {(module, kind) for module, kinds in PUT_OFF.items() for kind in kinds}
 
 
 @pytest.mark.parametrize("family", CHUNKED)

@@ -4,11 +4,11 @@ from importlib import import_module
 from typing import Any
 
 from gemmalocal.backends.mlx import device
-from gemmalocal.backends.transformers_import import without_torch
+from gemmalocal.backends.transformers_import import put_off
 
 device.prepare()  # before anything imports mlx.core
 
-with without_torch():
+with put_off():
     from gemmalocal.backends.mlx.device import (
         activation_bytes,
         at_home,
@@ -51,5 +51,5 @@ def __getattr__(later: str) -> Any:
     """What is imported when it is first asked for."""
     if later not in LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {later!r}")
-    with without_torch():
+    with put_off():
         return getattr(import_module(f"{__name__}.{LATER[later]}"), later)

@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -21,6 +22,7 @@ from mlx_lm import server
 from mlx_lm.models.cache import LRUPromptCache
 
 from gemmalocal.backends.mlx import mlx_lm_requests
+from gemmalocal.backends.transformers_import import put_off
 from gemmalocal.data import tool_rows
 from gemmalocal.data.chat_template import ChatTemplate
 from gemmalocal.data.tokenizer import TURN_ENDS, TemplateRefused, Tokenizer
@@ -50,6 +52,9 @@ class OneModel(server.ModelProvider):
 
     def load_default(self) -> None:
         """Load it; Gemma's turns end answers, also where the base's configuration names the end of text alone."""
+        if self.cli_args.adapter_path:
+            with put_off():
+                import_module("mlx_lm.tuner.utils")  # which reads it, and wants transformers again
         super().load_default()
         vocabulary = self.tokenizer.get_vocab()
         self.rendering = _rendering(Path(self.cli_args.model), self.tokenizer.chat_template)
