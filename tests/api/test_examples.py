@@ -7,9 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from gemmalocal.jobs import processes
 from tests.here import work
@@ -53,6 +51,9 @@ def test_the_examples_of_the_paper_run(
 
 
 def test_the_notebook_runs_and_holds_no_outputs() -> None:
+    import nbformat
+    from nbclient import NotebookClient
+
     raw = json.loads(NOTEBOOK.read_text())
     cells = [cell for cell in raw["cells"] if cell["cell_type"] == "code"]
     assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in cells)

@@ -118,12 +118,28 @@ def streamed(client: httpx2.Client, path: str, body: dict[str, Any]) -> list[dic
     return [json.loads(line) for line in lines[:-1]]
 
 
-@FORMS
-def test_both_servers_say_what_the_run_learned(home: Path, tiny: Path, form: list[str]) -> None:
+@pytest.fixture(scope="module", params=[[], ["--form", "gguf"]], ids=["mlx", "gguf"])
+def server(request: pytest.FixtureRequest, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Each server for all tests that only ask it, in a workspace that nobody else uses."""
+    own = tmp_path_factory.mktemp("asked") / "home"
+    shutil.copytree(home, own)
+    with served(own, *request.param) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def answers(home: Path) -> list[str]:
+    """What the base and what the run say."""
     asked = called(home, "chat", "tune", "--prompt", PROMPT, "--max-tokens", "6", "--json")
-    base, tuned = (answer["text"] for answer in json.loads(asked)["answers"])
+    return [answer["text"] for answer in json.loads(asked)["answers"]]
+
+
+def test_both_servers_say_what_the_run_learned(
+    server: dict[str, Any], answers: list[str], home: Path, tiny: Path
+) -> None:
+    base, tuned = answers
     assert base != tuned
-    with served(home, *form) as server, httpx2.Client(timeout=60, trust_env=False) as client:
+    with httpx2.Client(timeout=60, trust_env=False) as client:
         body = {"model": server["model"], "prompt": PROMPT, "max_tokens": 6, "temperature": 0}
         at_once = client.post(f"{server['url']}/completions", json=body).raise_for_status().json()
         assert at_once["choices"][0]["text"] == tuned
@@ -137,28 +153,25 @@ def test_both_servers_say_what_the_run_learned(home: Path, tiny: Path, form: lis
             assert answer["choices"][0]["text"] == tuned
 
 
-@FORMS
-def test_a_connection_that_ends_with_a_stream_was_said_to(home: Path, form: list[str]) -> None:
+def test_a_connection_that_ends_with_a_stream_was_said_to(server: dict[str, Any]) -> None:
     """Else a client sends its next request on it, and hears nothing."""
-    with served(home, *form) as server:
-        address = httpx2.URL(server["url"])
-        body = json.dumps({"model": "tune", "prompt": PROMPT, "max_tokens": 6, "stream": True})
-        with socket.create_connection((address.host, address.port or 0), timeout=60) as connection:
-            connection.sendall(
-                f"POST /v1/completions HTTP/1.1\r\nHost: {address.host}\r\nContent-Type: application/json\r\n"
-                f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
-            )
-            said = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()  # to the end of the connection
+    address = httpx2.URL(server["url"])
+    body = json.dumps({"model": "tune", "prompt": PROMPT, "max_tokens": 6, "stream": True})
+    with socket.create_connection((address.host, address.port or 0), timeout=60) as connection:
+        connection.sendall(
+            f"POST /v1/completions HTTP/1.1\r\nHost: {address.host}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
+        said = b"".join(iter(lambda: connection.recv(65_536), b"")).decode()  # to the end of the connection
     head, _, told = said.partition("\r\n\r\n")
     assert "[DONE]" in told
     assert head.startswith("HTTP/1.0") or "connection: close" in head.lower()
 
 
-@FORMS
-def test_web_pages_of_other_machines_learn_nothing(home: Path, form: list[str]) -> None:
+def test_web_pages_of_other_machines_learn_nothing(server: dict[str, Any]) -> None:
     here = ["http://localhost:3000", "http://127.0.0.1", "https://[::1]:1", "http://tauri.localhost", "app://notes"]
     strangers = ["https://example.org", "http://localhost.example.org", "http://192.168.1.2", "http://[::1", "null"]
-    with served(home, *form) as server, httpx2.Client(timeout=60, trust_env=False) as client:
+    with httpx2.Client(timeout=60, trust_env=False) as client:
         for origin in here:
             client.get(f"{server['url']}/models", headers={"Origin": origin}).raise_for_status()
         for origin in strangers:
@@ -170,14 +183,13 @@ def test_web_pages_of_other_machines_learn_nothing(home: Path, form: list[str]) 
             assert client.options(f"{server['url']}/completions", headers=asks).status_code == 403
 
 
-@FORMS
-def test_a_base_model_chats_as_its_rows_do(home: Path, tiny: Path, form: list[str]) -> None:
+def test_a_base_model_chats_as_its_rows_do(server: dict[str, Any], tiny: Path) -> None:
     tokenizer = Tokenizer(tiny)
     assert not tokenizer.has_template
     asked = [{"role": "system", "content": "the sea"}, {"role": "user", "content": PROMPT}]
     rows = Layout("prompt").prompt_text(tokenizer, [Message(one["role"], one["content"]) for one in asked])
     end = tokenizer.encoder.token_to_id("<end_of_turn>")
-    with served(home, *form) as server, httpx2.Client(timeout=60, trust_env=False) as client:
+    with httpx2.Client(timeout=60, trust_env=False) as client:
         more = {"model": "tune", "max_tokens": 6, "temperature": 0}
         words = {**more, "prompt": rows.removeprefix(tokenizer.bos)}
         chat = client.post(f"{server['url']}/chat/completions", json={**more, "messages": asked}).json()
@@ -219,7 +231,8 @@ def test_a_server_that_crashes_is_started_again(home: Path, form: list[str]) -> 
         modules = ("gemmalocal.backends.mlx.serve", "gemmalocal.export.llama")
         family = psutil.Process().children(recursive=True)  # with those that ended and were not waited for
         living = [one for one in family if one.status() != psutil.STATUS_ZOMBIE]
-        (old,) = [one for one in living if set(modules) & set(one.cmdline())]
+        port = str(httpx2.URL(server["url"]).port)  # another test's server may live beside it
+        (old,) = [one for one in living if set(modules) & set(one.cmdline()) and port in " ".join(one.cmdline())]
         old.send_signal(signal.SIGSEGV)
         old.wait(30)
         deadline = time.monotonic() + 60

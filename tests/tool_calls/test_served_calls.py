@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import BadRequestError, OpenAI
 
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
 from gemmalocal.records import Message, ToolCall, ToolUse
@@ -28,8 +27,15 @@ def calling(
         yield server
 
 
-def test_the_client_drives_a_call_and_its_answer(calling: Served) -> None:
-    client: Any = OpenAI(base_url=calling.url, api_key="none", max_retries=0)
+@pytest.fixture
+def client(calling: Served) -> Any:
+    """OpenAI's own, whose import takes a second."""
+    from openai import OpenAI
+
+    return OpenAI(base_url=calling.url, api_key="none", max_retries=0)
+
+
+def test_the_client_drives_a_call_and_its_answer(client: Any) -> None:
     settings = {"model": "x", "tools": [TOOL], "max_tokens": 60}
     (choice,) = client.chat.completions.create(messages=ASK, **settings).choices
     (call,) = choice.message.tool_calls
@@ -42,8 +48,7 @@ def test_the_client_drives_a_call_and_its_answer(calling: Served) -> None:
     assert (choice.finish_reason, choice.message.content, choice.message.tool_calls) == ("stop", SAID, None)
 
 
-def test_a_call_comes_in_a_stream(calling: Served) -> None:
-    client: Any = OpenAI(base_url=calling.url, api_key="none", max_retries=0)
+def test_a_call_comes_in_a_stream(client: Any) -> None:
     chunks = list(client.chat.completions.create(model="x", messages=ASK, tools=[TOOL], max_tokens=60, stream=True))
     deltas = [chunk.choices[0].delta for chunk in chunks if chunk.choices]
     calls = [part for delta in deltas for part in delta.tool_calls or ()]
@@ -61,9 +66,10 @@ def test_without_tools_a_talk_is_as_before(calling: Served) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_call_can_be_wanted(calling: Served, caller_home: Path, stream: bool) -> None:
+def test_a_call_can_be_wanted(calling: Served, client: Any, caller_home: Path, stream: bool) -> None:
     """A model that is kept from beginning a call by itself is made to, where that is wanted, or it is refused."""
-    client: Any = OpenAI(base_url=calling.url, api_key="none", max_retries=0)
+    from openai import BadRequestError
+
     (mark,) = Tokenizer(caller_home / "runs" / "caller" / "model").encode("<start_function_call>")
     settings = {"model": "x", "messages": ASK, "max_tokens": 250, "logit_bias": {mark: -100}}
 
