@@ -168,7 +168,7 @@ class GemmalocalApp(TypeAhead):
 
     def on_mount(self) -> None:
         """Look, for as long as the app lives."""
-        run_in_background(self, self._watch())
+        run_in_background(self, self._watch)
 
     async def _watch(self) -> None:
         await self._painted()  # first: a thread at work would make that wait
@@ -318,7 +318,7 @@ class GemmalocalApp(TypeAhead):
     def _paint(self, theme: str) -> None:
         """These colours, also the next time."""
         self.theme = theme
-        run_in_background(self, _keep(theme))
+        run_in_background(self, partial(_keep, theme))
 
     def action_help(self) -> None:
         """What this screen is for, what has the focus, and every key."""

@@ -21,9 +21,11 @@ Value = TypeVar("Value")
 
 
 def run_in_background(
-    node: DOMNode, work: Coroutine[Any, Any, None], group: str = "default", exclusive: bool = False
+    node: DOMNode, work: Callable[[], Coroutine[Any, Any, None]], group: str = "default", exclusive: bool = False
 ) -> Worker[None]:
     """Run `work` until it ends or `node` is gone; of the same `group`, if `exclusive`, only the newest.
+
+    What is superseded before its turn came is not begun.
 
     A screen loses its widgets, and an app its screens, a moment before their workers are cancelled: what these would
     draw then has no place.
@@ -32,11 +34,11 @@ def run_in_background(
     async def until_gone() -> None:
         with suppress(NoMatches, ScreenStackError):
             try:
-                await work
+                await work()
             except (GemmalocalError, OSError) as error:
                 tell(node, error)
 
-    return node.run_worker(until_gone(), group=group, exclusive=exclusive)
+    return node.run_worker(until_gone, group=group, exclusive=exclusive)
 
 
 async def follow(look: Callable[[], Value], show: Callable[[Value], None], seconds: float) -> None:

@@ -32,7 +32,7 @@ class TypeAhead(Forbearing, App[None]):
 
     def on_mount(self) -> None:
         """Begin to hand keys on."""
-        run_in_background(self, self._hand_on(), group="type-ahead")
+        run_in_background(self, self._hand_on, group="type-ahead")
         self._typed.set()
 
     async def on_event(self, event: events.Event) -> None:

@@ -93,7 +93,7 @@ class CompareScreen(AppScreen):
         self._begin()
 
     def _begin(self) -> None:
-        run_in_background(self, self._follow(), group="talk", exclusive=True)
+        run_in_background(self, self._follow, group="talk", exclusive=True)
 
     @property
     def ready(self) -> bool:
@@ -223,7 +223,7 @@ class CompareScreen(AppScreen):
         except UsageFault as fault:
             self.notify(f"{fault.message} {in_app(fault.hint)}", severity="warning", markup=False)
             return False
-        run_in_background(self, self._anew())
+        run_in_background(self, self._anew)
         return True
 
     def on_question_voted(self, event: Question.Voted) -> None:
@@ -279,7 +279,7 @@ class CompareScreen(AppScreen):
             self.notify(f"At most {COLUMNS} are asked at once: take one away first.", severity="warning")
             return
         self._base, self._runs = BASE in names, [each for each in names if each != BASE]
-        run_in_background(self, self._anew())
+        run_in_background(self, self._anew)
 
     async def _anew(self) -> None:
         """Another chat; the one before keeps its transcript."""
@@ -297,7 +297,7 @@ class CompareScreen(AppScreen):
 
     def action_learn(self) -> None:
         """Make rows of what was voted for, in all chats: from there a run is trained that learns from them."""
-        run_in_background(self, self._learn())
+        run_in_background(self, self._learn)
 
     async def _learn(self) -> None:
         from tui.screens.preparing import PreparingScreen  # nobody waits for it when a chat begins
@@ -342,7 +342,7 @@ class CompareScreen(AppScreen):
 
     def _read(self, folder: str | None) -> None:
         if folder is not None:
-            run_in_background(self, self._show_transcript(Path(folder)))
+            run_in_background(self, partial(self._show_transcript, Path(folder)))
 
     async def _show_transcript(self, folder: Path) -> None:
         with self.problem_shown("The conversation cannot be read"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ class DatasetScreen(RowChanges):
     def on_mount(self) -> None:
         """Find the rows, and have them read."""
         self._draw()
-        run_in_background(self, self._follow())
+        run_in_background(self, self._follow)
 
     async def _follow(self) -> None:
         with self.problem_shown("These rows cannot be shown"):
@@ -110,7 +111,7 @@ class DatasetScreen(RowChanges):
                 self._doing = ""
                 return self._draw()
             async with errand("rows", self._view.spec) as self._job:
-                run_in_background(self, self._stay(self._job))
+                run_in_background(self, partial(self._stay, self._job))
                 async for event in events_of(self._job):
                     self._show_event(event)
 
@@ -350,7 +351,7 @@ class DatasetScreen(RowChanges):
 
     def _reviewed(self, moved: bool | None) -> None:
         """Rows may have changed sides; the figure may be another."""
-        run_in_background(self, self._read_again(bool(moved)))
+        run_in_background(self, partial(self._read_again, bool(moved)))
 
     def action_go(self) -> None:
         """To a row by its number."""

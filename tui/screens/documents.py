@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -134,7 +135,7 @@ class DocumentsScreen(FormScreen):
         if self._preparation is None:
             self.notify("First choose documents, and correct the marked fields.", severity="warning")
             return
-        start = self._start(self._preparation, self.query_one("#name", Input).value)
+        start = partial(self._start, self._preparation, self.query_one("#name", Input).value)
         run_in_background(self, start, exclusive=True, group="start")
 
     async def _start(self, preparation: Preparation, name: str) -> None:

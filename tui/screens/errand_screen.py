@@ -56,7 +56,7 @@ class ErrandScreen(Dialog[None]):
 
     def _begin(self) -> None:
         self._over = False
-        run_in_background(self, self._follow(), group="errand", exclusive=True)
+        run_in_background(self, self._follow, group="errand", exclusive=True)
 
     async def _follow(self) -> None:
         try:

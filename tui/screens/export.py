@@ -82,7 +82,7 @@ class ExportScreen(MadeOfRunScreen):
         """Look, for as long as we are here."""
         self.query_one(TitleLine).left = f"Export {self._folder.name}"
         self.query_one(ExportList).focus()
-        run_in_background(self, self._follow())
+        run_in_background(self, self._follow)
 
     @property
     def ready(self) -> bool:
@@ -136,7 +136,7 @@ class ExportScreen(MadeOfRunScreen):
         self._start(offer.forms[0])
 
     def _start(self, form: exports.ExportForm, to: Path | None = None) -> None:
-        run_in_background(self, self._begin(form, to))
+        run_in_background(self, partial(self._begin, form, to))
 
     async def _begin(self, form: exports.ExportForm, to: Path | None) -> None:
         with self.problem_shown("The run could not be exported"):

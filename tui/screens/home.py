@@ -88,8 +88,8 @@ class HomeScreen(HomeActions):
         self._whole = True
         if self._runs is not None:
             self._draw_list()
-        run_in_background(self, self._recall())
-        run_in_background(self, follow(_inventory, self._show_inventory, MACHINE))
+        run_in_background(self, self._recall)
+        run_in_background(self, partial(follow, _inventory, self._show_inventory, MACHINE))
 
     async def _recall(self) -> None:
         order = await asyncio.to_thread(settings.text, ORDER, "newest")
@@ -188,7 +188,7 @@ class HomeScreen(HomeActions):
             text, short = detail(run, width, self._bytes.get((run.folder, run.at))), line(run)
             if (run.folder, run.at) not in self._bytes and self._counting != run.folder:
                 self._counting = run.folder
-                run_in_background(self, self._count(run.folder), group="bytes")
+                run_in_background(self, partial(self._count, run.folder), group="bytes")
         elif item is not None:
             text = Content.assemble(*((part, "$muted" * (n % 2 == 0)) for n, part in enumerate(_lines(item, LABEL))))
             short = Content(" · ".join(words for label, words in item.about if label != "state"))
@@ -237,7 +237,7 @@ class HomeScreen(HomeActions):
         self._draw_list()
 
     def _read_shelf(self) -> None:
-        run_in_background(self, self._fill_shelf(self.tab), group="shelf", exclusive=True)
+        run_in_background(self, partial(self._fill_shelf, self.tab), group="shelf", exclusive=True)
 
     async def _fill_shelf(self, name: str) -> None:
         from tui.screens.shelf import SHELVES
@@ -271,7 +271,7 @@ class HomeScreen(HomeActions):
     def action_order(self) -> None:
         """Another order, which is kept."""
         self._choose(order=following(ORDERS, self._choice.order))
-        run_in_background(self, _keep(ORDER, self._choice.order))
+        run_in_background(self, partial(_keep, ORDER, self._choice.order))
 
     def _choose(self, **choice: str) -> None:
         self._choice = self._choice._replace(**choice)

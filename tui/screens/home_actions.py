@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -261,7 +262,7 @@ class HomeActions(RunScreen):
         """Bring back what was deleted last."""
         if (entry := self._deleted_last) is not None:
             self._deleted_last = None
-            run_in_background(self, self._restore(entry))
+            run_in_background(self, partial(self._restore, entry))
             self.refresh_bindings()
 
     async def _restore(self, entry: Entry) -> None:

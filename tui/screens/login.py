@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from textual.app import App, ComposeResult
@@ -69,7 +70,7 @@ class LoginScreen(Dialog[None]):
         elif not self._asking:
             self._asking = True
             self._say("asking the Hub ...", wrong=False)
-            run_in_background(self, self._log_in(token), group="login", exclusive=True)
+            run_in_background(self, partial(self._log_in, token), group="login", exclusive=True)
 
     async def _log_in(self, token: str) -> None:
         """The same job as that of the command line; only its answer is kept here."""
@@ -120,7 +121,7 @@ def log_out(app: App[Any]) -> None:
 
     def forget(sure: bool | None) -> None:
         if sure:
-            run_in_background(app, _log_out(app))
+            run_in_background(app, partial(_log_out, app))
 
     words = "Tokens of Hugging Face on this machine are forgotten, also for other programs. Models that are here stay."
     app.push_screen(ConfirmScreen("Log out of Hugging Face?", words, "Log out"), forget)

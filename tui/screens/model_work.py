@@ -102,7 +102,7 @@ class ModelWork(AppScreen):
             self._work("import_gguf", {"file": str(file), "name": name}, f"Importing {file.name} ...")
 
     def _work(self, kind: str, spec: dict[str, Any], words: str) -> None:
-        run_in_background(self, self._worked(kind, spec, words), group="work", exclusive=True)
+        run_in_background(self, partial(self._worked, kind, spec, words), group="work", exclusive=True)
 
     async def _worked(self, kind: str, spec: dict[str, Any], words: str) -> None:
         name = str(spec.get("model") or Path(spec["file"]).name)

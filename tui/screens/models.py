@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class ModelsScreen(ModelWork):
 
     def action_look(self) -> None:
         """Ask what there is; no network."""
-        run_in_background(self, self._look(), group="look", exclusive=True)
+        run_in_background(self, self._look, group="look", exclusive=True)
 
     async def _look(self) -> None:
         async with errand("models", {"folders": []}) as job:
@@ -173,7 +174,7 @@ class ModelsScreen(ModelWork):
 
         def delete(sure: bool | None) -> None:
             if sure:
-                run_in_background(self, self._delete(str(model["place"]), folder))
+                run_in_background(self, partial(self._delete, str(model["place"]), folder))
 
         self.app.push_screen(ConfirmScreen(f"Delete {model['name']}?", size + LOST[model["place"]], "Delete"), delete)
 

@@ -85,7 +85,7 @@ class NewRunScreen(Dialog[Chosen | None]):
 
     def on_mount(self) -> None:
         """Read the recipes."""
-        run_in_background(self, self._fill())
+        run_in_background(self, self._fill)
 
     async def _fill(self) -> None:
         self._cards = [Card(*known) for known in await asyncio.to_thread(known_recipes)]

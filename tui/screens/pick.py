@@ -46,7 +46,7 @@ class PickScreen(Dialog[str | None]):
 
     def on_mount(self) -> None:
         """Read the list."""
-        run_in_background(self, self._fill())
+        run_in_background(self, self._fill)
 
     async def _fill(self) -> None:
         offers = await asyncio.to_thread(self._offers)

@@ -79,7 +79,7 @@ class PreparingScreen(OneRunScreen):
     def on_mount(self) -> None:
         """Follow it, as long as it is looked at."""
         self.query_one(TitleLine).left = self._folder.name
-        run_in_background(self, self._follow())
+        run_in_background(self, self._follow)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether its state allows an action."""

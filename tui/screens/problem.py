@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from textual.app import ComposeResult
@@ -53,7 +54,7 @@ class ProblemScreen(Dialog[None]):
     def on_mount(self) -> None:
         """Read the log now, and again."""
         if self._folder is not None:
-            run_in_background(self, follow(Job(self._folder).log_tail, self._show_log, REFRESH))
+            run_in_background(self, partial(follow, Job(self._folder).log_tail, self._show_log, REFRESH))
 
     def _show_log(self, log: str) -> None:
         if log != self._log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,7 @@ class RecipeScreen(FormScreen):
             words = [f"{key}: {in_app(message)}" for key, message in problems.items()]
             self.query_one("#plan", Static).update(Content("\n".join(words)))
         else:
-            run_in_background(self, self._plan(self._recipe), group="plan", exclusive=True)
+            run_in_background(self, partial(self._plan, self._recipe), group="plan", exclusive=True)
 
     async def _plan(self, recipe: Recipe) -> None:
         from gemmalocal.planning import preview
@@ -151,7 +152,7 @@ class RecipeScreen(FormScreen):
         if (recipe := self._recipe) is None or self._wrong:
             self.notify("First correct the marked fields.", severity="warning")
             return
-        run_in_background(self, self._start(recipe), exclusive=True, group="start")
+        run_in_background(self, partial(self._start, recipe), exclusive=True, group="start")
 
     async def _start(self, recipe: Recipe) -> None:
         with self.problem_shown("The run could not be started"):
@@ -167,7 +168,7 @@ class RecipeScreen(FormScreen):
             self.notify("First correct the marked fields." if self._recipe is None else "The check is already running.")
             return
         self._checking = True
-        run_in_background(self, self._check(self._recipe))
+        run_in_background(self, partial(self._check, self._recipe))
 
     async def _check(self, recipe: Recipe) -> None:
         title = self.query_one(TitleLine)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class ReviewScreen(Dialog[bool]):
 
     def on_mount(self) -> None:
         """Draw the rows."""
-        run_in_background(self, self._open())
+        run_in_background(self, self._open)
 
     async def _open(self) -> None:
         try:
@@ -123,7 +124,7 @@ class ReviewScreen(Dialog[bool]):
         self.notify(f"Taken back: {counted(rows[0], 'row')}. Rejected: {counted(rows[1], 'row')}.")
 
     def _write(self, work: Callable[[], Any], then: Callable[[Any], None] = lambda _: None) -> None:
-        run_in_background(self, self._written(work, then))
+        run_in_background(self, partial(self._written, work, then))
 
     async def _written(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from textual.binding import Binding
@@ -127,14 +128,14 @@ class RowChanges(AppScreen):
         if self._done and self.dataset is not None and not self._busy:
             told, change = self._done.pop()
             self._busy = True
-            run_in_background(self, self._taken_back(told, change, self.dataset))
+            run_in_background(self, partial(self._taken_back, told, change, self.dataset))
 
     def _change(self, what: str, work: Callable[[Path], Undo], count: int = 1) -> None:
         """Have so many rows changed; `what` says what was done, after "was" or "were"."""
         if self.dataset is not None and not self._busy:
             self._busy = True
             told = f"the row was {what}" if count == 1 else f"{counted(count, 'row')} were {what}"
-            run_in_background(self, self._changed(told, work, self.dataset))
+            run_in_background(self, partial(self._changed, told, work, self.dataset))
 
     async def _changed(self, told: str, work: Callable[[Path], Undo], folder: Path) -> None:
         with self.problem_shown("The rows could not be changed"):

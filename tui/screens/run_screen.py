@@ -301,7 +301,7 @@ class RunScreen(AppScreen):
                 if then is not None:
                     then(result)
 
-        run_in_background(self, attempt())
+        run_in_background(self, attempt)
 
 
 class OneRunScreen(FolderScreen, RunScreen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from pathlib import Path
 
 from textual.content import Content
@@ -22,7 +23,7 @@ def ask_tracker(screen: AppScreen, run: Path) -> None:
 
     def chosen(name: str | None) -> None:
         if name is not None:
-            run_in_background(screen, _tell(screen, run, name))
+            run_in_background(screen, partial(_tell, screen, run, name))
 
     screen.app.push_screen(PickScreen(f"Show {run.name} in which tracker?", _offers), chosen)
 

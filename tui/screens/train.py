@@ -95,7 +95,7 @@ class TrainScreen(OneRunScreen):
         """Ask how much memory the machine has, for runs that do not tell that of their device."""
         title = self.query_one(TitleLine)
         title.left, title.right = self._folder.name, told("live").plain.replace("running", "starting")
-        run_in_background(self, self._ask_memory())
+        run_in_background(self, self._ask_memory)
         self.set_interval(TICK, self._tick)
 
     async def _ask_memory(self) -> None:

@@ -73,7 +73,7 @@ class VerdictScreen(MadeOfRunScreen):
         """Look, for as long as we are here."""
         self.query_one(TitleLine).left = f"Did {self._folder.name} help?"
         self.query_one("#about-scroll").focus()
-        run_in_background(self, follow(partial(look, self._folder), self._show, POLL))
+        run_in_background(self, partial(follow, partial(look, self._folder), self._show, POLL))
 
     @property
     def ready(self) -> bool:
@@ -114,7 +114,7 @@ class VerdictScreen(MadeOfRunScreen):
 
     def action_make(self) -> None:
         """Begin, or go on with, a report."""
-        run_in_background(self, self._make())
+        run_in_background(self, self._make)
 
     async def _make(self) -> None:
         with self.problem_shown("The report could not be started"):
