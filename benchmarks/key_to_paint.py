@@ -26,7 +26,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gemmalocal.jobs.events import Evaluated, Event, Stage, Started, Step, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Evaluated, Event, Stage, Started, Step
 from tests.tui.recorded import hold, record
 
 BUSY = """

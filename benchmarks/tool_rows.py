@@ -20,7 +20,8 @@ from typing import Any
 
 from gemmalocal.evaluation.calls import figures
 from gemmalocal.jobs import history
-from gemmalocal.jobs.events import Notice, decode
+from gemmalocal.jobs.event_lines import decode
+from gemmalocal.jobs.events import Notice
 
 ROWS, TOLD = 300, 2  # rows, and tools that each declares
 TRAIN = ("train.epochs=2", "train.learning_rate=5e-4", "train.evaluate_every=45", "data.max_length=512")

@@ -18,7 +18,8 @@ from gemmalocal import __version__
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import staging, system_errors
 from gemmalocal.jobs import history, holder, launcher, parent_watch
-from gemmalocal.jobs.events import Event, Failed, Notice, Started, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Event, Failed, Notice, Started
 from gemmalocal.jobs.terminal_text import visible
 
 PACKAGES = ("mlx", "mlx-lm", "torch", "transformers", "bitsandbytes", "numpy", "tokenizers")

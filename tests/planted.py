@@ -11,7 +11,8 @@ from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from gemmalocal.files import paths
-from gemmalocal.jobs.events import KINDS, Event, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import KINDS, Event
 
 STEERING = "\x1b]0;T\x07\x1b[2J\x9b31m\x9d0;T\x9c\x7f\r\x08\x00"  # titles, wiped screens, colours, overwritten text
 MISLEADING = "\u202ecba\u2066\u200bx\u200dy\u2028z\ufeff\xad\U000e0041"

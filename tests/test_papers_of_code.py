@@ -12,7 +12,8 @@ import pytest
 from pydantic import BaseModel
 
 from docs.generate import PAGES, events, recipes
-from gemmalocal.jobs.events import KINDS, Event, decode, encode
+from gemmalocal.jobs.event_lines import decode, encode
+from gemmalocal.jobs.events import KINDS, Event
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.prepare_schema import Preparation
 from gemmalocal.recipe.schema import Recipe

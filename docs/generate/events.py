@@ -11,6 +11,7 @@ from typing import NamedTuple, get_type_hints
 
 from docs.generate.tables import NOTE, code, table
 from gemmalocal.jobs import events as all_events
+from gemmalocal.jobs.event_lines import encode
 from gemmalocal.jobs.events import (
     CONTRACT,
     Asked,
@@ -40,7 +41,6 @@ from gemmalocal.jobs.events import (
     Tried,
     Voices,
     Voted,
-    encode,
 )
 
 AT = 1767225600.25  # when the examples happened

@@ -10,18 +10,10 @@ from pydantic import BaseModel
 
 from docs.generate.tables import NOTE, code, table
 from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.data_spec import DataSource, DataSpec, PromptTemplate
 from gemmalocal.recipe.objective import ObjectiveSpec
 from gemmalocal.recipe.prepare_schema import EndpointSpec, Preparation
-from gemmalocal.recipe.schema import (
-    DataSource,
-    DataSpec,
-    LoraSpec,
-    PromptTemplate,
-    Recipe,
-    ReportSpec,
-    SampleSpec,
-    TrainSpec,
-)
+from gemmalocal.recipe.schema import LoraSpec, Recipe, ReportSpec, SampleSpec, TrainSpec
 from gemmalocal.recipe.search_keys import KEYS
 from gemmalocal.recipe.search_spec import SearchSpec
 from gemmalocal.recipe.teacher import TeacherSpec

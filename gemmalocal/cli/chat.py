@@ -20,7 +20,8 @@ from gemmalocal.cli.output import note, say, say_json_line
 from gemmalocal.errors import USAGE
 from gemmalocal.files import paths
 from gemmalocal.jobs import processes
-from gemmalocal.jobs.events import Asked, Cleared, Declined, Event, Failed, Finished, Replied, Report, Voted, decode
+from gemmalocal.jobs.event_lines import decode
+from gemmalocal.jobs.events import Asked, Cleared, Declined, Event, Failed, Finished, Replied, Report, Voted
 from gemmalocal.jobs.terminal_text import visible
 from gemmalocal.tool_calls.shown import written
 from gemmalocal.workspace import chats, tool_table, transcript

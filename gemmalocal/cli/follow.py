@@ -9,7 +9,8 @@ from gemmalocal.cli.output import note, say_json_line
 from gemmalocal.errors import INTERRUPTED, KILLED
 from gemmalocal.files import paths
 from gemmalocal.jobs import history
-from gemmalocal.jobs.events import Event, Failed, Finished, Started, Unknown, decode
+from gemmalocal.jobs.event_lines import decode
+from gemmalocal.jobs.events import Event, Failed, Finished, Started, Unknown
 from gemmalocal.jobs.processes import Job
 
 POLL = 0.1  # seconds

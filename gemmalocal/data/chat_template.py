@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.errors import ModelError, RecipeError
-from gemmalocal.recipe.schema import NO_TEMPLATE
+from gemmalocal.recipe.data_spec import NO_TEMPLATE
 
 TURNS = (  # Gemma 1 to 3, for models that bring no template; the published one, in our words
     "{{ bos_token }}{% set system, turns = '', messages %}"

@@ -21,7 +21,7 @@ from gemmalocal.data.sources import RowSource, SourceListing
 from gemmalocal.documents import splits
 from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.plurals import counted, plural
-from gemmalocal.recipe.schema import DataSource, DataSpec
+from gemmalocal.recipe.data_spec import DataSource, DataSpec
 from gemmalocal.records import Record, Rejected, RowKind
 
 Mask = NDArray[np.bool_]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gemmalocal.data.tokenizer import TemplateRefused, Tokenizer
 from gemmalocal.data.turn_pieces import WeighedText, pieces_of_turns
-from gemmalocal.recipe.schema import LongRows, TrainOn
+from gemmalocal.recipe.data_spec import LongRows, TrainOn
 from gemmalocal.records import Record, Rejected
 
 SupervisedText = tuple[str, bool]  # text, supervised

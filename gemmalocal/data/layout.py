@@ -13,7 +13,7 @@ from gemmalocal.data.chat_template import ChatTemplate, chosen
 from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS, Tokenizer
 from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.plurals import counted, plural
-from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.recipe.data_spec import DataSpec
 from gemmalocal.records import Message, Record, RowKind
 from gemmalocal.tool_calls.known_templates import remark
 

@@ -12,7 +12,7 @@ from gemmalocal.data import cells, preferences, thumbs, tool_layouts, tool_rows,
 from gemmalocal.data.cells import Columns, UnusableRow
 from gemmalocal.data.preferences import LINE, Compared
 from gemmalocal.data.remarks import WEIGHED, Remarks, Unused
-from gemmalocal.recipe.schema import PromptTemplate
+from gemmalocal.recipe.data_spec import PromptTemplate
 from gemmalocal.records import Message, Record, RowKind
 
 RowReader = Callable[[str, Columns], Record]

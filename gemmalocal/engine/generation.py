@@ -12,7 +12,7 @@ from typing import NamedTuple
 from gemmalocal.backends.protocol import Generator, Sampling
 from gemmalocal.data.layout import Layout
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.recipe.schema import PromptTemplate
+from gemmalocal.recipe.data_spec import PromptTemplate
 from gemmalocal.records import Message
 
 RowTemplate = str | PromptTemplate | None

@@ -10,6 +10,7 @@ from typing import Any
 from gemmalocal.errors import FAILED, GemmalocalError, UnknownRun, WorkKilled
 from gemmalocal.files import paths, safe_read, system_errors
 from gemmalocal.jobs import exit_causes
+from gemmalocal.jobs.event_lines import decode
 from gemmalocal.jobs.events import (
     Evaluated,
     Event,
@@ -27,7 +28,6 @@ from gemmalocal.jobs.events import (
     Step,
     Trial,
     Tried,
-    decode,
 )
 from gemmalocal.jobs.processes import Job
 

@@ -25,7 +25,8 @@ from typing import Any, NoReturn
 from gemmalocal.errors import JobBusy
 from gemmalocal.files import atomic, paths, safe_read, staging
 from gemmalocal.jobs import holder
-from gemmalocal.jobs.events import Event, Started, decode
+from gemmalocal.jobs.event_lines import decode
+from gemmalocal.jobs.events import Event, Started
 
 ATTEMPT = b"--- an attempt begins: "  # opens each attempt's part of log.txt
 LINGERS = 3600.0  # seconds that a dead errand's folder stays: whoever asked may still read it

@@ -19,7 +19,8 @@ from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.budget import budget
 from gemmalocal.pipelines.shared.word_problems import bench_recipe, word_problems
 from gemmalocal.planning.memory import Estimate, Load
-from gemmalocal.recipe.schema import DataSpec, Recipe
+from gemmalocal.recipe.data_spec import DataSpec
+from gemmalocal.recipe.schema import Recipe
 from gemmalocal.weights.locate import locate
 
 BATCH, MADE_UP, LONGEST = 4, 120, 1024

@@ -15,7 +15,7 @@ from gemmalocal.files import atomic, targets
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
 from gemmalocal.pipelines.shared.background import Stopped, in_background
-from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.recipe.data_spec import DataSpec
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE, Rejected, Tell
 from gemmalocal.workspace import datasets, ratings
 

@@ -17,8 +17,9 @@ from gemmalocal.errors import RecipeError
 from gemmalocal.files import paths, safe_read
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.recipe import objective, other_names, overrides, yaml_text
+from gemmalocal.recipe.data_spec import NO_TEMPLATE
 from gemmalocal.recipe.prepare_schema import Preparation
-from gemmalocal.recipe.schema import NO_TEMPLATE, Recipe
+from gemmalocal.recipe.schema import Recipe
 from gemmalocal.records import TRAIN_FILE
 
 KINDS = ("PromptTemplate", "bool", "str", "int", "one", "several")  # of a value that may be of several

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import atomic, safe_read
-from gemmalocal.jobs.events import Rollback, Started, decode
+from gemmalocal.jobs.event_lines import decode
+from gemmalocal.jobs.events import Rollback, Started
 from gemmalocal.tracking.series import Point, Text, item
 
 FILE = "sent.json"

@@ -16,7 +16,7 @@ import pytest
 from gemmalocal import cli
 from gemmalocal.cli.event_printer import EventPrinter
 from gemmalocal.files import paths
-from gemmalocal.jobs import events, processes, terminal_text
+from gemmalocal.jobs import event_lines, processes, terminal_text
 from gemmalocal.jobs.events import Asked, Cleared, Event, Failed, Finished, Replied, Reply, Report, Started, Voices
 from gemmalocal.workspace import chats
 from tests import planted
@@ -110,9 +110,9 @@ def test_no_event_is_told_raw(kind: str, capsys: pytest.CaptureFixture[str], mon
     printer(EVENTS[kind])
     printer.close()
     judged(capsys)
-    line = events.encode(EVENTS[kind], 1.0)
+    line = event_lines.encode(EVENTS[kind], 1.0)
     assert not raw(line)
-    assert events.decode(line) == EVENTS[kind]
+    assert event_lines.decode(line) == EVENTS[kind]
 
 
 @pytest.mark.parametrize("words", LOOKS, ids=lambda words: " ".join(words)[:20].encode("unicode_escape").decode())
@@ -155,7 +155,7 @@ def test_json_stays_json(
     assert not raw(out)
     read = [json.loads(line) for line in out.splitlines()]
     if words[0] == "watch":
-        assert [events.decode(json.dumps(line)) for line in read] == [*EVENTS.values()]
+        assert [event_lines.decode(json.dumps(line)) for line in read] == [*EVENTS.values()]
     else:
         assert [row["name"] for row in read] == [NAME]
 

@@ -12,7 +12,8 @@ import pytest
 
 from gemmalocal import cli
 from gemmalocal.jobs import processes
-from gemmalocal.jobs.events import Asked, Finished, Replied, Voices, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Asked, Finished, Replied, Voices
 from gemmalocal.workspace import chats
 
 LONG, FOREIGN, EMPTY, STEERING = "a" * 300, os.fsdecode(b"caf\xe9"), "", "a\x1b[31mb\n"

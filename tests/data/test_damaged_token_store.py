@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from gemmalocal.data import token_store
+from gemmalocal.data import token_store, token_writer
 from gemmalocal.data.examples import Example
 from gemmalocal.errors import DatasetError, ModelError
 from gemmalocal.jobs.events import Notice
@@ -108,7 +108,7 @@ def test_a_store_of_before_the_hashes_opens_and_is_held_against_itself(recipe_pa
 @pytest.mark.parametrize(("number", "shown"), [(100, "100"), (10**8, "100,000,000"), (-1, "-1")])
 def test_ids_beyond_the_vocabulary_are_refused(tmp_path: Path, number: int, shown: str) -> None:
     def write(vocabulary: int | None) -> None:
-        with token_store.writing(tmp_path / "s") as writer:
+        with token_writer.writing(tmp_path / "s") as writer:
             writer.add(Example(np.array([1, number, 99], np.int32), np.ones(3, np.float32), "a:1"))
             writer.close(np.zeros(1, bool), {"plain": True}, vocabulary)
 

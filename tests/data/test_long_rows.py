@@ -10,7 +10,7 @@ import pytest
 
 from gemmalocal.data.examples import BLOCK_ROWS, Example, decode_example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.recipe.schema import LongRows
+from gemmalocal.recipe.data_spec import LongRows
 from gemmalocal.records import Message, Record, Rejected
 from tests.data.single import to_example
 

@@ -10,7 +10,7 @@ import pytest
 
 from gemmalocal.data.dataset import Records
 from gemmalocal.errors import DatasetError
-from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.recipe.data_spec import DataSpec
 from gemmalocal.records import Record
 
 ASK, SAY = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}

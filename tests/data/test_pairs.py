@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gemmalocal.data import token_store
+from gemmalocal.data import token_store, token_writer
 from gemmalocal.data.chat_template import TURNS
 from gemmalocal.data.examples import Example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
@@ -16,7 +16,7 @@ from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.events import Notice
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
 from gemmalocal.recipe import recipe_file
-from gemmalocal.recipe.schema import LongRows
+from gemmalocal.recipe.data_spec import LongRows
 from gemmalocal.records import Message, Record, Rejected
 from tests.data.test_examples import GEMMA4, with_template
 from tests.data.test_token_store import some_examples
@@ -91,7 +91,7 @@ def test_a_pair_is_left_out_together(tiny: Path) -> None:
 
 def stored(folder: Path, count: int, times: list[int] | None = None) -> token_store.Examples:
     """The training side of a store of pairs, the last of them held out."""
-    with token_store.writing(folder) as writer:
+    with token_writer.writing(folder) as writer:
         for number, example in enumerate(some_examples(2 * count)):
             writer.add(Example(example.ids, example.weights, f"rows.jsonl:{number // 2}", label=number % 2 == 0))
         held_out = np.repeat(np.arange(count) == count - 1, 2)
@@ -128,7 +128,7 @@ def test_pairs_are_repeated_whole(tmp_path: Path) -> None:
 
 
 def test_rows_without_labels_have_no_file_of_them(tmp_path: Path) -> None:
-    with token_store.writing(tmp_path / "s") as writer:
+    with token_writer.writing(tmp_path / "s") as writer:
         for example in some_examples(4):
             writer.add(example)
         writer.close(np.zeros(4, bool), {"plain": True})

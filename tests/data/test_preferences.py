@@ -11,7 +11,7 @@ import pytest
 
 from gemmalocal.data.dataset import Records
 from gemmalocal.errors import DatasetError
-from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.recipe.data_spec import DataSpec
 from gemmalocal.records import Message, Record, RowKind
 from tests.data.test_rows import write
 

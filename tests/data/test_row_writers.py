@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gemmalocal.data.dataset import Records
-from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.recipe.data_spec import DataSpec
 from tests.here import run
 
 ROWS: list[dict[str, Any]] = [

@@ -15,7 +15,7 @@ import pytest
 
 from gemmalocal.data.dataset import Records, held_out_mask
 from gemmalocal.errors import DatasetError
-from gemmalocal.recipe.schema import DataSpec, PromptTemplate
+from gemmalocal.recipe.data_spec import DataSpec, PromptTemplate
 from gemmalocal.records import Message, Record
 
 

@@ -17,7 +17,8 @@ from gemmalocal.documents.splits import side_of
 from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.events import Notice
 from gemmalocal.pipelines.shared.loading import Prepared, prepare
-from gemmalocal.recipe.schema import DataSpec, Recipe
+from gemmalocal.recipe.data_spec import DataSpec
+from gemmalocal.recipe.schema import Recipe
 
 
 def put(folder: Path, **files: list[str]) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmalocal.data import token_store
+from gemmalocal.data import token_store, token_writer
 from gemmalocal.data.examples import Example, Supervision, decode_example, pieces
 from gemmalocal.data.findings import Findings
 from gemmalocal.data.remarks import HEAVY, Remarks
@@ -77,7 +77,7 @@ def test_a_row_s_weight_counts_for_all_its_replies(tokenizer: Tokenizer) -> None
 
 def test_weights_are_kept_on_disk_to_a_half_of_a_percent(tmp_path: Path) -> None:
     values = np.array([0, 1, 0.5, 0.1, 1e-6, 0.999, 0.25, 1 / 3], np.float32)
-    with token_store.writing(tmp_path / "store") as writer:
+    with token_writer.writing(tmp_path / "store") as writer:
         writer.add(Example(np.arange(8, dtype=np.int32), values))
         writer.close(np.array([False]), {"plain": True})
     train, _, _ = token_store.load(tmp_path / "store")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gemmalocal.data import token_store
+from gemmalocal.data import token_store, token_writer
 from gemmalocal.data.batches import BatchShape, batch, largest
 from gemmalocal.data.examples import Example
 from gemmalocal.data.token_store import lengths
@@ -31,7 +31,7 @@ def same(left: Example, right: Example) -> bool:
 
 
 def stored(folder: Path, examples: list[Example], every: int) -> tuple[token_store.Examples, token_store.Examples]:
-    with token_store.writing(folder) as writer:
+    with token_writer.writing(folder) as writer:
         for example in examples:
             writer.add(example)
         writer.close(np.arange(len(examples)) % every == 0, {"plain": True, "between": "\n"})
@@ -41,7 +41,7 @@ def stored(folder: Path, examples: list[Example], every: int) -> tuple[token_sto
 
 
 def test_a_store_of_before_has_nothing_between(tmp_path: Path) -> None:
-    with token_store.writing(tmp_path / "s") as writer:
+    with token_writer.writing(tmp_path / "s") as writer:
         writer.close(np.zeros(0, bool), {"plain": False})
     assert token_store.about(tmp_path / "s") == {"plain": False, "between": ""}
 
@@ -105,7 +105,7 @@ def test_lengths_touch_no_token(tmp_path: Path) -> None:
 
 def test_a_store_is_whole_or_not_there(tmp_path: Path) -> None:
     def torn() -> None:
-        with token_store.writing(tmp_path / "s") as writer:
+        with token_writer.writing(tmp_path / "s") as writer:
             writer.add(some_examples(1)[0])
             raise KeyboardInterrupt
 

@@ -15,7 +15,7 @@ from gemmalocal.data.dataset import Records
 from gemmalocal.data.findings import Findings
 from gemmalocal.data.remarks import Remarks
 from gemmalocal.data.row_formats import RowFormats
-from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.recipe.data_spec import DataSpec
 from gemmalocal.records import Record
 
 SCHEMA = {"type": "object", "properties": {"c": {"type": "string"}, "n": {"type": "integer"}}, "required": ["c"]}

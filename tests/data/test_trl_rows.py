@@ -11,7 +11,7 @@ from gemmalocal.data.chat_template import TURNS, ChatTemplate
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.examples import Example, to_examples
 from gemmalocal.data.tokenizer import Tokenizer
-from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.recipe.data_spec import DataSpec
 from tests.data import trl_rows
 from tests.data.test_rows import write
 

@@ -14,7 +14,7 @@ from gemmalocal.data.examples import Example
 from gemmalocal.data.layout import Layout, layout_form
 from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.engine.generation import ChatModel, Detokenizer, as_row_begins, speak
-from gemmalocal.recipe.schema import PromptTemplate
+from gemmalocal.recipe.data_spec import PromptTemplate
 from gemmalocal.weights.tensors import Floats
 
 

@@ -12,7 +12,8 @@ from gemmalocal.engine import checkpoints, loop
 from gemmalocal.engine.pause import PauseControl
 from gemmalocal.errors import GemmalocalError, RecipeError
 from gemmalocal.jobs import history, processes
-from gemmalocal.jobs.events import Finished, Step, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Finished, Step
 from gemmalocal.pipelines.train import _changed_length
 from gemmalocal.planning.pressure import Level, Strain
 from gemmalocal.recipe import recipe_file

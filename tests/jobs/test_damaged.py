@@ -14,7 +14,8 @@ import pytest
 from gemmalocal import cli
 from gemmalocal.files import paths
 from gemmalocal.jobs import history, processes
-from gemmalocal.jobs.events import Event, Finished, Started, Step, Unknown, decode, encode
+from gemmalocal.jobs.event_lines import decode, encode
+from gemmalocal.jobs.events import Event, Finished, Started, Step, Unknown
 from gemmalocal.planning import calibration, device_memory, memory, model_sizes, throughput
 from gemmalocal.weights import inventory
 from gemmalocal.workspace import exports, preparations, rows

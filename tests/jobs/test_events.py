@@ -3,20 +3,8 @@
 from __future__ import annotations
 
 from gemmalocal.jobs import history
-from gemmalocal.jobs.events import (
-    KINDS,
-    Evaluated,
-    Event,
-    Finished,
-    Rollback,
-    Saved,
-    Skipped,
-    Started,
-    Step,
-    Unknown,
-    decode,
-    encode,
-)
+from gemmalocal.jobs.event_lines import decode, encode
+from gemmalocal.jobs.events import KINDS, Evaluated, Event, Finished, Rollback, Saved, Skipped, Started, Step, Unknown
 
 
 def step(number: int, loss: float = 1.0) -> Step:

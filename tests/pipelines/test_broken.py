@@ -14,7 +14,8 @@ import pytest
 from gemmalocal import cli, worker
 from gemmalocal.documents.row_readers import LONGEST
 from gemmalocal.jobs import history
-from gemmalocal.jobs.events import Failed, Report, decode
+from gemmalocal.jobs.event_lines import decode
+from gemmalocal.jobs.events import Failed, Report
 
 GOOD = [{"prompt": f"the quote of {letter}:", "completion": " and the quo"} for letter in "abcd"]
 

@@ -14,7 +14,8 @@ from gemmalocal.data.tokenizer import Tokenizer
 from gemmalocal.documents import limits
 from gemmalocal.documents.find import find_documents
 from gemmalocal.documents.limits import Limits
-from gemmalocal.jobs.events import Notice, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Notice
 from gemmalocal.pipelines.shared.background import Teller
 from gemmalocal.pipelines.shared.passages import GatheredPieces, gather
 from gemmalocal.recipe.prepare_schema import Preparation

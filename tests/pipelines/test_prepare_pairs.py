@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from gemmalocal.jobs import processes
-from gemmalocal.jobs.events import Progress, Read, decode
+from gemmalocal.jobs.event_lines import decode
+from gemmalocal.jobs.events import Progress, Read
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.workspace import datasets
 from tests.here import run

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gemmalocal.data import token_store
+from gemmalocal.data import token_store, token_writer
 from gemmalocal.data.examples import Example
 from gemmalocal.data.token_store import Examples
 from gemmalocal.data.tokenizer import Tokenizer
@@ -20,8 +20,8 @@ LENGTH, ASKED = 8, 500
 
 
 def write_store(folder: Path, rows: int) -> None:
-    """A store of so many rows, of which every second one is held out: what `token_store.Writer` would write."""
-    with token_store.writing(folder) as writer:
+    """A store of so many rows, of which every second one is held out: what `token_writer.Writer` would write."""
+    with token_writer.writing(folder) as writer:
         ids, weights = np.arange(20, 20 + LENGTH, dtype=np.int32), np.array([0] * 4 + [1] * 4, np.float32)
         writer.add(Example(ids, weights, source="rows.jsonl:1"))
         writer.close(np.array([True]), {"plain": False})

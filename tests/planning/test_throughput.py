@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gemmalocal.jobs.events import Event, Finished, Started, Step, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Event, Finished, Started, Step
 from gemmalocal.planning import throughput
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from gemmalocal.errors import RecipeError
 from gemmalocal.recipe import other_names, recipe_file, yaml_text
-from gemmalocal.recipe.schema import PromptTemplate, Recipe, TrainSpec
+from gemmalocal.recipe.data_spec import PromptTemplate
+from gemmalocal.recipe.schema import Recipe, TrainSpec
 
 LAUGHS = "a: &a [lol, lol, lol, lol, lol, lol, lol, lol, lol]\n" + "".join(
     f"{chr(98 + number)}: &{chr(98 + number)} [{', '.join(['*' + chr(97 + number)] * 9)}]\n" for number in range(9)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from textual.widgets import OptionList, Static
 
-from gemmalocal.jobs.events import Unknown, decode, encode
+from gemmalocal.jobs.event_lines import decode, encode
+from gemmalocal.jobs.events import Unknown
 from gemmalocal.workspace import transcript
 from tests.here import apart, run
 from tests.recorded.place import AUTHOR, DOCUMENTS, RECIPE, open_copy

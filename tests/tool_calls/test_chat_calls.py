@@ -15,7 +15,8 @@ from textual.widgets import Static
 from gemmalocal import cli
 from gemmalocal.errors import UsageFault
 from gemmalocal.jobs import history
-from gemmalocal.jobs.events import Asked, Notice, Replied, decode
+from gemmalocal.jobs.event_lines import decode
+from gemmalocal.jobs.events import Asked, Notice, Replied
 from gemmalocal.recipe import recipe_file
 from gemmalocal.tool_calls.shown import written
 from gemmalocal.workspace import tool_table

@@ -8,7 +8,8 @@ import pytest
 
 from gemmalocal.cli.event_printer import EventPrinter
 from gemmalocal.export.card import _samples
-from gemmalocal.jobs.events import Sample, decode, encode
+from gemmalocal.jobs.event_lines import decode, encode
+from gemmalocal.jobs.events import Sample
 from gemmalocal.jobs.history import JobState
 from gemmalocal.records import ToolCall
 from gemmalocal.tool_calls.grammars import GRAMMARS, Grammar, written

@@ -15,7 +15,8 @@ import pytest
 import gemmalocal as gemmalocal_api
 from gemmalocal.files import paths
 from gemmalocal.jobs import processes
-from gemmalocal.jobs.events import Event, Finished, Rollback, Sample, Skipped, Started, Step, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Event, Finished, Rollback, Sample, Skipped, Started, Step
 from gemmalocal.pipelines import track
 from gemmalocal.workspace import runs, trackings
 from tests.children import HANGS

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gemmalocal.files import paths
+from gemmalocal.jobs.event_lines import decode, encode
 from gemmalocal.jobs.events import (
     Counted,
     Evaluated,
@@ -27,8 +28,6 @@ from gemmalocal.jobs.events import (
     Stage,
     Started,
     Step,
-    decode,
-    encode,
 )
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import datasets

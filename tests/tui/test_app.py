@@ -18,7 +18,8 @@ from textual.screen import Screen
 from textual.widgets import Input, Static
 
 from gemmalocal.jobs import history, processes
-from gemmalocal.jobs.events import Finished, Step, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Finished, Step
 from gemmalocal.workspace import preparations, runs
 from tests import damaged
 from tests.tui.recorded import RUNS, hold, prepared, record

@@ -9,7 +9,8 @@ import pytest
 from textual.widgets import Button, DataTable, Input, OptionList, Static
 
 from gemmalocal.files import paths
-from gemmalocal.jobs.events import Finished, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Finished
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets
 from tests.pipelines.preparations import BEES, LIGHT

@@ -12,7 +12,8 @@ from textual.widgets import Input, Static
 
 from gemmalocal.errors import JobBusy
 from gemmalocal.files import paths
-from gemmalocal.jobs.events import Finished, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Finished
 from gemmalocal.workspace import exports, runs
 from tests.here import run
 from tests.tui.recorded import RUNS, exported, exporting, hold, record

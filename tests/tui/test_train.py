@@ -9,7 +9,8 @@ import pytest
 from textual.widgets import OptionList, Static
 
 from gemmalocal.jobs import history, processes
-from gemmalocal.jobs.events import Evaluated, Event, Finished, Sample, Stage, Started, Step, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Evaluated, Event, Finished, Sample, Stage, Started, Step
 from gemmalocal.workspace.runs import Run
 from tests.tui.recorded import RUNS, hold, learning, record
 from tests.tui.test_app import until

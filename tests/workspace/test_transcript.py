@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from gemmalocal.cli.answer_columns import ExchangePage
-from gemmalocal.jobs.events import Asked, Cleared, Event, Replied, Reply, Voices, Voted, decode, encode
+from gemmalocal.jobs.event_lines import decode, encode
+from gemmalocal.jobs.events import Asked, Cleared, Event, Replied, Reply, Voices, Voted
 from gemmalocal.workspace import transcript as talks
 
 EVENTS: list[Event] = [

@@ -10,14 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gemmalocal.data import token_store
+from gemmalocal.data import token_writer
 from gemmalocal.data.dataset import Records
 from gemmalocal.errors import DatasetError
 from gemmalocal.files import paths
-from gemmalocal.jobs.events import Asked, Cleared, Event, Finished, Notice, Read, Replied, Report, Voices, Voted, encode
+from gemmalocal.jobs.event_lines import encode
+from gemmalocal.jobs.events import Asked, Cleared, Event, Finished, Notice, Read, Replied, Report, Voices, Voted
 from gemmalocal.pipelines import prepare
 from gemmalocal.pipelines.shared import compared_rows
-from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.recipe.data_spec import DataSpec
 from gemmalocal.records import HELD_OUT_FILE, TRAIN_FILE
 from gemmalocal.workspace import dataset_rows, datasets, preparations, votes
 from tests.here import run
@@ -170,7 +171,7 @@ def test_a_prompt_is_as_the_model_met_it(workspace: Path, data: dict[str, Any], 
     run.mkdir(parents=True)
     spec = {"model": "m", "data": data, "train": {"steps": 1}, "lora": {"rank": 4, "alpha": 8, "dropout": 0}}
     (run / "job.json").write_text(json.dumps({"kind": "train", "spec": spec}))
-    with token_store.writing(run / "examples") as writer:
+    with token_writer.writing(run / "examples") as writer:
         writer.close(np.zeros(0, bool), {"plain": False, "between": "\n"})
     compared_rows._row_layout.cache_clear()
     events = [*asked(1, "before", "a", "b"), *asked(2, "Imagination is", " more", " less"), Voted(2, 1)]

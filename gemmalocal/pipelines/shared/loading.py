@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gemmalocal.data import layout, sources, token_store
+from gemmalocal.data import layout, sources, token_store, token_writer
 from gemmalocal.data.dataset import Records
 from gemmalocal.data.examples import REPLIES, Example, RecordExamples, Supervision, to_examples
 from gemmalocal.data.findings import LEFT_OUT, Findings
@@ -24,8 +24,9 @@ from gemmalocal.files import atomic, hashes
 from gemmalocal.jobs.events import Event, Notice, Progress, Stage
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines.shared.background import in_background
+from gemmalocal.recipe.data_spec import DataSpec
 from gemmalocal.recipe.objective import ObjectiveSpec
-from gemmalocal.recipe.schema import DataSpec, Recipe
+from gemmalocal.recipe.schema import Recipe
 from gemmalocal.records import Record, RowKind
 from gemmalocal.weights.locate import locate
 
@@ -205,7 +206,7 @@ def _write_examples(
     """Rows to examples on disk, one at a time; raises `Mixed`."""
     examples = array("i")  # of each record
     told_percent = 0
-    with token_store.writing(store) as writer:
+    with token_writer.writing(store) as writer:
         laid_out = to_examples(records, tokenizer, data.max_length, data.long_rows, tally.turns, into.supervision)
         for record, from_record in laid_out:
             tally.add(record)

@@ -19,8 +19,8 @@ from gemmalocal.errors import DocumentError, GemmalocalError
 from gemmalocal.jobs.events import Notice, Read
 from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.pipelines.shared.background import Teller
+from gemmalocal.recipe.data_spec import DataSpec
 from gemmalocal.recipe.prepare_schema import Preparation
-from gemmalocal.recipe.schema import DataSpec
 from gemmalocal.records import Rejected
 from gemmalocal.synthesis.piece import PassageKey, Piece, passage_key
 from gemmalocal.workspace.datasets import REFUSED, WARNINGS

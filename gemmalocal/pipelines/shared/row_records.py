@@ -10,7 +10,7 @@ from gemmalocal.data.findings import Findings
 from gemmalocal.data.remarks import Remarks
 from gemmalocal.data.row_formats import RowFormats
 from gemmalocal.pipelines.shared.background import Teller
-from gemmalocal.recipe.schema import DataSpec
+from gemmalocal.recipe.data_spec import DataSpec
 from gemmalocal.records import Record, Rejected
 
 

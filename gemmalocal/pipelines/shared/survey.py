@@ -19,7 +19,8 @@ from gemmalocal.data.tokenizer import TURN_ENDS, TURN_STARTS, Tokenizer
 from gemmalocal.errors import DatasetError
 from gemmalocal.jobs.events import Event, Notice, Report
 from gemmalocal.pipelines.shared.loading import Prepared, RecordCheck, positions, prepare
-from gemmalocal.recipe.schema import NO_TEMPLATE, DataSpec, Recipe
+from gemmalocal.recipe.data_spec import NO_TEMPLATE, DataSpec
+from gemmalocal.recipe.schema import Recipe
 from gemmalocal.records import RowKind
 
 LOOKED_AT = 200  # rows that tell what the others are

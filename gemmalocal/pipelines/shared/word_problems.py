@@ -6,7 +6,8 @@ import random
 from pathlib import Path
 from typing import Literal
 
-from gemmalocal.recipe.schema import DataSpec, LoraSpec, Recipe, TrainSpec
+from gemmalocal.recipe.data_spec import DataSpec
+from gemmalocal.recipe.schema import LoraSpec, Recipe, TrainSpec
 from gemmalocal.records import Message, Record
 
 
