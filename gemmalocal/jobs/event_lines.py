@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from functools import cache
-from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from gemmalocal.jobs.events import KINDS, Event, Unknown
 from gemmalocal.jobs.terminal_text import as_json
@@ -14,14 +14,24 @@ from gemmalocal.jobs.terminal_text import as_json
 LARGEST = 2**63  # of a number in an event: far more than any count
 PLAIN: dict[Any, frozenset[type]] = {
     int: frozenset({int}), float: frozenset({int, float}), bool: frozenset({bool}), str: frozenset({str}),
+    NoneType: frozenset({NoneType}),
 }  # fmt: skip
 
 
+class Field(NamedTuple):
+    """The type of an event's field, and the types of values that need no second look, which takes time."""
+
+    hint: Any
+    plain: frozenset[type]
+
+
 @cache
-def _hints(event: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The types of an event's fields; and those that need no second look, which takes time."""
+def _fields(event: str) -> dict[str, Field]:
+    """By name; of a union its plain parts."""
     hints = get_type_hints(KINDS[event])
-    return hints, {name: hint if hint in (str, float, bool) else None for name, hint in hints.items()}
+    parts = {name: get_args(hint) if get_origin(hint) is UnionType else (hint,) for name, hint in hints.items()}
+    none: frozenset[type] = frozenset()
+    return {name: Field(hints[name], none.union(*(PLAIN.get(part, none) for part in parts[name]))) for name in hints}
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -35,7 +45,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return isinstance(value, list) and all(_fits(item, parts[0]) for item in value)
     if outer is dict:
         return isinstance(value, dict) and all(_fits(item, parts[1]) for item in value.values())
-    return any(value is None if part is NoneType else _fits(value, part) for part in parts)
+    return any(_fits(value, part) for part in parts)
 
 
 def encode(event: Event, at: float) -> str:
@@ -48,11 +58,11 @@ def decode(line: str) -> Event:
     try:
         raw = json.loads(line)
         kind = KINDS[raw["event"]]
-        hints, plain = _hints(raw["event"])
-        fields = {}
+        of_kind, fields = _fields(raw["event"]), {}
         for key, value in raw.items():
-            if key in hints:
-                if type(value) is not plain[key] and not _fits(value, hints[key]):
+            if (field := of_kind.get(key)) is not None:
+                is_plain = type(value) in field.plain and (type(value) is not int or -LARGEST < value < LARGEST)
+                if not is_plain and not _fits(value, field.hint):
                     return Unknown(line)
                 fields[key] = value
         return kind(**fields)
