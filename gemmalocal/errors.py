@@ -22,6 +22,11 @@ class GemmalocalError(Exception):
             self.add_note(hint)  # where Python prints it, as in a notebook
 
 
+def going_on(remedy: str) -> str:
+    """A remedy as the rest of a sentence that has begun: without its capital."""
+    return remedy[:1].lower() + remedy[1:]
+
+
 class UsageFault(GemmalocalError):
     """A command that was not given what it needs."""
 

@@ -7,7 +7,7 @@ import re
 from gemmalocal.jobs.exit_causes import LESS_MEMORY
 
 NAME = r"(?:\S+)"
-MODELS, RECIPE, GGUF = "Models (m at home)", "its recipe (a)", "Import a GGUF (i in Models)"
+MODELS, RECIPE = "Models (m at home)", "its recipe (a)"
 PHRASES = (  # what a remedy says for the command line, and what that is in the app; in this order
     (re.escape(LESS_MEMORY), "less memory (R)"),
     (rf"[Ww]atch it with: gemmalocal watch {NAME}", "Open it at home (Enter)."),
@@ -18,6 +18,8 @@ PHRASES = (  # what a remedy says for the command line, and what that is in the 
     (rf"Train it again: gemmalocal train {NAME}", f"Train it again by {RECIPE}."),
     (rf"For more: gemmalocal resume {NAME} --set {NAME}", f"For more steps begin a run by {RECIPE}."),
     (rf"Make it(?: again)?: gemmalocal export {NAME} --to {NAME}", "Export it again (e)."),
+    (r"What rows look like: gemmalocal check RECIPE shows it",
+     "Check in a recipe (^t) shows what rows look like"),
     (r"gemmalocal check(?: RECIPE)? shows", "Check in a recipe (^t) shows"),
     (rf"Give --name, or: gemmalocal resume {NAME}", "Go on with it (r)."),
     (r"Start all of them again with: resume", "Start all of them again (r)"),
@@ -25,7 +27,7 @@ PHRASES = (  # what a remedy says for the command line, and what that is in the 
     (r"go on with: gemmalocal resume RUN", "go on with a run at home (r)"),
     (r"give the name with --name", "the app names a run itself; l at home renames it"),
     (r"^Resume: ", "Resume (r): "),
-    (rf"[Ff]irst:? gemmalocal import {NAME}", f"first {GGUF}"),
+    (rf"([Ff]irst):? gemmalocal import {NAME}", r"\1 import it (i in Models)"),
     (r"on this disk: gemmalocal models", f"on this disk: {MODELS}"),
     (r"What is here: gemmalocal models", f"What is here: {MODELS}"),
     (r"gemmalocal models lists the published ones", f"{MODELS} lists the published ones"),

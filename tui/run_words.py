@@ -6,6 +6,7 @@ from typing import Any
 
 from textual.content import Content
 
+from gemmalocal.files.sizes import gigabytes
 from gemmalocal.jobs.history import JobState
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
@@ -111,7 +112,7 @@ def numbers(state: JobState, memory: int) -> Content:
             ("gradient norm", f"{last.grad_norm:.2f}"),
         ]
         peak = max(step.memory for step in state.steps[-throughput.RECENT :])
-        rows.append(("memory", f"{peak / 1e9:.2f} of {memory / 1e9:.0f} GB" if memory else f"{peak / 1e9:.2f} GB"))
+        rows.append(("memory", f"{gigabytes(peak, 2)}{f' of {gigabytes(memory, 0)}' * bool(memory)} GB"))
         if memory:
             rows.append(("", bar(peak / memory, PANEL)))
     if state.skipped or state.rollbacks:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from gemmalocal.files.sizes import GB
 from gemmalocal.jobs.events import Evaluated, Step
 from tui.widgets.curve import Curve
 
@@ -32,7 +33,7 @@ SERIES = (
     Series("loss", lambda step: step.loss, "{:.2f}".format, lambda evaluated: evaluated.loss),
     Series("rate", lambda step: step.learning_rate, "{:.0e}".format),
     Series("tokens/s", lambda step: step.tokens / max(step.seconds, 1e-9), "{:,.1f}".format),
-    Series("memory", lambda step: step.memory / 1e9, "{:.2f}G".format),
+    Series("memory", lambda step: step.memory / GB, "{:.2f}G".format),
     Series("gradient", lambda step: step.grad_norm, "{:.2f}".format),
 )
 JUDGED = (  # of runs that learn from judgements, beside the others

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from gemmalocal.files.sizes import size
 from gemmalocal.jobs.events import Step
 from gemmalocal.jobs.history import JobState
 from gemmalocal.planning import throughput
@@ -49,7 +50,7 @@ def of_check(
     told = {
         "rows": f"{rows[0]} to train on, {rows[1]} held out",
         "steps": steps,
-        "memory": f"{memory / 1e9:.1f} GB at the peak: {'it fits' if fits else 'it may not fit'}" if memory else None,
+        "memory": f"{size(memory)} at the peak: {'it fits' if fits else 'it may not fit'}" if memory else None,
     }
     told |= {f"{problem['effect']} {problem['count']}": f"the row {problem['kind']}" for problem in problems}
     return table("check", told)

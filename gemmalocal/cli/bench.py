@@ -13,6 +13,7 @@ from gemmalocal.cli.bench_lengths import compare_memory, parse_lengths
 from gemmalocal.cli.bench_share import line
 from gemmalocal.cli.output import page, say, say_json
 from gemmalocal.cli.report_jobs import run_for_report
+from gemmalocal.files.sizes import gigabytes
 
 DEMO, STEPS, ROUNDS = "gemma-3-270m-demo", 6, 2
 
@@ -122,8 +123,8 @@ def _table(figures: dict[str, Any]) -> list[str]:
     ours, stock = figures["ours"], figures["stock"]
     lines = []
     for measured, name in ((ours, "gemmalocal"), (stock, stock["trainer"])):
-        rate, peak = measured["tokens_per_second"], measured["peak_bytes"] / 1e9
-        lines.append(f"{name:<18}{rate:>7.1f} supervised tok/s, peak {peak:.2f} GB")
+        rate, peak = measured["tokens_per_second"], gigabytes(measured["peak_bytes"], 2)
+        lines.append(f"{name:<18}{rate:>7.1f} supervised tok/s, peak {peak} GB")
     return [
         *lines,
         f"{'ratio':<18}{figures['speed']:>7.2f} x the speed, {figures['memory']:.2f} of the memory",

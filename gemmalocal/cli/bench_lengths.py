@@ -9,6 +9,7 @@ import click
 from gemmalocal.cli.output import page, say, say_json
 from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import OutOfMemory
+from gemmalocal.files.sizes import gigabytes
 from gemmalocal.planning import hardware
 
 SHORTEST = 16
@@ -127,7 +128,7 @@ def _shown(measured: dict[str, Any] | None) -> str:
     if measured is None:
         return "died"
     return (
-        f"{measured['peak_bytes'] / 1e9:.2f}"
+        gigabytes(measured["peak_bytes"], 2)
         if "peak_bytes" in measured
-        else f"({measured['expected_bytes'] / 1e9:.0f})"
+        else f"({gigabytes(measured['expected_bytes'], 0)})"
     )

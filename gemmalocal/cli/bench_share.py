@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import Any
 
 from gemmalocal import __version__
+from gemmalocal.files.sizes import gigabytes
 from gemmalocal.planning import hardware
 
 PACKAGES = ("mlx", "mlx-lm", "torch", "transformers", "peft")
@@ -23,7 +24,7 @@ def line(figures: dict[str, Any], model: str, dtype: str) -> str:
             _machine(),
             ", ".join(_versions()),
             ", ".join(trained),
-            f"{_measured('gemmalocal', ours)} (planned {ours['planned_bytes'] / 1e9:.2f})",
+            f"{_measured('gemmalocal', ours)} (planned {gigabytes(ours['planned_bytes'], 2)})",
             _measured(stock["trainer"], stock),
             f"{figures['speed']:.2f} x the speed, {figures['memory']:.2f} of the memory",
         )
@@ -32,7 +33,7 @@ def line(figures: dict[str, Any], model: str, dtype: str) -> str:
 
 def _machine() -> str:
     here = hardware.probe()
-    parts = (here["model"], here["chip"], f"{here['cores']} cores", f"{here['memory'] / 2**30:.0f} GB")
+    parts = (here["model"], here["chip"], f"{here['cores']} cores", f"{gigabytes(here['memory'], 0)} GB")
     return ", ".join([*filter(None, parts), platform.platform()])
 
 
@@ -48,4 +49,4 @@ def _versions() -> list[str]:
 
 
 def _measured(name: str, trainer: dict[str, Any]) -> str:
-    return f"{name} {trainer['tokens_per_second']:.1f} tok/s, peak {trainer['peak_bytes'] / 1e9:.2f} GB"
+    return f"{name} {trainer['tokens_per_second']:.1f} tok/s, peak {gigabytes(trainer['peak_bytes'], 2)} GB"

@@ -14,6 +14,7 @@ from gemmalocal.cli.output import StyledText, joined, note, page, say, say_json,
 from gemmalocal.cli.quality import quality_of
 from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import RecipeError
+from gemmalocal.files.sizes import gigabytes
 from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.jobs.terminal_text import on_line, printable
 from gemmalocal.planning.throughput import duration
@@ -114,9 +115,9 @@ def _numbers(report: dict[str, Any]) -> Iterator[str]:
     if about:
         yield _line("", about)
     verdict = "it fits" if memory["fits"] else "it may NOT fit"
-    peak, machine = (f"{memory[name] / 1e9:.1f}" for name in ("total", "machine"))
+    peak, machine = (gigabytes(memory[name]) for name in ("total", "machine"))
     yield _line("memory", f"{peak} of {machine} GB of {memory['of']} at the peak: {verdict}")
-    parts = ", ".join(f"{name} {memory[name] / 1e9:.2f}" for name in ("weights", "activations", "head", "adapter"))
+    parts = ", ".join(f"{name} {gigabytes(memory[name], 2)}" for name in ("weights", "activations", "head", "adapter"))
     yield _line("", f"{parts} GB")
     longest = f"{memory['longest_row']} {plural(memory['longest_row'], 'token')}"
     yield _line("", f"rows of up to {longest} would fit, one at a time")

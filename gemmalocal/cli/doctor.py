@@ -9,6 +9,7 @@ import click
 from gemmalocal.cli.output import say, say_json
 from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.files import paths, staging
+from gemmalocal.files.sizes import gigabytes, size
 from gemmalocal.jobs import processes
 from gemmalocal.planning import hardware
 
@@ -31,7 +32,7 @@ def doctor(clean: bool, as_json: bool) -> int:
     if as_json:
         say_json(findings)
         return code
-    say(f"machine    {here['chip']}, {here['cores']} cores, {here['memory'] / 2**30:.0f} GB ({here['system']})")
+    say(f"machine    {here['chip']}, {here['cores']} cores, {gigabytes(here['memory'], 0)} GB ({here['system']})")
     say(f"workspace  {findings['workspace']}")
     for name, engine in findings.get("engines", {}).items():
         if "missing" in engine:
@@ -68,9 +69,9 @@ def _say_left(entries: list[dict[str, Any]]) -> None:
     if not entries:
         return
     total = sum(entry["bytes"] for entry in entries)
-    say(f"left over  {total / 1e6:,.1f} MB by processes that were killed. To remove it: gemmalocal doctor --clean")
+    say(f"left over  {size(total)} by processes that were killed. To remove it: gemmalocal doctor --clean")
     for entry in entries[:SHOWN]:
-        say(f"           {entry['path']}  {entry['bytes'] / 1e6:,.1f} MB")
+        say(f"           {entry['path']}  {size(entry['bytes'])}")
     if len(entries) > SHOWN:
         say(f"           {len(entries) - SHOWN} more")
 

@@ -7,6 +7,7 @@ import sys
 import textwrap
 
 from gemmalocal.cli.output import clear_line, note, rewrite_line, styled
+from gemmalocal.files.sizes import gigabytes
 from gemmalocal.jobs import event_words, judged
 from gemmalocal.jobs.events import (
     Evaluated,
@@ -93,7 +94,7 @@ class EventPrinter:
         left = throughput.duration(throughput.seconds_left(self._steps))
         text = (
             f"  {bar(event.step, event.steps)} step {event.step}/{event.in_all}  loss {event.loss:.3f}  "
-            f"{event.tokens / max(event.seconds, 1e-9):.0f} tok/s  {event.memory / 1e9:.1f} GB  {left} left"
+            f"{event.tokens / max(event.seconds, 1e-9):.0f} tok/s  {gigabytes(event.memory)} GB  {left} left"
         )
         if self._live:
             self._show(text)

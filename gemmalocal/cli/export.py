@@ -10,6 +10,7 @@ from gemmalocal.cli import completion
 from gemmalocal.cli.output import page, say, say_json
 from gemmalocal.cli.report_jobs import follow_for_report
 from gemmalocal.files import targets
+from gemmalocal.files.sizes import size
 from gemmalocal.jobs import history
 from gemmalocal.workspace import exports
 
@@ -85,7 +86,7 @@ def table(report: dict[str, Any]) -> list[str]:
     same = sum(answer["tuned"] == answer["exported"] for answer in report["answers"])
     failed = "" if report["passed"] else ": FAILED"
     return [
-        f"{report['path']}  {report['bytes'] / 1e6:.0f} MB",
+        f"{report['path']}  {size(report['bytes'])}",
         f"held-out loss   base {report['base']:.4f}   tuned {report['tuned']:.4f}   export {report['exported']:.4f}",
         f"kept {share} of the gain, {100 * report['carried']:.0f} % of the shift of logits{failed}",
         f"read again: {report['reader']}",

@@ -14,6 +14,7 @@ from gemmalocal.cli import completion
 from gemmalocal.cli.output import say, say_json, styled
 from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.files import paths
+from gemmalocal.files.sizes import gigabytes
 from gemmalocal.jobs.terminal_text import on_line
 
 TRAIN = {"yes": "yes", "checkpointing": "yes*", "no": "no", "import": "import", "unknown": "?"}
@@ -60,7 +61,8 @@ def _show(report: dict[str, Any]) -> None:
             why = f"Damaged: {on_line(_name(entry))}: {on_line(entry['licence'], WHY)}"
             say("\n" + textwrap.fill(why, columns, subsequent_indent="  "))
     say(
-        f"\nFits in {report['memory'] / 1e9:.0f} GB: training at rank 8 on 512 tokens, and chat. ~ is an estimate.\n"
+        f"\nFits in {gigabytes(report['memory'], 0)} GB: training at rank 8 on 512 tokens, and chat. "
+        "~ is an estimate.\n"
         "*  with checkpointing: less memory, slower\n"
         "import: a GGUF file. Before it can be tuned: gemmalocal import NAME\n"
         "To download: gemmalocal fetch NAME. For a gated one,\n"
@@ -72,7 +74,7 @@ def _row(entry: dict[str, Any], width: int, room: int) -> str:
     name = on_line(_name(entry))
     if len(name) > width:
         name = "…" + name[1 - width :]
-    size = f"{'~' if entry['estimated'] else ''}{entry['size'] / 1e9:.2f} GB"
+    size = f"{'~' if entry['estimated'] else ''}{gigabytes(entry['size'], 2)} GB"
     gated = ", gated" if entry["gated"] else ""
     known = str(entry["licence"]).partition(", ")[0]  # without its address
     licence = ("Gemma" if known.startswith("Gemma") else on_line(known, room - len(gated))) + gated

@@ -12,6 +12,7 @@ from gemmalocal.cli import completion
 from gemmalocal.cli.output import page, say, say_json
 from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import RecipeError
+from gemmalocal.files.sizes import size
 from gemmalocal.jobs import history
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.jobs.terminal_text import on_line
@@ -64,17 +65,13 @@ def file_table(report: dict[str, Any]) -> list[str]:
     files = report["files"]
     names = [on_line(file["name"]) for file in files]
     width = max(map(len, names))
-    lines = [f"{name:<{width}}  {_size(file['bytes'])}" for name, file in zip(names, files, strict=True)]
-    total = f"{counted(len(files), 'file')}, {_size(sum(file['bytes'] for file in files)).strip()}"
+    lines = [f"{name:<{width}}  {size(file['bytes']):>11}" for name, file in zip(names, files, strict=True)]
+    total = f"{counted(len(files), 'file')}, {size(sum(file['bytes'] for file in files))}"
     if report["dry"]:
         seen = "private" if report["private"] else "public"
         return [*lines, f"{total}. They would go to the {report['kind']} {report['repository']}, {seen} if it is new."]
     state = ("new, " if report["created"] else "") + ("private" if report["private"] else "public")
     return [*lines, f"{total}, {state}", report["url"]]
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:>9.1f} MB" if count >= 100_000 else f"{count / 1e3:>9.1f} kB"
 
 
 @click.command()

@@ -11,6 +11,7 @@ from gemmalocal.cli import completion
 from gemmalocal.cli.output import note, say, say_json
 from gemmalocal.cli.report_jobs import run_for_report
 from gemmalocal.errors import RecipeError
+from gemmalocal.files.sizes import size
 from gemmalocal.jobs.plurals import plural
 from gemmalocal.workspace import preparations, runs
 
@@ -70,7 +71,7 @@ def _spec(source: str, teacher: str | None, settings: dict[str, Any], overrides:
 def _lines(report: dict[str, Any]) -> Iterator[str]:
     """What came out, for a person."""
     rows, tokens = (f"{report[name]:,} {plural(report[name], name.removesuffix('s'))}" for name in ("rows", "tokens"))
-    yield f"{report['teacher']} has read {rows}, and {tokens} are kept ({report['bytes'] / 1e6:.1f} MB)"
+    yield f"{report['teacher']} has read {rows}, and {tokens} are kept ({size(report['bytes'])})"
     yield (
         f"its likeliest word is the row's own in {100 * report['right']:.0f} % of them; it gives its likeliest "
         f"{100 * report['sure']:.0f} % on average"

@@ -8,6 +8,7 @@ import time
 import click
 
 from gemmalocal.cli.output import note, say, say_json
+from gemmalocal.files.sizes import size
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.jobs.terminal_text import on_line
 from gemmalocal.workspace import trash as deleted
@@ -36,9 +37,9 @@ def list_(as_json: bool) -> None:
         note("The trash is empty.")
     else:
         for entry in entries:
-            size, when = f"{entry.bytes / 1e6:,.1f} MB", time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.at))
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry.at))
             left = f"{counted(entry.days_left, 'day')} left"
-            say(f"{on_line(entry.name, NAME):<24} {entry.kind:<8} {size:>12}  deleted {when}  {left}")
+            say(f"{on_line(entry.name, NAME):<24} {entry.kind:<8} {size(entry.bytes):>9}  deleted {when}  {left}")
         note("Take one back: gemmalocal trash restore NAME")
 
 
@@ -65,16 +66,16 @@ def empty(name: str | None, yes: bool) -> None:
     if not entries:
         note("The trash is empty.")
         return
-    count = sum(entry.bytes for entry in entries) / 1e6
+    count = size(sum(entry.bytes for entry in entries))
     what = on_line(entries[0].name, NAME) if len(entries) == 1 else f"{len(entries):,} runs and datasets"
     if not yes:
-        note(f"Remove {what} ({count:,.1f} MB) for ever? Write yes, or anything else to keep it.")
+        note(f"Remove {what} ({count}) for ever? Write yes, or anything else to keep it.")
         if sys.stdin.readline().strip().casefold() not in ("y", "yes"):
             note("Nothing was removed.")
             return
     for entry in entries:
         deleted.remove(entry)
-    note(f"Removed: {what}, {count:,.1f} MB.")
+    note(f"Removed: {what}, {count}.")
 
 
 COMMANDS = (trash,)

@@ -20,6 +20,7 @@ from gemmalocal.documents.limits import PATIENCE, Limits
 from gemmalocal.documents.read import is_remote, read_each
 from gemmalocal.documents.reader_child import MEMORY, RESTART, TIME, Child, size_of
 from gemmalocal.errors import DocumentError, WorkKilled
+from gemmalocal.files.sizes import size
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.records import Rejected
 
@@ -208,7 +209,7 @@ class IsolatedReader:
         """The sentence about a document that ended its reader, after `count` rows of it."""
         progress = f" The {counted(count, 'row before that was', 'rows before that were')} read." if count else ""
         if why == MEMORY:
-            memory = f"{self._limits.memory / (1 << 30):.1f} GB"
+            memory = size(self._limits.memory)
             problem, hint = (
                 f"takes more than {memory} of memory to read",
                 "Split it into smaller files, or leave it out.",

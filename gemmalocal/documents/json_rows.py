@@ -12,6 +12,7 @@ from gemmalocal.documents import lines, splits
 from gemmalocal.documents.document import Unreadable
 from gemmalocal.documents.json_values import Broken, Values, decode
 from gemmalocal.documents.lines import LONGEST, OnProgress, SourceRow, SourceRows
+from gemmalocal.files.sizes import size
 from gemmalocal.records import Rejected
 
 HELD = 64 << 20  # bytes of a file whose rows stand in columns, which is held whole
@@ -241,12 +242,8 @@ def _passed(values: Values, mark: str, long: bool) -> bool:
 
 def _rest(why: str, bytes_left: int, before: int) -> str:
     return (
-        f"{why}; from there on, {_size(bytes_left)}, nothing was read{f' ({before} before it were)' if before else ''}"
+        f"{why}; from there on, {size(bytes_left)}, nothing was read{f' ({before} before it were)' if before else ''}"
     )
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB" if count >= 1e3 else f"{count} bytes"
 
 
 def _one_a_line(raw: BinaryIO) -> bool:

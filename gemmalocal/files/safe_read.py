@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import system_errors
+from gemmalocal.files.sizes import size
 
 LARGEST = 32 * 1024 * 1024  # bytes of a description that is believed
 HINT = "Repair it, or move the folder away."
@@ -36,7 +37,7 @@ def json_object(path: Path, most: int = LARGEST) -> dict[str, Any]:
     except OSError as error:
         raise GemmalocalError(getattr(system_errors.explained(error), "message", str(error)), HINT) from error
     if len(content) > most:
-        raise GemmalocalError(f"{path} has more than {most // 2**20} MB.", HINT)
+        raise GemmalocalError(f"{path} has more than {size(most)}.", HINT)
     try:
         value = json.loads(content)
     except (ValueError, RecursionError) as error:

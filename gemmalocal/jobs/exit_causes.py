@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 from typing import NamedTuple
 
-from gemmalocal.errors import GemmalocalError, OutOfMemory, WorkKilled
+from gemmalocal.errors import GemmalocalError, OutOfMemory, WorkKilled, going_on
 
 LESS_MEMORY = "--set train.micro_batch=1 --set train.checkpointing=true"
 BY_PERSON = "It was killed by hand.", "Nothing is wrong with it: resume goes on from what was saved last."
@@ -77,10 +77,10 @@ def explain(log: str, code: int | None) -> GemmalocalError:
         return error
     if code == -signal.SIGKILL:
         message = "It was killed (SIGKILL): by a person, or by the system because memory ran out."
-        return OutOfMemory(message, f"If it was memory: {MEMORY.hint}")
+        return OutOfMemory(message, f"If it was memory: {going_on(MEMORY.hint)}")
     if code is not None and code < 0:
         return WorkKilled(f"It crashed ({signal.Signals(-code).name}).", "The end of its log may say more.")
     return WorkKilled(
         "It ended without saying why: by kill -9, a power cut, or the system because memory ran out.",
-        f"If it was memory: {MEMORY.hint}",
+        f"If it was memory: {going_on(MEMORY.hint)}",
     )

@@ -17,6 +17,7 @@ from gemmalocal.export.curve import curve
 from gemmalocal.export.gguf_write import Plan
 from gemmalocal.export.source import FinishedRun
 from gemmalocal.files import atomic, manifest, staging, targets
+from gemmalocal.files.sizes import size
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Event, Finished, Notice, Report, Stage
 from gemmalocal.pipelines import Commands
@@ -52,7 +53,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         remedy = "Make room, or name a folder on another disk (--folder)."
         hardware.check_room(target.parent, needed, "The export takes about", remedy)
         duration = throughput.duration(_seconds(finished.run, needed, base_file))
-        yield Notice(f"about {needed / 1e9:.2f} GB in {target}; {duration} or so, with the proof")
+        yield Notice(f"about {size(needed)} in {target}; {duration} or so, with the proof")
         for (preferred, stored_as), count in plan.fallbacks.items() if plan else ():
             yield Notice(f"{count} tensors as {stored_as.name}: their rows do not fit {preferred.name}")
         with atomic.new_folder(target, targets.replaceable) as aside:

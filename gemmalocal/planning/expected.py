@@ -8,6 +8,7 @@ from importlib import util
 from pathlib import Path
 
 from gemmalocal.files import paths, safe_read
+from gemmalocal.files.sizes import size
 from gemmalocal.planning import published
 from gemmalocal.recipe.recipe_file import ELSEWHERE
 from gemmalocal.recipe.schema import Recipe
@@ -54,9 +55,9 @@ def downloads(recipe: Recipe) -> list[str]:
         if not _of_hub(name) or _cached(name):
             continue
         model = next((model for model in published.MODELS if model.name == name), None)
-        size = f"{'about ' * model.estimated}{model.download / 1e9:.1f} GB" if model else "of a size not known here"
+        much = f"{'about ' * model.estimated}{size(model.download)}" if model else "of a size not known here"
         gated = " It is gated: accept its terms on its page, and log in." if model and model.gated else ""
-        lines.append(f"{name} will be downloaded, {size}.{gated}")
+        lines.append(f"{name} will be downloaded, {much}.{gated}")
     rows = [source.path for source in recipe.data.sources if source.path.startswith(HUB_ROWS)]
     return lines + [f"Rows will be downloaded from the Hub, if they are not here: {path}" for path in rows]
 

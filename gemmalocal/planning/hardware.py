@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 
 from gemmalocal.errors import ModelError
+from gemmalocal.files.sizes import size
 from gemmalocal.planning import macos
 
 
@@ -43,7 +44,7 @@ def check_room(path: Path, needed: int, purpose: str, remedy: str) -> None:
     """
     folder, free = room(path)
     if needed > free:
-        raise ModelError(f"{purpose} {needed / 1e9:.1f} GB, and {folder} has {free / 1e9:.1f} GB free.", remedy)
+        raise ModelError(f"{purpose} {size(needed)}, and {folder} has {size(free)} free.", remedy)
 
 
 def _chip() -> str:

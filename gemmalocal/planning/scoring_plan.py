@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gemmalocal.files import paths, safe_read
+from gemmalocal.files.sizes import gigabytes, size
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.planning import memory
 from gemmalocal.planning.memory import EngineProfile, Load
@@ -45,8 +46,8 @@ class ScoringPlan:
         time = f"about {duration(self.seconds)}" if self.seconds is not None else "no estimate yet how long"
         text = (
             f"{teacher} reads {counted(self.rows, 'row')} of {counted(self.tokens, 'token')} once: {time}, "
-            f"{self.memory / 1e9:.1f} GB of "
-            f"memory, {self.disk / 1e6:.1f} MB on the disk"
+            f"{gigabytes(self.memory)} GB of "
+            f"memory, {size(self.disk)} on the disk"
         )
         if self.memory > self.usable:
             text += ": it may not fit; set teacher.quantize to 4bit, or take a smaller teacher"

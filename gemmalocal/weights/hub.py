@@ -10,6 +10,7 @@ from typing import Any
 
 from gemmalocal.errors import FAILED, ModelError
 from gemmalocal.files import atomic, staging
+from gemmalocal.files.sizes import size
 from gemmalocal.planning import hardware
 from gemmalocal.records import Tell
 from gemmalocal.workspace import model_names
@@ -122,7 +123,7 @@ def _check_space(name: str, needed: int) -> None:
     _, free = hardware.room(cache)
     if needed + MARGIN > free:
         raise FetchFailed(
-            f"{name} takes {needed / 1e9:.1f} GB more, and {cache} has {free / 1e9:.1f} GB free.",
+            f"{name} takes {size(needed)} more, and {cache} has {size(free)} free.",
             "Make room, or move the cache with HF_HOME.",
         )
 

@@ -72,7 +72,7 @@ TOLD: list[tuple[str, str | bytes, list[str], str]] = [  # the same, and what is
     ("number.json", "5", [], "number.json#1 is not an object with named columns: it is a number"),
     ("blank.json", " \n\t", [], "blank.json is empty: there is no JSON in it"),
     ("null.json", "null", [], "it is null"),
-    ("deep.json", '[{"a": 1}, ' + "[" * 100_000, ["1"], "nested too deeply; from there on, 100.0 kB"),
+    ("deep.json", '[{"a": 1}, ' + "[" * 100_000, ["1"], "nested too deeply; from there on, 100 kB"),
     ("deep.jsonl", '{"a": 1}\n' + "[" * 100_000 + '\n{"a": 2}', ["1", "2"], "deep.jsonl:2 is not JSON that can be"),
     ("closed.json", f'[{{"a": {"[" * 20_000}{"]" * 20_000}}}, {{"a": 2}}]', ["2"], "nested too deeply"),
     ("long.json", '[{"a": "' + "x" * (17 << 20) + '"}, {"a": 2}]', ["2"], "long.json:1 is longer than 8 MB"),

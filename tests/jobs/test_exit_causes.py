@@ -40,7 +40,7 @@ CPP = "terminate called after throwing an instance of 'std::bad_alloc'\n  what()
         (BUFFERS, -signal.SIGABRT, OutOfMemory, "number is limited", "counts from zero"),
         (SIZE, 1, OutOfMemory, "did not fit into memory", "data.max_length"),
         (CPP, -signal.SIGABRT, OutOfMemory, "did not fit into memory", "train.micro_batch=1"),
-        ("loading\n", -signal.SIGKILL, OutOfMemory, "SIGKILL", "Close other programs"),
+        ("loading\n", -signal.SIGKILL, OutOfMemory, "SIGKILL", "close other programs"),
         ("", -signal.SIGSEGV, WorkKilled, "SIGSEGV", "its log"),
         ("some warning\n", None, WorkKilled, "without saying why", "If it was memory"),
     ],

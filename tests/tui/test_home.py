@@ -23,7 +23,7 @@ from tui.screens.palette import Palette
 from tui.screens.problem import ProblemScreen
 from tui.screens.recipe import RecipeScreen
 from tui.theme import CONTRAST
-from tui.widgets.marks import area, change, size, spark
+from tui.widgets.marks import area, change, spark
 from tui.widgets.run_table import RunTable, columns
 from tui.widgets.shelf_table import ShelfTable
 from tui.widgets.shelf_table import columns as shelf_columns
@@ -178,7 +178,6 @@ def test_small_drawings_of_numbers() -> None:
     assert spark([3.0, 2.0, 1.0], 2) == "█▁"
     assert area([1.0, 3.0], 4, 2) == ["  ██", "▁▁██"]
     assert area([], 10, 3) == []
-    assert [size(count) for count in (0, 1500, 53_600_000, 2_310_000_000)] == ["0 kB", "2 kB", "53.6 MB", "2.3 GB"]
     assert len(area([float(n) for n in range(999)], 40, 5)[0]) == 40
 
 
@@ -194,7 +193,10 @@ async def test_a_curve_of_many_steps_is_drawn_beside_the_list() -> None:
 def test_columns_that_find_no_room_are_left_out(room: int, count: int) -> None:
     widths = shelf_columns([30, 7, 11, 6], room)
     assert len(widths) == count
-    assert sum(widths) + 2 * count == room
+    assert sum(widths.values()) + 2 * count == room
+    spare = shelf_columns([30, 7, 11, 6], room, [2])
+    assert (2 in spare) == (count == 4)
+    assert (3 in spare) == (len(spare) > 2)
 
 
 @pytest.mark.parametrize(
@@ -207,4 +209,6 @@ def test_columns_that_find_no_room_are_left_out(room: int, count: int) -> None:
     ],
 )
 def test_the_machine_in_a_line_leaves_room_for_the_rest(chip: str, shown: str) -> None:
-    assert machine_line({"chip": chip, "memory": 2**34, "memory_free": 2**33}).startswith(shown)
+    line = machine_line({"chip": chip, "memory": 25_300_000_000, "memory_free": 2**33})
+    assert line.startswith(shown)
+    assert "· 25 GB ·" in line  # as Models says it, and the plan of a recipe

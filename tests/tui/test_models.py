@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from textual.widgets import Input, Static
+from textual.widgets._footer import FooterKey
 
 from gemmalocal.export import gguf_write, merge
 from gemmalocal.files import paths
@@ -75,6 +76,23 @@ async def test_a_model_is_fetched_and_deleted_and_one_of_ours_comes_back(hub: Hu
         await pilot.press("escape", "ctrl+z")
         await until(pilot, lambda: (paths.models() / "ours" / "config.json").is_file())
         assert isinstance(app.screen, HomeScreen)
+
+
+async def test_where_a_model_is_stays_seen_in_60_columns(hub: Hub, tiny: Path) -> None:
+    shutil.copytree(tiny, paths.models() / "ours")
+    app = GemmalocalApp()
+    async with app.run_test(size=(60, 15)) as pilot:
+        await app.push_screen(screen := ModelsScreen())
+        await until(pilot, lambda: screen.ready)
+        table = screen.query_one(ModelTable)
+
+        def labels() -> list[str]:
+            return [str(column.label) for column in table.columns.values()]
+
+        assert labels() == ["Model", "Size", "Trains", "Where"]
+        assert "enter" not in {key.key for key in screen.query(FooterKey)}  # a model that is here opens nothing
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: labels() == ["Model", "Size", "Trains", "Chats", "Where"])
 
 
 def test_how_far_a_download_is() -> None:

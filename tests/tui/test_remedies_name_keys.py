@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
+import signal
 from functools import cache
 from pathlib import Path
 
 import pytest
 
 from gemmalocal.cli.command_groups import MODULES
-from tui.remedies import in_app
+from gemmalocal.jobs import exit_causes
+from tui.remedies import MODELS, PHRASES, in_app
 
 ROOT = Path(__file__).parents[2]
 COMMAND = re.compile(rf"\bgemmalocal (?:{'|'.join(MODULES)})\b")
@@ -55,6 +57,33 @@ def test_no_remedy_is_a_command_or_an_option_in_the_app(words: str) -> None:
     ours = in_app(words)
     assert not COMMAND.search(ours)
     assert re.search(r"\b(?:pip|llama-\S+) \S", ours) or not OPTION.search(ours)
+
+
+def _beginnings() -> str:
+    """First words of remedies: those that have no capital within a sentence."""
+    ours = [replacement for _, replacement in PHRASES]
+    firsts = {words.split()[0] for words in [*told(), *ours] if words[:1].isupper()}
+    return "|".join(sorted(first for first in firsts if first.isalpha() and first.istitle()) + ["Close"])
+
+
+@pytest.mark.parametrize("words", sorted(told() - PARTS - PRINTED))
+def test_a_remedy_has_no_capital_within_a_sentence(words: str) -> None:
+    assert not re.search(rf"[a-z,:;] (?:{_beginnings()}) ", in_app(words).replace(MODELS, ""))
+
+
+def test_a_remedy_that_ends_a_sentence_goes_on_small() -> None:
+    """`.hint` after a colon or a comma is told by `going_on`."""
+    assert "If it was memory: close other programs, and resume with" in exit_causes.explain("", None).hint
+    assert "If it was memory: close" in exit_causes.explain("", -signal.SIGKILL).hint
+    capital = []
+    for file in sorted([*(ROOT / "gemmalocal").rglob("*.py"), *(ROOT / "tui").rglob("*.py")]):
+        for node in ast.walk(ast.parse(file.read_text())):
+            parts = node.values if isinstance(node, ast.JoinedStr) else []
+            for before, part in zip(parts, parts[1:], strict=False):
+                begun = isinstance(before, ast.Constant) and str(before.value).endswith((": ", ", ", "; "))
+                if begun and re.fullmatch(r"(in_app\()?[\w.]+\.(hint|remedy)\)?", ast.unparse(part.value)):  # type: ignore[attr-defined]
+                    capital.append(f"{file}:{node.lineno}")
+    assert not capital
 
 
 def test_every_remedy_is_found_and_told_whole() -> None:

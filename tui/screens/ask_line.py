@@ -22,9 +22,15 @@ class AskLineScreen(Dialog[str | None]):
     BINDINGS = [Binding("escape", "dismiss(None)", "Back")]
 
     def __init__(
-        self, question: str, line: str = "", placeholder: str = "", check: Callable[[str], object] | None = None
+        self,
+        question: str,
+        line: str = "",
+        placeholder: str = "",
+        check: Callable[[str], object] | None = None,
+        taking: str = "Take",
     ) -> None:
         super().__init__(question)
+        self.taking = taking
         self._line, self._placeholder, self._check = line, placeholder, check
 
     def body(self) -> ComposeResult:

@@ -13,6 +13,7 @@ class AskNumberScreen(Dialog[int | None]):
     """Gives a whole number."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Back")]
+    taking = "Go there"
 
     def body(self) -> ComposeResult:
         """The line to write it in."""

@@ -16,6 +16,7 @@ class AskPathScreen(Dialog[Path | None]):
     """Gives a path; one that exists is only taken at the second Enter."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Back")]
+    taking = "Save"
 
     def __init__(self, question: str, path: Path) -> None:
         super().__init__(question)

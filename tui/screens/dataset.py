@@ -286,7 +286,9 @@ class DatasetScreen(RowChanges):
     def action_search(self) -> None:
         """Only rows with some words."""
         now = self._rows.sought
-        ask = AskLineScreen("Search rows", now.text, "words of a question or an answer; nothing shows all rows")
+        ask = AskLineScreen(
+            "Search rows", now.text, "words of a question or an answer; nothing shows all rows", taking="Search"
+        )
         self.app.push_screen(ask, lambda text: self._show_only(now._replace(text=text)) if text is not None else None)
 
     def action_documents(self) -> None:

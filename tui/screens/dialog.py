@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, Self, TypeVar
 
 from rich.segment import Segment
 from rich.style import Style
 from textual.app import ComposeResult
+from textual.binding import ActiveBinding
 from textual.color import Color
 from textual.containers import Vertical
 from textual.content import Content
@@ -19,6 +21,7 @@ from textual.strip import Strip
 from textual.style import Style as VisualStyle
 from textual.timer import Timer
 from textual.visual import RenderOptions, Visual, VisualType
+from textual.widgets import Input
 
 from tui.background import Forbearing
 from tui.style_sheets import sheets
@@ -36,6 +39,7 @@ class Dialog(Forbearing, ModalScreen[Outcome]):
     """
 
     CSS_PATH = sheets("controls")
+    taking = "Take"  # what Enter does with a line that is written here, for the keys at the foot
 
     def __init__(self, heading: str, frame: str = "") -> None:
         super().__init__()
@@ -53,6 +57,15 @@ class Dialog(Forbearing, ModalScreen[Outcome]):
     def body(self) -> ComposeResult:
         """What stands between heading and keys."""
         raise NotImplementedError
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """With a word for Enter in a line: Textual's own binding has none that is shown."""
+        active = super().active_bindings
+        enter = active.get("enter")
+        if enter is not None and isinstance(enter.node, Input):
+            active["enter"] = enter._replace(binding=replace(enter.binding, description=self.taking, show=True))
+        return active
 
     def refresh(self, *regions: Region, **how: Any) -> Self:
         """Draw again; of `regions` a screen below says that it has changed there, which can wait."""

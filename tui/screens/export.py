@@ -18,6 +18,7 @@ from textual.widgets import Static
 
 from gemmalocal.errors import UsageFault
 from gemmalocal.files import paths, targets
+from gemmalocal.files.sizes import gigabytes, size
 from gemmalocal.jobs import history
 from gemmalocal.jobs.processes import Job
 from gemmalocal.planning import hardware, throughput
@@ -33,7 +34,7 @@ from tui.screens.run_screen import MadeOfRunScreen
 from tui.style_sheets import sheets
 from tui.theme import framed
 from tui.widgets import proof
-from tui.widgets.export_list import ExportList, megabytes, standing
+from tui.widgets.export_list import ExportList, standing
 from tui.widgets.keys import Keys
 from tui.widgets.marks import bar
 from tui.widgets.title_line import TitleLine
@@ -111,7 +112,7 @@ class ExportScreen(MadeOfRunScreen):
         title, listed = self.query_one(TitleLine), self.query_one(ExportList)
         if (now := self._contents) is None:
             return
-        title.right = f"{Path(str(now.spec.get('model', '?'))).name} · {now.free / 1e9:,.0f} GB free"
+        title.right = f"{Path(str(now.spec.get('model', '?'))).name} · {gigabytes(now.free, 0)} GB free"
         if (export := listed.export) is not None:
             about = of_export(export)
         elif (offer := listed.offer) is not None:
@@ -148,14 +149,16 @@ class ExportScreen(MadeOfRunScreen):
         if (offer := self.query_one(ExportList).offer) is not None:
             form = offer.forms[0]
             place = str(Path.home() / f"{self._folder.name}-{form.label}")
-            ask = AskLineScreen(f"Export {form.label} into which folder?", place, check=_new_folder)
+            ask = AskLineScreen(f"Export {form.label} into which folder?", place, check=_new_folder, taking="Export")
             self.app.push_screen(ask, lambda to: self._start(form, _new_folder(to)) if to else None)
 
     def action_over_base(self) -> None:
         """Export the adapter for llama.cpp over a GGUF of the base that you name: the proof is held over it."""
         if (offer := self.query_one(ExportList).offer) is not None:
             form = offer.forms[0]
-            ask = AskLineScreen("Over which GGUF of the base?", placeholder="the path of a file", check=_gguf)
+            ask = AskLineScreen(
+                "Over which GGUF of the base?", placeholder="the path of a file", check=_gguf, taking="Export"
+            )
             self.app.push_screen(ask, lambda file: self._start(replace(form, base=_gguf(file))) if file else None)
 
     @property
@@ -201,7 +204,10 @@ class ExportScreen(MadeOfRunScreen):
     def action_push(self) -> None:
         """Send the export at hand, or else the adapter, to the Hub; first it is shown what would be sent."""
         ask = AskLineScreen(
-            "Push to which repository of the Hub?", placeholder="owner/name; nothing is sent yet", check=on_hub
+            "Push to which repository of the Hub?",
+            placeholder="owner/name; nothing is sent yet",
+            check=on_hub,
+            taking="See what would be sent",
         )
         self.app.push_screen(ask, self._push)
 
@@ -272,7 +278,7 @@ def of_offer(offer: Offer, run: RunContents) -> Content:
     parts: list[Any] = [(form.label, "bold"), f"\n{offer.words}\n"]
     if run.sizes:
         needed = exports.size(form, run.sizes)
-        parts += [f"About {megabytes(needed)}, in the run's folder exports/{form.label}.\n"]
+        parts += [f"About {size(needed)}, in the run's folder exports/{form.label}.\n"]
     if not run.trained:
         parts += ["\n", (NOTHING.format("This run"), "$text-warning")]
         return Content.assemble(*parts)

@@ -14,6 +14,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import DataTable, Input, Static
 
+from gemmalocal.files.sizes import gigabytes
 from gemmalocal.workspace import settings
 from tui.background import follow, run_in_background
 from tui.screens.home_actions import HomeActions
@@ -304,8 +305,8 @@ def machine_line(machine: dict[str, Any]) -> str:
     """Chip, memory, engines, free memory."""
     engines = [name for module, name in ENGINES.items() if importlib.util.find_spec(module)] or ["no engine"]
     chip = CHIP.sub("", str(machine["chip"]).split("-Core")[0])
-    gigabytes = machine["memory"] / 2**30, machine["memory_free"] / 2**30
-    return f"{chip} · {gigabytes[0]:.0f} GB · {', '.join(engines)} · {gigabytes[1]:5.1f} GB free"
+    free = gigabytes(machine["memory_free"])
+    return f"{chip} · {gigabytes(machine['memory'], 0)} GB · {', '.join(engines)} · {free:>5} GB free"
 
 
 def _inventory() -> tuple[dict[str, Any], dict[str, int]]:

@@ -27,11 +27,11 @@ class LabelScreen(Dialog[Said | None]):
     """Gives what was written; None if nothing is to change."""
 
     BINDINGS = [
-        Binding("enter", "save", "Keep"),
         Binding("tab,down", "app.focus_next", "Next field", key_display="tab"),
         Binding("up", "app.focus_previous", show=False),
         Binding("escape", "dismiss(None)", "Back"),
     ]
+    taking = "Keep"
 
     def __init__(self, name: str, said: Labels) -> None:
         super().__init__(f"About {name}")
@@ -54,11 +54,7 @@ class LabelScreen(Dialog[Said | None]):
         yield Static(id="warning", markup=False)
 
     def on_input_submitted(self) -> None:
-        """Enter in any field."""
-        self.action_save()
-
-    def action_save(self) -> None:
-        """Take it, if it can be."""
+        """Enter in any field: take it, if it can be."""
         name, tags, note = (
             self.query_one(f"#label-{field}", Input).value.strip() for field in ("name", "tags", "note")
         )

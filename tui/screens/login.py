@@ -42,6 +42,7 @@ class LoginScreen(Dialog[None]):
         super().__init__("Log in to Hugging Face")
         self._then, self._why, self._model, self._is_here = then, why, model, is_here
         self._asking = False
+        self.taking = "Try again" if is_here else "Log in"
 
     def body(self) -> ComposeResult:
         """Why, what to do, the line for the token, what came of it."""

@@ -13,6 +13,7 @@ from textual.widgets import Static
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import paths
+from gemmalocal.files.sizes import gigabytes, size
 from gemmalocal.jobs.events import Failed, Progress, Report, Stage
 from gemmalocal.jobs.processes import Job
 from gemmalocal.planning import throughput
@@ -67,7 +68,7 @@ class ModelWork(AppScreen):
     def action_fetch_by_name(self) -> None:
         """Download any model of the Hub, or one GGUF file of it, by its name there."""
         line = "owner/name, and after a space a GGUF file of it, if that is wanted"
-        ask = AskLineScreen("Fetch which model of the Hub?", placeholder=line, check=_named)
+        ask = AskLineScreen("Fetch which model of the Hub?", placeholder=line, check=_named, taking="Fetch")
         self.app.push_screen(ask, lambda words: self._fetch(*_named(words)) if words else None)
 
     def _fetch(self, name: str, gguf: str | None = None) -> None:
@@ -78,7 +79,7 @@ class ModelWork(AppScreen):
         """Make a model that can be tuned of a GGUF file: of the one under the cursor, or of one that is named."""
         known = [model for model in self._models.values() if model["train"] == "import"]
         known.sort(key=lambda model: model is not self.model)
-        offers = [(Content(f"{model['name']}  {model['size'] / 1e9:.2f} GB"), str(model["path"])) for model in known]
+        offers = [(Content(f"{model['name']}  {size(model['size'])}"), str(model["path"])) for model in known]
         pick = PickScreen("Import which GGUF file?", lambda: offers, "or the path of a GGUF file")
         self.app.push_screen(pick, self._ask_name)
 
@@ -93,6 +94,7 @@ class ModelWork(AppScreen):
                 model_names.proposed(stem),
                 "a name for recipes",
                 model_names.free,
+                "Import",
             )
             self.app.push_screen(ask, partial(self._import, path))
 
@@ -161,6 +163,6 @@ def progress(name: str, event: Progress, pace: float) -> Content:
     """How far a download is: share, what it does, how fast, what is left."""
     share = event.done / max(1, event.total)
     left = f" · {throughput.duration((event.total - event.done) / pace)} left" if pace > 0 else ""
-    speed = f" · {pace / 1e6:.1f} MB/s" if pace > 0 else ""
-    size = f"{event.done / 1e9:.2f} of {event.total / 1e9:.2f} GB"
-    return Content.assemble((bar(share, BAR), "$accent"), f" {name} · {size}{speed}{left}")
+    speed = f" · {size(pace)}/s" if pace > 0 else ""
+    of_all = f"{gigabytes(event.done, 2)} of {gigabytes(event.total, 2)} GB"
+    return Content.assemble((bar(share, BAR), "$accent"), f" {name} · {of_all}{speed}{left}")

@@ -15,6 +15,7 @@ from textual.widgets import DataTable, Static
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import paths, staging
+from gemmalocal.files.sizes import gigabytes, size
 from gemmalocal.jobs.events import Failed, Report
 from gemmalocal.workspace import trash
 from tui.background import run_in_background
@@ -55,9 +56,11 @@ LOST = {
 class ModelTable(ShelfTable):
     """The models, those on this disk first."""
 
+    LEAVE_OUT = ("Chats",)  # what fits to train fits to chat
+    BINDINGS = [Binding("enter", "select_cursor", show=False)]  # the screen's key f says what it does
     HELP = """\
-The models on this disk, then those that can be fetched. *Trains* and *Chats* say whether they fit this machine's
-memory.
+The models on this disk, then those that can be fetched: *gated* ones once their terms are accepted. *Trains* and
+*Chats* say whether they fit this machine's memory.
 **f** fetches the one under the cursor, **n** any other of the Hub by its name; where a model is gated, what to do is
 said, and a token asked for. **i** makes a model that can be tuned of a GGUF file.
 """
@@ -126,7 +129,7 @@ class ModelsScreen(ModelWork):
         table = self.query_one(ModelTable)
         table.show(COLUMNS, [Item(key, cells(model)) for key, model in models.items()])
         here = sum(model["place"] is not None for model in models.values())
-        words = f"{here} here · {len(models) - here} to fetch · {self._memory / 1e9:.0f} GB of memory"
+        words = f"{here} here · {len(models) - here} to fetch · {gigabytes(self._memory, 0)} GB of memory"
         self.query_one(TitleLine).right = words
         if self.focused is None:
             table.focus()
@@ -170,13 +173,13 @@ class ModelsScreen(ModelWork):
         folder = folder_of(model) if model else None
         if model is None or folder is None:
             return
-        size = f"{model['size'] / 1e9:.2f} GB. "
 
         def delete(sure: bool | None) -> None:
             if sure:
                 run_in_background(self, partial(self._delete, str(model["place"]), folder))
 
-        self.app.push_screen(ConfirmScreen(f"Delete {model['name']}?", size + LOST[model["place"]], "Delete"), delete)
+        lost = f"{size(model['size'])}. {LOST[model['place']]}"
+        self.app.push_screen(ConfirmScreen(f"Delete {model['name']}?", lost, "Delete"), delete)
 
     async def _delete(self, place: str, folder: Path) -> None:
         with self.problem_shown("It could not be deleted"):
@@ -199,10 +202,10 @@ def folder_of(model: dict[str, Any]) -> Path | None:
 
 def cells(model: dict[str, Any]) -> tuple[str, ...]:
     """A model as a row of the table."""
-    size = f"{'~' if model['estimated'] else ''}{model['size'] / 1e9:.2f} GB"
-    where = "damaged" if model["damaged"] else model["place"] or ("to fetch, gated" if model["gated"] else "to fetch")
+    much = f"{'~' if model['estimated'] else ''}{gigabytes(model['size'], 2)} GB"
+    where = "damaged" if model["damaged"] else model["place"] or ("gated" if model["gated"] else "to fetch")
     name = str(model["name"])
-    return Path(name).name if name.startswith("/") else name, size, TRAINS[model["train"]], CHATS[model["chat"]], where
+    return Path(name).name if name.startswith("/") else name, much, TRAINS[model["train"]], CHATS[model["chat"]], where
 
 
 def about(model: dict[str, Any]) -> Content:

@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import paths, safe_read
+from gemmalocal.files.sizes import size
 from gemmalocal.planning import expected, obstacles, preview, published, throughput
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import Recipe
@@ -161,7 +162,7 @@ def download(model: str) -> str:
     known = next((each for each in published.MODELS if each.name == model), None)
     if known is None:
         return "to fetch"
-    return f"to fetch, {known.download / 1e9:.1f} GB{', gated' if known.gated else ''}"
+    return f"to fetch, {size(known.download)}{', gated' if known.gated else ''}"
 
 
 def drawn(card: Card) -> Content:

@@ -22,13 +22,13 @@ class Palette(Dialog[Command | None]):
     """Gives the command that was chosen. `more` are only listed once something is written, below the `first`."""
 
     BINDINGS = [
-        Binding("enter", "take", "Do it"),
         Binding("down", "move(1)", "Down", show=False),
         Binding("up", "move(-1)", "Up", show=False),
         Binding("pagedown", "move(10)", "Page down", show=False),
         Binding("pageup", "move(-10)", "Page up", show=False),
         Binding("escape,ctrl+p", "dismiss(None)", "Back"),
     ]
+    taking = "Do it"
 
     def __init__(self, heading: str, first: Sequence[Command], more: Sequence[Command] = ()) -> None:
         super().__init__(heading, "palette")
@@ -82,7 +82,7 @@ class Palette(Dialog[Command | None]):
         if self._listed:
             options.highlighted = min(max(0, (options.highlighted or 0) + by), len(self._listed) - 1)
 
-    def action_take(self) -> None:
+    def _take(self) -> None:
         """The one under the cursor."""
         at = self.query_one("#commands", OptionList).highlighted
         if at is not None and at < len(self._listed):
@@ -90,11 +90,11 @@ class Palette(Dialog[Command | None]):
 
     def on_input_submitted(self) -> None:
         """Enter in the line."""
-        self.action_take()
+        self._take()
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """A click."""
-        self.action_take()
+        self._take()
 
 
 def drawn(command: Command, at: Sequence[int]) -> Content:

@@ -32,6 +32,7 @@ class PickScreen(Dialog[str | None]):
     """Gives the id of one of `offers()`, which runs off the event loop; with a `prompt`, or what was written."""
 
     BINDINGS = [Binding("escape", "dismiss(None)", "Back")]
+    taking = "Choose"
 
     def __init__(self, title: str, offers: Callable[[], Offers], prompt: str = "") -> None:
         super().__init__(title, "large")

@@ -17,6 +17,7 @@ from textual.widgets import Button, Static
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import atomic, targets
+from gemmalocal.files.sizes import gigabytes
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Failed, Report, Stage
 from gemmalocal.jobs.plurals import counted, plural
@@ -272,10 +273,10 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
         fits = peak.fits(limit)
         parts += [
             ("Memory at peak, at most", "bold"),
-            f"  {peak.total / 1e9:.1f} of {limit / 1e9:.1f} GB\n",
+            f"  {gigabytes(peak.total)} of {gigabytes(limit)} GB\n",
             (bar(peak.total / limit, BAR), "$good" if fits else "$bad"),
-            f"\nweights {peak.weights / 1e9:.1f} · activations {peak.activations / 1e9:.1f}"
-            f" · output head {peak.head / 1e9:.1f} · adapter {peak.adapter / 1e9:.2f}\n",
+            f"\nweights {gigabytes(peak.weights)} · activations {gigabytes(peak.activations)}"
+            f" · output head {gigabytes(peak.head)} · adapter {gigabytes(peak.adapter, 2)}\n",
             ("Fits" if fits else "Does NOT fit", "bold $text-success" if fits else "bold $text-error"),
             f", {counted(outlook.rows, 'row')} at once",
             ", with checkpointing" if outlook.checkpointing else "",
@@ -283,7 +284,7 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
             f" This counts {counted(recipe.data.max_length, 'token')} for every row.\n",
         ]
     if outlook.teacher is not None:
-        much = f"{outlook.teacher / 1e9:.1f} of {limit / 1e9:.1f} GB"
+        much = f"{gigabytes(outlook.teacher)} of {gigabytes(limit)} GB"
         parts += [f"The teacher reads the rows first, with {much} at most, and is gone before training.\n"]
     train = recipe.train
     if train.minutes is not None:

@@ -10,6 +10,7 @@ from textual.content import Content
 
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import paths, safe_read, staging
+from gemmalocal.files.sizes import gigabytes
 from gemmalocal.jobs import history
 from gemmalocal.jobs.processes import Job
 from gemmalocal.workspace import datasets, preparations
@@ -62,7 +63,7 @@ def model_items() -> Shelf:
     items = [
         Item(
             folder.name,
-            (folder.name, f"{staging.tree_bytes(folder) / 1e9:.2f} GB", "made here"),
+            (folder.name, f"{gigabytes(staging.tree_bytes(folder), 2)} GB", "made here"),
             (("in", paths.shortened(folder)),),
         )
         for folder in made

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from textual.content import Content
 
-from gemmalocal.errors import BackendUnavailable, GemmalocalError
+from gemmalocal.errors import BackendUnavailable, GemmalocalError, going_on
 from gemmalocal.jobs.events import Failed, Report
 from gemmalocal.workspace import trackings
 from tui.background import run_in_background
@@ -36,7 +36,7 @@ def _offers() -> Offers:
         try:
             trackings.check(name)
         except BackendUnavailable as error:
-            words = Content.assemble(name, (f"  not installed: {in_app(error.hint)}", "$muted"))
+            words = Content.assemble(name, (f"  not installed: {going_on(in_app(error.hint))}", "$muted"))
         offers.append((words, name))
     return offers
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 
 from gemmalocal.errors import UnknownRun
+from gemmalocal.files.sizes import size
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.workspace import trash
 from gemmalocal.workspace.trash import Entry
-from tui.widgets.marks import size
 from tui.widgets.shelf_table import Item
 
 

@@ -7,6 +7,7 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
+from gemmalocal.files.sizes import size
 from gemmalocal.workspace import exports as forms
 from gemmalocal.workspace.exports import Contents, Export, Offer
 from tui.theme import state, told
@@ -82,7 +83,7 @@ class ExportList(OptionList):
         form = offer.forms[self._variant(offer)]
         variant = f"‹ {form.detail} ›" if len(offer.forms) > 1 else ""
         export = next((export for export in self._every if export.label == form.label), None)
-        about = f"~{megabytes(forms.size(form, self._sizes))}" if self._sizes else ""
+        about = f"~{size(forms.size(form, self._sizes))}" if self._sizes else ""
         return Content.assemble(
             (f"{offer.name:<{NAME}}", "bold"), f"{variant:<{LABEL - NAME}}", about.rjust(BYTES), "  ", standing(export)
         )
@@ -105,7 +106,7 @@ class ExportList(OptionList):
 
 def export_line(export: Export) -> Content:
     """Label, bytes and standing of an export."""
-    on_disk = megabytes(export.bytes) if export.proof else ""
+    on_disk = size(export.bytes) if export.proof else ""
     return Content.assemble(f"{export.label:<{LABEL}}", on_disk.rjust(BYTES), "  ", standing(export))
 
 
@@ -126,8 +127,3 @@ def standing(export: Export | None) -> Content:
     if not export.proof["passed"]:
         return Content.styled(f"{mark('failed')} FAILED {share}", state("failed").style)
     return Content.styled(f"{mark('done')} {share or 'passed'}", state("done").style)
-
-
-def megabytes(count: int) -> str:
-    """Bytes, for reading."""
-    return f"{count / 1e6:,.0f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"

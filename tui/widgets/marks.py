@@ -59,14 +59,6 @@ def progress(event: Progress, width: int = 16) -> str:
     return f"{bar(event.done / max(1, event.total), width)} {event.what}{left}"
 
 
-def size(count: int) -> str:
-    """Bytes, for reading."""
-    for unit, of in (("GB", 1e9), ("MB", 1e6)):
-        if count >= of:
-            return f"{count / of:,.1f} {unit}"
-    return f"{count / 1e3:,.0f} kB"
-
-
 def change(first: float, now: float) -> str:
     """By how much a loss has changed, in percent with its sign."""
     if not first:

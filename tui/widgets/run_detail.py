@@ -8,6 +8,7 @@ from typing import Any
 
 from textual.content import Content
 
+from gemmalocal.files.sizes import size
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Sample, Tried
 from gemmalocal.jobs.plurals import counted
@@ -15,7 +16,7 @@ from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
 from tui.remedies import in_app
 from tui.theme import state, told
-from tui.widgets.marks import area, change, size
+from tui.widgets.marks import area, change
 from tui.widgets.run_table import VERDICTS
 
 LABEL, CURVE, MOST = 11, 6, 4000  # cells of a label; rows of the curve; steps that are looked at for it

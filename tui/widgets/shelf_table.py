@@ -22,7 +22,12 @@ class Item(NamedTuple):
 
 
 class ShelfTable(ListTable[Item]):
-    """Handed items by `show`; the last column takes what room is left."""
+    """Handed items by `show`; the last column takes what room is left.
+
+    Where there is not room for all columns, those that `LEAVE_OUT` names go first, then the last.
+    """
+
+    LEAVE_OUT: tuple[str, ...] = ()
 
     HELP = "What there is to begin with. **Enter** opens the one under the cursor; **1** leads back to the runs."
 
@@ -48,23 +53,30 @@ class ShelfTable(ListTable[Item]):
         natural = [
             max(len(text) for text in column) for column in zip(labels, *(item.cells for item in items), strict=True)
         ]
-        widths = columns(natural, self.size.width - 1)  # of a scroll bar
-        for label, width in zip(labels, widths, strict=False):
-            self.add_column(label, width=width)
+        spare = [labels.index(label) for label in self.LEAVE_OUT if label in labels]
+        widths = columns(natural, self.size.width - 1, spare)  # of a scroll bar
+        for at, width in widths.items():
+            self.add_column(labels[at], width=width)
         for item in items:
-            cells = item.cells[: len(widths)]
-            self.add_row(*(Text(text, no_wrap=True, overflow="ellipsis") for text in cells), key=item.key)
+            cells = [Text(item.cells[at], no_wrap=True, overflow="ellipsis") for at in widths]
+            self.add_row(*cells, key=item.key)
         keys = [item.key for item in items]
         if same and items:
             self.move_cursor(row=keys.index(selected.key) if selected and selected.key in keys else row)
 
 
-def columns(natural: Sequence[int], room: int) -> list[int]:
-    """Widths of as many columns as there is room for: the first gives way, the last takes what is left."""
-    for count in range(len(natural), 1, -1):
-        between, last = sum(natural[1 : count - 1]), natural[count - 1]
-        left = room - GAP * count - between
-        if min(natural[0], FIRST) + min(last, LAST) <= left:
-            first = min(natural[0], max(min(natural[0], FIRST), left - last, left // 2))
-            return [first, *natural[1 : count - 1], left - first]
-    return [max(1, room - GAP)]
+def columns(natural: Sequence[int], room: int, spare: Sequence[int] = ()) -> dict[int, int]:
+    """Widths of as many columns as there is room for, by place: the first gives way, the last takes what is left.
+
+    Those at the places of `spare` are left out first, then the last.
+    """
+    places = list(range(len(natural)))
+    going = [*spare, *(place for place in reversed(places) if place not in spare)]
+    while len(places) > 1:
+        first, *middle, last = places
+        left = room - GAP * len(places) - sum(natural[place] for place in middle)
+        if min(natural[first], FIRST) + min(natural[last], LAST) <= left:
+            width = min(natural[first], max(min(natural[first], FIRST), left - natural[last], left // 2))
+            return {first: width, **{place: natural[place] for place in middle}, last: left - width}
+        places.remove(going.pop(0))
+    return {places[0]: max(1, room - GAP)}

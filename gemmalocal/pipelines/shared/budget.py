@@ -13,6 +13,7 @@ from gemmalocal.data.batches import BatchShape, largest, longest
 from gemmalocal.data.judged_rounds import largest_round
 from gemmalocal.data.token_store import Examples
 from gemmalocal.errors import ModelError
+from gemmalocal.files.sizes import gigabytes
 from gemmalocal.planning import calibration, memory, model_sizes
 from gemmalocal.planning.device_memory import DeviceMemory
 from gemmalocal.planning.memory import Estimate, Load
@@ -52,8 +53,8 @@ class Budget:
     def sentence(self) -> str:
         """What to expect, for a person, and what would be smaller if it may not fit."""
         checkpointing = ", with checkpointing" if self.recipe.train.checkpointing else ""
-        memory = f"{self.memory.total / 1e9:.1f} GB of {self.memory.of}"
-        text = f"expected peak {self.expected.total / 1e9:.1f} of {memory}{checkpointing}"
+        memory = f"{gigabytes(self.memory.total)} GB of {self.memory.of}"
+        text = f"expected peak {gigabytes(self.expected.total)} of {memory}{checkpointing}"
         if self.fits:
             return text
         room = f"rows of {self.longest_row} tokens would fit" if self.longest_row else "not even a short row fits"

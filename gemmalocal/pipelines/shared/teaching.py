@@ -24,6 +24,7 @@ from gemmalocal.engine.loop import TrainingRun
 from gemmalocal.engine.shares import ROWS, predicted
 from gemmalocal.errors import GemmalocalError, RecipeError
 from gemmalocal.files import atomic, paths
+from gemmalocal.files.sizes import size
 from gemmalocal.jobs.events import Event, Notice, Report, Stage
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.pipelines import Commands, stop_asked
@@ -157,7 +158,7 @@ def read(
     yield Notice(plan.sentence(teacher.name))
     if plan.disk >= plan.free:
         raise GemmalocalError(
-            f"What the teacher says takes {plan.disk / 1e6:.0f} MB, and {plan.free / 1e6:.0f} MB are free.",
+            f"What the teacher says takes {size(plan.disk)}, and {size(plan.free)} are free.",
             "Free some of the disk, or set teacher.keep or data.rows lower.",
         )
     yield Stage("the teacher reads the rows")
