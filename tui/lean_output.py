@@ -1,8 +1,8 @@
-"""Fewer bytes for the same picture: only what is not there already is sent, in styles that say only what changes.
+"""Fewer bytes for the same picture: only cells that are others are sent, in styles that say only what changes.
 
 Rich ends each piece of text with a reset and begins the next with all of its style, some 45 bytes for a colour that the
 terminal has already; and Textual paints whole widgets where a word has changed. Over SSH that is what one waits for.
-Here what each cell of the terminal shows is remembered, and what it shows already is left out.
+Here what each cell of the terminal shows is remembered, and what it shows already is left out (`changed_cells`).
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import re
 import sys
 from contextlib import suppress
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
+
+from tui.changed_cells import OFF, PLAIN, Line, Look, stretches, way, written
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -27,20 +29,6 @@ ESCAPE = re.compile(
 HARMLESS = re.compile(
     r"\x1b\[\?(?:25|2026|2004|2048|100\d|1015)[hl]|\x1b\].*|\x07|\x1b\[[?>].*[np]", re.DOTALL
 )  # to cells
-VISIBLE = frozenset(("4", "7", "9", "21", "53"))  # attributes that are seen where there is no letter
-ERASED = 12  # spaces from which it is shorter to have them erased
-OFF = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "7": "27", "8": "28", "9": "29", "21": "24", "53": "55"}
-
-
-class Look(NamedTuple):
-    """Foreground and background as their codes, empty for the terminal's own; the attributes that are on, in order."""
-
-    fore: str = ""
-    back: str = ""
-    attributes: tuple[str, ...] = ()
-
-
-PLAIN = Look()
 
 
 @lru_cache(8192)
@@ -78,68 +66,6 @@ def _after_one(look: Look, word: str) -> Look | None:
     return look._replace(attributes=tuple(sorted({*look.attributes, word}))) if word in OFF else None
 
 
-@lru_cache(8192)
-def way(before: Look | None, to: Look) -> str:
-    """The shortest sequence from one style to another; `before` is None where nobody knows it."""
-    if before == to:
-        return ""
-    parts = [*to.attributes, *filter(None, (to.fore, to.back))]
-    whole = f"\x1b[{';'.join(['0', *parts])}m" if parts else "\x1b[0m"
-    if before is None:
-        return whole
-    changed = sorted({OFF[word] for word in before.attributes if word not in to.attributes})
-    left = [word for word in before.attributes if OFF[word] not in changed]
-    changed += [word for word in to.attributes if word not in left]
-    changed += [to.fore or "39"] if to.fore != before.fore else []
-    changed += [to.back or "49"] if to.back != before.back else []
-    return min(whole, f"\x1b[{';'.join(changed)}m", key=len)
-
-
-@lru_cache(8192)
-def without_letters(look: Look) -> Look:
-    """What is seen of a style where there are only spaces."""
-    return Look("", look.back, tuple(word for word in look.attributes if word in VISIBLE))
-
-
-@lru_cache(8192)
-def on(look: Look, back: str) -> Look:
-    """A style on another background."""
-    return look._replace(back=back)
-
-
-class Line:
-    """What is known of one line of the terminal, from its left edge on; a cell that is not known has a NUL."""
-
-    def __init__(self) -> None:
-        self.text, self.looks = "", [PLAIN] * 0
-
-    def differs(self, at: int, text: str, look: Look) -> tuple[int, int]:
-        """From where to where in `text` it is not there already; an empty range if all is."""
-        end = at + len(text)
-        old, looks = self.text[at:end], self.looks[at:end]
-        if len(old) < len(text):
-            return 0, len(text)
-        if old == text and looks == [look] * len(text):
-            return 0, 0
-        begin, last = 0, len(text)
-        while old[begin] == text[begin] and looks[begin] == look:
-            begin += 1
-        while old[last - 1] == text[last - 1] and looks[last - 1] == look:
-            last -= 1
-        return begin, last
-
-    def write(self, at: int, text: str, look: Look) -> None:
-        """It is there now."""
-        gap = at - len(self.text)
-        self.text = self.text[:at] + "\0" * gap + text + self.text[at + len(text) :]
-        self.looks += [PLAIN] * gap
-        self.looks[at : at + len(text)] = [look] * len(text)
-
-    def cut(self, at: int) -> None:
-        """What comes from there on is not known any more."""
-        self.text, self.looks = self.text[:at], self.looks[:at]
-
-
 class Shortener:
     """Remembers what the terminal shows, where its cursor stands, and the style that it has.
 
@@ -153,7 +79,8 @@ class Shortener:
     def forget(self) -> None:
         """Somebody else has written to the terminal, or it has another size."""
         self._is: Look | None = None
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, Line] = {}  # as the terminal shows them
+        self._wanted: dict[int, Line] = {}  # those of them that are to be others
         self._cursor: tuple[int, int] | None = None  # line and column from 1, where it really stands
         self._at: tuple[int, int] | None = None  # where it would stand if all had been sent
         self._exact = False  # whether the widths of what was written on this line since it moved there are known
@@ -174,6 +101,7 @@ class Shortener:
                 self._other(other, wanted, parts)
         if at < len(data):
             self._text(data[at:], wanted, parts)
+        self._send(parts)
         self._go(parts)
         parts.append(self._to(wanted))
         return "".join(parts)
@@ -183,6 +111,7 @@ class Shortener:
         then = after(wanted or PLAIN, codes)
         if then is not None and (wanted is not None or (codes or "0").split(";")[0].strip("0") == ""):
             return then
+        self._send(parts)
         parts += [self._to(wanted), sequence]
         self._is = None
         return None
@@ -192,24 +121,27 @@ class Shortener:
             self._whole(text, look, parts)
             return
         row, column = self._at
-        blank = not text.strip(" ")
-        seen = without_letters(look) if blank else look
-        line = self._lines.setdefault(row, Line())
-        begin, end = line.differs(column - 1, text, seen)
-        if begin < end:
-            self._at = row, column + begin
-            self._go(parts)
-            parts.append(self._to_blank(look) if blank else self._to(look))
-            line.write(column - 1, text, seen)
-            if self._erases and blank and end - begin >= ERASED and not seen.attributes:
-                parts.append(f"\x1b[{end - begin}X")  # the cursor stays
-            else:
-                parts.append(text[begin:end])
-                self._cursor = row, column + end
+        line = self._wanted.get(row) or self._lines.get(row)
+        if line is None or not line.has(column - 1, text, look):
+            if row not in self._wanted:
+                self._wanted[row] = line.copied() if line else Line()
+            self._wanted[row].write(column - 1, text, look)
         self._at = row, column + len(text)
+
+    def _send(self, parts: list[str]) -> None:
+        """The cells that are to be others, in whichever order takes fewer bytes: by lines, or by styles."""
+        if not self._wanted:
+            return
+        found = stretches(self._lines, self._wanted, self._erases)
+        ways = [written(found, self._cursor, self._is, by_style) for by_style in (False, True)]
+        sent, self._cursor, self._is = min(ways, key=lambda way: len(way[0]))
+        parts.append(sent)
+        self._lines |= self._wanted
+        self._wanted = {}
 
     def _whole(self, text: str, look: Look | None, parts: list[str]) -> None:
         """Text whose width, place or style nobody knows for sure; so is what follows on its line."""
+        self._send(parts)
         self._go(parts)
         parts += [self._to(look), text]
         if self._at is not None and self._at[0] in self._lines:
@@ -217,11 +149,13 @@ class Shortener:
         self._exact, self._cursor = False, None
 
     def _other(self, sequence: str, look: Look | None, parts: list[str]) -> None:
-        if HARMLESS.fullmatch(sequence):
-            parts.append(sequence)
-        elif sequence in "\r\n" and self._at is not None and self._exact:
+        if sequence in "\r\n" and self._at is not None and self._exact:
             row, column = self._at
             self._at = (row, 1) if sequence == "\r" else (row + 1, column)
+            return
+        self._send(parts)
+        if HARMLESS.fullmatch(sequence):
+            parts.append(sequence)
         else:
             self._go(parts)
             parts += [self._to(look), sequence]
@@ -238,13 +172,6 @@ class Shortener:
             return ""
         sequence, self._is = way(self._is, wanted), wanted
         return sequence
-
-    def _to_blank(self, wanted: Look) -> str:
-        """The same for spaces, whose foreground nobody sees."""
-        now = self._is
-        if now is None or VISIBLE.intersection((*now.attributes, *wanted.attributes)):
-            return self._to(wanted)
-        return self._to(on(now, wanted.back))
 
 
 def erases() -> bool:

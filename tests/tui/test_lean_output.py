@@ -21,7 +21,8 @@ from rich.cells import cell_len
 from rich.style import Style
 
 from tests.tui.recorded import RUNS, record
-from tui.lean_output import ESCAPE, PLAIN, VISIBLE, Look, Shortener, after
+from tui.changed_cells import PLAIN, VISIBLE, Look
+from tui.lean_output import ESCAPE, Shortener, after
 
 COLUMNS, LINES = 40, 12
 STRETCH = 45  # bytes of a place and of two colours, told as red, green and blue
@@ -54,6 +55,8 @@ class Terminal:
                 column = self.column
                 self._print(" " * int(erased[1]))
                 self.column = column
+            elif ahead := re.fullmatch(r"\x1b\[(\d*)C", other or ""):
+                self.column += int(ahead[1] or 1)
             elif other == "\r":
                 self.column = 1
             elif other == "\n":
@@ -63,7 +66,7 @@ class Terminal:
     def _print(self, text: str) -> None:
         for letter in text:
             look = self.look or PLAIN
-            if letter == " ":  # its foreground is not seen
+            if letter == " " and "7" not in look.attributes:  # its foreground is not seen
                 look = Look("", look.back, tuple(word for word in look.attributes if word in VISIBLE))
             self.cells[self.row, self.column] = letter, look
             if cell_len(letter) == 2:
@@ -117,6 +120,38 @@ def test_what_is_there_already_is_not_sent_again() -> None:
     assert "three" not in shortener.short(line)
     shortener.forget()
     assert "three" in shortener.short(line)
+
+
+def table(words: str) -> str:
+    """Ten lines of two columns, each in a colour of its own, and spaces between them in a third."""
+    left, right, gap = (Style.parse(f"{colour} on #101820") for colour in ("#ff8800", "#0088ff", "#aabbcc"))
+    lines = (left.render(f"{words[row]}{row:04}") + gap.render("  ") + right.render(words[-row]) for row in range(10))
+    return "\x1b[0m" + "".join(f"\x1b[{row};3H{line}" for row, line in enumerate(lines, 1))
+
+
+def test_styles_are_said_once_where_that_is_shorter() -> None:
+    shortener, terminal, whole = Shortener(), Terminal(), Terminal()
+    for words in ("abcdefghijk", "lmnopqrstuv"):
+        sent = shortener.short(table(words))
+        terminal.write(sent)
+        whole.write(table(words))
+        assert terminal.cells == whole.cells
+        assert sent.count("38;2;") == 2  # one of each colour that is seen
+    assert len(sent) < 250
+
+
+def test_only_the_cells_that_are_others_are_sent() -> None:
+    shortener = Shortener()
+    shortener.short("\x1b[0m\x1b[5;1Hone and the same line, with a word in it")
+    sent = shortener.short("\x1b[5;1HOne and the same lime, with a sword in it")
+    assert sent == "\x1b[5;1HO\x1b[18Cm\x1b[10Csword in it"
+
+
+def test_spaces_that_are_reversed_have_the_colour_that_is_seen() -> None:
+    shortener, terminal = Shortener(), Terminal()
+    for colour in ("31", "34"):
+        terminal.write(shortener.short(f"\x1b[0m\x1b[1;1H\x1b[{colour};7m   \x1b[0m"))
+        assert terminal.cells[1, 2][1].fore == colour
 
 
 def test_codes_that_are_not_known_and_pieces_of_codes_pass_as_they_are() -> None:
