@@ -10,6 +10,7 @@ from gemmalocal.jobs.plurals import counted
 from tui.widgets.curve import Curve
 from tui.widgets.series_chart import OTHERS, ChartLine
 
+CHOOSES = "loss by which it is chosen"  # of rows that neither train nor report
 WORDS = 18  # cells of what a trial tries, in the panel
 
 
@@ -23,7 +24,8 @@ def trial_lines(state: JobState) -> list[ChartLine]:
             curve.add(step.step, step.loss)
             words = f"{_short(step.words)}, {counted(step.steps, 'step')}"
         end = ended.get(place)
-        lines.append(ChartLine(words, curve, [] if end is None or end.loss is None else [(end.steps, end.loss)]))
+        circles = [] if end is None or end.loss is None else [(end.steps, end.loss)]
+        lines.append(ChartLine(words, curve, circles, CHOOSES))
     return lines[::-1][: 1 + len(OTHERS)]
 
 

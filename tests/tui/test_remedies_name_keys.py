@@ -6,6 +6,7 @@ import ast
 import re
 import signal
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -77,12 +78,12 @@ def test_a_remedy_that_ends_a_sentence_goes_on_small() -> None:
     assert "If it was memory: close" in exit_causes.explain("", -signal.SIGKILL).hint
     capital = []
     for file in sorted([*(ROOT / "gemmalocal").rglob("*.py"), *(ROOT / "tui").rglob("*.py")]):
-        for node in ast.walk(ast.parse(file.read_text())):
-            parts = node.values if isinstance(node, ast.JoinedStr) else []
-            for before, part in zip(parts, parts[1:], strict=False):
-                begun = isinstance(before, ast.Constant) and str(before.value).endswith((": ", ", ", "; "))
-                if begun and re.fullmatch(r"(in_app\()?[\w.]+\.(hint|remedy)\)?", ast.unparse(part.value)):  # type: ignore[attr-defined]
-                    capital.append(f"{file}:{node.lineno}")
+        texts = [node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.JoinedStr)]
+        for before, part in (pair for text in texts for pair in pairwise(text.values)):
+            begun = isinstance(before, ast.Constant) and str(before.value).endswith((": ", ", ", "; "))
+            told_as = ast.unparse(part.value) if isinstance(part, ast.FormattedValue) else ""
+            if begun and re.fullmatch(r"(in_app\()?[\w.]+\.(hint|remedy)\)?", told_as):
+                capital.append(f"{file}:{part.lineno}")
     assert not capital
 
 

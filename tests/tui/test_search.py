@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.widgets import Static
 
-from gemmalocal.jobs.events import Started, Trial, Tried
+from gemmalocal.jobs.events import Stage, Started, Trial, Tried
 from gemmalocal.jobs.history import JobState, fold
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.schema import Recipe
@@ -18,7 +19,8 @@ from tui.app import GemmalocalApp
 from tui.screens.new_run import CAREFUL, GOOD, QUICK, changes
 from tui.screens.pick import PickScreen
 from tui.screens.recipe import RecipeScreen, overlaid
-from tui.trial_lines import trial_figures, trial_lines
+from tui.screens.train import TrainScreen
+from tui.trial_lines import CHOOSES, trial_figures, trial_lines
 from tui.widgets.run_detail import _search
 
 
@@ -41,6 +43,16 @@ def test_each_trial_is_a_line_that_ends_and_the_newest_comes_first() -> None:
     assert [list(line.held_out) for line in lines] == [[], [(3, 2.25)], [], [(3, 2.5)]]
     assert [line.curve.buckets[-1].last for line in lines] == [1, 3, 3, 3]
     assert trial_figures(searching()) == [("rate 1", "2.500"), ("rate 10", "diverged"), ("rate 100", "2.250")]
+
+
+async def test_the_circles_of_a_search_are_not_called_held_out() -> None:
+    trial = Trial(0, 0, "learning_rate 1", 1, 3, 3.5)
+    folder = record("searched", [Started("train", 1, 1), Stage("searching"), trial, Tried(0, 0, trial.words, 3, 2.5)])
+    app = GemmalocalApp()
+    async with app.run_test(size=(140, 40)) as pilot:
+        await app.push_screen(screen := TrainScreen(folder))
+        await until(pilot, lambda: CHOOSES in str(screen.query_one("#legend", Static).content))
+        assert "held-out" not in str(screen.query_one("#legend", Static).content)
 
 
 def test_the_panel_says_what_is_best_so_far() -> None:

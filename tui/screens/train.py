@@ -163,7 +163,8 @@ class TrainScreen(OneRunScreen):
         for style, name in zip(OTHER_STYLES, others, strict=False):
             parts += ["  ", ("⠒ ", style), name]
         if self._series.held_out is not None:
-            parts += ["  ", (f"{HELD_OUT} ", "$warning"), "held-out"]
+            circles = self._chart_lines[0].circles if self._chart_lines else "held-out"
+            parts += ["  ", (f"{HELD_OUT} ", "$warning"), circles]
         parts.append((f"   {chart.zoom}{', log scale' * chart.logarithmic}", "$muted"))
         self._tell("#legend", Content.assemble(*parts), layout=False)
 

@@ -30,11 +30,12 @@ TRAIN, SMOOTHED, CIRCLE, AT_CURSOR, FIRST_OTHER = range(5)  # places in PARTS
 
 
 class ChartLine(NamedTuple):
-    """A run in the chart: its steps, and its held-out points, if the series has such."""
+    """A run in the chart: its steps, and its held-out points, if the series has such, with a word for them."""
 
     name: str
     curve: Curve
     held_out: Sequence[Point] = ()
+    circles: str = "held-out"
 
 
 class SeriesChart(Widget):
@@ -115,7 +116,7 @@ class SeriesChart(Widget):
             mean = smoothed(buckets[: at + 1], 1)[-1][1]
             words = [f"{name} {self._form(here.sum / here.steps)}".strip(), f"smoothed {self._form(mean)}"]
             if before := [point for point in line.held_out if point[0] <= step]:
-                words.append(f"held-out {self._form(before[-1][1])} (step {before[-1][0]:,.0f})")
+                words.append(f"{line.circles} {self._form(before[-1][1])} (step {before[-1][0]:,.0f})")
             parts.append(Content(", ".join(words)))
         return Content(" · ").join(parts)
 
