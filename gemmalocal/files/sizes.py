@@ -10,11 +10,11 @@ UNITS = (("GB", GB), ("MB", 1_000_000))
 
 
 def size(count: float) -> str:
-    """Bytes in the unit that suits them, in three digits or so: 2.3 GB, 253 MB, 36 kB, 12 bytes."""
+    """Bytes in the unit that suits them, in three digits or so: 2.3 GB, 253 MB, 36 kB, 12 B."""
     for unit, of in UNITS:
         if count >= of:
             return f"{count / of:,.{1 if count < 100 * of else 0}f} {unit}"
-    return f"{count / 1000:.0f} kB" if count >= 1000 else f"{count:.0f} byte{'s' * (count != 1)}"
+    return f"{count / 1000:.0f} kB" if count >= 1000 else f"{count:.0f} B"
 
 
 def gigabytes(count: float, digits: int = 1) -> str:

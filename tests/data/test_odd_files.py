@@ -64,7 +64,7 @@ TOLD: list[tuple[str, str | bytes, list[str], str]] = [  # the same, and what is
     ("lines.json", '[\n {"a": 1},\n {"a": "un},\n {"a": 2}\n]', ["1", "2"], "lines.json:3 is not JSON"),
     ("cut.json", '[{"a": 1}, {"a": 2}, {"a"', ["1", "2"], "cut.json:1 is not JSON: the file ends within it"),
     ("open.json", '[{"a": 1}, {"a": 2}', ["1", "2"], "the file ends before its list does"),
-    ("lost.json", '[{"a": 1}, {"a": [', ["1"], "from there on, 7 bytes, nothing was read (1 before it were)"),
+    ("lost.json", '[{"a": 1}, {"a": [', ["1"], "from there on, 7 B, nothing was read (1 before it were)"),
     ("half.json", f'[{HALF}, {PAIR}]', ["😀"], "half.json:1 has half a character: a lone surrogate"),
     ("half.jsonl", f'{HALF}\n{PAIR}', ["😀"], "half.jsonl:1 has half a character: a lone surrogate"),
     ("bytes.json", b'[{"a": "\xff"}, {"a": 2}]', ["2"], "is not UTF-8 text (save it as UTF-8): it has the byte 0xff"),

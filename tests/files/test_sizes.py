@@ -19,8 +19,8 @@ UNIT = re.compile(r" ?(?:[kKMG]i?B|G)\b")
 @pytest.mark.parametrize(
     ("count", "words"),
     [
-        (0, "0 bytes"),
-        (1, "1 byte"),
+        (0, "0 B"),
+        (12, "12 B"),
         (1500, "2 kB"),
         (53_600_000, "53.6 MB"),
         (253_000_000, "253 MB"),

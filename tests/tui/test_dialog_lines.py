@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.content import Content
@@ -22,7 +23,7 @@ from tui.screens.login import LoginScreen
 from tui.screens.palette import Palette
 from tui.screens.pick import PickScreen
 
-DIALOGS: dict[str, tuple[str, Callable[[], Screen[object]]]] = {
+DIALOGS: dict[str, tuple[str, Callable[[], Screen[Any]]]] = {
     "a line": ("Take", lambda: AskLineScreen("What?")),
     "a line for a search": ("Search", lambda: AskLineScreen("What?", taking="Search")),
     "a number": ("Go there", lambda: AskNumberScreen("Which?")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.widgets import OptionList, Static
@@ -37,7 +38,9 @@ async def test_a_run_is_told_to_a_tracker_by_a_key(monkeypatch: pytest.MonkeyPat
         ]
         await pilot.press("enter")
         await until(pilot, lambda: any("To look: tensorboard" in note.message for note in app._notifications))
-        losses = [(event.step, pytest.approx(event.loss)) for event in RUNS["finished"] if isinstance(event, Step)]
+        losses: list[Any] = [
+            (event.step, pytest.approx(event.loss)) for event in RUNS["finished"] if isinstance(event, Step)
+        ]
         assert READERS["tensorboard"](run)[0]["train/loss"] == losses
         await pilot.press("t")
         await until(pilot, lambda: isinstance(app.screen, PickScreen) and app.screen.ready)
