@@ -149,7 +149,9 @@ def drawn_points(whole: Path) -> list[tuple[str, int]]:
 
 def test_killed_at_any_point_it_comes_to_the_same_end(recipe_path: Path, workspace: Path) -> None:
     over = 'search.over=["train.learning_rate=1e-4,1e-3,3e-2", "lora.rank=4"]'
-    spec = described(recipe_path, over, "search.share=0.9", "train.steps=63", "samples.prompts=[]")
+    spec = described(
+        recipe_path, over, "search.share=0.9", "train.steps=63", "samples.prompts=[]", "train.save_every=63"
+    )
     whole = work(workspace / "runs" / "whole", "train", spec).directory
     assert [rung[0] for rung in searched(whole)["rungs"]] == [3, 2]
     same = [(step.step, step.loss, step.learning_rate) for step in history.read(whole).steps]
