@@ -15,7 +15,7 @@ from gemmalocal.backends.protocol import Likeliest, Scores
 from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
 
-TOKENS = 64  # whose logits (of all voices together) are in memory at once
+TOKENS = 32  # whose logits (of all voices together) are in memory at once
 APART = 32  # the same of each of several models
 
 

@@ -20,7 +20,7 @@ from gemmalocal.evaluation.measured import Answer
 from gemmalocal.files import atomic, json_lines
 from gemmalocal.jobs.events import Event, Progress
 from gemmalocal.pipelines import Commands, stop_asked
-from gemmalocal.pipelines.shared.answer_batches import ROWS, batches
+from gemmalocal.pipelines.shared.answer_batches import ROWS, SCORED, batches
 from gemmalocal.pipelines.shared.background import Stopped
 
 QUIET = 2.0  # seconds without a word about the progress
@@ -87,7 +87,8 @@ def score(
         (number for number, key in enumerate(keys) if not kept.has(key)), key=lambda number: len(examples[number].ids)
     )
     progress = TimedProgress(what, len(examples), len(examples) - len(missing))
-    for batch in batches(missing, [len(example.ids) * len(models) for example in examples], len(missing)):
+    tokens = [len(example.ids) * len(models) for example in examples]
+    for batch in batches(missing, tokens, len(missing), SCORED):
         scored = _scored(models, [examples[number] for number in batch])
         kept.add(
             [
