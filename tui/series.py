@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from gemmalocal.files.sizes import GB
 from gemmalocal.jobs.events import Evaluated, Step
+from tui.widgets.chart_grid import Form
 from tui.widgets.curve import Curve
 
 
@@ -16,11 +17,11 @@ class Series(NamedTuple):
 
     name: str
     of: Callable[[Step], float]
-    form: Callable[[float], str]
+    form: Form
     held_out: Callable[[Evaluated], float] | None = None
 
 
-def _judged(name: str, figure: str, form: Callable[[float], str]) -> Series:
+def _judged(name: str, figure: str, form: Form) -> Series:
     """One of the figures of answers that are judged, or of a teacher."""
 
     def of(event: Step | Evaluated) -> float:
@@ -30,23 +31,23 @@ def _judged(name: str, figure: str, form: Callable[[float], str]) -> Series:
 
 
 SERIES = (
-    Series("loss", lambda step: step.loss, "{:.2f}".format, lambda evaluated: evaluated.loss),
-    Series("rate", lambda step: step.learning_rate, "{:.0e}".format),
-    Series("tokens/s", lambda step: step.tokens / max(step.seconds, 1e-9), "{:,.1f}".format),
-    Series("memory", lambda step: step.memory / GB, "{:.2f}G".format),
-    Series("gradient", lambda step: step.grad_norm, "{:.2f}".format),
+    Series("loss", lambda step: step.loss, Form("{:.{digits}f}", 2), lambda evaluated: evaluated.loss),
+    Series("rate", lambda step: step.learning_rate, Form("{:.{digits}e}", 0)),
+    Series("tokens/s", lambda step: step.tokens / max(step.seconds, 1e-9), Form("{:,.{digits}f}", 1)),
+    Series("memory", lambda step: step.memory / GB, Form("{:.{digits}f}G", 2)),
+    Series("gradient", lambda step: step.grad_norm, Form("{:.{digits}f}", 2)),
 )
 JUDGED = (  # of runs that learn from judgements, beside the others
-    _judged("right", "accuracy", "{:.0%}".format),
-    _judged("margin", "margin", "{:.1f}".format),
-    _judged("chosen", "chosen", "{:+.1f}".format),
-    _judged("rejected", "rejected", "{:+.1f}".format),
+    _judged("right", "accuracy", Form("{:.{digits}%}", 0)),
+    _judged("margin", "margin", Form("{:.{digits}f}", 1)),
+    _judged("chosen", "chosen", Form("{:+.{digits}f}", 1)),
+    _judged("rejected", "rejected", Form("{:+.{digits}f}", 1)),
 )
 
 TAUGHT = (  # of runs with a teacher
-    _judged("KL", "kl", "{:.3f}".format),
-    _judged("as teacher", "agreement", "{:.0%}".format),
-    _judged("rows", "cross_entropy", "{:.2f}".format),
+    _judged("KL", "kl", Form("{:.{digits}f}", 3)),
+    _judged("as teacher", "agreement", Form("{:.{digits}%}", 0)),
+    _judged("rows", "cross_entropy", Form("{:.{digits}f}", 2)),
 )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
+import pytest
 from textual.app import App, ComposeResult
 
 from gemmalocal.jobs.events import Evaluated, Step
 from tui.series import SERIES, RunCurves, series_of
-from tui.widgets.chart_grid import Grid, Span, rounded_up, smoothed, span
+from tui.widgets.chart_grid import Form, Grid, Span, rounded_up, smoothed, span
 from tui.widgets.choice import Choice
 from tui.widgets.curve import MOST, Bucket, Curve
 from tui.widgets.marks import bar, spark
@@ -89,8 +90,15 @@ def test_on_a_logarithmic_scale_decades_are_as_high_as_each_other() -> None:
     rows = [grid.row(value) for value in (100.0, 1.0, 0.01)]
     assert abs((rows[1] - rows[0]) - (rows[2] - rows[1])) <= 1
     assert grid.row(0.0) == 4 * 30 - 1  # below everything
-    labels = [grid.label(row, "{:.2f}".format) for row in range(30)]
+    labels = grid.labels(Form("{:.{digits}f}", 2), 6)
     assert float(labels[0]) > 100 > float(labels[12]) > 0.01
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.005, 0.04), (2.0, 6.0), (6.129, 6.131), (1e-6, 2e-6), (1.0, 1.0)])
+def test_no_two_numbers_on_an_axis_are_alike(low: float, high: float) -> None:
+    labels = Grid(20, 30, Span(0, 10), low, high).labels(Form("{:.{digits}f}", 2), 6).values()
+    assert len(set(labels)) == len(labels) or high < 1e-4  # for such there is no room
+    assert max(map(len, labels)) <= 6
 
 
 def test_only_what_lies_in_the_span_is_drawn() -> None:

@@ -35,7 +35,7 @@ class PickScreen(Dialog[str | None]):
     taking = "Choose"
 
     def __init__(self, title: str, offers: Callable[[], Offers], prompt: str = "") -> None:
-        super().__init__(title, "large")
+        super().__init__(title, "offers")
         self._offers, self._prompt = offers, prompt
         self.ready = False  # keys wait for the list
 

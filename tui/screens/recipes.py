@@ -45,7 +45,7 @@ def known_recipes() -> list[tuple[str, str, Path]]:
         if "\nmodel:" in "\n" + _text(path)
     ]
     past = [
-        (folder.name, "the recipe of this run", folder / "recipe.yaml")
+        (folder.name, "The recipe of this run.", folder / "recipe.yaml")
         for folder in history.list_runs()[:PAST]
         if safe_read.is_file(folder / "recipe.yaml")
     ]

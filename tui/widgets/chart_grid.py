@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Callable
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -15,10 +14,22 @@ SMOOTH = 25  # the line is the mean of this share of all steps
 LEAST = 5  # steps of that mean
 ROUND = (1.0, 1.2, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)  # ends of an axis, times a power of ten
 SHORTEST = 10  # steps of an axis at least
+MORE = 3  # digits of a number on an axis at most, beside those of its form
 NEWEST = 0.2  # share of what was trained that the newest part is
 
 Point = tuple[float, float]  # step, value
 DotMask = dict[tuple[int, int], int]  # column, row of a cell -> its braille dots
+
+
+class Form(NamedTuple):
+    """How a value is written: a format with a place for `digits`, which are after the point."""
+
+    pattern: str
+    digits: int
+
+    def __call__(self, value: float, more: int = 0) -> str:
+        """With so many more digits."""
+        return self.pattern.format(value, digits=self.digits + more)
 
 
 class Span(NamedTuple):
@@ -114,14 +125,17 @@ class Grid:
                 _fill(mask, column, *rows)
         return mask
 
-    def label(self, row: int, form: Callable[[float], str]) -> str:
-        """The value at a row's middle, on every fourth row."""
-        if row % 4 and row != self._height - 1:
-            return ""
-        if row == self._height - 1 and row % 4 in (1,):
-            return ""
-        value = self._high - (row + 0.5) / self._height * (self._high - self._low)
-        return form(10.0**value if self._log else value)
+    def labels(self, form: Form, most: int) -> dict[int, str]:
+        """The values at the middles of every fourth row and the last, in at most so many letters.
+
+        They have as many digits as tell them apart, if there is room for these.
+        """
+        rows = [row for row in range(self._height) if not row % 4 or (row == self._height - 1 and row % 4 != 1)]
+        values = [self._high - (row + 0.5) / self._height * (self._high - self._low) for row in rows]
+        values = [10.0**value if self._log else value for value in values]
+        written = [[form(value, more) for value in values] for more in range(MORE + 1)]
+        apart = (words for words in written if len(set(words)) == len(words) and max(map(len, words)) <= most)
+        return {row: word[:most] for row, word in zip(rows, next(apart, written[0]), strict=True)}
 
     def steps(self) -> str:
         """The axis of steps: its first, middle and last."""

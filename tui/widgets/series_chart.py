@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.widgets.chart_grid import ZOOMS, DotMask, Grid, Point, Span, smoothed, span
+from tui.widgets.chart_grid import ZOOMS, DotMask, Form, Grid, Point, Span, smoothed, span
 from tui.widgets.curve import Curve
 
 AXIS = 7  # cells of the numbers on the left
@@ -55,10 +55,10 @@ class SeriesChart(Widget):
         super().__init__()
         self._lines: list[ChartLine] = []
         self._steps = 1.0
-        self._form: Callable[[float], str] = "{:.2f}".format
+        self._form = Form("{:.{digits}f}", 2)
         self._drawn: tuple[Size, list[Strip]] | None = None
 
-    def show(self, lines: Sequence[ChartLine], steps: int, form: Callable[[float], str]) -> None:
+    def show(self, lines: Sequence[ChartLine], steps: int, form: Form) -> None:
         """Draw these, of a run of `steps` steps; in order of their steps. What is no number is left out."""
         self._lines = [
             line._replace(held_out=[point for point in line.held_out if math.isfinite(point[1])]) for line in lines
@@ -146,9 +146,9 @@ class SeriesChart(Widget):
         grid = Grid(width, height, shown, min(values), max(values), self.logarithmic)
         layers = self._layers(grid, width, height)
         styles = [self.get_component_rich_style(f"series-chart--{name}", partial=True) for name in PARTS]
-        strips = []
+        strips, labels = [], grid.labels(form, AXIS - 1)
         for row in range(height):
-            label = grid.label(row, form)[: AXIS - 1].rjust(AXIS - 1) + " "
+            label = labels.get(row, "").rjust(AXIS - 1) + " "
             strips.append(Strip([Segment(label, axis), *_cells(row, width, layers, styles)]))
         strips.append(Strip([Segment(" " * AXIS + grid.steps(), axis)]))
         if not whole:
