@@ -106,7 +106,7 @@ def test_rows_are_scored_once_and_killed_meanwhile_the_bytes_are_the_same(
     state = run(workspace / "runs" / "first", recipe_path)
     whole = said()
     assert len(whole) > 3
-    assert any("reads 40 rows" in notice and "MB on the disk" in notice for notice in state.notices)
+    assert any("reads 40 rows" in notice and "kB on the disk" in notice for notice in state.notices)
     again = run(workspace / "runs" / "second", recipe_path, "lora.rank=2")
     assert any("known already" in notice for notice in again.notices)
     shutil.rmtree(paths.teachers())

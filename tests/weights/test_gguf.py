@@ -198,7 +198,7 @@ def test_too_small_a_disk_is_said_before_anything_is_written(tmp_path: Path, mon
     ggufs.write(tmp_path / "x.gguf", "gemma3", Kind.Q8_0)
     free = shutil.disk_usage(tmp_path)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: free)
-    with pytest.raises(ModelError, match="GB free"):
+    with pytest.raises(ModelError, match="kB free"):
         imported(tmp_path / "x.gguf", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 

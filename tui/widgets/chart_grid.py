@@ -140,7 +140,7 @@ class Grid:
     def steps(self) -> str:
         """The axis of steps: its first, middle and last."""
         first, last = f"{self._first:,.0f}", f"{self._last:,.0f}"
-        middle = f"{(self._first + self._last) / 2:,.0f}"
+        middle = f"{(self._first + self._last) / 2:,.0f}" if self._last - self._first > 1 else ""
         line = first.ljust(self._width // 2 - len(middle) // 2) + middle
         return line.ljust(self._width - len(last)) + last
 
