@@ -63,9 +63,8 @@ def train(
     `span` is how long that is, where it is no count of steps. Raises `TrainingDiverged`; the checkpoints are whole
     then.
     """
-    spec, outcome, reason = run.spec, "", ""
-    span = span or Counted(spec, run.steps or 0)
-    is_last = span.is_over(state)
+    span = span or Counted(run.spec, run.steps or 0)
+    spec, is_last, outcome, reason = run.spec, span.is_over(state), "", ""
     if state.step and not is_last and _is_stalled(spec, state):
         outcome = "early"  # it was killed just before it said so
     if state.step == 0:
@@ -87,6 +86,7 @@ def train(
         if is_last or (state.step % spec.evaluate_every == 0 and outcome != "strained"):
             yield from _evaluate(run, trainer, state, span)
             yield from sample(state.step)
+            is_last = is_last or span.is_last(state.step, measured=True)  # which may have taken long
         if not (is_last or outcome) and _is_stalled(spec, state):
             outcome = "early"
         improved = state.best_step == state.step

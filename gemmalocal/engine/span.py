@@ -26,6 +26,8 @@ LATELY = {
     "answer": 8,
     "calls": 3,
 }  # how many of each tell what the next one takes
+COMPUTED: tuple[Cost, ...] = ("step", "evaluation", "answer")  # what takes as long each time, on the same machine
+SLOW = 2.0  # times as long as expected: less may be a longer row
 ANSWERED = 0.15  # of the box, at most, for answers before training, and as much after it
 SETTLED = 3  # steps from which their pace is known: the first one also compiles
 
@@ -36,8 +38,8 @@ class Span(Protocol):
     def is_over(self, state: TrainState) -> bool:
         """Whether a run that goes on from `state` has nothing left to train."""
 
-    def is_last(self, step: int) -> bool:
-        """Whether no step comes after this one, which has just been taken; the same on all ranks."""
+    def is_last(self, step: int, measured: bool = False) -> bool:
+        """Whether no step comes after this one, which has been taken, and `measured` or not; the same on all ranks."""
 
     def learning_rate(self, step: int) -> float:
         """The rate of the step that comes; the same on all ranks."""
@@ -77,7 +79,7 @@ class Counted:
         """Whether all steps are taken."""
         return state.step >= self._steps
 
-    def is_last(self, step: int) -> bool:
+    def is_last(self, step: int, measured: bool = False) -> bool:
         """Whether all steps are taken."""
         return step == self._steps
 
@@ -138,6 +140,7 @@ class Timed:
         self._begun, self._past = clock(), 0.0  # of this attempt, and seconds of those before
         self._first: float | None = None  # seconds that were spent when the first step began
         self._steps = 0  # of this attempt
+        self._slower = deque([1.0, 1.0], 2)  # how many times as long as expected the last two things took
         self._taken: dict[Cost, deque[tuple[float, float | None]]] = {  # seconds, and the pace of steps then
             what: deque(maxlen=LATELY[what]) for what in COSTS
         }
@@ -167,12 +170,13 @@ class Timed:
         ended = self._agreed(state.time.get("ended", 0.0)) >= self._box
         return state.step > 0 and (ended or self.is_last(state.step))
 
-    def is_last(self, step: int) -> bool:
+    def is_last(self, step: int, measured: bool = False) -> bool:
         """Whether another step, with what is due before it, would not leave the time for the end."""
-        return bool(self._agreed(not self._has_room(step)))
+        return bool(self._agreed(not self._has_room(step, measured)))
 
-    def _has_room(self, step: int) -> bool:
-        evaluates, saves = step % self._train.evaluate_every == 0, step % self._train.save_every == 0
+    def _has_room(self, step: int, measured: bool = False) -> bool:
+        evaluates = step % self._train.evaluate_every == 0 and not measured
+        saves = step % self._train.save_every == 0
         due = self._evaluation * evaluates + self._cost("save") * (evaluates or saves)
         return self._spent + due + self._cost("step") + self._end <= self._box
 
@@ -189,7 +193,12 @@ class Timed:
         return self._evaluation + 2 * self._cost("save") + answers + self._cost("calls")
 
     def _cost(self, what: Cost) -> float:
-        """Seconds that one more takes: as the last ones, as much slower as steps have become since."""
+        """Seconds that one more takes: as expected, or as the quickest lately if all is slower than steps tell yet."""
+        quickest = min((seconds for seconds, _ in self._taken[what]), default=0.0)
+        return max(self._expected(what), quickest * min(self._slower))
+
+    def _expected(self, what: Cost) -> float:
+        """As the last ones, as much slower as steps have become since."""
         pace = self._pace
         costs = [seconds * max(1.0, pace / (then or pace)) for seconds, then in self._taken[what]]
         return median(costs) if costs else 0.0
@@ -236,9 +245,13 @@ class Timed:
         """Measure what is done within."""
         begun = self._clock()
         yield
-        seconds = self._clock() - begun
+        seconds, times = self._clock() - begun, 1.0
+        if self._taken[what] and what in COMPUTED and self._steps >= SETTLED:
+            times = seconds / max(1e-9, self._expected(what))
+            times = times if times >= SLOW else 1.0
+            self._slower.append(times)
         if what != "step":
-            self._taken[what].append((seconds, self._pace if self._steps >= SETTLED else None))
+            self._taken[what].append((seconds, self._pace * times if self._steps >= SETTLED else None))
             return
         self._steps += 1
         if self._steps == 2:

@@ -41,6 +41,7 @@ class Slow(Toy):
     clock: Counting = field(default_factory=Counting)
     slow_from: float = 1e9  # seconds since the clock's beginning, from when all takes `slower` times as long
     slower: float = 3.0
+    evaluations: list[float] = field(default_factory=list)  # when each row of one is begun
 
     def spend(self, seconds: float) -> None:
         self.clock.now += seconds * (self.slower if self.clock.now - 1000 >= self.slow_from else 1)
@@ -50,6 +51,7 @@ class Slow(Toy):
         return super().apply(learning_rate, count)
 
     def evaluate(self, parts: Sequence[MicroBatch]) -> tuple[float, int]:
+        self.evaluations.append(self.clock.now)
         self.spend(10 / 3)  # of three rows, one after the other
         return super().evaluate(parts)
 
@@ -142,6 +144,19 @@ def test_it_ends_in_time_where_all_becomes_three_times_slower(tmp_path: Path, sl
     assert run.took <= max(1.05 * 60 * BOX, slow_from + 3 * (at_once + 4 * 6))
     rates = [step.learning_rate for step in only(Step, run.events)]
     assert rates[-1] < 0.3 * 0.05 or (prompts and slow_from > 200)  # else the end came too soon to be annealed
+
+
+@pytest.mark.parametrize("slower", [5.0, 8.0])
+def test_an_evaluation_and_an_answer_tell_that_the_machine_is_slower(tmp_path: Path, slower: float) -> None:
+    """No step is begun any more, for it alone would take what is left."""
+    plain = boxed(tmp_path / "plain", prompts=1)
+    plain.answer = 2.0
+    plain.run()
+    late = max(begun for begun in plain.toy.evaluations if begun <= 1000 + 450)
+    run = boxed(tmp_path / "slower", Slow(slow_from=late - 1000, slower=slower), prompts=1)
+    run.answer = 2.0
+    run.run()
+    assert run.took <= 1.05 * 60 * BOX
 
 
 @pytest.mark.parametrize(("answer", "answered"), [(20.0, 4), (40.0, 2), (100.0, 1)])
