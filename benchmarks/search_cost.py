@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from itertools import chain
 from typing import Any
 
 import psutil
@@ -69,11 +70,8 @@ def main() -> None:
     model = sys.argv[1] if len(sys.argv) > 1 else "gemma-3-270m-demo"
 
     def words(command: str, *values: str) -> list[str]:
-        return [
-            command,
-            "quotes",
-            *(word for value in (f"model={model}", *COMMON, *values) for word in ("--set", value)),
-        ]
+        sets = [("--set", value) for value in (f"model={model}", *COMMON, *values)]
+        return [command, "quotes", *chain(*sets)]
 
     search, search_peak = measured(
         words("tune", *OF_SEARCH),

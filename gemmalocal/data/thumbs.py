@@ -50,8 +50,8 @@ def rated(record: Record, columns: Columns, name: str, last: bool) -> Record:
     """
     good = _good(columns.get(name), numbers=True)
     if good is None:
-        value = "it is not there" if name not in columns else f"it is {reprlib.repr(columns[name])}"
-        raise UnusableRow(f"has no label, good or bad, in '{name}': {value}")
+        why = "it is not there" if name not in columns else f"it is {reprlib.repr(columns[name])}"
+        raise UnusableRow(f"has no label, good or bad, in '{name}': {why}")
     answers = [place for place, turn in enumerate(record.messages) if turn.role == "assistant" and turn.learned]
     if not answers:
         raise UnusableRow("has a label, and no answer to a prompt")

@@ -38,10 +38,10 @@ def chats(names: Sequence[str]) -> list[Path]:
     Raises `DatasetError` for one that is not there.
     """
     if not names:
-        chats = [folder for folder in history.list_jobs(paths.chats()) if _is_chat(folder)][::-1]
-        if not chats:
+        folders = [folder for folder in history.list_jobs(paths.chats()) if _is_chat(folder)][::-1]
+        if not folders:
             raise DatasetError("There is no chat yet, and so no vote.", VOTE)
-        return chats
+        return folders
     folders = []
     for name in names:
         folder = next((place for place in (paths.chats() / name, paths.expanded(name)) if _is_chat(place)), None)
