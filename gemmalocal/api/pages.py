@@ -10,6 +10,7 @@ from typing import Any
 from gemmalocal.files.sizes import size
 from gemmalocal.jobs.events import Step
 from gemmalocal.jobs.history import JobState
+from gemmalocal.jobs.loss_words import nats
 from gemmalocal.planning import throughput
 
 WIDTH, HEIGHT = 240, 48  # of the curve, in pixels
@@ -79,6 +80,6 @@ def curve(steps: Sequence[Step]) -> str:
     points = " ".join(f"{place * across:.1f},{height:.1f}" for place, height in enumerate(down))
     return (
         f"<svg width='{WIDTH}' height='{HEIGHT}' viewBox='0 -2 {WIDTH} {HEIGHT + 4}' role='img' "
-        f"aria-label='loss from {losses[0]:.3f} to {losses[-1]:.3f}'>"
+        f"aria-label='loss from {nats(losses[0])} to {nats(losses[-1])}'>"
         f"<polyline points='{points}' fill='none' stroke='currentColor'/></svg>"
     )

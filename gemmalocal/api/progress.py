@@ -11,6 +11,7 @@ from gemmalocal.api import pages
 from gemmalocal.jobs import event_words, judged
 from gemmalocal.jobs.events import Evaluated, Event, Step
 from gemmalocal.jobs.history import JobState
+from gemmalocal.jobs.loss_words import nats
 from gemmalocal.jobs.terminal_text import printable
 from gemmalocal.planning import throughput
 
@@ -75,5 +76,5 @@ def line(event: Event) -> str:
             return f"held-out loss at step {event.step}: {event.loss:.4f}{told and f'; {told}'}"
         case Step() if event.step % LINES == 0 or event.step in (1, event.steps):
             left = throughput.duration(throughput.seconds_left([event]))
-            return f"step {event.step}/{event.in_all}  loss {event.loss:.3f}  {left} left"
+            return f"step {event.step}/{event.in_all}  loss {nats(event.loss)}  {left} left"
     return event_words.sentence(event)

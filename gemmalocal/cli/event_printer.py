@@ -26,6 +26,7 @@ from gemmalocal.jobs.events import (
     Trial,
     Tried,
 )
+from gemmalocal.jobs.loss_words import nats
 from gemmalocal.jobs.terminal_text import on_line, visible
 from gemmalocal.planning import throughput
 
@@ -52,7 +53,7 @@ class EventPrinter:
                 self._progress(event)
             case Trial() if self._live:
                 where = f"{event.words}: step {event.step}/{event.steps}"
-                self._show(f"  {bar(event.step, event.steps)} {where}  loss {event.loss:.3f}")
+                self._show(f"  {bar(event.step, event.steps)} {where}  loss {nats(event.loss)}")
             case Notice() | Skipped() | Rollback() | Tried():
                 self._line(event_words.sentence(event))
             case Step():
@@ -93,7 +94,7 @@ class EventPrinter:
         self._steps = [*self._steps[1 - throughput.RECENT :], event]
         left = throughput.duration(throughput.seconds_left(self._steps))
         text = (
-            f"  {bar(event.step, event.steps)} step {event.step}/{event.in_all}  loss {event.loss:.3f}  "
+            f"  {bar(event.step, event.steps)} step {event.step}/{event.in_all}  loss {nats(event.loss)}  "
             f"{event.tokens / max(event.seconds, 1e-9):.0f} tok/s  {gigabytes(event.memory)} GB  {left} left"
         )
         if self._live:

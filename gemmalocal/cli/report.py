@@ -15,6 +15,7 @@ from gemmalocal.cli.report_jobs import follow_for_report
 from gemmalocal.errors import JobBusy, RecipeError
 from gemmalocal.files import safe_read
 from gemmalocal.jobs import history
+from gemmalocal.jobs.loss_words import nats
 from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.workspace import exports, reports
 from gemmalocal.workspace.reports import Judge, Wish
@@ -166,7 +167,8 @@ def table(figures: dict[str, Any]) -> list[str]:
     for line in figures["runs"]:
         gain = line["difference"]
         interval = f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
-        lines.append(f"{line['run']:<24} {line['base']:.3f} -> {line['tuned']:.3f}  {interval:<26} p = {line['p']:.2g}")
+        losses = f"{nats(line['base'])} -> {nats(line['tuned'])}"
+        lines.append(f"{line['run']:<24} {losses}  {interval:<26} p = {line['p']:.2g}")
     return lines
 
 

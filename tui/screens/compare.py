@@ -41,7 +41,7 @@ from tui.widgets.title_line import TitleLine
 JUST = 1.5  # seconds after an answer in which Escape was meant to stop it
 NEVER = float("-inf")
 START = {"temperature": 0, "max_tokens": 128, "seed": 0}
-HELP = "Ask. ← = → vote, F4 learns from votes. /temperature 0.8 /top_p /top_k /seed /max_tokens /system"
+HELP = "Ask. ← = → vote, F4 learns from votes. /temperature 0.8 /top_p /seed /max_tokens /system /tools"
 OF_ALL = {"": transcript.TIE, transcript.TIE: transcript.BOTH_BAD, transcript.BOTH_BAD: ""}  # what = says next
 BASE, COLUMNS = "base", 4  # what the untrained model is called; how many voices at once
 

@@ -22,6 +22,10 @@ FOR = {
     "docs-qa": "For your own documents: make rows of them first (d at home), then train on these.",
     "m-series-4b": "For a Mac with 16 GB: a larger model in 4 bits, on your own conversations.",
     "t4-qlora": "For a graphics card with 16 GB, such as a rented T4: Gemma 2 2B in 4 bits.",
+    "prefer-votes": "For the votes that you gave in comparisons (F4 there makes rows of them).",
+    "prefer-pairs": "For judgements that you have in a file: pairs of a better and a worse answer.",
+    "function-calling": "For calls of tools: a small model, made for it, learns when to call yours, and with what.",
+    "teach": "A larger model reads your rows once, and a small one learns what it says of each word.",
 }  # what the shipped ones are for, without words of the command line
 LONGEST = 1 << 20  # bytes that a recipe has at most
 PAST = 5  # newest runs whose recipes are offered
@@ -71,4 +75,5 @@ def _words(path: Path) -> str:
         if "$schema=" not in line:  # that is for editors
             comment.append(line.lstrip("# "))
     sentences = [sentence for sentence in " ".join(comment).split(". ") if "`" not in sentence]
-    return ". ".join(sentences[:SENTENCES])
+    said = ". ".join(sentences[:SENTENCES])
+    return f"{said}." if said and said[-1].isalnum() else said

@@ -18,7 +18,7 @@ class Question(TextArea):
 brings an earlier question back. While nothing is written, **←** says that the left answer is better, **→** the right
 one; again moves the vote, **=** takes it back, and then says that all are good, or none. **/temperature 0.8**,
 **/top_p 0.9**, **/top_k 40**, **/seed 1** and **/max_tokens 64** change how answers are drawn; **/system** and a text
-tells the models how to answer."""
+tells the models how to answer, **/tools** and a file what they may call."""
     DEFAULT_CSS = "Question { height: auto; min-height: 1; max-height: 6; border: none; padding: 0; }"
     BINDINGS = [Binding("enter", "ask", "Ask"), Binding(",".join(NEW_LINE), "new_line", "New line", key_display="^o")]
 

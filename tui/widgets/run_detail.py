@@ -11,6 +11,7 @@ from textual.content import Content
 from gemmalocal.files.sizes import size
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Sample, Tried
+from gemmalocal.jobs.loss_words import nats
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
@@ -30,7 +31,7 @@ def detail(run: Run, width: int, on_disk: int | None) -> Content:
     for line in area(losses[:: max(1, len(losses) // MOST)], width, CURVE):
         parts += [(line, "$accent"), "\n"]
     if losses:
-        ends = f"{losses[0]:.2f}", f"{losses[-1]:.2f}"
+        ends = nats(losses[0], 2), nats(losses[-1], 2)
         parts += [
             (f"{ends[0]}{'training loss'.center(max(0, width - len(ends[0]) - len(ends[1])))}{ends[1]}", "$muted")
         ]
@@ -72,7 +73,8 @@ def _facts(run: Run, on_disk: int | None) -> Iterator[tuple[str, Content | str]]
         yield "search", _search(now.tried)
     if now.best is not None:
         first = now.evaluations[0].loss
-        yield "held-out", f"{first:.3f} to {now.best.loss:.3f} ({change(first, now.best.loss)}) at step {now.best.step}"
+        fallen = f"{nats(first)} to {nats(now.best.loss)} ({change(first, now.best.loss)})"
+        yield "held-out", f"{fallen} at step {now.best.step}"
     if last:
         yield "speed", f"{counted(round(throughput.tokens_per_second(now.steps)), 'trained token')} a second"
         yield "trained", throughput.duration(_trained(run))

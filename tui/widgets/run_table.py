@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.text import Text
 
+from gemmalocal.jobs.loss_words import nats
 from tui.theme import cursor_keeps_colors, rich_style, state
 from tui.widgets.list_table import ListTable
 from tui.widgets.marks import change, spark
@@ -160,4 +161,4 @@ def held_out(run: Run) -> str:
     if not evaluations:
         return ""
     evaluation = evaluations[-1] if run.state.status == "live" else run.state.best or evaluations[-1]
-    return f"{evaluation.loss:.2f} {change(evaluations[0].loss, evaluation.loss):>6}"
+    return f"{nats(evaluation.loss, 2)} {change(evaluations[0].loss, evaluation.loss):>6}"

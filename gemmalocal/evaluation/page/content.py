@@ -8,6 +8,7 @@ from typing import Any
 
 from gemmalocal.evaluation.statistics import Interval
 from gemmalocal.evaluation.verdict import interval, p_value
+from gemmalocal.jobs.loss_words import nats
 from gemmalocal.jobs.plurals import counted, plural
 
 SHOWN = 1500  # characters of a text
@@ -254,7 +255,7 @@ def _regressions(figures: Mapping[str, Any]) -> Iterator[Block]:
         return
     yield Paragraph(f"The {counted(len(worst), 'row')} that got worse most: broken answers first, then by the loss.")
     for line in worst:
-        losses = f"loss {line['base_loss']:.2f} -> {line['tuned_loss']:.2f}"
+        losses = f"loss {nats(line['base_loss'], 2)} -> {nats(line['tuned_loss'], 2)}"
         texts = [("asked", line["prompt"]), ("should be", line["reference"])]
         names = {"base": against(figures), "tuned": "tuned"}
         texts += [(name, line[side]) for side, name in names.items() if line[side] is not None]
