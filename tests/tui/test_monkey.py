@@ -83,8 +83,13 @@ def keys() -> list[str]:
         if not module.name.endswith("__main__"):
             import_module(module.name)
     bindings = [Binding.make_bindings(kind.__dict__.get("BINDINGS", ())) for kind in kinds(DOMNode)]
-    named = {binding.key for of_kind in bindings for binding in of_kind}
-    return [*TYPED, *sorted(key for key in named if len(key) > 1 and key not in NAMES.values())]
+    bound = {binding.key for of_kind in bindings for binding in of_kind}
+    return [*TYPED, *sorted(bound.difference(map(name_of, TYPED)))]
+
+
+def name_of(key: str) -> str:
+    """What Textual calls a key."""
+    return NAMES.get(key, key)
 
 
 def kept() -> tuple[set[Path], int]:
@@ -100,7 +105,7 @@ async def do(pilot: Pilot[None], dice: random.Random, pressed: Sequence[str]) ->
     if kind < 0.86:
         key = dice.choice(pressed)
         character = key if len(key) == 1 else " " if key == "space" else None
-        pilot.app.post_message(events.Key(NAMES.get(key, key), character))
+        pilot.app.post_message(events.Key(name_of(key), character))
     elif kind < 0.91:
         pilot.app.post_message(events.Paste(dice.choice(PASTES)))
     elif kind < 0.97:
@@ -143,6 +148,7 @@ async def test_a_monkey_breaks_nothing(recipe_path: Path, tiny: Path, monkeypatc
         for number in range(DEEDS):
             if number % (DEEDS // (len(screens) + 1) or 1) == 0 and (place := number * (len(screens) + 1) // DEEDS):
                 await app.push_screen(screens[min(place, len(screens)) - 1]())
+                assert {*app.screen.active_bindings} <= {*map(name_of, pressed)}
             await do(pilot, dice, pressed)
         await until(pilot, lambda: not app._busy)
         assert app.is_running

@@ -44,7 +44,7 @@ def known_recipes() -> list[tuple[str, str, Path]]:
 
     shipped = [(name, FOR.get(name) or _words(path), path) for name, path in recipe_file.builtin_recipes().items()]
     here = [
-        (path.name, _words(path) or "in this folder", path.resolve())
+        (path.name, _words(path) or "A recipe of this folder.", path.resolve())
         for path in sorted(Path.cwd().glob("*.y*ml"))
         if "\nmodel:" in "\n" + _text(path)
     ]
