@@ -172,9 +172,11 @@ class GemmalocalApp(TypeAhead):
 
     async def _watch(self) -> None:
         await self._painted()  # first: a thread at work would make that wait
+        _collect_seldom()
         await asyncio.to_thread(importlib.import_module, "tui.watch")
-        self._show_runs(await asyncio.to_thread(self._watcher.look))
-        await self._painted()
+        while self._runs is None or not all(run.whole for run in self._runs):
+            self._show_runs(await asyncio.to_thread(self._watcher.look))
+            await self._painted()
         self._sheets.read_later()
         for name in LATER:
             await asyncio.to_thread(importlib.import_module, name)
@@ -183,8 +185,7 @@ class GemmalocalApp(TypeAhead):
 
         self._recipes = await asyncio.to_thread(known_recipes)
         await asyncio.to_thread(trash.tidy)
-        gc.freeze()  # modules and past runs are here to stay: looking through them again stops the app for 80 ms
-        gc.set_threshold(*COLLECT)
+        _collect_seldom()
         while True:
             await asyncio.sleep(POLL)
             self._show_runs(await asyncio.to_thread(self._watcher.look))
@@ -345,6 +346,12 @@ def _chosen_theme() -> str:
     with suppress(GemmalocalError, OSError):
         return settings.text(THEME)
     return ""
+
+
+def _collect_seldom() -> None:
+    """What is there now, modules and past runs, is here to stay: looking through it again stops the app for 80 ms."""
+    gc.freeze()
+    gc.set_threshold(*COLLECT)
 
 
 async def _keep(theme: str) -> None:

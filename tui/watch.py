@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import safe_read
 from gemmalocal.jobs import history
+from gemmalocal.jobs.events import Unknown
 from gemmalocal.jobs.history import JobState
 from gemmalocal.jobs.processes import Job
 from gemmalocal.workspace import labels, reports
 from gemmalocal.workspace.labels import Labels
 from gemmalocal.workspace.runs import Run
+
+AT_ONCE = 1_000_000  # bytes of events that are read in one look, so that a long list is there at once
+GLANCE = 2048  # bytes at the end of a run's events, which tell how it stands
 
 
 class Watcher:
@@ -38,14 +43,25 @@ class Watcher:
         self._elsewhere.append(folder)
 
     def look(self) -> list[Run]:
-        """All jobs, live ones first, then the newest; the same objects as last time where nothing is new."""
+        """All jobs, live ones first, then the newest; the same objects as last time where nothing is new.
+
+        Of jobs that were not read yet the newest are read, so many as have `AT_ONCE` bytes, the others by a glance.
+        """
         while self._adopted:
             job = self._adopted.popleft()
             self._runs.setdefault(job.directory, _Tracker(job.directory)).take(job)
         folders = dict.fromkeys([*self._folders(), *(folder for folder in list(self._elsewhere) if folder.is_dir())])
         self._runs = {folder: self._runs.get(folder) or _Tracker(folder) for folder in folders}
-        runs = [run for tracker in self._runs.values() if (run := tracker.look()) is not None]
-        return sorted(runs, key=lambda run: (run.state.status != "live", -run.at))
+        return sorted(self._look(), key=lambda run: (run.state.status != "live", -run.at))
+
+    def _look(self) -> Iterator[Run]:
+        left = AT_ONCE
+        for tracker in self._runs.values():
+            unread = 0 if tracker.was_read else tracker.unread
+            run = tracker.look() if left > 0 or tracker.was_read else tracker.glance()
+            left -= unread * tracker.was_read
+            if run is not None:
+                yield run
 
     def _folders(self) -> list[Path]:
         try:
@@ -75,13 +91,19 @@ class _Tracker:
         job.skip_to(self._job)
         self._job = job
 
+    @property
+    def was_read(self) -> bool:
+        """Whether all that it had said at some time was read."""
+        return self._last is not None and self._last.whole
+
+    @property
+    def unread(self) -> int:
+        """Bytes of events that wait to be read."""
+        return self._job.unread
+
     def look(self) -> Run | None:
         """The run now; None if its folder is going away."""
-        try:
-            events = (self._folder / "events.jsonl").stat()
-            inode, at = events.st_ino, events.st_mtime
-        except OSError:
-            inode, at = 0, 0.0
+        inode, at = self._written()
         if self._inode and inode != self._inode:  # deleted, and begun anew by the same name
             self._reset()
         self._inode = inode
@@ -93,6 +115,7 @@ class _Tracker:
             told, self._told = self._told, (reports.made_at(self._folder), labels.changed_at(self._folder))
             if (
                 self._last is not None
+                and self._last.whole
                 and not events_since
                 and told == self._told
                 and (alive, damage) == (self._last.state.alive, self._last.state.damage)
@@ -102,16 +125,46 @@ class _Tracker:
             for event in events_since:
                 history.fold(self._state, event)
             self._state.alive, self._state.damage = alive, damage
-            trouble = history.trouble(self._folder, self._state)
-            if self._state.status == "killed":
-                trouble = history.death(self._job)
-            at = at or safe_read.changed(self._folder / "job.json")
-            verdict = reports.verdict(self._folder) if self._told[0] else ""
-            said = labels.read(self._folder) if self._told[1] else Labels()
-            self._last = Run(self._folder, spec, _copy(self._state), trouble, at, verdict, stopping, said)
+            self._last = self._run(_copy(self._state), spec, stopping, at)
         except OSError:
             return None
         return self._last
+
+    def glance(self) -> Run | None:
+        """The run by the end of what it has said; read after all where that tells nothing; None as for `look`."""
+        if self._last is not None:
+            return self._last
+        events = [event for event in self._job.newest(GLANCE) if not isinstance(event, Unknown)]
+        state = JobState(attempt=1)
+        for event in events:
+            history.fold(state, event)
+        try:
+            state.alive = self._job.alive
+            state.damage, spec = self._read_spec()
+            if not events:
+                return self.look()
+            self._told = reports.made_at(self._folder), labels.changed_at(self._folder)
+            stopping = state.alive and self._job.asked_to_stop
+            self._last = replace(self._run(state, spec, stopping, self._written()[1]), whole=False)
+        except OSError:
+            return None
+        return self._last
+
+    def _written(self) -> tuple[int, float]:
+        """The inode of its events, and when they last changed; 0 for both where there are none."""
+        try:
+            events = (self._folder / "events.jsonl").stat()
+        except OSError:
+            return 0, 0.0
+        return events.st_ino, events.st_mtime
+
+    def _run(self, state: JobState, spec: dict[str, Any], stopping: bool, at: float) -> Run:
+        killed = state.status == "killed"
+        trouble = history.death(self._job) if killed else history.trouble(self._folder, state)
+        verdict = reports.verdict(self._folder) if self._told[0] else ""
+        said = labels.read(self._folder) if self._told[1] else Labels()
+        at = at or safe_read.changed(self._folder / "job.json")
+        return Run(self._folder, spec, state, trouble, at, verdict, stopping, said)
 
     def _read_spec(self) -> tuple[str, dict[str, Any]]:
         """Why it does not say what it is, and what it was asked; read again where the file has changed."""
@@ -122,7 +175,10 @@ class _Tracker:
             version = None
         if version is None or version != self._version:
             self._version = version
-            self._damage_and_spec = history.damage(self._folder), history.known_spec(self._folder)
+            try:
+                self._damage_and_spec = "", history.spec(self._folder)
+            except GemmalocalError as error:
+                self._damage_and_spec = error.message, {}
         return self._damage_and_spec
 
 

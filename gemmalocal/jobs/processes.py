@@ -218,6 +218,25 @@ class Job:
             pass
         return lines
 
+    @property
+    def unread(self) -> int:
+        """Bytes that the next call of `lines` will read; 0 where there is no file."""
+        try:
+            return max(0, (self.directory / "events.jsonl").stat().st_size - self._offset)
+        except OSError:
+            return 0
+
+    def newest(self, most: int) -> list[Event]:
+        """The events in the last `most` bytes, be they read already or not; what is read next stays the same."""
+        try:
+            with safe_read.regular(self.directory / "events.jsonl") as file:
+                begin = max(0, file.seek(0, os.SEEK_END) - most)
+                file.seek(begin)
+                lines = file.read(most).split(b"\n")[begin > 0 : -1]
+        except OSError:
+            return []
+        return [decode(line.decode("utf-8", "replace")) for line in lines]
+
     def skip(self) -> None:
         """Start reading at the end of what is already there."""
         self.lines()

@@ -33,6 +33,7 @@ class Run:
 
     `trouble` says why it did not come to a good end; None if it did, or lives. `verdict` is what its newest report says
     of it, empty if there is none. One that is `stopping` lives, and was asked to end. `labels` are what a person says.
+    One that is not `whole` was only glanced at: `state` knows how it stands, and no more than its newest events.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Run:
     verdict: str = ""
     stopping: bool = False
     labels: Labels = Labels()
+    whole: bool = True
 
     @property
     def name(self) -> str:

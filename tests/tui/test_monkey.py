@@ -133,7 +133,7 @@ async def test_a_monkey_breaks_nothing(recipe_path: Path, tiny: Path, monkeypatc
     voted([("chat-1", 2)])
     trial = Trial(0, 0, "learning_rate 1", 1, 3, 3.5)
     searched = record("searched", [Started("train", 1, 1), Stage("searching"), trial, Tried(0, 0, trial.words, 3, 2.5)])
-    screens: list[Callable[[], Screen[None]]] = [
+    screens: list[Callable[[], Screen[Any]]] = [
         lambda: TrainScreen(run), lambda: RecipeScreen(recipe_path), DocumentsScreen,
         lambda: PreparingScreen(dataset), lambda: DatasetScreen("docs"), lambda: CompareScreen([str(run)]),
         lambda: ExportScreen(run), lambda: VerdictScreen(run), lambda: TrainScreen(paths.runs() / "killed"),

@@ -73,6 +73,7 @@ class HomeScreen(HomeActions):
         self._bytes: dict[tuple[Path, float], int] = {}  # by a run's folder, and when it last changed
         self._counting: Path | None = None
         self._whole = False  # all widgets are there
+        self._seen = asyncio.Event()  # the runs
 
     def on_mount(self) -> None:
         """Nothing is known yet; the first look follows the first frame."""
@@ -90,7 +91,11 @@ class HomeScreen(HomeActions):
         if self._runs is not None:
             self._draw_list()
         run_in_background(self, self._recall)
-        run_in_background(self, partial(follow, _inventory, self._show_inventory, MACHINE))
+        run_in_background(self, self._follow_inventory)
+
+    async def _follow_inventory(self) -> None:
+        await self._seen.wait()  # first the runs: a second thread at work would make them wait
+        await follow(lambda: _inventory(self.all_runs), self._show_inventory, MACHINE)
 
     async def _recall(self) -> None:
         order = await asyncio.to_thread(settings.text, ORDER, "newest")
@@ -122,8 +127,8 @@ class HomeScreen(HomeActions):
 
     @property
     def ready(self) -> bool:
-        """The runs were seen, and the table has the focus if there are any."""
-        return self._runs is not None and self._whole
+        """The runs were seen, the table has the focus if there are any, and the run under its cursor was read."""
+        return self._runs is not None and self._whole and (self.run is None or self.run.whole)
 
     @property
     def has_runs(self) -> bool:
@@ -143,6 +148,7 @@ class HomeScreen(HomeActions):
     def show_runs(self, runs: list[Run]) -> None:
         """Fill the table; on an empty folder, the welcome instead."""
         self._runs = runs
+        self._seen.set()
         tabs = self.query_one(TabLine)
         tabs.counts = {**tabs.counts, "Runs": len(runs)}
         if self._whole:
@@ -309,7 +315,7 @@ def machine_line(machine: dict[str, Any]) -> str:
     return f"{chip} · {gigabytes(machine['memory'], 0)} GB · {', '.join(engines)} · {free:>5} GB free"
 
 
-def _inventory() -> tuple[dict[str, Any], dict[str, int]]:
+def _inventory(runs: list[Run]) -> tuple[dict[str, Any], dict[str, int]]:
     """The machine's facts, and how many there are of what the tabs list; reads files."""
     from gemmalocal.files import paths, safe_read
     from gemmalocal.jobs import history
@@ -317,11 +323,8 @@ def _inventory() -> tuple[dict[str, Any], dict[str, int]]:
     from gemmalocal.workspace import preparations, trash
 
     made = [folder for folder in safe_read.entries(paths.models()) if safe_read.is_file(folder / "config.json")]
-    models = {folder.name for folder in made}
-    for run in history.list_runs():
-        name = history.word(history.known_spec(run), "model")
-        if name != "?":
-            models.add(Path(name).name)
+    tuned = {history.word(run.spec, "model") for run in runs} - {"?"}
+    models = {folder.name for folder in made} | {Path(name).name for name in tuned}
     return hardware.probe(), {
         "Datasets": len(preparations.list_all()),
         "Models": len(models),

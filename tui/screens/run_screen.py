@@ -164,6 +164,8 @@ class FolderScreen(AppScreen):
             self.notify(f"{self._folder.name} is gone.")
             self._go()
             return False
+        if run is not None and not run.whole:  # it comes at once
+            return False
         before, self._run = self._run, run
         return run is not before
 

@@ -21,11 +21,14 @@ from tui.widgets.marks import area, change
 from tui.widgets.run_table import VERDICTS
 
 LABEL, CURVE, MOST = 11, 6, 4000  # cells of a label; rows of the curve; steps that are looked at for it
+READING = "reading what it has said ..."
 SAID = 240  # characters of an answer
 
 
 def detail(run: Run, width: int, on_disk: int | None) -> Content:
     """The whole panel, `width` cells wide; `on_disk` are its bytes, None while they are counted."""
+    if not run.whole:
+        return Content.styled(READING, "$muted")
     parts: list[Any] = []
     losses = [step.loss for step in run.state.steps]
     for line in area(losses[:: max(1, len(losses) // MOST)], width, CURVE):
@@ -46,6 +49,8 @@ def detail(run: Run, width: int, on_disk: int | None) -> Content:
 
 def line(run: Run) -> Content:
     """The same in a line or two, where there is no room for a panel."""
+    if not run.whole:
+        return Content.styled(READING, "$muted")
     if run.trouble is not None:
         return Content.assemble((run.trouble.message, "$bad"), " ", in_app(run.trouble.hint))
     now = run.state

@@ -100,14 +100,15 @@ never saw (held-out) has fallen. **Enter** opens the one under the cursor.
         going = last is not None and last.step < last.steps  # else it measures, or saves, for as long as that takes
         words, style = standing(run)
         variables = self.app.theme_variables
-        losses = [step.loss for step in run.state.steps]
+        losses = [step.loss for step in run.state.steps if run.whole]
+        rate = f"{throughput.tokens_per_second(run.state.steps):.0f} tok/s" if last and run.whole else ""
         tags = "".join(f" #{tag}" for tag in run.labels.tags)
         cells = {
             "Run": Text.assemble(run.name, (tags, rich_style("$secondary", variables))),
             "State": Text(words, rich_style(style, variables)),
             "Loss": Text(spark(losses, self._widths.get("Loss", 0)), rich_style("$accent", variables)),
             "Held-out": Text(held_out(run)),
-            "Speed": Text(f"{throughput.tokens_per_second(run.state.steps):.0f} tok/s" if last else ""),
+            "Speed": Text(rate),
             "Left": Text(throughput.duration(throughput.seconds_left(run.state.steps)) if live and going else ""),
         }
         for label, cell in cells.items():
@@ -158,7 +159,7 @@ def standing(run: Run) -> tuple[str, str]:
 def held_out(run: Run) -> str:
     """The loss on held-out rows, and by how much it has changed."""
     evaluations = run.state.evaluations
-    if not evaluations:
+    if not evaluations or not run.whole:
         return ""
     evaluation = evaluations[-1] if run.state.status == "live" else run.state.best or evaluations[-1]
     return f"{nats(evaluation.loss, 2)} {change(evaluations[0].loss, evaluation.loss):>6}"
