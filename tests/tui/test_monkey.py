@@ -34,6 +34,7 @@ from tui.app import GemmalocalApp
 from tui.screens.compare import CompareScreen
 from tui.screens.confirm import ConfirmScreen
 from tui.screens.dataset import DatasetScreen
+from tui.screens.dialog import Dialog
 from tui.screens.documents import DocumentsScreen
 from tui.screens.export import ExportScreen
 from tui.screens.home import HomeScreen
@@ -121,7 +122,7 @@ async def test_a_monkey_breaks_nothing(recipe_path: Path, tiny: Path, monkeypatc
         """Quitting is what any key may rightly do."""
 
     monkeypatch.setattr(GemmalocalApp, "action_quit", stay)
-    monkeypatch.setattr(ConfirmScreen, "dismiss", lambda screen, result=None: Screen.dismiss(screen, False))
+    monkeypatch.setattr(ConfirmScreen, "dismiss", lambda screen, result=None: Dialog.dismiss(screen, False))
     monkeypatch.chdir(recipe_path.parent)
     recipe_path.write_text(recipe_path.read_text().replace("rows.jsonl", "nowhere.jsonl"))  # nothing is trained
     for name, said in RUNS.items():

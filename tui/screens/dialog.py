@@ -9,6 +9,7 @@ from typing import Any, Self, TypeVar
 from rich.segment import Segment
 from rich.style import Style
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import ActiveBinding
 from textual.color import Color
 from textual.containers import Vertical
@@ -31,7 +32,15 @@ LATER = 0.1  # seconds until a change below is shown
 Outcome = TypeVar("Outcome")
 
 
-class Dialog(Forbearing, ModalScreen[Outcome]):
+class Overlay(ModalScreen[Outcome]):
+    """A modal screen that closes once."""
+
+    def dismiss(self, result: Outcome | None = None) -> AwaitComplete:
+        """Close; of two clicks the second, which is heard after the first has closed it, does nothing."""
+        return super().dismiss(result) if self in self.app.screen_stack else AwaitComplete()
+
+
+class Dialog(Forbearing, Overlay[Outcome]):
     """A modal screen in a frame, with a heading and its keys, that opens at once over whatever is below.
 
     Textual blends all that is below, cell by cell, each time that a part of the dialog is drawn: four times until it is

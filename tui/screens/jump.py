@@ -5,14 +5,16 @@ from __future__ import annotations
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
+
+from tui.screens.dialog import Overlay
 
 LETTERS = "asdfghjklqwertyuiopzxcvbnm1234567890"
 
 
-class JumpScreen(ModalScreen[Widget | None]):
+class JumpScreen(Overlay[Widget | None]):
     """Gives the place that was chosen; any other key leaves all as it is."""
 
     DEFAULT_CSS = """

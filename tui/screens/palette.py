@@ -13,6 +13,7 @@ from textual.widgets.option_list import Option
 
 from tui.commands import Command
 from tui.screens.dialog import Dialog
+from tui.widgets.options import Options
 
 WORDS, KEY = 30, 7  # cells of what a command is called, and of its key
 MOST = 60  # that are listed: more letters find the others
@@ -41,7 +42,7 @@ class Palette(Dialog[Command | None]):
         line = Input(placeholder="a few letters of what you want to do", compact=True, id="wanted")
         line.HELP = "A few letters of a command, of a run or of a recipe; they need not stand together."  # type: ignore[misc]
         yield line
-        commands = OptionList(id="commands")
+        commands = Options(id="commands")
         commands.can_focus = False  # the line keeps the focus, and moves the cursor here
         yield commands
 

@@ -13,12 +13,13 @@ from textual.widgets.option_list import Option
 
 from tui.background import run_in_background
 from tui.screens.dialog import Dialog
+from tui.widgets.options import Options
 from tui.widgets.sources import PathInput
 
 Offers = list[tuple[Content, str]]
 
 
-class Offered(OptionList):
+class Offered(Options):
     """A list that says how one is taken."""
 
     BINDINGS = [Binding("enter", "select", "Choose")]

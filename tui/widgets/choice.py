@@ -13,7 +13,7 @@ LESS, MORE = "‹", "›"  # where words before or after are out of sight
 
 
 class Choice(Widget, can_focus=True):
-    """One line; the chosen word stands in brackets."""
+    """One line; the chosen word stands in brackets. Where the value is none of the words, none is chosen yet."""
 
     DEFAULT_CSS = "Choice { height: 1; } Choice:focus { background: $block-cursor-background 30%; }"
     BINDINGS = [
@@ -43,9 +43,14 @@ class Choice(Widget, can_focus=True):
             parts.append((MORE, "$muted"))
         return Content.assemble(*parts)
 
+    @property
+    def _at(self) -> int:
+        """The place of the chosen word; -1 if none is chosen."""
+        return self._words.index(self.value) if self.value in self._words else -1
+
     def _shown(self) -> slice:
         """Places of the words in sight, the chosen one among them; the first ones as long as that is."""
-        room, chosen = self.size.width or 1000, self._words.index(self.value)
+        room, chosen = self.size.width or 1000, self._at
         widths = [len(word) + 3 for word in self._words]
         start, stop = 0, len(widths)
         while sum(widths[start:stop]) + bool(start) + (stop < len(widths)) > room and stop - start > 1:
@@ -57,8 +62,8 @@ class Choice(Widget, can_focus=True):
         self.post_message(self.Changed())
 
     def action_move(self, by: int) -> None:
-        """To the next word, and round."""
-        self.value = self._words[(self._words.index(self.value) + by) % len(self._words)]
+        """To the next word, and round; from none to the first or the last."""
+        self.value = self._words[(max(self._at, min(0, -by)) + by) % len(self._words)]
 
     def on_click(self, event: events.Click) -> None:
         """The word under the pointer."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from textual.binding import Binding
 from textual.content import Content
-from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from gemmalocal.files.sizes import size
@@ -12,12 +11,13 @@ from gemmalocal.workspace import exports as forms
 from gemmalocal.workspace.exports import Contents, Export, Offer
 from tui.theme import state, told
 from tui.widgets.marks import mark
+from tui.widgets.options import Options
 
 NAME, LABEL, BYTES = 13, 26, 9  # cells
 HEADING = "Other variants that were made"
 
 
-class ExportList(OptionList):
+class ExportList(Options):
     """Handed forms and exports by `show`; the cursor stays where it is while they change."""
 
     HELP = "**Enter** exports in the form under the cursor, **← →** choose its variant. Below: what was made."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 from rich.text import Text
+from textual import events
 from textual.binding import Binding
 from textual.widgets import DataTable
 
@@ -30,6 +31,11 @@ class ListTable(DataTable[Text], Generic[Thing]):
     def current(self) -> Thing | None:
         """What is under the cursor."""
         return self._items[self.cursor_row] if 0 <= self.cursor_row < len(self._items) else None
+
+    def on_click(self, event: events.Click) -> None:
+        """An empty table's head can be clicked too, and columns may be fewer than were drawn: Textual fails there."""
+        if event.style.meta.get("column", 0) >= len(self.columns):
+            event.prevent_default()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Where there is something to open."""

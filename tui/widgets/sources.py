@@ -13,10 +13,11 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.suggester import Suggester
-from textual.widgets import Input, OptionList
+from textual.widgets import Input
 from textual.widgets.option_list import Option
 
 from gemmalocal.files import paths
+from tui.widgets.options import Options
 
 
 class Sources(Vertical):
@@ -78,7 +79,7 @@ class Sources(Vertical):
         sources.display = bool(self.chosen)
 
 
-class Chosen(OptionList):
+class Chosen(Options):
     """The list; the one under the cursor can be taken out."""
 
     HELP = "What will be read. **Delete** removes the one under the cursor."
