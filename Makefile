@@ -10,10 +10,11 @@ demo: $(VENV)/.demo
 	$(BIN)/gemmalocal train quotes
 
 # A file stays in one process, for what its tests share; a process computes on one core, and waits a fifth of the time:
-# one more than two cores can compute at once. `make test PROCESSES=0`: in one.
+# one more than two cores can compute at once. `make test PROCESSES=0`: in one. Hundreds of interpreters are started:
+# they keep their bytecode, also where PYTHONDONTWRITEBYTECODE forbids it elsewhere.
 PROCESSES ?= 3
 test: $(VENV)/.dev
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(PROCESSES) --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.demo
 	$(BIN)/gemmalocal bench

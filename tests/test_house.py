@@ -59,6 +59,16 @@ def test_mlx_brings_no_torch_and_torch_comes_whole_after_it() -> None:
     assert loaded_by(both) & {"torch", *OTHERS} == {"torch"}
 
 
+def test_the_first_engine_stays_and_is_not_looked_through_for_garbage() -> None:
+    """Of the second one the first may have models, which must not stay."""
+    frozen = "print('frozen', gc.isenabled(), gc.get_freeze_count() > 50_000)"
+    first = f"import gc\nfrom gemmalocal.backends import open_backend, to_stay\nopen_backend('mlx')\n{frozen}"
+    second = "count = gc.get_freeze_count()\nwith to_stay(): print('second', gc.isenabled())"
+    script = [sys.executable, "-c", f"{first}\n{second}\nprint(gc.isenabled(), gc.get_freeze_count() == count)"]
+    done = subprocess.run(script, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "frozen True True\nsecond True\nTrue True\n"
+
+
 def test_a_test_process_holds_no_engine_that_its_tests_do_not_use() -> None:
     session = "import pytest\nassert pytest.main(['-q', '-p', 'no:cacheprovider', {}]) == 0"
     assert not loaded_by(session.format("'tests/recipe/test_bounds.py'")) & {"mlx", "torch", "transformers"}

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from importlib import import_module, util
 from pathlib import Path
 from typing import cast
@@ -55,4 +59,25 @@ def installed(name: str) -> bool:
 def _imported(name: str) -> Backend:
     if not installed(name):
         raise BackendUnavailable(f"The backend '{name}' is not installed here.", BACKENDS[name][2])
-    return cast(Backend, import_module(BACKENDS[name][0]))
+    module = BACKENDS[name][0]
+    with nullcontext() if module in sys.modules else to_stay():
+        return cast(Backend, import_module(module))
+
+
+@contextmanager
+def to_stay() -> Iterator[None]:
+    """What is imported meanwhile is never looked through for garbage: an engine is half a million objects that stay.
+
+    Python would look at them dozens of times while they come, and once more when the process ends: a third of torch's
+    start. Of a second engine the first one's models may be there, which must not stay, so it comes as Python has it.
+    """
+    if not gc.isenabled() or any(module in sys.modules for module, *_ in BACKENDS.values()):
+        yield
+        return
+    gc.collect()  # what is garbage by now is none of it
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()

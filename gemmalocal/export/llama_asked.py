@@ -196,11 +196,8 @@ class Answering:
 
     def _events(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         """What it streams; raises `Refused` for its errors."""
-        if self._ended:
-            return
-        self._connection = self._inner.connect()
-        with closing(self._connection):
-            for line in _sent(self._connection, path, body):
+        with closing(self._connected()) as connection:
+            for line in _sent(connection, path, body):
                 if line.startswith(DATA) and line.strip() != DATA + b"[DONE]":
                     event = json.loads(line.removeprefix(DATA))
                     if "error" in event:
@@ -224,11 +221,16 @@ class Answering:
         return self._token({**entry, "top_logprobs": likeliest})
 
     def _get(self, body: dict[str, Any]) -> Any:
-        if self._ended:
-            raise Refused("The client has gone.", 499)
+        with closing(self._connected()) as connection:
+            return json.loads(_sent(connection, "/completion", body).read())
+
+    def _connected(self) -> HTTPConnection:
+        """A connection that `_end` finds; raises `Refused` where it came before, and so found none."""
         self._connection = self._inner.connect()
-        with closing(self._connection):
-            return json.loads(_sent(self._connection, "/completion", body).read())
+        if self._ended:
+            self._connection.close()
+            raise Refused("The client has gone.", 499)
+        return self._connection
 
     def _token(self, scored: dict[str, Any]) -> Token:
         top = tuple(self._token(candidate) for candidate in scored.get("top_logprobs", ())[: self._ask.top or 0])

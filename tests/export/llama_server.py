@@ -20,9 +20,14 @@ class LlamaServer:
         settings.use_jinja = True
         self._server = xllamacpp.Server(settings)
 
+    @property
+    def address(self) -> str:
+        """Where it listens, as a URL."""
+        return str(self._server.listening_address)
+
     def ask(self, path: str, **body: Any) -> Any:
         request = urllib.request.Request(
-            self._server.listening_address + path, json.dumps(body).encode(), {"content-type": "application/json"}
+            self.address + path, json.dumps(body).encode(), {"content-type": "application/json"}
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.loads(answer.read())

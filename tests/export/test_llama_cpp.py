@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
+from http.client import HTTPConnection
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlx.core as mx
 import numpy as np
@@ -15,9 +19,12 @@ from mlx_lm.utils import load_model
 from gemmalocal.data.tokenizer import TURNS, Tokenizer
 from gemmalocal.errors import ModelError
 from gemmalocal.export import gguf_write, merge
+from gemmalocal.export.llama_asked import Answering, Inner
 from gemmalocal.records import Message
+from gemmalocal.serving.engine import Begun, EngineLimits, GenerationRequest, GenerationUpdate, Refused
 from gemmalocal.weights.locate import DEMO
 from tests.backends import test_generations as generations
+from tests.children import HANGS
 from tests.export.llama_server import LlamaServer
 from tests.weights.test_demo import GOLDEN
 from tests.weights.test_gguf import imported
@@ -128,6 +135,31 @@ def test_a_chat_has_one_beginning_and_ends(name: str, tiny: Path, tmp_path: Path
         assert said["choices"][0]["finish_reason"] == finish
         assert said["usage"]["prompt_tokens"] == len(prompt)
         assert end not in said["choices"][0]["message"]["content"]
+
+
+def test_who_goes_while_a_request_connects_gets_no_answer(tiny: Path, tmp_path: Path) -> None:
+    """There is no connection yet that could be ended: llama.cpp would compute a whole context for nobody."""
+    ends: SimpleQueue[Callable[[], None]] = SimpleQueue()
+
+    class Leaving(Inner):
+        """Whose client goes as soon as it has connected."""
+
+        leaves = False
+
+        def connect(self) -> HTTPConnection:
+            connection = super().connect()
+            if self.leaves:
+                ends.get(timeout=HANGS)()
+            return connection
+
+    folder = saved("gemma3", tiny, tmp_path / "model", query_pre_attn_scalar=16)
+    server = LlamaServer(written(folder, tmp_path / "x.gguf"))
+    inner = Leaving("127.0.0.1", int(urlsplit(server.address).port or 0))
+    inner.leaves = True
+    told: SimpleQueue[GenerationUpdate] = SimpleQueue()
+    ends.put(Answering(inner, EngineLimits(300, 256), GenerationRequest(IDS, max_tokens=100), told.put).begin())
+    assert told.get(timeout=HANGS) == Begun(len(IDS))
+    assert isinstance(told.get(timeout=HANGS), Refused)
 
 
 def test_tokens_beyond_the_embedding_are_left_out(tiny: Path, tmp_path: Path) -> None:
