@@ -10,7 +10,7 @@ from textual.widgets import Button, DataTable, Input, OptionList, Static
 
 from gemmalocal.files import paths
 from gemmalocal.jobs.event_lines import encode
-from gemmalocal.jobs.events import Finished
+from gemmalocal.jobs.events import Finished, Started
 from gemmalocal.records import TRAIN_FILE
 from gemmalocal.workspace import datasets
 from tests.pipelines.preparations import BEES, LIGHT
@@ -197,3 +197,17 @@ async def test_a_preparation_of_votes_shows_its_chats_and_no_documents(older: bo
         if not older:
             assert re.search(r"✓ chat-1 +3 ", drawn(app))
             assert re.search(r"✓ chat-2 +0 ", drawn(app))
+
+
+async def test_up_on_a_list_of_documents_that_is_empty(tmp_path: Path) -> None:
+    folder = preparing(tmp_path / "docs")
+    (folder / "events.jsonl").write_text(encode(Started("prepare", 1, 1), 1e9) + "\n")
+    app = GemmalocalApp()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await app.push_screen(PreparingScreen(folder))
+        table = app.screen.query_one(DataTable)
+        await until(pilot, lambda: table.columns)
+        table.focus()
+        await pilot.press("up")
+        assert table.cursor_row == -1  # Textual's for no row
+        assert app.is_running

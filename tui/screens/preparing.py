@@ -160,7 +160,7 @@ class PreparingScreen(OneRunScreen):
 
     def on_data_table_row_highlighted(self, event: DataTable.RowHighlighted) -> None:
         """Another document: all that is known of it."""
-        if event.cursor_row < len(self._state.documents):
+        if 0 <= event.cursor_row < len(self._state.documents):  # -1 is said of a table that was emptied
             document = self._state.documents[event.cursor_row]
             words = [document.refused, *document.warnings] if document.refused else document.warnings
             self.query_one("#detail", Static).update("\n".join([document.source, *map(in_app, words)]))
