@@ -20,8 +20,8 @@ from gemmalocal.data.examples import Example
 from gemmalocal.weights.tensors import Floats
 
 PREFILL = 2048  # tokens of all prompts that are read at once
-CACHE_STEP = 64  # tokens that a row's caches grow by; with mlx-lm's 256 most of it lies empty under short answers
-CACHE_LIMIT = 1 << 26  # bytes of freed buffers that MLX keeps: an answer's tokens take little, and all alike
+CACHE_STEP = 32  # tokens that a row's caches grow by; with mlx-lm's 256 most of it lies empty under short answers
+CACHE_LIMIT = 1 << 24  # bytes of freed buffers that MLX keeps: an answer's tokens take little, and all alike
 
 
 def generator(
