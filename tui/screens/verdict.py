@@ -19,6 +19,7 @@ from gemmalocal.workspace import reports
 from tui.background import follow, run_in_background
 from tui.screens.problem import ProblemScreen
 from tui.screens.run_screen import MadeOfRunScreen
+from tui.theme import framed
 from tui.widgets import verdict
 from tui.widgets.keys import Keys
 from tui.widgets.marks import progress
@@ -65,7 +66,7 @@ class VerdictScreen(MadeOfRunScreen):
         """Title, what is done now, the page, keys."""
         yield TitleLine()
         yield Static(id="doing", markup=False)
-        with VerticalScroll(id="about-scroll"):
+        with framed(VerticalScroll(id="about-scroll"), "Report"):
             yield Static(id="about")
         yield Keys()
 
