@@ -11,10 +11,12 @@ import subprocess
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+from rich.console import RenderableType
 from textual.pilot import Pilot
+from textual.screen import Screen
 from textual.widgets import Input, TextArea
 
 from gemmalocal.jobs import processes
@@ -116,12 +118,26 @@ def same(monkeypatch: pytest.MonkeyPatch, folder: Path, told: Callable[[], Path]
 
 
 async def still(pilot: Pilot[None]) -> Picture:
-    """The picture, once it no longer changes."""
-    before, same = pilot.app.screen._compositor.render_strips(), 0
-    while same < STEADY:
-        await pilot.pause(GLANCE)
-        now = pilot.app.screen._compositor.render_strips()
-        before, same = now, same + 1 if now == before else 0
+    """The picture, once it no longer changes. As long as nothing is painted, a look would see the same."""
+    app, paints = pilot.app, 0
+    display = app._display
+
+    def counted(screen: Screen[Any], renderable: RenderableType | None) -> None:
+        nonlocal paints
+        paints += 1
+        display(screen, renderable)
+
+    app._display = counted  # type: ignore[method-assign]
+    try:
+        before, same, seen = app.screen._compositor.render_strips(), 0, paints
+        while same < STEADY:
+            await pilot.pause(GLANCE)
+            seen, painted = paints, paints != seen
+            look = painted or same == STEADY - 1  # the last is a look in any case
+            now = app.screen._compositor.render_strips() if look else before
+            before, same = now, same + 1 if now == before else 0
+    finally:
+        del app._display
     return taken(before)
 
 
