@@ -47,7 +47,7 @@ from tui.screens.review import ReviewScreen
 from tui.screens.train import TrainScreen
 from tui.screens.verdict import VerdictScreen
 
-DEEDS = int(os.environ.get("MONKEY", "250"))
+DEEDS = int(os.environ.get("MONKEY", "208"))
 SEED = os.environ.get("MONKEY_SEED", "17")
 TYPED = [*"abcdefghijklmnopqrstuvwxzR0123456789/?=[]\\", "escape", "space", "ctrl+a", "ctrl+r"]  # escape twice as often
 NAMES = {
