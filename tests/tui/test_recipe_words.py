@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.prepare_schema import TaskName
+from tui.screens.documents import MAKES
 from tui.screens.recipes import FOR, known_recipes
 
 SHIPPED = sorted(recipe_file.builtin_recipes())
@@ -42,3 +45,7 @@ def test_a_recipe_of_a_folder_says_its_first_comment(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "letters.yaml").write_text(f"{comment}\nmodel: tiny\n")
     assert said("letters.yaml") == words
+
+
+def test_every_task_of_documents_has_its_words() -> None:
+    assert sorted(MAKES) == sorted(get_args(TaskName))

@@ -37,6 +37,16 @@ if TYPE_CHECKING:
 
 BASIC = {"task": "task", "author": "author", "model": "model", "rows": "rows", "held_out": "held out"}
 NAME = "docs"  # what the shipped recipe docs-qa reads
+MAKES = {
+    "qa": "questions and answers",
+    "cot": "questions, and answers with their reasons",
+    "summary": "passages and their summaries",
+    "rewrite": "the same rows in other words",
+    "text": "plain text, to go on writing like it",
+    "votes": "pairs of answers that you voted on",
+    "pairs": "two answers to each prompt, of which one is better",
+    "answers": "prompts, and what a larger model answers",
+}  # what the words of `task` stand for
 
 
 class DocumentsScreen(FormScreen):
@@ -107,6 +117,8 @@ class DocumentsScreen(FormScreen):
         tree = {"sources": chosen or ["nothing yet"], **self._form.values()}
         preparation, problems = recipe_file.from_tree(tree, Preparation)
         self._preparation = preparation if chosen else None
+        makes = MAKES.get(str(tree.get("task") or "qa"))
+        self._form.border_title = f"How: {makes}" if makes else "How"
         name = name_problem(self.query_one("#name", Input).value)
         self.query_one("#name-problem", Static).update(name)
         self.query_one("#name-problem").display = bool(name)
