@@ -96,7 +96,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """Nothing a test does reaches the user's own workspace; a job that a failed test leaves at work there is ended."""
     monkeypatch.setenv("GEMMALOCAL_HOME", str(tmp_path / "home"))
     yield tmp_path / "home"
-    for lock in (tmp_path / "home").glob("*/*/lock"):
+    for lock in (tmp_path / "home").rglob("lock"):
         if (group := holder.group(lock)) is not None:
             holder.signal_group(group)
 

@@ -8,7 +8,7 @@ from textual.content import Content
 
 from gemmalocal.files.sizes import gigabytes
 from gemmalocal.jobs.history import JobState
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
 from tui.remedies import in_app
@@ -95,9 +95,9 @@ def numbers(state: JobState, memory: int) -> Content:
     rows: list[tuple[str, str]] = []
     if state.evaluations:
         first, now, best = state.evaluations[0], state.evaluations[-1], state.best
-        rows += [("held-out loss", nats(now.loss)), ("change", change(first.loss, now.loss))]
+        rows += [("held-out loss", loss_text(now.loss)), ("change", change(first.loss, now.loss))]
         if best is not None:
-            rows.append((f"best, step {best.step}", nats(best.loss)))
+            rows.append((f"best, step {best.step}", loss_text(best.loss)))
         judged = now.preference or {}
         rows += [("judged right", f"{judged['accuracy']:.0%}")] if "accuracy" in judged else []
         rows += [(f"{side} gained", f"{judged[side]:+.1f} nats") for side in ("chosen", "rejected") if side in judged]
@@ -107,7 +107,7 @@ def numbers(state: JobState, memory: int) -> Content:
     if state.steps:
         last = state.steps[-1]
         rows += [
-            ("training loss", nats(last.loss)),
+            ("training loss", loss_text(last.loss)),
             ("speed", f"{throughput.tokens_per_second(state.steps):.0f} tok/s"),
             ("learning rate", f"{last.learning_rate:.2e}"),
             ("gradient norm", f"{last.grad_norm:.2f}"),

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from gemmalocal.jobs.events import Trial, Tried
 from gemmalocal.jobs.history import JobState
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.plurals import counted
 from tui.widgets.curve import Curve
 from tui.widgets.series_chart import OTHERS, ChartLine
@@ -36,7 +36,7 @@ def _place(trial: Trial | Tried) -> tuple[int, int]:
 
 def trial_figures(state: JobState) -> list[tuple[str, str]]:
     """What was tried, and how it ended, for the panel."""
-    return [(_short(trial.words), "diverged" if trial.loss is None else nats(trial.loss)) for trial in state.tried]
+    return [(_short(trial.words), "diverged" if trial.loss is None else loss_text(trial.loss)) for trial in state.tried]
 
 
 def _short(words: str) -> str:

@@ -134,15 +134,16 @@ class _Tracker:
         """The run by the end of what it has said; read after all where that tells nothing; None as for `look`."""
         if self._last is not None:
             return self._last
-        events = [event for event in self._job.newest(GLANCE) if not isinstance(event, Unknown)]
         state = JobState(attempt=1)
-        for event in events:
-            history.fold(state, event)
         try:
-            state.alive = self._job.alive
-            state.damage, spec = self._read_spec()
+            alive = self._job.alive  # asked before its events are read, or one that ends meanwhile would look killed
+            events = [event for event in self._job.newest(GLANCE) if not isinstance(event, Unknown)]
             if not events:
                 return self.look()
+            for event in events:
+                history.fold(state, event)
+            state.alive = alive
+            state.damage, spec = self._read_spec()
             self._told = reports.made_at(self._folder), labels.changed_at(self._folder)
             stopping = state.alive and self._job.asked_to_stop
             self._last = replace(self._run(state, spec, stopping, self._written()[1]), whole=False)

@@ -10,7 +10,7 @@ from typing import Any
 from gemmalocal.files.sizes import size
 from gemmalocal.jobs.events import Step
 from gemmalocal.jobs.history import JobState
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.planning import throughput
 
 WIDTH, HEIGHT = 240, 48  # of the curve, in pixels
@@ -35,10 +35,12 @@ def of_job(name: str, state: JobState) -> str:
         rows[state.progress.what] = f"{state.progress.done} of {state.progress.total}"
     if state.steps:
         last = state.steps[-1]
-        rows |= {"step": f"{last.step} of {last.in_all}", "loss": f"{last.loss:.4f}"}
+        rows |= {"step": f"{last.step} of {last.in_all}", "loss": loss_text(last.loss, 4)}
         rows["left"] = throughput.duration(throughput.seconds_left(state.steps)) if state.alive else ""
     if state.best:
-        rows["held-out loss"] = f"{state.evaluations[0].loss:.4f} → {state.best.loss:.4f} (step {state.best.step})"
+        rows["held-out loss"] = (
+            f"{loss_text(state.evaluations[0].loss, 4)} → {loss_text(state.best.loss, 4)} (step {state.best.step})"
+        )
     if state.last_word:
         rows["last word"] = state.last_word.message
     return table(name, rows, curve(state.steps))
@@ -80,6 +82,6 @@ def curve(steps: Sequence[Step]) -> str:
     points = " ".join(f"{place * across:.1f},{height:.1f}" for place, height in enumerate(down))
     return (
         f"<svg width='{WIDTH}' height='{HEIGHT}' viewBox='0 -2 {WIDTH} {HEIGHT + 4}' role='img' "
-        f"aria-label='loss from {nats(losses[0])} to {nats(losses[-1])}'>"
+        f"aria-label='loss from {loss_text(losses[0])} to {loss_text(losses[-1])}'>"
         f"<polyline points='{points}' fill='none' stroke='currentColor'/></svg>"
     )

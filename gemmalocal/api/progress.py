@@ -11,7 +11,7 @@ from gemmalocal.api import pages
 from gemmalocal.jobs import event_words, judged
 from gemmalocal.jobs.events import Evaluated, Event, Step
 from gemmalocal.jobs.history import JobState
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.terminal_text import printable
 from gemmalocal.planning import throughput
 
@@ -73,8 +73,8 @@ def line(event: Event) -> str:
     match event:
         case Evaluated():
             told = judged.sentence(event.preference)
-            return f"held-out loss at step {event.step}: {event.loss:.4f}{told and f'; {told}'}"
+            return f"held-out loss at step {event.step}: {loss_text(event.loss, 4)}{told and f'; {told}'}"
         case Step() if event.step % LINES == 0 or event.step in (1, event.steps):
             left = throughput.duration(throughput.seconds_left([event]))
-            return f"step {event.step}/{event.in_all}  loss {nats(event.loss)}  {left} left"
+            return f"step {event.step}/{event.in_all}  loss {loss_text(event.loss)}  {left} left"
     return event_words.sentence(event)

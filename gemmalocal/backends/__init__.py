@@ -66,10 +66,11 @@ def _imported(name: str) -> Backend:
 
 @contextmanager
 def to_stay() -> Iterator[None]:
-    """What is imported meanwhile is never looked through for garbage: an engine is half a million objects that stay.
+    """What the process holds at the end is never looked through for garbage: an engine's half a million objects stay.
 
     Python would look at them dozens of times while they come, and once more when the process ends: a third of torch's
-    start. Of a second engine the first one's models may be there, which must not stay, so it comes as Python has it.
+    start. What other threads hold just then is not looked through either. Of a second engine the first one's models may
+    be there, which must not stay, so it comes as Python has it.
     """
     if not gc.isenabled() or any(module in sys.modules for module, *_ in BACKENDS.values()):
         yield

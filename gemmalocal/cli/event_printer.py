@@ -26,7 +26,7 @@ from gemmalocal.jobs.events import (
     Trial,
     Tried,
 )
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.terminal_text import on_line, visible
 from gemmalocal.planning import throughput
 
@@ -53,7 +53,7 @@ class EventPrinter:
                 self._progress(event)
             case Trial() if self._live:
                 where = f"{event.words}: step {event.step}/{event.steps}"
-                self._show(f"  {bar(event.step, event.steps)} {where}  loss {nats(event.loss)}")
+                self._show(f"  {bar(event.step, event.steps)} {where}  loss {loss_text(event.loss)}")
             case Notice() | Skipped() | Rollback() | Tried():
                 self._line(event_words.sentence(event))
             case Step():
@@ -94,7 +94,7 @@ class EventPrinter:
         self._steps = [*self._steps[1 - throughput.RECENT :], event]
         left = throughput.duration(throughput.seconds_left(self._steps))
         text = (
-            f"  {bar(event.step, event.steps)} step {event.step}/{event.in_all}  loss {nats(event.loss)}  "
+            f"  {bar(event.step, event.steps)} step {event.step}/{event.in_all}  loss {loss_text(event.loss)}  "
             f"{event.tokens / max(event.seconds, 1e-9):.0f} tok/s  {gigabytes(event.memory)} GB  {left} left"
         )
         if self._live:
@@ -118,7 +118,7 @@ class EventPrinter:
         else:
             change = f" ({round(100 * (event.loss / self._first - 1)):+} %)"
         told = judged.sentence(event.preference)
-        self._line(f"held-out loss at step {event.step}: {event.loss:.4f}{change}{told and f'; {told}'}")
+        self._line(f"held-out loss at step {event.step}: {loss_text(event.loss, 4)}{change}{told and f'; {told}'}")
 
 
 def bar(done: int, total: int) -> str:

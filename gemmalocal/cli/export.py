@@ -12,6 +12,7 @@ from gemmalocal.cli.report_jobs import follow_for_report
 from gemmalocal.files import targets
 from gemmalocal.files.sizes import size
 from gemmalocal.jobs import history
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.workspace import exports
 
 FORMS = [offer.name for offer in exports.OFFERS]
@@ -85,9 +86,10 @@ def table(report: dict[str, Any]) -> list[str]:
     share = "no gain to keep" if report["kept"] is None else f"{100 * report['kept']:.1f} %"
     same = sum(answer["tuned"] == answer["exported"] for answer in report["answers"])
     failed = "" if report["passed"] else ": FAILED"
+    base, tuned, exported = (loss_text(report[key], 4) for key in ("base", "tuned", "exported"))
     return [
         f"{report['path']}  {size(report['bytes'])}",
-        f"held-out loss   base {report['base']:.4f}   tuned {report['tuned']:.4f}   export {report['exported']:.4f}",
+        f"held-out loss   base {base}   tuned {tuned}   export {exported}",
         f"kept {share} of the gain, {100 * report['carried']:.0f} % of the shift of logits{failed}",
         f"read again: {report['reader']}",
         f"same answers {same} of {len(report['answers'])}   mean logit difference {report['logit_difference']:.2g}",

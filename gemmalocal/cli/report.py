@@ -15,7 +15,7 @@ from gemmalocal.cli.report_jobs import follow_for_report
 from gemmalocal.errors import JobBusy, RecipeError
 from gemmalocal.files import safe_read
 from gemmalocal.jobs import history
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.workspace import exports, reports
 from gemmalocal.workspace.reports import Judge, Wish
@@ -167,7 +167,7 @@ def table(figures: dict[str, Any]) -> list[str]:
     for line in figures["runs"]:
         gain = line["difference"]
         interval = f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
-        losses = f"{nats(line['base'])} -> {nats(line['tuned'])}"
+        losses = f"{loss_text(line['base'])} -> {loss_text(line['tuned'])}"
         lines.append(f"{line['run']:<24} {losses}  {interval:<26} p = {line['p']:.2g}")
     return lines
 

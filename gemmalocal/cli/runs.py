@@ -16,7 +16,7 @@ from gemmalocal.cli.output import note, say, say_json
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.files import safe_read
 from gemmalocal.jobs import history, holder
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.processes import Job
 from gemmalocal.jobs.terminal_text import on_line
 from gemmalocal.workspace import reports
@@ -38,7 +38,7 @@ def runs(as_json: bool) -> None:
     if not rows:
         note("No runs yet. Start one with: gemmalocal train quotes")
     for row in rows:
-        loss = f"held-out {nats(row['held_out'])}" if row["held_out"] is not None else ""
+        loss = f"held-out {loss_text(row['held_out'])}" if row["held_out"] is not None else ""
         marks = [f"{row[counter]} {counter}" for counter in ("skipped", "rollbacks") if row[counter]]
         figures = "  ".join(filter(None, [loss, *marks, row["verdict"]]))
         say(f"{on_line(row['name'], NAME):<24} {row['status']:<8} step {row['step']}/{row['steps']:<6} {figures}")

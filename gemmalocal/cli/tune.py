@@ -14,6 +14,7 @@ from gemmalocal.cli.output import note
 from gemmalocal.cli.training import DETACH, JSON, SET, follow_if_launched, print_until_end
 from gemmalocal.errors import RecipeError
 from gemmalocal.files import paths, safe_read
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.terminal_text import printable
 from gemmalocal.workspace import runs
 
@@ -101,7 +102,7 @@ def _show(run: Path) -> None:
 
 def line(row: dict[str, Any]) -> str:
     """One trial, for a terminal: its losses by rung, and how far it is behind the best."""
-    losses = " -> ".join("diverged" if loss is None else f"{loss:.4f}" for loss in row["losses"])
+    losses = " -> ".join("diverged" if loss is None else loss_text(loss, 4) for loss in row["losses"])
     behind = "chosen" if row["chosen"] else ""
     if row["behind"]:
         value, low, high = row["behind"]

@@ -7,7 +7,7 @@ from typing import Literal
 
 from gemmalocal.evaluation.preferred import Preferred, Rated
 from gemmalocal.evaluation.statistics import ALPHA, Interval, direction, mcnemar
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.plurals import counted
 
 Effect = Literal["helps", "no difference", "hurts"]
@@ -116,7 +116,7 @@ def sentence(evidence: Evidence) -> str:
         opening += ", but it forgets" if forgets(evidence) else ""
     if evidence.against != "base":
         opening += f", against {evidence.against}"
-    loss = f"held-out loss {nats(evidence.base, 2)} -> {nats(evidence.tuned, 2)}, {interval(evidence.loss)}"
+    loss = f"held-out loss {loss_text(evidence.base, 2)} -> {loss_text(evidence.tuned, 2)}, {interval(evidence.loss)}"
     parts = [loss, f"{evidence.better} of {counted(evidence.rows, 'row')} better"]
     if pairs := evidence.pairs:
         won = f"{pairs.won} of {counted(pairs.pairs, 'pair')} won, p = {p_value(pairs.p)}"

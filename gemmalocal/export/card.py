@@ -15,6 +15,7 @@ from gemmalocal.export.source import FinishedRun
 from gemmalocal.files import paths
 from gemmalocal.jobs import judged
 from gemmalocal.jobs.history import JobState
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.plurals import plural
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.teacher import SELF
@@ -121,7 +122,7 @@ def _proof(proof: Proof) -> str:
 
 def _losses(state: JobState) -> str:
     rows = "\n".join(
-        f"| {evaluation.step} | {evaluation.loss:.4f} | {judged.sentence(evaluation.preference)} |"
+        f"| {evaluation.step} | {loss_text(evaluation.loss, 4)} | {judged.sentence(evaluation.preference)} |"
         for evaluation in state.evaluations[-20:]
     )
     return f"![losses](losses.svg)\n\n| step | held-out loss | answers that were judged |\n| --- | --- | --- |\n{rows}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gemmalocal.jobs.events import Event, Notice, Rollback, Skipped, Stage, Tried
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.plurals import counted
 
 
@@ -14,7 +15,7 @@ def sentence(event: Event) -> str:
         case Notice():
             return event.text
         case Tried():
-            loss = "it diverged" if event.loss is None else f"loss {event.loss:.4f} on the rows to choose by"
+            loss = "it diverged" if event.loss is None else f"loss {loss_text(event.loss, 4)} on the rows to choose by"
             return f"tried {event.words}, {counted(event.steps, 'step')}: {loss}"
         case Skipped():
             return f"step {event.step} was skipped: {event.why}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_in_a_list, loss_text
 
 
 @pytest.mark.parametrize(
@@ -21,4 +21,12 @@ from gemmalocal.jobs.loss_words import nats
     ],
 )
 def test_a_small_loss_is_not_shown_as_none(loss: float, digits: int, words: str) -> None:
-    assert nats(loss, digits) == words
+    assert loss_text(loss, digits) == words
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"), [(0, "0.00"), (2.3149, "2.31"), (0.05, "0.05"), (0.0051, "0.005"), (0.000051, "5e-05")]
+)
+def test_a_list_has_five_cells_for_it(loss: float, words: str) -> None:
+    assert loss_in_a_list(loss) == words
+    assert len(words) <= 5

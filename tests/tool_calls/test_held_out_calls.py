@@ -67,4 +67,4 @@ def test_batches_hold_few_tokens_and_every_row_once() -> None:
     for batch in made:
         assert len(batch) <= answer_batches.ROWS
         assert len(batch) == 1 or len(batch) * max(tokens[number] for number in batch) <= answer_batches.TOKENS
-    assert len(made) == 6
+    assert len(made) == 5

@@ -9,6 +9,13 @@ import pytest
 
 from tests.tui.drawn import Stage, same
 from tests.tui.recorded import record
+from tui import app
+
+
+@pytest.fixture(autouse=True)
+def many_apps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An app is alone in its process, and what it has is never garbage; here one comes after the other."""
+    monkeypatch.setattr(app, "_collect_seldom", lambda: None)
 
 
 @pytest.fixture

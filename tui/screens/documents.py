@@ -117,7 +117,7 @@ class DocumentsScreen(FormScreen):
         tree = {"sources": chosen or ["nothing yet"], **self._form.values()}
         preparation, problems = recipe_file.from_tree(tree, Preparation)
         self._preparation = preparation if chosen else None
-        makes = MAKES.get(str(tree.get("task") or "qa"))
+        makes = MAKES.get(str(tree.get("task", Preparation.model_fields["task"].default)))
         self._form.border_title = f"How: {makes}" if makes else "How"
         name = name_problem(self.query_one("#name", Input).value)
         self.query_one("#name-problem", Static).update(name)

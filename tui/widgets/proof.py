@@ -6,6 +6,7 @@ from typing import Any
 
 from textual.content import Content
 
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.workspace.exports import LEAST
 
 LABEL = 15  # cells
@@ -16,11 +17,12 @@ def table(proof: dict[str, Any]) -> Content:
     kept = proof["kept"]
     passed, least = proof["passed"], proof.get("least", LEAST)
     share = "the run gained nothing to keep" if kept is None else f"{100 * kept:.1f} % of the gain"
+    base, tuned, exported = (loss_text(proof[key], 4) for key in ("base", "tuned", "exported"))
     parts: list[Any] = [
         ("proof".ljust(LABEL), "$muted"),
         ("PASSED" if passed else "FAILED", "bold $text-success" if passed else "bold $text-error"),
         f": at least {100 * least:.0f} % of the gain must be kept\n",
-        *_row("held-out loss", f"base {proof['base']:.4f}   run {proof['tuned']:.4f}   export {proof['exported']:.4f}"),
+        *_row("held-out loss", f"base {base}   run {tuned}   export {exported}"),
         *_row("kept", share),
         *_row("token scores", f"{100 * proof['carried']:.1f} % of how the run changed them"),
         *_row("loaded from", proof["reader"]),

@@ -11,7 +11,7 @@ from textual.content import Content
 from gemmalocal.files.sizes import size
 from gemmalocal.jobs import history
 from gemmalocal.jobs.events import Sample, Tried
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.planning import throughput
 from gemmalocal.workspace.runs import Run
@@ -34,7 +34,7 @@ def detail(run: Run, width: int, on_disk: int | None) -> Content:
     for line in area(losses[:: max(1, len(losses) // MOST)], width, CURVE):
         parts += [(line, "$accent"), "\n"]
     if losses:
-        ends = nats(losses[0], 2), nats(losses[-1], 2)
+        ends = loss_text(losses[0], 2), loss_text(losses[-1], 2)
         parts += [
             (f"{ends[0]}{'training loss'.center(max(0, width - len(ends[0]) - len(ends[1])))}{ends[1]}", "$muted")
         ]
@@ -78,7 +78,7 @@ def _facts(run: Run, on_disk: int | None) -> Iterator[tuple[str, Content | str]]
         yield "search", _search(now.tried)
     if now.best is not None:
         first = now.evaluations[0].loss
-        fallen = f"{nats(first)} to {nats(now.best.loss)} ({change(first, now.best.loss)})"
+        fallen = f"{loss_text(first)} to {loss_text(now.best.loss)} ({change(first, now.best.loss)})"
         yield "held-out", f"{fallen} at step {now.best.step}"
     if last:
         yield "speed", f"{counted(round(throughput.tokens_per_second(now.steps)), 'trained token')} a second"

@@ -18,10 +18,10 @@ class Order(NamedTuple):
 
 
 def _held_out(run: Run) -> float:
-    return run.state.best.loss if run.state.best else math.inf
+    return run.state.best.loss if run.whole and run.state.best else math.inf  # by a glance the best is not known
 
 
-def _speed(run: Run) -> float:
+def _steps(run: Run) -> float:
     return -run.state.steps[-1].step if run.state.steps else 0.0
 
 
@@ -29,7 +29,7 @@ ORDERS = {
     "newest": Order("newest first", lambda run: (run.state.status != "live", -run.at)),
     "name": Order("by name", lambda run: run.name.casefold()),
     "held-out": Order("lowest held-out loss first", _held_out),
-    "steps": Order("most steps first", _speed),
+    "steps": Order("most steps first", _steps),
 }
 STATES = {
     "": "all",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.text import Text
 
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_in_a_list
 from tui.theme import cursor_keeps_colors, rich_style, state
 from tui.widgets.list_table import ListTable
 from tui.widgets.marks import change, spark
@@ -150,7 +150,7 @@ def standing(run: Run) -> tuple[str, str]:
     if run.stopping:
         return f"{sign} stopping", style
     if now.status == "live" and last is None:
-        return f"{sign} {now.stage or 'starting'}", style
+        return f"{sign} {now.stage or ('starting' if run.whole else word)}", style
     width = len(str(last.steps)) if last and now.status == "live" else 0  # so that it does not jump
     where = f" {last.step:>{width}}/{last.in_all}" if last and now.status != "done" else ""
     return f"{sign} {word}{where}", style
@@ -162,4 +162,4 @@ def held_out(run: Run) -> str:
     if not evaluations or not run.whole:
         return ""
     evaluation = evaluations[-1] if run.state.status == "live" else run.state.best or evaluations[-1]
-    return f"{nats(evaluation.loss, 2)} {change(evaluations[0].loss, evaluation.loss):>6}"
+    return f"{loss_in_a_list(evaluation.loss)} {change(evaluations[0].loss, evaluation.loss):>6}"

@@ -7,6 +7,7 @@ from typing import Any
 
 from textual.content import Content
 
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.plurals import counted, plural
 
 LABEL, SHOWN = 15, 200  # cells of a label; characters of a text of others
@@ -39,7 +40,8 @@ def _rows(figures: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "a judge", judge["sentence"]
     if teacher := figures.get("teacher"):
         yield "its teacher", teacher["sentence"]
-    yield "held-out loss", f"{name} {loss['base']:.4f}   tuned {loss['tuned']:.4f}   {_interval(loss['difference'])}"
+    of_base, of_tuned = loss_text(loss["base"], 4), loss_text(loss["tuned"], 4)
+    yield "held-out loss", f"{name} {of_base}   tuned {of_tuned}   {_interval(loss['difference'])}"
     yield "rows", f"{loss['better']} of {figures['rows']} better"
     if answers is not None:
         if metric["decides"]:

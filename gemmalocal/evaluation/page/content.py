@@ -8,7 +8,7 @@ from typing import Any
 
 from gemmalocal.evaluation.statistics import Interval
 from gemmalocal.evaluation.verdict import interval, p_value
-from gemmalocal.jobs.loss_words import nats
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.plurals import counted, plural
 
 SHOWN = 1500  # characters of a text
@@ -172,8 +172,8 @@ def _loss(figures: Mapping[str, Any]) -> Iterator[Block]:
     loss = figures["loss"]
     yield Heading("Loss on held-out rows")
     rows = [
-        [against(figures), f"{loss['base']:.4f}"],
-        ["tuned", f"{loss['tuned']:.4f}"],
+        [against(figures), loss_text(loss["base"], 4)],
+        ["tuned", loss_text(loss["tuned"], 4)],
         ["difference, with its 95 % interval", interval(_interval(loss["difference"]), 4)],
         ["rows whose loss is lower", f"{loss['better']} of {figures['rows']}"],
     ]
@@ -197,7 +197,7 @@ def _teacher(figures: Mapping[str, Any]) -> Iterator[Block]:
     yield Heading("Beside the teacher")
     own = "" if teacher["loss_at_least"] is None else f"{teacher['loss_at_least']:.4f} or more"
     rows = [["the teacher", "", "", own]] + [
-        [of["name"], f"{100 * of['agreement']:.0f} %", f"{of['kl']:.4f}", f"{of['loss']:.4f}"]
+        [of["name"], f"{100 * of['agreement']:.0f} %", f"{of['kl']:.4f}", loss_text(of["loss"], 4)]
         for of in teacher["models"]
     ]
     yield Table(["", "as the teacher", "KL(teacher || it)", "loss"], rows)
@@ -255,7 +255,7 @@ def _regressions(figures: Mapping[str, Any]) -> Iterator[Block]:
         return
     yield Paragraph(f"The {counted(len(worst), 'row')} that got worse most: broken answers first, then by the loss.")
     for line in worst:
-        losses = f"loss {nats(line['base_loss'], 2)} -> {nats(line['tuned_loss'], 2)}"
+        losses = f"loss {loss_text(line['base_loss'], 2)} -> {loss_text(line['tuned_loss'], 2)}"
         texts = [("asked", line["prompt"]), ("should be", line["reference"])]
         names = {"base": against(figures), "tuned": "tuned"}
         texts += [(name, line[side]) for side, name in names.items() if line[side] is not None]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-TOKENS = 1536  # of all models together that are answered at once, as a chat reads them
+TOKENS = 2048  # of all models together that are answered at once, as a chat reads them
 SCORED = 1024  # of all models together whose losses are asked for at once
-ROWS = 10  # that are answered at once
+ROWS = 16  # that are answered at once
 
 
 def batches(numbers: Sequence[int], tokens: Sequence[int], most: int, at_once: int = TOKENS) -> Iterator[list[int]]:

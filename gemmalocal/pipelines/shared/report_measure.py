@@ -20,9 +20,10 @@ from gemmalocal.evaluation.measured import Answer
 from gemmalocal.files import atomic, json_lines
 from gemmalocal.jobs.events import Event, Progress
 from gemmalocal.pipelines import Commands, stop_asked
-from gemmalocal.pipelines.shared.answer_batches import ROWS, SCORED, batches
+from gemmalocal.pipelines.shared.answer_batches import SCORED, batches
 from gemmalocal.pipelines.shared.background import Stopped
 
+ROWS, TOKENS = 10, 1536  # answered at once, by each model and by all: a report takes little more memory than a chat
 QUIET = 2.0  # seconds without a word about the progress
 Entry = dict[str, Any]
 
@@ -129,7 +130,8 @@ def answer(
     )
     progress = TimedProgress(what, len(prompts), len(prompts) - len(missing))
     groups = _sharing(models)
-    for batch in batches(missing, [(len(prompt) + limit) * len(models) for prompt in prompts], ROWS):
+    tokens = [(len(prompt) + limit) * len(models) for prompt in prompts]
+    for batch in batches(missing, tokens, ROWS, TOKENS):
         entries: list[Entry] = []
         for group, places in enumerate(groups):
             asked = [prompts[number] for number in batch]

@@ -17,6 +17,7 @@ from gemmalocal.engine.halving import Rung
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.evaluation.statistics import Interval, ratio_interval
 from gemmalocal.files import atomic
+from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.recipe import search
 
@@ -150,7 +151,7 @@ class SearchRecord:
         heads = [f"loss after {counted(rung.steps, 'step')}" for rung in self.rungs]
         lines = [["tried", *heads, "behind the best (95 % interval)"]]
         for row in self.rows():
-            losses = [f"{loss:.4f}" if loss is not None else "diverged" for loss in row["losses"]]
+            losses = [loss_text(loss, 4) if loss is not None else "diverged" for loss in row["losses"]]
             losses += [""] * (len(heads) - len(losses))
             behind = "chosen" if row["chosen"] else ""
             if row["behind"]:
