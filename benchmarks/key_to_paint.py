@@ -89,7 +89,7 @@ def letters(descriptor: int, keys: int) -> list[float]:
     """In the field that home searches by; each is taken away again, since a field full of it would change no cell."""
     os.write(descriptor, AWAY)
     time.sleep(1)
-    os.write(descriptor, b"/")
+    os.write(descriptor, b"/" + LETTER)  # from now on no run is listed, whatever else is written
     time.sleep(1)
     milliseconds = []
     for _ in range(keys):
