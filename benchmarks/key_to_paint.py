@@ -75,14 +75,19 @@ def answered(descriptor: int, key: bytes, mark: bytes) -> float:
     return 1000 * (time.perf_counter() - start)
 
 
-def dialogs(descriptor: int, keys: int) -> list[float]:
-    """Over the chart of the run."""
+def again_and_again(descriptor: int, keys: int, key: bytes, mark: bytes, back: bytes) -> list[float]:
+    """Milliseconds of each of so many keys, between which another one takes it back."""
     milliseconds = []
     for _ in range(keys):
-        milliseconds.append(answered(descriptor, DIALOG, ASKED))
-        os.write(descriptor, NO)
+        milliseconds.append(answered(descriptor, key, mark))
+        os.write(descriptor, back)
         time.sleep(PAUSE)
     return milliseconds
+
+
+def dialogs(descriptor: int, keys: int) -> list[float]:
+    """Over the chart of the run."""
+    return again_and_again(descriptor, keys, DIALOG, ASKED, NO)
 
 
 def letters(descriptor: int, keys: int) -> list[float]:
@@ -91,12 +96,7 @@ def letters(descriptor: int, keys: int) -> list[float]:
     time.sleep(1)
     os.write(descriptor, b"/" + LETTER)  # from now on no run is listed, whatever else is written
     time.sleep(1)
-    milliseconds = []
-    for _ in range(keys):
-        milliseconds.append(answered(descriptor, LETTER, LETTER))
-        os.write(descriptor, BACKSPACE)
-        time.sleep(PAUSE)
-    return milliseconds
+    return again_and_again(descriptor, keys, LETTER, LETTER, BACKSPACE)
 
 
 def main() -> None:

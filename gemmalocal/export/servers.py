@@ -10,6 +10,7 @@ from importlib import util
 from pathlib import Path
 
 from gemmalocal.errors import BackendUnavailable
+from gemmalocal.files import safe_read
 from gemmalocal.jobs import parent_pipe
 
 PROMPTS = "1GB"  # of memory for the prompts of earlier requests: mlx-lm's own is ten of any length
@@ -47,9 +48,7 @@ class Server:
     @property
     def last_words(self) -> str:
         """The last line of its log, with the signal if one ended it; or the first of llama.cpp's errors at the end."""
-        with self._log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-            lines = file.read().decode("utf-8", "replace").split("\n")
+        lines = safe_read.tail(self._log, TAIL).decode("utf-8", "replace").split("\n")
         log_lines = [line.strip() for line in lines if line.strip()] or ["it said nothing"]
         code = self._process.poll()
         if code is not None and code < 0:

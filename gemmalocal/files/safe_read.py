@@ -29,6 +29,13 @@ def regular(path: Path) -> BinaryIO:
     return open(descriptor, "rb")
 
 
+def tail(path: Path, most: int) -> bytes:
+    """The last bytes of a file, `most` of them or all; raises `OSError` as `regular` does."""
+    with regular(path) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+        return file.read(most)
+
+
 def json_object(path: Path, most: int = LARGEST) -> dict[str, Any]:
     """The JSON object in a file; raises `GemmalocalError` that says why there is none."""
     try:

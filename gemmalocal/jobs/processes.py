@@ -193,11 +193,10 @@ class Job:
     def log_tail(self) -> str:
         """The end of what the newest attempt and its libraries printed."""
         try:
-            with safe_read.regular(self.directory / "log.txt") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
-                return file.read(TAIL).rpartition(ATTEMPT)[2].decode("utf-8", "replace")
+            log = safe_read.tail(self.directory / "log.txt", TAIL)
         except OSError:
             return ""
+        return log.rpartition(ATTEMPT)[2].decode("utf-8", "replace")
 
     def lines(self) -> list[str]:
         """The whole lines that were written since the last call; a torn last line waits.
@@ -229,12 +228,10 @@ class Job:
     def newest(self, most: int) -> list[Event]:
         """The events in the last `most` bytes, be they read already or not; what is read next stays the same."""
         try:
-            with safe_read.regular(self.directory / "events.jsonl") as file:
-                begin = max(0, file.seek(0, os.SEEK_END) - most)
-                file.seek(begin)
-                lines = file.read(most).split(b"\n")[begin > 0 : -1]
+            end = safe_read.tail(self.directory / "events.jsonl", most + 1)
         except OSError:
             return []
+        lines = end.split(b"\n")[len(end) > most : -1]  # one byte more than asked for: it belongs to a line before
         return [decode(line.decode("utf-8", "replace")) for line in lines]
 
     def skip(self) -> None:
