@@ -12,6 +12,7 @@ ERASED = re.compile(" {12,}")  # so many spaces that it is shorter to have them 
 MOVE = 4  # bytes of a move of the cursor along its line, at least
 UNSEEN = " "  # the foreground of spaces
 UNKNOWN = "\0"  # the text of a cell that nobody knows
+DOWN = "\x1bD"  # one line down in the same column, in fewer bytes than a place (IND, ECMA-48)
 OFF = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "7": "27", "8": "28", "9": "29", "21": "24", "53": "55"}
 
 Place = tuple[int, int]  # line and column, from 1
@@ -157,16 +158,16 @@ def _erased(stretch: Stretch) -> Iterator[Stretch]:
 
 
 def written(
-    found: Sequence[Stretch], cursor: Place | None, look: Look | None, by_style: bool
+    found: Sequence[Stretch], cursor: Place | None, look: Look | None, by_style: bool, width: int
 ) -> tuple[str, Place | None, Look | None]:
     """The sequences for stretches, line by line or style by style; where the cursor stands after, and its style.
 
-    `cursor` and `look` are those before; None where nobody knows them.
+    `cursor` and `look` are those before; None where nobody knows them. At least `width` columns there are.
     """
     parts = []
     for stretch in _by_style(found, look) if by_style else found:
         place = stretch.row, stretch.column
-        parts += [_move(cursor, place)]
+        parts += [move(cursor, place, width)]
         needed = stretch.look
         if look is not None and together(look, needed) == look:
             needed = look  # of spaces nobody sees the colour
@@ -191,11 +192,19 @@ def _by_style(found: Sequence[Stretch], look: Look | None) -> list[Stretch]:
     return [stretch for group in groups.values() for stretch in sorted(group)]
 
 
-def _move(cursor: Place | None, place: Place) -> str:
+def move(cursor: Place | None, place: Place, width: int) -> str:
+    """The shortest sequence from one place to another; a cursor behind the last column may stand before it."""
     if cursor == place:
         return ""
     row, column = place
-    if cursor is not None and cursor[0] == row and cursor[1] < column:
-        ahead = column - cursor[1]
-        return f"\x1b[{ahead}C" if ahead > 1 else "\x1b[C"
-    return f"\x1b[{row};{column}H"
+    there = f"\x1b[{row};{column}H" if column > 1 else f"\x1b[{row}H"
+    if cursor is None or cursor[1] > width or row - cursor[0] not in (0, 1):
+        return there
+    return min(there, DOWN * (row - cursor[0]) + _along(column - cursor[1]), key=len)
+
+
+def _along(columns: int) -> str:
+    """So many columns to the right, or to the left where they are fewer than none."""
+    if columns > 0:
+        return f"\x1b[{columns}C" if columns > 1 else "\x1b[C"
+    return min("\b" * -columns, f"\x1b[{-columns}D", key=len)

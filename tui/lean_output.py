@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from tui.changed_cells import OFF, PLAIN, Line, Look, stretches, way, written
+from tui.changed_cells import OFF, PLAIN, Line, Look, move, stretches, way, written
 
 if TYPE_CHECKING:
     from textual.driver import Driver
@@ -78,7 +78,8 @@ class Shortener:
 
     def forget(self) -> None:
         """Somebody else has written to the terminal, or it has another size."""
-        self._is: Look | None = None
+        self._is: Look | None = None  # the style that the terminal really has
+        self._look: Look | None = None  # the one that it would have if all had been sent
         self._lines: dict[int, Line] = {}  # as the terminal shows them
         self._wanted: dict[int, Line] = {}  # those of them that are to be others
         self._cursor: tuple[int, int] | None = None  # line and column from 1, where it really stands
@@ -86,8 +87,11 @@ class Shortener:
         self._exact = False  # whether the widths of what was written on this line since it moved there are known
 
     def short(self, data: str) -> str:
-        """The same for the eye, in fewer bytes; at its end cursor and style are as they were to be."""
-        wanted, parts, at = self._is, [""], 0
+        """The same for the eye, in fewer bytes; at its end the cursor stands where it was to stand.
+
+        The style is left as it is until something is sent that is not only cells: the next frame says what it needs.
+        """
+        wanted, parts, at = self._look, [""], 0
         for match in ESCAPE.finditer(data):
             if match.start() > at:
                 self._text(data[at : match.start()], wanted, parts)
@@ -103,7 +107,7 @@ class Shortener:
             self._text(data[at:], wanted, parts)
         self._send(parts)
         self._go(parts)
-        parts.append(self._to(wanted))
+        self._look = wanted
         return "".join(parts)
 
     def _style(self, sequence: str, codes: str, wanted: Look | None, parts: list[str]) -> Look | None:
@@ -133,7 +137,8 @@ class Shortener:
         if not self._wanted:
             return
         found = stretches(self._lines, self._wanted, self._erases)
-        ways = [written(found, self._cursor, self._is, by_style) for by_style in (False, True)]
+        width = max(len(line.text) for lines in (self._lines, self._wanted) for line in lines.values())
+        ways = [written(found, self._cursor, self._is, by_style, width) for by_style in (False, True)]
         sent, self._cursor, self._is = min(ways, key=lambda way: len(way[0]))
         parts.append(sent)
         self._lines |= self._wanted
@@ -164,7 +169,7 @@ class Shortener:
     def _go(self, parts: list[str]) -> None:
         """The cursor, where it is to stand, if that is known."""
         if self._at is not None and self._exact and self._at != self._cursor:
-            parts.append(f"\x1b[{self._at[0]};{self._at[1]}H")
+            parts.append(move(self._cursor, self._at, 0))
             self._cursor = self._at
 
     def _to(self, wanted: Look | None) -> str:

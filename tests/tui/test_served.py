@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from tests.tui.recorded import RUNS, record
+from tests.tui.terminal import Terminal
 from tests.tui.test_app import PATIENCE, until
-from tests.tui.test_lean_output import Terminal
 from tui.app import GemmalocalApp
 from tui.screens.home import HomeScreen
 

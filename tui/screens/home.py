@@ -163,7 +163,9 @@ class HomeScreen(HomeActions):
         nothing = "" if on_runs and (shown or not runs) else self._nothing()
         table.display = on_runs and bool(shown)
         shelf.display = not on_runs and not nothing
-        self.query_one("#welcome").display = on_runs and not runs and self._runs is not None
+        welcome = on_runs and not runs and self._runs is not None
+        self.query_one("#welcome").display = welcome
+        self.query_one("#detail").set_class(welcome, "-nothing")
         self.query_one("#nothing").display = bool(nothing)
         self.query_one("#nothing", Static).update(nothing)
         lists = self.query_one("#lists")

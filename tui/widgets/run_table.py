@@ -65,20 +65,26 @@ never saw (held-out) has fallen. **Enter** opens the one under the cursor.
         self.show(runs, self.cursor_row)
 
     def show(self, runs: list[Run], row: int = 0) -> None:
-        """Draw these runs; only what is new is drawn again."""
+        """Draw these runs; only what is new is drawn again, and another order of the same ones in one frame."""
         if not self.size.width:  # not laid out yet
             self._items = runs
             return
         selected, names = self.current, [run.name for run in runs]
         widths = columns(self.size.width - 1, max((len(standing(run)[0]) for run in runs), default=0))
-        if widths != self._widths or names != [run.name for run in self._items]:
+        then = names.index(selected.name) if selected and selected.name in names else row
+        old = {run.name: run for run in self._items}
+        if widths != self._widths or old.keys() != set(names):
             self._fill(runs, widths)
-            self.move_cursor(row=names.index(selected.name) if selected and selected.name in names else row)
+            self.move_cursor(row=then)
         else:
-            for run, old in zip(runs, self._items, strict=True):
-                if run is not old:
+            for run in runs:
+                if run is not old[run.name]:
                     for label, cell in self._cells(run).items():
                         self.update_cell(run.name, label, cell)
+            if names != list(old):
+                places = {id(self.get_cell(name, "Run")): place for place, name in enumerate(names)}
+                self.sort("Run", key=lambda cell: places[id(cell)])
+                self.move_cursor(row=then)
         self._items = runs
 
     def _fill(self, runs: list[Run], widths: dict[str, int]) -> None:
