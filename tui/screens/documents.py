@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
 from textual.binding import Binding
-from textual.containers import Horizontal, Vertical
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Input, Label, Static
 
@@ -30,6 +30,7 @@ from tui.widgets.field_help import FieldHelp
 from tui.widgets.keys import Keys
 from tui.widgets.marks import mark
 from tui.widgets.sources import Sources
+from tui.widgets.task_card import TaskCard
 from tui.widgets.title_line import TitleLine
 
 if TYPE_CHECKING:
@@ -80,7 +81,10 @@ class DocumentsScreen(FormScreen):
             name.HELP = "The name of the dataset. A recipe uses it as its data.path."  # type: ignore[misc]
             yield name
         yield Static(id="name-problem", markup=False)
-        yield framed(FieldForm(Preparation, without=("sources",), basic=BASIC), "How")
+        with Horizontal(id="body"):
+            yield framed(FieldForm(Preparation, without=("sources",), basic=BASIC), "How")
+            with framed(VerticalScroll(id="about", can_focus=False), "A row"):
+                yield TaskCard()
         with Vertical(id="start-line"):
             yield Button("Start (^r)", id="start", variant="primary", compact=True)
         yield FieldHelp("Start begins the work. You may close the app; the work goes on.")
@@ -117,6 +121,7 @@ class DocumentsScreen(FormScreen):
         tree = {"sources": chosen or ["nothing yet"], **self._form.values()}
         preparation, problems = recipe_file.from_tree(tree, Preparation)
         self._preparation = preparation if chosen else None
+        self.query_one(TaskCard).show(preparation)
         makes = MAKES.get(str(tree.get("task", Preparation.model_fields["task"].default)))
         self._form.border_title = f"How: {makes}" if makes else "How"
         name = name_problem(self.query_one("#name", Input).value)

@@ -68,9 +68,8 @@ class FieldForm(VerticalScroll):
         """The basic fields, then the sections."""
         yield from (self._fields[key] for key in self._basic)
         for name, keys in self._sections.items():
-            self._folds[name] = FieldSection(
-                name.replace(".", " ").replace("_", " "), [self._fields[key] for key in keys]
-            )
+            fields = {self._fields[key].label: self._fields[key] for key in keys}
+            self._folds[name] = FieldSection(name.replace(".", " ").replace("_", " "), fields)
             yield self._folds[name]
 
     def on_mount(self) -> None:
@@ -162,7 +161,7 @@ class Field(Horizontal):
     def __init__(self, key: str, info: FieldInfo, label: str = "", completion: Suggester | None = None) -> None:
         super().__init__(classes="field")
         self._key, self._info, self._completion = key, info, completion
-        self._label = label or key.rpartition(".")[2].replace("_", " ")
+        self.label = label or key.rpartition(".")[2].replace("_", " ")
         self._changed = False
         self._read: tuple[str, Any] = ("", None)  # a text, and what it means
         self._choices = choices(info.annotation)
@@ -201,7 +200,7 @@ class Field(Horizontal):
 
     def compose(self) -> ComposeResult:
         """Label, editor."""
-        yield Label(self._label, classes="name")
+        yield Label(self.label, classes="name")
         yield self.editor
 
     def mark(self) -> bool:
@@ -210,7 +209,7 @@ class Field(Horizontal):
         if changed != self._changed:
             self._changed = changed
             label = self.query_one(Label)
-            label.update(f"{self._label} •" if changed else self._label)
+            label.update(f"{self.label} •" if changed else self.label)
             label.set_class(changed, "changed")
         return changed
 

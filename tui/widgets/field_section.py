@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from textual import events
 from textual.app import ComposeResult
@@ -18,22 +18,23 @@ class SectionLine(Widget, can_focus=True):
     """Its name; Enter, or a click, folds and unfolds what is below."""
 
     DEFAULT_CSS = """
-    SectionLine { height: 1; }
+    SectionLine { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     SectionLine:focus { background: $block-cursor-background; }
     """
     BINDINGS = [Binding("enter,space", "fold", "Fold, unfold")]
 
-    def __init__(self, title: str, fields: int) -> None:
+    def __init__(self, title: str, fields: Sequence[str]) -> None:
         super().__init__()
         self._title, self._fields, self.changed, self.folded = title, fields, 0, True
-        more = f"{fields} more {plural(fields, 'setting')}"
+        more = f"{len(fields)} more {plural(len(fields), 'setting')}"
         self.HELP = f"**{title}** has {more}. **Enter** shows them, or hides them again."  # type: ignore[misc]
 
     def render(self) -> Content:
-        """Name, and how much there is below."""
-        words = f"{self.changed} of {self._fields} changed" if self.changed else f"{self._fields}"
-        style = "$warning" if self.changed else "$muted"
-        return Content.assemble("▸ " if self.folded else "▾ ", (self._title, "bold $secondary"), "  ", (words, style))
+        """Name, how much there is below, and what, as long as that is folded."""
+        count = len(self._fields)
+        words = (f"{self.changed} of {count} changed", "$warning") if self.changed else (f"{count}", "$muted")
+        names = (f"  {', '.join(self._fields)}", "$muted") if self.folded else ""
+        return Content.assemble("▸ " if self.folded else "▾ ", (self._title, "bold $secondary"), "  ", words, names)
 
     def action_fold(self) -> None:
         """The other way."""
@@ -47,7 +48,7 @@ class SectionLine(Widget, can_focus=True):
 
 
 class FieldSection(Vertical):
-    """The fields of one section."""
+    """The fields of one section, by what they are called."""
 
     DEFAULT_CSS = """
     FieldSection { height: auto; }
@@ -55,10 +56,10 @@ class FieldSection(Vertical):
     FieldSection > .fields { height: auto; padding: 0 0 1 2; }
     """
 
-    def __init__(self, name: str, fields: Sequence[Widget]) -> None:
+    def __init__(self, name: str, fields: Mapping[str, Widget]) -> None:
         super().__init__()
-        self._line = SectionLine(name, len(fields))
-        self._box = Vertical(*fields, classes="fields")
+        self._line = SectionLine(name, list(fields))
+        self._box = Vertical(*fields.values(), classes="fields")
         self._box.display = False
 
     def compose(self) -> ComposeResult:
