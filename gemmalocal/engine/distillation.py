@@ -15,9 +15,9 @@ from gemmalocal.data.batches import MicroBatch
 from gemmalocal.data.examples import Example
 from gemmalocal.data.taught_store import TaughtStore, row_key
 from gemmalocal.data.token_store import Examples
-from gemmalocal.engine.guide import Figures
+from gemmalocal.engine.guide import Figures, Losses
 from gemmalocal.engine.objectives.distill import Distilled, Taught, distill
-from gemmalocal.engine.shares import shared, untrained
+from gemmalocal.engine.shares import by_row, shared, untrained
 from gemmalocal.jobs.events import Event
 
 
@@ -93,6 +93,16 @@ class _PartLesson(NamedTuple):
         target = student[:, -1] * (math.nan if settings.tempered else 1)
         return self._summed(given, student[:, :-1], target), slopes.astype(np.float32)
 
+    def by_row(
+        self, values: TokenValues, part: MicroBatch, settings: Settings
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Loss and weights of each row of the micro-batch, (rows,) each."""
+        student = values.astype(np.float64)
+        logp, rest = (self.tokens[name].astype(np.float64) for name in ("logp", "rest"))
+        given, _ = TokenFormula(settings).distilled(np, student, logp, rest, self.weights)
+        counts = np.count_nonzero(part.weights[:, 1:] > 0, axis=1).tolist()
+        return by_row(given.losses * self.weights, counts), by_row(self.weights, counts)
+
     def _summed(self, given: Distilled, student: NDArray[np.float64], target: NDArray[np.float64]) -> Lesson:
         weights = self.weights
         return Lesson(
@@ -138,7 +148,7 @@ class Distillation:
     At most `rows` rows stand in a micro-batch.
     """
 
-    group = 1
+    group, judges = 1, "token"
 
     def __init__(
         self, settings: Settings, train: Lessons, measured: Lessons, held_out: Examples, rows: int | None
@@ -182,6 +192,17 @@ class Distillation:
             for lesson, of_part in zip(lessons, values, strict=True):
                 total = total.plus(lesson.judged(of_part, self._settings)[0])
         return Lesson(*model.group.sum(list(total)))
+
+    def losses(self, model: Trainer) -> Losses:
+        """Of what is measured, row by row."""
+        sums = np.zeros((2, len(self._held_out)))
+        for places, parts in untrained(self._held_out, self._rows, model):
+            lessons = [self._measured.of_part(part, np.array(places)) for part in parts]
+            values = model.log_probabilities(parts, choices=[lesson.choices for lesson in lessons])
+            for part, lesson, of_part in zip(parts, lessons, values, strict=True):
+                sums[:, [places[row] for row in part.rows]] = lesson.by_row(of_part, part, self._settings)
+        loss, judged = np.array(model.group.sum(sums.ravel().tolist())).reshape(sums.shape)
+        return Losses(loss, judged)
 
     @property
     def tokens(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,16 @@ from gemmalocal.backends.protocol import Trainer
 from gemmalocal.jobs.events import Event
 
 Figures = dict[str, float]  # what a person reads, by name
+
+
+class Losses(NamedTuple):
+    """Of each group of examples, (groups,) each, the same on all ranks: its loss, and how much is judged in it.
+
+    The sum of one by the sum of the other is the mean loss that `Told` has.
+    """
+
+    loss: NDArray[np.float64]
+    judged: NDArray[np.float64]
 
 
 class Told(Protocol):
@@ -34,6 +44,7 @@ class Guide(Protocol):
     """An objective with what it needs beside the rows: a reference, or a teacher."""
 
     group: int  # examples that stand together, such as 2 of a pair
+    judges: str  # what its loss is a mean over: pair, answer or token
 
     def before(self, step: int, trainer: Trainer) -> Iterator[Event]:
         """What must be there before a step (from 1) is taken."""
@@ -43,6 +54,9 @@ class Guide(Protocol):
 
     def measure(self, model: Trainer) -> Told:
         """The same of what is measured, without dropout or a gradient."""
+
+    def losses(self, model: Trainer) -> Losses:
+        """Of what is measured, group by group."""
 
     @property
     def tokens(self) -> int:

@@ -32,18 +32,21 @@ class JudgedBatch:
     judge: Callable[[Answers], Judged]
     group: int  # examples that are judged together
 
+    def answers(self, places: NDArray[np.int64], log_probabilities: Numbers) -> Answers:
+        """What the objective takes of the answers at these places, in this order."""
+        tokens = np.array([predicted(self.examples[place]) for place in places.tolist()], np.float64)
+        reference = np.zeros(len(places)) if self.reference is None else self.reference[places]
+        return Answers(log_probabilities, tokens, reference, self.good[places], self.divergence)
+
     def judged(self, places: Sequence[int], log_probabilities: Numbers) -> tuple[Tally, Numbers]:
         """What the objective makes of the answers at these places, and its slopes by their log-probabilities, (n,).
 
         The places may come in any order, but no group without all its members.
         """
         order = np.argsort(places)  # as in the batch, where those of a group follow each other
-        here = np.array(places)[order]
-        tokens = np.array([predicted(self.examples[place]) for place in here.tolist()], np.float64)
-        reference = np.zeros(len(here)) if self.reference is None else self.reference[here]
-        answers = Answers(log_probabilities[order], tokens, reference, self.good[here], self.divergence)
+        answers = self.answers(np.array(places)[order], log_probabilities[order])
         judged = self.judge(answers)
-        slopes = np.empty(len(here))
+        slopes = np.empty(len(order))
         slopes[order] = judged.slopes
         return tally(answers, judged, self.group, self.reference is not None), slopes
 

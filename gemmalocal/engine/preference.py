@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data.judged_rounds import judged_rounds, share_rounds
 from gemmalocal.engine import objectives
-from gemmalocal.engine.guide import Told
+from gemmalocal.engine.guide import Losses, Told
 from gemmalocal.engine.judged_batch import JudgedBatch
 from gemmalocal.engine.judged_side import JudgedSide
 from gemmalocal.engine.objectives.answers import Answers, Judged
@@ -39,7 +39,7 @@ class Preference:
         rows: int | None,
     ) -> None:
         self._judge: Callable[[Answers], Judged] = objectives.of(spec)
-        self.group = 2 if spec.paired else 1
+        self.group, self.judges = (2, "pair") if spec.paired else (1, "answer")
         self._train, self._measured, self._reference, self._rows = train, measured, reference, rows
         self._first_chosen = None if reference is None else 0.0  # gained over itself; else what is measured first
         self._told: set[str] = set()
@@ -59,11 +59,21 @@ class Preference:
 
     def measure(self, model: Trainer) -> Tally:
         """Judge what is measured, without dropout."""
-        side = self._measured
-        places = np.arange(len(side.examples))
-        batch = self._batch(side, places, model)
+        batch, places = self._measured_batch(model)
         tally, _ = batch.judged(places.tolist(), log_probabilities(batch.examples, self._rows, model))
         return tally
+
+    def losses(self, model: Trainer) -> Losses:
+        """Of what is measured: of each pair, or of each answer where these are judged one by one."""
+        batch, places = self._measured_batch(model)
+        answers = batch.answers(places, log_probabilities(batch.examples, self._rows, model))
+        losses = batch.judge(answers).losses
+        return Losses(losses, np.ones(len(losses)))
+
+    def _measured_batch(self, model: Trainer) -> tuple[JudgedBatch, NDArray[np.int64]]:
+        """All that is measured, and its places."""
+        places = np.arange(len(self._measured.examples))
+        return self._batch(self._measured, places, model), places
 
     @property
     def tokens(self) -> int:

@@ -53,7 +53,7 @@ def predicted(example: Example) -> int:
     return int(np.count_nonzero(example.weights[1:]))
 
 
-def by_row(values: TokenValues, counts: Sequence[int]) -> Numbers:
+def by_row(values: TokenValues | Numbers, counts: Sequence[int]) -> Numbers:
     """Sums of a micro-batch's tokens by its rows, (rows,), of which each has so many."""
     ends = np.cumsum(counts)
     return np.array([values[end - count : end].sum(dtype=np.float64) for count, end in zip(counts, ends, strict=True)])

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from gemmalocal.backends.protocol import Trainer
 from gemmalocal.data import token_store
+from gemmalocal.engine import loop
+from gemmalocal.engine.guide import Figures
 from gemmalocal.jobs import history
 from gemmalocal.recipe import recipe_file
 from gemmalocal.recipe.search_keys import KEYS
@@ -70,6 +74,41 @@ def test_each_key_is_tried_and_the_winner_is_what_is_trained(
         section, _, name = key.rpartition(".")
         assert (kept[section] if section else kept)[name] == value
     assert state.steps[-1].step == kept["train"]["steps"]
+
+
+@pytest.mark.parametrize("group", ["distill", "dpo", "kto", "simpo"])
+def test_losses_group_by_group_are_those_of_the_mean(
+    group: str, recipe_path: Path, pairs: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, seen = loop.measured, list[tuple[float, float]]()
+
+    def both(run: loop.TrainingRun, trainer: Trainer) -> tuple[float, int, Figures | None, list[str]]:
+        told, guide = whole(run, trainer), run.guide
+        assert guide is not None
+        losses, judged = guide.losses(trainer)
+        assert len(losses) == len(judged) == len(run.held_out) // guide.group
+        seen.append((told[0], losses.sum() / judged.sum()))
+        return told
+
+    monkeypatch.setattr(loop, "measured", both)
+    spec = described(recipe_path, pairs, [], *GROUPS[group][1], "search.trials=0")
+    assert history.read(work(workspace / "runs" / group, "train", spec).directory).status == "done"
+    assert len(seen) >= 2
+    for mean, by_group in seen:
+        assert by_group == pytest.approx(mean, rel=1e-6)
+
+
+@pytest.mark.parametrize(("group", "unit"), [("distill", " nats a token"), ("dpo", "")])
+def test_a_learning_curve_of_what_is_judged_has_an_interval(
+    group: str, unit: str, recipe_path: Path, pairs: Path, workspace: Path
+) -> None:
+    spec = described(recipe_path, pairs, [], *GROUPS[group][1], "search.trials=0", "search.learning_curve=true")
+    known = searched(work(workspace / "runs" / group, "train", spec).directory)
+    quarter, half, whole = known["table"]
+    assert (whole["chosen"], len(quarter["behind"]), len(half["behind"])) == (True, 3, 3)
+    sentence = (workspace / "runs" / group / "search.md").read_text()
+    assert re.search(rf"each doubling took -?[\d.]+{unit} off the loss", sentence)
+    assert ("the mean over pairs" in sentence) == (group == "dpo")
 
 
 def test_a_prompt_weight_that_wins_has_the_rows_of_a_run_with_it(

@@ -70,6 +70,16 @@ def test_a_learning_curve_is_a_slope_with_an_interval(losses: list[float], says:
     assert math.isinf(losses[0]) or "more rows may not help" in noisy.sentence()
 
 
+def test_a_search_of_an_older_version_that_knew_no_rows_goes_on(tmp_path: Path) -> None:
+    """It was killed after its first trial; those that follow are measured row by row."""
+    old = SearchRecord([{"objective.beta": beta} for beta in (0.1, 0.5, 1.0)], [Rung(3, 8)], [Result(0, 0, 0.7, [], 1)])
+    old.save(tmp_path)
+    record = search_record.read(tmp_path)
+    record.results += [result(0, 1, 0.6), result(0, 2, 0.5)]
+    assert (record.judges, record.winner) == ("token", 2)
+    assert [row["behind"] for row in record.rows()] == [None, None, None]
+
+
 def test_it_is_read_as_it_was_written_and_damage_is_told(tmp_path: Path) -> None:
     whole = record(result(0, 0, 2.5), result(0, 3, math.inf))
     whole.save(tmp_path)

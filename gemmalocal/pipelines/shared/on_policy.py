@@ -20,6 +20,7 @@ from gemmalocal.data.shown import between, shown
 from gemmalocal.data.taught_store import TaughtStore, row_key
 from gemmalocal.data.token_store import Examples
 from gemmalocal.engine.distillation import Distillation, Lesson, Lessons
+from gemmalocal.engine.guide import Losses
 from gemmalocal.engine.loop import TrainingRun
 from gemmalocal.files import atomic, hashes
 from gemmalocal.jobs.events import Event, Progress, Stage
@@ -37,7 +38,7 @@ SEEDS = 2**31
 class OnPolicy:
     """The objective over the student's own answers; what is measured are the held-out rows, as without rounds."""
 
-    group = 1
+    group, judges = 1, "token"
 
     def __init__(
         self,
@@ -86,6 +87,10 @@ class OnPolicy:
     def measure(self, model: Trainer) -> Lesson:
         """The same of the held-out rows."""
         return self._guide.measure(model)
+
+    def losses(self, model: Trainer) -> Losses:
+        """Of each held-out row."""
+        return self._guide.losses(model)
 
     @property
     def tokens(self) -> int:

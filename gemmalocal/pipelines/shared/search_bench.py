@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from zlib import crc32
@@ -118,17 +118,27 @@ class Bench:
         self.work = replace(work, guide=self.guide_of(recipe, work))
         return recipe
 
-    def measure(self) -> tuple[float, list[float], list[int]]:
+    @property
+    def judges(self) -> str:
+        """What the loss is a mean over: token, pair or answer."""
+        return "token" if self.work.guide is None else self.work.guide.judges
+
+    def measure(self) -> tuple[float, list[float], list[float]]:
         """Of the rows that are set aside, by the recipe's own objective, the same for all trials: the mean loss.
 
-        And the loss and the supervised tokens of each row, if they are known.
+        And the loss of each row, or pair, and how much is judged in it: supervised tokens by their weights, or 1.
         """
         if self.work.guide is not None:
-            return loop.measured(self.work, self.trainer)[0], [], []
+            losses, judged = self.work.guide.losses(self.trainer)
+            return float(losses.sum() / judged.sum()), _rounded(losses), _rounded(judged)
         rows = self.work.held_out
         nats = -shares.log_probabilities(rows, self.work.spec.rows_at_once, self.trainer)
-        tokens = [shares.predicted(example) for example in rows]
-        return float(nats.sum()) / sum(tokens), [round(float(value), 4) for value in nats], tokens
+        tokens = [float(shares.predicted(example)) for example in rows]
+        return float(nats.sum()) / sum(tokens), _rounded(nats), tokens
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [round(float(value), 4) for value in values]
 
 
 def trainer_settings(values: search.Values) -> tuple[tuple[str, str], ...]:

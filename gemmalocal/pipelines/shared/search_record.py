@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ FILE, TABLE, CONTRACT = "search.json", "search.md", 1
 
 @dataclass
 class Result:
-    """A trial's end: the loss on the rows that are set aside, inf if it diverged; `nats` are those of each row."""
+    """A trial's end: the loss on the rows that are set aside, inf if it diverged; `nats` by row or pair."""
 
     rung: int
     trial: int
@@ -37,15 +37,19 @@ class Result:
 
 @dataclass
 class SearchRecord:
-    """A search so far. `tokens` are those of each row that is set aside, `spent` the seconds of the run's box."""
+    """A search so far. `spent` are seconds of the run's box.
+
+    `tokens` are those of each row that is set aside, by their weights; where pairs or answers are judged, 1 for each.
+    """
 
     trials: list[search.Values] = field(default_factory=list)
     rungs: list[Rung] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
-    tokens: list[int] = field(default_factory=list)
+    tokens: Sequence[float] = field(default_factory=list)
     start: float = 0.0  # loss of the untrained model on those rows
     spent: float = 0.0
     cut: bool = False  # whether it ended before its plan, for the time was spent
+    judges: str = "token"  # what the loss is a mean over: token, pair or answer
 
     def losses(self, rung: int) -> dict[int, float]:
         """Of the trials of a rung that have ended."""
@@ -81,7 +85,7 @@ class SearchRecord:
     def differences(self) -> dict[int, tuple[int, Interval | None]]:
         """By trial: the last rung that it shares with the winner, and its loss minus the winner's there.
 
-        In nats a token; None where it diverged, or where rows were not measured one by one.
+        Of a token, pair or answer; None where it diverged, or where rows were not measured one by one.
         """
         nats = {(result.rung, result.trial): result for result in self.results}
         winner, by_trial = self.winner, dict[int, tuple[int, Interval | None]]()
@@ -89,10 +93,10 @@ class SearchRecord:
             best = nats.get((result.rung, -1 if winner is None else winner))
             if best is None or result.trial == winner:
                 continue
-            pairs = list(zip(result.nats, best.nats, strict=False)) if math.isfinite(result.loss) else []
-            interval = (
-                ratio_interval([one - other for one, other in pairs], self.tokens, range(len(pairs))) if pairs else None
-            )
+            row_by_row = len(result.nats) == len(best.nats) == len(self.tokens) > 0  # an older search has not all
+            pairs = zip(result.nats, best.nats, strict=True) if row_by_row and math.isfinite(result.loss) else ()
+            differences = [one - other for one, other in pairs]
+            interval = ratio_interval(differences, self.tokens, range(len(differences))) if differences else None
             by_trial[result.trial] = (result.rung, interval)
         return by_trial
 
@@ -119,7 +123,8 @@ class SearchRecord:
         if interval is None:
             return "whether more rows would help is not known: a trial diverged, or rows are not measured one by one"
         value, low, high = (part / 2 for part in interval)
-        figures = f"each doubling took {value:.4f} nats a token off the loss (95 %: {low:.4f} to {high:.4f})"
+        nats = " nats a token" if self.judges == "token" else ""
+        figures = f"each doubling took {value:.4f}{nats} off the loss (95 %: {low:.4f} to {high:.4f})"
         if low > 0:
             return f"more rows would help: {figures}"
         return f"more rows would make it worse: {figures}" if high < 0 else f"more rows may not help: {figures}"
@@ -160,7 +165,9 @@ class SearchRecord:
             lines.append([row["trial"], *losses, behind])
         drawn = [f"| {' | '.join(line)} |" for line in lines]
         rule = "|" + " --- |" * len(lines[0])
-        about = f"Set aside to choose by: {counted(len(self.tokens), 'row')}, which no report uses. In nats a token."
+        judged = "row" if self.judges == "token" else self.judges
+        unit = "In nats a token" if self.judges == "token" else f"A loss is the objective's, the mean over {judged}s"
+        about = f"Set aside to choose by: {counted(len(self.tokens), judged)}, which no report uses. {unit}."
         return "\n".join(["# The search", "", f"{self.sentence()}.", "", drawn[0], rule, *drawn[1:], "", about, ""])
 
 
@@ -174,7 +181,7 @@ def read(folder: Path) -> SearchRecord:
         ]
         return SearchRecord(
             known["trials"], [Rung(*rung) for rung in known["rungs"]], results, known["tokens"], known["start"],
-            known["spent"], known["cut"],
+            known["spent"], known["cut"], known.get("judges", "token"),
         )  # fmt: skip
     except FileNotFoundError:
         return SearchRecord()

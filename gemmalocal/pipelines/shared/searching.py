@@ -75,6 +75,7 @@ def _planned(bench: Bench, record: SearchRecord) -> Iterator[Event]:
     yield from bench.fresh({})
     begun = time.monotonic()
     record.start, _, record.tokens = bench.measure()
+    record.judges = bench.judges
     measuring, share, count = time.monotonic() - begun, bench.recipe.search.share, len(record.trials)
     minutes = bench.recipe.train.minutes
     if minutes is None:
