@@ -22,7 +22,7 @@ from textual.widget import Widget
 from gemmalocal.errors import GemmalocalError
 from gemmalocal.jobs.terminal_text import on_line
 from gemmalocal.workspace import settings
-from tui import border
+from tui import border, strip_caches
 from tui.background import run_in_background
 from tui.lean_output import lean
 from tui.screens.home import HomeScreen
@@ -86,6 +86,7 @@ COLLECT = (2000, 10, 100)  # objects until the young are looked through, times u
 ENDINGS = {"failed": "error", "killed": "error", "strained": "warning"}
 
 border.build()
+strip_caches.build()
 
 
 class GemmalocalApp(TypeAhead):

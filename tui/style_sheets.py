@@ -19,6 +19,8 @@ FOLDER = Path(__file__).parent
 LATER = ("controls", "models", "train", "recipe", "compare", "documents", "dataset", "export")
 MOST = 2048  # parsed sheets, of all themes
 
+RuleSet.__hash__ = object.__hash__  # type: ignore[method-assign]  # the same, not in Python: each widget asks all rules
+
 Variables = tuple[tuple[str, str], ...]
 
 

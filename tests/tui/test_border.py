@@ -124,6 +124,7 @@ async def shown(pilot: Pilot[None]) -> str:
     assert isinstance(app, GemmalocalApp)
     await until(pilot, lambda: "evil" in drawn(app))
     await pilot.pause(0.3)
+    await until(pilot, lambda: "evil" in drawn(app))  # for an instant, a screen that is laid out anew shows nothing
     return drawn(app)
 
 

@@ -20,7 +20,10 @@ class Keys(Footer):
 
     def compose(self) -> ComposeResult:
         """What fits."""
-        yield from fitting([key for key in super().compose() if isinstance(key, FooterKey)], self.size.width)
+        keys = [key for key in super().compose() if isinstance(key, FooterKey)]
+        for key in keys:
+            key.add_class("-compact", update=False)  # else each gets it once it is there, and is styled again
+        yield from fitting(keys, self.size.width)
 
     def bindings_changed(self, screen: Screen[object]) -> None:
         """Draw again, if they are others."""
