@@ -7,6 +7,8 @@ import json
 import os
 import random
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gemmalocal.jobs import holder
+from tests.forks import ForkServer, popen
 from tests.once import made_once, shared
 
 if TYPE_CHECKING:  # every test process imports this file: a test of recipes takes no tensors, and one of MLX no torch
@@ -194,3 +197,32 @@ def recipe_path(tmp_path: Path, tiny: Path, rows: Path) -> Path:
         "samples: {prompts: ['the quote of a:'], max_tokens: 5}\n"
     )
     return path
+
+
+@pytest.fixture(scope="session")
+def fork_servers() -> Iterator[dict[str, ForkServer]]:
+    """By engine, each started when it is first asked for."""
+    servers: dict[str, ForkServer] = {}
+    yield servers
+    for server in servers.values():
+        server.close()
+
+
+@pytest.fixture
+def forks(fork_servers: dict[str, ForkServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interpreters that the test starts are forks of one that has MLX."""
+    fork("mlx", fork_servers, monkeypatch)
+
+
+@pytest.fixture
+def torch_forks(fork_servers: dict[str, ForkServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same of one that has torch."""
+    fork("torch", fork_servers, monkeypatch)
+
+
+def fork(engine: str, servers: dict[str, ForkServer], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what starts interpreters fork the engine's server, where the system's libraries allow it."""
+    if sys.platform == "linux":
+        if engine not in servers:
+            servers[engine] = ForkServer(engine)
+        monkeypatch.setattr(subprocess, "Popen", popen(servers[engine].address))

@@ -88,6 +88,8 @@ def test_the_adapter_is_proved_pushed_and_pulled_and_nothing_else_goes_along(
     assert pulled("me/tune", "adapter_model.safetensors") == files["adapter_model.safetensors"]
 
 
+@pytest.mark.usefixtures("forks")
+@pytest.mark.usefixtures("forks")
 def test_what_was_pushed_as_merged_is_a_model_to_fetch(hub: Published, trained: Path, tiny: Path) -> None:
     folder = trained / "runs" / "tune" / "exports" / "merged-float32"
     shutil.copytree(tiny, folder)
@@ -111,6 +113,8 @@ def test_a_dry_run_needs_no_network_and_lists_what_would_go(hub: Published, monk
     assert hub.requests == []
 
 
+@pytest.mark.usefixtures("forks")
+@pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize("end", ["killed", "interrupted"])
 def test_an_upload_that_was_cut_goes_on(hub: Published, trained: Path, tmp_path: Path, end: str) -> None:
     """Two large files: the first came whole, the second is cut in its midst."""
@@ -168,6 +172,7 @@ def test_a_prepared_dataset_goes_with_its_card_and_without_what_was_rejected(
     assert b"train.jsonl" in files["README.md"]
 
 
+@pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize(
     ("token", "name", "environment", "code", "sentence", "remedy"),
     [
@@ -198,6 +203,8 @@ def test_each_refusal_has_its_sentence_and_remedy(
     assert hub.repositories == {}
 
 
+@pytest.mark.usefixtures("forks")
+@pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize(
     ("where", "status", "said", "code", "sentence"),
     [
@@ -219,6 +226,7 @@ def test_what_the_hub_says_is_said(
     assert (last.code, sentence in last.message) == (code, True), last
 
 
+@pytest.mark.usefixtures("forks")
 def test_what_was_public_does_not_become_private_by_itself(hub: Published, trained: Path, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# Rows\n")
     assert isinstance(push(trained, tmp_path, "me/rows", "dataset"), Finished)
@@ -246,6 +254,7 @@ def test_only_what_was_proved_goes_out(hub: Published, trained: Path) -> None:
     assert hub.repositories == {}
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_file_that_tells_of_this_machine_stays_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "README.md").write_text(f"See {tmp_path}/rows.jsonl")
@@ -282,6 +291,7 @@ def test_login_keeps_the_token_in_the_librarys_store_and_nowhere_else(
     assert "No token was given" in empty.stderr
 
 
+@pytest.mark.usefixtures("forks")
 def test_login_by_browser_shows_an_address_and_a_code(hub: Published, tmp_path: Path) -> None:
     (tmp_path / "hf" / "token").unlink()
     done = run("login", "--browser")

@@ -68,6 +68,7 @@ def test_only_what_is_needed_comes_and_comes_once(hub: Hub, recipe_path: Path) -
     assert (mine["place"], mine["train"], mine["chat"]) == ("Hub cache", "yes", True)
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_gguf_file_comes_when_it_is_named(hub: Hub) -> None:
     done = run("fetch", "someone/tiny", "--gguf", "tiny.gguf")
     assert done.returncode == 0, done.stderr
@@ -78,6 +79,7 @@ def test_a_gguf_file_comes_when_it_is_named(hub: Hub) -> None:
     assert "tiny.gguf" in other.stderr
 
 
+@pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize(
     ("model", "environment", "code", "sentence", "remedy"),
     [
@@ -111,6 +113,7 @@ def test_each_refusal_has_its_sentence_and_remedy(
     assert not any(secret in done.stdout + done.stderr for secret in SECRETS)
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_token_opens_a_gated_model_and_is_written_nowhere(
     hub: Hub, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,6 +128,7 @@ def test_a_token_opens_a_gated_model_and_is_written_nowhere(
     assert not any(secret.encode() in content for content in written for secret in SECRETS)
 
 
+@pytest.mark.usefixtures("forks")
 def test_what_holds_no_safetensors_is_refused(hub: Hub) -> None:
     hub.repositories["a/pickled"] = Repository({"config.json": b"{}", "pytorch_model.bin": b"pickle"})
     hub.repositories["a/quantized"] = Repository({"x-Q4_0.gguf": b"GGUF"})
@@ -135,6 +139,7 @@ def test_what_holds_no_safetensors_is_refused(hub: Hub) -> None:
     assert hub.downloads() == []
 
 
+@pytest.mark.usefixtures("forks")
 def test_too_small_a_disk_is_said_before_the_download(hub: Hub) -> None:
     hub.repositories["someone/tiny"].sizes["model.safetensors"] = 10**16
     done = run("fetch", "someone/tiny")
@@ -160,6 +165,7 @@ def test_ctrl_c_stops_and_the_same_command_goes_on(hub: Hub, workspace: Path, tm
     assert hub.downloads() == ["model.safetensors"]
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_killed_download_goes_on_with_the_files_that_are_missing(hub: Hub, workspace: Path) -> None:
     hub.gate.clear()
     job = processes.start(workspace / "errands" / "one", "fetch", {"model": "someone/tiny"})
@@ -176,6 +182,7 @@ def test_a_killed_download_goes_on_with_the_files_that_are_missing(hub: Hub, wor
     assert [event.done <= event.total for event in events if isinstance(event, Progress)]
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_connection_that_breaks_is_said(hub: Hub) -> None:
     hub.cut.add("model.safetensors")
     done = run("fetch", "someone/tiny")
@@ -186,6 +193,7 @@ def test_a_connection_that_breaks_is_said(hub: Hub) -> None:
     assert run("fetch", "someone/tiny").returncode == 0
 
 
+@pytest.mark.usefixtures("forks")
 def test_what_is_no_hub_name_takes_no_network(hub: Hub, tiny: Path) -> None:
     here = run("fetch", str(tiny))
     assert (here.returncode, Path(here.stdout.strip())) == (0, tiny.resolve())
