@@ -16,7 +16,6 @@ import runpy
 import select
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import traceback
@@ -27,9 +26,9 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from gemmalocal.backends import open_backend
-from tests.forks import popen
+from tests.forks import fork_everywhere
 
-COMMON = ("gemmalocal.cli", "gemmalocal.pipelines.train", "gemmalocal.pipelines.prepare", "gemmalocal.pipelines.export")
+COMMON = ("gemmalocal.cli", *(f"gemmalocal.pipelines.{kind}" for kind in ("train", "prepare", "export")), "numpy.ma")
 LONGEST = 1 << 17  # bytes of a request, most of which are its environment
 MOST = 64  # descriptors with it
 ABOVE = 512  # where descriptors wait for their places
@@ -88,7 +87,8 @@ def _become(request: dict[str, Any], descriptors: list[int], ours: list[int]) ->
             os.close(descriptor)
         _place(descriptors, request["places"])
         _surround(request["environment"], request["folder"])
-        subprocess.Popen = popen(request["address"])  # type: ignore[misc, assignment]
+        os.execv = _replaced  # type: ignore[assignment]
+        fork_everywhere(request["address"])
         code = _ran(request["words"])
     except BaseException:
         traceback.print_exc()
@@ -125,8 +125,17 @@ def _of_the_hub(environment: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(HUBS) or name == "HOME"}
 
 
+def _replaced(path: str, words: list[str]) -> NoReturn:
+    """In place of `os.execv`, which is only asked for this interpreter."""
+    assert path == sys.executable
+    os._exit(_ran(words[1:]))
+
+
 def _ran(words: list[str]) -> int:
     """Run a module or a program as a new interpreter does; its exit code."""
+    if words[0] == "-u":
+        sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+        words = words[1:]
     way, what, *rest = words
     try:
         if way == "-m":

@@ -17,7 +17,9 @@ from collections.abc import Sequence
 from io import FileIO
 from typing import Any
 
-STARTED = inspect.signature(subprocess.Popen._execute_child)  # type: ignore[attr-defined]
+AS_EVER = {name: vars(subprocess.Popen)[name] for name in ("_execute_child", "_internal_poll", "_try_wait")}
+STARTED = inspect.signature(AS_EVER["_execute_child"])
+WAYS = ("-m", "-c", "-u")  # of what to run; unbuffered comes before one of the others
 PYTHON = "PYTHON"  # how the variables begin that an interpreter reads as it starts
 
 
@@ -48,14 +50,15 @@ def fork(address: str, request: dict[str, Any], descriptors: Sequence[int]) -> i
 
 
 def popen(address: str) -> type[subprocess.Popen[Any]]:
-    """A `Popen` that forks a server where it is to start this interpreter; in the fork it is `Popen` too."""
+    """A `Popen` that forks a server where it is to start this interpreter."""
 
     class Forked(subprocess.Popen[Any]):
+        _told: FileIO | None = None  # where the server tells the end; None for what is no fork
+
         def _execute_child(self, *given: Any, **named: Any) -> None:
             call = STARTED.bind(self, *given, **named).arguments
-            self._told: FileIO | None = None
             if not _can_fork(call):
-                super()._execute_child(*given, **named)  # type: ignore[misc]
+                AS_EVER["_execute_child"](self, *given, **named)
                 return
             pipes = [call[name] for name in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")]
             streams = [pipe if pipe >= 0 else place for place, pipe in enumerate((pipes[0], pipes[3], pipes[5]))]
@@ -68,25 +71,32 @@ def popen(address: str) -> type[subprocess.Popen[Any]]:
             self._child_created = True
             self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
 
-        def _internal_poll(self, *given: Any, **named: Any) -> int | None:
+        def _internal_poll(self, *given: Any, **named: Any) -> Any:
             if self._told is None:
-                return super()._internal_poll(*given, **named)  # type: ignore[misc, no-any-return]
+                return AS_EVER["_internal_poll"](self, *given, **named)
             if self.returncode is None and select.select([self._told], [], [], 0)[0]:
-                self._handle_exitstatus(self._status())  # type: ignore[attr-defined]
+                self._handle_exitstatus(_status(self._told))  # type: ignore[attr-defined]
             return self.returncode
 
-        def _try_wait(self, wait_flags: int) -> tuple[int, int]:
+        def _try_wait(self, wait_flags: int) -> Any:
             if self._told is None:
-                return super()._try_wait(wait_flags)  # type: ignore[misc, no-any-return]
+                return AS_EVER["_try_wait"](self, wait_flags)
             if wait_flags & os.WNOHANG and not select.select([self._told], [], [], 0)[0]:
                 return 0, 0
-            return self.pid, self._status()
-
-        def _status(self) -> int:
-            assert self._told is not None
-            return int(self._told.read() or 9 << 8)  # nothing is told by a server that is gone
+            return self.pid, _status(self._told)
 
     return Forked
+
+
+def fork_everywhere(address: str) -> None:
+    """For a fork: whoever has `Popen` already forks too."""
+    forked = popen(address)
+    for name in ("_told", *AS_EVER):
+        setattr(subprocess.Popen, name, vars(forked)[name])
+
+
+def _status(told: FileIO) -> int:
+    return int(told.read() or 9 << 8)  # nothing is told by a server that is gone
 
 
 def _asked(call: dict[str, Any]) -> dict[str, Any]:
@@ -107,7 +117,7 @@ def _can_fork(call: dict[str, Any]) -> bool:
     return (
         not isinstance(words, str)
         and words[0] == sys.executable
-        and words[1] in ("-m", "-c")
+        and words[1] in WAYS
         and not call["shell"]
         and call["executable"] in (None, sys.executable)
         and call["preexec_fn"] is None

@@ -81,6 +81,19 @@ def test_one_that_lives_is_polled_and_killed(started: str) -> None:
         assert child.wait() == -signal.SIGKILL
 
 
+def test_one_becomes_another(started: str) -> None:
+    """With what it has set up; unbuffered, as torchrun starts its ranks."""
+    other = "import os, signal, sys; print(sys.argv, signal.getsignal(2) is signal.SIG_IGN, flush=True); os._exit(4)"
+    program = f"""
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+print("before")
+os.execv(sys.executable, [sys.executable, "-c", {other!r}, "a"])
+"""
+    done = subprocess.run([sys.executable, "-u", "-c", program], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("before\n['-c', 'a'] True\n", 4)
+
+
 def test_a_module_is_the_main_one_and_reads_the_hub_of_its_environment(started: str, tmp_path: Path) -> None:
     (tmp_path / "asked.py").write_text("import huggingface_hub.constants as hub\nprint(__name__, hub.ENDPOINT)")
     done = subprocess.run(

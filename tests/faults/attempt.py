@@ -30,6 +30,7 @@ from tests.with_torch import transformers
 IMPORTED = (  # before any fork, since each attempt would take seconds to do it
     *(f"gemmalocal.pipelines.{kind}" for kind in worker.kinds()),
     "gemmalocal.backends.torch.train",
+    "numpy.ma",  # which NumPy brings when it is first asked what is unique
     "transformers.models.gemma3.modeling_gemma3",
 )
 for name in IMPORTED:

@@ -69,6 +69,7 @@ def test_rates_that_overflow_are_skipped_rolled_back_and_told(recipe_path: Path,
     assert f"{len(skipped)} skipped  {len(backs)} rollbacks" in run("runs").stdout
 
 
+@pytest.mark.usefixtures("forks")
 def test_a_hopeless_rate_ends_with_a_sentence_and_what_was_learned(recipe_path: Path, workspace: Path) -> None:
     job = finished(workspace, "hopeless", recipe_path, "train.steps=3")
     spec = history.spec(job.directory)

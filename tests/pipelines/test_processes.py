@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -23,10 +24,14 @@ from gemmalocal.files import paths
 from gemmalocal.jobs import history, launcher, processes
 from gemmalocal.recipe.objective import JUDGING
 from tests.children import HANGS, until
+from tests.conftest import fork
+from tests.forks import ForkServer
 from tests.here import run
 from tests.pipelines.test_runs import same, steps_seen, weights
 
 BIN = Path(sys.executable).parent
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run"]  # which `torchrun` is, and a fork may become
+Together = Callable[..., tuple[int, str]]
 PIPE_FULL = "\n" * 65_536  # mlx.launch takes a core to itself for as long as it could write to a rank's stdin
 
 
@@ -57,7 +62,7 @@ def launched(backend: str, count: int, *words: str) -> subprocess.Popen[str]:
             port,
             sys.executable,
         ],
-        "torch": [str(BIN / "torchrun"), "--nproc-per-node", str(count), "--master-port", port],
+        "torch": [*TORCHRUN, "--nproc-per-node", str(count), "--master-port", port],
     }[backend]
     process = subprocess.Popen(
         [*command, "-m", "gemmalocal", *words],
@@ -91,6 +96,19 @@ def together(backend: str, count: int, *words: str) -> tuple[int, str]:
     process = launched(backend, count, *words)
     said = said_by(process)
     return process.returncode, said
+
+
+@pytest.fixture
+def together_forked(fork_servers: dict[str, ForkServer]) -> Together:
+    """As `together`, in forks where that saves something: torch takes each process seconds to import."""
+
+    def forked(backend: str, count: int, *words: str) -> tuple[int, str]:
+        with pytest.MonkeyPatch.context() as patch:
+            if backend == "torch":
+                fork(backend, fork_servers, patch)
+            return together(backend, count, *words)
+
+    return forked
 
 
 def assert_close(left: dict[str, Any], right: dict[str, Any]) -> None:
@@ -149,12 +167,14 @@ def taught_by(kind: str, recipe_path: Path) -> str:
 
 
 @pytest.mark.parametrize(("backend", "count"), [ENGINES[0], ENGINES[2]])
-def test_several_processes_search_as_one(recipe_path: Path, workspace: Path, backend: str, count: int) -> None:
+def test_several_processes_search_as_one(
+    recipe_path: Path, workspace: Path, together_forked: Together, backend: str, count: int
+) -> None:
     over = ["--over", "train.learning_rate=1e-4,3e-2", "--over", "lora.layers=1,all"]
     choice = [*over, "--set", f"backend={backend}", "--set", "lora.dropout=0", "--set", "train.prompt_weight=0.5"]
     alone = run("tune", str(recipe_path), "--name", "alone", *choice)
     assert alone.returncode == 0, alone.stderr
-    code, said = together(backend, count, "tune", str(recipe_path), "--name", "many", *choice)
+    code, said = together_forked(backend, count, "tune", str(recipe_path), "--name", "many", *choice)
     assert code == 0, said
     one, many = workspace / "runs" / "alone", workspace / "runs" / "many"
     first, second = (json.loads((folder / "search.json").read_text()) for folder in (one, many))
@@ -170,11 +190,11 @@ def test_several_processes_search_as_one(recipe_path: Path, workspace: Path, bac
 
 @pytest.mark.parametrize(("backend", "count"), [ENGINES[0], ENGINES[2]])
 def test_who_is_killed_ends_the_others_and_resume_goes_on(
-    recipe_path: Path, workspace: Path, backend: str, count: int
+    recipe_path: Path, workspace: Path, together_forked: Together, backend: str, count: int
 ) -> None:
     """With dropout, whose draws are of the whole group's micro-batches."""
     choice = ["--set", f"backend={backend}", "--set", "lora.dropout=0.1"]
-    code, said = together(backend, count, "train", str(recipe_path), "--name", "whole", *choice)
+    code, said = together_forked(backend, count, "train", str(recipe_path), "--name", "whole", *choice)
     assert code == 0, said
     process = launched(backend, count, "train", str(recipe_path), "--name", "cut", *choice)
     job = processes.Job(workspace / "runs" / "cut")
@@ -186,7 +206,7 @@ def test_who_is_killed_ends_the_others_and_resume_goes_on(
     said = said_by(process)
     assert psutil.wait_procs(family, timeout=60)[1] == [], said
     assert history.read(job.directory).status in ("failed", "killed"), said
-    code, said = together(backend, count, "resume", "cut")
+    code, said = together_forked(backend, count, "resume", "cut")
     assert code == 0, said
     whole, cut = history.read(workspace / "runs" / "whole"), history.read(job.directory)
     assert [step.loss for step in cut.steps] == [step.loss for step in whole.steps]

@@ -67,6 +67,8 @@ def test_a_recipe_trains_to_a_tuned_adapter(recipe_path: Path, workspace: Path) 
     assert run("train", str(recipe_path), "--name", "one").returncode == 2
 
 
+@pytest.mark.usefixtures("forks")
+@pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize("after", [1, 5, 8])
 def test_killed_and_resumed_equals_never_killed(recipe_path: Path, workspace: Path, after: int) -> None:
     whole = finished(workspace, "whole", recipe_path)
@@ -85,6 +87,7 @@ def test_killed_and_resumed_equals_never_killed(recipe_path: Path, workspace: Pa
     assert same(weights(job.directory), weights(whole.directory))
 
 
+@pytest.mark.usefixtures("forks")
 def test_stop_finishes_the_step_and_saves(recipe_path: Path, workspace: Path) -> None:
     job = start(workspace, "long", recipe_path, "train.steps=100000", "train.evaluate_every=100000")
     until(lambda: steps_seen(job) >= 2, job)
@@ -98,6 +101,7 @@ def test_stop_finishes_the_step_and_saves(recipe_path: Path, workspace: Path) ->
     assert run("stop", "long").returncode == 1
 
 
+@pytest.mark.usefixtures("forks")
 def test_stop_is_heard_while_prompts_are_answered(recipe_path: Path, workspace: Path) -> None:
     prompts = json.dumps(["the quote of a:"] * 10_000)
     job = start(workspace, "talking", recipe_path, f"samples.prompts={prompts}", "samples.max_tokens=50")

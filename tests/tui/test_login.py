@@ -45,6 +45,7 @@ def words(app: GemmalocalApp) -> str:
     return "\n".join(str(part.content) for part in app.screen.query(Static))
 
 
+@pytest.mark.usefixtures("forks")
 async def test_a_gated_model_asks_for_a_token_and_is_fetched_again(hub: Published, tmp_path: Path) -> None:
     app = GemmalocalApp()
     async with app.run_test(size=(100, 30)) as pilot:
@@ -75,6 +76,7 @@ async def test_a_gated_model_asks_for_a_token_and_is_fetched_again(hub: Publishe
     assert not [file for file in written if any(token.encode() in file.read_bytes() for token in TOKENS)]
 
 
+@pytest.mark.usefixtures("forks")
 async def test_enter_tries_again_once_the_terms_are_accepted(
     hub: Published, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,6 +93,7 @@ async def test_enter_tries_again_once_the_terms_are_accepted(
         await until(pilot, lambda: any(cache.glob("snapshots/*/model.safetensors")) and not screen._working)
 
 
+@pytest.mark.usefixtures("forks")
 async def test_log_in_who_and_log_out_are_in_the_palette(hub: Published, tmp_path: Path) -> None:
     app = GemmalocalApp()
     kept = tmp_path / "hf" / "token"
@@ -128,6 +131,7 @@ async def test_offline_nothing_is_asked(hub: Published, monkeypatch: pytest.Monk
     assert hub.requests == []
 
 
+@pytest.mark.usefixtures("forks")
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process was started with")
 def test_a_secret_is_in_no_process_and_in_no_file(hub: Published, workspace: Path) -> None:
     job = processes.errand("account", {"do": "login"}, TOKENS[2])

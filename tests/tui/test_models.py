@@ -37,6 +37,7 @@ def hub(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield found
 
 
+@pytest.mark.usefixtures("forks")
 async def test_a_model_is_fetched_and_deleted_and_one_of_ours_comes_back(hub: Hub, tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny, paths.models() / "ours")
     app = GemmalocalApp()
@@ -101,10 +102,12 @@ def test_how_far_a_download_is() -> None:
     assert "left" not in progress("x", Progress("downloading", 0, 0), 0.0).plain
 
 
+@pytest.mark.usefixtures("forks")
 def warned(app: GemmalocalApp) -> str:
     return str(app.screen.query_one("#warning", Static).content)
 
 
+@pytest.mark.usefixtures("forks")
 async def test_a_gguf_is_imported_where_it_lies(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "ggufs"
     folder.mkdir()
