@@ -63,7 +63,7 @@ class TrainSpec(RecipeSection):
         "auto", description="Rows computed at once. It changes memory, not results."
     )
     learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
-        2e-4,
+        "auto",
         description="The highest learning rate. auto: by the method, the model's size and the adapter's alpha and "
         "rank; check says which it is, and why. With an objective other than sft, if left out: 5e-5 for small models, "
         "less for large ones.",

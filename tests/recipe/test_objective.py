@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from gemmalocal.recipe import recipe_file, yaml_text
+from gemmalocal.recipe import rates, recipe_file, yaml_text
 from gemmalocal.recipe.objective import JUDGING, SETTINGS, parameters
 from gemmalocal.recipe.schema import Recipe
 
@@ -21,7 +21,7 @@ def recipe(model: str = "gemma-3-270m-it", train: dict[str, Any] | None = None, 
 def test_every_kind_brings_its_settings_and_is_written_as_it_is_read(kind: str) -> None:
     whole = recipe(kind=kind)
     assert whole.objective.settings.keys() == SETTINGS[kind].keys()
-    assert whole.train.highest_rate < PLAIN.train.highest_rate
+    assert whole.train.highest_rate < rates.resolved(PLAIN).train.highest_rate
     assert (whole.train.epochs, whole.train.warmup, whole.train.batch_size) == (1, 0.1, 8)
     assert Recipe.model_validate(yaml_text.parse(recipe_file.dump(whole)).value) == whole
 
@@ -74,7 +74,7 @@ def test_a_teacher_alone_is_learned_from() -> None:
     tree = {"model": "m", "data": {"path": "x"}, "train": {"steps": 1}, "teacher": {"model": "t"}}
     recipe = Recipe.model_validate(tree)
     assert (recipe.objective.kind, recipe.objective.beta, recipe.objective.mix) == ("distill", 0, 0)
-    assert recipe.train.learning_rate == 2e-4  # as for imitation
+    assert recipe.train.learning_rate == PLAIN.train.learning_rate == "auto"  # as for imitation
     assert Recipe.model_validate(recipe.model_dump(mode="json")) == recipe
 
 

@@ -101,7 +101,7 @@ async def test_a_field_that_says_nothing_shows_what_the_run_will_take(recipe_pat
         await pilot.app.push_screen(screen)
         await until(pilot, lambda: screen.query(SectionLine))
         rate, rows = field(screen, "train.learning_rate"), field(screen, "train.batch_size")
-        assert (rate.placeholder, rows.placeholder) == ("0.0002", "4")
+        assert (rate.placeholder, rows.placeholder) == ("auto", "4")
         kind = next(each for each in screen.query(Choice) if "**objective.kind**" in str(getattr(each, "HELP", "")))
         kind.value = "dpo"
         await until(pilot, lambda: rate.placeholder == "5e-05")

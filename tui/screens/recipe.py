@@ -286,13 +286,15 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
     if outlook.teacher is not None:
         much = f"{gigabytes(outlook.teacher)} of {gigabytes(limit)} GB"
         parts += [f"The teacher reads the rows first, with {much} at most, and is gone before training.\n"]
-    train = recipe.train
+    train, sizes = recipe.train, model_sizes.sizes_of(recipe.model)
+    rate, _ = rates.learning_rate(recipe, sizes.weights if sizes else None)
+    rows = counted(train.rows_per_step, "row") + (f" at {rate:g} (auto)" if train.learning_rate == "auto" else "")
     if train.minutes is not None:
-        parts += [f"{throughput.duration(60 * train.minutes)}, in steps of {counted(train.rows_per_step, 'row')}; "]
+        parts += [f"{throughput.duration(60 * train.minutes)}, in steps of {rows}; "]
     else:
         epochs = train.epochs or 0
         steps = counted(train.steps, "step") if train.steps else f"{epochs:g} {plural(epochs, 'epoch')}"
-        parts += [f"{steps} of {counted(train.rows_per_step, 'row')}; "]
+        parts += [f"{steps} of {rows}; "]
     if train.minutes is not None and outlook.steps:
         parts += [f"about {counted(outlook.steps, 'step')}, at the speed of {outlook.run}."]
     elif train.minutes is not None:
@@ -301,7 +303,5 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
         parts += [f"about {throughput.duration(outlook.seconds)}, at the speed of {outlook.run}."]
     else:
         parts += ["the time is known once this machine has trained this model on these rows."]
-    sizes = model_sizes.sizes_of(recipe.model)
-    remarks = [*schedule_remarks(train), rates.sentence(recipe, sizes.weights if sizes else None)]
-    parts += [f"\n{remark[0].upper()}{remark[1:]}." for remark in remarks if remark]
+    parts += [f"\n{remark[0].upper()}{remark[1:]}." for remark in schedule_remarks(train)]
     return Content.assemble(*parts)
