@@ -88,8 +88,7 @@ class _PartLesson(NamedTuple):
     def judged(self, values: TokenValues, settings: Settings) -> tuple[Lesson, TokenValues]:
         """What the objective makes of the student's log-probabilities (n, k + 1), and its slopes by them."""
         student = values.astype(np.float64)
-        logp, rest = (self.tokens[name].astype(np.float64) for name in ("logp", "rest"))
-        given, slopes = TokenFormula(settings).distilled(np, student, logp, rest, self.weights)
+        given, slopes = self._distilled(student, settings)
         target = student[:, -1] * (math.nan if settings.tempered else 1)
         return self._summed(given, student[:, :-1], target), slopes.astype(np.float32)
 
@@ -97,11 +96,13 @@ class _PartLesson(NamedTuple):
         self, values: TokenValues, part: MicroBatch, settings: Settings
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Loss and weights of each row of the micro-batch, (rows,) each."""
-        student = values.astype(np.float64)
-        logp, rest = (self.tokens[name].astype(np.float64) for name in ("logp", "rest"))
-        given, _ = TokenFormula(settings).distilled(np, student, logp, rest, self.weights)
+        given, _ = self._distilled(values.astype(np.float64), settings)
         counts = np.count_nonzero(part.weights[:, 1:] > 0, axis=1).tolist()
         return by_row(given.losses * self.weights, counts), by_row(self.weights, counts)
+
+    def _distilled(self, student: NDArray[np.float64], settings: Settings) -> tuple[Distilled, NDArray[np.float64]]:
+        logp, rest = (self.tokens[name].astype(np.float64) for name in ("logp", "rest"))
+        return TokenFormula(settings).distilled(np, student, logp, rest, self.weights)
 
     def _summed(self, given: Distilled, student: NDArray[np.float64], target: NDArray[np.float64]) -> Lesson:
         weights = self.weights
@@ -186,23 +187,25 @@ class Distillation:
     def measure(self, model: Trainer) -> Lesson:
         """The same of what is measured, without dropout or a gradient."""
         total = Lesson()
-        for places, parts in untrained(self._held_out, self._rows, model):
-            lessons = [self._measured.of_part(part, np.array(places)) for part in parts]
-            values = model.log_probabilities(parts, choices=[lesson.choices for lesson in lessons])
-            for lesson, of_part in zip(lessons, values, strict=True):
-                total = total.plus(lesson.judged(of_part, self._settings)[0])
+        for _, _, lesson, values in self._student(model):
+            total = total.plus(lesson.judged(values, self._settings)[0])
         return Lesson(*model.group.sum(list(total)))
 
     def losses(self, model: Trainer) -> Losses:
         """Of what is measured, row by row."""
         sums = np.zeros((2, len(self._held_out)))
+        for places, part, lesson, values in self._student(model):
+            sums[:, places] = lesson.by_row(values, part, self._settings)
+        loss, judged = np.array(model.group.sum(sums.ravel().tolist())).reshape(sums.shape)
+        return Losses(loss, judged)
+
+    def _student(self, model: Trainer) -> Iterator[tuple[list[int], MicroBatch, _PartLesson, TokenValues]]:
+        """This process's micro-batches of what is measured: the rows' places, what was said, what the student says."""
         for places, parts in untrained(self._held_out, self._rows, model):
             lessons = [self._measured.of_part(part, np.array(places)) for part in parts]
             values = model.log_probabilities(parts, choices=[lesson.choices for lesson in lessons])
             for part, lesson, of_part in zip(parts, lessons, values, strict=True):
-                sums[:, [places[row] for row in part.rows]] = lesson.by_row(of_part, part, self._settings)
-        loss, judged = np.array(model.group.sum(sums.ravel().tolist())).reshape(sums.shape)
-        return Losses(loss, judged)
+                yield [places[row] for row in part.rows], part, lesson, of_part
 
     @property
     def tokens(self) -> int:
