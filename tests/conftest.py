@@ -214,15 +214,11 @@ def forks(fork_servers: dict[str, ForkServer], monkeypatch: pytest.MonkeyPatch) 
     fork("mlx", fork_servers, monkeypatch)
 
 
-@pytest.fixture
-def torch_forks(fork_servers: dict[str, ForkServer], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same of one that has torch."""
-    fork("torch", fork_servers, monkeypatch)
-
-
 def fork(engine: str, servers: dict[str, ForkServer], monkeypatch: pytest.MonkeyPatch) -> None:
     """Let what starts interpreters fork the engine's server, where the system's libraries allow it."""
     if sys.platform == "linux":
+        if engine in servers and servers[engine].ended():
+            servers.pop(engine).close()
         if engine not in servers:
             servers[engine] = ForkServer(engine)
         monkeypatch.setattr(subprocess, "Popen", popen(servers[engine].address))

@@ -1,7 +1,8 @@
 """A process that has imported much and computed nothing: for each request it forks, and the fork becomes a program.
 
-    python -m tests.fork_server SOCKET ENGINE
+    python -m tests.fork_server DESCRIPTOR ENGINE
 
+DESCRIPTOR is the number of the listening socket, which it is passed open.
 `tests/forks.py` starts it and asks it.
 """
 
@@ -55,6 +56,8 @@ def serve(listener: socket.socket) -> None:
             asked, _ = listener.accept()
             with asked:
                 request, descriptors, _, _ = socket.recv_fds(asked, LONGEST, MOST)
+                if not request:  # who asked has gone
+                    continue
                 pid = os.fork()
                 if not pid:
                     ours = [ended, wake, listener.fileno(), asked.fileno(), *told.values()]
@@ -62,7 +65,8 @@ def serve(listener: socket.socket) -> None:
                 told[pid] = descriptors.pop()
                 for descriptor in descriptors:
                     os.close(descriptor)
-                asked.send(str(pid).encode())
+                with suppress(OSError):  # who asked has gone
+                    asked.send(str(pid).encode())
 
 
 def _tell_ends(told: dict[int, int]) -> None:

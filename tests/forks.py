@@ -1,7 +1,9 @@
 """Programs that begin as forks of a process that has imported what they need: a tenth of a second instead of one.
 
-For tests whose processes must be processes, but not new interpreters: the fixture `forks` (tests/conftest.py) gives
-their file's `subprocess.Popen` forks of a server (tests/fork_server.py). What else is started is started as ever.
+For tests whose processes must be processes, but not new interpreters: while a test has the fixture `forks`
+(tests/conftest.py), `subprocess.Popen` forks a server (tests/fork_server.py), for everyone in the test's process: the
+test, the code it tests, and libraries. What is no interpreter is started as ever. A fork's memory, and what /proc says
+of its start, are the server's: tests of those take real interpreters.
 """
 
 from __future__ import annotations
@@ -9,15 +11,17 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import secrets
 import select
 import socket
 import subprocess
 import sys
 from collections.abc import Sequence
 from io import FileIO
+from subprocess import Popen  # as it is before any test has forks
 from typing import Any
 
-AS_EVER = {name: vars(subprocess.Popen)[name] for name in ("_execute_child", "_internal_poll", "_try_wait")}
+AS_EVER = {name: vars(Popen)[name] for name in ("_execute_child", "_internal_poll", "_try_wait")}
 STARTED = inspect.signature(AS_EVER["_execute_child"])
 WAYS = ("-m", "-c", "-u")  # of what to run; unbuffered comes before one of the others
 PYTHON = "PYTHON"  # how the variables begin that an interpreter reads as it starts
@@ -27,12 +31,16 @@ class ForkServer:
     """A process that has imported an engine, and forks; it ends with this object, or with this process."""
 
     def __init__(self, engine: str) -> None:
-        self.address = f"\0gemmalocal-forks-{engine}-{os.getpid()}"
+        self.address = f"\0gemmalocal-forks-{engine}-{os.getpid()}-{secrets.token_hex(4)}"
         with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
             listener.bind(self.address)
             listener.listen()
             command = [sys.executable, "-m", "tests.fork_server", str(listener.fileno()), engine]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
+            self._process = Popen(command, stdin=subprocess.PIPE, pass_fds=[listener.fileno()])
+
+    def ended(self) -> bool:
+        """Whether it can fork no more."""
+        return self._process.poll() is not None
 
     def close(self) -> None:
         """No more; those that there are live on."""
@@ -49,10 +57,10 @@ def fork(address: str, request: dict[str, Any], descriptors: Sequence[int]) -> i
         return int(asked.recv(64))
 
 
-def popen(address: str) -> type[subprocess.Popen[Any]]:
+def popen(address: str) -> type[Popen[Any]]:
     """A `Popen` that forks a server where it is to start this interpreter."""
 
-    class Forked(subprocess.Popen[Any]):
+    class Forked(Popen[Any]):
         _told: FileIO | None = None  # where the server tells the end; None for what is no fork
 
         def _execute_child(self, *given: Any, **named: Any) -> None:
@@ -92,7 +100,7 @@ def fork_everywhere(address: str) -> None:
     """For a fork: whoever has `Popen` already forks too."""
     forked = popen(address)
     for name in ("_told", *AS_EVER):
-        setattr(subprocess.Popen, name, vars(forked)[name])
+        setattr(Popen, name, vars(forked)[name])
 
 
 def _status(told: FileIO) -> int:
@@ -115,7 +123,8 @@ def _can_fork(call: dict[str, Any]) -> bool:
     """Whether it is this interpreter with a module or a program, as it would be started here."""
     words, environment = call["args"], os.environ if call["env"] is None else call["env"]
     return (
-        not isinstance(words, str)
+        isinstance(words, list | tuple)
+        and len(words) > 1
         and words[0] == sys.executable
         and words[1] in WAYS
         and not call["shell"]

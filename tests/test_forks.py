@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.conftest import fork
+from tests.forks import ForkServer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="macOS forbids its frameworks to fork")
 TELLS = """
@@ -103,10 +107,44 @@ def test_a_module_is_the_main_one_and_reads_the_hub_of_its_environment(started: 
     assert done.stdout == "__main__ http://here.test\n"
 
 
-def test_a_fork_begins_with_its_engine(forks: None) -> None:
-    program = "import sys; print('mlx.core' in sys.modules, 'torch' in sys.modules)"
+def test_an_interpreter_alone_reads_its_program(started: str) -> None:
+    done = subprocess.run([sys.executable], input="print(2 + 3)", capture_output=True, text=True, check=True)
+    assert done.stdout == "5\n"
+
+
+def engines() -> tuple[str, int]:
+    """Which engines a new process has, and its parent."""
+    program = "import os, sys; print('mlx.core' in sys.modules, 'torch' in sys.modules, os.getppid())"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout == "True False\n"
+    held, _, parent = done.stdout.strip().rpartition(" ")
+    return held, int(parent)
+
+
+def test_a_fork_begins_with_its_engine_and_no_other(
+    forks: None, fork_servers: dict[str, ForkServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert engines()[0] == "True False"
+    fork("torch", fork_servers, monkeypatch)
+    assert engines()[0] == "False True"
+
+
+def test_who_asks_for_nothing_ends_no_server(forks: None, fork_servers: dict[str, ForkServer]) -> None:
+    _, server = engines()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as asked:
+        asked.connect(fork_servers["mlx"].address)
+    assert engines() == ("True False", server)
+
+
+def test_after_a_server_that_was_killed_comes_another(
+    forks: None, fork_servers: dict[str, ForkServer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, killed = engines()
+    os.kill(killed, signal.SIGKILL)
+    os.waitid(os.P_PID, killed, os.WEXITED | os.WNOWAIT)
+    fork("mlx", fork_servers, monkeypatch)
+    held, server = engines()
+    assert held == "True False"
+    assert server != killed
 
 
 def test_what_is_no_interpreter_is_started_as_ever(forks: None) -> None:

@@ -54,7 +54,6 @@ def write(made: Path, sizes: dict[str, int]) -> Path:
 @pytest.mark.parametrize(
     ("length", "overrides"), [(256, []), (512, []), (512, ["train.checkpointing=true"]), (256, ["method=dora"])]
 )
-@pytest.mark.usefixtures("torch_forks")
 def test_the_peak_is_as_planned(folder: Path, recipe_path: Path, length: int, overrides: list[str]) -> None:
     words = [f"model={folder}", "lora.dropout=0", *overrides]
     command = [sys.executable, "-c", MEASURE, str(folder), str(recipe_path), str(length), *words]
@@ -120,7 +119,6 @@ print(-over(range(32, 40)) + over(range(40, 72)))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process its peak")
-@pytest.mark.usefixtures("torch_forks")
 def test_many_lengths_of_rows_take_no_memory(folder: Path, recipe_path: Path) -> None:
     """Where the CPU has products in bfloat16; where it has none, nothing is kept either way."""
     command = [sys.executable, "-c", GROWING, str(folder), str(recipe_path), f"model={folder}", "dtype=bfloat16"]

@@ -89,7 +89,6 @@ def test_the_adapter_is_proved_pushed_and_pulled_and_nothing_else_goes_along(
 
 
 @pytest.mark.usefixtures("forks")
-@pytest.mark.usefixtures("forks")
 def test_what_was_pushed_as_merged_is_a_model_to_fetch(hub: Published, trained: Path, tiny: Path) -> None:
     folder = trained / "runs" / "tune" / "exports" / "merged-float32"
     shutil.copytree(tiny, folder)
@@ -113,7 +112,6 @@ def test_a_dry_run_needs_no_network_and_lists_what_would_go(hub: Published, monk
     assert hub.requests == []
 
 
-@pytest.mark.usefixtures("forks")
 @pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize("end", ["killed", "interrupted"])
 def test_an_upload_that_was_cut_goes_on(hub: Published, trained: Path, tmp_path: Path, end: str) -> None:
@@ -203,7 +201,6 @@ def test_each_refusal_has_its_sentence_and_remedy(
     assert hub.repositories == {}
 
 
-@pytest.mark.usefixtures("forks")
 @pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize(
     ("where", "status", "said", "code", "sentence"),

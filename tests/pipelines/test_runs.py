@@ -68,7 +68,6 @@ def test_a_recipe_trains_to_a_tuned_adapter(recipe_path: Path, workspace: Path) 
 
 
 @pytest.mark.usefixtures("forks")
-@pytest.mark.usefixtures("forks")
 @pytest.mark.parametrize("after", [1, 5, 8])
 def test_killed_and_resumed_equals_never_killed(recipe_path: Path, workspace: Path, after: int) -> None:
     whole = finished(workspace, "whole", recipe_path)

@@ -131,7 +131,6 @@ async def test_offline_nothing_is_asked(hub: Published, monkeypatch: pytest.Monk
     assert hub.requests == []
 
 
-@pytest.mark.usefixtures("forks")
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc tells what a process was started with")
 def test_a_secret_is_in_no_process_and_in_no_file(hub: Published, workspace: Path) -> None:
     job = processes.errand("account", {"do": "login"}, TOKENS[2])

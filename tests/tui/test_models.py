@@ -102,7 +102,6 @@ def test_how_far_a_download_is() -> None:
     assert "left" not in progress("x", Progress("downloading", 0, 0), 0.0).plain
 
 
-@pytest.mark.usefixtures("forks")
 def warned(app: GemmalocalApp) -> str:
     return str(app.screen.query_one("#warning", Static).content)
 
