@@ -12,7 +12,7 @@ ERASED = re.compile(" {12,}")  # so many spaces that it is shorter to have them 
 MOVE = 4  # bytes of a move of the cursor along its line, at least
 UNSEEN = " "  # the foreground of spaces
 UNKNOWN = "\0"  # the text of a cell that nobody knows
-DOWN = "\x1bD"  # one line down in the same column, in fewer bytes than a place (IND, ECMA-48)
+DOWN = "\x1b[B"  # one line down in the same column; on the last line it stays there, where a line feed scrolls
 OFF = {"1": "22", "2": "22", "3": "23", "4": "24", "5": "25", "7": "27", "8": "28", "9": "29", "21": "24", "53": "55"}
 
 Place = tuple[int, int]  # line and column, from 1

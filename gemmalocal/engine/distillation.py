@@ -17,7 +17,7 @@ from gemmalocal.data.taught_store import TaughtStore, row_key
 from gemmalocal.data.token_store import Examples
 from gemmalocal.engine.guide import Figures, Losses
 from gemmalocal.engine.objectives.distill import Distilled, Taught, distill
-from gemmalocal.engine.shares import by_row, shared, untrained
+from gemmalocal.engine.shares import by_row, predicted, shared, untrained
 from gemmalocal.jobs.events import Event
 
 
@@ -93,11 +93,10 @@ class _PartLesson(NamedTuple):
         return self._summed(given, student[:, :-1], target), slopes.astype(np.float32)
 
     def by_row(
-        self, values: TokenValues, part: MicroBatch, settings: Settings
+        self, values: TokenValues, counts: Sequence[int], settings: Settings
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Loss and weights of each row of the micro-batch, (rows,) each."""
+        """Loss and weights of each row of the micro-batch, (rows,) each, which have so many supervised tokens."""
         given, _ = self._distilled(values.astype(np.float64), settings)
-        counts = np.count_nonzero(part.weights[:, 1:] > 0, axis=1).tolist()
         return by_row(given.losses * self.weights, counts), by_row(self.weights, counts)
 
     def _distilled(self, student: NDArray[np.float64], settings: Settings) -> tuple[Distilled, NDArray[np.float64]]:
@@ -187,25 +186,26 @@ class Distillation:
     def measure(self, model: Trainer) -> Lesson:
         """The same of what is measured, without dropout or a gradient."""
         total = Lesson()
-        for _, _, lesson, values in self._student(model):
+        for _, lesson, values in self._student(model):
             total = total.plus(lesson.judged(values, self._settings)[0])
         return Lesson(*model.group.sum(list(total)))
 
     def losses(self, model: Trainer) -> Losses:
         """Of what is measured, row by row."""
         sums = np.zeros((2, len(self._held_out)))
-        for places, part, lesson, values in self._student(model):
-            sums[:, places] = lesson.by_row(values, part, self._settings)
+        for places, lesson, values in self._student(model):
+            counts = [predicted(self._held_out[place]) for place in places]
+            sums[:, places] = lesson.by_row(values, counts, self._settings)
         loss, judged = np.array(model.group.sum(sums.ravel().tolist())).reshape(sums.shape)
         return Losses(loss, judged)
 
-    def _student(self, model: Trainer) -> Iterator[tuple[list[int], MicroBatch, _PartLesson, TokenValues]]:
+    def _student(self, model: Trainer) -> Iterator[tuple[list[int], _PartLesson, TokenValues]]:
         """This process's micro-batches of what is measured: the rows' places, what was said, what the student says."""
         for places, parts in untrained(self._held_out, self._rows, model):
             lessons = [self._measured.of_part(part, np.array(places)) for part in parts]
             values = model.log_probabilities(parts, choices=[lesson.choices for lesson in lessons])
             for part, lesson, of_part in zip(parts, lessons, values, strict=True):
-                yield [places[row] for row in part.rows], part, lesson, of_part
+                yield [places[row] for row in part.rows], lesson, of_part
 
     @property
     def tokens(self) -> int:

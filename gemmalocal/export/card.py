@@ -13,7 +13,7 @@ from gemmalocal import __version__
 from gemmalocal.export.proof import Proof
 from gemmalocal.export.source import FinishedRun
 from gemmalocal.files import paths
-from gemmalocal.jobs import judged
+from gemmalocal.jobs import history, judged
 from gemmalocal.jobs.history import JobState
 from gemmalocal.jobs.loss_words import loss_text
 from gemmalocal.jobs.plurals import plural
@@ -144,6 +144,8 @@ def _provenance(finished: FinishedRun) -> str:
     for section, key in ((shown, "model"), (shown["data"], "path"), (shown["teacher"], "model")):
         if isinstance(section[key], str) and Path(section[key]).is_absolute():
             section[key] = Path(section[key]).name
+    if shown["train"]["learning_rate"] == "auto":  # what that means may change
+        shown["train"]["learning_rate"] = history.read(finished.run).plan.get("learning_rate", "auto")
     recipe = type(finished.recipe).model_validate(shown)
     store = finished.run / "examples"
     return (

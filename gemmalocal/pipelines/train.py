@@ -76,7 +76,8 @@ def _run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[
     own_budget = budget(sized, prepared.folder, load_of(prepared.train, sized), backend, before, together)
     decided = distributed.agreed_budget(group, own_budget).of(recipe)
     yield Report({"plan": decided.plan | {"learning_rate": recipe.train.learning_rate}})
-    yield from map(Notice, _told(rates.sentence(as_written, weights), decided, backend, group, prepared.folder))
+    new_rate = "" if "learning_rate" in before else rates.sentence(as_written, weights)
+    yield from map(Notice, _told(new_rate, decided, backend, group, prepared.folder))
     opened = partial(_opened, backend, prepared.folder, group, decided.shapes)
     wished = distributed.StopWish(list if group.rank else commands)
     bench = Bench(

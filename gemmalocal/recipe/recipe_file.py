@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 
 from gemmalocal.errors import RecipeError
 from gemmalocal.files import paths, safe_read
+from gemmalocal.jobs import history
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.recipe import objective, other_names, overrides, yaml_text
 from gemmalocal.recipe.data_spec import NO_TEMPLATE
@@ -198,8 +199,12 @@ def scalar(text: str) -> Any:
 
 
 def dump(recipe: Recipe) -> str:
-    """A recipe as YAML, defaults left out, but for those that another objective than imitation has of its own."""
+    """A recipe as YAML, defaults left out, but for those that another objective than imitation has of its own.
+
+    The learning rate is always said: its default has changed once, and a run of before is to stay what it was.
+    """
     text, tree = io.StringIO(), recipe.model_dump(exclude_defaults=True)
+    tree.setdefault("train", {})["learning_rate"] = recipe.train.learning_rate
     if recipe.objective.judging:
         own = objective.train_defaults(None)
         tree["train"] |= recipe.train.model_dump(include=set(own))
@@ -229,7 +234,17 @@ def _parsed(path: Path) -> yaml_text.Parsed:
         raise RecipeError(
             f"{path}:1: it must hold keys, a line each, such as model: gemma-3-270m-demo.", "See recipes/quotes.yaml."
         )
+    _keep_rate_of_run(path.parent, parsed.value.get("train"))
     return parsed
+
+
+def _keep_rate_of_run(folder: Path, train: Any) -> None:
+    """Put into a run's recipe the rate that an older version left out, since it was the default then."""
+    if not isinstance(train, dict) or "learning_rate" in train:
+        return
+    of_run = history.known_spec(folder).get("train")
+    if isinstance(of_run, dict) and isinstance(rate := of_run.get("learning_rate"), float):
+        train["learning_rate"] = rate
 
 
 def _sentence(place: Place, message: str, lines: dict[Place, int], path: Path) -> str:

@@ -65,7 +65,7 @@ class TrainSpec(RecipeSection):
     learning_rate: Annotated[float, Field(gt=0)] | Literal["auto"] = Field(
         "auto",
         description="The highest learning rate. auto: by the method, the model's size and the adapter's alpha and "
-        "rank; check says which it is, and why. With an objective other than sft, if left out: 5e-5 for small models, "
+        "rank; check says which it is, and why. For dpo, ipo, orpo, simpo and kto, if left out: 5e-5 for small models, "
         "less for large ones.",
     )
     prompt_weight: float = Field(

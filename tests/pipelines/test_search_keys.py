@@ -80,22 +80,24 @@ def test_each_key_is_tried_and_the_winner_is_what_is_trained(
 def test_losses_group_by_group_are_those_of_the_mean(
     group: str, recipe_path: Path, pairs: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole, seen = loop.measured, list[tuple[float, float]]()
+    whole, seen = loop.measured, list[tuple[float, float, int]]()
 
     def both(run: loop.TrainingRun, trainer: Trainer) -> tuple[float, int, Figures | None, list[str]]:
         told, guide = whole(run, trainer), run.guide
         assert guide is not None
-        losses, judged = guide.losses(trainer)
+        (losses, judged), measured = guide.losses(trainer), guide.measure(trainer)
         assert len(losses) == len(judged) == len(run.held_out) // guide.group
-        seen.append((told[0], losses.sum() / judged.sum()))
+        seen.append((measured.loss, losses.sum(), len(set(losses.tolist()))))
+        assert judged.sum() == pytest.approx(measured.judged)
         return told
 
     monkeypatch.setattr(loop, "measured", both)
     spec = described(recipe_path, pairs, [], *GROUPS[group][1], "search.trials=0")
     assert history.read(work(workspace / "runs" / group, "train", spec).directory).status == "done"
     assert len(seen) >= 2
-    for mean, by_group in seen:
-        assert by_group == pytest.approx(mean, rel=1e-6)
+    for whole_loss, by_group, _ in seen:
+        assert by_group == pytest.approx(whole_loss, rel=1e-6)
+    assert seen[-1][2] > 1  # rows that share a pack are told apart
 
 
 @pytest.mark.parametrize(("group", "unit"), [("distill", " nats a token"), ("dpo", "")])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from gemmalocal.errors import RecipeError
 from gemmalocal.recipe import recipe_file
+from gemmalocal.recipe.schema import Recipe
 
 
 @pytest.mark.parametrize("name", sorted(recipe_file.builtin_recipes()))
@@ -113,3 +115,23 @@ def test_a_name_is_a_prepared_dataset_before_it_is_a_folder(tmp_path: Path, monk
     prepared.mkdir(parents=True)
     (prepared / "train.jsonl").write_text("")
     assert recipe_file.load(str(tmp_path / "r.yaml")).data.path == str(prepared)
+
+
+@pytest.mark.parametrize("written", [None, 3e-4])
+def test_a_run_of_an_older_version_keeps_the_rate_that_was_the_default(tmp_path: Path, written: float | None) -> None:
+    """Such a run's recipe left 2e-4 out, and its job has it."""
+    file, tree = tmp_path / "recipe.yaml", {"model": "gemma-3-270m-demo", "data": {"path": "x"}}
+    train = {"steps": 3} | ({} if written is None else {"learning_rate": written})
+    file.write_text(json.dumps(tree | {"train": train}))
+    assert recipe_file.load(str(file)).train.learning_rate == (written or "auto")
+    job = {"kind": "train", "spec": tree | {"train": {"steps": 3, "learning_rate": 2e-4}}}
+    (tmp_path / "job.json").write_text(json.dumps(job))
+    again = recipe_file.load(str(file), ["train.steps=5"])
+    assert (again.train.learning_rate, again.train.steps) == (written or 2e-4, 5)
+    assert recipe_file.parse(file)["train"]["learning_rate"] == (written or 2e-4)
+
+
+@pytest.mark.parametrize("rate", ["auto", 2e-4])
+def test_the_rate_is_always_written(rate: str | float) -> None:
+    tree = {"model": "m", "data": {"path": "x"}, "train": {"steps": 3, "learning_rate": rate}}
+    assert f"learning_rate: {rate}" in recipe_file.dump(Recipe.model_validate(tree))

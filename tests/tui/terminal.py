@@ -60,7 +60,7 @@ class Terminal:
             self.column = 1
         elif sequence == "\b":
             self.column -= 1
-        elif sequence in ("\n", "\x1bD"):
+        elif sequence in ("\n", "\x1b[B"):
             self.row += 1
         assert self.column >= 1
 

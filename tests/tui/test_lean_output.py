@@ -9,6 +9,7 @@ from rich.style import Style
 
 from tests.tui.recorded import RUNS, record
 from tests.tui.terminal import Terminal, opened, pressed
+from tui.changed_cells import PLAIN, Look
 from tui.lean_output import Shortener
 
 COLUMNS, LINES = 40, 12
@@ -102,12 +103,24 @@ def test_only_the_cells_that_are_others_are_sent() -> None:
 
 
 def test_the_next_line_is_one_line_down_and_a_few_columns_back() -> None:
-    shortener = Shortener()
-    shortener.short("\x1b[0m\x1b[7;1Hrun-001  40 %\x1b[8;1Hrun-002  30 %\x1b[9;1Hrun-003  20 %")
-    sent = shortener.short("".join(f"\x1b[{row};1Hrun-10{row}" for row in (7, 8, 9)))
-    assert sent == "\x1b[7;5H107\x1bD\b\b\b108\x1bD\b\b\b109"
-    behind = shortener.short("\x1b[7;1H" + "=" * 13 + "\x1b[8;12H#!\x1b[8;1H")
-    assert "\x1b[8;12H" in behind  # a cursor behind the last column may stand on it
+    shortener, rows = Shortener(), (17, 18, 19)
+    shortener.short("\x1b[0m" + "".join(f"\x1b[{row};1Hrun-0{row}  40 %" for row in rows))
+    sent = shortener.short("".join(f"\x1b[{row};1Hrun-1{row}" for row in rows))
+    assert sent == "\x1b[17;5H1\x1b[B\b1\x1b[B\b1\x1b[19;8H"
+    behind = shortener.short("\x1b[17;1H" + "=" * 13 + "\x1b[18;12H#!\x1b[18;1H")
+    assert "\x1b[18;12H" in behind  # a cursor behind the last column may stand on it
+
+
+@pytest.mark.parametrize("then", ["\x1b[3;1H\x1b[31mred", "\x1b[?1049l"])
+def test_after_a_resize_no_style_of_before_is_left(then: str) -> None:
+    """Nobody knows what the terminal shows then; frames begin with a colour, and an app that ends with nothing."""
+    shortener, terminal = Shortener(), Terminal()
+    terminal.write(shortener.short("\x1b[0m\x1b[1;1H\x1b[1;7mbold\x1b[0m"))
+    shortener.forget()
+    terminal.write(shortener.short(then))
+    assert terminal.cells.get((3, 1), ("r", Look("31"))) == ("r", Look("31"))
+    terminal.write(shortener.short("\x1b[?1049l"))
+    assert terminal.look in (PLAIN, Look("31"))
 
 
 def test_spaces_that_are_reversed_have_the_colour_that_is_seen() -> None:

@@ -38,6 +38,7 @@ def test_each_task_has_an_example_and_says_how_rows_are_made() -> None:
         ({"held_out": 0.15}, "15 % of the rows"),
         ({"held_out": 0}, "no run can show"),
         ({"task": "answers", "tries": 6}, "up to 6 times"),
+        ({"task": "pairs", "run": "mine", "answers": "base"}, "by a run and by the base model"),
     ],
 )
 def test_it_follows_the_settings(settings: dict[str, Any], said: str) -> None:
@@ -58,3 +59,7 @@ async def test_it_stands_beside_the_form_where_there_is_room(width: int, beside:
         shown = app.screen.query_one(TaskCard)
         assert bool(shown.region.width) == beside
         assert "So 30 litres." in str(shown.content)
+        form = app.screen.query_one("FieldForm")
+        form.fill({"task": "pairs"})  # type: ignore[attr-defined]  # which is not whole: it names no run
+        app.screen.on_field_form_edited()  # type: ignore[attr-defined]
+        assert "It holds 10 litres." in str(shown.content)

@@ -121,8 +121,9 @@ class DocumentsScreen(FormScreen):
         tree = {"sources": chosen or ["nothing yet"], **self._form.values()}
         preparation, problems = recipe_file.from_tree(tree, Preparation)
         self._preparation = preparation if chosen else None
-        self.query_one(TaskCard).show(preparation)
-        makes = MAKES.get(str(tree.get("task", Preparation.model_fields["task"].default)))
+        task = str(tree.get("task", Preparation.model_fields["task"].default))
+        self.query_one(TaskCard).show(task, preparation)
+        makes = MAKES.get(task)
         self._form.border_title = f"How: {makes}" if makes else "How"
         name = name_problem(self.query_one("#name", Input).value)
         self.query_one("#name-problem", Static).update(name)

@@ -288,7 +288,8 @@ def plan(recipe: Recipe, outlook: Outlook) -> Content:
         parts += [f"The teacher reads the rows first, with {much} at most, and is gone before training.\n"]
     train, sizes = recipe.train, model_sizes.sizes_of(recipe.model)
     rate, _ = rates.learning_rate(recipe, sizes.weights if sizes else None)
-    rows = counted(train.rows_per_step, "row") + (f" at {rate:g} (auto)" if train.learning_rate == "auto" else "")
+    given = train.learning_rate != "auto" or recipe.search.on
+    rows = counted(train.rows_per_step, "row") + ("" if given else f", learning rate {rate:g} (auto)")
     if train.minutes is not None:
         parts += [f"{throughput.duration(60 * train.minutes)}, in steps of {rows}; "]
     else:

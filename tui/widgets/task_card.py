@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual.content import Content
@@ -34,7 +35,8 @@ MADE = {
     "rewrite": "Of rows that you have: each keeps its answer, and its question is put in other words.",
     "text": "Passages as they stand, to go on writing like them.",
     "votes": "Of chats: the answer that you voted for is the chosen one, and the other is the rejected one.",
-    "pairs": "Of rows that you have: a run answers each prompt twice. A judge or the row itself says which is better.",
+    "pairs": "Of rows that you have: each prompt is answered twice, by a run{base}. A judge or the row says "
+    "which is better.",
     "answers": "Of rows that you have: a larger model answers each prompt up to {tries} times. The best answer stays.",
 }
 ASKED_BY_RULES = "Rules ask only what they can answer: what something is, numbers, dates, steps of lists."
@@ -57,12 +59,17 @@ def about(preparation: Preparation) -> Content:
         parts.append(("checked", f"{checked}{again} {LOST}"))
     share = f"{100 * preparation.held_out:g} % of the rows, as whole documents where that is possible."
     parts.append(("held out", share if preparation.held_out else "Nothing, so no run can show what it learned."))
+    return _paragraphs(parts)
+
+
+def _paragraphs(parts: Sequence[tuple[str, str]]) -> Content:
     return Content("\n\n").join(Content.assemble((f"{name}\n", "$muted"), text) for name, text in parts)
 
 
 def _made(preparation: Preparation) -> str:
     if preparation.task in MADE:
-        return MADE[preparation.task].format(tries=preparation.tries)
+        base = " and by the base model" if preparation.answers == "base" else ""
+        return MADE[preparation.task].format(tries=preparation.tries, base=base)
     if preparation.author == "rules":
         return BY_RULES[preparation.task]
     author = "a server" if preparation.endpoint else preparation.model
@@ -75,11 +82,10 @@ def _made(preparation: Preparation) -> str:
 
 
 class TaskCard(Static):
-    """Handed a preparation by `show`; one that is not whole yet leaves what was shown."""
+    """Handed a task by `show`, and the preparation, once it is whole."""
 
     DEFAULT_CSS = "TaskCard { height: auto; }"
 
-    def show(self, preparation: Preparation | None) -> None:
-        """Draw it."""
-        if preparation is not None:
-            self.update(about(preparation))
+    def show(self, task: str, preparation: Preparation | None) -> None:
+        """Draw it; of one that is not whole, the example."""
+        self.update(about(preparation) if preparation is not None else _paragraphs(EXAMPLES.get(task, ())))

@@ -21,8 +21,10 @@ CONTRACT = 1  # of report.json
 
 def _highest_rate(recipe: Recipe, state: JobState) -> float | str:
     """The recipe's; where it leaves that open, what the run came to."""
-    rate = recipe.train.learning_rate
-    return max((step.learning_rate for step in state.steps), default=rate) if rate == "auto" else rate
+    if (rate := recipe.train.learning_rate) != "auto":
+        return rate
+    known: float | None = state.plan.get("learning_rate")  # older runs do not say
+    return known or max((step.learning_rate for step in state.steps), default=rate)
 
 
 def about(run: Path, recipe: Recipe, rows: Sequence[AskedRow], identity: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def search_first(bench: Bench) -> Generator[Event, None, tuple[SearchRecord, Pau
     The decision is whether it was stopped.
     """
     record = search_record.read(bench.directory)
+    record.judges = bench.judges
     wait(bench.trainer.group)  # all have read the same
     if bench.box:
         bench.box.go_on({"spent": record.spent})
@@ -75,7 +76,6 @@ def _planned(bench: Bench, record: SearchRecord) -> Iterator[Event]:
     yield from bench.fresh({})
     begun = time.monotonic()
     record.start, _, record.tokens = bench.measure()
-    record.judges = bench.judges
     measuring, share, count = time.monotonic() - begun, bench.recipe.search.share, len(record.trials)
     minutes = bench.recipe.train.minutes
     if minutes is None:
