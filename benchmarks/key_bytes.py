@@ -72,8 +72,7 @@ def main() -> None:
             for name, key in KEYS:
                 before, sent = dict(shown.cells), pressed(terminal, key)
                 shown.write(sent.decode())
-                others = {at: cell for at, cell in shown.cells.items() if before.get(at) != cell}
-                letters = sum(len(letter.encode()) for letter, _ in others.values())
+                _, letters = shown.others(before)
                 by_ssh = len(packed.compress(sent) + packed.flush(zlib.Z_PARTIAL_FLUSH))
                 print(f"{name:18} {len(sent):6} bytes, letters {letters:5}, by ssh -C {by_ssh:5}")
 

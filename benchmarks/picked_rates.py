@@ -21,7 +21,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.rates import RATES, recipe
+from benchmarks.rates import RATES, known, named_rows, recipe
 
 SHARE = 0.4  # of the steps of the grid
 OF_STEPS = 0.8  # search.share, which is below 1
@@ -77,18 +77,16 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=40)
     parser.add_argument("--seeds", type=int, default=2)
     asked = parser.parse_args()
-    lines = asked.searches.read_text().splitlines() if asked.searches.exists() else []
-    searches = [json.loads(line) for line in lines]
+    searches = known(asked.searches)
     for seed in range(asked.seeds):
         for given in asked.sets:
-            name, _, source = given.partition("=")
-            rows, *settings = source.split("::")
+            name, rows, settings = named_rows(given)
             key = {"set": name, "seed": seed}
             if not any(search.items() >= key.items() for search in searches):
                 searches.append(key | picked(recipe(rows, settings), asked.steps, seed))
                 with asked.searches.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(searches[-1]) + "\n")
-    print("\n".join(told(searches, [json.loads(line) for line in asked.grid.read_text().splitlines()])))
+    print("\n".join(told(searches, known(asked.grid))))
 
 
 if __name__ == "__main__":

@@ -71,12 +71,23 @@ def trained(tree: dict[str, Any], store: Path) -> dict[str, Any]:
     return {"before": held_out[0], "after": held_out[-1], "tokens": tokens, "seconds": seconds}
 
 
+def named_rows(given: str) -> tuple[str, str, list[str]]:
+    """Name, rows and keys of `NAME=ROWS[::KEY=VALUE]...`."""
+    name, _, source = given.partition("=")
+    rows, *settings = source.split("::")
+    return name, rows, settings
+
+
+def known(results: Path) -> list[dict[str, Any]]:
+    """What a file of one JSON object a line holds so far."""
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+
 def planned(arguments: argparse.Namespace) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     """What tells a run from the others, and its recipe."""
     for seed in range(arguments.seeds):
         for given in arguments.sets:
-            name, _, source = given.partition("=")
-            rows, *settings = source.split("::")
+            name, rows, settings = named_rows(given)
             for rate in arguments.rates:
                 own = [f"train.learning_rate={rate}", f"train.seed={seed}", f"train.steps={arguments.steps}"]
                 own += [f"lora.rank={arguments.rank}", f"lora.alpha={2 * arguments.rank}"]
@@ -110,9 +121,7 @@ def main() -> None:
     parser.add_argument("--rates", type=lambda text: [float(rate) for rate in text.split(",")], default=RATES)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
-    runs = (
-        [json.loads(line) for line in arguments.results.read_text().splitlines()] if arguments.results.exists() else []
-    )
+    runs = known(arguments.results)
     with tempfile.TemporaryDirectory() as stores:
         for key, tree in planned(arguments):
             if any(run.items() >= key.items() for run in runs):

@@ -20,12 +20,14 @@ from rich.cells import cell_len
 from tui.changed_cells import PLAIN, VISIBLE, Look
 from tui.lean_output import ESCAPE, after
 
+Cells = dict[tuple[int, int], tuple[str, Look]]  # by line and column
+
 
 class Terminal:
     """Cells, a cursor and a style: what the sequences that Textual sends do to them."""
 
     def __init__(self) -> None:
-        self.cells: dict[tuple[int, int], tuple[str, Look]] = {}
+        self.cells: Cells = {}
         self.row = self.column = 1
         self.look: Look | None = PLAIN
 
@@ -50,6 +52,11 @@ class Terminal:
             else:
                 self._move(other or "")
         self._print(data[at:])
+
+    def others(self, before: Cells) -> tuple[Cells, int]:
+        """The cells that have become others, and the bytes of their letters."""
+        others = {at: cell for at, cell in self.cells.items() if before.get(at) != cell}
+        return others, sum(len(letter.encode()) for letter, _ in others.values())
 
     def _move(self, sequence: str) -> None:
         if along := re.fullmatch(r"\x1b\[(\d*)([CD])", sequence):
