@@ -81,14 +81,15 @@ def strip(pages: Pages) -> tuple[list[list[str]], str]:
             continue
         kept_pages.append([line for index, line in enumerate(lines) if index not in page_running])
         removed += [lines[index] for index in sorted(page_running)]
-    return kept_pages, _notice(removed)
+    return kept_pages, notice(removed)
 
 
-def _notice(lines: Sequence[str]) -> str:
+def notice(lines: Sequence[str]) -> str:
+    """A sentence about lines that were left out; "" if none was."""
     if not lines:
         return ""
-    kinds = dict.fromkeys(_masked(line) for line in lines)
-    first = {_masked(line): line for line in reversed(lines)}
+    kinds = dict.fromkeys(masked(line) for line in lines)
+    first = {masked(line): line for line in reversed(lines)}
     shown = ", ".join(f"'{first[kind]}'" for kind in list(kinds)[:SHOWN])
     number = counted(len(lines), "line")
     return f"Left out as running heads and page numbers: {number} at the edges of pages, such as {shown}."
@@ -97,7 +98,7 @@ def _notice(lines: Sequence[str]) -> str:
 def _edges(pages: Pages, page: int) -> Iterator[Edge]:
     lines = pages.lines[page]
     for index in dict.fromkeys((*range(min(EDGE, len(lines))), *range(max(len(lines) - EDGE, 0), len(lines)))):
-        mask = _masked(lines[index])
+        mask = masked(lines[index])
         large = (pages.heights[page][index] or 0) > LARGE * pages.height
         if len(lines[index]) <= LONGEST and (not large or _is_number(mask)):
             if index < EDGE:
@@ -173,10 +174,11 @@ def _steps(column: Sequence[tuple[int, int]]) -> float:
 
 
 def _numbers(line: str) -> list[int]:
-    return [int(number[-18:]) if number.isdigit() else _roman(number.lower()) for number in NUMBER.findall(line)]
+    return [int(number[-18:]) if number.isdigit() else roman(number.lower()) for number in NUMBER.findall(line)]
 
 
-def _roman(number: str) -> int:
+def roman(number: str) -> int:
+    """What a Roman number in small letters is."""
     values = [ROMAN[letter] for letter in number]
     return sum(
         -value if value < following else value for value, following in zip(values, [*values[1:], 0], strict=True)
@@ -211,7 +213,7 @@ def _of_chapter(pages: Pages, edge: Edge) -> bool:
         first = next(iter(pages.lines[nearby]), "")
         if nearby != edge.page and first == line and len(pages.lines) >= FEWEST and _parted(pages, edge):
             return True
-        if nearby != edge.page and counted and _masked(first).startswith(own):
+        if nearby != edge.page and counted and masked(first).startswith(own):
             own_numbers, their_numbers = _numbers(line), _numbers(first)
             steps = {
                 their_number - own_number for their_number, own_number in zip(their_numbers, own_numbers, strict=False)
@@ -231,5 +233,6 @@ def _outermost(pages: Pages, running: set[tuple[int, int]], page: int, line: int
     )
 
 
-def _masked(line: str) -> str:
+def masked(line: str) -> str:
+    """A line with a mark for each of its numbers, and single spaces."""
     return NUMBER.sub(MASK, " ".join(line.split()))

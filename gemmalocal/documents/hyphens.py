@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import pairwise
 
 MARKS = "\x02\ufffe"  # PDFium's, for a hyphen at the end of a line
 BROKEN = re.compile(rf"([\w-]*\w)[{MARKS}][ \t]*\n?[ \t]*(\w+)")
@@ -25,6 +26,10 @@ AFTER = (  # and to the one before
 PARTS = "un re in im dis pre mis con com pro de ex en em sub per be ir il ab ad"  # of words; no words
 SMALL_WORDS, FIRST, LAST = frozenset(SMALL.split()), frozenset(BEFORE.split()), frozenset(AFTER.split())
 PREFIXES = frozenset(PARTS.split())
+LINE_END = re.compile(r"(?:^|(?<=[\s(\"'“‘«\[]))([^\W\d_]+(?:-[^\W\d_]+)*)-$")  # of plain text, where a mark is a "-"
+NEXT_LINE = re.compile(r"([ \t]*)(([^\W\d_]+)\S*)[ \t]*(.*)$")
+LONGEST = 200  # characters of a line that was wrapped
+MANY, OFTEN = 5, 0.03  # broken words, and of the lines: more than those who wrap lines at hyphens leave
 
 
 def join(pages: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -48,6 +53,43 @@ def join(pages: Sequence[Sequence[str]]) -> list[list[str]]:
     return [
         [_joined(line, whole) for line in page] if cut else list(page) for page, cut in zip(pages, broken, strict=True)
     ]
+
+
+def of_text(lines: list[str]) -> list[str]:
+    """The lines of a plain text, with broken words whole at the end of the upper line; `lines` if it breaks none.
+
+    Most texts break lines at a word's own hyphen only. One that breaks words has some of them whole elsewhere, or
+    very many hyphens at the ends of lines.
+    """
+    breaks = [pair for upper, lower in pairwise(lines) if (pair := _broken(upper, lower))]
+    if not breaks:
+        return lines
+    words = _words(lines)
+    whole = sum((first.rpartition("-")[2] + second).lower() in words for first, second in breaks)
+    hyphened = sum(f"{first}-{second}".lower() in words for first, second in breaks)
+    many = len(breaks) >= max(MANY, OFTEN * sum(1 for line in lines if line.strip())) and 4 * hyphened < len(breaks)
+    return join([_marked(lines)])[0] if whole > hyphened or many else lines
+
+
+def _broken(upper: str, lower: str) -> tuple[str, str] | None:
+    """The two pieces of a word that may be broken between two lines."""
+    if len(upper) > LONGEST or len(lower) > LONGEST or not upper.endswith("-"):
+        return None
+    end, start = LINE_END.search(upper), NEXT_LINE.match(lower)
+    return (end[1], start[3]) if end and start and start[3].islower() else None
+
+
+def _marked(lines: Sequence[str]) -> list[str]:
+    """The lines with a broken word's end behind its beginning, and a mark between them."""
+    marked: list[str] = []
+    for line in lines:
+        if marked and _broken(marked[-1], line) and (start := NEXT_LINE.match(line)):
+            marked[-1] = marked[-1][:-1] + MARKS[0] + start[2]
+            if not start[4]:
+                continue
+            line = start[1] + start[4]
+        marked.append(line)
+    return marked
 
 
 def _unbroken(text: str) -> str:

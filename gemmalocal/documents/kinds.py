@@ -48,10 +48,10 @@ READERS = {  # suffix: module and function, imported when the first such file is
     ".org": "outlines.read_org",
     ".adoc": "outlines.read_asciidoc",
     ".tex": "tex.read_tex",
-    ".txt": "text.read_text",
-    ".text": "text.read_text",
+    ".txt": "plain_text.read_plain",
+    ".text": "plain_text.read_plain",
     ".log": "text.read_text",
-    "": "text.read_text",
+    "": "plain_text.read_plain",
     **dict.fromkeys(CODE, "text.read_text"),
 }
 MAILBOX = ".mbox"

@@ -18,7 +18,17 @@ from gemmalocal.errors import DocumentError
 from gemmalocal.records import Rejected
 
 DocumentReader = Callable[[Path, str | None], Content]
-IN_MEMORY = ("text.", "html.", "outlines.", "tex.", "rtf.", "notebook.", "subtitles.", "opendocument.read_flat")
+IN_MEMORY = (
+    "text.",
+    "plain_text.",
+    "html.",
+    "outlines.",
+    "tex.",
+    "rtf.",
+    "notebook.",
+    "subtitles.",
+    "opendocument.read_flat",
+)
 
 
 def read(source: str, password: str | None = None) -> Document:

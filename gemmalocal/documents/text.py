@@ -1,4 +1,4 @@
-"""Plain text and Markdown, in any encoding."""
+"""Text in any encoding: source code and logs as they are, Markdown by its headings."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def has_zeros(text: str) -> bool:
 
 
 def read_text(file: Path, password: str | None = None) -> Content:
-    """A text file is one section."""
+    """Source code, or a log, is one section."""
     return Content("", [Section(decode(file.read_bytes()))])
 
 
