@@ -75,6 +75,12 @@ FORMS = ("chat", "sharegpt", "alpaca", "prompt", "text", "parquet", "hub")
     help="The kinds of question, with weights: what=2,how,why. Also: when, how_much, which, list, steps, follow_up.",
 )
 @click.option(
+    "--about",
+    type=click.Choice(["auto", "passages", "sentences"]),
+    help="What the author is asked about: whole passages, or single sentences, which is easier for a small model. "
+    "auto tries both on eight passages.",
+)
+@click.option(
     "--unanswerable",
     type=float,
     help="The share of questions that the documents do not answer, or that are wrong. Their answers say so.",

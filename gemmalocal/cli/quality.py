@@ -12,7 +12,7 @@ from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.jobs.terminal_text import on_line, printable
 from gemmalocal.workspace import preparations
 
-FINDINGS = {"stands_alone": "stand alone", "agrees": "agree", "known": "known"}
+FINDINGS = {"stands_alone": "stand alone", "fits": "fit", "agrees": "agree", "known": "known"}
 NAME = 40  # cells of a document's name
 WIDE = 14  # cells of a figure
 
@@ -51,6 +51,7 @@ def lines(report: dict[str, Any]) -> Iterator[str]:
     )
     how = "agree with their evidence when asked again" if report["asked_again"] else "have their answer's words in it"
     yield f"{_share(report['stands_alone'])} questions stand alone: no other passage or row has all of their words"
+    yield f"{_share(report['fits'])} rows with evidence fit: the answer is what the question asks for"
     yield f"{_share(report['agrees'])} rows with evidence {how}"
     if report["known"]["checked"]:
         yield f"{_share(report['known'])} questions are answered right by the model alone"

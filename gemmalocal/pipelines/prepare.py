@@ -113,7 +113,7 @@ def write(
         check_judge(plan, author, tell)
     rarity = by_vocabulary(tokenizer.encoder)
     index = PassageIndex(gathered.pieces, rarity) if plan.task in ("qa", "cot") or plan.known else None
-    order = _order(plan, wording, author.instructed, index)
+    order = order_of(plan, wording, author.instructed, index)
     prepared.wanted = wanted_rows(gathered.pieces, plan.rows, plan.per_1000_tokens)
     pieces, counts = gathered.pieces, [plan.pairs] * len(gathered.pieces)
     if prepared.wanted is not None:
@@ -166,10 +166,12 @@ def _judged(
             judge_.voice.close()
 
 
-def _order(plan: Preparation, wording: Wording, instructed: bool, index: PassageIndex | None) -> Order:
+def order_of(plan: Preparation, wording: Wording, instructed: bool, index: PassageIndex | None) -> Order:
     """What is wanted of each piece."""
     task, again = TASKS[plan.task], plan.round_trip and instructed
-    return Order(task, plan.pairs, plan.attempts, plan.seed, wording, instructed, plan.kinds, plan.gaps, index, again)
+    return Order(
+        task, plan.pairs, plan.attempts, plan.seed, wording, instructed, plan.kinds, plan.gaps, index, again, plan.about
+    )
 
 
 def _fill_up(pieces: Sequence[Piece], prepared: PreparedRows, order: Order, work: Work) -> None:

@@ -44,7 +44,7 @@ def run(spec: dict[str, Any], directory: Path, commands: Commands) -> Iterator[E
         yield Finished("stopped", "nothing was changed")
         return
     documents = row_quality.by_document(rows)
-    faults = {name: list(_faulty(rows, name)) for name in ("stands_alone", "agrees")}
+    faults = {name: list(_faulty(rows, name)) for name in ("stands_alone", "fits", "agrees")}
     yield Report(
         {
             "path": preparation.sources[0],

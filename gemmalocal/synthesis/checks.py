@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 
 from gemmalocal.jobs.plurals import counted
-from gemmalocal.synthesis import agreement, ground
+from gemmalocal.synthesis import agreement, fitting, ground
 from gemmalocal.synthesis.kinds import FOLLOW_UP, UNANSWERABLE, WRONG_PREMISE
-from gemmalocal.synthesis.language import english, script, sentences
+from gemmalocal.synthesis.language import english, foreign, script, sentences
 from gemmalocal.synthesis.piece import Candidate
 from gemmalocal.synthesis.retrieval import Ambiguity, PassageIndex
 from gemmalocal.synthesis.tasks import instruction
@@ -62,7 +62,10 @@ def problem(candidate: Candidate) -> str | None:
         return f"has a number in its answer that is not in its passage: {min(invented)}"
     if candidate.piece.row is not None:
         return _rewritten(question, instruction(candidate.piece))
-    return _made_up(agreement.conclusion(answer), question, known) if question else _summary(answer, passage)
+    if not question:
+        return _summary(answer, passage)
+    told = agreement.conclusion(answer)
+    return fitting.problem(question, told, passage) or _made_up(told, question, known)
 
 
 def _lean(answer: str, passage: str) -> str | None:
@@ -100,10 +103,13 @@ def _made_up(answer: str, question: str, text: str) -> str | None:
 
 
 def with_evidence(candidate: Candidate) -> Candidate:
-    """A row whose author changed its quote, with the sentence of the passage that says what it answers, if one does."""
+    """A row whose quote was changed, or says something else, with the sentence that says its answer, if one does."""
     passage, told = candidate.piece.passage.text, agreement.conclusion(candidate.answer)
     asks = candidate.question and candidate.by == "model" and candidate.piece.row is None
-    if not asks or len(terms(told)) < TOLD or ground.problem(candidate.evidence, passage) is None:
+    if not asks or len(terms(told)) < TOLD:
+        return candidate
+    says = agreement.grounded(told, "", candidate.evidence, len) >= agreement.GROUNDED
+    if says and ground.problem(candidate.evidence, passage) is None:
         return candidate
     line = max(sentences(passage), key=lambda line: agreement.grounded(told, "", line, len), default="")
     proven = agreement.grounded(told, "", line, len) >= PROVEN and ground.problem(line, passage) is None
@@ -148,6 +154,6 @@ def _text(text: str, limit: int, part: str, passage: str, refusing: bool = False
         return f"says the same over and over in its {part}"
     if script(text) and script(passage) and script(text) != script(passage):
         return f"is in another script than its passage: {script(text).lower()}"
-    if min(len(text.split()), len(passage.split())) >= ENOUGH and english(passage) and not english(text):
+    if min(len(text.split()), len(passage.split())) >= ENOUGH and english(passage) and foreign(text):
         return f"is in another language than its passage: {text[:60]}"
     return None

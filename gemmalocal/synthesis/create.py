@@ -7,17 +7,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import repeat
 
-from gemmalocal.recipe.prepare_schema import MIX
-from gemmalocal.synthesis import base, checks, ground, round_trip
+from gemmalocal.recipe.prepare_schema import MIX, AskedAbout
+from gemmalocal.synthesis import base, checks, ground, mending, round_trip
 from gemmalocal.synthesis.asking import AskAuthor, Unanswered
 from gemmalocal.synthesis.dialogue import Dialogue, side_by_side
 from gemmalocal.synthesis.facts import key_sentences
 from gemmalocal.synthesis.kinds import FOLLOW_UP, Mix, chosen
+from gemmalocal.synthesis.language import english
+from gemmalocal.synthesis.openings import opening
 from gemmalocal.synthesis.piece import Candidate, Piece
 from gemmalocal.synthesis.retrieval import PassageIndex
 from gemmalocal.synthesis.tasks import AuthorForm, Task, UnusableAnswer, Verdict, followed, parse
 from gemmalocal.synthesis.wording import Wording
 
+WAYS: tuple[AskedAbout, ...] = ("passages", "sentences")
+TRIED = 8  # pieces on which both ways are tried
+MANY = 4  # times as many pieces there must be, for that to be worth its answers
+_Trial = tuple[AskedAbout, int]  # a way, and the number of the piece that it is tried on
 Rejection = tuple[Candidate, str]  # and why, as a verb's phrase
 
 
@@ -42,14 +48,20 @@ class PieceResult:
     kept: list[Candidate] = field(default_factory=list)
     rejected: list[Rejection] = field(default_factory=list)
     lost: str = ""
+    about: AskedAbout = "auto"  # what its author was asked about first; auto: it was not asked
 
     @property
     def authored(self) -> bool:
         """Whether a row of an author's is kept."""
         return any(candidate.by == "model" for candidate in self.kept)
 
-    def take(self, candidates: Sequence[Candidate], index: PassageIndex | None = None) -> Complaints:
-        """Check candidates and sort them, questions also against all passages; what is to be told of those rejected."""
+    def take(
+        self, candidates: Sequence[Candidate], index: PassageIndex | None = None, mend: bool = False
+    ) -> Complaints:
+        """Check candidates and sort them, questions also against all passages; what is to be told of those rejected.
+
+        `mend`: a question that does not stand alone is begun with where it was read, if that helps.
+        """
         complaints, before = Complaints(), None
         keys = {candidate.record.key for candidate in self.kept}  # an author that is asked again repeats itself
         new = (candidate for candidate in candidates if candidate.record.key not in keys)
@@ -57,6 +69,8 @@ class PieceResult:
             reason, ambiguity = checks.problem(candidate), checks.ambiguity(candidate, index)
             if candidate.kind == FOLLOW_UP and before is None:
                 reason = reason or "goes on from a row that is not there"
+            if mend and index and ambiguity and not reason and (mended := mending.placed(candidate, index)):
+                candidate, ambiguity = mended, None
             if reason or ambiguity:
                 told = f"The question “{candidate.question}” {ambiguity.told}" if ambiguity and not reason else ""
                 reason = reason or (ambiguity.reason if ambiguity else "")
@@ -76,7 +90,8 @@ class PieceResult:
 class Order:
     """What is wanted of each piece: `count` rows, by an author who is told mistakes until its `attempts` are used.
 
-    The last of several attempts asks in another way. `mix` are the kinds of question with their weights, `index` is of
+    It is asked `about` whole passages, and at last about their sentences one by one, or about sentences alone; auto
+    finds out on some pieces which gives more. `mix` are the kinds of question with their weights, `index` is of
     all passages, among which a question must single out its own; with a `round_trip` each is asked again.
     """
 
@@ -90,6 +105,14 @@ class Order:
     gaps: bool = False  # whether rules may ask for words that are left out of sentences
     index: PassageIndex | None = None
     round_trip: bool = False
+    about: AskedAbout = "auto"
+
+    @property
+    def has_two_ways(self) -> bool:
+        """Whether it must be found out what an author is to be asked about; a person's own prompt says it itself."""
+        return (
+            self.about == "auto" and self.instructed and bool(self.task.facts) and not self.wording.own(self.task.name)
+        )
 
 
 def create(
@@ -99,14 +122,56 @@ def create(
 
     `counts` are the rows wanted of each piece, if not the same of all.
     """
-    orders = (replace(order, count=count) for count in counts or repeat(order.count, len(pieces)))
-    return side_by_side((_rows_of(piece, own, ask is not None) for piece, own in zip(pieces, orders, strict=True)), ask)
+    orders = [replace(order, count=count) for count in counts or repeat(order.count, len(pieces))]
+    tried = _to_try(pieces) if ask and order.has_two_ways else []
+    results = dict[_Trial, PieceResult]()
+    for trial, result in side_by_side(
+        (_tried(pieces[trial[1]], orders[trial[1]], trial) for trial in _both(tried)), ask
+    ):
+        results[trial] = result
+    ways = sorted(WAYS, key=lambda way: _worth([results[way, number] for number in tried]), reverse=True)
+    for number in tried:
+        yield max(
+            (results[way, number] for way in ways), key=lambda result: result.authored
+        )  # the better way's, if both
+    about = ways[0] if order.about == "auto" else order.about
+    dialogues = (
+        _rows_of(piece, replace(own, about=about), ask is not None)
+        for number, (piece, own) in enumerate(zip(pieces, orders, strict=True))
+        if number not in tried
+    )
+    yield from side_by_side(dialogues, ask)
 
 
-def _rows_of(piece: Piece, order: Order, asked: bool) -> Dialogue[PieceResult]:
+def _to_try(pieces: Sequence[Piece]) -> list[int]:
+    """The numbers of pieces from all over them on which both ways are tried; none of a few pieces."""
+    numbers = [number for number, piece in enumerate(pieces) if key_sentences(piece)]
+    if len(numbers) < TRIED * MANY:
+        return []
+    return [numbers[(2 * place + 1) * len(numbers) // (2 * TRIED)] for place in range(TRIED)]
+
+
+def _both(tried: Sequence[int]) -> Iterator[_Trial]:
+    return ((way, number) for number in tried for way in WAYS)
+
+
+def _tried(piece: Piece, order: Order, trial: _Trial) -> Dialogue[tuple[_Trial, PieceResult]]:
+    """What comes of a piece in one way, which is not helped by the other."""
+    result = yield from _rows_of(piece, replace(order, about=trial[0]), True, alone=True)
+    return trial, result
+
+
+def _worth(results: Sequence[PieceResult]) -> tuple[int, int]:
+    """How many pieces have a row of their author's, and how many rows."""
+    authored = [result for result in results if result.authored]
+    return len(authored), sum(len(result.kept) for result in authored)
+
+
+def _rows_of(piece: Piece, order: Order, asked: bool, alone: bool = False) -> Dialogue[PieceResult]:
     result = PieceResult(piece, order.task.ready_made(piece))
     if asked and order.task.form is not None and order.instructed:
-        yield from _ask_both_ways(result, order)
+        result.about = "sentences" if order.about == "sentences" and order.task.facts else "passages"
+        yield from (_ask_sentences if result.about == "sentences" else _ask_passage)(result, order, alone)
     if not result.authored:
         candidates = order.task.rules(piece, order.count, order.seed, order.gaps)
         if asked and not order.instructed:
@@ -117,17 +182,27 @@ def _rows_of(piece: Piece, order: Order, asked: bool) -> Dialogue[PieceResult]:
     return result
 
 
-def _ask_both_ways(result: PieceResult, order: Order) -> Dialogue[None]:
-    """Ask about a piece, and its questions again; where that leaves no row, about its sentences one by one."""
+def _ask_passage(result: PieceResult, order: Order, alone: bool) -> Dialogue[None]:
+    """Ask about a piece, and its questions again; where that leaves no row, about its sentences, unless `alone`."""
     facts = key_sentences(result.piece)[: order.count] if order.task.facts else []
     if order.task.facts and not facts:
         return  # a heading alone, links, code: it has nothing to ask about, and an author would ask for its title
     differently = bool(facts) and order.attempts > 1  # the last attempt
     answered = yield from _ask_author(result, order, order.attempts - differently)
     yield from _ask_again(result, order)
-    if answered and differently and not result.authored:
+    if answered and differently and not result.authored and not alone:
         yield from _ask_facts(result, facts, order)
         yield from _ask_again(result, order)
+
+
+def _ask_sentences(result: PieceResult, order: Order, alone: bool) -> Dialogue[None]:
+    """Ask about the sentences of a piece that say most, and where that leaves no row about those that come next."""
+    facts = key_sentences(result.piece)
+    for start in range(0, min(len(facts), order.count * (1 if alone else order.attempts)), order.count):
+        answered = yield from _ask_facts(result, facts[start : start + order.count], order)
+        yield from _ask_again(result, order)
+        if result.authored or not answered:
+            return
 
 
 def _ask_again(result: PieceResult, order: Order) -> Dialogue[None]:
@@ -171,21 +246,23 @@ def _facts_of(piece: Piece, lines: list[str], order: Order) -> Dialogue[PieceRes
     return result
 
 
-def _ask_facts(result: PieceResult, lines: Sequence[str], order: Order) -> Dialogue[None]:
-    """Ask for a row of each of some sentences of a piece."""
+def _ask_facts(result: PieceResult, lines: Sequence[str], order: Order) -> Dialogue[bool]:
+    """Ask for a row of each of some sentences of a piece. Returns whether there was an answer."""
     form = order.task.facts
     assert form is not None
-    (answer,) = yield [order.wording.ask_facts(order.task, result.piece, lines)]
+    openings = [opening(order.mix, line) if english(result.piece.passage.text) else "" for line in lines]
+    (answer,) = yield [order.wording.ask_facts(order.task, result.piece, lines, openings)]
     if isinstance(answer, Unanswered):
         result.lost = answer.reason
-        return
+        return False
     try:
         rows = [row for row in parse(answer, form.row) if row.sentence <= len(lines)]
     except UnusableAnswer as problem:
         result.lost = str(problem)
-        return
+        return True
     by_line = {row.sentence: row for row in rows}.values()
-    _take(result, [form.read(result.piece, row, lines[row.sentence - 1]) for row in by_line], order)
+    _take(result, [form.read(result.piece, row, lines[row.sentence - 1]) for row in by_line], order, mend=True)
+    return True
 
 
 def _stands_on(line: str, quotes: Sequence[str]) -> bool:
@@ -208,32 +285,32 @@ def _ask_author(result: PieceResult, order: Order, attempts: int) -> Dialogue[bo
             return False
         if ground.normal(answer) in said:
             return True
-        if not (problem := _read(result, form, answer, order, mend=not attempt)):
+        if not (problem := _read(result, form, answer, order, again=not attempt)):
             return True
         said.add(ground.normal(answer))
         prompt = order.wording.with_correction(prompt, answer, problem)
     return True
 
 
-def _read(result: PieceResult, form: AuthorForm, answer: str, order: Order, mend: bool) -> str:
+def _read(result: PieceResult, form: AuthorForm, answer: str, order: Order, again: bool) -> str:
     """Take the rows of an answer; what to tell its author if it is to write some again, else ''.
 
-    Where rows were kept, only questions that do not stand alone are worth another answer: to `mend` them.
+    Where rows were kept, only questions that do not stand alone are worth another answer, `again` but once.
     """
     try:
         rows = parse(answer, form.row)[: order.count]
     except UnusableAnswer as problem:
         result.lost = "" if result.authored else str(problem)
         return result.lost
-    complaints = _take(result, [form.read(result.piece, row) for row in rows], order)
+    complaints = _take(result, [form.read(result.piece, row) for row in rows], order, mend=not again)
     if not result.authored:
         return " ".join(complaints.ambiguous) or result.lost
-    return " ".join([*complaints.ambiguous, "Leave out the other rows."]) if complaints.ambiguous and mend else ""
+    return " ".join([*complaints.ambiguous, "Leave out the other rows."]) if complaints.ambiguous and again else ""
 
 
-def _take(result: PieceResult, candidates: Sequence[Candidate], order: Order) -> Complaints:
+def _take(result: PieceResult, candidates: Sequence[Candidate], order: Order, mend: bool) -> Complaints:
     """Take rows, and note why none of them could be kept."""
-    complaints = result.take(candidates, order.index)
+    complaints = result.take(candidates, order.index, mend)
     result.lost = "" if result.authored else complaints.first or "No row is about one of the sentences."
     return complaints
 

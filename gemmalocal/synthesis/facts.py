@@ -1,25 +1,77 @@
-"""The sentences of a passage that say most: what an author is asked about one by one, where it made nothing of all."""
+"""What a passage says, fact by fact: what an author is asked about one by one, and which sentences prove it."""
 
 from __future__ import annotations
 
 import re
 
+from gemmalocal.documents.document import BETWEEN
+from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.context import MEANS
 from gemmalocal.synthesis.english_words import LEANING
-from gemmalocal.synthesis.language import sentences, unspaced
+from gemmalocal.synthesis.language import english, sentences, unspaced
 from gemmalocal.synthesis.piece import Piece
 
 WORDS = range(4, 61)  # of a sentence, or a line, that says something
 LETTERS = range(8, 301)  # of one in a script without spaces
+ASKS = re.compile(r"[?？؟]\W*$")
+TORN = re.compile(r"\b\d+\.\d+\.$|\. \.|\.{4}|[:,;]$")  # of a list of contents, or without its end
+ITEM = re.compile(
+    r"^(?:\(?\d{1,3}[.)]|\(?[a-z][.)]|\d+(?:\.\d+){1,4}\.?)\s+(?=\S)"
+)  # the number of an item, or of a heading
+ELSEWHERE = re.compile(
+    r"§|\(see |\b(?:see|section|chapter|appendix|figure|table) (?:also |the )?[\d“\"(A-Z]", re.IGNORECASE
+)
+CONTENTS = re.compile(
+    r"(?:table of )?contents|inhalts?verzeichnis|inhalt|table des matières|índice|目次|目录", re.IGNORECASE
+)
+POINTS = re.compile(r"^(?:see|refer|please see|please refer|for more|for details|for further)\b", re.IGNORECASE)
 
 
 def key_sentences(piece: Piece) -> list[str]:
-    """The sentences of a passage, those that say most first; of one without sentences, its longer lines."""
-    text = piece.passage.text
-    own = [line for line in sentences(text) if _fits(line)]
+    """The sentences of a passage that tell something, those that say most first; without sentences, its longer lines.
+
+    One that leans on the sentence before it comes with that one.
+    """
+    text, heading = piece.passage.text, piece.passage.heading.rpartition(BETWEEN)[2]
+    if CONTENTS.fullmatch(heading):
+        return []
+    own = _facts(text, heading)
     own = own or [" ".join(line.split()) for line in text.splitlines() if _fits(line) and not line.startswith("#")]
     distinct = list(dict.fromkeys(own))
     return sorted(distinct, key=lambda line: -_weight(line, piece))
+
+
+def _facts(text: str, heading: str) -> list[str]:
+    """The sentences that tell something, each with the one before it where it leans on that."""
+    own = [_without(heading, ITEM.sub("", line)) for line in sentences(text)]
+    whole, told = ground.normal(text), list[str]()
+    speaks_english = english(text)
+    for number, line in enumerate(own):
+        if not _tells(line) or (speaks_english and (POINTS.match(line) or line[0].islower())):
+            continue
+        both = f"{own[number - 1]} {line}" if number else ""
+        if both and leans(line) and _fits(both) and _tells(own[number - 1]) and ground.normal(both) in whole:
+            if told and told[-1] == own[number - 1]:
+                told.pop()  # it is told with this one
+            told.append(both)
+        else:
+            told.append(line)
+    return told
+
+
+def _without(heading: str, line: str) -> str:
+    """A sentence without the heading that a page put in front of it."""
+    rest = line.removeprefix(heading).lstrip() if heading else line
+    return rest if len(rest) < len(line) and rest[:1].isupper() else line
+
+
+def leans(line: str) -> bool:
+    """Whether an English sentence speaks of what stands before it."""
+    return line.split()[0].lower().strip("\"'“‘(,") in LEANING
+
+
+def _tells(line: str) -> bool:
+    return _fits(line) and not (ASKS.search(line) or TORN.search(line))
 
 
 def _fits(line: str) -> bool:
@@ -28,7 +80,6 @@ def _fits(line: str) -> bool:
 
 def _weight(line: str, piece: Piece) -> float:
     """More for a number, a definition, a name, and for what leans on nothing before it."""
-    first = line.split()[0].lower().strip("\"'“‘(")
     named = any(term.partition(" (")[0] in line for term in piece.terms) or re.search(r"(?<=[a-z,] )[A-Z]", line)
     weight = 2.0 * bool(MEANS.match(line)) + bool(re.search(r"\d", line)) + bool(named)
-    return weight - 2.0 * (first in LEANING) + min(len(line), 200) / 400
+    return weight - 2.0 * leans(line) - 2.0 * bool(ELSEWHERE.search(line)) + min(len(line), 200) / 400

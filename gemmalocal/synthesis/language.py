@@ -10,6 +10,7 @@ SMALL = "the and that with are were this which from had been it they their you y
 OWN = frozenset(SMALL.split())
 SHARED = frozenset({"of", "is", "has", "for"})  # with English's neighbours
 SHARE = 0.08  # of an English text's words are such
+FEW = 0.03  # of those of a sentence, at least
 UNSPACED = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 SPACELESS = "\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"  # Chinese and Japanese, with their marks
 FOREIGN = 0.02  # of a text's characters may be of a script without spaces between words: names, in a text with spaces
@@ -54,6 +55,12 @@ def script(text: str) -> str:
 def unspaced(text: str) -> bool:
     """Whether a text is of a script that puts no spaces between words (Thai to Tibetan, Khmer, Chinese, Japanese)."""
     return len(UNSPACED.findall(text)) > FOREIGN * len(text)
+
+
+def foreign(text: str) -> bool:
+    """Whether a text of some words cannot be English: a sentence may have few of its small words, hardly none."""
+    words = re.findall(r"[a-z']+", text.lower())
+    return sum(word in OWN or word in SHARED for word in words) < FEW * len(words)
 
 
 def english(text: str) -> bool:

@@ -290,6 +290,10 @@ class PassageIndex(TextIndex):
         """Of how many passages a question about a piece could be asked; None if of that alone: see `ambiguity`."""
         return self.ambiguity(question, self._places[passage_key(piece)], evidence, answer, may_be_short)
 
+    def named_by(self, question: str, piece: Piece) -> float:
+        """How many bits a question about a piece tells; `MUCH` where no rarity is known."""
+        return MUCH if self._rarity is None else self.named(question, self._places[passage_key(piece)])
+
 
 def indexed(piece: Piece) -> IndexedText:
     """A piece as it is indexed: an existing row by all that it says."""

@@ -13,7 +13,7 @@ from typing import Any
 from gemmalocal.documents.document import Passage
 from gemmalocal.documents.duplicates import NearDuplicates
 from gemmalocal.records import Record
-from gemmalocal.synthesis import agreement
+from gemmalocal.synthesis import agreement, fitting
 from gemmalocal.synthesis.piece import Candidate, Piece
 from gemmalocal.synthesis.retrieval import IndexedText, TextIndex
 
@@ -29,6 +29,7 @@ class InspectedRow:
     document: str
     passage: str  # which rows are of one
     stands_alone: bool | None = None
+    fits: bool | None = None
     agrees: bool | None = None
     known: bool | None = None
     copy: bool = False
@@ -81,6 +82,9 @@ def inspect(rows: Sequence[InspectedRow], index: TextIndex, places: Mapping[str,
                 row.why["stands_alone"] = f"{ambiguity.fault} or rows"
         if own.question and row.evidence and own.answer:
             answer = agreement.conclusion(own.answer)
+            misfit = fitting.problem(own.question, answer, row.evidence)
+            row.fits = misfit is None
+            row.why |= {"fits": misfit} if misfit else {}
             share = agreement.grounded(answer, own.question, row.evidence, index.weight)
             row.agrees = share >= agreement.GROUNDED
             if not row.agrees:
@@ -91,7 +95,7 @@ def inspect(rows: Sequence[InspectedRow], index: TextIndex, places: Mapping[str,
 def counts(rows: Sequence[InspectedRow]) -> dict[str, Any]:
     """How many rows there are, and of those that could be checked how many passed; near copies are such of others."""
     numbers: dict[str, Any] = {"rows": len(rows), "near_copies": sum(row.copy for row in rows)}
-    for name in ("stands_alone", "agrees", "known"):
+    for name in ("stands_alone", "fits", "agrees", "known"):
         findings = [finding for row in rows if (finding := getattr(row, name)) is not None]
         numbers[name] = {"checked": len(findings), "rows": sum(findings)}
     return numbers

@@ -1,8 +1,9 @@
 """Rows without a model: plain, grammatical, and true by construction, since each answer is the passage's own words.
 
-A rule asks only what a sentence answers by its form (`english_forms`, `spaceless`), what a numbered list answers
-(`steps`), and what a document says under a heading where that is one statement. Sentences with a gap are asked only if
-they are wanted; in languages of which no such forms are known here, they are all that there is.
+A rule asks only what a heading asks itself (`asked_headings`), what a sentence answers by its form (`english_forms`,
+`spaceless`), what a numbered list answers (`steps`), and what a document says under a heading where that is one
+statement. Sentences with a gap are asked only if they are wanted; in languages of which no such forms are known here,
+they and the headings are all that there is.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 
-from gemmalocal.synthesis import english_forms, ground, spaceless, steps, ways
+from gemmalocal.synthesis import asked_headings, english_forms, ground, spaceless, steps, ways
 from gemmalocal.synthesis.english_words import LEANING
 from gemmalocal.synthesis.language import OWN, english, sentences, unspaced
 from gemmalocal.synthesis.piece import GAP, Piece, RuleQuestion
@@ -34,12 +35,12 @@ def questions(piece: Piece, count: int, seed: int, gaps: bool = False) -> list[R
     """At most `count` questions about a passage; each answer is a sentence of it, or its list. `gaps`: these too."""
     text = piece.passage.text
     if unspaced(text):
-        return spaceless.questions(piece, count, seed, gaps)
+        return [*asked_headings.questions(piece), *spaceless.questions(piece, count, seed, gaps)][:count]
     own = [line for line in sentences(text) if GAP not in line]
-    asked: list[ways.Way] = []
+    asked: list[ways.Way] = [asked_headings.questions(piece)]
     if english(text):
         plain = [line for line in own if english_forms.stands_alone(line)]
-        asked = [steps.questions(piece), *(english_forms.questions(way, piece, plain) for way in english_forms.WAYS)]
+        asked += [steps.questions(piece), *(english_forms.questions(way, piece, plain) for way in english_forms.WAYS)]
         asked.append(_heading(piece, plain))
     if gaps:
         asked.append(ways.gaps(piece, [line for line in own if _may_have_gap(line)], seed, partial(_gap, piece)))

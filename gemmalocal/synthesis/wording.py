@@ -38,11 +38,17 @@ class Wording:
         asked = kinds if self._uses(task.name, "kinds") else ()  # a person's own prompt may ask for none
         return Prompt((Message("user", text),), schema(task.form.row, count, asked))
 
-    def ask_facts(self, task: Task, piece: Piece, sentences: Sequence[str]) -> Prompt:
+    def ask_facts(self, task: Task, piece: Piece, sentences: Sequence[str], openings: Sequence[str] = ()) -> Prompt:
         """Ask about a piece in another way: for a row of each of some of its sentences."""
         assert task.facts is not None
         reasoning = "reasoning" in task.facts.row.model_fields
-        text = self._fill("facts", sentences=sentences, reasoning=reasoning, **_about(piece))
+        text = self._fill(
+            "facts",
+            sentences=sentences,
+            openings=openings or [""] * len(sentences),
+            reasoning=reasoning,
+            **_about(piece),
+        )
         return Prompt((Message("user", text),), schema(task.facts.row, len(sentences)))
 
     def missing(self, piece: Piece, beside: Sequence[str]) -> Prompt:
@@ -94,6 +100,10 @@ class Wording:
         """Ask which of two answers to a request is better."""
         text = self._fill("better", request=request, reference=reference, first=first, second=second)
         return Prompt((Message("user", text),), schema(form, 1))
+
+    def own(self, name: str) -> bool:
+        """Whether a prompt is a person's own."""
+        return any((folder / f"{name}.j2").is_file() for folder in self._folders if folder != OWN)
 
     def _uses(self, name: str, variable: str) -> bool:
         """Whether a prompt's own text names a variable."""

@@ -50,6 +50,7 @@ def test_rows_from_elsewhere(elsewhere: Path) -> None:
     report = looked_at(str(elsewhere))
     assert (report["rows"], report["left_out"], report["near_copies"]) == (6, 1, 1)
     assert report["agrees"] == {"checked": 3, "rows": 2}
+    assert report["fits"] == {"checked": 3, "rows": 3}
     assert "1872" in report["faults"]["agrees"][0]["answer"]
     vague = {fault["question"] for fault in report["faults"]["stands_alone"]}
     assert "What is the name?" in vague
@@ -60,6 +61,18 @@ def test_rows_from_elsewhere(elsewhere: Path) -> None:
     assert "6 rows, 1 of them near copies of others; 1 could not be read" in table
     assert "2 of 3 rows with evidence have their answer's words in it" in table
     assert "could be asked of" in table
+
+
+def test_a_row_whose_question_says_its_answer_does_not_fit(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    row = {"question": "How many keepers has Cape Wrath, which has 3 keepers?", "answer": "It has 3 keepers."}
+    rows.write_text(json.dumps({**row, "context": "It has 3 keepers, and they are paid for that in coal."}) + "\n")
+    report = looked_at(str(rows))
+    assert report["fits"] == {"checked": 1, "rows": 0}
+    assert "asks how many, and its answer has no number" in report["faults"]["fits"][0]["why"]
+    table = run("check", "--quality", str(rows)).stdout
+    assert "0 of 1 rows with evidence fit" in table
+    assert "The first that do not fit:" in table
 
 
 def test_with_an_author_and_a_model(elsewhere: Path, tiny: Path) -> None:

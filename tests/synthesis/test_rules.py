@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from gemmalocal.documents.document import Passage
-from gemmalocal.synthesis import curate, ground, rules
+from gemmalocal.synthesis import asked_headings, curate, ground, rules
 from gemmalocal.synthesis.piece import Candidate, Piece, pair
 
 TEXT = (
@@ -239,3 +239,39 @@ def test_text_without_spaces_is_asked_about_in_its_own_language(text: str, asks:
     shorter = rules.summary(of)
     assert 0 < len(shorter) < len(text)
     assert ground.problem(shorter, text) is None
+
+
+@pytest.mark.parametrize(
+    ("heading", "text", "answer"),
+    [
+        (
+            "3.2. Who lifts the fyke?",
+            "3.2. Who lifts\nthe fyke?\n\nThe warden lifts it at dawn. Two otters help.\n\nMore.",
+            "The warden lifts it at dawn. Two otters help.",
+        ),
+        (
+            "Wann wird die Reuse gehoben?",
+            "Wann wird die Reuse gehoben?\n\nSie wird vor dem Morgen gehoben.",
+            "Sie wird vor dem Morgen gehoben.",
+        ),
+        (
+            "ランプは何でできていますか？",
+            "ランプは何でできていますか？\n\nランプは真鍮とガラスでできています。",
+            "ランプは真鍮とガラスでできています。",
+        ),
+        ("Who lifts the fyke?", "It goes on here, as passages do.\n\nThe warden lifts it at dawn.", None),
+        ("Who lifts the fyke?", "Who lifts the fyke?\n\nOne of these people does:\n\n- the warden", None),
+        ("Who lifts the fyke?", f"Who lifts the fyke?\n\n{'The warden lifts it at dawn. ' * 40}", None),
+        ("Who lifts it? And when?", "Who lifts it? And when?\n\nThe warden lifts it at dawn.", None),
+        ("Why?", "Why?\n\nThe warden lifts it at dawn.", None),
+        ("The fyke", "The fyke\n\nThe warden lifts it at dawn.", None),
+    ],
+)  # fmt: skip
+def test_a_heading_that_asks_is_answered_by_what_stands_under_it(heading: str, text: str, answer: str | None) -> None:
+    own = Piece("d", "Eels", Passage("d.md", 0, text, f"Eels > {heading}"), file="d.md")
+    asked = list(asked_headings.questions(own))
+    assert [question.answer for question in asked] == ([] if answer is None else [answer])
+    assert all(ground.problem(question.evidence, text) is None for question in asked)
+    if answer:
+        assert asked[0].question == heading.removeprefix("3.2. ")
+        assert asked[0].question in [question.question for question in rules.questions(own, 3, 0)]

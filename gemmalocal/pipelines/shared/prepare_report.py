@@ -49,6 +49,7 @@ def of_making(preparation: Preparation, gathered: GatheredPieces, prepared: Prep
         "passages": len(gathered.pieces),
         "rows_wanted": prepared.wanted,
         "near_copies": gathered.copies,
+        "asked_about": prepared.about,
         "asked": prepared.asked,
         "answers_known": prepared.reused,
         "tokens": prepared.usage._asdict(),
@@ -64,6 +65,8 @@ def of_rows(report: dict[str, Any]) -> Iterator[str]:
         f"written by {report['author']}; {counted(report['asked'], 'prompt')} asked, "
         f"{counted(report['answers_known'], 'answer')} known"
     )
+    if report["asked_about"] == "sentences":
+        yield "asked about sentences, one by one"
     if (tokens := report["tokens"])["completion"]:
         cached = f", {tokens['cached']} of them cached" if tokens["cached"] else ""
         cost = f"{tokens['prompt']} of prompts{cached}, {tokens['completion']} of answers"

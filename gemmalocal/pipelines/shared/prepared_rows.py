@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from gemmalocal.jobs.events import Counted
 from gemmalocal.pipelines.shared.authors import Author
 from gemmalocal.pipelines.shared.judges import Judge
+from gemmalocal.recipe.prepare_schema import AskedAbout
 from gemmalocal.synthesis import rules
 from gemmalocal.synthesis.asking import Remembered, Usage
 from gemmalocal.synthesis.create import PieceResult, Rejection
@@ -29,6 +30,7 @@ class PreparedRows:
     order: dict[int, int] = field(default_factory=dict)  # when a record first came, by its key: a judge's come anyhow
     wanted: int | None = None  # rows in all, if so many were asked for
     unanswerable: int = 0  # rows wanted whose answers say that there is none
+    about: AskedAbout = "auto"  # what the author was asked about; auto: it was not asked
     asked: int = 0
     reused: int = 0  # answers that were there already
     usage: Usage = Usage()  # of both
@@ -37,6 +39,7 @@ class PreparedRows:
     def add(self, result: PieceResult) -> None:
         """Add what came of a piece, or of a judgement."""
         self.kept += result.kept
+        self.about = self.about if result.about == "auto" else result.about
         self.rejected += result.rejected
         for candidate in (*result.kept, *(candidate for candidate, _ in result.rejected)):
             self.order.setdefault(candidate.record.key, len(self.order))
