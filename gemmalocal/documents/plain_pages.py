@@ -11,6 +11,7 @@ from gemmalocal.documents import heads
 FEWEST = 5  # lines that return, for one to be running
 BESIDE = 0.8  # of a line's places that are beside a page's number
 STEPS = (1, 2)  # from one page's number to the next: of left pages alone it goes by two
+EDGES = (re.compile(r"^\W*(\d+)"), re.compile(r"(\d+)\W*$"))  # of a line: a number there
 WIDE = re.compile(r"\S\s{4,}\S")  # a head is spread over the line: its words at one side, the number at the other
 
 
@@ -43,11 +44,13 @@ def _is_alone(lines: Sequence[str], number: int) -> bool:
 
 
 def _counts(group: Sequence[str]) -> bool:
-    """Is the first or the last number of each line the page's?"""
-    numbers = [[int(digits[-18:]) for digits in re.findall(r"\d+", line)] for line in group]
-    return all(numbers) and any(
-        all(after[side] - before[side] in STEPS for before, after in pairwise(numbers)) for side in (0, -1)
-    )
+    """Is the page's number what each line begins or ends with? "Question 3        (5 points)" is a heading."""
+    return any(_ascends([edge.search(line) for line in group]) for edge in EDGES)
+
+
+def _ascends(numbers: Sequence[re.Match[str] | None]) -> bool:
+    pages = [int(number[1][-18:]) for number in numbers if number is not None]
+    return len(pages) == len(numbers) and all(after - before in STEPS for before, after in pairwise(pages))
 
 
 def _without(lines: Sequence[str], removed: set[int]) -> list[str]:

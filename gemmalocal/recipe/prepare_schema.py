@@ -199,6 +199,12 @@ class Preparation(RecipeSection):
         return self
 
     @model_validator(mode="after")
+    def _about_questions(self) -> Preparation:
+        if self.about != "auto" and self.task not in ("qa", "cot"):
+            raise ValueError(f"about: {self.about} is for questions: leave it out for {self.task}")
+        return self
+
+    @model_validator(mode="after")
     def _run_of_pairs(self) -> Preparation:
         """Pairs are answers of a run; nothing else is."""
         if (self.task == "pairs") != (self.run is not None):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gemmalocal.jobs.plurals import counted
 from gemmalocal.synthesis import agreement, fitting, ground
-from gemmalocal.synthesis.kinds import FOLLOW_UP, UNANSWERABLE, WRONG_PREMISE
+from gemmalocal.synthesis.kinds import ASKED_HEADING, FOLLOW_UP, UNANSWERABLE, WRONG_PREMISE
 from gemmalocal.synthesis.language import english, foreign, script, sentences
 from gemmalocal.synthesis.piece import Candidate
 from gemmalocal.synthesis.retrieval import Ambiguity, PassageIndex
@@ -65,7 +65,9 @@ def problem(candidate: Candidate) -> str | None:
     if not question:
         return _summary(answer, passage)
     told = agreement.conclusion(answer)
-    return fitting.problem(question, told, passage) or _made_up(told, question, known)
+    if candidate.kind != WRONG_PREMISE:  # which is answered by putting it right
+        reason = fitting.problem(question, told, passage, follows=candidate.kind == FOLLOW_UP)
+    return reason or _made_up(told, question, known)
 
 
 def _lean(answer: str, passage: str) -> str | None:
@@ -119,12 +121,13 @@ def with_evidence(candidate: Candidate) -> Candidate:
 def ambiguity(candidate: Candidate, index: PassageIndex | None) -> Ambiguity | None:
     """Of how many passages a row's question could be asked; None if of its own alone, or if it asks about none.
 
-    What goes on from another question leans on that one; a rule's question names what its sentence begins with.
+    What goes on from another question leans on that one; a rule's question names what its sentence begins with, but for
+    that of a heading.
     """
     asks = candidate.question and candidate.kind not in (UNANSWERABLE, FOLLOW_UP) and candidate.piece.row is None
     if index is None or not asks:
         return None
-    named = candidate.by == "rules"
+    named = candidate.by == "rules" and candidate.kind != ASKED_HEADING
     return index.ambiguity_of(candidate.question, candidate.piece, candidate.evidence, candidate.answer, named)
 
 
@@ -154,6 +157,6 @@ def _text(text: str, limit: int, part: str, passage: str, refusing: bool = False
         return f"says the same over and over in its {part}"
     if script(text) and script(passage) and script(text) != script(passage):
         return f"is in another script than its passage: {script(text).lower()}"
-    if min(len(text.split()), len(passage.split())) >= ENOUGH and english(passage) and foreign(text):
+    if min(len(text.split()), len(passage.split())) >= ENOUGH and english(passage) and foreign(text, passage):
         return f"is in another language than its passage: {text[:60]}"
     return None

@@ -16,7 +16,7 @@ from gemmalocal.synthesis.kinds import FOLLOW_UP, Mix, chosen
 from gemmalocal.synthesis.language import english
 from gemmalocal.synthesis.openings import opening
 from gemmalocal.synthesis.piece import Candidate, Piece
-from gemmalocal.synthesis.retrieval import PassageIndex
+from gemmalocal.synthesis.retrieval import AMBIGUOUS, PassageIndex
 from gemmalocal.synthesis.tasks import AuthorForm, Task, UnusableAnswer, Verdict, followed, parse
 from gemmalocal.synthesis.wording import Wording
 
@@ -49,19 +49,29 @@ class PieceResult:
     rejected: list[Rejection] = field(default_factory=list)
     lost: str = ""
     about: AskedAbout = "auto"  # what its author was asked about first; auto: it was not asked
+    unanswered: bool = False  # whether a prompt got no answer
 
     @property
     def authored(self) -> bool:
         """Whether a row of an author's is kept."""
         return any(candidate.by == "model" for candidate in self.kept)
 
-    def take(
-        self, candidates: Sequence[Candidate], index: PassageIndex | None = None, mend: bool = False
-    ) -> Complaints:
-        """Check candidates and sort them, questions also against all passages; what is to be told of those rejected.
+    def mend(self, index: PassageIndex | None, count: int) -> None:
+        """Begin questions that do not stand alone with where they were read; those that then do are kept."""
+        left, kept = list[Rejection](), {candidate.record.key for candidate in self.kept}
+        for candidate, reason in self.rejected:
+            vague = index is not None and candidate.by == "model" and reason.startswith(AMBIGUOUS)
+            mended = mending.placed(candidate, index) if vague and index and len(self.kept) < count else None
+            if mended is None or mended.record.key in kept:
+                left.append((candidate, reason))
+            else:
+                self.kept.append(mended)
+                kept.add(mended.record.key)
+        self.rejected = left
+        self.lost = "" if self.authored else self.lost
 
-        `mend`: a question that does not stand alone is begun with where it was read, if that helps.
-        """
+    def take(self, candidates: Sequence[Candidate], index: PassageIndex | None = None) -> Complaints:
+        """Check candidates and sort them, questions also against all passages; what is to be told of those rejected."""
         complaints, before = Complaints(), None
         keys = {candidate.record.key for candidate in self.kept}  # an author that is asked again repeats itself
         new = (candidate for candidate in candidates if candidate.record.key not in keys)
@@ -69,8 +79,6 @@ class PieceResult:
             reason, ambiguity = checks.problem(candidate), checks.ambiguity(candidate, index)
             if candidate.kind == FOLLOW_UP and before is None:
                 reason = reason or "goes on from a row that is not there"
-            if mend and index and ambiguity and not reason and (mended := mending.placed(candidate, index)):
-                candidate, ambiguity = mended, None
             if reason or ambiguity:
                 told = f"The question “{candidate.question}” {ambiguity.told}" if ambiguity and not reason else ""
                 reason = reason or (ambiguity.reason if ambiguity else "")
@@ -129,7 +137,8 @@ def create(
         (_tried(pieces[trial[1]], orders[trial[1]], trial) for trial in _both(tried)), ask
     ):
         results[trial] = result
-    ways = sorted(WAYS, key=lambda way: _worth([results[way, number] for number in tried]), reverse=True)
+    told = [number for number in tried if not any(results[way, number].unanswered for way in WAYS)]
+    ways = sorted(WAYS, key=lambda way: _worth([results[way, number] for number in told]), reverse=True)
     for number in tried:
         yield max(
             (results[way, number] for way in ways), key=lambda result: result.authored
@@ -170,8 +179,9 @@ def _worth(results: Sequence[PieceResult]) -> tuple[int, int]:
 def _rows_of(piece: Piece, order: Order, asked: bool, alone: bool = False) -> Dialogue[PieceResult]:
     result = PieceResult(piece, order.task.ready_made(piece))
     if asked and order.task.form is not None and order.instructed:
-        result.about = "sentences" if order.about == "sentences" and order.task.facts else "passages"
-        yield from (_ask_sentences if result.about == "sentences" else _ask_passage)(result, order, alone)
+        sentences = order.about == "sentences" and order.task.facts is not None
+        result.about = "sentences" if sentences else "passages"
+        yield from (_ask_sentences if sentences else _ask_passage)(result, order, alone)
     if not result.authored:
         candidates = order.task.rules(piece, order.count, order.seed, order.gaps)
         if asked and not order.instructed:
@@ -189,6 +199,7 @@ def _ask_passage(result: PieceResult, order: Order, alone: bool) -> Dialogue[Non
         return  # a heading alone, links, code: it has nothing to ask about, and an author would ask for its title
     differently = bool(facts) and order.attempts > 1  # the last attempt
     answered = yield from _ask_author(result, order, order.attempts - differently)
+    result.mend(order.index, order.count)
     yield from _ask_again(result, order)
     if answered and differently and not result.authored and not alone:
         yield from _ask_facts(result, facts, order)
@@ -198,7 +209,7 @@ def _ask_passage(result: PieceResult, order: Order, alone: bool) -> Dialogue[Non
 def _ask_sentences(result: PieceResult, order: Order, alone: bool) -> Dialogue[None]:
     """Ask about the sentences of a piece that say most, and where that leaves no row about those that come next."""
     facts = key_sentences(result.piece)
-    for start in range(0, min(len(facts), order.count * (1 if alone else order.attempts)), order.count):
+    for start in range(0, min(len(facts), order.count * (1 if alone else order.attempts)), max(1, order.count)):
         answered = yield from _ask_facts(result, facts[start : start + order.count], order)
         yield from _ask_again(result, order)
         if result.authored or not answered:
@@ -253,7 +264,7 @@ def _ask_facts(result: PieceResult, lines: Sequence[str], order: Order) -> Dialo
     openings = [opening(order.mix, line) if english(result.piece.passage.text) else "" for line in lines]
     (answer,) = yield [order.wording.ask_facts(order.task, result.piece, lines, openings)]
     if isinstance(answer, Unanswered):
-        result.lost = answer.reason
+        result.lost, result.unanswered = answer.reason, True
         return False
     try:
         rows = [row for row in parse(answer, form.row) if row.sentence <= len(lines)]
@@ -261,7 +272,8 @@ def _ask_facts(result: PieceResult, lines: Sequence[str], order: Order) -> Dialo
         result.lost = str(problem)
         return True
     by_line = {row.sentence: row for row in rows}.values()
-    _take(result, [form.read(result.piece, row, lines[row.sentence - 1]) for row in by_line], order, mend=True)
+    _take(result, [form.read(result.piece, row, lines[row.sentence - 1]) for row in by_line], order)
+    result.mend(order.index, order.count)
     return True
 
 
@@ -281,7 +293,7 @@ def _ask_author(result: PieceResult, order: Order, attempts: int) -> Dialogue[bo
     for attempt in range(attempts):
         (answer,) = yield [prompt]
         if isinstance(answer, Unanswered):
-            result.lost = "" if result.authored else answer.reason
+            result.lost, result.unanswered = "" if result.authored else answer.reason, True
             return False
         if ground.normal(answer) in said:
             return True
@@ -302,15 +314,15 @@ def _read(result: PieceResult, form: AuthorForm, answer: str, order: Order, agai
     except UnusableAnswer as problem:
         result.lost = "" if result.authored else str(problem)
         return result.lost
-    complaints = _take(result, [form.read(result.piece, row) for row in rows], order, mend=not again)
+    complaints = _take(result, [form.read(result.piece, row) for row in rows], order)
     if not result.authored:
         return " ".join(complaints.ambiguous) or result.lost
     return " ".join([*complaints.ambiguous, "Leave out the other rows."]) if complaints.ambiguous and again else ""
 
 
-def _take(result: PieceResult, candidates: Sequence[Candidate], order: Order, mend: bool) -> Complaints:
+def _take(result: PieceResult, candidates: Sequence[Candidate], order: Order) -> Complaints:
     """Take rows, and note why none of them could be kept."""
-    complaints = result.take(candidates, order.index, mend)
+    complaints = result.take(candidates, order.index)
     result.lost = "" if result.authored else complaints.first or "No row is about one of the sentences."
     return complaints
 

@@ -9,6 +9,7 @@ from statistics import median
 from gemmalocal.jobs.plurals import counted, plural
 from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.create import Rejection
+from gemmalocal.synthesis.kinds import ASKED_HEADING
 from gemmalocal.synthesis.piece import Candidate, passage_key
 from gemmalocal.workspace.datasets import DROPPED
 
@@ -65,7 +66,7 @@ def balanced(
 
 
 # Of all rows, what those of rules that ask alike may be; others of a kind have HALF.
-SHARES = {"heading": 0.1, "gap": 0.25, "condition": 0.3}
+SHARES = {ASKED_HEADING: 1.0, "heading": 0.1, "gap": 0.25, "condition": 0.3}
 HALF = 0.5
 FEW = 20  # rows of a kind that are never too many
 

@@ -18,6 +18,15 @@ OPENS = (
     "your our my let make use do does did is are was were be been being has have had can could may might must "
     "shall should will would don't doesn't isn't aren't"
 )
+# What tells nothing by itself: neither a thing, nor what it does or is like. "Not" and its like tell much.
+SMALL_ONES = (
+    "a an the and or of to in on at by for from with as into onto upon over under about after before between through "
+    "during is are was were be been being do does did can could may might will would shall should must has have had "
+    "it its this that these those he she they them their his her him we us our you your i me my who whom whose which "
+    "what when where why how if than then there here so such also very just only now several many some various certain "
+    "because while since until s t"
+)
+FUNCTION = frozenset(SMALL_ONES.split())
 PLACES = (
     "about across after against along among around behind beside besides between beyond despite except given inside "
     "near outside through throughout toward towards underneath upon within according depending"

@@ -14,7 +14,7 @@ from gemmalocal.synthesis.piece import Piece
 WORDS = range(4, 61)  # of a sentence, or a line, that says something
 LETTERS = range(8, 301)  # of one in a script without spaces
 ASKS = re.compile(r"[?？؟]\W*$")
-TORN = re.compile(r"\b\d+\.\d+\.$|\. \.|\.{4}|[:,;]$")  # of a list of contents, or without its end
+TORN = re.compile(r"\. \. |\.{4}|[:,;]$")  # of a list of contents, or without its end
 ITEM = re.compile(
     r"^(?:\(?\d{1,3}[.)]|\(?[a-z][.)]|\d+(?:\.\d+){1,4}\.?)\s+(?=\S)"
 )  # the number of an item, or of a heading
@@ -24,7 +24,13 @@ ELSEWHERE = re.compile(
 CONTENTS = re.compile(
     r"(?:table of )?contents|inhalts?verzeichnis|inhalt|table des matières|índice|目次|目录", re.IGNORECASE
 )
-POINTS = re.compile(r"^(?:see|refer|please see|please refer|for more|for details|for further)\b", re.IGNORECASE)
+ENTRY = re.compile(
+    r"^\s*(?:(?:chapter|appendix|part|section)\s+)?(?:\d+|[A-Z])(?:\.\d+)*[.)]?\s|\.{4}|\. \. ", re.IGNORECASE
+)
+POINTS = re.compile(
+    r"^(?:see|refer|please see|please refer|for (?:more|further) (?:information|details|help|on|about)|for details)\b",
+    re.IGNORECASE,
+)
 
 
 def key_sentences(piece: Piece) -> list[str]:
@@ -33,7 +39,7 @@ def key_sentences(piece: Piece) -> list[str]:
     One that leans on the sentence before it comes with that one.
     """
     text, heading = piece.passage.text, piece.passage.heading.rpartition(BETWEEN)[2]
-    if CONTENTS.fullmatch(heading):
+    if CONTENTS.fullmatch(heading) and _lists_contents(text):
         return []
     own = _facts(text, heading)
     own = own or [" ".join(line.split()) for line in text.splitlines() if _fits(line) and not line.startswith("#")]
@@ -43,7 +49,8 @@ def key_sentences(piece: Piece) -> list[str]:
 
 def _facts(text: str, heading: str) -> list[str]:
     """The sentences that tell something, each with the one before it where it leans on that."""
-    own = [_without(heading, ITEM.sub("", line)) for line in sentences(text)]
+    named = heading if any(ground.normal(line) == ground.normal(heading) for line in _headings(text)) else ""
+    own = [_without(named, ITEM.sub("", line)) for line in sentences(text)]
     whole, told = ground.normal(text), list[str]()
     speaks_english = english(text)
     for number, line in enumerate(own):
@@ -59,6 +66,17 @@ def _facts(text: str, heading: str) -> list[str]:
     return told
 
 
+def _headings(text: str) -> list[str]:
+    """What may be a heading of its own: the lines of a text without their numbers."""
+    return [ITEM.sub("", line.strip()) for line in text.splitlines()]
+
+
+def _lists_contents(text: str) -> bool:
+    """Whether most lines are entries of a list of contents."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    return sum(bool(ENTRY.search(line)) for line in lines) > len(lines) / 3
+
+
 def _without(heading: str, line: str) -> str:
     """A sentence without the heading that a page put in front of it."""
     rest = line.removeprefix(heading).lstrip() if heading else line
@@ -67,7 +85,7 @@ def _without(heading: str, line: str) -> str:
 
 def leans(line: str) -> bool:
     """Whether an English sentence speaks of what stands before it."""
-    return line.split()[0].lower().strip("\"'“‘(,") in LEANING
+    return line[:40].partition(" ")[0].lower().strip("\"'“‘(,") in LEANING
 
 
 def _tells(line: str) -> bool:

@@ -9,6 +9,7 @@ from hashlib import sha256
 from gemmalocal.synthesis.language import english
 
 FOLLOW_UP = "follow_up"
+ASKED_HEADING = "asked_heading"  # of a rule's question that is a heading's own
 UNANSWERABLE, WRONG_PREMISE = "unanswerable", "wrong_premise"
 KINDS = {  # and what an author is told of each: small ones copy what looks like a question
     "what": "asks what one thing, by its name, is, does or means",

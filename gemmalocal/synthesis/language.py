@@ -6,11 +6,15 @@ import re
 import unicodedata
 from collections import Counter
 
+from gemmalocal.synthesis.english_words import FUNCTION
+
 SMALL = "the and that with are were this which from had been it they their you your when its"
 OWN = frozenset(SMALL.split())
 SHARED = frozenset({"of", "is", "has", "for"})  # with English's neighbours
 SHARE = 0.08  # of an English text's words are such
-FEW = 0.03  # of those of a sentence, at least
+FEW = 0.05  # of the words of an English sentence, at least
+NEIGHBOURS = "a an in on as was so i me s t also just is of over we had he will what her"  # words of theirs, too
+ALSO_OTHERS = frozenset(NEIGHBOURS.split())
 UNSPACED = re.compile("[\u0e00-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 SPACELESS = "\u3000-\u30ff\u3400-\u9fff\uf900-\ufaff\uff00-\uffef"  # Chinese and Japanese, with their marks
 FOREIGN = 0.02  # of a text's characters may be of a script without spaces between words: names, in a text with spaces
@@ -57,10 +61,12 @@ def unspaced(text: str) -> bool:
     return len(UNSPACED.findall(text)) > FOREIGN * len(text)
 
 
-def foreign(text: str) -> bool:
-    """Whether a text of some words cannot be English: a sentence may have few of its small words, hardly none."""
+def foreign(text: str, passage: str) -> bool:
+    """Whether a text of some words cannot be of an English passage: it has hardly a small word, nor the passage's."""
     words = re.findall(r"[a-z']+", text.lower())
-    return sum(word in OWN or word in SHARED for word in words) < FEW * len(words)
+    own = set(re.findall(r"[a-z']+", passage.lower()))
+    small = sum(word in FUNCTION and word not in ALSO_OTHERS for word in words)
+    return small < FEW * len(words) and sum(word in own for word in words) < len(words) / 2
 
 
 def english(text: str) -> bool:

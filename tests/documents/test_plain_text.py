@@ -251,6 +251,8 @@ def test_running_heads_are_left_out(head: str, foot: str) -> None:
     ("head", "foot"),
     [
         ("Question {}", "Answer below"),
+        ("Question {}                    (5 points)", "Answer below"),
+        ("Psalm {}                    Of the sea", "Of the light"),
         ("Oil                         4", "Wicks                     9"),
         ("Keepers' Guide              1{}7", "Anna Bell                   Oldtown"),
         ("* * *", "*           *           *"),

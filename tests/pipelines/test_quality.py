@@ -63,10 +63,12 @@ def test_rows_from_elsewhere(elsewhere: Path) -> None:
     assert "could be asked of" in table
 
 
-def test_a_row_whose_question_says_its_answer_does_not_fit(tmp_path: Path) -> None:
+def test_a_row_whose_answer_is_not_what_its_question_asks_for_does_not_fit(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
-    row = {"question": "How many keepers has Cape Wrath, which has 3 keepers?", "answer": "It has 3 keepers."}
-    rows.write_text(json.dumps({**row, "context": "It has 3 keepers, and they are paid for that in coal."}) + "\n")
+    row = {"question": "How many keepers has Cape Wrath?", "answer": "It has keepers of its own."}
+    blank = {"question": " \n", "answer": "It has keepers."}
+    context = "Cape Wrath has keepers of its own, and they are paid for that in coal."
+    rows.write_text("".join(json.dumps({**each, "context": context}) + "\n" for each in (row, blank)))
     report = looked_at(str(rows))
     assert report["fits"] == {"checked": 1, "rows": 0}
     assert "asks how many, and its answer has no number" in report["faults"]["fits"][0]["why"]

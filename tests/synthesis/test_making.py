@@ -220,9 +220,8 @@ def test_a_base_model_words_the_questions_and_nonsense_is_not_taken() -> None:
     questions = {candidate.question: candidate.by for candidate in result.kept}
     assert "the the" not in questions
     assert set(questions.values()) <= {"model", "rules"}
-    prism = Candidate(
-        piece(), pair(piece(), "q", "a"), "Prisms are pieces of glass that bend light.", "rules", "q", "a"
-    )
+    line = "Prisms are pieces of glass that bend light."
+    prism = Candidate(piece(), pair(piece(), "q", line), line, "rules", "q", line)
     for answer, by in (
         ("How do prisms bend light?", "model"),
         ("Who is the king?", "rules"),

@@ -19,7 +19,6 @@ from gemmalocal.synthesis.language import foreign
 from gemmalocal.synthesis.openings import opening
 from gemmalocal.synthesis.piece import Candidate, Piece, pair
 from gemmalocal.synthesis.retrieval import PassageIndex
-from gemmalocal.synthesis.tasks import TASKS
 from gemmalocal.synthesis.wording import Wording
 from tests.synthesis.test_making import order
 
@@ -52,46 +51,108 @@ def test_sentences_that_tell_something_are_asked_about_with_what_they_lean_on() 
 
 
 @pytest.mark.parametrize(
+    ("question", "answer"),
+    [
+        ("How deep is the well of Tarn?", "The well of Tarn is 40 metres deep."),
+        ("Is the well of Tarn deep?", "Yes, the well of Tarn is deep."),
+        ("Does the pump of Tarn need oil?", "The pump of Tarn needs oil."),
+        ("What is the key of Tarn made of?", "The key of Tarn is made of tin."),
+        ("What is used by DNS for small queries?", "UDP is used by DNS for small queries."),
+        ("Who wrote the first program for the Engine?", "Ada wrote the first program for the Engine."),
+        ("How do you remove a file in Git?", "Use git rm."),
+        ("Which character begins a comment in a shell script?", "The # character begins a comment in a shell script."),
+        ("What does the pump of Tarn need?", "The pump of Tarn does not need oil."),
+        ("What is the container of Tarn filled with?", "The container of Tarn is filled with contaminated sand."),
+        ("What is the purpose of the winch of Tarn?", "The winch of Tarn lifts water from the well."),
+        ("What is the winch of Tarn?", "The winch of Tarn is a wheel with a rope."),
+        ("What is the colour of the lamp of Tarn?", "The colour of the lamp of Tarn is red."),
+        ("What is the number of keepers of Tarn?", "The number of keepers of Tarn is seven."),
+        ("What is the default timeout of the client?", "The default timeout of the client is set to 30 seconds."),
+        ("What is the default state of the proxy?", "The default state of the proxy is disabled."),
+        ("What was the top speed of the train?", "The top speed of the train reached 300 km/h."),
+        ("List the keys of Tarn.", "The keys of Tarn are an iron one and a brass one."),
+        ("In what year was the well dug? Give only the year.", "It was dug in 1312."),
+        ("Calculate the volume of the well.", "The volume of the well is 125 cubic metres."),
+        ("How many keepers are there?", "There are twenty-five keepers."),
+        ("How many ships passed?", "Thousands of ships passed the light."),
+        ("How does Git move a commit from one branch to another?", "By cherry-pick it is put onto the other."),
+        ("What does the law grant to those who report a crime?", "Those who report a crime may claim a reward."),
+        ("What does Section 230 of the Decency Act protect?", "It protects who runs a server from what others write."),
+        ("Why is the lid of the well shut?", "This is because leaves would fall in."),
+        ("What is the purpose of the page table in an operating system?", "It maps addresses to frames."),
+        ("What was the sentence of the thief of Tarn?", "He had to dig for a year."),
+    ],
+)  # fmt: skip
+def test_a_row_that_teaches_something_is_not_refused_for_its_form(question: str, answer: str) -> None:
+    assert fitting.problem(question, answer, WELL) is None
+
+
+@pytest.mark.parametrize(
     ("question", "answer", "why"),
     [
-        ("How deep is the well of Tarn?", "The well of Tarn is 40 metres deep.", ""),
-        ("Is the well of Tarn deep?", "Yes, the well of Tarn is deep.", ""),
-        ("Which key opens the lid of the well?", "An iron key opens the lid of the well.", ""),
-        ("What is the purpose of the winch of Tarn?", "The winch of Tarn lifts water from the well.", ""),
-        ("What is the winch of Tarn?", "The winch of Tarn is a wheel with a rope.", ""),
-        ("What are the keys of Tarn made of?", "The keys of Tarn are made of iron.", ""),
-        ("List the keys of Tarn.", "The keys of Tarn are an iron one and a brass one.", ""),
-        ("How many keys has the warden?", "The warden has two keys.", ""),
+        (LONG, f"{LONG.replace('Which', 'Several')[:-1]}. The warden has them.", "says its answer"),
         (
-            "Why is the lid of the well kept shut so that no leaves fall into it in autumn?",
-            "The lid of the well is kept shut so that no leaves fall into it in autumn.",
-            "says its answer already",
+            "How does what you can carry depend on the strength of a monk of Tarn?",
+            "What you can carry depends on your strength as a monk of Tarn.",
+            "says its answer",
         ),
-        ("What is the digging of the well?", "The digging of the well required forty monks and a year.", "what"),
-        ("What was the duty of each monk?", "The duty of each monk was clearly assigned by the prior.", "what"),
+        (
+            "What was the duty of each monk?",
+            "The duty of each monk was clearly assigned by the prior.",
+            "what something",
+        ),
+        ("Who is the warden of Tarn?", "The warden is elected by the monks of Tarn.", "what something is"),
         ("What is the title of the chapter?", "The title is The Well of Tarn Castle.", "is called"),
         ("What is the second sentence about?", "The winch was made in Leeds.", "is called"),
         ("Why were two keys added in this year?", "Two keys were added since one was lost.", "points at"),
-        ("How many wells has Tarn if it has 1 well?", "Tarn has 1 well in the yard.", "asks how many"),
-        ("Who is the warden of Tarn?", "The warden is elected by the monks of Tarn.", "what"),
-        ("Who is the warden of Tarn?", "The warden of Tarn is Brother Paul.", ""),
         ("What does Figure 2 show of the winch?", "The winch of Tarn with its rope.", "points at"),
-        (LONG, f"{LONG.replace('Which', 'Several')[:-1]}. The warden has them.", "says its answer"),
+        ("How many wells has Tarn?", "Tarn has a well in the yard.", "asks how many"),
         ("The warden opens the lid of the well.", "The warden opens it with a key.", "asks nothing"),
+        ("What could happen to the well?", "These leaves could fall in.", "leans on"),
     ],
-)  # fmt: skip
-def test_a_question_asks_and_its_answer_is_what_it_asks_for(question: str, answer: str, why: str) -> None:
-    found = fitting.problem(question, answer, WELL)
-    assert (why in found) if found and why else found is None and not why
+)
+def test_a_row_that_teaches_nothing_is_refused(question: str, answer: str, why: str) -> None:
+    assert why in str(fitting.problem(question, answer, WELL))
 
 
-def test_what_only_english_words_tell_is_asked_of_english_alone() -> None:
+def test_odd_rows_are_no_reason_to_end() -> None:
+    for question, answer in (
+        ("What is  ?", "A well."),
+        (" \n", "A well."),
+        ("?", "?"),
+        ("What is “”?", "“” is a sign."),
+    ):
+        fitting.problem(question, answer, WELL)
+    assert fitting.problem("How is this lid locked?", "By the warden.", WELL, follows=True) is None
+    assert "points at" in str(fitting.problem("How is this lid locked?", "By the warden.", WELL))
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "same"),
+    [
+        ("ランプは何でできていますか？", "ランプは真鍮とガラスでできています。", "ランプは何でできています"),
+        ("谁点亮灯？", "看守人点亮灯。", "谁点亮灯"),
+        ("등대는 무엇으로 만들어졌습니까?", "등대는 돌로 만들어졌습니다.", "등대는 무엇으로 만들어졌습니까"),
+        ("ประภาคารสร้างจากอะไร", "ประภาคารสร้างจากหิน", "ประภาคารสร้างจากอะไร"),
+        ("ممّ بنيت المنارة؟", "بنيت المنارة من حجر.", "ممّ بنيت المنارة"),
+        ("Wie ist die Lampe des Turms?", "Die Lampe des Turms ist rot.", "Die Lampe des Turms ist."),
+    ],
+)
+def test_of_other_languages_only_what_says_nothing_new_is_refused(question: str, answer: str, same: str) -> None:
+    assert fitting.problem(question, answer, answer) is None
+    assert "says its answer" in str(fitting.problem(question, same, answer))
+
+
+def test_what_is_of_another_language_has_neither_small_words_nor_the_passages() -> None:
     german = "Der Brunnen von Tarn ist vierzig Meter tief, und der Wärter hat zwei Schlüssel aus Eisen für den Deckel."
-    assert fitting.problem("Nenne die Tiefe des Brunnens von Tarn!", "Er ist vierzig Meter tief.", german) is None
-    said = "Der Brunnen von Tarn ist vierzig Meter tief."
-    assert "says its answer" in str(fitting.problem(f"{said[:-1]}, oder?", said, german))
-    assert foreign(german)
-    assert not foreign("Insert iron key, turn lid slowly, remove rope, lower bucket, and draw water.")
+    assert foreign(german, WELL)
+    for line in (
+        "Insert iron key, turn lid slowly, remove rope, lower bucket, and draw water.",
+        "How can I tell my browser to open PDF files in a new tab by default?",
+    ):
+        assert not foreign(line, WELL)
+    command = "python -m pip install wheel --upgrade --target folder --no-deps --quiet --find-links here"
+    assert not foreign(command, f"Run this: {command}")
 
 
 @pytest.mark.parametrize(
@@ -148,7 +209,7 @@ class SmallAuthor:
             answer = f"Tower {tower} is guarded by a bell of bronze."
             made: dict[str, object] = {"question": f"What is Tower {tower} guarded by?", "answer": answer}
             made |= {"sentence": 1} if about == "sentences" else {"evidence": answer}
-            good = (about == self.good_at) is (tower != self.but_for)
+            good = (about == self.good_at) is (tower != self.but_for) and "Tower " in text
             yield number, json.dumps({"rows": [made]}) if good else "nonsense"
 
 
@@ -200,10 +261,22 @@ def test_few_passages_are_asked_about_first_and_a_way_can_be_set(tmp_path: Path)
 
 
 def test_sentences_are_asked_about_further_on_until_one_gives_a_row() -> None:
-    own = well("The abbey has a bell of bronze. Tower Zul0 is guarded by a bell of bronze, since 1312.")
-    first, second = key_sentences(own)
+    own = well("The abbey of Tarn has 12 bells and 3 towers of stone. Tower Zul is guarded by a bell of bronze.")
+    assert [line.startswith("The abbey") for line in key_sentences(own)] == [True, False]
     author = SmallAuthor("sentences")
-    result = next(create([own], replace(wanted("sentences"), task=TASKS["qa"]), author))
-    assert result.authored
-    assert len(author.asked) <= 2
-    assert {first, second} == set(key_sentences(own))
+    result = next(create([own], wanted("sentences"), author))
+    assert (result.authored, len(author.asked)) == (True, 2)
+    assert next(create([own], replace(wanted("sentences"), attempts=1), SmallAuthor("sentences"))).authored is False
+
+
+def test_a_trial_without_an_answer_decides_nothing() -> None:
+    class Asleep(SmallAuthor):
+        """Does not answer what is asked about sentences at first."""
+
+        def __call__(self, prompts: Iterable[Prompt]) -> Iterator[tuple[int, str | Unanswered]]:
+            for number, answer in super().__call__(prompts):
+                asleep = self.asked[-1] == "sentences" and self.asked.count("sentences") <= TRIED - 1
+                yield number, Unanswered("The server sleeps.") if asleep else answer
+
+    results = list(create(towers(TRIED * MANY), wanted(), Asleep("sentences")))
+    assert {result.about for result in results if not result.unanswered} == {"sentences"}
