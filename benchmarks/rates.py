@@ -1,10 +1,12 @@
 """Which learning rate trains best: a grid of rates on several sets of rows, each run short and annealed to its end.
 
-    python -m benchmarks.rates RESULTS [--steps 60] [--seeds 2] [--rank 8] [--set KEY=VALUE]... NAME=ROWS[:KEY=VALUE]...
+    python -m benchmarks.rates RESULTS [--steps 60] [--seeds 2] [--rank 8] [--set KEY=VALUE]... [--beta2 0.99]
+        NAME=ROWS[::KEY=VALUE]...
 
 `RESULTS` is a file of one JSON object a run; a run that is in it is not made again. `ROWS` is a file or `package:...`;
 keys after it go into the recipe, such as `data.template=Quote: {quote}`. The runs go by seed, so that the first ones
 tell of all sets. Printed: the held-out loss of each rate, beside the untrained model's, and the best rate of each set.
+Each run also has the loss of the mean of its adapters of the last third of the steps (`averaged`).
 """
 
 from __future__ import annotations
@@ -60,15 +62,50 @@ def trained(tree: dict[str, Any], store: Path) -> dict[str, Any]:
     steps = checked.train.steps or 0
     brake = PauseControl(lambda: False, lambda: Strain(Level.NORMAL))
     held_out, tokens, start = [], 0, time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as late:
         run = loop.TrainingRun(prepared.train, prepared.held_out, checked.train, steps, Path(folder))
         for event in loop.train(run, trainer, TrainState(), brake, lambda step: iter(())):
             if isinstance(event, Evaluated):
                 held_out.append(event.loss)
             if isinstance(event, Step):
                 tokens += event.tokens
-    seconds = round(time.perf_counter() - start, 1)
-    return {"before": held_out[0], "after": held_out[-1], "tokens": tokens, "seconds": seconds}
+                if event.step > steps - steps // 3:
+                    trainer.save(new_folder(Path(late) / f"{event.step}"))
+        seconds = round(time.perf_counter() - start, 1)
+        trainer.load(averaged(Path(late)))
+        mean = loop.measured(run, trainer)[0]
+    return {"before": held_out[0], "after": held_out[-1], "averaged": mean, "tokens": tokens, "seconds": seconds}
+
+
+def new_folder(path: Path) -> Path:
+    """A folder that is there now."""
+    path.mkdir()
+    return path
+
+
+def averaged(folder: Path) -> Path:
+    """An adapter whose weights are the means of those in a folder, each in one of its own."""
+    from safetensors.numpy import load_file, save_file
+
+    adapters = sorted(folder.iterdir())
+    weights = [load_file(adapter / "adapter_model.safetensors") for adapter in adapters]
+    mean = {name: sum(each[name] for each in weights) / len(weights) for name in weights[0]}
+    target = new_folder(folder / "mean")
+    save_file(mean, target / "adapter_model.safetensors")
+    (target / "adapter_config.json").write_bytes((adapters[0] / "adapter_config.json").read_bytes())
+    return target
+
+
+def decay_by(beta2: float) -> None:
+    """Let AdamW forget squared gradients at another pace than MLX's own (0.999)."""
+    from functools import partial
+
+    from gemmalocal.backends.mlx import device
+
+    device.prepare()  # before MLX is imported
+    from gemmalocal.backends.mlx import optimizers
+
+    optimizers.optim.AdamW = partial(optimizers.optim.AdamW, betas=[0.9, beta2])
 
 
 def named_rows(given: str) -> tuple[str, str, list[str]]:
@@ -92,6 +129,7 @@ def planned(arguments: argparse.Namespace) -> Iterator[tuple[dict[str, Any], dic
                 own = [f"train.learning_rate={rate}", f"train.seed={seed}", f"train.steps={arguments.steps}"]
                 own += [f"lora.rank={arguments.rank}", f"lora.alpha={2 * arguments.rank}"]
                 key = {"set": name, "seed": seed, "rate": rate, "rank": arguments.rank, "steps": arguments.steps}
+                key |= {} if arguments.beta2 is None else {"beta2": arguments.beta2}
                 yield key | {"set_keys": sorted(arguments.set)}, recipe(rows, settings + own + arguments.set)
 
 
@@ -101,7 +139,8 @@ def table(runs: list[dict[str, Any]]) -> Iterator[str]:
     yield " | ".join(["set, rank", "before", *(f"{rate:g}" for rate in rates), "best"])
     lines = defaultdict[tuple[Any, ...], list[dict[str, Any]]](list)
     for run in runs:
-        lines[run["set"], run["rank"], tuple(run["set_keys"])].append(run)
+        keys = [*run["set_keys"], *([f"beta2={run['beta2']:g}"] if "beta2" in run else [])]
+        lines[run["set"], run["rank"], tuple(keys)].append(run)
     for (name, rank, keys), of_line in sorted(lines.items()):
         losses = {rate: [run["after"] for run in of_line if run["rate"] == rate] for rate in rates}
         means = {rate: sum(values) / len(values) for rate, values in losses.items() if values}
@@ -120,11 +159,14 @@ def main() -> None:
     parser.add_argument("--rank", type=int, default=8)
     parser.add_argument("--rates", type=lambda text: [float(rate) for rate in text.split(",")], default=RATES)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser.add_argument("--beta2", type=float)
     arguments = parser.parse_args()
+    if arguments.beta2 is not None:
+        decay_by(arguments.beta2)
     runs = known(arguments.results)
     with tempfile.TemporaryDirectory() as stores:
         for key, tree in planned(arguments):
-            if any(run.items() >= key.items() for run in runs):
+            if any(run.items() >= key.items() and run.get("beta2") == key.get("beta2") for run in runs):
                 continue
             store = Path(stores) / f"{key['set']}-{key['seed']}"
             runs.append(key | trained(tree, store))
