@@ -85,11 +85,12 @@ def new_folder(path: Path) -> Path:
 
 def averaged(folder: Path) -> Path:
     """An adapter whose weights are the means of those in a folder, each in one of its own."""
+    import numpy as np
     from safetensors.numpy import load_file, save_file
 
     adapters = sorted(folder.iterdir())
     weights = [load_file(adapter / "adapter_model.safetensors") for adapter in adapters]
-    mean = {name: sum(each[name] for each in weights) / len(weights) for name in weights[0]}
+    mean = {name: np.mean([each[name] for each in weights], axis=0) for name in weights[0]}
     target = new_folder(folder / "mean")
     save_file(mean, target / "adapter_model.safetensors")
     (target / "adapter_config.json").write_bytes((adapters[0] / "adapter_config.json").read_bytes())
@@ -103,9 +104,9 @@ def decay_by(beta2: float) -> None:
     from gemmalocal.backends.mlx import device
 
     device.prepare()  # before MLX is imported
-    from gemmalocal.backends.mlx import optimizers
+    import mlx.optimizers
 
-    optimizers.optim.AdamW = partial(optimizers.optim.AdamW, betas=[0.9, beta2])
+    mlx.optimizers.AdamW = partial(mlx.optimizers.AdamW, betas=[0.9, beta2])
 
 
 def named_rows(given: str) -> tuple[str, str, list[str]]:
