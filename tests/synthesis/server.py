@@ -43,10 +43,15 @@ def quiz(body: Body) -> str:
     lines = [line for line in re.split(r"(?<=\.)\s+", text) if len(line) > 20][:2]
     if questions:
         asked = questions[0].partition("\n\nWrite ")[0].splitlines()
-        answers = [next((line for line in lines if " ".join(line[:-1].lower().split()) in one), "No.") for one in asked]
+        answers = [next((line for line in lines if _but_its_end(line) in one), "No.") for one in asked]
         return "\n".join(f"{n}. {answer}" for n, answer in enumerate(answers, 1)) if len(asked) > 1 else answers[0]
-    pairs = [{"question": f"What is known of {line[:-1].lower()}?", "answer": line, "evidence": line} for line in lines]
+    pairs = [{"question": f"How ends {_but_its_end(line)}?", "answer": line, "evidence": line} for line in lines]
     return json.dumps({"rows": pairs})
+
+
+def _but_its_end(line: str) -> str:
+    """A sentence without its last word, which is the answer then."""
+    return " ".join(line.lower().split()[:-1])
 
 
 @contextmanager
