@@ -10,7 +10,7 @@ import re
 
 from gemmalocal.synthesis import english_forms, ground
 from gemmalocal.synthesis.english_words import FUNCTION
-from gemmalocal.synthesis.language import english, sentences
+from gemmalocal.synthesis.language import english
 from gemmalocal.synthesis.terms import RUNS, terms, tokens
 
 ENDING = 3  # letters by which two forms of a word differ at most
@@ -71,13 +71,12 @@ def problem(question: str, answer: str, passage: str, follows: bool = False) -> 
 
 def gives_away(question: str, answer: str, speaks_english: bool) -> bool:
     """Whether an answer has no word that its question has not, but for English ones that tell nothing."""
-    first = next(iter(sentences(answer)), answer)  # which answers; what comes after it adds something
-    if YES_OR_NO.search(question) or SIGNS & set(first) - set(question):
+    if YES_OR_NO.search(question) or SIGNS & set(answer) - set(question):
         return False
     if RUNS.search(answer):  # words that no space parts
-        return set(terms(first)) <= set(terms(question))
+        return set(terms(answer)) <= set(terms(question))
     asked = set(tokens(question))
-    new = [token for token in tokens(first) if not any(_same(token, other) for other in asked)]
+    new = [token for token in tokens(answer) if not any(_same(token, other) for other in asked)]
     return not [token for token in new if not (speaks_english and token in FUNCTION)]
 
 

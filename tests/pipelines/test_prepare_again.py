@@ -102,7 +102,7 @@ def test_a_changed_prompt_asks_only_what_changed_and_the_whole_cost_is_told(
 
 def of_facts(body: dict[str, Any]) -> str:
     """An author that says something sensible only when it is asked sentence by sentence."""
-    text = body["messages"][0]["content"].rpartition("sentences:\n")[2]
+    text = body["messages"][0]["content"].rpartition("on one line:\n")[2]
     lines = [line.partition(". ") for line in text.splitlines()]
     if not all(number.isdigit() for number, _, _ in lines):
         return "nonsense"
@@ -126,11 +126,11 @@ def test_wanted_rows_are_made_and_what_is_not_covered_is_told(documents: Path, t
         assert f"{covered['with_row']} of 5 passages with prose have a row" in done.stderr + done.stdout
         model.answer = of_facts
         done = through(
-            model, documents, tiny, "many", "--rows", "7", "--attempts", "2", "--held-out", "0", "--no-round-trip"
+            model, documents, tiny, "many", "--rows", "9", "--attempts", "2", "--held-out", "0", "--no-round-trip"
         )
         many = report(done, workspace / "datasets" / "many")
-        assert many["train"]["rows"] == 7  # of two sentences that go on from another, one row
-        assert many["by"] == {"model": 7}
+        assert many["train"]["rows"] == 9
+        assert many["by"] == {"model": 9}
         assert many["coverage"]["share"] == 1.0
 
 
