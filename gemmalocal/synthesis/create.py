@@ -133,16 +133,13 @@ def create(
     orders = [replace(order, count=count) for count in counts or repeat(order.count, len(pieces))]
     tried = _to_try(pieces) if ask and order.has_two_ways else []
     results = dict[_Trial, PieceResult]()
-    for trial, result in side_by_side(
-        (_tried(pieces[trial[1]], orders[trial[1]], trial) for trial in _both(tried)), ask
-    ):
+    trials = (_tried(pieces[number], orders[number], (way, number)) for number in tried for way in WAYS)
+    for trial, result in side_by_side(trials, ask):
         results[trial] = result
     told = [number for number in tried if not any(results[way, number].unanswered for way in WAYS)]
     ways = sorted(WAYS, key=lambda way: _worth([results[way, number] for number in told]), reverse=True)
-    for number in tried:
-        yield max(
-            (results[way, number] for way in ways), key=lambda result: result.authored
-        )  # the better way's, if both
+    for number in tried:  # what the better way made, if it made anything
+        yield max((results[way, number] for way in ways), key=lambda result: result.authored)
     about = ways[0] if order.about == "auto" else order.about
     dialogues = (
         _rows_of(piece, replace(own, about=about), ask is not None)
@@ -158,10 +155,6 @@ def _to_try(pieces: Sequence[Piece]) -> list[int]:
     if len(numbers) < TRIED * MANY:
         return []
     return [numbers[(2 * place + 1) * len(numbers) // (2 * TRIED)] for place in range(TRIED)]
-
-
-def _both(tried: Sequence[int]) -> Iterator[_Trial]:
-    return ((way, number) for number in tried for way in WAYS)
 
 
 def _tried(piece: Piece, order: Order, trial: _Trial) -> Dialogue[tuple[_Trial, PieceResult]]:
