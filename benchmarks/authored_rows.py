@@ -24,7 +24,9 @@ from gemmalocal.pipelines.prepare import order_of
 from gemmalocal.pipelines.shared.authors import open_author, usage_of
 from gemmalocal.pipelines.shared.background import Teller
 from gemmalocal.pipelines.shared.passages import gather
+from gemmalocal.pipelines.shared.prepared_rows import reasons
 from gemmalocal.recipe.prepare_schema import Preparation
+from gemmalocal.synthesis.allotment import evenly
 from gemmalocal.synthesis.asking import Remembered
 from gemmalocal.synthesis.context import situated
 from gemmalocal.synthesis.create import PieceResult, create
@@ -39,8 +41,7 @@ from gemmalocal.weights.locate import locate
 def drawn(pieces: Sequence[Piece], count: int) -> list[Piece]:
     """So many passages with prose, evenly from all."""
     prose = [piece for piece in pieces if sentences(piece.passage.text)]
-    count = min(count, len(prose))
-    return [prose[(2 * place + 1) * len(prose) // (2 * count)] for place in range(count)]
+    return [prose[place] for place in evenly(len(prose), min(count, len(prose)))]
 
 
 def asked(preparation: Preparation, count: int, answers: Path) -> tuple[list[PieceResult], Remembered, int]:
@@ -61,7 +62,7 @@ def asked(preparation: Preparation, count: int, answers: Path) -> tuple[list[Pie
 def told(results: Sequence[PieceResult], remembered: Remembered, passages: int) -> list[str]:
     """The figures of one way, as lines."""
     kept = [row for result in results for row in result.kept if row.by == "model"]
-    rejected = Counter(reason.partition(": ")[0] for result in results for _, reason in result.rejected)
+    rejected = reasons([rejection for result in results for rejection in result.rejected])
     tokens = sum(remembered.usage[:2])
     with_row = [result for result in results if result.kept]
     authored = sum(result.authored for result in results)
@@ -69,7 +70,7 @@ def told(results: Sequence[PieceResult], remembered: Remembered, passages: int) 
         f"{len(results)} of {passages} passages asked about, {authored} with a row of the author's, "
         f"{len(with_row) - authored} with one of the rules alone",
         f"{len(kept)} rows kept, {sum(rejected.values())} rejected, {tokens / max(1, len(kept)):.0f} tokens a kept row",
-        *(f"  {count} {reason}" for reason, count in rejected.most_common()),
+        *(f"  {count} {reason}" for reason, count in rejected.items()),
     ]
 
 

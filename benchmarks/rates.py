@@ -69,7 +69,7 @@ def trained(tree: dict[str, Any], store: Path) -> dict[str, Any]:
                 held_out.append(event.loss)
             if isinstance(event, Step):
                 tokens += event.tokens
-                if event.step > steps - steps // 3:
+                if event.step > steps - max(1, steps // 3):
                     trainer.save(new_folder(Path(late) / f"{event.step}"))
         seconds = round(time.perf_counter() - start, 1)
         trainer.load(averaged(Path(late)))

@@ -79,9 +79,8 @@ class Shortener:
     def forget(self) -> None:
         """Somebody else has written to the terminal, or it has another size."""
         self._is: Look | None = None  # the style that the terminal really has
-        self._look: Look | None = (
-            PLAIN  # the one that it would have if all had been sent, which is said before anything else
-        )
+        # The one that it would have if all had been sent, which is said before anything else.
+        self._look: Look | None = PLAIN
         self._lines: dict[int, Line] = {}  # as the terminal shows them
         self._wanted: dict[int, Line] = {}  # those of them that are to be others
         self._cursor: tuple[int, int] | None = None  # line and column from 1, where it really stands

@@ -43,7 +43,7 @@ LEADERS = re.compile(
 )  # an entry of a table of contents, a row of a table
 DATE = re.compile(rf"(?:{'|'.join(MONTHS.split())})(?:\W|$)|\d", re.IGNORECASE)
 CONTENTS = re.compile(
-    r"\W*(?:(?:table of )?contents|inhalt(?:sverzeichnis)?|table des matières|índice)\W*", re.IGNORECASE
+    r"\W*(?:(?:table of )?contents|inhalt(?:s?verzeichnis)?|table des matières|índice|目次|目录)\W*", re.IGNORECASE
 )
 FIRST = ((1,), (0,), (LETTER + 1,))  # numbers that an outline begins with
 

@@ -31,6 +31,11 @@ def spread(pieces: Sequence[Piece], rows: int) -> list[int]:
     return counts
 
 
+def evenly(whole: int, count: int) -> list[int]:
+    """The places of `count` things out of `whole`, each in the middle of its part."""
+    return [(2 * place + 1) * whole // (2 * count) for place in range(count)]
+
+
 def _length(piece: Piece) -> int:
     """In tokens; of a piece that was never counted, about as many."""
     return max(1, piece.passage.tokens or len(piece.passage.text) // 4)

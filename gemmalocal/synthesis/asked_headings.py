@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from gemmalocal.documents.document import BETWEEN
 from gemmalocal.synthesis import fitting, ground
 from gemmalocal.synthesis.english_forms import UNCLEAR
-from gemmalocal.synthesis.facts import ELSEWHERE, POINTS
+from gemmalocal.synthesis.facts import POINTS, REFERENCE
 from gemmalocal.synthesis.kinds import ASKED_HEADING
 from gemmalocal.synthesis.language import WRAPPED, english, sentences
 from gemmalocal.synthesis.piece import Piece, RuleQuestion
@@ -40,4 +40,4 @@ def _points(heading: str, answer: str) -> bool:
     """Whether a question speaks of what is not in it, or its answer only says where the answer is."""
     if UNCLEAR.search(heading) or fitting.POINTING.search(heading):
         return True
-    return bool(POINTS.match(answer) or ELSEWHERE.search(answer))
+    return bool(POINTS.match(answer) or REFERENCE.search(answer))

@@ -9,6 +9,7 @@ from itertools import repeat
 
 from gemmalocal.recipe.prepare_schema import MIX, AskedAbout
 from gemmalocal.synthesis import base, checks, ground, mending, round_trip
+from gemmalocal.synthesis.allotment import evenly
 from gemmalocal.synthesis.asking import AskAuthor, Unanswered
 from gemmalocal.synthesis.dialogue import Dialogue, side_by_side
 from gemmalocal.synthesis.facts import key_sentences
@@ -58,16 +59,16 @@ class PieceResult:
 
     def mend(self, index: PassageIndex | None, count: int) -> None:
         """Begin questions that do not stand alone with where they were read; those that then do are kept."""
-        left, kept = list[Rejection](), {candidate.record.key for candidate in self.kept}
-        for candidate, reason in self.rejected:
-            vague = index is not None and candidate.by == "model" and reason.startswith(AMBIGUOUS)
-            mended = mending.placed(candidate, index) if vague and index and len(self.kept) < count else None
-            if mended is None or mended.record.key in kept:
-                left.append((candidate, reason))
+        if index is None:
+            return
+        rejected, self.rejected = self.rejected, []
+        for candidate, reason in rejected:
+            vague = candidate.by == "model" and reason.startswith(AMBIGUOUS) and len(self.kept) < count
+            mended = mending.placed(candidate, index) if vague else None
+            if mended is None or mended.record.key in {row.record.key for row in self.kept}:
+                self.rejected.append((candidate, reason))
             else:
                 self.kept.append(mended)
-                kept.add(mended.record.key)
-        self.rejected = left
         self.lost = "" if self.authored else self.lost
 
     def take(self, candidates: Sequence[Candidate], index: PassageIndex | None = None) -> Complaints:
@@ -154,7 +155,7 @@ def _to_try(pieces: Sequence[Piece]) -> list[int]:
     numbers = [number for number, piece in enumerate(pieces) if key_sentences(piece)]
     if len(numbers) < TRIED * MANY:
         return []
-    return [numbers[(2 * place + 1) * len(numbers) // (2 * TRIED)] for place in range(TRIED)]
+    return [numbers[place] for place in evenly(len(numbers), TRIED)]
 
 
 def _tried(piece: Piece, order: Order, trial: _Trial) -> Dialogue[tuple[_Trial, PieceResult]]:
@@ -191,10 +192,10 @@ def _ask_passage(result: PieceResult, order: Order, alone: bool) -> Dialogue[Non
     if order.task.facts and not facts:
         return  # a heading alone, links, code: it has nothing to ask about, and an author would ask for its title
     differently = bool(facts) and order.attempts > 1  # the last attempt
-    answered = yield from _ask_author(result, order, order.attempts - differently)
+    yield from _ask_author(result, order, order.attempts - differently)
     result.mend(order.index, order.count)
     yield from _ask_again(result, order)
-    if answered and differently and not result.authored and not alone:
+    if differently and not (result.unanswered or result.authored or alone):
         yield from _ask_facts(result, facts, order)
         yield from _ask_again(result, order)
 
@@ -203,9 +204,9 @@ def _ask_sentences(result: PieceResult, order: Order, alone: bool) -> Dialogue[N
     """Ask about the sentences of a piece that say most, and where that leaves no row about those that come next."""
     facts = key_sentences(result.piece)
     for start in range(0, min(len(facts), order.count * (1 if alone else order.attempts)), max(1, order.count)):
-        answered = yield from _ask_facts(result, facts[start : start + order.count], order)
+        yield from _ask_facts(result, facts[start : start + order.count], order)
         yield from _ask_again(result, order)
-        if result.authored or not answered:
+        if result.authored or result.unanswered:
             return
 
 
@@ -250,34 +251,34 @@ def _facts_of(piece: Piece, lines: list[str], order: Order) -> Dialogue[PieceRes
     return result
 
 
-def _ask_facts(result: PieceResult, lines: Sequence[str], order: Order) -> Dialogue[bool]:
-    """Ask for a row of each of some sentences of a piece. Returns whether there was an answer."""
+def _ask_facts(result: PieceResult, lines: Sequence[str], order: Order) -> Dialogue[None]:
+    """Ask for a row of each of some sentences of a piece."""
     form = order.task.facts
     assert form is not None
-    openings = [opening(order.mix, line) if english(result.piece.passage.text) else "" for line in lines]
+    speaks_english = english(result.piece.passage.text)
+    openings = [opening(order.mix, line) if speaks_english else "" for line in lines]
     (answer,) = yield [order.wording.ask_facts(order.task, result.piece, lines, openings)]
     if isinstance(answer, Unanswered):
         result.lost, result.unanswered = answer.reason, True
-        return False
+        return
     try:
         rows = [row for row in parse(answer, form.row) if row.sentence <= len(lines)]
     except UnusableAnswer as problem:
         result.lost = str(problem)
-        return True
+        return
     by_line = {row.sentence: row for row in rows}.values()
     _take(result, [form.read(result.piece, row, lines[row.sentence - 1]) for row in by_line], order)
     result.mend(order.index, order.count)
-    return True
 
 
 def _stands_on(line: str, quotes: Sequence[str]) -> bool:
     return any(line in quote or quote in line for quote in quotes)
 
 
-def _ask_author(result: PieceResult, order: Order, attempts: int) -> Dialogue[bool]:
+def _ask_author(result: PieceResult, order: Order, attempts: int) -> Dialogue[None]:
     """Ask about a piece until it has a row, its attempts are used, or its author says what it said before.
 
-    Questions that can be named better are asked for once more. Returns whether there was an answer to all.
+    Questions that can be named better are asked for once more.
     """
     form, said = order.task.form, set[str]()
     assert form is not None
@@ -287,14 +288,13 @@ def _ask_author(result: PieceResult, order: Order, attempts: int) -> Dialogue[bo
         (answer,) = yield [prompt]
         if isinstance(answer, Unanswered):
             result.lost, result.unanswered = "" if result.authored else answer.reason, True
-            return False
+            return
         if ground.normal(answer) in said:
-            return True
+            return
         if not (problem := _read(result, form, answer, order, again=not attempt)):
-            return True
+            return
         said.add(ground.normal(answer))
         prompt = order.wording.with_correction(prompt, answer, problem)
-    return True
 
 
 def _read(result: PieceResult, form: AuthorForm, answer: str, order: Order, again: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from gemmalocal.documents.document import BETWEEN
+from gemmalocal.documents.plain_outline import CONTENTS
 from gemmalocal.synthesis import ground
 from gemmalocal.synthesis.context import MEANS
 from gemmalocal.synthesis.english_words import LEANING
@@ -18,11 +19,8 @@ TORN = re.compile(r"\. \. |\.{4}|[:,;]$")  # of a list of contents, or without i
 ITEM = re.compile(
     r"^(?:\(?\d{1,3}[.)]|\(?[a-z][.)]|\d+(?:\.\d+){1,4}\.?)\s+(?=\S)"
 )  # the number of an item, or of a heading
-ELSEWHERE = re.compile(
+REFERENCE = re.compile(  # to another place of the document
     r"§|\(see |\b(?:see|section|chapter|appendix|figure|table) (?:also |the )?[\d“\"(A-Z]", re.IGNORECASE
-)
-CONTENTS = re.compile(
-    r"(?:table of )?contents|inhalts?verzeichnis|inhalt|table des matières|índice|目次|目录", re.IGNORECASE
 )
 ENTRY = re.compile(
     r"^\s*(?:(?:chapter|appendix|part|section)\s+)?(?:\d+|[A-Z])(?:\.\d+)*[.)]?\s|\.{4}|\. \. ", re.IGNORECASE
@@ -49,7 +47,8 @@ def key_sentences(piece: Piece) -> list[str]:
 
 def _facts(text: str, heading: str) -> list[str]:
     """The sentences that tell something, each with the one before it where it leans on that."""
-    named = heading if any(ground.normal(line) == ground.normal(heading) for line in _headings(text)) else ""
+    name = ground.normal(heading)
+    named = heading if name and any(ground.normal(line) == name for line in _headings(text)) else ""
     own = [_without(named, ITEM.sub("", line)) for line in sentences(text)]
     whole, told = ground.normal(text), list[str]()
     speaks_english = english(text)
@@ -100,4 +99,4 @@ def _weight(line: str, piece: Piece) -> float:
     """More for a number, a definition, a name, and for what leans on nothing before it."""
     named = any(term.partition(" (")[0] in line for term in piece.terms) or re.search(r"(?<=[a-z,] )[A-Z]", line)
     weight = 2.0 * bool(MEANS.match(line)) + bool(re.search(r"\d", line)) + bool(named)
-    return weight - 2.0 * leans(line) - 2.0 * bool(ELSEWHERE.search(line)) + min(len(line), 200) / 400
+    return weight - 2.0 * leans(line) - 2.0 * bool(REFERENCE.search(line)) + min(len(line), 200) / 400

@@ -178,15 +178,19 @@ class TextIndex:
         What would tell it apart are words of the `evidence` first, and none that give the `answer` away. One that may
         be short ("What is a wheel?") is not asked to name much.
         """
-        named = MUCH if self._rarity is None else self.named(question, place)
+        named = self.named(question, place)
         if named < ENOUGH and not may_be_short:
             return self._lacking(question, place, None, evidence, answer)
         rivals = self._rivals(self._ids(question), place, named > MUCH)
         return self._lacking(question, place, rivals, evidence, answer) if len(rivals) else None
 
     def named(self, question: str, place: int) -> float:
-        """How many bits the words of a question tell that occur in the document of the text at `place`."""
-        assert self._rarity is not None
+        """How many bits the words of a question tell that occur in the document of the text at `place`.
+
+        `MUCH` where no rarity is known.
+        """
+        if self._rarity is None:
+            return MUCH
         return sum(self._rarity(token) for token in set(tokens(question)) if self._in_document(token, place))
 
     def _in_document(self, token: str, place: int) -> bool:
@@ -291,8 +295,8 @@ class PassageIndex(TextIndex):
         return self.ambiguity(question, self._places[passage_key(piece)], evidence, answer, may_be_short)
 
     def named_by(self, question: str, piece: Piece) -> float:
-        """How many bits a question about a piece tells; `MUCH` where no rarity is known."""
-        return MUCH if self._rarity is None else self.named(question, self._places[passage_key(piece)])
+        """How many bits a question about a piece tells: see `named`."""
+        return self.named(question, self._places[passage_key(piece)])
 
 
 def indexed(piece: Piece) -> IndexedText:

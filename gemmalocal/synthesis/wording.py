@@ -103,12 +103,14 @@ class Wording:
 
     def own(self, name: str) -> bool:
         """Whether a prompt is a person's own."""
-        return any((folder / f"{name}.j2").is_file() for folder in self._folders if folder != OWN)
+        return self._file(name).parent != OWN
 
     def _uses(self, name: str, variable: str) -> bool:
         """Whether a prompt's own text names a variable."""
-        file = next(folder / f"{name}.j2" for folder in self._folders if (folder / f"{name}.j2").is_file())
-        return variable in file.read_text(encoding="utf-8")
+        return variable in self._file(name).read_text(encoding="utf-8")
+
+    def _file(self, name: str) -> Path:
+        return next(file for folder in self._folders if (file := folder / f"{name}.j2").is_file())
 
     def _fill(self, name: str, **values: object) -> str:
         try:
